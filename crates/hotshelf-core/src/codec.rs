@@ -1,0 +1,71 @@
+//! Values as bytes: JSON, the way any client reads and writes it.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind};
+
+/// What is stored for a value that is known not to exist.
+///
+/// To other clients it is JSON's `null`; the white space behind it tells it from a
+/// `null` that is itself a value.
+pub const ABSENT: &[u8] = b"null\t \n\t \n\t ";
+
+/// A stored entry, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded<T> {
+    /// A value.
+    Present(T),
+    /// The knowledge that there is no value: a cached negative.
+    Absent,
+}
+
+/// Writes a value as JSON.
+///
+/// # Errors
+/// Of kind [`ErrorKind::Encode`] if JSON has no form for it: a map whose keys are no
+/// text, or an error of the value's own `Serialize`.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(|source| {
+        Error::new(ErrorKind::Encode, "the value can't be written as JSON").with_source(source)
+    })
+}
+
+/// Reads an entry.
+///
+/// # Errors
+/// Of kind [`ErrorKind::Decode`] if the bytes are no JSON, or JSON of another shape.
+pub fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<Decoded<T>, Error> {
+    if raw == ABSENT {
+        return Ok(Decoded::Absent);
+    }
+    serde_json::from_slice(raw).map(Decoded::Present).map_err(|source| {
+        Error::new(ErrorKind::Decode, "the entry is no value of this cache").with_source(source)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_value_is_no_null_but_reads_as_one() {
+        assert_eq!(decode::<Option<u8>>(ABSENT).unwrap(), Decoded::Absent);
+        assert_eq!(decode::<Option<u8>>(b"null").unwrap(), Decoded::Present(None));
+        assert_eq!(serde_json::from_slice::<Option<u8>>(ABSENT).unwrap(), None);
+    }
+
+    #[test]
+    fn another_shape_is_an_error() {
+        assert_eq!(decode::<u8>(b"\"text\"").unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(decode::<u8>(b"{").unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(decode::<u8>(b"").unwrap_err().kind(), ErrorKind::Decode);
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_an_error() {
+        let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+        assert_eq!(encode(&map).unwrap_err().kind(), ErrorKind::Encode);
+    }
+}

@@ -1,0 +1,324 @@
+//! Flights: one load of one key, and those who wait for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use foldhash::fast::RandomState;
+use futures_channel::oneshot;
+
+use super::{Call, EngineShared, Identity, SharedError, Value};
+use crate::backend::Token;
+use crate::key::{Pattern, WireKey};
+use crate::stats::{Counter, Stats};
+
+/// How many locks share the open flights.
+const SHARDS: usize = 64;
+
+/// The open flights of a store.
+///
+/// A flight is in here exactly as long as it may be joined. Locks are taken in the order
+/// shard, flight, and neither is held when a caller is woken.
+pub(crate) struct Flights {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+}
+
+/// A key has one flight for each identity that loads it: nearly always one.
+type Shard = HashMap<WireKey, Vec<Arc<Flight>>, RandomState>;
+
+pub(crate) struct Flight {
+    pub(crate) key: WireKey,
+    pub(crate) stats: Arc<Stats>,
+    identity: Identity,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The place in the queue that the next joiner gets.
+    next: Place,
+    /// Those who wait, in the order in which they came.
+    waiting: BTreeMap<Place, Waiter>,
+}
+
+/// A place in the order in which callers joined a flight.
+///
+/// Comparing it with the place that was next when a request was sent, or a loader began,
+/// says who was waiting at that time.
+pub(crate) type Place = u64;
+
+struct Waiter {
+    sender: oneshot::Sender<Outcome>,
+    fresh: bool,
+}
+
+/// What a waiter is told.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The flight's value.
+    Value(Value),
+    /// The loader's error.
+    Failed(SharedError),
+    /// The leader was cancelled; the waiter leads now.
+    Lead(Leadership),
+    /// The flight has nothing that is right for this waiter.
+    Again,
+}
+
+/// How a caller joins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Join {
+    pub(crate) identity: Identity,
+    /// Whether only a loader that began after the caller came is good enough.
+    pub(crate) fresh: bool,
+}
+
+/// What became of a caller that joined.
+pub(crate) enum Joined {
+    Leads(Leadership),
+    Waits(Joiner),
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Self { shards, hasher: RandomState::default() }
+    }
+}
+
+impl Flights {
+    /// Joins the open flight of a key, or opens one.
+    pub(crate) fn join(&self, shared: &Arc<EngineShared>, call: Call<'_>, join: Join) -> Joined {
+        let mut shard = self.shard(call.key);
+        let flights = shard.entry(call.key.clone()).or_default();
+        if let Some(flight) = flights.iter().find(|flight| flight.identity == join.identity) {
+            return Joined::Waits(Joiner::new(flight, join.fresh));
+        }
+        let flight = Arc::new(Flight {
+            key: call.key.clone(),
+            stats: Arc::clone(call.stats),
+            identity: join.identity,
+            state: Mutex::default(),
+        });
+        flights.push(Arc::clone(&flight));
+        Joined::Leads(Leadership { shared: Arc::clone(shared), flight, lease: None, landed: false })
+    }
+
+    /// Closes the flights of these keys to new callers.
+    pub(crate) fn seal(&self, keys: &[WireKey]) {
+        for key in keys {
+            self.shard(key).remove(key);
+        }
+    }
+
+    /// Closes the flights of all keys that match to new callers.
+    pub(crate) fn seal_matching(&self, pattern: &Pattern) {
+        for shard in &self.shards {
+            lock(shard).retain(|key, _| !pattern.matches(key));
+        }
+    }
+
+    /// Takes the waiter that came first out of a flight, or closes the flight if there is
+    /// none: in one step, so that nobody joins a flight without a leader.
+    fn heir_or_seal(&self, flight: &Arc<Flight>) -> Option<Waiter> {
+        let mut shard = self.shard(&flight.key);
+        let heir = flight.state().waiting.pop_first();
+        if heir.is_none() {
+            forget(&mut shard, flight);
+        }
+        heir.map(|(_, waiter)| waiter)
+    }
+
+    /// Closes a flight to new callers and takes all waiters out.
+    fn land(&self, flight: &Arc<Flight>) -> BTreeMap<Place, Waiter> {
+        let mut shard = self.shard(&flight.key);
+        forget(&mut shard, flight);
+        std::mem::take(&mut flight.state().waiting)
+    }
+
+    fn shard(&self, key: &WireKey) -> MutexGuard<'_, Shard> {
+        let hash = self.hasher.hash_one(key) as usize;
+        lock(&self.shards[hash % SHARDS])
+    }
+}
+
+fn forget(shard: &mut Shard, flight: &Arc<Flight>) {
+    if let Some(flights) = shard.get_mut(&flight.key) {
+        flights.retain(|open| !Arc::ptr_eq(open, flight));
+        if flights.is_empty() {
+            shard.remove(&flight.key);
+        }
+    }
+}
+
+/// No code that could panic half-way runs under these locks, so that a poisoned one
+/// still guards whole data.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Flight {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// A caller that waits. Dropping it leaves the queue.
+pub(crate) struct Joiner {
+    receiver: oneshot::Receiver<Outcome>,
+    flight: Arc<Flight>,
+    place: Place,
+}
+
+impl Joiner {
+    fn new(flight: &Arc<Flight>, fresh: bool) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = flight.state();
+        let place = state.next;
+        state.next += 1;
+        state.waiting.insert(place, Waiter { sender, fresh });
+        drop(state);
+        Self { receiver, flight: Arc::clone(flight), place }
+    }
+}
+
+impl Future for Joiner {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        // A waiter is always told something before it is let go of.
+        Pin::new(&mut self.receiver).poll(context).map(|told| told.unwrap_or(Outcome::Again))
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        // What was sent but not received, leadership above all, is dropped with the
+        // receiver after this, and goes on to the next in the queue.
+        let waiter = self.flight.state().waiting.remove(&self.place);
+        drop(waiter);
+    }
+}
+
+/// The right that a granted token gives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lease {
+    pub(crate) token: Token,
+    /// Whether an entry that is of no use stood at the key when the lease was granted.
+    pub(crate) over_unusable: bool,
+}
+
+/// The duty to end a flight. Dropping it hands the flight over.
+pub(crate) struct Leadership {
+    pub(crate) shared: Arc<EngineShared>,
+    pub(crate) flight: Arc<Flight>,
+    pub(crate) lease: Option<Lease>,
+    landed: bool,
+}
+
+impl Leadership {
+    /// Gives the place of the next joiner: whoever has a lower one was waiting before now.
+    pub(crate) fn mark(&self) -> Place {
+        self.flight.state().next
+    }
+
+    /// Closes the flight to new callers, before its fill is sent.
+    pub(crate) fn seal(&self) {
+        forget(&mut self.shared.flights.shard(&self.flight.key), &self.flight);
+    }
+
+    /// Ends the flight with a value from the backend, for those who had come by `mark`.
+    ///
+    /// The value may be older than a caller that insists on a fresh one.
+    pub(crate) fn land_vouched(self, mark: Place, value: &Value) {
+        self.land(|place, fresh| match place < mark && !fresh {
+            true => Outcome::Value(value.clone()),
+            false => Outcome::Again,
+        });
+    }
+
+    /// Ends the flight with a value that was stored, for all.
+    pub(crate) fn land_stored(self, factory: Place, value: &Value) {
+        self.land(|place, fresh| match place < factory || !fresh {
+            true => Outcome::Value(value.clone()),
+            false => Outcome::Again,
+        });
+    }
+
+    /// Ends the flight with a value that was not stored, for those who came before the
+    /// loader began.
+    pub(crate) fn land_loaded(self, factory: Place, value: &Value) {
+        self.land(|place, _| match place < factory {
+            true => Outcome::Value(value.clone()),
+            false => Outcome::Again,
+        });
+    }
+
+    /// Ends the flight with the loader's error, for those who came before it began.
+    pub(crate) fn land_failed(self, factory: Place, error: &SharedError) {
+        self.land(|place, _| match place < factory {
+            true => Outcome::Failed(Arc::clone(error)),
+            false => Outcome::Again,
+        });
+    }
+
+    fn land(mut self, outcome: impl Fn(Place, bool) -> Outcome) {
+        self.landed = true;
+        for (place, waiter) in self.shared.flights.land(&self.flight) {
+            // A waiter that is gone needs nothing.
+            let _ = waiter.sender.send(outcome(place, waiter.fresh));
+        }
+    }
+
+    /// Gives the flight to the waiter that came first; with nobody left, gives the lease up.
+    fn hand_over(mut self) {
+        while let Some(heir) = self.shared.flights.heir_or_seal(&self.flight) {
+            let stats = Arc::clone(&self.flight.stats);
+            match heir.sender.send(Outcome::Lead(self)) {
+                Ok(()) => return stats.count(Counter::HandedOver),
+                Err(Outcome::Lead(back)) => self = back,
+                Err(_) => return,
+            }
+        }
+        self.landed = true;
+        if let Some(lease) = self.lease {
+            release(&self.shared, &self.flight.key, lease.token);
+        }
+    }
+}
+
+impl Drop for Leadership {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.landed = true;
+            let heir = Self {
+                shared: Arc::clone(&self.shared),
+                flight: Arc::clone(&self.flight),
+                lease: self.lease,
+                landed: false,
+            };
+            heir.hand_over();
+        }
+    }
+}
+
+/// Gives a lease up in the background.
+pub(crate) fn release(shared: &Arc<EngineShared>, key: &WireKey, token: Token) {
+    let (backend, key) = (Arc::clone(&shared.backend), key.clone());
+    shared.runtime.spawn(Box::pin(async move {
+        // Failing to tell the backend costs others the rest of the lease, no more.
+        let _ = backend.release(&key, token).await;
+    }));
+}
+
+impl fmt::Debug for Leadership {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Leadership");
+        debug.field("key", &self.flight.key).field("leased", &self.lease.is_some()).finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! How a leader comes by the right to fill.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::flight::{Leadership, Lease, release};
+use super::ticket::Ticket;
+use super::{Acquisition, Call, EngineShared, Known, LEASE, Verdict};
+use crate::backend::{Acquire, Acquired, Seen, Token};
+use crate::key::WireKey;
+use crate::runtime::{Moment, Runtime};
+use crate::stats::Counter;
+use crate::ttl::below;
+
+/// The waits between two looks at a key that another process is loading: they double
+/// from the first to the longest, each cut by up to a half at random.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Leads a flight up to where its loader may begin, or to a value that another process
+/// has stored.
+pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Known) -> Acquisition {
+    // An heir whose predecessor had been granted the lease goes on with it.
+    if leadership.lease.is_some() {
+        return Acquisition::Lead(Ticket::begin(leadership));
+    }
+    let shared = Arc::clone(&leadership.shared);
+    let (mut seen, mut over_unusable) = match known {
+        Known::Missing | Known::Unread => (Seen::Nothing, false),
+        Known::Unusable(seen) => (seen, true),
+        Known::Unreadable => return Acquisition::Lead(Ticket::begin(leadership)),
+    };
+    let deadline = shared.runtime.now() + call.wait_timeout;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let mark = leadership.mark();
+        let raw = match acquire(call, &shared, &seen).await {
+            Answer::Granted(token) => {
+                leadership.lease = Some(Lease { token, over_unusable });
+                return Acquisition::Lead(Ticket::begin(leadership));
+            }
+            Answer::Impossible => return Acquisition::Lead(Ticket::begin(leadership)),
+            Answer::Present(raw) => raw,
+            Answer::Busy(left) => {
+                let Some(wait) = next_wait(&*shared.runtime, deadline, left, &mut pause) else {
+                    return Acquisition::Lead(Ticket::begin(leadership));
+                };
+                shared.runtime.sleep(wait).await;
+                continue;
+            }
+        };
+        (seen, over_unusable) = match call.judge.judge(&raw) {
+            Verdict::Hit(value) if !call.reload => {
+                call.stats.count(Counter::Coalesced);
+                leadership.land_vouched(mark, &value);
+                return Acquisition::Hit(value);
+            }
+            Verdict::Hit(_) => (Seen::entry(&raw), false),
+            Verdict::Unusable => (Seen::entry(&raw), true),
+        };
+        // Somebody who writes such entries without pause must not keep us here.
+        if shared.runtime.now() >= deadline {
+            return Acquisition::Lead(Ticket::begin(leadership));
+        }
+    }
+}
+
+enum Answer {
+    Granted(Token),
+    Present(Bytes),
+    Busy(Duration),
+    /// The lease can't be had: load without storing.
+    Impossible,
+}
+
+/// Asks once, with a token of its own.
+async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
+    let token = Token::random(&*shared.runtime);
+    let unknown = UnknownAcquire { shared, key: call.key, token: Some(token) };
+    let acquire = Acquire { key: call.key, token, lease: LEASE, seen: seen.clone() };
+    let answer = shared.backend.acquire(acquire).await;
+    if answer.is_ok() {
+        unknown.resolved();
+    }
+    match answer {
+        Ok(Acquired::Granted) => Answer::Granted(token),
+        Ok(Acquired::Present(raw)) => Answer::Present(raw),
+        Ok(Acquired::Busy(left)) => Answer::Busy(left),
+        Ok(Acquired::Held(_)) => Answer::Impossible,
+        Err(_) => {
+            call.stats.count(Counter::Error);
+            Answer::Impossible
+        }
+    }
+}
+
+/// An acquire whose outcome is open. Dropped so, it takes back what may have been granted,
+/// or others would wait for a whole lease.
+struct UnknownAcquire<'a> {
+    shared: &'a Arc<EngineShared>,
+    key: &'a WireKey,
+    token: Option<Token>,
+}
+
+impl UnknownAcquire<'_> {
+    fn resolved(mut self) {
+        self.token = None;
+    }
+}
+
+impl Drop for UnknownAcquire<'_> {
+    fn drop(&mut self) {
+        if let Some(token) = self.token {
+            release(self.shared, self.key, token);
+        }
+    }
+}
+
+/// Gives the time to wait before the next look, or `None` once the wait is over.
+fn next_wait(
+    runtime: &dyn Runtime,
+    deadline: Moment,
+    lease_left: Duration,
+    pause: &mut Duration,
+) -> Option<Duration> {
+    let left = deadline.since(runtime.now());
+    if left.is_zero() {
+        return None;
+    }
+    let half = pause.as_micros() as u64 / 2;
+    let jittered = Duration::from_micros(half + below(half + 1, runtime.random()));
+    *pause = (*pause * 2).min(LONGEST_PAUSE);
+    // A lease of which nothing is left ends with the next millisecond of the backend.
+    Some(jittered.min(lease_left.max(Duration::from_millis(1))).min(left))
+}

@@ -1,0 +1,250 @@
+//! Flights and tickets: who loads, who waits, who is given which value.
+//!
+//! A caller that finds nothing opens a *flight* for its key, or joins the one that is
+//! open. The caller that opens it leads: it asks the backend for the right to fill
+//! ([`Backend::acquire`]), runs its loader in its own task, and fills. Those that joined
+//! wait, and are given the value where that is right:
+//!
+//! - **The rule of vouching.** An answer of the backend vouches only for callers that
+//!   were waiting when its request was sent. A flight is therefore sealed before its fill
+//!   is sent, and callers that come later start anew.
+//! - **A fill that was refused** (the key was invalidated meanwhile) gives the value to
+//!   the leader and to those who came before the loader began. Later ones start again.
+//! - **A leader that is cancelled** leaves the flight, with its lease, to the joiner that
+//!   has waited longest, and that one runs its own loader. What the cancelled leader had
+//!   read is thrown away.
+//!
+//! An engine future holds no socket and no lock while it waits, and may be dropped at
+//! any point: what it had begun is finished or undone in the background.
+
+mod cleanup;
+mod flight;
+mod insert;
+mod lease;
+mod ticket;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::backend::{Backend, Seen};
+use crate::error::Error;
+use crate::key::{Pattern, WireKey};
+use crate::runtime::Runtime;
+use crate::stats::{Counter, Stats};
+
+use cleanup::finish_even_if_dropped;
+use flight::{Flights, Join, Outcome};
+pub use insert::Insert;
+pub use ticket::{Filled, Ticket};
+
+/// How long a lease lasts unless it is renewed, which happens every third of it.
+pub const LEASE: Duration = Duration::from_secs(5);
+
+/// The engine of one store; a cheap handle.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<EngineShared>,
+}
+
+pub(crate) struct EngineShared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) runtime: Arc<dyn Runtime>,
+    pub(crate) flights: Flights,
+}
+
+/// A value that callers share, decoded once.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// The value itself; its type belongs to the [`Identity`] of the call.
+    Present(Arc<dyn Any + Send + Sync>),
+    /// The knowledge that there is none.
+    Absent,
+}
+
+/// A loader's error that the callers of a flight share.
+pub type SharedError = Arc<dyn Any + Send + Sync>;
+
+/// Which cache a call belongs to. Only calls of the same identity share flights, so that
+/// two types at one key never meet.
+pub type Identity = u64;
+
+/// A raw entry, judged.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The entry answers the call.
+    Hit(Value),
+    /// The entry is of no use to the call.
+    Unusable,
+}
+
+/// Judges the raw entries that the engine reads for a call.
+pub trait Judge: Sync {
+    /// Says what an entry is worth, and counts what is no value of the cache.
+    fn judge(&self, raw: &Bytes) -> Verdict;
+}
+
+/// What a caller knows of its key when it turns to [`Engine::acquire`].
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// It has read the key and found nothing.
+    Missing,
+    /// It has read the key and found an entry that is of no use to it.
+    Unusable(Seen),
+    /// It hasn't read the key and wants a fresh value, whatever stands there.
+    Unread,
+    /// It couldn't read the key: the backend is in trouble.
+    Unreadable,
+}
+
+/// A call that found nothing.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The key.
+    pub key: &'a WireKey,
+    /// The cache that the call belongs to.
+    pub identity: Identity,
+    /// Judges entries that turn up meanwhile.
+    pub judge: &'a dyn Judge,
+    /// The cache's counters.
+    pub stats: &'a Arc<Stats>,
+    /// How long to wait for another process's load before loading without storing.
+    pub wait_timeout: Duration,
+    /// Whether the value must come from a loader that begins after this call.
+    pub reload: bool,
+}
+
+/// What [`Engine::acquire`] gives its caller.
+#[derive(Debug)]
+pub enum Acquisition {
+    /// A value that another caller loaded, here or in another process.
+    Hit(Value),
+    /// The right, and the duty, to load.
+    Lead(Ticket),
+    /// The loader of another caller failed with this error.
+    Failed(SharedError),
+}
+
+impl Engine {
+    /// Makes an engine on a backend.
+    pub fn new(backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
+        let flights = Flights::default();
+        Self { shared: Arc::new(EngineShared { backend, runtime, flights }) }
+    }
+
+    /// Gives the backend.
+    #[must_use]
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.shared.backend
+    }
+
+    /// Gives the runtime.
+    #[must_use]
+    pub fn runtime(&self) -> &dyn Runtime {
+        &*self.shared.runtime
+    }
+
+    /// Joins the flight for a key, or leads it, after the caller has found nothing.
+    ///
+    /// Costs no round trip for a caller that joins; a leader pays one, and more only
+    /// while another process holds the lease.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point. A leader's flight goes to a caller that waits.
+    pub async fn acquire(&self, call: Call<'_>, mut known: Known) -> Acquisition {
+        loop {
+            let join = Join { identity: call.identity, fresh: call.reload };
+            let leadership = match self.shared.flights.join(&self.shared, call, join) {
+                flight::Joined::Leads(leadership) => leadership,
+                flight::Joined::Waits(joiner) => match joiner.await {
+                    Outcome::Value(value) => {
+                        call.stats.count(Counter::Coalesced);
+                        return Acquisition::Hit(value);
+                    }
+                    Outcome::Failed(error) => return Acquisition::Failed(error),
+                    Outcome::Lead(leadership) => leadership,
+                    Outcome::Again => match self.read_again(call).await {
+                        Ok(value) => return Acquisition::Hit(value),
+                        Err(now_known) => {
+                            known = now_known;
+                            continue;
+                        }
+                    },
+                },
+            };
+            return lease::lead(call, leadership, known).await;
+        }
+    }
+
+    /// Reads for a caller that has to start again.
+    async fn read_again(&self, call: Call<'_>) -> Result<Value, Known> {
+        if call.reload {
+            return Err(Known::Unread);
+        }
+        let Ok(entries) = self.backend().read(std::slice::from_ref(call.key)).await else {
+            call.stats.count(Counter::Error);
+            return Err(Known::Unreadable);
+        };
+        let Some(raw) = entries.into_iter().next().flatten() else { return Err(Known::Missing) };
+        match call.judge.judge(&raw) {
+            Verdict::Hit(value) => {
+                call.stats.count(Counter::Coalesced);
+                Ok(value)
+            }
+            Verdict::Unusable => Err(Known::Unusable(Seen::entry(&raw))),
+        }
+    }
+
+    /// Removes entries. Once it has answered `Ok`, no later call is given an older value.
+    ///
+    /// # Errors
+    /// The backend's own: then the entries may still stand.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate(&self, keys: Vec<WireKey>) -> Result<u64, Error> {
+        let shared = Arc::clone(&self.shared);
+        let invalidation = async move {
+            // A flight is closed to new callers before the backend is told, and one that
+            // opened meanwhile, on a read sent earlier, once more before this returns.
+            shared.flights.seal(&keys);
+            let removed = shared.backend.invalidate(&keys).await;
+            shared.flights.seal(&keys);
+            removed
+        };
+        finish_even_if_dropped(&self.shared.runtime, invalidation).await
+    }
+
+    /// Removes all entries whose key matches, by a walk over the whole backend.
+    ///
+    /// # Errors
+    /// The backend's own: then some of the entries may still stand.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
+        let shared = Arc::clone(&self.shared);
+        let invalidation = async move {
+            shared.flights.seal_matching(&pattern);
+            let removed = shared.backend.invalidate_matching(&pattern).await;
+            shared.flights.seal_matching(&pattern);
+            removed
+        };
+        finish_even_if_dropped(&self.shared.runtime, invalidation).await
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Engine").field("backend", &self.shared.backend).finish()
+    }
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Call").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,4 @@
+//! The core from outside.
+
+mod golden_keys;
+mod params_python;

@@ -1,0 +1,227 @@
+//! The backend's operations.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::{
+    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
+};
+use hotshelf_core::{
+    BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, Ttl, WireKey,
+};
+
+use crate::entry::Entries;
+use crate::leases::Leases;
+use crate::tags::Tags;
+
+/// Entries in the process's own memory, bounded by bytes.
+///
+/// No operation ever waits. What is evicted or lost with the process is a miss.
+pub struct MemoryBackend {
+    entries: Entries,
+    leases: Leases,
+    tags: Tags,
+    runtime: Arc<dyn Runtime>,
+    started: Moment,
+    commands: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl MemoryBackend {
+    /// Makes a backend that holds at most `capacity` bytes of keys and values, overhead
+    /// included. An entry that is larger than the room of one of its shards is not kept.
+    pub fn new(capacity: u64, runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            entries: Entries::new(capacity, Arc::clone(&runtime)),
+            leases: Leases::default(),
+            tags: Tags::new(Arc::clone(&runtime)),
+            started: runtime.now(),
+            runtime,
+            commands: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts an operation, or refuses it once the store is closed.
+    fn begin(&self) -> Result<()> {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        Ok(())
+    }
+
+    fn get(&self, key: &WireKey) -> Option<Bytes> {
+        let found = self.entries.get(key);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    fn acquire_now(&self, acquire: &Acquire<'_>) -> Acquired {
+        let mut leases = self.leases.lock(acquire.key);
+        if let Some(raw) = self.entries.get(acquire.key).filter(|raw| !acquire.seen.is(raw)) {
+            return Acquired::Present(raw);
+        }
+        let now = self.runtime.now();
+        if let Some(left) = leases.held_for(acquire.key, now) {
+            return Acquired::Busy(left);
+        }
+        leases.grant(acquire.key, acquire.token, now, acquire.lease);
+        Acquired::Granted
+    }
+
+    fn store_now(&self, fill: &Fill) -> Stored {
+        let mut leases = self.leases.lock(&fill.key);
+        if !leases.is_held_by(&fill.key, fill.token, self.runtime.now()) {
+            return Stored::Refused;
+        }
+        self.entries.insert(fill.key.clone(), fill.value.clone(), fill.ttl);
+        leases.remove(&fill.key);
+        Stored::Stored
+    }
+
+    /// Removes entry and lease, and says whether each was there.
+    fn invalidate_now(&self, key: &WireKey) -> (bool, bool) {
+        let mut leases = self.leases.lock(key);
+        (self.entries.remove(key), leases.remove(key))
+    }
+
+    /// Leases go first: a fill in flight is either refused from here on, or its entry
+    /// stands before the walk over the entries begins.
+    fn invalidate_matching_now(&self, pattern: &Pattern) -> u64 {
+        self.leases.remove_where(|key| pattern.matches(key));
+        let entries = self.entries.matching(pattern);
+        entries.iter().filter(|key| self.invalidate_now(key).0).count() as u64
+    }
+}
+
+/// All operations are over when they are called; the futures are there for the trait.
+impl Backend for MemoryBackend {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        ready(self.begin().map(|()| keys.iter().map(|key| self.get(key)).collect()))
+    }
+
+    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        ready(self.begin().map(|()| self.acquire_now(&acquire)))
+    }
+
+    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        let take_now = |take: &Take| {
+            self.begin()?;
+            let mut leases = self.leases.lock(&take.key);
+            leases.grant(&take.key, take.token, self.runtime.now(), take.lease);
+            Ok(Taken::Granted)
+        };
+        ready(takes.iter().map(take_now).collect())
+    }
+
+    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        let store = |fill| self.begin().map(|()| self.store_now(fill));
+        ready(fills.iter().map(store).collect())
+    }
+
+    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
+        ready(self.begin().map(|()| {
+            let mut leases = self.leases.lock(key);
+            if leases.is_held_by(key, token, self.runtime.now()) {
+                leases.remove(key);
+            }
+        }))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        ready(self.begin().map(|()| {
+            let mut leases = self.leases.lock(key);
+            let now = self.runtime.now();
+            let held = leases.is_held_by(key, token, now);
+            if held {
+                leases.grant(key, token, now, lease);
+            }
+            held
+        }))
+    }
+
+    fn capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        _keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        ready(self.begin().map(|()| tags.iter().map(|tag| self.tags.capture(tag)).collect()))
+    }
+
+    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        ready(self.begin().map(|()| {
+            let removed = |key| {
+                let (entry, lease) = self.invalidate_now(key);
+                u64::from(entry) + u64::from(lease)
+            };
+            keys.iter().map(removed).sum()
+        }))
+    }
+
+    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+        ready(self.begin().map(|()| tags.iter().for_each(|tag| self.tags.forget(tag))))
+    }
+
+    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+        ready(self.begin().map(|()| self.invalidate_matching_now(pattern)))
+    }
+
+    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+        ready(self.begin().map(|()| self.entries.remaining(key)))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        ready(self.begin())
+    }
+
+    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        ready(self.begin().map(|()| {
+            let (used_memory, max_memory) = self.entries.weight_and_capacity();
+            let mut info = ServerInfo::default();
+            info.version = env!("CARGO_PKG_VERSION").into();
+            info.uptime = self.runtime.now().since(self.started);
+            info.connected_clients = 1;
+            info.used_memory = used_memory;
+            info.max_memory = max_memory;
+            info.total_commands = self.commands.load(Ordering::Relaxed);
+            info.keyspace_hits = self.hits.load(Ordering::Relaxed);
+            info.keyspace_misses = self.misses.load(Ordering::Relaxed);
+            info
+        }))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.closed.store(true, Ordering::Relaxed);
+        ready(())
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (used, capacity) = self.entries.weight_and_capacity();
+        let mut debug = formatter.debug_struct("MemoryBackend");
+        debug.field("used", &used).field("capacity", &capacity).finish_non_exhaustive()
+    }
+}
+
+fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    Box::pin(std::future::ready(value))
+}

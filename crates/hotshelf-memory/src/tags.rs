@@ -1,0 +1,33 @@
+//! Versions of tags.
+
+use std::sync::Arc;
+
+use hotshelf_core::backend::TagVersion;
+use hotshelf_core::{Runtime, WireKey};
+use quick_cache::sync::Cache;
+
+/// How many tags keep a version. A tag that is evicted gets a new version when it is
+/// next captured, so that losing one costs loads and never serves an old value.
+const TAGS: usize = 100_000;
+
+/// The versions of all tags.
+pub(crate) struct Tags {
+    versions: Cache<WireKey, TagVersion>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl Tags {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self { versions: Cache::new(TAGS), runtime }
+    }
+
+    /// Reads a tag's version, or gives it a new one that no tag ever had.
+    pub(crate) fn capture(&self, tag: &WireKey) -> TagVersion {
+        let new = || Ok::<_, std::convert::Infallible>(self.runtime.random().to_be_bytes());
+        self.versions.get_or_insert_with(tag, new).unwrap_or_else(|never| match never {})
+    }
+
+    pub(crate) fn forget(&self, tag: &WireKey) {
+        self.versions.remove(tag);
+    }
+}

@@ -1,0 +1,3 @@
+//! The memory backend from outside.
+
+mod conformance;

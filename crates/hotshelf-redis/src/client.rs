@@ -1,0 +1,114 @@
+//! The raw client, for full control.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf_core::{Error, ErrorKind, Runtime};
+use redis::Pipeline;
+
+use crate::errors;
+use crate::link::Link;
+use crate::options::RedisOptions;
+use crate::reply::Reply;
+
+/// The server itself, past all that a cache does: any command, any pipeline.
+///
+/// It shares the cache's connection, so that commands which change a connection's state
+/// or block it (`SELECT`, `SUBSCRIBE`, `MULTI` on its own, `BLPOP`) don't belong here.
+/// Writing to the keys of a cache through it, the cache's guarantees don't hold.
+#[derive(Clone, Debug)]
+pub struct RedisClient {
+    link: Arc<Link>,
+    pub(crate) read_timeout: Duration,
+    pub(crate) store_timeout: Duration,
+}
+
+impl RedisClient {
+    pub(crate) fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self, Error> {
+        Ok(Self {
+            link: Arc::new(Link::new(options, runtime)?),
+            read_timeout: options.read_timeout,
+            store_timeout: options.store_timeout,
+        })
+    }
+
+    /// Sends one command and gives its answer.
+    ///
+    /// Costs one round trip; it waits for at most the store's `store_timeout`.
+    ///
+    /// ```no_run
+    /// # async fn example(redis: hotshelf_redis::RedisClient) -> Result<(), hotshelf_core::Error> {
+    /// let visits = redis.command(&["INCR", "visits"]).await?.integer()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`].
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves open whether the server executes the command.
+    pub async fn command<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
+        let replies = self.pipeline(&[command]).await?;
+        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+    }
+
+    /// Sends several commands at once and gives their answers in order.
+    ///
+    /// Costs one round trip. It is no transaction: other clients' commands may run in
+    /// between, and a command that fails ([`Reply::Error`]) doesn't stop the others.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`], for all together.
+    ///
+    /// # Cancel safety
+    /// As [`RedisClient::command`].
+    pub async fn pipeline<C, A>(&self, commands: &[C]) -> Result<Vec<Reply>, Error>
+    where
+        C: AsRef<[A]>,
+        A: AsRef<[u8]>,
+    {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        for command in commands {
+            let Some((name, arguments)) = command.as_ref().split_first() else {
+                return Err(Error::new(ErrorKind::Configuration, "a command needs a name"));
+            };
+            let mut packed = redis::Cmd::new();
+            packed.arg(name.as_ref());
+            arguments.iter().for_each(|argument| {
+                packed.arg(argument.as_ref());
+            });
+            pipeline.add_command(packed);
+        }
+        self.send(&pipeline, self.store_timeout).await
+    }
+
+    /// Sends a pipeline and gives its answers in order, within a deadline.
+    pub(crate) async fn send(
+        &self,
+        pipeline: &Pipeline,
+        timeout: Duration,
+    ) -> Result<Vec<Reply>, Error> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let exchange = async {
+            let mut connection = self.link.connection().await?;
+            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await;
+            values.map_err(errors::from_redis)
+        };
+        let result = match tokio::time::timeout(timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("the server didn't answer within {timeout:?}"),
+            )),
+        };
+        self.link.note(&result);
+        Ok(result?.into_iter().map(Reply::from).collect())
+    }
+
+    pub(crate) fn close(&self) {
+        self.link.close();
+    }
+}

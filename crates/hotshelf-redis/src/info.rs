@@ -1,0 +1,39 @@
+//! What `INFO` says.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use hotshelf_core::ServerInfo;
+
+/// Reads the fields that [`ServerInfo`] has; what is missing is zero.
+pub(crate) fn parse(text: &str) -> ServerInfo {
+    let fields: HashMap<&str, &str> =
+        text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
+    let number = |name: &str| fields.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let version = ["valkey_version", "redis_version"].iter().find_map(|name| fields.get(name));
+
+    let mut info = ServerInfo::default();
+    info.version = version.copied().unwrap_or("unknown").to_owned();
+    info.uptime = Duration::from_secs(number("uptime_in_seconds"));
+    info.connected_clients = number("connected_clients");
+    info.used_memory = number("used_memory");
+    info.max_memory = number("maxmemory");
+    info.total_commands = number("total_commands_processed");
+    info.keyspace_hits = number("keyspace_hits");
+    info.keyspace_misses = number("keyspace_misses");
+    info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_read_and_missing_ones_are_zero() {
+        let info =
+            parse("# Server\r\nredis_version:7.0.15\r\nuptime_in_seconds:90\r\nmaxmemory:x\r\n");
+        assert_eq!(info.version, "7.0.15");
+        assert_eq!(info.uptime, Duration::from_secs(90));
+        assert_eq!((info.max_memory, info.keyspace_hits), (0, 0));
+    }
+}

@@ -1,0 +1,235 @@
+//! The one connection to the server: it comes up in the background and comes back.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hotshelf_core::{Error, ErrorKind, Runtime};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::errors;
+use crate::options::RedisOptions;
+
+/// How many commands may wait for the driver before callers wait for room.
+const QUEUE: usize = 1024;
+
+/// The first and the longest pause between attempts to connect; each is cut at random.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// After so many timeouts in a row a connection is given up: the server behind it may be
+/// gone without a word.
+const TIMEOUTS_IN_A_ROW: u32 = 3;
+
+/// A connection that is shared by all callers.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    /// The task that keeps the connection up, once somebody has asked for it.
+    supervisor: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    client: Client,
+    connect_timeout: Duration,
+    client_name: Option<String>,
+    runtime: Arc<dyn Runtime>,
+    state: watch::Sender<State>,
+    timeouts: AtomicU32,
+}
+
+#[derive(Clone)]
+enum State {
+    /// Nobody has asked for the connection yet, or the first attempt is under way.
+    New,
+    Up(MultiplexedConnection),
+    Down(Error),
+    Closed,
+}
+
+impl Link {
+    /// Prepares a connection; nothing is sent before somebody asks for it.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    pub(crate) fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self, Error> {
+        let shared = Shared {
+            client: client(options)?,
+            connect_timeout: options.connect_timeout,
+            client_name: options.client_name.clone(),
+            runtime,
+            state: watch::Sender::new(State::New),
+            timeouts: AtomicU32::new(0),
+        };
+        Ok(Self { shared: Arc::new(shared), supervisor: Mutex::new(None) })
+    }
+
+    /// Gives the connection. While the server is away it fails at once; only the first
+    /// attempt of all is waited for.
+    pub(crate) async fn connection(&self) -> Result<MultiplexedConnection, Error> {
+        if let State::Up(connection) = &*self.shared.state.borrow() {
+            return Ok(connection.clone());
+        }
+        self.supervise();
+        let mut states = self.shared.state.subscribe();
+        let settled = states.wait_for(|state| !matches!(state, State::New)).await;
+        match settled.as_deref() {
+            Ok(State::Up(connection)) => Ok(connection.clone()),
+            Ok(State::Down(error)) => Err(error.clone()),
+            _ => Err(closed()),
+        }
+    }
+
+    /// Takes note of how an operation ended.
+    pub(crate) fn note<T>(&self, result: &Result<T, Error>) {
+        match result {
+            Err(error) if error.is_timeout() => {
+                if self.shared.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
+                    self.shared.lose("the server stopped answering");
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Unavailable => {}
+            _ => self.shared.timeouts.store(0, Ordering::Relaxed),
+        }
+    }
+
+    /// Lets the connection go for good.
+    pub(crate) fn close(&self) {
+        self.shared.state.send_replace(State::Closed);
+        if let Some(supervisor) = self.lock_supervisor().take() {
+            supervisor.abort();
+        }
+    }
+
+    /// Starts the supervisor, also anew if it went down with an earlier async runtime.
+    fn supervise(&self) {
+        let mut supervisor = self.lock_supervisor();
+        let closed = matches!(*self.shared.state.borrow(), State::Closed);
+        if !closed && supervisor.as_ref().is_none_or(JoinHandle::is_finished) {
+            *supervisor = Some(tokio::spawn(supervise(Arc::clone(&self.shared))));
+        }
+    }
+
+    fn lock_supervisor(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &*self.shared.state.borrow() {
+            State::New => "new",
+            State::Up(_) => "up",
+            State::Down(_) => "down",
+            State::Closed => "closed",
+        };
+        formatter.debug_struct("Link").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the store was closed")
+}
+
+fn client(options: &RedisOptions) -> Result<Client, Error> {
+    let info = options.connection_info()?;
+    #[cfg(feature = "tls")]
+    if let Some(pem) = &options.root_certificates {
+        let certificates =
+            redis::TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
+        return Client::build_with_tls(info, certificates).map_err(errors::from_redis);
+    }
+    Client::open(info).map_err(errors::from_redis)
+}
+
+impl Shared {
+    /// Gives the connection up, if there is one.
+    fn lose(&self, why: &'static str) {
+        self.timeouts.store(0, Ordering::Relaxed);
+        self.state.send_if_modified(|state| {
+            let up = matches!(state, State::Up(_));
+            if up {
+                tracing::warn!("lost the connection to the cache server: {why}");
+                *state = State::Down(Error::new(ErrorKind::Unavailable, why));
+            }
+            up
+        });
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<MultiplexedConnection, Error> {
+        let losing = Arc::downgrade(self);
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUE)
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection
+                    && let Some(shared) = losing.upgrade()
+                {
+                    shared.lose("the connection was cut");
+                }
+                Ok::<_, redis::aio::SendError>(())
+            });
+        let connecting = async {
+            let mut connection =
+                self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            if let Some(name) = &self.client_name {
+                redis::cmd("CLIENT").arg("SETNAME").arg(name).exec_async(&mut connection).await?;
+            }
+            Ok(connection)
+        };
+        match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(connected) => connected.map_err(errors::from_redis),
+            Err(_) => Err(Error::new(ErrorKind::Unavailable, "connecting took too long")),
+        }
+    }
+}
+
+/// Keeps the connection up until it is closed.
+async fn supervise(shared: Arc<Shared>) {
+    let mut states = shared.state.subscribe();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match shared.connect().await {
+            Ok(connection) => {
+                tracing::debug!("connected to the cache server");
+                shared.state.send_replace(State::Up(connection));
+                pause = FIRST_PAUSE;
+                let ended = states.wait_for(|state| !matches!(state, State::Up(_))).await;
+                if !matches!(ended.as_deref(), Ok(State::Down(_))) {
+                    return;
+                }
+            }
+            Err(error) => {
+                let first = !matches!(*shared.state.borrow(), State::Down(_));
+                if first {
+                    tracing::warn!(%error, cause = error.source_text(), "can't connect to the cache server");
+                }
+                shared.state.send_replace(State::Down(error));
+            }
+        }
+        let cut = shared.runtime.random() as f64 / u64::MAX as f64;
+        shared.runtime.sleep(pause.mul_f64(1.0 - cut / 2.0)).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The text of an error's cause, for a log line.
+trait SourceText {
+    fn source_text(&self) -> String;
+}
+
+impl SourceText for Error {
+    fn source_text(&self) -> String {
+        std::error::Error::source(self).map(ToString::to_string).unwrap_or_default()
+    }
+}

@@ -1,0 +1,135 @@
+//! What the keys beside an entry are called.
+//!
+//! The lease of a key lives in the key's own Cluster slot, whatever the key looks like,
+//! since scripts touch both. Redis hashes the text between the first `{` and the next
+//! `}` if it is not empty, else the whole key. So the lease of `K` is
+//!
+//! 1. `hs:l:{h}:K` if `K` has a hash tag `{h}` of its own,
+//! 2. `hs:l:{K}` if `K` holds no `}`,
+//! 3. `hs:l:{s}:K` else, with a short text `s` of the same slot.
+
+use std::sync::OnceLock;
+
+use hotshelf_core::WireKey;
+
+/// What every lease's name begins with.
+pub(crate) const LEASE_PREFIX: &str = "hs:l:";
+
+const SLOTS: usize = 16_384;
+
+/// Gives the name of a key's lease.
+pub(crate) fn lease(key: &WireKey) -> String {
+    let key = key.as_str();
+    if let Some(tag) = hash_tag(key) {
+        return format!("{LEASE_PREFIX}{{{tag}}}:{key}");
+    }
+    if !key.contains('}') {
+        return format!("{LEASE_PREFIX}{{{key}}}");
+    }
+    format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key)))
+}
+
+/// Gives the key whose lease has this name, or `None` if it is no lease's name.
+pub(crate) fn key_of_lease(name: &str) -> Option<WireKey> {
+    let rest = name.strip_prefix(LEASE_PREFIX)?.strip_prefix('{')?;
+    let (tag, key) = rest.split_once('}')?;
+    match key.strip_prefix(':') {
+        Some(key) => Some(key.into()),
+        None => key.is_empty().then(|| tag.into()),
+    }
+}
+
+/// Finds the part of a key that decides on its slot, unless that is the whole key.
+fn hash_tag(key: &str) -> Option<&str> {
+    let (_, behind) = key.split_once('{')?;
+    let (tag, _) = behind.split_once('}')?;
+    (!tag.is_empty()).then_some(tag)
+}
+
+/// Gives the Cluster slot of a key.
+fn slot(key: &str) -> u16 {
+    crc16(hash_tag(key).unwrap_or(key).as_bytes()) % SLOTS as u16
+}
+
+/// CRC-16/XMODEM, as the Cluster specification says.
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
+            0 => crc << 1,
+            _ => (crc << 1) ^ 0x1021,
+        })
+    })
+}
+
+/// Gives the first of the texts `0`, `1`, `2` … that lies in a slot.
+///
+/// All processes must agree on it. Few keys need it, so the table of all slots is made
+/// when the first one does.
+fn text_of_slot(slot: u16) -> u32 {
+    static TEXTS: OnceLock<Vec<u32>> = OnceLock::new();
+    TEXTS.get_or_init(texts_of_slots)[usize::from(slot)]
+}
+
+fn texts_of_slots() -> Vec<u32> {
+    let mut texts = vec![None; SLOTS];
+    let mut missing = SLOTS;
+    for number in 0.. {
+        let text = &mut texts[usize::from(slot(&u32::to_string(&number)))];
+        if text.is_none() {
+            *text = Some(number);
+            missing -= 1;
+        }
+        if missing == 0 {
+            break;
+        }
+    }
+    texts.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(key: &str) -> String {
+        lease(&key.into())
+    }
+
+    #[test]
+    fn each_kind_of_key_has_its_name() {
+        assert_eq!(name("cache:v1:users:1"), "hs:l:{cache:v1:users:1}");
+        assert_eq!(name("a{b"), "hs:l:{a{b}");
+        assert_eq!(name("{user1}:cart"), "hs:l:{user1}:{user1}:cart");
+        assert_eq!(slot(&name("a}b")), slot("a}b"));
+        assert_eq!(slot(&name("{}x")), slot("{}x"));
+    }
+
+    #[test]
+    fn slots_are_those_of_the_specification() {
+        assert_eq!(slot("123456789"), 0x31c3);
+        assert_eq!(slot("foo{}{bar}"), slot("foo{}{bar}"));
+        assert_eq!(slot("{user1000}.following"), slot("{user1000}.followers"));
+        assert_eq!(slot("foo{{bar}}zap"), slot("{bar"));
+    }
+
+    #[test]
+    fn every_slot_has_a_text() {
+        let texts = texts_of_slots();
+        assert_eq!(texts.len(), SLOTS);
+        assert!((0..SLOTS).all(|number| usize::from(slot(&texts[number].to_string())) == number));
+    }
+
+    proptest! {
+        #[test]
+        fn a_lease_lies_in_the_slot_of_its_key(key in "[a-b{}:é]{0,9}") {
+            prop_assume!(!key.is_empty());
+            prop_assert_eq!(slot(&name(&key)), slot(&key));
+        }
+
+        #[test]
+        fn a_lease_names_its_key(key in "[a-b{}:é]{0,9}") {
+            prop_assert_eq!(key_of_lease(&name(&key)), Some(key.as_str().into()));
+        }
+    }
+}

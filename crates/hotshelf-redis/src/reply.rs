@@ -1,0 +1,122 @@
+//! What a server answers.
+
+use bytes::Bytes;
+use hotshelf_core::{Error, ErrorKind};
+use redis::Value;
+
+use crate::errors;
+
+/// One answer of a server.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reply {
+    /// Nothing: a key or field that doesn't exist.
+    Nil,
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Double(f64),
+    /// Yes or no.
+    Boolean(bool),
+    /// A string of any bytes.
+    Bytes(Bytes),
+    /// A status such as `OK`, or text of the server's own.
+    Text(String),
+    /// Several answers: a list or a set.
+    Array(Vec<Self>),
+    /// Pairs, in the order in which the server sent them.
+    Map(Vec<(Self, Self)>),
+    /// The command failed; those beside it in a pipeline may not have.
+    Error(Error),
+}
+
+impl Reply {
+    /// Turns a failed command into an error.
+    ///
+    /// # Errors
+    /// The server's own, of kind [`ErrorKind::Server`] mostly.
+    pub fn ok(self) -> Result<Self, Error> {
+        match self {
+            Self::Error(error) => Err(error),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Reads a whole number.
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Server`] if the answer is no number.
+    pub fn integer(self) -> Result<i64, Error> {
+        match self.ok()? {
+            Self::Integer(number) => Ok(number),
+            reply => Err(reply.is_no("whole number")),
+        }
+    }
+
+    /// Reads a string of bytes that may be missing.
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Server`] if the answer is no string.
+    pub fn bytes(self) -> Result<Option<Bytes>, Error> {
+        match self.ok()? {
+            Self::Nil => Ok(None),
+            Self::Bytes(bytes) => Ok(Some(bytes)),
+            Self::Text(text) => Ok(Some(text.into())),
+            reply => Err(reply.is_no("string")),
+        }
+    }
+
+    /// Reads several answers.
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Server`] if there is one answer only.
+    pub fn array(self) -> Result<Vec<Self>, Error> {
+        match self.ok()? {
+            Self::Array(items) => Ok(items),
+            reply => Err(reply.is_no("list")),
+        }
+    }
+
+    fn is_no(&self, expected: &'static str) -> Error {
+        let kind = match self {
+            Self::Nil => "nothing",
+            Self::Integer(_) => "a whole number",
+            Self::Double(_) => "a number",
+            Self::Boolean(_) => "a boolean",
+            Self::Bytes(_) | Self::Text(_) => "a string",
+            Self::Array(_) => "a list",
+            Self::Map(_) => "a map",
+            Self::Error(_) => "an error",
+        };
+        Error::new(
+            ErrorKind::Server,
+            format!("the server answered {kind} where a {expected} was expected"),
+        )
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        let many = |values: Vec<Value>| values.into_iter().map(Self::from).collect();
+        match value {
+            Value::Nil => Self::Nil,
+            Value::Int(number) => Self::Integer(number),
+            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
+            Value::SimpleString(text) | Value::VerbatimString { text, .. } => Self::Text(text),
+            Value::Okay => Self::Text("OK".into()),
+            Value::Array(values) | Value::Set(values) => Self::Array(many(values)),
+            Value::Map(pairs) => Self::Map(
+                pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
+            ),
+            Value::Attribute { data, .. } => Self::from(*data),
+            Value::Double(number) => Self::Double(number),
+            Value::Boolean(yes) => Self::Boolean(yes),
+            Value::BigNumber(digits) => Self::Text(String::from_utf8_lossy(&digits).into_owned()),
+            Value::ServerError(error) => Self::Error(errors::from_redis(error.into())),
+            other => Self::Error(Error::new(
+                ErrorKind::Server,
+                format!("an answer of a kind that is not understood: {other:?}"),
+            )),
+        }
+    }
+}

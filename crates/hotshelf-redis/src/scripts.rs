@@ -1,0 +1,115 @@
+//! The protocol's scripts, and how they are sent.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use hotshelf_core::Error;
+use redis::{Cmd, Pipeline, Script};
+
+use crate::client::RedisClient;
+use crate::reply::Reply;
+
+/// A script that is sent by its hash, and by its text if the server doesn't know it.
+pub(crate) struct LuaScript {
+    text: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)+) => {
+        $(
+            pub(crate) static $name: LuaScript = LuaScript {
+                text: include_str!($file),
+                hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
+            };
+        )+
+    };
+}
+
+scripts! {
+    ACQUIRE = "scripts/acquire.lua";
+    STORE = "scripts/store.lua";
+    TAKE = "scripts/take.lua";
+    RELEASE = "scripts/release.lua";
+    RENEW = "scripts/renew.lua";
+    CAPTURE = "scripts/capture.lua";
+}
+
+/// One call of a script.
+pub(crate) struct Invocation {
+    script: &'static LuaScript,
+    keys: Vec<Vec<u8>>,
+    arguments: Vec<Vec<u8>>,
+}
+
+impl LuaScript {
+    /// Prepares a call.
+    pub(crate) fn on<K: AsRef<[u8]>>(&'static self, keys: &[K]) -> Invocation {
+        let keys = keys.iter().map(|key| key.as_ref().to_vec()).collect();
+        Invocation { script: self, keys, arguments: Vec::new() }
+    }
+}
+
+impl Invocation {
+    /// Adds an argument.
+    pub(crate) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.arguments.push(argument.as_ref().to_vec());
+        self
+    }
+
+    /// Adds a time in milliseconds, at least one.
+    pub(crate) fn millis(self, time: Duration) -> Self {
+        self.arg(time.as_millis().max(1).to_string())
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
+        command
+    }
+}
+
+impl RedisClient {
+    /// Calls scripts in one round trip, and in a second one those that the server didn't
+    /// know. That a script is unknown means that it was not executed, so that sending it
+    /// again is no repetition.
+    pub(crate) async fn call(
+        &self,
+        calls: &[Invocation],
+        timeout: Duration,
+    ) -> Result<Vec<Reply>, Error> {
+        let mut by_hash = Pipeline::with_capacity(calls.len());
+        for call in calls {
+            by_hash.add_command(call.command("EVALSHA", &call.script.hash));
+        }
+        let mut replies = self.send(&by_hash, timeout).await?;
+
+        let unknown: Vec<usize> =
+            (0..replies.len()).filter(|&at| is_unknown(&replies[at])).collect();
+        let mut by_text = Pipeline::with_capacity(unknown.len());
+        for &at in &unknown {
+            by_text.add_command(calls[at].command("EVAL", calls[at].script.text));
+        }
+        for (at, reply) in unknown.into_iter().zip(self.send(&by_text, timeout).await?) {
+            replies[at] = reply;
+        }
+        Ok(replies)
+    }
+
+    /// Calls one script.
+    pub(crate) async fn call_one(
+        &self,
+        call: Invocation,
+        timeout: Duration,
+    ) -> Result<Reply, Error> {
+        let replies = self.call(&[call], timeout).await?;
+        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+    }
+}
+
+fn is_unknown(reply: &Reply) -> bool {
+    let Reply::Error(error) = reply else { return false };
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<redis::RedisError>());
+    source.is_some_and(|source| source.code() == Some("NOSCRIPT"))
+}

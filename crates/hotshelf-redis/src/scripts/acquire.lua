@@ -1,0 +1,16 @@
+-- Grants the lease of a key unless there is an entry that the caller hasn't seen.
+-- KEYS: entry, lease   ARGV: token, lease in ms, end of the entry seen or "-", magic or ""
+local entry = redis.call('GET', KEYS[1])
+if entry and string.sub(entry, -#ARGV[3]) ~= ARGV[3]
+    and (ARGV[4] == '' or string.sub(entry, -8) == ARGV[4]) then
+  return {2, entry}
+end
+local lease = redis.call('GET', KEYS[2])
+if lease then
+  local left, mark = redis.call('PTTL', KEYS[2]), string.sub(lease, 1, 2)
+  if mark == 'H:' then return {3, left} elseif mark == 'E:' then return {4, left} end
+  return {0, left}
+end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+local time = redis.call('TIME')
+return {1, time[1] * 1000 + math.floor(time[2] / 1000)}

@@ -1,0 +1,141 @@
+//! Servers that are away, go away, stop answering and forget.
+
+use std::time::Duration;
+
+use hotshelf_core::backend::{Acquire, Acquired, Seen, Token};
+use hotshelf_core::{Backend, ErrorKind, Pattern};
+use hotshelf_redis::RedisBackend;
+use hotshelf_testkit::RedisServer;
+
+use crate::support;
+
+/// Asks until the connection has come back. The backend itself paces the attempts.
+async fn ping_until_back(backend: &RedisBackend) {
+    let start = support::now();
+    while let Err(error) = backend.ping().await {
+        assert!(start.elapsed() < Duration::from_secs(20), "{error:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn a_dead_url() -> String {
+    let mut server = support::server();
+    server.kill();
+    server.url()
+}
+
+#[tokio::test]
+async fn an_absent_server_fails_at_once() {
+    let backend = support::backend(&a_dead_url());
+    assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
+
+    let start = support::now();
+    for _ in 0..100 {
+        let read = backend.read(&["k".into()]).await;
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_is_used_again() {
+    let mut server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    server.kill();
+    let error = loop {
+        if let Err(error) = backend.ping().await {
+            break error;
+        }
+    };
+    assert!(error.is_temporary(), "{error:?}");
+    server.restart().unwrap();
+    ping_until_back(&backend).await;
+}
+
+#[tokio::test]
+async fn a_server_that_stops_answering_costs_a_few_deadlines() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    server.pause();
+
+    let start = support::now();
+    let mut kinds = Vec::new();
+    for _ in 0..50 {
+        kinds.push(backend.read(&["k".into()]).await.unwrap_err().kind());
+    }
+    let elapsed = start.elapsed();
+    assert!(elapsed < Duration::from_millis(600), "50 reads took {elapsed:?}");
+    let timeouts = kinds.iter().filter(|kind| **kind == ErrorKind::Timeout).count();
+    assert_eq!(timeouts, 3, "after three timeouts in a row the connection is given up");
+
+    server.resume();
+    ping_until_back(&backend).await;
+}
+
+#[tokio::test]
+async fn scripts_are_sent_again_when_the_server_forgets_them() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    for number in 0..3 {
+        let key = format!("k{number}").as_str().into();
+        let token = Token::random(&*support::runtime());
+        let acquire =
+            Acquire { key: &key, token, lease: Duration::from_secs(5), seen: Seen::Nothing };
+        assert_eq!(backend.acquire(acquire).await.unwrap(), Acquired::Granted);
+        server.command(&["SCRIPT", "FLUSH"]);
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_an_error_of_the_server() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    server.command(&["LPUSH", "k", "x"]);
+    assert_eq!(backend.read(&["k".into()]).await.unwrap_err().kind(), ErrorKind::Server);
+    backend.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_walk_over_many_keys_takes_bounded_steps() {
+    let server = support::server();
+    let fill = "for i = 1, 20000 do redis.call('SET', ARGV[1] .. i, 1) end";
+    server.command(&["EVAL", fill, "0", "cache:v1:a:"]);
+    server.command(&["EVAL", fill, "0", "cache:v1:b:"]);
+    let backend = support::backend(&server.url());
+    let removed = backend.invalidate_matching(&Pattern::new("cache:v1:a:*")).await.unwrap();
+    assert_eq!(removed, 20_000);
+    assert_eq!(server.cli(&["DBSIZE"]), "20000");
+    // 40 steps for each of the two walks, a removal after half of those of the second.
+    let calls = server.cli(&["INFO", "commandstats"]);
+    assert!(calls.contains("cmdstat_scan:calls=8"), "{calls}");
+}
+
+#[tokio::test]
+async fn a_closed_backend_leaves_no_connection_behind() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    backend.close().await;
+    assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_only_our_own_connection(&server).await;
+}
+
+#[tokio::test]
+async fn a_dropped_backend_leaves_no_connection_behind() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    drop(backend);
+    assert_only_our_own_connection(&server).await;
+}
+
+/// The connection that asks is the only one left, as soon as the tasks have ended.
+async fn assert_only_our_own_connection(server: &RedisServer) {
+    let start = support::now();
+    while server.cli(&["CLIENT", "LIST"]).lines().count() > 1 {
+        assert!(start.elapsed() < Duration::from_secs(5), "a connection was left behind");
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,8 @@
+//! The Redis backend against real servers that each test starts for itself.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+mod conformance;
+mod faults;
+mod patterns;
+mod support;

@@ -1,0 +1,53 @@
+//! A server, a backend on it, and tokio as the runtime of both.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hotshelf_core::{BoxFuture, Moment, Runtime};
+use hotshelf_redis::{RedisBackend, RedisOptions};
+use hotshelf_testkit::RedisServer;
+
+pub(crate) fn server() -> RedisServer {
+    RedisServer::start().expect("redis-server is installed")
+}
+
+pub(crate) fn backend(url: &str) -> RedisBackend {
+    backend_with(RedisOptions::from_url(url).unwrap())
+}
+
+pub(crate) fn backend_with(options: RedisOptions) -> RedisBackend {
+    RedisBackend::new(&options, runtime()).unwrap()
+}
+
+pub(crate) fn runtime() -> Arc<dyn Runtime> {
+    Arc::new(RealTime { start: now() })
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+#[derive(Debug)]
+struct RealTime {
+    start: Instant,
+}
+
+impl Runtime for RealTime {
+    fn now(&self) -> Moment {
+        Moment::after_start(self.start.elapsed())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        tokio::spawn(future);
+    }
+
+    fn random(&self) -> u64 {
+        std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), self.start)
+    }
+}

@@ -1,0 +1,15 @@
+//! What hotshelf's own tests stand on: never part of a program.
+//!
+//! - [`conformance`]: the suite that every backend runs.
+//! - [`RedisServer`]: a real `redis-server` on a free port that dies with its handle.
+//! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed.
+#![forbid(unsafe_code)]
+
+pub mod conformance;
+mod redis_server;
+mod resp;
+mod sim;
+
+pub use redis_server::RedisServer;
+pub use resp::Reply;
+pub use sim::SimRuntime;

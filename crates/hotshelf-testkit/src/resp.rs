@@ -1,0 +1,79 @@
+//! As much of the Redis protocol as tests need to look at a server from outside.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Nothing.
+    Nil,
+    /// A number.
+    Integer(i64),
+    /// A status or a string; bytes that are no UTF-8 are replaced.
+    Text(String),
+    /// An error's text.
+    Error(String),
+    /// Several answers.
+    Array(Vec<Self>),
+}
+
+impl Reply {
+    /// Shows the answer as `redis-cli` prints it to a pipe.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Nil => String::new(),
+            Self::Integer(number) => number.to_string(),
+            Self::Text(text) | Self::Error(text) => text.clone(),
+            Self::Array(items) => items.iter().map(Self::to_text).collect::<Vec<_>>().join("\n"),
+        }
+    }
+}
+
+/// Sends one command on a connection of its own.
+pub(crate) fn command<A: AsRef<[u8]>>(port: u16, arguments: &[A]) -> io::Result<Reply> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
+    for argument in arguments {
+        let argument = argument.as_ref();
+        request.extend(format!("${}\r\n", argument.len()).into_bytes());
+        request.extend(argument);
+        request.extend(b"\r\n");
+    }
+    (&stream).write_all(&request)?;
+    read_reply(&mut BufReader::new(stream))
+}
+
+fn read_reply(reader: &mut impl BufRead) -> io::Result<Reply> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let line = line.trim_end();
+    let Some(kind) = line.chars().next() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+    let rest = &line[1..];
+    match kind {
+        '+' => Ok(Reply::Text(rest.to_owned())),
+        '-' => Ok(Reply::Error(rest.to_owned())),
+        ':' => Ok(Reply::Integer(number(rest)?)),
+        '$' => read_bulk(reader, number(rest)?),
+        '*' if rest == "-1" => Ok(Reply::Nil),
+        '*' => (0..number(rest)?)
+            .map(|_| read_reply(reader))
+            .collect::<Result<_, _>>()
+            .map(Reply::Array),
+        _ => Err(io::Error::other(format!("no reply of RESP2: {line}"))),
+    }
+}
+
+fn read_bulk(reader: &mut impl BufRead, length: i64) -> io::Result<Reply> {
+    let Ok(length) = usize::try_from(length) else { return Ok(Reply::Nil) };
+    let mut bytes = vec![0; length + 2];
+    reader.read_exact(&mut bytes)?;
+    Ok(Reply::Text(String::from_utf8_lossy(&bytes[..length]).into_owned()))
+}
+
+fn number(text: &str) -> io::Result<i64> {
+    text.parse().map_err(io::Error::other)
+}

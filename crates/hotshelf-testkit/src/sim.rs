@@ -1,0 +1,242 @@
+//! A runtime whose time and order of tasks come from a seed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use hotshelf_core::{BoxFuture, Moment, Runtime};
+
+/// Runs futures on one thread, in an order that its seed decides.
+///
+/// Its clock stands still while anything can run, and jumps to the next timer when
+/// nothing can: hours pass in microseconds, and the same seed runs the same way again.
+#[derive(Clone)]
+pub struct SimRuntime {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    now: Duration,
+    random: u64,
+    next_id: u64,
+    tasks: HashMap<TaskId, BoxFuture<'static, ()>>,
+    ready: Vec<TaskId>,
+    timers: BTreeMap<(Duration, u64), Waker>,
+}
+
+type TaskId = u64;
+
+/// The future that [`SimRuntime::block_on`] was given.
+const MAIN: TaskId = 0;
+
+impl SimRuntime {
+    /// Makes a runtime whose choices all follow from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let state = State {
+            now: Duration::ZERO,
+            random: seed,
+            next_id: MAIN + 1,
+            tasks: HashMap::new(),
+            ready: Vec::new(),
+            timers: BTreeMap::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Lets time pass, and wakes those whose timers have run out.
+    pub fn advance(&self, duration: Duration) {
+        let mut state = self.lock();
+        state.now += duration;
+        let just_after = state.now + Duration::from_nanos(1);
+        let later = state.timers.split_off(&(just_after, 0));
+        let due = std::mem::replace(&mut state.timers, later);
+        drop(state);
+        due.into_values().for_each(Waker::wake);
+    }
+
+    /// Runs a future to its end, and with it what was spawned.
+    ///
+    /// # Panics
+    /// If the future waits for something that can't come: nothing is ready, no timer runs.
+    pub fn block_on<F: Future>(&self, main: F) -> F::Output {
+        let mut main = pin!(main);
+        self.lock().ready.push(MAIN);
+        loop {
+            while let Some(task) = self.pick() {
+                let waker = self.waker(task);
+                if task == MAIN {
+                    if let Poll::Ready(output) =
+                        main.as_mut().poll(&mut Context::from_waker(&waker))
+                    {
+                        return output;
+                    }
+                } else {
+                    self.poll_spawned(task, &waker);
+                }
+            }
+            self.jump_to_next_timer();
+        }
+    }
+
+    /// Runs what was spawned until nothing can run without time passing.
+    pub fn run_until_idle(&self) {
+        while let Some(task) = self.pick() {
+            if task != MAIN {
+                self.poll_spawned(task, &self.waker(task));
+            }
+        }
+    }
+
+    fn poll_spawned(&self, task: TaskId, waker: &Waker) {
+        let Some(mut future) = self.lock().tasks.remove(&task) else { return };
+        if future.as_mut().poll(&mut Context::from_waker(waker)).is_pending() {
+            self.lock().tasks.insert(task, future);
+        }
+    }
+
+    /// Takes one of the tasks that can run, at random.
+    fn pick(&self) -> Option<TaskId> {
+        let random = self.random() as usize;
+        let mut state = self.lock();
+        let count = state.ready.len();
+        (count > 0).then(|| state.ready.swap_remove(random % count))
+    }
+
+    fn jump_to_next_timer(&self) {
+        let state = self.lock();
+        let next = state.timers.keys().next().map(|(due, _)| *due);
+        let wait = next.expect("every task waits for something that can't come") - state.now;
+        drop(state);
+        self.advance(wait);
+    }
+
+    fn waker(&self, task: TaskId) -> Waker {
+        Waker::from(Arc::new(TaskWaker { state: Arc::clone(&self.state), task }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+impl Runtime for SimRuntime {
+    fn now(&self) -> Moment {
+        Moment::after_start(self.lock().now)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let due = self.lock().now + duration;
+        Box::pin(Sleep { state: Arc::clone(&self.state), due, timer: None })
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        let mut state = self.lock();
+        let task = state.next_id();
+        state.tasks.insert(task, future);
+        state.ready.push(task);
+    }
+
+    /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014).
+    fn random(&self) -> u64 {
+        let mut state = self.lock();
+        state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+impl fmt::Debug for SimRuntime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimRuntime").field("now", &self.lock().now).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct TaskWaker {
+    state: Arc<Mutex<State>>,
+    task: TaskId,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let mut state = lock(&self.state);
+        if !state.ready.contains(&self.task) {
+            state.ready.push(self.task);
+        }
+    }
+}
+
+struct Sleep {
+    state: Arc<Mutex<State>>,
+    due: Duration,
+    timer: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let shared = Arc::clone(&self.state);
+        let mut state = lock(&shared);
+        if state.now >= self.due {
+            return Poll::Ready(());
+        }
+        let timer = *self.timer.get_or_insert_with(|| state.next_id());
+        state.timers.insert((self.due, timer), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer {
+            let waker = lock(&self.state).timers.remove(&(self.due, timer));
+            drop(waker);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_pass_when_nothing_else_can_happen() {
+        let runtime = SimRuntime::new(1);
+        runtime.block_on(runtime.sleep(Duration::from_secs(7200)));
+        assert_eq!(runtime.now(), Moment::after_start(Duration::from_secs(7200)));
+    }
+
+    #[test]
+    fn the_same_seed_runs_the_same_way() {
+        let order = |seed| {
+            let runtime = SimRuntime::new(seed);
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            for task in 0..8 {
+                let seen = Arc::clone(&seen);
+                runtime.spawn(Box::pin(async move { seen.lock().unwrap().push(task) }));
+            }
+            runtime.run_until_idle();
+            Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+        };
+        assert_eq!(order(5), order(5));
+        assert!((0..9).any(|seed| order(seed) != order(5)));
+    }
+}

@@ -1,0 +1,166 @@
+//! Options of a cache.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf_core::{Error, Jitter, KeyLayout, Namespace, Ttl};
+
+use super::{Cache, CacheValue, Inner};
+use crate::store::Store;
+
+/// Options of a [`Cache`], each with its default.
+///
+/// | option | default |
+/// | --- | --- |
+/// | [`prefix`](Self::prefix) | `cache` |
+/// | [`version`](Self::version) | `v1` |
+/// | [`key_layout`](Self::key_layout) | [`KeyLayout::V1`] |
+/// | [`time_to_live`](Self::time_to_live) | 300 s |
+/// | [`jitter`](Self::jitter) | ±10 % |
+/// | [`negative_ttl`](Self::negative_ttl) | off |
+/// | [`wait_timeout`](Self::wait_timeout) | 2 s |
+/// | [`max_value_bytes`](Self::max_value_bytes) | 1 MiB |
+#[must_use = "a builder does nothing before `build`"]
+pub struct CacheBuilder<T> {
+    store: Store,
+    namespace: Namespace,
+    time_to_live: Duration,
+    negative_ttl: Option<Duration>,
+    jitter: Jitter,
+    wait_timeout: Duration,
+    max_value_bytes: usize,
+    values: PhantomData<fn() -> T>,
+}
+
+/// Options that were checked.
+#[derive(Clone, PartialEq)]
+pub(crate) struct CacheOptions {
+    pub(crate) ttl: Ttl,
+    pub(crate) negative_ttl: Option<Ttl>,
+    pub(crate) jitter: Jitter,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) max_value_bytes: usize,
+}
+
+impl<T: CacheValue> CacheBuilder<T> {
+    pub(crate) fn new(store: Store, name: Cow<'static, str>) -> Self {
+        Self {
+            store,
+            namespace: Namespace::new(name),
+            time_to_live: Duration::from_secs(300),
+            negative_ttl: None,
+            jitter: Jitter::default(),
+            wait_timeout: Duration::from_secs(2),
+            max_value_bytes: 1 << 20,
+            values: PhantomData,
+        }
+    }
+
+    /// Sets the first part of keys, usually the application's name. Default: `cache`.
+    pub fn prefix(mut self, prefix: impl Into<Cow<'static, str>>) -> Self {
+        self.namespace = self.namespace.prefix(prefix);
+        self
+    }
+
+    /// Sets the second part of keys; change it when `T` changes its shape. Default: `v1`.
+    pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
+        self.namespace = self.namespace.version(version);
+        self
+    }
+
+    /// Leaves the version out of keys.
+    pub fn without_version(mut self) -> Self {
+        self.namespace = self.namespace.without_version();
+        self
+    }
+
+    /// Sets how keys are written. Default: [`KeyLayout::V1`].
+    pub fn key_layout(mut self, layout: KeyLayout) -> Self {
+        self.namespace = self.namespace.layout(layout);
+        self
+    }
+
+    /// Sets how long entries live, in whole milliseconds. Default: 300 s.
+    #[doc(alias = "ttl")]
+    pub fn time_to_live(mut self, duration: Duration) -> Self {
+        self.time_to_live = duration;
+        self
+    }
+
+    /// Sets how much lifetimes are spread. Default: ±10 %.
+    pub fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Sets how long the knowledge is kept that there is no value. Default: it isn't.
+    pub fn negative_ttl(mut self, duration: Duration) -> Self {
+        self.negative_ttl = Some(duration);
+        self
+    }
+
+    /// Sets how long a call waits for the load of another process before it loads by
+    /// itself, without storing. Default: 2 s.
+    pub fn wait_timeout(mut self, duration: Duration) -> Self {
+        self.wait_timeout = duration;
+        self
+    }
+
+    /// Sets the longest value that is stored, in bytes of JSON. Longer ones are given to
+    /// their callers and counted. Default: 1 MiB.
+    pub fn max_value_bytes(mut self, bytes: usize) -> Self {
+        self.max_value_bytes = bytes;
+        self
+    }
+
+    /// Makes the cache. Built again with the same options it is the same cache.
+    ///
+    /// # Errors
+    /// Of kind [`Configuration`](crate::ErrorKind::Configuration) for a lifetime of zero,
+    /// or if the cache was built with other options before; of kind
+    /// [`Key`](crate::ErrorKind::Key) for a name that layout v2 rejects.
+    pub fn build(self) -> Result<Cache<T>, Error> {
+        let options = CacheOptions {
+            ttl: Ttl::new(self.time_to_live)?,
+            negative_ttl: self.negative_ttl.map(Ttl::new).transpose()?,
+            jitter: self.jitter,
+            wait_timeout: self.wait_timeout,
+            max_value_bytes: self.max_value_bytes,
+        };
+        let (store, namespace) = (self.store, self.namespace);
+        let inner =
+            store.registry.get_or_build::<T, _>(&namespace, &options, |identity, stats| {
+                Ok(Arc::new(Inner {
+                    shared: Arc::clone(&store.shared),
+                    identity,
+                    stem: namespace.stem()?,
+                    namespace: namespace.clone(),
+                    options: options.clone(),
+                    stats,
+                }))
+            })?;
+        Ok(Cache { inner, values: PhantomData })
+    }
+}
+
+impl fmt::Debug for CacheOptions {
+    /// Shows the options as they are written in the builder.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("options");
+        debug.field("time_to_live", &self.ttl.as_duration());
+        debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
+        debug.field("jitter", &self.jitter);
+        debug.field("wait_timeout", &self.wait_timeout);
+        debug.field("max_value_bytes", &self.max_value_bytes).finish()
+    }
+}
+
+impl<T> fmt::Debug for CacheBuilder<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("CacheBuilder");
+        debug.field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,146 @@
+//! Calls with options of their own.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf_core::{Error, Key, Ttl};
+use serde::Serialize;
+
+use super::load::{LoadOptions, Mode, infallible};
+use super::{Cache, CacheValue};
+use crate::load_error::LoadError;
+
+/// One key of a cache, and the options of one call.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let pages = hotshelf::Store::memory().cache::<Vec<u32>>("pages").build()?;
+/// let query = [("page", 2)];
+/// let page = pages
+///     .entry("list")
+///     .params(&query)?
+///     .time_to_live(Duration::from_secs(180))
+///     .or_insert_with(async || vec![21, 22])
+///     .await;
+/// assert_eq!(*page, [21, 22]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "an entry does nothing by itself"]
+pub struct Entry<'a, T> {
+    cache: &'a Cache<T>,
+    key: Key<'a>,
+    ttl: Result<Ttl, Error>,
+    mode: Mode,
+}
+
+impl<'a, T: CacheValue> Entry<'a, T> {
+    pub(super) fn new(cache: &'a Cache<T>, key: Key<'a>) -> Self {
+        Self { cache, key, ttl: Ok(cache.inner.options.ttl), mode: Mode::Use }
+    }
+
+    /// Adds parameters to the key, say the query of a request.
+    ///
+    /// # Errors
+    /// As [`Key::with_params`].
+    pub fn params<P: Serialize + ?Sized>(self, params: &P) -> Result<Self, Error> {
+        Ok(Self { key: self.key.with_params(params)?, ..self })
+    }
+
+    /// Sets how long the entry lives. Default: the cache's `time_to_live`.
+    ///
+    /// A lifetime of zero stores nothing: a load gives its value uncached, and counts it;
+    /// [`Entry::try_insert`] reports it.
+    #[doc(alias = "ttl")]
+    pub fn time_to_live(self, duration: Duration) -> Self {
+        Self { ttl: Ttl::new(duration), ..self }
+    }
+
+    /// Lets this call load and store, whatever is cached. It takes no value of a loader
+    /// that began before the call.
+    pub fn reload(self) -> Self {
+        Self { mode: Mode::Reload, ..self }
+    }
+
+    /// Lets this call run its loader, and neither read nor store.
+    pub fn bypass(self) -> Self {
+        Self { mode: Mode::Bypass, ..self }
+    }
+
+    /// Reads the value, or loads it by a loader that can't fail.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::get_or_try_insert_with`].
+    pub async fn or_insert_with<F>(self, load: F) -> Arc<T>
+    where
+        F: AsyncFnOnce() -> T,
+    {
+        infallible(self.or_try_insert_with(async || Ok::<T, Infallible>(load().await)).await)
+    }
+
+    /// Reads the value, or loads it; see [`Cache::get_or_try_insert_with`].
+    ///
+    /// # Errors
+    /// The loader's own, which the callers that waited for it share.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::get_or_try_insert_with`].
+    pub async fn or_try_insert_with<F, E>(self, load: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.wire_key(&self.key);
+        let options = LoadOptions { ttl: self.ttl, mode: self.mode, takes_absent: false };
+        let loaded = self.cache.load(key, options, async || load().await.map(Some)).await;
+        loaded.map(|value| value.expect("a call that takes no negative is given a value"))
+    }
+
+    /// Reads the value, or loads it by a loader that may find that there is none.
+    ///
+    /// The loader is given the value that it is to replace, where a cache keeps one; none
+    /// does so yet. That there is no value is kept for the cache's
+    /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and never in the place of an
+    /// entry that belongs to another cache.
+    ///
+    /// # Errors
+    /// The loader's own, which the callers that waited for it share.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::get_or_try_insert_with`].
+    pub async fn or_try_load_optional<F, E>(self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce(Option<Arc<T>>) -> Result<Option<T>, E>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.wire_key(&self.key);
+        let options = LoadOptions { ttl: self.ttl, mode: self.mode, takes_absent: true };
+        self.cache.load(key, options, async || load(None).await).await
+    }
+
+    /// Writes the value; see [`Cache::insert`].
+    ///
+    /// # Cancel safety
+    /// As [`Cache::insert`].
+    pub async fn insert(self, value: impl Into<Arc<T>>) {
+        let _counted = self.try_insert(value).await;
+    }
+
+    /// Writes the value and reports trouble; see [`Cache::try_insert`].
+    ///
+    /// # Errors
+    /// As [`Cache::try_insert`], and of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration) for a lifetime of zero.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::insert`].
+    pub async fn try_insert(self, value: impl Into<Arc<T>>) -> Result<(), Error> {
+        let ttl = self.cache.counted(self.ttl)?;
+        self.cache.insert_for(self.cache.wire_key(&self.key), &value.into(), ttl).await
+    }
+}

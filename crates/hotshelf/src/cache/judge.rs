@@ -1,0 +1,41 @@
+//! What a raw entry is worth to a cache.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotshelf_core::codec::{self, Decoded};
+use hotshelf_core::engine::{Judge, Value, Verdict};
+use hotshelf_core::{Counter, Stats};
+
+use super::{CacheValue, Lookup};
+
+/// Reads a raw entry. One that is no value of the cache is counted, and is a miss.
+pub(super) fn lookup<T: CacheValue>(raw: &[u8], stats: &Stats) -> Lookup<T> {
+    match codec::decode(raw) {
+        Ok(Decoded::Present(value)) => Lookup::Present(Arc::new(value)),
+        Ok(Decoded::Absent) => Lookup::Absent,
+        Err(_) => {
+            stats.count(Counter::Foreign);
+            Lookup::Missing
+        }
+    }
+}
+
+/// Judges entries that turn up while a call waits.
+pub(super) struct Typed<'a, T> {
+    pub(super) stats: &'a Stats,
+    /// Whether a cached negative answers the call.
+    pub(super) takes_absent: bool,
+    pub(super) values: PhantomData<fn() -> T>,
+}
+
+impl<T: CacheValue> Judge for Typed<'_, T> {
+    fn judge(&self, raw: &Bytes) -> Verdict {
+        match lookup::<T>(raw, self.stats) {
+            Lookup::Present(value) => Verdict::Hit(Value::Present(value)),
+            Lookup::Absent if self.takes_absent => Verdict::Hit(Value::Absent),
+            Lookup::Absent | Lookup::Missing => Verdict::Unusable,
+        }
+    }
+}

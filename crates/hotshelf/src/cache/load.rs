@@ -1,0 +1,250 @@
+//! Loading on a miss.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotshelf_core::backend::Seen;
+use hotshelf_core::engine::{Acquisition, Call, Known, SharedError, Ticket, Value};
+use hotshelf_core::{Counter, Error, Key, Ttl, WireKey, codec};
+
+use super::judge::{self, Typed};
+use super::{Cache, CacheValue, Lookup};
+use crate::load_error::LoadError;
+
+/// How one call differs from the cache's options.
+#[derive(Clone, Debug)]
+pub(super) struct LoadOptions {
+    pub(super) ttl: Result<Ttl, Error>,
+    pub(super) mode: Mode,
+    /// Whether a cached negative answers the call.
+    pub(super) takes_absent: bool,
+}
+
+/// Whether a call uses what is cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It reads, and stores.
+    Use,
+    /// It stores, but takes nothing that a loader hadn't begun to load when it came.
+    Reload,
+    /// It neither reads nor stores.
+    Bypass,
+}
+
+impl<T: CacheValue> Cache<T> {
+    /// Reads a value, or loads it by a loader that can't fail.
+    ///
+    /// As [`Cache::get_or_try_insert_with`] in all else.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::get_or_try_insert_with`].
+    #[doc(alias = "get_or_set")]
+    pub async fn get_or_insert_with<'a, F>(&'a self, key: impl Into<Key<'a>>, load: F) -> Arc<T>
+    where
+        F: AsyncFnOnce() -> T,
+    {
+        self.entry(key).or_insert_with(load).await
+    }
+
+    /// Reads a value, or loads it.
+    ///
+    /// Of all callers, in this process and in others, one runs its loader; the rest wait
+    /// for it and are given its value, or, in this process, its error. The loader may
+    /// borrow from its surroundings, and runs in the caller's own task.
+    ///
+    /// A hit costs one round trip, a miss three. Trouble with the backend costs its
+    /// deadline at most: then the loader runs all the same.
+    ///
+    /// Don't ask for the same key from within its loader: it would wait for itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let numbers = hotshelf::Store::memory().cache::<u64>("numbers").build()?;
+    /// let text = String::from("42");
+    /// let number = numbers.get_or_try_insert_with("answer", async || text.parse::<u64>()).await?;
+    /// assert_eq!(*number, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The loader's own, which the callers that waited for it share.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point. If it was the one that loads, the caller that has
+    /// waited longest runs its own loader.
+    #[doc(alias = "get_or_set")]
+    #[doc(alias = "cache_aside")]
+    pub async fn get_or_try_insert_with<'a, F, E>(
+        &'a self,
+        key: impl Into<Key<'a>>,
+        load: F,
+    ) -> Result<Arc<T>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+        E: Send + Sync + 'static,
+    {
+        self.entry(key).or_try_insert_with(load).await
+    }
+
+    /// Reads, and loads what isn't there. `None` is a cached, or just loaded, negative.
+    pub(super) async fn load<F, E>(
+        &self,
+        key: Result<WireKey, Error>,
+        options: LoadOptions,
+        load: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<Option<T>, E>,
+        E: Send + Sync + 'static,
+    {
+        let usable = self.inner.shared.is_enabled() && options.mode != Mode::Bypass;
+        let key = match self.counted(key) {
+            Ok(key) if usable => key,
+            _ => return self.load_uncached(load).await,
+        };
+        let known = match options.mode {
+            Mode::Reload => Known::Unread,
+            _ => match self.read(&key, options.takes_absent).await {
+                Ok(value) => return Ok(value),
+                Err(known) => known,
+            },
+        };
+        // Boxed, so that the future of a hit stays small.
+        Box::pin(self.load_missing(key, options, known, load)).await
+    }
+
+    async fn load_uncached<F, E>(&self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<Option<T>, E>,
+    {
+        self.inner.stats.count(Counter::Load);
+        let loaded = load().await;
+        if loaded.is_err() {
+            self.inner.stats.count(Counter::LoadError);
+        }
+        loaded.map(|value| value.map(Arc::new)).map_err(|error| LoadError::new(Arc::new(error)))
+    }
+
+    /// Reads the key for a load: a hit, or what is known for want of one.
+    async fn read(&self, key: &WireKey, takes_absent: bool) -> Result<Option<Arc<T>>, Known> {
+        let stats = &self.inner.stats;
+        let read = self.inner.shared.engine.backend().read(std::slice::from_ref(key)).await;
+        let Ok(entries) = self.counted(read) else {
+            stats.count(Counter::Miss);
+            return Err(Known::Unreadable);
+        };
+        let Some(raw) = entries.into_iter().next().flatten() else {
+            stats.count(Counter::Miss);
+            return Err(Known::Missing);
+        };
+        let hit = match judge::lookup(&raw, stats) {
+            Lookup::Present(value) => Some(value),
+            Lookup::Absent if takes_absent => None,
+            Lookup::Absent | Lookup::Missing => {
+                stats.count(Counter::Miss);
+                return Err(Known::Unusable(Seen::entry(&raw)));
+            }
+        };
+        stats.count(Counter::Hit);
+        Ok(hit)
+    }
+
+    async fn load_missing<F, E>(
+        &self,
+        key: WireKey,
+        options: LoadOptions,
+        mut known: Known,
+        load: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<Option<T>, E>,
+        E: Send + Sync + 'static,
+    {
+        let stats = &self.inner.stats;
+        let takes_absent = options.takes_absent;
+        let judge = Typed::<T> { stats, takes_absent, values: PhantomData };
+        let call = Call {
+            key: &key,
+            identity: self.inner.identity,
+            judge: &judge,
+            stats,
+            wait_timeout: self.inner.options.wait_timeout,
+            reload: options.mode == Mode::Reload,
+        };
+        loop {
+            known = match self.inner.shared.engine.acquire(call, known).await {
+                Acquisition::Lead(ticket) => return self.lead(ticket, options, load).await,
+                Acquisition::Hit(Value::Present(value)) => match value.downcast::<T>() {
+                    Ok(value) => return Ok(Some(value)),
+                    // Of one identity all values are of one type.
+                    Err(_) => Known::Unread,
+                },
+                Acquisition::Hit(Value::Absent) if takes_absent => return Ok(None),
+                Acquisition::Hit(Value::Absent) => {
+                    Known::Unusable(Seen::entry(&Bytes::from_static(codec::ABSENT)))
+                }
+                Acquisition::Failed(error) => match error.downcast::<E>() {
+                    Ok(error) => return Err(LoadError::new(error)),
+                    // The error of a caller whose loader fails in another way: run ours.
+                    Err(_) => Known::Missing,
+                },
+            };
+        }
+    }
+
+    /// Runs the loader and ends the flight with what it gives.
+    async fn lead<F, E>(
+        &self,
+        ticket: Ticket,
+        options: LoadOptions,
+        load: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce() -> Result<Option<T>, E>,
+        E: Send + Sync + 'static,
+    {
+        match ticket.run(load()).await {
+            Ok(Some(value)) => {
+                let value = Arc::new(value);
+                let shared = Value::Present(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
+                let entry = self.encode(&value).and_then(|raw| Ok((raw, options.ttl?)));
+                self.fill(ticket, entry.ok(), shared).await;
+                Ok(Some(value))
+            }
+            Ok(None) => {
+                let ttl = self.inner.options.negative_ttl.filter(|_| !ticket.is_over_unusable());
+                let entry = ttl.map(|ttl| (Bytes::from_static(codec::ABSENT), ttl));
+                self.fill(ticket, entry, Value::Absent).await;
+                Ok(None)
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                ticket.fail(&(Arc::clone(&error) as SharedError));
+                Err(LoadError::new(error))
+            }
+        }
+    }
+
+    /// Stores an entry, if there is one to store, and shares the value.
+    async fn fill(&self, ticket: Ticket, entry: Option<(Bytes, Ttl)>, value: Value) {
+        match entry {
+            Some((raw, ttl)) => {
+                ticket.fill(raw, self.jittered(ttl), value).await;
+            }
+            None => ticket.share(&value),
+        }
+    }
+}
+
+/// Turns the result of a loader that can't fail into its value.
+pub(super) fn infallible<V>(result: Result<V, LoadError<Infallible>>) -> V {
+    match result {
+        Ok(value) => value,
+        Err(never) => match *never {},
+    }
+}

@@ -1,0 +1,58 @@
+//! A typed cache for services: in the process's own memory at first, on Redis or Valkey
+//! with a URL.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use axum::{Json, Router, extract::{Path, State}, routing::get};
+//! use hotshelf::{Cache, Store};
+//!
+//! async fn product(State(products): State<Cache<String>>, Path(id): Path<u64>) -> Json<Arc<String>> {
+//!     Json(products.get_or_insert_with(id, async || format!("product {id}, from the database")).await)
+//! }
+//!
+//! # fn main() -> Result<(), hotshelf::Error> {
+//! let products = Store::memory().cache::<String>("products").build()?;
+//! let app: Router = Router::new().route("/products/{id}", get(product)).with_state(products);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - A [`Store`] is a backend and the connection to it; a [`Cache`] is a typed view of it.
+//! - [`Cache::get_or_try_insert_with`] reads, or loads: of all callers, in all processes,
+//!   one runs its loader.
+//! - [`Cache::invalidate`] removes an entry and refuses the loads that are in flight, so
+//!   that none of them brings the old value back.
+//! - Trouble with the backend never reaches a handler that didn't ask for it: the loader
+//!   runs. It is always counted, in [`Cache::stats`].
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `memory` | yes | the embedded backend |
+//! | `redis` | no | Redis and Valkey by TCP and Unix socket |
+//! | `tls` | no | `rediss://`, by rustls |
+//!
+//! All of it runs in tokio.
+#![forbid(unsafe_code)]
+
+#[cfg(not(any(feature = "memory", feature = "redis")))]
+compile_error!("hotshelf needs a backend: enable the feature `memory` or `redis`");
+
+mod cache;
+mod invalidation;
+mod load_error;
+mod runtime;
+mod store;
+
+pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup};
+pub use hotshelf_core::{
+    CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Params, ParamsError, Pattern, Remaining,
+    ServerInfo, Ttl, WireKey,
+};
+#[cfg(feature = "redis")]
+pub use hotshelf_redis::{RedisClient, RedisOptions, Reply};
+pub use invalidation::{Applied, Invalidation};
+pub use load_error::LoadError;
+pub use store::{CacheInfo, Store, StoreBuilder, StoreInfo};

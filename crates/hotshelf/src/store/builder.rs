@@ -1,0 +1,157 @@
+//! Options of a store.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+#[cfg(not(all(feature = "memory", feature = "redis")))]
+use hotshelf_core::ErrorKind;
+use hotshelf_core::{Backend, Engine, Error, Runtime};
+
+use super::{Registry, Shared, Store};
+use crate::runtime::TokioRuntime;
+
+/// Options of a [`Store`]. `Debug` never shows a password.
+#[derive(Clone)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct StoreBuilder {
+    url: String,
+    #[cfg(feature = "redis")]
+    redis: Option<hotshelf_redis::RedisOptions>,
+    memory_capacity: u64,
+    enabled: bool,
+    runtime: Option<Arc<dyn Runtime>>,
+}
+
+impl Default for StoreBuilder {
+    fn default() -> Self {
+        Self {
+            url: "memory://".into(),
+            #[cfg(feature = "redis")]
+            redis: None,
+            memory_capacity: 64 << 20,
+            enabled: true,
+            runtime: None,
+        }
+    }
+}
+
+impl StoreBuilder {
+    /// Sets the backend by a URL, as for [`Store::connect`]. Default: `memory://`.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// Sets a Redis or Valkey server with options beyond a URL: deadlines, a client name,
+    /// certificate authorities.
+    #[cfg(feature = "redis")]
+    pub fn redis(mut self, options: hotshelf_redis::RedisOptions) -> Self {
+        self.redis = Some(options);
+        self
+    }
+
+    /// Sets the bytes that a store in memory may hold. Default: 64 MiB.
+    pub fn memory_capacity(mut self, bytes: u64) -> Self {
+        self.memory_capacity = bytes;
+        self
+    }
+
+    /// Sets whether the caches are on at first. Default: they are.
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.enabled = enabled;
+        self
+    }
+
+    /// Sets where time and randomness come from, for tests. Default: tokio and the
+    /// operating system.
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Makes the store. Nothing is sent yet; the first operation connects.
+    ///
+    /// # Errors
+    /// As [`Store::connect`].
+    pub fn build(self) -> Result<Store, Error> {
+        #[cfg(feature = "redis")]
+        if let Some(options) = self.redis.clone() {
+            return self.on_redis(&options);
+        }
+        match self.url.split_once(':') {
+            Some(("memory", _)) => self.memory_or_error(),
+            _ => self.server_or_error(),
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    fn server_or_error(self) -> Result<Store, Error> {
+        let options = hotshelf_redis::RedisOptions::from_url(&self.url)?;
+        self.on_redis(&options)
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn server_or_error(self) -> Result<Store, Error> {
+        let message = "only memory:// is in this build: enable the feature `redis` for servers";
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    #[cfg(feature = "redis")]
+    fn on_redis(self, options: &hotshelf_redis::RedisOptions) -> Result<Store, Error> {
+        let runtime = self.the_runtime();
+        let backend = hotshelf_redis::RedisBackend::new(options, Arc::clone(&runtime))?;
+        let client = backend.client().clone();
+        let mut shared = self.shared(Arc::new(backend), runtime);
+        shared.address = Some(options.to_string());
+        shared.redis = Some(client);
+        Ok(shared.into())
+    }
+
+    fn memory_or_error(self) -> Result<Store, Error> {
+        #[cfg(feature = "memory")]
+        return Ok(self.in_memory());
+        #[cfg(not(feature = "memory"))]
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "memory:// is not in this build: enable the feature `memory`, or set a URL",
+        ))
+    }
+
+    #[cfg(feature = "memory")]
+    pub(super) fn in_memory(self) -> Store {
+        let runtime = self.the_runtime();
+        let backend =
+            hotshelf_memory::MemoryBackend::new(self.memory_capacity, Arc::clone(&runtime));
+        self.shared(Arc::new(backend), runtime).into()
+    }
+
+    fn the_runtime(&self) -> Arc<dyn Runtime> {
+        self.runtime.clone().unwrap_or_else(|| Arc::new(TokioRuntime::new()))
+    }
+
+    fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
+        Shared {
+            engine: Engine::new(backend, runtime),
+            enabled: AtomicBool::new(self.enabled),
+            address: None,
+            #[cfg(feature = "redis")]
+            redis: None,
+        }
+    }
+}
+
+impl From<Shared> for Store {
+    fn from(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared), registry: Arc::new(Registry::default()) }
+    }
+}
+
+impl fmt::Debug for StoreBuilder {
+    /// Leaves the URL out: it may hold a password, and be too wrong to find it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("StoreBuilder");
+        debug.field("memory_capacity", &self.memory_capacity);
+        debug.field("enabled", &self.enabled).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,177 @@
+//! The store: one backend and all caches on it.
+
+mod builder;
+mod info;
+mod registry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hotshelf_core::{Engine, Error};
+
+use crate::cache::{CacheBuilder, CacheValue};
+pub use builder::StoreBuilder;
+pub use info::{CacheInfo, StoreInfo};
+pub(crate) use registry::Registry;
+
+/// A backend, its connection, and all caches on it. A cheap handle: clone it freely.
+///
+/// ```
+/// # async fn example() -> Result<(), hotshelf::Error> {
+/// use hotshelf::Store;
+///
+/// let store = Store::memory();
+/// let users = store.cache::<String>("users").build()?;
+/// users.insert(1, "Ada".to_owned()).await;
+/// assert_eq!(users.get(1).await.as_deref().map(String::as_str), Some("Ada"));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) registry: Arc<Registry>,
+}
+
+/// What the store and its caches share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) enabled: AtomicBool,
+    /// The server's address without a password; `None` in memory.
+    pub(crate) address: Option<String>,
+    #[cfg(feature = "redis")]
+    pub(crate) redis: Option<hotshelf_redis::RedisClient>,
+}
+
+impl Shared {
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
+    }
+}
+
+impl Store {
+    /// Keeps entries in the process's own memory, at most 64 MiB of them.
+    ///
+    /// Needs no server. [`StoreBuilder::memory_capacity`] sets another bound.
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn memory() -> Self {
+        StoreBuilder::default().in_memory()
+    }
+
+    /// Keeps nothing: every load runs its loader.
+    ///
+    /// [`set_enabled(true)`](Self::set_enabled) makes it a store in memory.
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn disabled() -> Self {
+        StoreBuilder::default().enabled(false).in_memory()
+    }
+
+    /// Connects to the server that a URL names.
+    ///
+    /// | URL | backend |
+    /// | --- | --- |
+    /// | `memory://` | the process's own memory |
+    /// | `redis://[user:password@]host[:port][/database]` | Redis or Valkey |
+    /// | `rediss://…` | the same by TLS, with the feature `tls` |
+    /// | `unix:///path/to/redis.sock[?db=database]` | the same by a Unix socket |
+    ///
+    /// It waits for the first attempt to connect, 250 ms at most. A server that is away
+    /// is no error: the store serves without it, through the loaders, and connects once
+    /// the server is there.
+    ///
+    /// # Errors
+    /// For a wrong URL, of kind [`Configuration`](crate::ErrorKind::Configuration); for
+    /// what this build can't serve, of kind [`Unsupported`](crate::ErrorKind::Unsupported).
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        let store = Self::builder().url(url).build()?;
+        if let Err(error) = store.ping().await {
+            tracing::warn!(%error, "the cache server doesn't answer; serving without it for now");
+        }
+        Ok(store)
+    }
+
+    /// Begins a store with options of your own.
+    pub fn builder() -> StoreBuilder {
+        StoreBuilder::default()
+    }
+
+    /// Begins the cache of this name: the view of values of one type.
+    pub fn cache<T: CacheValue>(
+        &self,
+        name: impl Into<std::borrow::Cow<'static, str>>,
+    ) -> CacheBuilder<T> {
+        CacheBuilder::new(self.clone(), name.into())
+    }
+
+    /// Switches all caches of this store on or off, at run time.
+    ///
+    /// While they are off, nothing is read or stored and every load runs its loader.
+    /// Invalidations are carried out all the same, and an insert removes the entry that
+    /// it would have replaced, so that switching on again brings nothing outdated back.
+    pub fn set_enabled(&self, enabled: bool) {
+        self.shared.enabled.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Says whether the caches of this store are on.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.shared.is_enabled()
+    }
+
+    /// Asks whether the backend answers, and says how long that took.
+    ///
+    /// Costs one round trip.
+    ///
+    /// # Errors
+    /// The backend's own.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        let engine = &self.shared.engine;
+        let start = engine.runtime().now();
+        engine.backend().ping().await?;
+        Ok(engine.runtime().now().since(start))
+    }
+
+    /// Says what the backend and the caches are doing. It holds no password and no key.
+    ///
+    /// Costs one round trip. A backend that doesn't answer is no error: its part is
+    /// missing then.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn info(&self) -> StoreInfo {
+        let backend = self.shared.engine.backend();
+        StoreInfo {
+            backend: backend.name(),
+            address: self.shared.address.clone(),
+            enabled: self.is_enabled(),
+            server: backend.info().await.ok(),
+            caches: self.registry.infos(),
+        }
+    }
+
+    /// Gives the server's own client, for what a cache doesn't do; `None` in memory.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn redis(&self) -> Option<&hotshelf_redis::RedisClient> {
+        self.shared.redis.as_ref()
+    }
+
+    /// Lets the connection go. Loads still run their loaders after it, without a cache.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn close(&self) {
+        self.shared.engine.backend().close().await;
+    }
+}
