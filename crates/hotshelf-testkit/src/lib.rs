@@ -2,14 +2,17 @@
 //!
 //! - [`conformance`]: the suite that every backend runs.
 //! - [`RedisServer`]: a real `redis-server` on a free port that dies with its handle.
-//! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed.
+//! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed, and
+//!   [`Slow`]: a backend behind a network whose delays do.
 #![forbid(unsafe_code)]
 
 pub mod conformance;
 mod redis_server;
 mod resp;
 mod sim;
+mod slow;
 
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use sim::SimRuntime;
+pub use slow::Slow;

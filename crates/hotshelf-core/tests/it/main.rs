@@ -2,3 +2,4 @@
 
 mod golden_keys;
 mod params_python;
+mod simulation;
