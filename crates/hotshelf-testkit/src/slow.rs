@@ -8,9 +8,7 @@ use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
 };
-use hotshelf_core::{
-    Backend, BoxFuture, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
-};
+use hotshelf_core::{Backend, BoxFuture, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey};
 
 /// Executes each operation of another backend after one random delay and answers after
 /// another, so that operations that were begun together are executed in any order.

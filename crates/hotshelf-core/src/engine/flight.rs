@@ -64,10 +64,9 @@ pub(crate) enum Outcome {
     Value(Value),
     /// The loader's error.
     Failed(SharedError),
-    /// The leader was cancelled; the waiter leads now.
+    /// The waiter leads now: the leader was cancelled, or ended with nothing that is
+    /// right for those who still wait.
     Lead(Leadership),
-    /// The flight has nothing that is right for this waiter.
-    Again,
 }
 
 /// How a caller joins.
@@ -134,13 +133,6 @@ impl Flights {
         heir.map(|(_, waiter)| waiter)
     }
 
-    /// Closes a flight to new callers and takes all waiters out.
-    fn land(&self, flight: &Arc<Flight>) -> BTreeMap<Place, Waiter> {
-        let mut shard = self.shard(&flight.key);
-        forget(&mut shard, flight);
-        std::mem::take(&mut flight.state().waiting)
-    }
-
     fn shard(&self, key: &WireKey) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(key) as usize;
         lock(&self.shards[hash % SHARDS])
@@ -188,11 +180,11 @@ impl Joiner {
 }
 
 impl Future for Joiner {
-    type Output = Outcome;
+    /// `None` if the flight was lost without a word, which leadership's `Drop` prevents.
+    type Output = Option<Outcome>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        // A waiter is always told something before it is let go of.
-        Pin::new(&mut self.receiver).poll(context).map(|told| told.unwrap_or(Outcome::Again))
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        Pin::new(&mut self.receiver).poll(context).map(Result::ok)
     }
 }
 
@@ -236,73 +228,82 @@ impl Leadership {
     ///
     /// The value may be older than a caller that insists on a fresh one.
     pub(crate) fn land_vouched(self, mark: Place, value: &Value) {
-        self.land(|place, fresh| match place < mark && !fresh {
-            true => Outcome::Value(value.clone()),
-            false => Outcome::Again,
-        });
+        self.land(|place, fresh| (place < mark && !fresh).then(|| Outcome::Value(value.clone())));
     }
 
     /// Ends the flight with a value that was stored, for all.
-    pub(crate) fn land_stored(self, factory: Place, value: &Value) {
-        self.land(|place, fresh| match place < factory || !fresh {
-            true => Outcome::Value(value.clone()),
-            false => Outcome::Again,
+    pub(crate) fn land_stored(mut self, factory: Place, value: &Value) {
+        self.lease = None;
+        self.land(|place, fresh| {
+            (place < factory || !fresh).then(|| Outcome::Value(value.clone()))
         });
     }
 
     /// Ends the flight with a value that was not stored, for those who came before the
     /// loader began.
     pub(crate) fn land_loaded(self, factory: Place, value: &Value) {
-        self.land(|place, _| match place < factory {
-            true => Outcome::Value(value.clone()),
-            false => Outcome::Again,
-        });
+        self.land(|place, _| (place < factory).then(|| Outcome::Value(value.clone())));
     }
 
     /// Ends the flight with the loader's error, for those who came before it began.
     pub(crate) fn land_failed(self, factory: Place, error: &SharedError) {
-        self.land(|place, _| match place < factory {
-            true => Outcome::Failed(Arc::clone(error)),
-            false => Outcome::Again,
-        });
+        self.land(|place, _| (place < factory).then(|| Outcome::Failed(Arc::clone(error))));
     }
 
-    fn land(mut self, outcome: impl Fn(Place, bool) -> Outcome) {
-        self.landed = true;
-        for (place, waiter) in self.shared.flights.land(&self.flight) {
+    /// Gives those who wait what is right for them.
+    ///
+    /// The others stay together, with the one that came first in the lead: all of them
+    /// came before its loader begins, so that one more load serves them all.
+    fn land(mut self, outcome: impl Fn(Place, bool) -> Option<Outcome>) {
+        let mut told = Vec::new();
+        let mut state = self.flight.state();
+        for (place, waiter) in std::mem::take(&mut state.waiting) {
+            match outcome(place, waiter.fresh) {
+                Some(outcome) => told.push((waiter, outcome)),
+                None => drop(state.waiting.insert(place, waiter)),
+            }
+        }
+        drop(state);
+        for (waiter, outcome) in told {
             // A waiter that is gone needs nothing.
-            let _ = waiter.sender.send(outcome(place, waiter.fresh));
+            let _ = waiter.sender.send(outcome);
+        }
+        self.landed = true;
+        self.successor().pass_on();
+    }
+
+    /// Makes the leadership that goes on after this one.
+    fn successor(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            flight: Arc::clone(&self.flight),
+            lease: self.lease,
+            landed: false,
         }
     }
 
-    /// Gives the flight to the waiter that came first; with nobody left, gives the lease up.
-    fn hand_over(mut self) {
+    /// Gives the flight to the waiter that came first, and says whether there was one;
+    /// with nobody left, closes the flight and gives the lease up.
+    fn pass_on(mut self) -> bool {
         while let Some(heir) = self.shared.flights.heir_or_seal(&self.flight) {
-            let stats = Arc::clone(&self.flight.stats);
             match heir.sender.send(Outcome::Lead(self)) {
-                Ok(()) => return stats.count(Counter::HandedOver),
+                Ok(()) => return true,
                 Err(Outcome::Lead(back)) => self = back,
-                Err(_) => return,
+                Err(_) => return true,
             }
         }
         self.landed = true;
         if let Some(lease) = self.lease {
             release(&self.shared, &self.flight.key, lease.token);
         }
+        false
     }
 }
 
 impl Drop for Leadership {
     fn drop(&mut self) {
-        if !self.landed {
-            self.landed = true;
-            let heir = Self {
-                shared: Arc::clone(&self.shared),
-                flight: Arc::clone(&self.flight),
-                lease: self.lease,
-                landed: false,
-            };
-            heir.hand_over();
+        if !self.landed && self.successor().pass_on() {
+            self.flight.stats.count(Counter::HandedOver);
         }
     }
 }

@@ -7,9 +7,11 @@
 //!
 //! - **The rule of vouching.** An answer of the backend vouches only for callers that
 //!   were waiting when its request was sent. A flight is therefore sealed before its fill
-//!   is sent, and callers that come later start anew.
+//!   is sent, and callers that come later open another.
 //! - **A fill that was refused** (the key was invalidated meanwhile) gives the value to
-//!   the leader and to those who came before the loader began. Later ones start again.
+//!   the leader and to those who came before the loader began. So does a loader's error:
+//!   it, too, may tell of a past that is over. Those who came later go on together, with
+//!   one of them in the lead.
 //! - **A leader that is cancelled** leaves the flight, with its lease, to the joiner that
 //!   has waited longest, and that one runs its own loader. What the cancelled leader had
 //!   read is thrown away.
@@ -37,7 +39,7 @@ use crate::runtime::Runtime;
 use crate::stats::{Counter, Stats};
 
 use cleanup::finish_even_if_dropped;
-use flight::{Flights, Join, Outcome};
+use flight::{Flights, Join, Joined, Outcome};
 pub use insert::Insert;
 pub use ticket::{Filled, Ticket};
 
@@ -154,47 +156,22 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point. A leader's flight goes to a caller that waits.
-    pub async fn acquire(&self, call: Call<'_>, mut known: Known) -> Acquisition {
+    pub async fn acquire(&self, call: Call<'_>, known: Known) -> Acquisition {
+        let join = Join { identity: call.identity, fresh: call.reload };
         loop {
-            let join = Join { identity: call.identity, fresh: call.reload };
             let leadership = match self.shared.flights.join(&self.shared, call, join) {
-                flight::Joined::Leads(leadership) => leadership,
-                flight::Joined::Waits(joiner) => match joiner.await {
-                    Outcome::Value(value) => {
+                Joined::Leads(leadership) => leadership,
+                Joined::Waits(joiner) => match joiner.await {
+                    Some(Outcome::Value(value)) => {
                         call.stats.count(Counter::Coalesced);
                         return Acquisition::Hit(value);
                     }
-                    Outcome::Failed(error) => return Acquisition::Failed(error),
-                    Outcome::Lead(leadership) => leadership,
-                    Outcome::Again => match self.read_again(call).await {
-                        Ok(value) => return Acquisition::Hit(value),
-                        Err(now_known) => {
-                            known = now_known;
-                            continue;
-                        }
-                    },
+                    Some(Outcome::Failed(error)) => return Acquisition::Failed(error),
+                    Some(Outcome::Lead(leadership)) => leadership,
+                    None => continue,
                 },
             };
             return lease::lead(call, leadership, known).await;
-        }
-    }
-
-    /// Reads for a caller that has to start again.
-    async fn read_again(&self, call: Call<'_>) -> Result<Value, Known> {
-        if call.reload {
-            return Err(Known::Unread);
-        }
-        let Ok(entries) = self.backend().read(std::slice::from_ref(call.key)).await else {
-            call.stats.count(Counter::Error);
-            return Err(Known::Unreadable);
-        };
-        let Some(raw) = entries.into_iter().next().flatten() else { return Err(Known::Missing) };
-        match call.judge.judge(&raw) {
-            Verdict::Hit(value) => {
-                call.stats.count(Counter::Coalesced);
-                Ok(value)
-            }
-            Verdict::Unusable => Err(Known::Unusable(Seen::entry(&raw))),
         }
     }
 

@@ -11,6 +11,7 @@ use super::cleanup::finish_even_if_dropped;
 use super::flight::{Leadership, Place, release};
 use super::{EngineShared, LEASE, SharedError, Value};
 use crate::backend::{Fill, Stored, Token};
+use crate::error::Error;
 use crate::key::WireKey;
 use crate::runtime::BoxFuture;
 use crate::stats::Counter;
@@ -107,37 +108,28 @@ impl Ticket {
             let key = leadership.flight.key.clone();
             let fill = Fill { key, token: lease.token, value: entry, ttl };
             let answer = leadership.shared.backend.store(&[fill]).await.pop();
-            land(leadership, factory, lease.token, answer, &value)
+            land(leadership, factory, answer, &value)
         };
         finish_even_if_dropped(&runtime, storing).await
     }
 
     /// Gives the value to those who came before the loader began, and stores nothing.
-    pub fn share(mut self, value: &Value) {
-        self.give_lease_up();
+    pub fn share(self, value: &Value) {
         self.leadership.land_loaded(self.factory, value);
     }
 
     /// Gives the loader's error to those who came before it began.
-    pub fn fail(mut self, error: &SharedError) {
+    pub fn fail(self, error: &SharedError) {
         self.leadership.flight.stats.count(Counter::LoadError);
-        self.give_lease_up();
         self.leadership.land_failed(self.factory, error);
-    }
-
-    fn give_lease_up(&mut self) {
-        if let Some(lease) = self.leadership.lease.take() {
-            release(&self.leadership.shared, &self.leadership.flight.key, lease.token);
-        }
     }
 }
 
 /// Ends a flight whose fill was sent.
 fn land(
-    leadership: Leadership,
+    mut leadership: Leadership,
     factory: Place,
-    token: Token,
-    answer: Option<Result<Stored, crate::Error>>,
+    answer: Option<Result<Stored, Error>>,
     value: &Value,
 ) -> Filled {
     let stats = Arc::clone(&leadership.flight.stats);
@@ -148,12 +140,17 @@ fn land(
         }
         Some(Ok(Stored::Refused)) => {
             stats.count(Counter::Refused);
+            leadership.lease = None;
             leadership.land_loaded(factory, value);
             Filled::Refused
         }
+        // It may have been stored all the same. The release, which stands behind it, and
+        // the next leader's own token make sure that nothing older follows.
         Some(Err(_)) | None => {
             stats.count(Counter::Error);
-            release(&leadership.shared, &leadership.flight.key, token);
+            if let Some(lease) = leadership.lease.take() {
+                release(&leadership.shared, &leadership.flight.key, lease.token);
+            }
             leadership.land_loaded(factory, value);
             Filled::Unstored
         }

@@ -128,7 +128,8 @@ impl World {
             }
             let version = self.get(engine).await;
             if version < oldest_allowed {
-                let text = format!("caller {caller} got {version}, {oldest_allowed} was invalidated");
+                let text =
+                    format!("caller {caller} got {version}, {oldest_allowed} was invalidated");
                 self.stale.lock().unwrap().push(text);
             }
         }

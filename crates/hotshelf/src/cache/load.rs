@@ -212,7 +212,8 @@ impl<T: CacheValue> Cache<T> {
             Ok(Some(value)) => {
                 let value = Arc::new(value);
                 let shared = Value::Present(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
-                let entry = self.encode(&value).and_then(|raw| Ok((raw, options.ttl?)));
+                let entry =
+                    self.encode(&value).and_then(|raw| Ok((raw, self.counted(options.ttl)?)));
                 self.fill(ticket, entry.ok(), shared).await;
                 Ok(Some(value))
             }

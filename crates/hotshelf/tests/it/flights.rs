@@ -1,0 +1,244 @@
+//! Concurrent callers of one key.
+
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, join, join_all, select};
+use hotshelf::Store;
+use hotshelf_core::Runtime;
+use hotshelf_testkit::SimRuntime;
+
+use crate::support::{Loads, SECOND, on_tokio, server, simulated};
+
+#[test]
+fn a_thousand_callers_run_one_loader() {
+    for seed in 0..20 {
+        let (runtime, _, texts) = simulated(seed);
+        let loads = Loads::default();
+        let call =
+            || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
+        let values = runtime.block_on(join_all((0..1000).map(|_| call())));
+        assert!(values.iter().all(|value| **value == "v"));
+        assert_eq!(loads.count(), 1, "seed {seed}");
+        assert_eq!(texts.stats().coalesced, 999);
+    }
+}
+
+#[test]
+fn callers_of_other_keys_dont_wait() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    let call =
+        |key: u32| texts.get_or_insert_with(key, async || loads.load_slowly(&runtime, "v").await);
+    runtime.block_on(join_all((0..100).map(call)));
+    assert_eq!(loads.count(), 100);
+    assert_eq!(runtime.now().since(Default::default()), SECOND, "they ran side by side");
+}
+
+/// An error tells of what the loader saw, and may be outdated for those who came after it
+/// began. They share the next one.
+#[test]
+fn those_who_wait_share_the_error() {
+    let (runtime, store, _) = simulated(1);
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    let loads = Loads::default();
+    let call = || {
+        numbers.get_or_try_insert_with("k", async || {
+            loads.load_slowly(&runtime, "no number").await.parse::<u32>()
+        })
+    };
+    let results = runtime.block_on(join_all((0..50).map(|_| call())));
+    let expected = "no number".parse::<u32>().unwrap_err();
+    assert!(results.into_iter().all(|result| result.unwrap_err().into_inner() == expected));
+    assert_eq!(loads.count(), 2);
+    assert_eq!(numbers.stats().load_errors, 2);
+}
+
+#[test]
+fn a_caller_whose_errors_are_of_another_type_runs_its_own_loader() {
+    let (runtime, store, _) = simulated(1);
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    let failing = numbers.get_or_try_insert_with("k", async || {
+        runtime.sleep(SECOND).await;
+        "x".parse::<u32>()
+    });
+    let other = numbers.get_or_try_insert_with("k", async || Err::<u32, String>("mine".into()));
+    let (failed, other) = runtime.block_on(join(failing, other));
+    assert!(failed.is_err());
+    assert_eq!(*other.unwrap_err(), "mine");
+}
+
+#[test]
+fn a_cancelled_leader_hands_over_to_one_who_waits() {
+    for seed in 0..50 {
+        let (runtime, _, texts) = simulated(seed);
+        let (given_up, kept) = (Loads::default(), Loads::default());
+        let leader = texts
+            .get_or_insert_with("k", async || given_up.load_slowly(&runtime, "never seen").await);
+        let waiters = join_all((0..10).map(|_| async {
+            // They come while the leader loads.
+            runtime.sleep(SECOND / 4).await;
+            texts.get_or_insert_with("k", async || kept.load_slowly(&runtime, "v").await).await
+        }));
+        let impatient = select(leader.boxed_local(), runtime.sleep(SECOND / 2)).map(drop);
+        let (values, ()) = runtime.block_on(join(waiters, impatient));
+
+        assert!(values.iter().all(|value| **value == "v"));
+        assert_eq!((given_up.count(), kept.count()), (1, 1), "seed {seed}");
+        assert_eq!(texts.stats().handed_over, 1);
+        let elapsed = runtime.now().since(Default::default());
+        assert_eq!(elapsed, SECOND * 3 / 2, "the heir began at once");
+    }
+}
+
+#[test]
+fn heirs_that_are_cancelled_hand_over_too() {
+    for seed in 0..50 {
+        let (runtime, _, texts) = simulated(seed);
+        let loads = Loads::default();
+        let call =
+            || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
+        // Each gives up before its own load is done, but for the last.
+        let callers = (0..8).map(|number| {
+            let patience = runtime.sleep(SECOND / 2 * (number + 1));
+            async move { select(call().boxed_local(), patience).await }.map(drop)
+        });
+        let (value, _) = runtime.block_on(join(call(), join_all(callers)));
+        assert_eq!(*value, "v", "seed {seed}");
+    }
+}
+
+#[test]
+fn a_cancelled_load_that_nobody_waits_for_leaves_nothing_behind() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    let call = || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
+    runtime.block_on(select(call().boxed_local(), runtime.sleep(SECOND / 2)).map(drop));
+    runtime.block_on(call());
+    assert_eq!(loads.count(), 2);
+    assert_eq!(runtime.now().since(Default::default()), SECOND * 3 / 2, "the lease was given up");
+    assert!(texts.stats().degraded == 0);
+}
+
+#[test]
+fn a_loader_that_panics_leaves_the_flight_to_the_next() {
+    on_tokio(async {
+        let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
+        let panicking = numbers.clone();
+        let panicking = tokio::spawn(async move {
+            let load = async || {
+                tokio::task::yield_now().await;
+                panic!("in the loader");
+            };
+            *panicking.get_or_insert_with("k", load).await
+        });
+        let next = tokio::spawn(async move { *numbers.get_or_insert_with("k", async || 7).await });
+        assert!(panicking.await.unwrap_err().is_panic());
+        assert_eq!(next.await.unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_reload_takes_no_value_of_a_load_that_began_before_it() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    let running = texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "old").await);
+    let reload = async {
+        runtime.sleep(SECOND / 2).await;
+        let entry = texts.entry("k").reload();
+        entry.or_insert_with(async || loads.load_slowly(&runtime, "new").await).await
+    };
+    let (old, new) = runtime.block_on(join(running, reload));
+    assert_eq!((old.as_str(), new.as_str()), ("old", "new"));
+    assert_eq!(runtime.block_on(texts.get("k")).unwrap().as_str(), "new");
+}
+
+#[test]
+fn two_types_at_one_key_never_meet() {
+    let (runtime, store, texts) = simulated(1);
+    let numbers = store.cache::<u32>("texts").build().unwrap();
+    let text = texts.get_or_insert_with("k", async || {
+        runtime.sleep(SECOND).await;
+        "text".to_owned()
+    });
+    let number = numbers.get_or_insert_with("k", async || {
+        runtime.sleep(SECOND).await;
+        7
+    });
+    let (text, number) = runtime.block_on(join(text, number));
+    assert_eq!((text.as_str(), *number), ("text", 7));
+}
+
+#[test]
+fn a_load_longer_than_its_lease_keeps_the_lease() {
+    let runtime = SimRuntime::new(1);
+    let store = Store::builder().runtime(std::sync::Arc::new(runtime.clone())).build().unwrap();
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    let value = runtime.block_on(numbers.get_or_insert_with("k", async || {
+        runtime.sleep(Duration::from_secs(60)).await;
+        7
+    }));
+    assert_eq!(*value, 7);
+    assert!(runtime.block_on(numbers.contains_key("k")), "the fill was not refused");
+    assert_eq!(numbers.stats().refused, 0);
+}
+
+/// Two stores stand for two processes: they share the server and nothing else.
+#[test]
+fn two_processes_run_one_loader() {
+    on_tokio(async {
+        let server = server();
+        let loads = Loads::default();
+        let mut callers = Vec::new();
+        for _ in 0..2 {
+            let store = Store::connect(&server.url()).await.unwrap();
+            let texts = store.cache::<String>("texts").build().unwrap();
+            for _ in 0..50 {
+                let (texts, loads) = (texts.clone(), loads.clone());
+                callers.push(async move {
+                    let load = async || {
+                        // Long enough for all others to come, without a clock.
+                        for _ in 0..200 {
+                            tokio::task::yield_now().await;
+                        }
+                        loads.load("v").await
+                    };
+                    texts.get_or_insert_with("k", load).await
+                });
+            }
+        }
+        let values = join_all(callers).await;
+        assert!(values.iter().all(|value| **value == "v"));
+        assert_eq!(loads.count(), 1);
+    });
+}
+
+#[test]
+fn a_load_that_takes_too_long_elsewhere_is_not_waited_for() {
+    on_tokio(async {
+        let server = server();
+        let (one, other) = (
+            Store::connect(&server.url()).await.unwrap(),
+            Store::connect(&server.url()).await.unwrap(),
+        );
+        let one = one.cache::<u32>("n").build().unwrap();
+        let other =
+            other.cache::<u32>("n").wait_timeout(Duration::from_millis(20)).build().unwrap();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let slow = one.get_or_insert_with("k", async move || {
+            let _ = released.await;
+            1
+        });
+        let impatient = async {
+            while server.cli(&["EXISTS", "hs:l:{cache:v1:n:k}"]) == "0" {
+                tokio::task::yield_now().await;
+            }
+            let value = *other.get_or_insert_with("k", async || 2).await;
+            release.send(()).unwrap();
+            value
+        };
+        let (slow, impatient) = join(slow, impatient).await;
+        assert_eq!((*slow, impatient), (1, 2));
+        assert_eq!(other.stats().degraded, 1);
+        assert_eq!(other.get("k").await.as_deref(), Some(&1), "only the holder stores");
+    });
+}

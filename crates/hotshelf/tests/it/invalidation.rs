@@ -1,0 +1,144 @@
+//! Invalidations, above all those that meet a load in flight.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, join, select};
+use hotshelf::{ErrorKind, Pattern, Store};
+use hotshelf_core::{Engine, Runtime, WireKey};
+use hotshelf_memory::MemoryBackend;
+use hotshelf_testkit::{SimRuntime, Slow};
+
+use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
+
+#[test]
+fn a_load_in_flight_is_not_stored_after_an_invalidation() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let database = Cell::new(1);
+        let loaded = numbers.get_or_insert_with("k", async || {
+            let row = database.get();
+            database.set(2);
+            numbers.invalidate("k").await.unwrap();
+            row
+        });
+        assert_eq!(*loaded.await, 1, "the caller had asked before");
+        assert_eq!(numbers.get("k").await, None);
+        assert_eq!(numbers.stats().refused, 1);
+        assert_eq!(*numbers.get_or_insert_with("k", async || database.get()).await, 2);
+    });
+}
+
+#[test]
+fn who_asks_after_the_invalidation_is_not_given_the_older_load() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    let old = texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "old").await);
+    let new = async {
+        runtime.sleep(SECOND / 2).await;
+        texts.invalidate("k").await.unwrap();
+        texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "new").await).await
+    };
+    let (old, new) = runtime.block_on(join(old, new));
+    assert_eq!((old.as_str(), new.as_str()), ("old", "new"));
+    assert_eq!(runtime.block_on(texts.get("k")).unwrap().as_str(), "new");
+}
+
+#[test]
+fn an_invalidation_in_another_process_refuses_the_load_here() {
+    on_tokio(async {
+        let server = server();
+        let here = Store::connect(&server.url()).await.unwrap();
+        let there = Store::connect(&server.url()).await.unwrap();
+        let here = here.cache::<u32>("numbers").build().unwrap();
+        let there = there.cache::<u32>("numbers").build().unwrap();
+        let loaded = here.get_or_insert_with("k", async || {
+            there.invalidate("k").await.unwrap();
+            1
+        });
+        assert_eq!(*loaded.await, 1);
+        assert_eq!(there.get("k").await, None);
+        assert_eq!(here.stats().refused, 1);
+    });
+}
+
+#[test]
+fn a_pattern_removes_what_matches_in_its_own_cache_only() {
+    on_each_backend(async |store: Store| {
+        let pages = store.cache::<u32>("pages").build().unwrap();
+        let others = store.cache::<u32>("others").build().unwrap();
+        for number in 0..20 {
+            pages.insert(format!("list:{number}"), number).await;
+            others.insert(format!("list:{number}"), number).await;
+        }
+        pages.insert("about", 1).await;
+        assert_eq!(pages.invalidate_pattern("list:*").await.unwrap().removed(), 20);
+        assert_eq!(pages.get("list:7").await, None);
+        assert!(pages.contains_key("about").await && others.contains_key("list:7").await);
+    });
+}
+
+#[test]
+fn a_pattern_needs_a_literal_beginning() {
+    on_each_backend(async |store: Store| {
+        let pages = store.cache::<u32>("pages").build().unwrap();
+        pages.insert("a", 1).await;
+        for pattern in ["*", "", "?a", "[a-z]*", "**"] {
+            let error = pages.invalidate_pattern(pattern).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Key, "{pattern:?}");
+        }
+        assert!(pages.contains_key("a").await);
+    });
+}
+
+#[test]
+fn an_identifier_with_a_star_is_only_itself() {
+    on_each_backend(async |store: Store| {
+        let users = store.cache::<u32>("users[1]").build().unwrap();
+        for identifier in ["*", "a*", "ab", "user[1]"] {
+            users.insert(identifier, 1).await;
+        }
+        assert_eq!(users.invalidate("*").await.unwrap().removed(), 1);
+        let pattern = format!("{}*", Pattern::escape("a*"));
+        assert_eq!(users.invalidate_pattern(&pattern).await.unwrap().removed(), 1);
+        assert_eq!(users.invalidate("user[1]").await.unwrap().removed(), 1);
+        assert!(users.contains_key("ab").await);
+    });
+}
+
+#[test]
+fn an_insert_beats_the_load_in_flight() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let loaded = numbers.get_or_insert_with("k", async || {
+            numbers.try_insert("k", 2).await.unwrap();
+            1
+        });
+        assert_eq!(*loaded.await, 1);
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
+    let runtime = SimRuntime::new(3);
+    let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
+    let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
+    let slow = Slow::new(memory, Arc::clone(&shared), Duration::from_secs(10));
+    let engine = Engine::new(Arc::new(slow), shared);
+    let key = WireKey::from("k");
+    runtime.block_on(async {
+        let insert = hotshelf_core::engine::Insert {
+            key: key.clone(),
+            value: "1".into(),
+            ttl: hotshelf::Ttl::new(Duration::from_secs(3600)).unwrap(),
+        };
+        engine.insert(vec![insert]).await.remove(0).unwrap();
+        let invalidation = engine.invalidate(vec![key.clone()]).boxed();
+        select(invalidation, runtime.sleep(Duration::from_nanos(1))).map(drop).await;
+        runtime.sleep(Duration::from_secs(30)).await;
+        let read = engine.backend().read(std::slice::from_ref(&key)).await.unwrap();
+        assert_eq!(read, [None]);
+    });
+}

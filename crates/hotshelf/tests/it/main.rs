@@ -1,0 +1,13 @@
+//! Stores and caches from outside: in memory, on a real Redis, and on simulated time.
+#![cfg(all(feature = "memory", feature = "redis"))]
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod entries;
+mod flights;
+mod invalidation;
+mod many;
+mod negatives;
+mod outage;
+mod secrets;
+mod stores;
+mod support;

@@ -1,0 +1,115 @@
+//! The knowledge that there is no value.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use hotshelf::{Cache, Jitter, Lookup, Store};
+
+use crate::support::{Loads, on_each_backend, on_tokio, server, simulated};
+
+const SHORT: Duration = Duration::from_secs(30);
+
+async fn find(texts: &Cache<String>, key: &str, loads: &Loads) -> Option<String> {
+    let load = async |_| {
+        loads.load("").await;
+        Ok::<_, Infallible>(None)
+    };
+    texts.entry(key).or_try_load_optional(load).await.unwrap().map(|text| (*text).clone())
+}
+
+#[test]
+fn an_absent_value_is_remembered() {
+    on_each_backend(async |store: Store| {
+        let texts = store.cache::<String>("texts").negative_ttl(SHORT).build().unwrap();
+        let loads = Loads::default();
+        assert_eq!(find(&texts, "k", &loads).await, None);
+        assert_eq!(find(&texts, "k", &loads).await, None);
+        assert_eq!(loads.count(), 1);
+        assert_eq!(texts.lookup("k").await, Lookup::Absent);
+        assert_eq!(texts.get("k").await, None);
+        assert!(!texts.contains_key("k").await);
+    });
+}
+
+#[test]
+fn without_a_negative_ttl_it_is_not() {
+    on_each_backend(async |store: Store| {
+        let texts = store.cache::<String>("texts").build().unwrap();
+        let loads = Loads::default();
+        find(&texts, "k", &loads).await;
+        find(&texts, "k", &loads).await;
+        assert_eq!(loads.count(), 2);
+        assert_eq!(texts.lookup("k").await, Lookup::Missing);
+    });
+}
+
+#[test]
+fn it_is_forgotten_after_its_own_time() {
+    let (runtime, store, _) = simulated(1);
+    runtime.block_on(async {
+        let texts = store.cache("t").negative_ttl(SHORT).jitter(Jitter::NONE).build().unwrap();
+        let loads = Loads::default();
+        find(&texts, "k", &loads).await;
+        runtime.advance(SHORT - Duration::from_millis(1));
+        find(&texts, "k", &loads).await;
+        assert_eq!(loads.count(), 1);
+        runtime.advance(Duration::from_millis(1));
+        find(&texts, "k", &loads).await;
+        assert_eq!(loads.count(), 2);
+    });
+}
+
+#[test]
+fn it_gives_way_to_a_value_and_to_an_invalidation() {
+    on_each_backend(async |store: Store| {
+        let texts = store.cache::<String>("texts").negative_ttl(SHORT).build().unwrap();
+        let loads = Loads::default();
+        find(&texts, "k", &loads).await;
+        let value = texts.get_or_insert_with("k", async || "v".to_owned()).await;
+        assert_eq!(*value, "v", "a loader that always has a value takes no negative");
+        assert_eq!(find(&texts, "k", &loads).await.as_deref(), Some("v"));
+
+        texts.invalidate("k").await.unwrap();
+        find(&texts, "k", &loads).await;
+        texts.invalidate("k").await.unwrap();
+        assert_eq!(texts.lookup("k").await, Lookup::Missing);
+    });
+}
+
+#[test]
+fn it_never_takes_the_place_of_an_entry_of_another_cache() {
+    on_each_backend(async |store: Store| {
+        let pages = store.cache::<Vec<u32>>("things").build().unwrap();
+        let texts = store.cache::<String>("things").negative_ttl(SHORT).build().unwrap();
+        let loads = Loads::default();
+        pages.insert("list:1", vec![1]).await;
+        assert_eq!(find(&texts, "list:1", &loads).await, None);
+        assert_eq!(pages.get("list:1").await.as_deref(), Some(&vec![1]));
+
+        // The other way round, the page pushes the negative out.
+        find(&texts, "list:2", &loads).await;
+        assert_eq!(*pages.get_or_insert_with("list:2", async || vec![2]).await, [2]);
+        assert!(pages.contains_key("list:2").await);
+    });
+}
+
+#[test]
+fn a_null_that_is_a_value_is_one() {
+    on_each_backend(async |store: Store| {
+        let maybe = store.cache::<Option<u32>>("maybe").negative_ttl(SHORT).build().unwrap();
+        assert_eq!(*maybe.get_or_insert_with("k", async || None).await, None);
+        assert_eq!(maybe.lookup("k").await, Lookup::Present(None.into()));
+    });
+}
+
+#[test]
+fn plain_clients_see_null() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let texts = store.cache::<String>("texts").negative_ttl(SHORT).build().unwrap();
+        find(&texts, "k", &Loads::default()).await;
+        let raw = server.cli(&["GET", "cache:v1:texts:k"]);
+        assert_eq!(serde_json::from_str::<Option<String>>(&raw).unwrap(), None);
+    });
+}

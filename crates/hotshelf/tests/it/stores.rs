@@ -1,0 +1,147 @@
+//! Stores: how they are made, switched and asked.
+
+use std::time::Duration;
+
+use hotshelf::{ErrorKind, Store};
+
+use crate::support::{Loads, on_each_backend, on_tokio};
+
+#[test]
+fn a_store_is_made_and_dropped_outside_of_tokio() {
+    let store = Store::memory();
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    on_tokio(async {
+        numbers.insert(1, 1).await;
+        assert_eq!(*numbers.get_or_insert_with(2, async || 2).await, 2);
+    });
+    drop(store);
+    drop(numbers);
+}
+
+#[test]
+fn a_load_that_is_dropped_outside_of_tokio_frees_its_key() {
+    let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
+    let mut load = Box::pin(numbers.get_or_insert_with("k", async || std::future::pending().await));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    // Its lease wants to be renewed in time, for which it needs tokio.
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let entered = tokio.enter();
+    assert!(load.as_mut().poll(&mut context).is_pending());
+    drop(entered);
+    drop(load);
+    drop(tokio);
+    assert_eq!(*on_tokio(numbers.get_or_insert_with("k", async || 7)), 7);
+    assert!(on_tokio(numbers.contains_key("k")), "the lease was given up");
+}
+
+#[test]
+fn every_url_is_served_or_says_why_not() {
+    on_tokio(async {
+        let memory = Store::connect("memory://").await.unwrap();
+        assert_eq!(memory.info().await.backend, "memory");
+        for url in ["redis+sentinel://a:26379/main", "redis-cluster://a", "http://a"] {
+            let error = Store::connect(url).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
+        }
+        let error = Store::connect("redis://").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("redis://host:port"), "{error}");
+    });
+}
+
+#[test]
+fn a_disabled_store_runs_every_loader() {
+    on_tokio(async {
+        let texts = Store::disabled().cache::<String>("texts").build().unwrap();
+        let loads = Loads::default();
+        for _ in 0..3 {
+            texts.get_or_insert_with("k", async || loads.load("v").await).await;
+        }
+        texts.insert("k", "v".to_owned()).await;
+        assert_eq!(loads.count(), 3);
+        assert!(!texts.contains_key("k").await);
+        texts.invalidate("k").await.unwrap();
+    });
+}
+
+#[test]
+fn switching_off_and_on_brings_nothing_outdated_back() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        for key in ["kept", "invalidated", "replaced", "replaced too"] {
+            numbers.insert(key, 1).await;
+        }
+        store.set_enabled(false);
+        assert!(!store.is_enabled());
+        assert_eq!(numbers.get("kept").await, None);
+        numbers.invalidate("invalidated").await.unwrap();
+        numbers.try_insert("replaced", 2).await.unwrap();
+        numbers.try_insert_many([("replaced too", 2)]).await.unwrap();
+
+        store.set_enabled(true);
+        assert_eq!(numbers.get("kept").await.as_deref(), Some(&1));
+        let gone = numbers.get_many(["invalidated", "replaced", "replaced too"]).await;
+        assert_eq!(gone, [None, None, None]);
+    });
+}
+
+#[test]
+fn the_same_options_give_the_same_cache() {
+    on_each_backend(async |store: Store| {
+        let build =
+            |seconds| store.cache::<u32>("n").time_to_live(Duration::from_secs(seconds)).build();
+        let (one, same) = (build(60).unwrap(), build(60).unwrap());
+        one.get("k").await;
+        assert_eq!(same.stats().misses, 1);
+
+        let error = build(61).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("60s") && error.to_string().contains("61s"), "{error}");
+        store.cache::<String>("n").build().expect("another type is another cache");
+        store.cache::<u32>("n").version("v2").build().expect("another version, too");
+    });
+}
+
+#[test]
+fn a_store_says_what_it_does() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").prefix("app").build().unwrap();
+        store.cache::<String>("texts").without_version().build().unwrap();
+        numbers.get_or_insert_with(1, async || 1).await;
+        numbers.get(1).await;
+
+        let info = store.info().await;
+        assert!(info.enabled && info.server.is_some());
+        let names: Vec<_> = info.caches.iter().map(|cache| cache.name.as_str()).collect();
+        assert_eq!(names, ["numbers", "texts"]);
+        assert_eq!(info.caches[0].prefix, "app");
+        assert_eq!(info.caches[1].version, None);
+        assert_eq!((info.caches[0].stats.hits, info.caches[0].stats.loads), (1, 1));
+        assert!(store.ping().await.unwrap() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn memory_stays_within_its_bound() {
+    on_tokio(async {
+        let store = Store::builder().memory_capacity(1 << 20).build().unwrap();
+        let texts = store.cache::<String>("texts").build().unwrap();
+        for number in 0..10_000 {
+            texts.insert(number, "x".repeat(1000)).await;
+        }
+        let server = store.info().await.server.unwrap();
+        assert!(server.used_memory <= 1 << 20, "{server:?}");
+        assert_eq!(server.max_memory, 1 << 20);
+        let kept = texts.get_many(0..10_000).await.iter().flatten().count();
+        assert!((500..1000).contains(&kept), "{kept}");
+    });
+}
+
+#[test]
+fn the_raw_client_reaches_the_server() {
+    on_each_backend(async |store: Store| {
+        let Some(redis) = store.redis() else { return };
+        let count = redis.command(&["INCR", "visits"]).await.unwrap().integer().unwrap();
+        assert_eq!(count, 1);
+    });
+}

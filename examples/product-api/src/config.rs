@@ -1,0 +1,79 @@
+//! What the service is told from outside.
+
+use std::fmt;
+
+/// Settings of the service; each has a default, so that it starts with none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `ADDRESS`: where to listen; default `127.0.0.1:8000`.
+    pub address: String,
+    /// `DATABASE_URL`: `sqlite:…` or `postgres://…`; default `sqlite::memory:`.
+    pub database_url: String,
+    /// `REDIS_URL`: where entries are kept; in this process when absent.
+    pub redis_url: Option<String>,
+}
+
+impl Config {
+    /// Reads the settings by their names; an empty one counts as absent.
+    #[must_use]
+    pub fn read(setting: impl Fn(&str) -> Option<String>) -> Self {
+        let setting = |name| setting(name).filter(|value| !value.is_empty());
+        Self {
+            address: setting("ADDRESS").unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
+            database_url: setting("DATABASE_URL").unwrap_or_else(|| "sqlite::memory:".to_owned()),
+            redis_url: setting("REDIS_URL"),
+        }
+    }
+
+    /// What may be shown of where entries are kept.
+    #[must_use]
+    pub fn cache_scheme(&self) -> &str {
+        self.redis_url.as_deref().map_or("memory", scheme)
+    }
+
+    /// What may be shown of the database.
+    #[must_use]
+    pub fn database_scheme(&self) -> &str {
+        scheme(&self.database_url)
+    }
+}
+
+impl fmt::Debug for Config {
+    /// Shows of a URL its scheme only: the rest may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("address", &self.address)
+            .field("database", &self.database_scheme())
+            .field("cache", &self.cache_scheme())
+            .finish()
+    }
+}
+
+/// The part of a URL before its first colon.
+fn scheme(url: &str) -> &str {
+    url.split_once(':').map_or("", |(scheme, _)| scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needs_no_setting() {
+        for setting in [None, Some(String::new())] {
+            let config = Config::read(|_| setting.clone());
+            assert_eq!(config.address, "127.0.0.1:8000");
+            assert_eq!(config.database_url, "sqlite::memory:");
+            assert_eq!(config.redis_url, None);
+        }
+    }
+
+    #[test]
+    fn shows_no_password() {
+        let config = Config::read(|name| Some(format!("{name}://user:secret@host")));
+        assert_eq!(config.redis_url.as_deref(), Some("REDIS_URL://user:secret@host"));
+        let shown = format!("{:?}", Config { address: "[::1]:80".to_owned(), ..config });
+        assert!(shown.contains("[::1]:80") && shown.contains("REDIS_URL"), "{shown}");
+        assert!(!shown.contains("secret"), "{shown}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The products in SQLite or PostgreSQL, by one path of code.
+
+mod seed;
+
+use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
+use sqlx::{AnyPool, FromRow, Row};
+
+use crate::product::{ListQuery, Product, ProductList};
+
+const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS products (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    category TEXT NOT NULL,
+    price DOUBLE PRECISION NOT NULL,
+    in_stock BOOLEAN NOT NULL,
+    created_at TEXT NOT NULL
+)";
+const CREATE_INDEX: &str = "CREATE INDEX IF NOT EXISTS products_by_category ON products (category)";
+const COUNT_ALL: &str = "SELECT COUNT(*) FROM products";
+// `Any` reads no BOOLEAN from SQLite: in_stock comes as a number.
+const FIND: &str = "SELECT id, name, category, price,
+        CASE WHEN in_stock THEN 1 ELSE 0 END AS in_stock, created_at
+    FROM products WHERE id = $1";
+// Numbers are texts here: the shorter first puts 2 before 10.
+const PAGE: &str = "SELECT id, name, category, price,
+        CASE WHEN in_stock THEN 1 ELSE 0 END AS in_stock, created_at
+    FROM products WHERE $1 = '' OR category = $1
+    ORDER BY LENGTH(id), id LIMIT $2 OFFSET $3";
+const COUNT: &str = "SELECT COUNT(*) FROM products WHERE $1 = '' OR category = $1";
+const UPSERT: &str = "INSERT INTO products (id, name, category, price, in_stock, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name, category = excluded.category,
+        price = excluded.price, in_stock = excluded.in_stock, created_at = excluded.created_at";
+const SET_STOCK: &str = "UPDATE products SET in_stock = $1 WHERE id = $2";
+const DELETE_CATEGORY: &str = "DELETE FROM products WHERE category = $1 RETURNING id";
+
+/// The database of products; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Db {
+    pool: AnyPool,
+}
+
+impl Db {
+    /// Connects to `sqlite:…` or `postgres://…`, and fills an empty database with 1,000 products.
+    ///
+    /// A SQLite file is created where there is none; `sqlite::memory:` lives as long as the pool.
+    ///
+    /// # Errors
+    /// The database can't be reached or refuses the table.
+    pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
+        install_default_drivers();
+        let db = Self { pool: connect(url).await? };
+        sqlx::query(CREATE_TABLE).execute(&db.pool).await?;
+        sqlx::query(CREATE_INDEX).execute(&db.pool).await?;
+        if sqlx::query_scalar::<_, i64>(COUNT_ALL).fetch_one(&db.pool).await? == 0 {
+            db.upsert(&seed::products()).await?;
+        }
+        Ok(db)
+    }
+
+    /// Finds a product by its id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find(&self, id: &str) -> Result<Option<Product>, sqlx::Error> {
+        sqlx::query_as(FIND).bind(id).fetch_optional(&self.pool).await
+    }
+
+    /// Reads a page of products, and how many there are on all pages.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn page(&self, query: &ListQuery) -> Result<ProductList, sqlx::Error> {
+        let category = query.category.as_deref().unwrap_or_default();
+        let items = sqlx::query_as(PAGE)
+            .bind(category)
+            .bind(query.per_page)
+            .bind(query.offset())
+            .fetch_all(&self.pool)
+            .await?;
+        let total = sqlx::query_scalar(COUNT).bind(category).fetch_one(&self.pool).await?;
+        Ok(ProductList { items, total, page: query.page, per_page: query.per_page })
+    }
+
+    /// Creates or replaces products: all of them or, on an error, none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn upsert(&self, products: &[Product]) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        for product in products {
+            sqlx::query(UPSERT)
+                .bind(&product.id)
+                .bind(&product.name)
+                .bind(&product.category)
+                .bind(product.price)
+                .bind(product.in_stock)
+                .bind(product.created_at.to_string())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Sets whether a product is in stock; `false` when there is no such product.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn set_stock(&self, id: &str, in_stock: bool) -> Result<bool, sqlx::Error> {
+        let done = sqlx::query(SET_STOCK).bind(in_stock).bind(id).execute(&self.pool).await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Deletes the products of a category and says which they were.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn delete_category(&self, category: &str) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar(DELETE_CATEGORY).bind(category).fetch_all(&self.pool).await
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    }
+
+    /// Closes all connections, once their queries are done.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl FromRow<'_, AnyRow> for Product {
+    fn from_row(row: &AnyRow) -> Result<Self, sqlx::Error> {
+        let created_at: String = row.try_get("created_at")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            name: row.try_get("name")?,
+            category: row.try_get("category")?,
+            price: row.try_get("price")?,
+            in_stock: row.try_get::<i64, _>("in_stock")? != 0,
+            created_at: created_at.parse().map_err(|error| sqlx::Error::ColumnDecode {
+                index: "created_at".to_owned(),
+                source: Box::new(error),
+            })?,
+        })
+    }
+}
+
+async fn connect(url: &str) -> Result<AnyPool, sqlx::Error> {
+    if !url.starts_with("sqlite:") {
+        return AnyPoolOptions::new().max_connections(10).connect(url).await;
+    }
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        // Each connection to memory is a database of its own: keep one, for ever.
+        let one = AnyPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        return one.connect(url).await;
+    }
+    let pool = AnyPoolOptions::new().max_connections(4).connect(&created_if_missing(url)).await?;
+    // With a write-ahead log, readers don't wait for a writer.
+    sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
+    Ok(pool)
+}
+
+/// Has SQLite create the file, unless the URL says how to open it.
+fn created_if_missing(url: &str) -> String {
+    match url.split_once('?') {
+        Some((_, options)) if options.contains("mode=") => url.to_owned(),
+        Some(_) => format!("{url}&mode=rwc"),
+        None => format!("{url}?mode=rwc"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

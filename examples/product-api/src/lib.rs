@@ -1,0 +1,21 @@
+//! A catalogue of products behind an HTTP API, cached by [hotshelf] in memory or on Redis.
+//!
+//! It is the port of an example of fastapi-rc: the same endpoints, keys and bodies, on a real
+//! database. Start reading at [`App`].
+
+mod app;
+mod config;
+mod date_time;
+mod db;
+mod error;
+mod human_size;
+mod product;
+mod routes;
+pub mod validation;
+
+pub use app::App;
+pub use config::Config;
+pub use date_time::{DateTime, DateTimeError};
+pub use db::Db;
+pub use error::{AppError, Detail};
+pub use product::{ListQuery, Product, ProductList, StockQuery};

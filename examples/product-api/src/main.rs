@@ -1,0 +1,54 @@
+//! Serves the product API until it is told to stop.
+
+use std::error::Error;
+
+use hotshelf::Store;
+use product_api::{App, Config, Db};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    #[expect(clippy::disallowed_methods, reason = "a binary reads its settings from outside")]
+    let config = Config::read(|name| std::env::var(name).ok());
+
+    let store = match &config.redis_url {
+        Some(url) => Store::connect(url).await?,
+        None => Store::memory(),
+    };
+    let db = Db::open(&config.database_url).await?;
+    let router = App::new(store.clone(), db.clone())?.into_router();
+    let listener = TcpListener::bind(&config.address).await?;
+    announce(&config, &listener)?;
+
+    let stop = stop_signal()?;
+    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
+    store.close().await;
+    db.close().await;
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "who starts the service wants to know where it is")]
+fn announce(config: &Config, listener: &TcpListener) -> std::io::Result<()> {
+    let url = format!("http://{}", listener.local_addr()?);
+    let (cache, database) = (config.cache_scheme(), config.database_scheme());
+    println!("Product API on {url} (cache: {cache}, database: {database})");
+    for path in ["/docs", "/products/1", "/products?category=books", "/cache/info", "/health"] {
+        println!("  {url}{path}");
+    }
+    Ok(())
+}
+
+/// Ends with the first SIGINT or SIGTERM; both are caught from the call on.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping: requests that have begun are finished");
+    })
+}

@@ -1,0 +1,152 @@
+//! The report of `/cache/info`: the groups of the original, then what each cache counts.
+
+use hotshelf::{CacheInfo, ServerInfo, StoreInfo};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::human_size::human_size;
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+const UNKNOWN: &str = "unknown";
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(super) struct CacheReport {
+    server: Server,
+    memory: Memory,
+    stats: Stats,
+    /// `memory` or `redis`.
+    backend: String,
+    caches: Vec<CacheFigures>,
+}
+
+/// The server; unknown when there is none or it doesn't answer.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Server {
+    version: String,
+    uptime_days: Option<u64>,
+    connected_clients: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Memory {
+    used_memory_human: String,
+    maxmemory_human: String,
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, ToSchema)]
+struct Stats {
+    total_commands: Option<u64>,
+    keyspace_hits: Option<u64>,
+    keyspace_misses: Option<u64>,
+    hit_rate_percent: Option<f64>,
+}
+
+/// What one cache of this process has counted since the start.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct CacheFigures {
+    name: String,
+    prefix: String,
+    version: Option<String>,
+    /// The Rust type of the values: one name may serve several.
+    value_type: String,
+    hits: u64,
+    misses: u64,
+    loads: u64,
+    /// Callers that were served by another caller's load.
+    coalesced: u64,
+    /// Answers that the backend owed.
+    errors: u64,
+}
+
+impl From<StoreInfo> for CacheReport {
+    fn from(info: StoreInfo) -> Self {
+        let server = info.server.as_ref();
+        Self {
+            server: server.map_or_else(Server::unknown, Server::from),
+            memory: server.map_or_else(Memory::unknown, Memory::from),
+            stats: server.map(Stats::from).unwrap_or_default(),
+            backend: info.backend.to_owned(),
+            caches: info.caches.into_iter().map(CacheFigures::from).collect(),
+        }
+    }
+}
+
+impl Server {
+    fn unknown() -> Self {
+        Self { version: UNKNOWN.to_owned(), uptime_days: None, connected_clients: None }
+    }
+}
+
+impl From<&ServerInfo> for Server {
+    fn from(server: &ServerInfo) -> Self {
+        Self {
+            version: server.version.clone(),
+            uptime_days: Some(server.uptime.as_secs() / SECONDS_PER_DAY),
+            connected_clients: Some(server.connected_clients),
+        }
+    }
+}
+
+impl Memory {
+    fn unknown() -> Self {
+        Self { used_memory_human: UNKNOWN.to_owned(), maxmemory_human: UNKNOWN.to_owned() }
+    }
+}
+
+impl From<&ServerInfo> for Memory {
+    fn from(server: &ServerInfo) -> Self {
+        Self {
+            used_memory_human: human_size(server.used_memory),
+            maxmemory_human: human_size(server.max_memory),
+        }
+    }
+}
+
+impl From<&ServerInfo> for Stats {
+    fn from(server: &ServerInfo) -> Self {
+        Self {
+            total_commands: Some(server.total_commands),
+            keyspace_hits: Some(server.keyspace_hits),
+            keyspace_misses: Some(server.keyspace_misses),
+            hit_rate_percent: Some(percentage(server.keyspace_hits, server.keyspace_misses)),
+        }
+    }
+}
+
+impl From<CacheInfo> for CacheFigures {
+    fn from(cache: CacheInfo) -> Self {
+        Self {
+            name: cache.name,
+            prefix: cache.prefix,
+            version: cache.version,
+            value_type: cache.value_type.to_owned(),
+            hits: cache.stats.hits,
+            misses: cache.stats.misses,
+            loads: cache.stats.loads,
+            coalesced: cache.stats.coalesced,
+            errors: cache.stats.errors,
+        }
+    }
+}
+
+/// The share of hits to two decimals; 0 when nothing was asked yet.
+fn percentage(hits: u64, misses: u64) -> f64 {
+    match hits as f64 + misses as f64 {
+        0.0 => 0.0,
+        asked => (hits as f64 / asked * 1e4).round() / 1e2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_hits_has_two_decimals() {
+        for (hits, misses, share) in
+            [(0, 0, 0.0), (1200, 25, 97.96), (1, 2, 33.33), (2, 1, 66.67), (7, 0, 100.0)]
+        {
+            assert_eq!(percentage(hits, misses), share, "{hits} {misses}");
+        }
+    }
+}

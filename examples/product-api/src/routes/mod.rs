@@ -1,0 +1,48 @@
+//! The endpoints.
+
+mod info;
+mod operations;
+mod products;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::{AppError, detail};
+
+/// axum's `Path`, with our answer to what it refuses.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(AppError))]
+struct Path<T>(T);
+
+/// The endpoints that read and write products.
+pub(crate) fn products() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(products::list))
+        .routes(routes!(products::find))
+        .routes(routes!(products::create_batch))
+        // The path of the batch hides a product of that name from the route of products.
+        .route("/products/batch", get(products::find_batch))
+        .routes(routes!(products::set_stock))
+        .routes(routes!(products::delete_category))
+}
+
+/// The endpoints that tell how the service is doing.
+pub(crate) fn operations() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(operations::index))
+        .routes(routes!(operations::health))
+        .routes(routes!(operations::cache_info))
+}
+
+pub(crate) async fn not_found() -> Response {
+    detail(StatusCode::NOT_FOUND, "Not Found")
+}
+
+pub(crate) async fn method_not_allowed() -> Response {
+    detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}

@@ -1,0 +1,165 @@
+//! Reading and writing products.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use hotshelf::{Cache, Invalidation};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Path;
+use crate::db::Db;
+use crate::error::{AppError, Detail};
+use crate::product::{ListQuery, Product, ProductList, StockQuery};
+use crate::validation::{Invalid, ValidList, ValidQuery};
+
+const UNKNOWN: AppError = AppError::NotFound("Product not found");
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchCreated {
+    created: usize,
+    /// Whether the products were also written to the cache.
+    cached: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct StockSet {
+    product_id: String,
+    in_stock: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct CategoryDeleted {
+    category_deleted: String,
+    cache_entries_invalidated: u64,
+}
+
+/// A product, from the cache or else from the database.
+#[utoipa::path(
+    get,
+    path = "/products/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = Product), (status = 404, body = Detail))
+)]
+pub(super) async fn find(
+    State(products): State<Cache<Product>>,
+    State(db): State<Db>,
+    Path(id): Path<String>,
+) -> Result<Json<Arc<Product>>, AppError> {
+    let found =
+        products.entry(id.as_str()).or_try_load_optional(async |_| db.find(&id).await).await?;
+    found.map(Json).ok_or(UNKNOWN)
+}
+
+/// The product with the id `batch`.
+pub(super) async fn find_batch(
+    products: State<Cache<Product>>,
+    db: State<Db>,
+) -> Result<Json<Arc<Product>>, AppError> {
+    find(products, db, Path("batch".to_owned())).await
+}
+
+/// A page of products, of one category or of all.
+#[utoipa::path(
+    get,
+    path = "/products",
+    params(ListQuery),
+    responses((status = 200, body = ProductList), (status = 422, body = Invalid))
+)]
+pub(super) async fn list(
+    State(pages): State<Cache<ProductList>>,
+    State(db): State<Db>,
+    ValidQuery(query): ValidQuery<ListQuery>,
+) -> Result<Json<Arc<ProductList>>, AppError> {
+    let page = pages.entry("list").params(&query)?;
+    Ok(Json(page.or_try_insert_with(async || db.page(&query).await).await?))
+}
+
+/// Creates or replaces products, all or none, and puts them into the cache.
+#[utoipa::path(
+    post,
+    path = "/products/batch",
+    request_body = Vec<Product>,
+    responses((status = 201, body = BatchCreated), (status = 422, body = Invalid))
+)]
+pub(super) async fn create_batch(
+    State(products): State<Cache<Product>>,
+    State(pages): State<Cache<ProductList>>,
+    State(db): State<Db>,
+    ValidList(batch): ValidList<Product>,
+) -> Result<(StatusCode, Json<BatchCreated>), AppError> {
+    let created = batch.len();
+    if created == 0 {
+        return Ok((StatusCode::CREATED, Json(BatchCreated { created, cached: true })));
+    }
+    db.upsert(&batch).await?;
+    let entries = batch.into_iter().map(|product| (product.id.clone(), product));
+    let cached = done(products.try_insert_many(entries).await).is_some();
+    forget_pages(&pages).await;
+    Ok((StatusCode::CREATED, Json(BatchCreated { created, cached })))
+}
+
+/// Sets whether a product is in stock.
+#[utoipa::path(
+    put,
+    path = "/products/{id}/stock",
+    params(("id" = String, Path), StockQuery),
+    responses(
+        (status = 200, body = StockSet),
+        (status = 404, body = Detail),
+        (status = 422, body = Invalid),
+    )
+)]
+pub(super) async fn set_stock(
+    State(products): State<Cache<Product>>,
+    State(pages): State<Cache<ProductList>>,
+    State(db): State<Db>,
+    Path(product_id): Path<String>,
+    ValidQuery(StockQuery { in_stock }): ValidQuery<StockQuery>,
+) -> Result<Json<StockSet>, AppError> {
+    if !db.set_stock(&product_id, in_stock).await? {
+        return Err(UNKNOWN);
+    }
+    removed(products.invalidate(product_id.as_str()).await);
+    forget_pages(&pages).await;
+    Ok(Json(StockSet { product_id, in_stock }))
+}
+
+/// Deletes the products of a category, and their entries in the cache.
+#[utoipa::path(
+    delete,
+    path = "/categories/{id}",
+    params(("id" = String, Path)),
+    responses((status = 200, body = CategoryDeleted))
+)]
+pub(super) async fn delete_category(
+    State(products): State<Cache<Product>>,
+    State(pages): State<Cache<ProductList>>,
+    State(db): State<Db>,
+    Path(category_deleted): Path<String>,
+) -> Result<Json<CategoryDeleted>, AppError> {
+    let ids = db.delete_category(&category_deleted).await?;
+    let mut cache_entries_invalidated = 0;
+    if !ids.is_empty() {
+        cache_entries_invalidated += removed(products.invalidate_many(ids).await);
+        cache_entries_invalidated += forget_pages(&pages).await;
+    }
+    Ok(Json(CategoryDeleted { category_deleted, cache_entries_invalidated }))
+}
+
+/// Removes all pages: any write may change any of them. Returns how many there were.
+async fn forget_pages(pages: &Cache<ProductList>) -> u64 {
+    removed(pages.invalidate_pattern("list:*").await)
+}
+
+fn removed(outcome: Result<Invalidation, hotshelf::Error>) -> u64 {
+    done(outcome).map_or(0, |invalidation| invalidation.removed())
+}
+
+/// What the cache did. The database has the write, so its trouble is logged and not the client's:
+/// an entry that stays behind ends with its time to live.
+fn done<T>(outcome: Result<T, hotshelf::Error>) -> Option<T> {
+    outcome.inspect_err(|error| tracing::warn!(%error, "the cache did not follow a write")).ok()
+}

@@ -1,0 +1,12 @@
+//! The product API as its clients see it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+mod caching;
+mod documentation;
+mod golden_traces;
+mod outages;
+mod process;
+mod support;
+mod validation;
+mod writes;

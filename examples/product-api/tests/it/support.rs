@@ -1,0 +1,111 @@
+//! The service in this process, on a backend of its own.
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::{Method, Request};
+use hotshelf::Store;
+use hotshelf_testkit::RedisServer;
+use product_api::{App, Db};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+pub(crate) struct TestApp {
+    router: Router,
+    /// A second way to the rows, behind the cache's back.
+    pub(crate) db: Db,
+    pub(crate) redis: Option<RedisServer>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) allow: String,
+    /// The JSON of the body; a string where it is none.
+    pub(crate) body: Value,
+}
+
+impl TestApp {
+    pub(crate) async fn in_memory() -> Self {
+        Self::on(Store::memory(), None).await
+    }
+
+    pub(crate) async fn on_redis() -> Self {
+        let redis = RedisServer::start().unwrap();
+        Self::on(Store::connect(&redis.url()).await.unwrap(), Some(redis)).await
+    }
+
+    /// What holds in memory has to hold on Redis.
+    pub(crate) async fn on_each_backend() -> [Self; 2] {
+        [Self::in_memory().await, Self::on_redis().await]
+    }
+
+    pub(crate) async fn on(store: Store, redis: Option<RedisServer>) -> Self {
+        let db = Db::open("sqlite::memory:").await.unwrap();
+        let router = App::new(store, db.clone()).unwrap().into_router();
+        Self { router, db, redis }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn put(&self, path: &str) -> Answer {
+        self.call(Method::PUT, path, None).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    pub(crate) async fn post_batch(&self, products: Value) -> Answer {
+        self.call(Method::POST, "/products/batch", Some(&products)).await
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = match body {
+            Some(body) => request
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from(serde_json::to_vec(body).unwrap())),
+            None => request.body(Body::empty()),
+        };
+        self.send(request.unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let header = |name| {
+            let value = response.headers().get(name);
+            value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let (content_type, allow) = (header(CONTENT_TYPE), header(ALLOW));
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body =
+            serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
+        Answer { status, content_type, allow, body }
+    }
+}
+
+impl Answer {
+    /// The body of an answer that has to be a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert!((200..300).contains(&self.status), "{self:?}");
+        self.body
+    }
+}
+
+/// A product as a client sends it.
+pub(crate) fn product(id: &str, category: &str) -> Value {
+    json!({
+        "id": id,
+        "name": "new",
+        "category": category,
+        "price": 1.5,
+        "in_stock": true,
+        "created_at": "2026-01-02T03:04:05",
+    })
+}

@@ -1,0 +1,90 @@
+use serde_json::json;
+
+use crate::support::{TestApp, product};
+
+#[tokio::test]
+async fn a_batch_creates_and_replaces_and_shows_in_the_pages() {
+    for app in TestApp::on_each_backend().await {
+        assert_eq!(app.get("/products?category=new").await.ok()["total"], 0);
+        assert_eq!(app.get("/products/1").await.ok()["category"], "electronics");
+
+        let batch = json!([product("1", "new"), product("2000", "new"), product("3000", "new")]);
+        let answer = app.post_batch(batch).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.body, json!({"created": 3, "cached": true}));
+
+        assert_eq!(app.get("/products/1").await.ok(), product("1", "new"));
+        let page = app.get("/products?category=new&per_page=2").await.ok();
+        assert_eq!(page["items"], json!([product("1", "new"), product("2000", "new")]));
+        assert_eq!(page["total"], 3);
+    }
+}
+
+#[tokio::test]
+async fn the_products_of_a_batch_are_read_from_the_cache() {
+    for app in TestApp::on_each_backend().await {
+        app.post_batch(json!([product("a", "new"), product("b", "new")])).await.ok();
+        app.db.delete_category("new").await.unwrap();
+        assert_eq!(app.get("/products/a").await.ok(), product("a", "new"));
+        assert_eq!(app.get("/products/b").await.ok(), product("b", "new"));
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_two_products_with_one_id_counts() {
+    for app in TestApp::on_each_backend().await {
+        let answer = app.post_batch(json!([product("a", "first"), product("a", "last")])).await;
+        assert_eq!(answer.ok(), json!({"created": 2, "cached": true}));
+        assert_eq!(app.get("/products/a").await.ok()["category"], "last");
+        assert_eq!(app.db.find("a").await.unwrap().unwrap().category, "last");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_with_one_fault_writes_nothing() {
+    for app in TestApp::on_each_backend().await {
+        let faulty = json!([product("a", "new"), {"id": "b"}]);
+        assert_eq!(app.post_batch(faulty).await.status, 422);
+        assert_eq!(app.get("/products/a").await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_stock_shows_in_the_pages() {
+    for app in TestApp::on_each_backend().await {
+        let path = "/products?per_page=1";
+        assert_eq!(app.get(path).await.ok()["items"][0]["in_stock"], true);
+        let answer = app.put("/products/1/stock?in_stock=off").await.ok();
+        assert_eq!(answer, json!({"product_id": "1", "in_stock": false}));
+        assert_eq!(app.get(path).await.ok()["items"][0]["in_stock"], false);
+    }
+}
+
+#[tokio::test]
+async fn the_stock_of_an_unknown_product_is_not_found() {
+    for app in TestApp::on_each_backend().await {
+        let answer = app.put("/products/none/stock?in_stock=true").await;
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.body, json!({"detail": "Product not found"}));
+    }
+}
+
+#[tokio::test]
+async fn a_category_goes_with_its_products_and_their_entries() {
+    for app in TestApp::on_each_backend().await {
+        for path in ["/products/1", "/products/6", "/products/2", "/products", "/products?page=2"] {
+            app.get(path).await.ok();
+        }
+        let answer = app.delete("/categories/electronics").await.ok();
+        // Products 1 and 6 and two pages; product 2 is a book.
+        let expected = json!({"category_deleted": "electronics", "cache_entries_invalidated": 4});
+        assert_eq!(answer, expected);
+
+        assert_eq!(app.get("/products/1").await.status, 404);
+        assert_eq!(app.get("/products/2").await.status, 200);
+        assert_eq!(app.get("/products").await.ok()["total"], 800);
+
+        let again = app.delete("/categories/electronics").await.ok();
+        assert_eq!(again["cache_entries_invalidated"], 0);
+    }
+}
