@@ -56,3 +56,7 @@ pub use hotshelf_redis::{RedisClient, RedisOptions, Reply};
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;
 pub use store::{CacheInfo, Store, StoreBuilder, StoreInfo};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

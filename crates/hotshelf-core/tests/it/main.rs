@@ -1,4 +1,5 @@
 //! The core from outside.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod golden_keys;
 mod params_python;

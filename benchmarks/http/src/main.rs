@@ -1,0 +1,47 @@
+//! What a hit costs over HTTP: the product API against a handler that does nothing but
+//! `GET` by the redis crate.
+//!
+//! Both answer `GET /products/1` from one Redis, each as a process of its own, under
+//! `wrk -t1 -c64`, in alternation. Every run is shown: the machine may change its speed
+//! in between, so compare within a round.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+mod report;
+mod servers;
+mod wrk;
+
+use std::error::Error;
+
+use hotshelf_testkit::RedisServer;
+
+use report::Row;
+use servers::{Kind, Server};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => compare(5, 5),
+        ["quick"] => compare(2, 1),
+        ["serve", kind, redis_url] => servers::serve(Kind::named(kind)?, redis_url),
+        _ => Err("usage: http [quick]".into()),
+    }
+}
+
+fn compare(rounds: u32, seconds: u32) -> Result<(), Box<dyn Error>> {
+    let redis = RedisServer::start()?;
+    let servers = [Kind::Raw, Kind::ProductApi].map(|kind| Server::start(kind, &redis.url()));
+    let [raw, product_api] = servers;
+    let (raw, product_api) = (raw?, product_api?);
+    // The first request fills the cache; the raw handler reads what it stored.
+    wrk::run(&product_api, 1)?;
+    wrk::run(&raw, 1)?;
+
+    let mut rows = Vec::new();
+    for round in 1..=rounds {
+        for server in [&raw, &product_api] {
+            rows.push(Row { round, measure: wrk::run(server, seconds)? });
+        }
+    }
+    report::print(&rows);
+    report::write(&rows)
+}
