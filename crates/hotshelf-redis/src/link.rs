@@ -8,6 +8,8 @@ use std::time::Duration;
 use hotshelf_core::{Error, ErrorKind, Runtime};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -140,15 +142,30 @@ pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store was closed")
 }
 
+#[cfg(not(feature = "tls"))]
 fn client(options: &RedisOptions) -> Result<Client, Error> {
-    let info = options.connection_info()?;
-    #[cfg(feature = "tls")]
-    if let Some(pem) = &options.root_certificates {
-        let certificates =
-            redis::TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
-        return Client::build_with_tls(info, certificates).map_err(errors::from_redis);
+    Client::open(options.connection_info()?).map_err(errors::from_redis)
+}
+
+#[cfg(feature = "tls")]
+fn client(options: &RedisOptions) -> Result<Client, Error> {
+    // rustls takes the process's choice of cryptography. A program that has made none, or
+    // has several in its build, would panic at its first connection.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let _chosen_meanwhile = rustls::crypto::ring::default_provider().install_default();
     }
-    Client::open(info).map_err(errors::from_redis)
+    let Some(pem) = &options.root_certificates else {
+        return Client::open(options.connection_info()?).map_err(errors::from_redis);
+    };
+    let readable = |certificates: Vec<Result<_, _>>| {
+        !certificates.is_empty() && certificates.iter().all(Result::is_ok)
+    };
+    if !readable(CertificateDer::pem_slice_iter(pem).collect()) {
+        let message = "the root certificates can't be read: give them in PEM";
+        return Err(Error::new(ErrorKind::Configuration, message));
+    }
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert: Some(pem.clone()) };
+    Client::build_with_tls(options.connection_info()?, certificates).map_err(errors::from_redis)
 }
 
 impl Shared {

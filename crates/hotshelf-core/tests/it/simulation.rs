@@ -122,7 +122,7 @@ impl World {
         for _ in 0..options.calls {
             self.pause(Duration::from_millis(10)).await;
             let oldest_allowed = done.load(Ordering::Relaxed);
-            if options.cancel && self.runtime.random() % 3 == 0 {
+            if options.cancel && self.runtime.random().is_multiple_of(3) {
                 self.cancelled_get(engine).await;
                 continue;
             }

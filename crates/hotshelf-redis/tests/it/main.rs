@@ -6,3 +6,5 @@ mod conformance;
 mod faults;
 mod patterns;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
