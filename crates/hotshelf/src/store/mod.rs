@@ -111,6 +111,12 @@ impl Store {
         CacheBuilder::new(self.clone(), name.into())
     }
 
+    /// Names the kind of backend: `memory`, `redis`.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.shared.engine.backend().name()
+    }
+
     /// Switches all caches of this store on or off, at run time.
     ///
     /// While they are off, nothing is read or stored and every load runs its loader.
@@ -150,12 +156,11 @@ impl Store {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn info(&self) -> StoreInfo {
-        let backend = self.shared.engine.backend();
         StoreInfo {
-            backend: backend.name(),
+            backend: self.backend(),
             address: self.shared.address.clone(),
             enabled: self.is_enabled(),
-            server: backend.info().await.ok(),
+            server: self.shared.engine.backend().info().await.ok(),
             caches: self.registry.infos(),
         }
     }

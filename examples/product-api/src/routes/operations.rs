@@ -62,14 +62,14 @@ pub(super) async fn index() -> Json<Index> {
 /// service is slower and not down.
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
 pub(super) async fn health(State(store): State<Store>, State(db): State<Db>) -> Json<Health> {
-    let (ping, info, answer) = tokio::join!(store.ping(), store.info(), db.ping());
+    let (ping, answer) = tokio::join!(store.ping(), db.ping());
     let ping = ping.ok();
     let database = if answer.is_ok() { Reach::Up } else { Reach::Down };
     let healthy = ping.is_some() && database == Reach::Up;
     Json(Health {
         status: if healthy { Status::Healthy } else { Status::Degraded },
         cache: CacheHealth {
-            backend: info.backend,
+            backend: store.backend(),
             ping_ms: ping.map(|time| time.as_secs_f64() * 1e3),
         },
         database,
