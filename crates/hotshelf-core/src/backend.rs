@@ -46,6 +46,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>>;
 
     /// Stores fills whose tokens still hold their leases; one answer for each.
+    ///
+    /// A value that is larger than the backend can keep is answered by an error of kind
+    /// [`TooLarge`](crate::ErrorKind::TooLarge), and nothing stands at its key then.
     fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>>;
 
     /// Gives a lease up, if the token still holds it.

@@ -27,9 +27,12 @@ pub enum Decoded<T> {
 /// Of kind [`ErrorKind::Encode`] if JSON has no form for it: a map whose keys are no
 /// text, or an error of the value's own `Serialize`.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
-    serde_json::to_vec(value).map(Bytes::from).map_err(|source| {
+    let json = serde_json::to_vec(value).map_err(|source| {
         Error::new(ErrorKind::Encode, "the value can't be written as JSON").with_source(source)
-    })
+    })?;
+    // Without the spare room that the writer has left: entries in memory are weighed by
+    // their length.
+    Ok(Bytes::from(json.into_boxed_slice()))
 }
 
 /// Reads an entry.
@@ -61,6 +64,13 @@ mod tests {
         assert_eq!(decode::<u8>(b"\"text\"").unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(decode::<u8>(b"{").unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(decode::<u8>(b"").unwrap_err().kind(), ErrorKind::Decode);
+    }
+
+    #[test]
+    fn an_entry_takes_no_more_room_than_its_length() {
+        let entry = encode(&"x".repeat(1000)).unwrap();
+        let length = entry.len();
+        assert_eq!(Vec::from(entry).capacity(), length);
     }
 
     #[test]

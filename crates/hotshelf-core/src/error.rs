@@ -22,7 +22,7 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     key: Option<WireKey>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The kinds of [`Error`], for code that wants to decide something on them.
@@ -63,7 +63,7 @@ impl Error {
     /// Adds the error that caused this one.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        let source = Some(source.into());
+        let source = Some(Arc::from(source.into()));
         let Inner { kind, message, key, .. } = self.into_inner();
         Self { inner: Arc::new(Inner { kind, message, key, source }) }
     }
@@ -102,13 +102,13 @@ impl Error {
         self.inner.key.as_ref().map(WireKey::as_str)
     }
 
-    /// Takes the parts out; a shared error is copied, its source kept as a source.
+    /// Takes the parts out, or copies of them where the error is shared.
     fn into_inner(self) -> Inner {
         Arc::try_unwrap(self.inner).unwrap_or_else(|shared| Inner {
             kind: shared.kind,
             message: shared.message.clone(),
             key: shared.key.clone(),
-            source: Some(Box::new(Self { inner: shared })),
+            source: shared.source.clone(),
         })
     }
 }
@@ -165,5 +165,10 @@ mod tests {
         assert_eq!(error.to_string(), "the backend is away");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("broken pipe"));
         assert!(error.is_temporary() && !error.is_timeout());
+
+        let shared = error.clone();
+        let with_key = error.with_key(&WireKey::from("k"));
+        assert_eq!(with_key.source().map(ToString::to_string).as_deref(), Some("broken pipe"));
+        assert_eq!(shared.key(), None);
     }
 }

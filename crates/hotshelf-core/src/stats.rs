@@ -43,11 +43,13 @@ counters! {
     LoadError => load_errors,
     /// Calls that were given the value of a loader that another call was running.
     Coalesced => coalesced,
-    /// Operations that the backend refused, failed, or didn't answer in time.
+    /// Trouble of any kind: operations that the backend refused, failed, or didn't answer
+    /// in time; keys, patterns and lifetimes that are none.
     Error => errors,
     /// Entries found that are no value of this cache: corrupt, or of another schema.
     Foreign => foreign,
-    /// Loaded values that were not stored, since the key had been invalidated meanwhile.
+    /// Values, loaded or inserted, that were not stored: the key had been invalidated, or
+    /// written by another, meanwhile.
     Refused => refused,
     /// Loaders run without the right to store: the backend was away or the wait too long.
     Degraded => degraded,

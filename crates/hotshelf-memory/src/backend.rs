@@ -34,7 +34,8 @@ pub struct MemoryBackend {
 
 impl MemoryBackend {
     /// Makes a backend that holds at most `capacity` bytes of keys and values, overhead
-    /// included. An entry that is larger than the room of one of its shards is not kept.
+    /// included. A single entry may take nine tenths of a shard, of which there is one for
+    /// every 16 MiB; a larger one is answered by an error of kind `TooLarge`.
     pub fn new(capacity: u64, runtime: Arc<dyn Runtime>) -> Self {
         Self {
             entries: Entries::new(capacity, Arc::clone(&runtime)),
@@ -78,14 +79,21 @@ impl MemoryBackend {
         Acquired::Granted
     }
 
-    fn store_now(&self, fill: &Fill) -> Stored {
+    fn store_now(&self, fill: &Fill) -> Result<Stored> {
         let mut leases = self.leases.lock(&fill.key);
         if !leases.is_held_by(&fill.key, fill.token, self.runtime.now()) {
-            return Stored::Refused;
+            return Ok(Stored::Refused);
+        }
+        leases.remove(&fill.key);
+        if !self.entries.has_room_for(&fill.key, &fill.value) {
+            // What stands there is outdated all the same.
+            self.entries.remove(&fill.key);
+            let message =
+                "the value is too large for the memory of the store: raise `memory_capacity`";
+            return Err(Error::new(ErrorKind::TooLarge, message).with_key(&fill.key));
         }
         self.entries.insert(fill.key.clone(), fill.value.clone(), fill.ttl);
-        leases.remove(&fill.key);
-        Stored::Stored
+        Ok(Stored::Stored)
     }
 
     /// Removes entry and lease, and says whether each was there.
@@ -128,7 +136,7 @@ impl Backend for MemoryBackend {
     }
 
     fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        let store = |fill| self.begin().map(|()| self.store_now(fill));
+        let store = |fill| self.begin().and_then(|()| self.store_now(fill));
         ready(fills.iter().map(store).collect())
     }
 

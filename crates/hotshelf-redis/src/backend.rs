@@ -40,37 +40,25 @@ impl RedisBackend {
         &self.client
     }
 
+    /// One `GET`, or one `MGET`.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
-        let command = match keys {
-            [] => return Ok(Vec::new()),
-            [key] => {
-                let mut get = redis::cmd("GET");
-                get.arg(key.as_bytes());
-                get
-            }
-            keys => {
-                let mut get = redis::cmd("MGET");
-                keys.iter().for_each(|key| {
-                    get.arg(key.as_bytes());
-                });
-                get
-            }
+        let ask = |name| {
+            let mut ask = redis::cmd(name);
+            ask.arg(keys.iter().map(WireKey::as_bytes).collect::<Vec<_>>());
+            self.client.send_one(ask, self.client.read_timeout)
         };
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command);
-        let replies = self.client.send(&pipeline, self.client.read_timeout).await?;
-        let reply = replies.into_iter().next().unwrap_or(Reply::Nil);
         match keys {
-            [_] => Ok(vec![reply.bytes()?]),
-            _ => reply.array()?.into_iter().map(Reply::bytes).collect(),
+            [] => Ok(Vec::new()),
+            [_] => Ok(vec![ask("GET").await?.bytes()?]),
+            _ => ask("MGET").await?.array()?.into_iter().map(Reply::bytes).collect(),
         }
     }
 
     async fn acquire_now(&self, acquire: Acquire<'_>) -> Result<Acquired> {
         let lease = names::lease(acquire.key);
         let seen = match &acquire.seen {
-            Seen::Nothing => b"-",
-            Seen::Suffix(suffix) => &suffix[..],
+            Seen::Nothing => Vec::new(),
+            Seen::Suffix(suffix) => [b"=", &suffix[..]].concat(),
         };
         let call = scripts::ACQUIRE
             .on(&[acquire.key.as_bytes(), lease.as_bytes()])
@@ -153,16 +141,14 @@ impl RedisBackend {
             return Ok(());
         }
         let mut unlink = redis::cmd("UNLINK");
-        tags.iter().for_each(|tag| {
-            unlink.arg(tag.as_bytes());
-        });
-        self.client.send_one(unlink).await.map(drop)
+        unlink.arg(tags.iter().map(WireKey::as_bytes).collect::<Vec<_>>());
+        self.client.send_one(unlink, self.client.store_timeout).await.map(drop)
     }
 
     async fn remaining_now(&self, key: &WireKey) -> Result<Remaining> {
         let mut ask = redis::cmd("PTTL");
         ask.arg(key.as_bytes());
-        match self.client.send_one(ask).await?.integer()? {
+        match self.client.send_one(ask, self.client.read_timeout).await?.integer()? {
             -2 => Ok(Remaining::Missing),
             -1 => Ok(Remaining::Persistent),
             millis => {
@@ -239,12 +225,16 @@ impl Backend for RedisBackend {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { self.client.send_one(redis::cmd("PING")).await.map(drop) })
+        Box::pin(async {
+            let ping = self.client.send_one(redis::cmd("PING"), self.client.store_timeout);
+            ping.await.map(drop)
+        })
     }
 
     fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let text = self.client.send_one(redis::cmd("INFO")).await?.bytes()?;
+            let info = self.client.send_one(redis::cmd("INFO"), self.client.store_timeout);
+            let text = info.await?.bytes()?;
             Ok(info::parse(&String::from_utf8_lossy(&text.unwrap_or_default())))
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind, Runtime};
 use redis::Pipeline;
+use tokio::time::{Instant, timeout_at};
 
 use crate::errors;
 use crate::link::Link;
@@ -49,8 +50,7 @@ impl RedisClient {
     /// # Cancel safety
     /// Dropping it leaves open whether the server executes the command.
     pub async fn command<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
-        let replies = self.pipeline(&[command]).await?;
-        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+        only(self.pipeline(&[command]).await?)
     }
 
     /// Sends several commands at once and gives their answers in order.
@@ -83,32 +83,64 @@ impl RedisClient {
         self.send(&pipeline, self.store_timeout).await
     }
 
-    /// Sends a pipeline and gives its answers in order, within a deadline.
+    /// Sends a pipeline and gives its answers in order, until a deadline.
     pub(crate) async fn send(
         &self,
         pipeline: &Pipeline,
         timeout: Duration,
     ) -> Result<Vec<Reply>, Error> {
+        self.send_until(pipeline, Instant::now() + timeout).await
+    }
+
+    pub(crate) async fn send_until(
+        &self,
+        pipeline: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Reply>, Error> {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        let exchange = async {
-            let mut connection = self.link.connection().await?;
-            let values = connection.send_packed_commands(pipeline, 0, pipeline.len()).await;
-            values.map_err(errors::from_redis)
+        let mut connection =
+            timeout_at(deadline, self.link.connection()).await.map_err(|_| {
+                // Nothing was sent, so nothing is unknown.
+                Error::new(ErrorKind::Unavailable, "the server can't be reached in time")
+            })??;
+        let exchange = connection.driver.send_packed_commands(pipeline, 0, pipeline.len());
+        let Ok(exchanged) = timeout_at(deadline, exchange).await else {
+            self.link.timed_out(&connection);
+            return Err(Error::new(ErrorKind::Timeout, "the server didn't answer in time"));
         };
-        let result = match tokio::time::timeout(timeout, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!("the server didn't answer within {timeout:?}"),
-            )),
-        };
-        self.link.note(&result);
-        Ok(result?.into_iter().map(Reply::from).collect())
+        match exchanged {
+            Ok(values) => {
+                self.link.answered(&connection);
+                Ok(values.into_iter().map(Reply::from).collect())
+            }
+            Err(error) => {
+                if error.is_io_error() || error.is_unrecoverable_error() {
+                    self.link.broke(&connection);
+                }
+                Err(errors::from_redis(error))
+            }
+        }
+    }
+
+    /// Sends one command.
+    pub(crate) async fn send_one(
+        &self,
+        command: redis::Cmd,
+        timeout: Duration,
+    ) -> Result<Reply, Error> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command);
+        only(self.send(&pipeline, timeout).await?)
     }
 
     pub(crate) fn close(&self) {
         self.link.close();
     }
+}
+
+/// Gives the answer to a single command.
+pub(crate) fn only(replies: Vec<Reply>) -> Result<Reply, Error> {
+    replies.into_iter().next().unwrap_or(Reply::Nil).ok()
 }

@@ -1,8 +1,9 @@
 //! The one connection to the server: it comes up in the background and comes back.
 
+use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind, Runtime};
@@ -23,6 +24,9 @@ const QUEUE: usize = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A connection that was up for this long was a good one: the next pause is short again.
+const GOOD: Duration = Duration::from_secs(1);
+
 /// After so many timeouts in a row a connection is given up: the server behind it may be
 /// gone without a word.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
@@ -40,16 +44,28 @@ struct Shared {
     client_name: Option<String>,
     runtime: Arc<dyn Runtime>,
     state: watch::Sender<State>,
-    timeouts: AtomicU32,
 }
 
 #[derive(Clone)]
 enum State {
     /// Nobody has asked for the connection yet, or the first attempt is under way.
     New,
-    Up(MultiplexedConnection),
+    Up(Connection),
     Down(Error),
     Closed,
+}
+
+/// A connection, told apart from those before and after it, so that what happens late on
+/// an old one is not held against the one that is up.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) driver: MultiplexedConnection,
+    identity: Arc<Identity>,
+}
+
+#[derive(Default)]
+struct Identity {
+    timeouts_in_a_row: AtomicU32,
 }
 
 impl Link {
@@ -64,14 +80,13 @@ impl Link {
             client_name: options.client_name.clone(),
             runtime,
             state: watch::Sender::new(State::New),
-            timeouts: AtomicU32::new(0),
         };
         Ok(Self { shared: Arc::new(shared), supervisor: Mutex::new(None) })
     }
 
     /// Gives the connection. While the server is away it fails at once; only the first
     /// attempt of all is waited for.
-    pub(crate) async fn connection(&self) -> Result<MultiplexedConnection, Error> {
+    pub(crate) async fn connection(&self) -> Result<Connection, Error> {
         if let State::Up(connection) = &*self.shared.state.borrow() {
             return Ok(connection.clone());
         }
@@ -85,22 +100,28 @@ impl Link {
         }
     }
 
-    /// Takes note of how an operation ended.
-    pub(crate) fn note<T>(&self, result: &Result<T, Error>) {
-        match result {
-            Err(error) if error.is_timeout() => {
-                if self.shared.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
-                    self.shared.lose("the server stopped answering");
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Unavailable => {}
-            _ => self.shared.timeouts.store(0, Ordering::Relaxed),
+    /// Takes note that the server answered on a connection.
+    pub(crate) fn answered(&self, connection: &Connection) {
+        connection.identity.timeouts_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes note that the server didn't answer in time on a connection.
+    pub(crate) fn timed_out(&self, connection: &Connection) {
+        let before = connection.identity.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed);
+        if before + 1 >= TIMEOUTS_IN_A_ROW {
+            self.shared.lose(&connection.identity, "the server stopped answering");
         }
+    }
+
+    /// Takes note that a connection broke, which its driver doesn't always tell: it may
+    /// have ended with the async runtime that it ran in.
+    pub(crate) fn broke(&self, connection: &Connection) {
+        self.shared.lose(&connection.identity, "the connection was cut");
     }
 
     /// Lets the connection go for good.
     pub(crate) fn close(&self) {
-        self.shared.state.send_replace(State::Closed);
+        self.shared.set(State::Closed);
         if let Some(supervisor) = self.lock_supervisor().take() {
             supervisor.abort();
         }
@@ -115,7 +136,7 @@ impl Link {
         }
     }
 
-    fn lock_supervisor(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn lock_supervisor(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -138,7 +159,7 @@ impl fmt::Debug for Link {
     }
 }
 
-pub(crate) fn closed() -> Error {
+fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the store was closed")
 }
 
@@ -169,44 +190,63 @@ fn client(options: &RedisOptions) -> Result<Client, Error> {
 }
 
 impl Shared {
-    /// Gives the connection up, if there is one.
-    fn lose(&self, why: &'static str) {
-        self.timeouts.store(0, Ordering::Relaxed);
+    /// Changes the state, unless the link is closed, which is for good.
+    fn set(&self, new: State) {
         self.state.send_if_modified(|state| {
-            let up = matches!(state, State::Up(_));
-            if up {
-                tracing::warn!("lost the connection to the cache server: {why}");
-                *state = State::Down(Error::new(ErrorKind::Unavailable, why));
+            let open = !matches!(state, State::Closed);
+            if open {
+                *state = new;
             }
-            up
+            open
         });
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<MultiplexedConnection, Error> {
-        let losing = Arc::downgrade(self);
+    /// Gives a connection up, if it is still the one that is up.
+    fn lose(&self, identity: &Arc<Identity>, why: &'static str) {
+        self.state.send_if_modified(|state| {
+            let current = match state {
+                State::Up(connection) => Arc::ptr_eq(&connection.identity, identity),
+                _ => false,
+            };
+            if current {
+                tracing::warn!("lost the connection to the cache server: {why}");
+                *state = State::Down(Error::new(ErrorKind::Unavailable, why));
+            }
+            current
+        });
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<Connection, Error> {
+        let identity = Arc::new(Identity::default());
+        let losing = (Arc::downgrade(self), Arc::clone(&identity));
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE)
             .set_push_sender(move |push: PushInfo| {
+                let (shared, identity) = &losing;
                 if push.kind == PushKind::Disconnection
-                    && let Some(shared) = losing.upgrade()
+                    && let Some(shared) = shared.upgrade()
                 {
-                    shared.lose("the connection was cut");
+                    shared.lose(identity, "the connection was cut");
                 }
                 Ok::<_, redis::aio::SendError>(())
             });
         let connecting = async {
-            let mut connection =
+            let mut driver =
                 self.client.get_multiplexed_async_connection_with_config(&config).await?;
             if let Some(name) = &self.client_name {
-                redis::cmd("CLIENT").arg("SETNAME").arg(name).exec_async(&mut connection).await?;
+                redis::cmd("CLIENT").arg("SETNAME").arg(name).exec_async(&mut driver).await?;
             }
-            Ok(connection)
+            redis::RedisResult::Ok(driver)
         };
+        let too_long = || Error::new(ErrorKind::Unavailable, "connecting took too long");
         match tokio::time::timeout(self.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(errors::from_redis),
-            Err(_) => Err(Error::new(ErrorKind::Unavailable, "connecting took too long")),
+            Ok(Ok(driver)) => Ok(Connection { driver, identity }),
+            // Nothing was asked yet, so nothing is unknown.
+            Ok(Err(error)) if error.is_timeout() => Err(too_long().with_source(error)),
+            Ok(Err(error)) => Err(errors::from_redis(error)),
+            Err(_) => Err(too_long()),
         }
     }
 }
@@ -219,34 +259,27 @@ async fn supervise(shared: Arc<Shared>) {
         match shared.connect().await {
             Ok(connection) => {
                 tracing::debug!("connected to the cache server");
-                shared.state.send_replace(State::Up(connection));
-                pause = FIRST_PAUSE;
+                let since = shared.runtime.now();
+                shared.set(State::Up(connection));
                 let ended = states.wait_for(|state| !matches!(state, State::Up(_))).await;
                 if !matches!(ended.as_deref(), Ok(State::Down(_))) {
                     return;
                 }
+                if shared.runtime.now() - since >= GOOD {
+                    pause = FIRST_PAUSE;
+                }
             }
             Err(error) => {
-                let first = !matches!(*shared.state.borrow(), State::Down(_));
-                if first {
-                    tracing::warn!(%error, cause = error.source_text(), "can't connect to the cache server");
+                let already_down = matches!(*shared.state.borrow(), State::Down(_));
+                if !already_down {
+                    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+                    tracing::warn!(%error, cause, "can't connect to the cache server");
                 }
-                shared.state.send_replace(State::Down(error));
+                shared.set(State::Down(error));
             }
         }
         let cut = shared.runtime.random() as f64 / u64::MAX as f64;
         shared.runtime.sleep(pause.mul_f64(1.0 - cut / 2.0)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// The text of an error's cause, for a log line.
-trait SourceText {
-    fn source_text(&self) -> String;
-}
-
-impl SourceText for Error {
-    fn source_text(&self) -> String {
-        std::error::Error::source(self).map(ToString::to_string).unwrap_or_default()
     }
 }

@@ -34,10 +34,11 @@ const DEFAULT_PORT: u16 = 6379;
 
 impl RedisOptions {
     /// Reads `redis://[user[:password]@]host[:port][/database]`, the same with `rediss://`
-    /// for TLS, or `unix://[user[:password]@]/path[?db=database]`.
+    /// for TLS, or `unix:///path`.
     ///
-    /// `valkey://` and `valkeys://` mean the same as `redis://` and `rediss://`. What can't
-    /// stand in a URL, in a password above all, is percent-encoded.
+    /// `valkey://` and `valkeys://` mean the same as `redis://` and `rediss://`. All of
+    /// them take `?db=…&user=…&password=…&client_name=…`. What can't stand in a URL, in a
+    /// password above all, is percent-encoded.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for a URL that is wrong, of kind
@@ -134,11 +135,14 @@ impl RedisOptions {
         for (name, value) in url.query_pairs() {
             match &*name {
                 "db" => self.database = database(&value)?,
+                "user" => self.user = Some(value.into_owned()),
+                "password" => self.password = Some(value.into_owned()),
                 "client_name" => self.client_name = Some(value.into_owned()),
-                other => {
-                    return Err(wrong(format!(
-                        "the URL's query has the unknown name {other:?}; db and client_name are known"
-                    )));
+                _ => {
+                    return Err(wrong(
+                        "the URL's query holds a name that is not known: db, user, password and \
+                         client_name are; percent-encode `?` (%3F) if it belongs to the password",
+                    ));
                 }
             }
         }
@@ -181,10 +185,13 @@ fn path_database(url: &Url) -> Result<i64, Error> {
     }
 }
 
+/// The text is not shown: it is part of a password in which `/` should have been encoded.
 fn database(text: &str) -> Result<i64, Error> {
-    let number = text.parse().ok().filter(|number| *number >= 0);
-    number.ok_or_else(|| {
-        wrong(format!("the database {text:?} is no number; write redis://host:port/0"))
+    text.parse().ok().filter(|number| *number >= 0).ok_or_else(|| {
+        wrong(
+            "the URL's database is no number: write redis://host:port/0, and percent-encode \
+             `/` (%2F) if it belongs to the password",
+        )
     })
 }
 
@@ -285,6 +292,7 @@ mod tests {
         assert_eq!(options.to_string(), "redis://alice:***@host:6379/0");
         assert!(!format!("{options:?}").contains("ss/w"), "{options:?}");
         assert_eq!(shown("redis://:secret@host"), "redis://:***@host:6379/0");
+        assert_eq!(shown("unix:///redis.sock?user=a&password=s"), "unix://a:***@/redis.sock?db=0");
     }
 
     #[test]
@@ -294,7 +302,10 @@ mod tests {
             "redis://u:sekret@host/x",
             "redis://u:sekret@host:99999",
             "redis://u:sek#ret@host",
-            "redis://u:sekret@host?password=sekret",
+            "redis://u:sekret@host?sekret=1",
+            "redis://u:/sekret@host:6379",
+            "redis://u:12/sekret@host",
+            "redis://u:1?sekret@host",
             "unix://u:sekret@host/x",
             "sekret",
             "",

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use hotshelf_core::{Error, ErrorKind, Pattern};
-use redis::Pipeline;
 
 use crate::client::RedisClient;
 use crate::names;
@@ -32,26 +31,20 @@ impl RedisClient {
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(&cursor[..]).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
-            let (next, mut names) = read_step(self.send_one(scan).await?)?;
+            let (next, mut names) = read_step(self.send_one(scan, self.store_timeout).await?)?;
             names.retain(|name| picks(name));
             if !names.is_empty() {
                 let mut unlink = redis::cmd("UNLINK");
                 unlink.arg(names);
-                removed += u64::try_from(self.send_one(unlink).await?.integer()?).unwrap_or(0);
+                removed +=
+                    u64::try_from(self.send_one(unlink, self.store_timeout).await?.integer()?)
+                        .unwrap_or(0);
             }
             if &next[..] == b"0" {
                 return Ok(removed);
             }
             cursor = next;
         }
-    }
-
-    /// Sends one command that may take as long as a write.
-    pub(crate) async fn send_one(&self, command: redis::Cmd) -> Result<Reply, Error> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command);
-        let replies = self.send(&pipeline, self.store_timeout).await?;
-        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use hotshelf_core::Error;
 use redis::{Cmd, Pipeline, Script};
+use tokio::time::Instant;
 
-use crate::client::RedisClient;
+use crate::client::{RedisClient, only};
 use crate::reply::Reply;
 
 /// A script that is sent by its hash, and by its text if the server doesn't know it.
@@ -70,8 +71,8 @@ impl Invocation {
 }
 
 impl RedisClient {
-    /// Calls scripts in one round trip, and in a second one those that the server didn't
-    /// know. That a script is unknown means that it was not executed, so that sending it
+    /// Calls scripts in one round trip, and in a second one, within the same deadline,
+    /// those that the server didn't know. That a script is unknown means that it was not executed, so that sending it
     /// again is no repetition.
     pub(crate) async fn call(
         &self,
@@ -82,7 +83,8 @@ impl RedisClient {
         for call in calls {
             by_hash.add_command(call.command("EVALSHA", &call.script.hash));
         }
-        let mut replies = self.send(&by_hash, timeout).await?;
+        let deadline = Instant::now() + timeout;
+        let mut replies = self.send_until(&by_hash, deadline).await?;
 
         let unknown: Vec<usize> =
             (0..replies.len()).filter(|&at| is_unknown(&replies[at])).collect();
@@ -90,7 +92,7 @@ impl RedisClient {
         for &at in &unknown {
             by_text.add_command(calls[at].command("EVAL", calls[at].script.text));
         }
-        for (at, reply) in unknown.into_iter().zip(self.send(&by_text, timeout).await?) {
+        for (at, reply) in unknown.into_iter().zip(self.send_until(&by_text, deadline).await?) {
             replies[at] = reply;
         }
         Ok(replies)
@@ -102,8 +104,7 @@ impl RedisClient {
         call: Invocation,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        let replies = self.call(&[call], timeout).await?;
-        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+        only(self.call(&[call], timeout).await?)
     }
 }
 

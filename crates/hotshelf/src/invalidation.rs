@@ -19,7 +19,8 @@ impl Invalidation {
         Self::Applied(Applied { removed })
     }
 
-    /// Says how many entries were removed, loads that were in flight included.
+    /// Says how many entries were removed; for an invalidation by key, each load that was
+    /// in flight counts as one, too.
     #[must_use]
     pub fn removed(&self) -> u64 {
         match self {

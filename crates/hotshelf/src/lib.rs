@@ -34,6 +34,9 @@
 //! | `redis` | no | Redis and Valkey by TCP and Unix socket |
 //! | `tls` | no | `rediss://`, by rustls |
 //!
+//! With `tls`, the first store of a process chooses *ring* as rustls' cryptography, unless
+//! the program has made its own choice before.
+//!
 //! All of it runs in tokio.
 #![forbid(unsafe_code)]
 
@@ -48,8 +51,8 @@ mod store;
 
 pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup};
 pub use hotshelf_core::{
-    CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Params, ParamsError, Pattern, Remaining,
-    ServerInfo, Ttl, WireKey,
+    BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params, ParamsError,
+    Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{RedisClient, RedisOptions, Reply};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
-use super::{Call, EngineShared, Identity, SharedError, Value};
+use super::{Call, EngineShared, Identity, SharedError, Standing, Value};
 use crate::backend::Token;
 use crate::key::{Pattern, WireKey};
 use crate::stats::{Counter, Stats};
@@ -201,8 +201,8 @@ impl Drop for Joiner {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lease {
     pub(crate) token: Token,
-    /// Whether an entry that is of no use stood at the key when the lease was granted.
-    pub(crate) over_unusable: bool,
+    /// What stood at the key when the lease was granted.
+    pub(crate) standing: Standing,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.
@@ -222,6 +222,14 @@ impl Leadership {
     /// Closes the flight to new callers, before its fill is sent.
     pub(crate) fn seal(&self) {
         forget(&mut self.shared.flights.shard(&self.flight.key), &self.flight);
+    }
+
+    /// Gives the lease up, if there is one.
+    pub(crate) fn give_lease_up(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            let key = self.flight.key.clone();
+            release(&self.shared, &self.flight.stats, vec![(key, lease.token)]);
+        }
     }
 
     /// Ends the flight with a value from the backend, for those who had come by `mark`.
@@ -293,9 +301,7 @@ impl Leadership {
             }
         }
         self.landed = true;
-        if let Some(lease) = self.lease {
-            release(&self.shared, &self.flight.key, lease.token);
-        }
+        self.give_lease_up();
         false
     }
 }
@@ -308,12 +314,21 @@ impl Drop for Leadership {
     }
 }
 
-/// Gives a lease up in the background.
-pub(crate) fn release(shared: &Arc<EngineShared>, key: &WireKey, token: Token) {
-    let (backend, key) = (Arc::clone(&shared.backend), key.clone());
+/// Gives leases up in the background.
+///
+/// Failing to tell the backend costs others the rest of the lease, no more.
+pub(crate) fn release(
+    shared: &Arc<EngineShared>,
+    stats: &Arc<Stats>,
+    leases: Vec<(WireKey, Token)>,
+) {
+    let (backend, stats) = (Arc::clone(&shared.backend), Arc::clone(stats));
     shared.runtime.spawn(Box::pin(async move {
-        // Failing to tell the backend costs others the rest of the lease, no more.
-        let _ = backend.release(&key, token).await;
+        for (key, token) in leases {
+            if backend.release(&key, token).await.is_err() {
+                stats.count(Counter::Error);
+            }
+        }
     }));
 }
 

@@ -10,6 +10,7 @@ use super::{Engine, EngineShared, LEASE};
 use crate::backend::{Fill, Stored, Take, Taken, Token};
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::stats::Stats;
 use crate::ttl::Ttl;
 
 /// An entry to insert.
@@ -32,13 +33,21 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn insert(&self, inserts: Vec<Insert>) -> Vec<Result<Stored, Error>> {
-        let shared = Arc::clone(&self.shared);
-        finish_even_if_dropped(&self.shared.runtime, insert(shared, inserts)).await
+    pub async fn insert(
+        &self,
+        inserts: Vec<Insert>,
+        stats: &Arc<Stats>,
+    ) -> Vec<Result<Stored, Error>> {
+        let inserting = insert(Arc::clone(&self.shared), inserts, Arc::clone(stats));
+        finish_even_if_dropped(&self.shared.runtime, inserting).await
     }
 }
 
-async fn insert(shared: Arc<EngineShared>, inserts: Vec<Insert>) -> Vec<Result<Stored, Error>> {
+async fn insert(
+    shared: Arc<EngineShared>,
+    inserts: Vec<Insert>,
+    stats: Arc<Stats>,
+) -> Vec<Result<Stored, Error>> {
     let (takes, values): (Vec<_>, Vec<_>) = inserts
         .into_iter()
         .map(|Insert { key, value, ttl }| {
@@ -49,22 +58,23 @@ async fn insert(shared: Arc<EngineShared>, inserts: Vec<Insert>) -> Vec<Result<S
     let taken = shared.backend.take(&takes).await;
 
     let mut fills = Vec::with_capacity(takes.len());
+    // Leases that may have been granted, to nobody's use.
+    let mut unused = Vec::new();
     for ((take, (value, ttl)), taken) in takes.iter().zip(values).zip(&taken) {
+        let (key, token) = (take.key.clone(), take.token);
         match taken {
-            Ok(Taken::Granted) => {
-                fills.push(Fill { key: take.key.clone(), token: take.token, value, ttl });
-            }
-            Ok(Taken::Held) => {}
-            // It may have been granted all the same.
-            Err(_) => release(&shared, &take.key, take.token),
+            Ok(Taken::Granted) => fills.push(Fill { key, token, value, ttl }),
+            Err(error) if error.is_timeout() => unused.push((key, token)),
+            Ok(Taken::Held) | Err(_) => {}
         }
     }
-    let mut stored = shared.backend.store(&fills).await.into_iter();
-    for (fill, stored) in fills.iter().zip(stored.as_slice()) {
-        if stored.is_err() {
-            release(&shared, &fill.key, fill.token);
-        }
+    let stored = shared.backend.store(&fills).await;
+    let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
+    unused.extend(failed.map(|(fill, _)| (fill.key, fill.token)));
+    if !unused.is_empty() {
+        release(&shared, &stats, unused);
     }
+    let mut stored = stored.into_iter();
     let answer = |taken: Result<Taken, Error>| match taken? {
         Taken::Granted => stored.next().unwrap_or(Ok(Stored::Refused)),
         Taken::Held => Ok(Stored::Refused),

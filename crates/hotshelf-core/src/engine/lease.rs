@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::flight::{Leadership, Lease, release};
 use super::ticket::Ticket;
-use super::{Acquisition, Call, EngineShared, Known, LEASE, Verdict};
+use super::{Acquisition, Call, EngineShared, Known, LEASE, Standing, Verdict};
 use crate::backend::{Acquire, Acquired, Seen, Token};
-use crate::key::WireKey;
+use crate::error::Error;
 use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
 use crate::ttl::below;
@@ -22,14 +22,13 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// Leads a flight up to where its loader may begin, or to a value that another process
 /// has stored.
 pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Known) -> Acquisition {
-    // An heir whose predecessor had been granted the lease goes on with it.
-    if leadership.lease.is_some() {
+    if keep_inherited(call, &mut leadership).await {
         return Acquisition::Lead(Ticket::begin(leadership));
     }
     let shared = Arc::clone(&leadership.shared);
-    let (mut seen, mut over_unusable) = match known {
-        Known::Missing | Known::Unread => (Seen::Nothing, false),
-        Known::Unusable(seen) => (seen, true),
+    let (mut standing, mut seen) = match known {
+        Known::Read(standing, seen) => (standing, seen),
+        Known::Unread => (Standing::Nothing, Seen::Nothing),
         Known::Unreadable => return Acquisition::Lead(Ticket::begin(leadership)),
     };
     let deadline = shared.runtime.now() + call.wait_timeout;
@@ -38,7 +37,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
         let mark = leadership.mark();
         let raw = match acquire(call, &shared, &seen).await {
             Answer::Granted(token) => {
-                leadership.lease = Some(Lease { token, over_unusable });
+                leadership.lease = Some(Lease { token, standing });
                 return Acquisition::Lead(Ticket::begin(leadership));
             }
             Answer::Impossible => return Acquisition::Lead(Ticket::begin(leadership)),
@@ -51,20 +50,38 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                 continue;
             }
         };
-        (seen, over_unusable) = match call.judge.judge(&raw) {
+        standing = match call.judge.judge(&raw) {
             Verdict::Hit(value) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);
                 return Acquisition::Hit(value);
             }
-            Verdict::Hit(_) => (Seen::entry(&raw), false),
-            Verdict::Unusable => (Seen::entry(&raw), true),
+            Verdict::Hit(_) | Verdict::NoAnswer => Standing::Own,
+            Verdict::Foreign => Standing::Foreign,
         };
+        seen = Seen::entry(&raw);
         // Somebody who writes such entries without pause must not keep us here.
         if shared.runtime.now() >= deadline {
             return Acquisition::Lead(Ticket::begin(leadership));
         }
     }
+}
+
+/// Renews the lease that a cancelled leader has left, and says whether it still stands.
+///
+/// The predecessor's own renewals ended with it, perhaps a while ago, and the key may have
+/// been invalidated since: loading under a lost lease would be in vain.
+async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
+    let Some(lease) = leadership.lease else { return false };
+    match leadership.shared.backend.renew(call.key, lease.token, LEASE).await {
+        Ok(true) => return true,
+        Ok(false) => leadership.lease = None,
+        Err(_) => {
+            call.stats.count(Counter::Error);
+            leadership.give_lease_up();
+        }
+    }
+    false
 }
 
 enum Answer {
@@ -78,10 +95,11 @@ enum Answer {
 /// Asks once, with a token of its own.
 async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
     let token = Token::random(&*shared.runtime);
-    let unknown = UnknownAcquire { shared, key: call.key, token: Some(token) };
+    let unknown = UnknownAcquire { shared, call, token: Some(token) };
     let acquire = Acquire { key: call.key, token, lease: LEASE, seen: seen.clone() };
     let answer = shared.backend.acquire(acquire).await;
-    if answer.is_ok() {
+    // Only where the outcome is open is there something to take back.
+    if !answer.as_ref().is_err_and(Error::is_timeout) {
         unknown.resolved();
     }
     match answer {
@@ -100,7 +118,7 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
 /// or others would wait for a whole lease.
 struct UnknownAcquire<'a> {
     shared: &'a Arc<EngineShared>,
-    key: &'a WireKey,
+    call: Call<'a>,
     token: Option<Token>,
 }
 
@@ -113,7 +131,7 @@ impl UnknownAcquire<'_> {
 impl Drop for UnknownAcquire<'_> {
     fn drop(&mut self) {
         if let Some(token) = self.token {
-            release(self.shared, self.key, token);
+            release(self.shared, self.call.stats, vec![(self.call.key.clone(), token)]);
         }
     }
 }

@@ -25,7 +25,7 @@ mod insert;
 mod lease;
 mod ticket;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,17 +70,27 @@ pub enum Value {
 /// A loader's error that the callers of a flight share.
 pub type SharedError = Arc<dyn Any + Send + Sync>;
 
-/// Which cache a call belongs to. Only calls of the same identity share flights, so that
-/// two types at one key never meet.
-pub type Identity = u64;
+/// What callers must have in common to share a flight: then each of them can use what any
+/// of them loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cache, and with it the type of values.
+    pub cache: u64,
+    /// The type of the loaders' errors.
+    pub errors: TypeId,
+    /// Whether the knowledge that there is no value answers the call.
+    pub takes_absent: bool,
+}
 
 /// A raw entry, judged.
 #[derive(Debug)]
 pub enum Verdict {
     /// The entry answers the call.
     Hit(Value),
-    /// The entry is of no use to the call.
-    Unusable,
+    /// The entry is the cache's own, and is no answer to this call.
+    NoAnswer,
+    /// The entry is no value of this cache.
+    Foreign,
 }
 
 /// Judges the raw entries that the engine reads for a call.
@@ -89,13 +99,22 @@ pub trait Judge: Sync {
     fn judge(&self, raw: &Bytes) -> Verdict;
 }
 
+/// What stands at a key when its lease is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Nothing,
+    /// An entry of the same cache, which what is loaded makes outdated.
+    Own,
+    /// An entry of another cache, or of none.
+    Foreign,
+}
+
 /// What a caller knows of its key when it turns to [`Engine::acquire`].
 #[derive(Clone, Debug)]
 pub enum Known {
-    /// It has read the key and found nothing.
-    Missing,
-    /// It has read the key and found an entry that is of no use to it.
-    Unusable(Seen),
+    /// It has read the key, and found nothing or an entry that was no hit.
+    Read(Standing, Seen),
     /// It hasn't read the key and wants a fresh value, whatever stands there.
     Unread,
     /// It couldn't read the key: the backend is in trouble.
@@ -152,7 +171,7 @@ impl Engine {
     /// Joins the flight for a key, or leads it, after the caller has found nothing.
     ///
     /// Costs no round trip for a caller that joins; a leader pays one, and more only
-    /// while another process holds the lease.
+    /// while another process holds the lease or if it goes on for one that was cancelled.
     ///
     /// # Cancel safety
     /// May be dropped at any point. A leader's flight goes to a caller that waits.

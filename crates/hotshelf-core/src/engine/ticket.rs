@@ -8,11 +8,10 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use super::cleanup::finish_even_if_dropped;
-use super::flight::{Leadership, Place, release};
-use super::{EngineShared, LEASE, SharedError, Value};
+use super::flight::{Flight, Leadership, Place};
+use super::{EngineShared, LEASE, SharedError, Standing, Value};
 use crate::backend::{Fill, Stored, Token};
-use crate::error::Error;
-use crate::key::WireKey;
+use crate::error::{Error, ErrorKind};
 use crate::runtime::BoxFuture;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
@@ -57,11 +56,10 @@ impl Ticket {
         self.leadership.lease.is_some()
     }
 
-    /// Says whether an entry that was of no use, another cache's perhaps, stands at the
-    /// key: a negative must not overwrite it.
+    /// Says what stands at the key, or stood there when the lease was granted.
     #[must_use]
-    pub fn is_over_unusable(&self) -> bool {
-        self.leadership.lease.is_some_and(|lease| lease.over_unusable)
+    pub fn standing(&self) -> Standing {
+        self.leadership.lease.map_or(Standing::Nothing, |lease| lease.standing)
     }
 
     /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
@@ -78,9 +76,8 @@ impl Ticket {
             // Only a loader that really waits needs a timer.
             if let Some(lease) = self.leadership.lease {
                 let renewal = renewal.get_or_insert_with(|| {
-                    let leadership = &self.leadership;
-                    let shared = Arc::clone(&leadership.shared);
-                    Box::pin(renew(shared, leadership.flight.key.clone(), lease.token))
+                    let Leadership { shared, flight, .. } = &self.leadership;
+                    Box::pin(renew(Arc::clone(shared), Arc::clone(flight), lease.token))
                 });
                 let _never_ready = renewal.as_mut().poll(context);
             }
@@ -96,11 +93,11 @@ impl Ticket {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn fill(self, entry: Bytes, ttl: Ttl, value: Value) -> Filled {
-        let Some(lease) = self.leadership.lease else {
-            self.share(&value);
+        let Self { leadership, factory } = self;
+        let Some(lease) = leadership.lease else {
+            leadership.land_loaded(factory, &value);
             return Filled::Unstored;
         };
-        let Self { leadership, factory } = self;
         let runtime = Arc::clone(&leadership.shared.runtime);
         let storing = async move {
             // From here on the answer of the backend would vouch for nobody who comes.
@@ -113,9 +110,31 @@ impl Ticket {
         finish_even_if_dropped(&runtime, storing).await
     }
 
-    /// Gives the value to those who came before the loader began, and stores nothing.
-    pub fn share(self, value: &Value) {
-        self.leadership.land_loaded(self.factory, value);
+    /// Gives the value to those who came before the loader began, and stores nothing. An
+    /// entry of the same cache, which the value makes outdated, is removed.
+    ///
+    /// Costs one round trip if there is such an entry, else none.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn share(self, value: Value) {
+        let outdated = self.standing() == Standing::Own;
+        let Self { mut leadership, factory } = self;
+        if !outdated {
+            return leadership.land_loaded(factory, &value);
+        }
+        let runtime = Arc::clone(&leadership.shared.runtime);
+        let removing = async move {
+            let key = leadership.flight.key.clone();
+            // The lease goes with the entry.
+            if leadership.shared.backend.invalidate(&[key]).await.is_ok() {
+                leadership.lease = None;
+            } else {
+                leadership.flight.stats.count(Counter::Error);
+            }
+            leadership.land_loaded(factory, &value);
+        };
+        finish_even_if_dropped(&runtime, removing).await;
     }
 
     /// Gives the loader's error to those who came before it began.
@@ -146,11 +165,11 @@ fn land(
         }
         // It may have been stored all the same. The release, which stands behind it, and
         // the next leader's own token make sure that nothing older follows.
-        Some(Err(_)) | None => {
-            stats.count(Counter::Error);
-            if let Some(lease) = leadership.lease.take() {
-                release(&leadership.shared, &leadership.flight.key, lease.token);
-            }
+        answer => {
+            let too_large =
+                matches!(&answer, Some(Err(error)) if error.kind() == ErrorKind::TooLarge);
+            stats.count(if too_large { Counter::Unstorable } else { Counter::Error });
+            leadership.give_lease_up();
             leadership.land_loaded(factory, value);
             Filled::Unstored
         }
@@ -158,12 +177,14 @@ fn land(
 }
 
 /// Renews a lease every third of its time, until it is lost.
-async fn renew(shared: Arc<EngineShared>, key: WireKey, token: Token) {
+async fn renew(shared: Arc<EngineShared>, flight: Arc<Flight>, token: Token) {
     loop {
         shared.runtime.sleep(LEASE / 3).await;
-        if let Ok(false) = shared.backend.renew(&key, token, LEASE).await {
+        match shared.backend.renew(&flight.key, token, LEASE).await {
+            Ok(true) => {}
             // Nothing brings a lost lease back: the fill will be refused.
-            return std::future::pending().await;
+            Ok(false) => return std::future::pending().await,
+            Err(_) => flight.stats.count(Counter::Error),
         }
     }
 }

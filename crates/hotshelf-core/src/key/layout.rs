@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Key, WireKey, hash_hex};
+use super::{Key, Pattern, WireKey, hash_hex};
 use crate::error::{Error, ErrorKind};
 
 /// How keys are written.
@@ -100,6 +100,12 @@ impl Namespace {
         self.version.as_deref()
     }
 
+    /// Gives the layout of the keys.
+    #[must_use]
+    pub fn layout_in_use(&self) -> KeyLayout {
+        self.layout
+    }
+
     /// Says what all keys of this namespace begin with, the last colon included.
     ///
     /// # Errors
@@ -129,6 +135,28 @@ impl Namespace {
         match self.layout {
             KeyLayout::V1 => Ok(wire_key_v1(stem, key)),
             KeyLayout::V2 => wire_key_v2(stem, key),
+        }
+    }
+
+    /// Makes the pattern of all entries whose identifier matches a glob.
+    ///
+    /// In layout v2 the literal parts of the glob are encoded as identifiers are; `?` and
+    /// `[…]` match characters that need no encoding, and an identifier that was hashed for
+    /// its length is matched by nothing.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Key`] for a glob without a literal beginning; in layout v2,
+    /// also for control characters and for classes of characters that need encoding.
+    pub fn pattern(&self, stem: &str, glob: &str) -> Result<Pattern, Error> {
+        if glob.is_empty() || glob.starts_with(['*', '?', '[']) {
+            let message =
+                "the pattern could match every key: begin it with a literal part, as in `list:*`";
+            return Err(Error::new(ErrorKind::Key, message));
+        }
+        let stem = Pattern::escape(stem);
+        match self.layout {
+            KeyLayout::V1 => Ok(Pattern::new(format!("{stem}{glob}"))),
+            KeyLayout::V2 => Ok(Pattern::new(format!("{stem}{}", glob_v2(glob)?))),
         }
     }
 
@@ -175,6 +203,33 @@ fn wire_key_v2(stem: &str, key: &Key<'_>) -> Result<WireKey, Error> {
         format!("{stem}h:{}{params}", hash_hex::<16>(&key.identifier))
     };
     Ok(WireKey::from(text))
+}
+
+/// Encodes the literal parts of a glob.
+fn glob_v2(glob: &str) -> Result<String, Error> {
+    let mut encoded = String::with_capacity(glob.len());
+    let mut rest = glob.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '*' | '?' => encoded.push(character),
+            '[' => {
+                let class: String =
+                    rest.by_ref().take_while(|&character| character != ']').collect();
+                let unreserved = class.trim_start_matches('^');
+                if field(unreserved)? != unreserved {
+                    let message = "in layout v2 a class holds letters, digits and `-._~` only";
+                    return Err(Error::new(ErrorKind::Key, message));
+                }
+                encoded.extend(["[", &class, "]"]);
+            }
+            '\\' => {
+                let literal = rest.next().unwrap_or('\\');
+                encoded.push_str(&field(literal.encode_utf8(&mut [0; 4]))?);
+            }
+            literal => encoded.push_str(&field(literal.encode_utf8(&mut [0; 4]))?),
+        }
+    }
+    Ok(encoded)
 }
 
 /// Writes one field of layout v2.
@@ -229,6 +284,31 @@ mod tests {
     fn v2_needs_room_for_identifiers() {
         let long = v2().prefix("p".repeat(500));
         assert_eq!(long.wire_key(&Key::from("1")).unwrap_err().kind(), ErrorKind::Key);
+    }
+
+    #[test]
+    fn a_pattern_matches_identifiers_in_either_layout() {
+        let matches = |namespace: &Namespace, glob: &str, identifier: &str| {
+            let pattern = namespace.pattern(&namespace.stem().unwrap(), glob).unwrap();
+            pattern.matches(&namespace.wire_key(&Key::from(identifier)).unwrap())
+        };
+        for namespace in [Namespace::new("p[1]"), v2()] {
+            for (glob, identifier, expected) in [
+                ("list:*", "list:1", true),
+                ("list:*", "lists", false),
+                ("user@x:*", "user@x:7", true),
+                ("a[bc]?", "abd", true),
+                ("a[^bc]", "ab", false),
+                (&format!("{}*", Pattern::escape("a*é:")), "a*é:1", true),
+                (&format!("{}*", Pattern::escape("a*")), "ab", false),
+            ] {
+                assert_eq!(matches(&namespace, glob, identifier), expected, "{glob} {identifier}");
+            }
+        }
+        let stem = v2().stem().unwrap();
+        for glob in ["*", "", "?x", "[a]", "a[:]", "a\nb"] {
+            assert_eq!(v2().pattern(&stem, glob).unwrap_err().kind(), ErrorKind::Key, "{glob:?}");
+        }
     }
 
     proptest! {

@@ -28,7 +28,9 @@ pub use pattern::Pattern;
 ///
 /// Text and integers turn into a key by themselves, so that most calls never name this
 /// type: `cache.get("42")`, `cache.get(42)`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+///
+/// `Debug` shows a digest, since identifiers may be personal data.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
     identifier: Cow<'a, str>,
     params: Option<Params>,
@@ -71,6 +73,13 @@ impl<'a> Key<'a> {
     /// Gives `N` bytes of the SHA-256 of the parameters' text, in hexadecimal.
     fn params_hash<const N: usize>(&self) -> Option<String> {
         self.params.as_ref().map(|params| hash_hex::<N>(params.as_str()))
+    }
+}
+
+impl fmt::Debug for Key<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let identifier = hash_hex::<4>(&self.identifier);
+        write!(formatter, "Key(#{identifier}, with params: {})", self.params.is_some())
     }
 }
 

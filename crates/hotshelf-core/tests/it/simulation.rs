@@ -2,13 +2,14 @@
 //! nobody is given what was invalidated before they asked, and no key is loaded twice
 //! without need.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotshelf_core::engine::{Acquisition, Call, Judge, Known, Value, Verdict};
+use hotshelf_core::backend::Seen;
+use hotshelf_core::engine::{Acquisition, Call, Identity, Judge, Known, Standing, Value, Verdict};
 use hotshelf_core::{Engine, Moment, Runtime, Stats, Ttl, WireKey};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
@@ -85,13 +86,13 @@ impl World {
     async fn load(&self, engine: &Engine) -> u64 {
         let call = Call {
             key: &self.key,
-            identity: 1,
+            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
             judge: &Version,
             stats: &self.stats,
             wait_timeout: Duration::from_secs(60),
             reload: false,
         };
-        match engine.acquire(call, Known::Missing).await {
+        match engine.acquire(call, Known::Read(Standing::Nothing, Seen::Nothing)).await {
             Acquisition::Hit(Value::Present(value)) => *value.downcast::<u64>().unwrap(),
             Acquisition::Lead(ticket) => {
                 self.loads.fetch_add(1, Ordering::Relaxed);

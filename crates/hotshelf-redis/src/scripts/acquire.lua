@@ -1,9 +1,10 @@
 -- Grants the lease of a key unless there is an entry that the caller hasn't seen.
--- KEYS: entry, lease   ARGV: token, lease in ms, end of the entry seen or "-", magic or ""
+-- KEYS: entry, lease
+-- ARGV: token, lease in ms, "=" and the end of the entry seen or "", magic or ""
 local entry = redis.call('GET', KEYS[1])
-if entry and string.sub(entry, -#ARGV[3]) ~= ARGV[3]
-    and (ARGV[4] == '' or string.sub(entry, -8) == ARGV[4]) then
-  return {2, entry}
+if entry then
+  local seen = ARGV[3] ~= '' and string.sub(entry, 1 - #ARGV[3]) == string.sub(ARGV[3], 2)
+  if not seen and (ARGV[4] == '' or string.sub(entry, -8) == ARGV[4]) then return {2, entry} end
 end
 local lease = redis.call('GET', KEYS[2])
 if lease then

@@ -38,6 +38,7 @@ pub struct CacheBuilder<T> {
 /// Options that were checked.
 #[derive(Clone, PartialEq)]
 pub(crate) struct CacheOptions {
+    pub(crate) layout: KeyLayout,
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Option<Ttl>,
     pub(crate) jitter: Jitter,
@@ -124,6 +125,7 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// [`Key`](crate::ErrorKind::Key) for a name that layout v2 rejects.
     pub fn build(self) -> Result<Cache<T>, Error> {
         let options = CacheOptions {
+            layout: self.namespace.layout_in_use(),
             ttl: Ttl::new(self.time_to_live)?,
             negative_ttl: self.negative_ttl.map(Ttl::new).transpose()?,
             jitter: self.jitter,
@@ -132,10 +134,10 @@ impl<T: CacheValue> CacheBuilder<T> {
         };
         let (store, namespace) = (self.store, self.namespace);
         let inner =
-            store.registry.get_or_build::<T, _>(&namespace, &options, |identity, stats| {
+            store.registry.get_or_build::<T, _>(&namespace, &options, |number, stats| {
                 Ok(Arc::new(Inner {
                     shared: Arc::clone(&store.shared),
-                    identity,
+                    number,
                     stem: namespace.stem()?,
                     namespace: namespace.clone(),
                     options: options.clone(),
@@ -150,6 +152,7 @@ impl fmt::Debug for CacheOptions {
     /// Shows the options as they are written in the builder.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("options");
+        debug.field("key_layout", &self.layout);
         debug.field("time_to_live", &self.ttl.as_duration());
         debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
         debug.field("jitter", &self.jitter);

@@ -35,7 +35,8 @@ impl<T: CacheValue> Judge for Typed<'_, T> {
         match lookup::<T>(raw, self.stats) {
             Lookup::Present(value) => Verdict::Hit(Value::Present(value)),
             Lookup::Absent if self.takes_absent => Verdict::Hit(Value::Absent),
-            Lookup::Absent | Lookup::Missing => Verdict::Unusable,
+            Lookup::Absent => Verdict::NoAnswer,
+            Lookup::Missing => Verdict::Foreign,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Loading on a miss.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hotshelf_core::backend::Seen;
-use hotshelf_core::engine::{Acquisition, Call, Known, SharedError, Ticket, Value};
+use hotshelf_core::engine::{
+    Acquisition, Call, Identity, Known, SharedError, Standing, Ticket, Value,
+};
 use hotshelf_core::{Counter, Error, Key, Ttl, WireKey, codec};
 
 use super::judge::{self, Typed};
@@ -58,7 +60,10 @@ impl<T: CacheValue> Cache<T> {
     /// A hit costs one round trip, a miss three. Trouble with the backend costs its
     /// deadline at most: then the loader runs all the same.
     ///
-    /// Don't ask for the same key from within its loader: it would wait for itself.
+    /// A call that waits for itself waits for ever. So don't ask for a key from within its
+    /// own loader, nor for two keys from within each other's, and don't ask again while an
+    /// earlier call of yours is kept without being polled, as `select!` on a `&mut` future
+    /// keeps it: drop it first.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -140,25 +145,29 @@ impl<T: CacheValue> Cache<T> {
         };
         let Some(raw) = entries.into_iter().next().flatten() else {
             stats.count(Counter::Miss);
-            return Err(Known::Missing);
+            return Err(Known::Read(Standing::Nothing, Seen::Nothing));
         };
-        let hit = match judge::lookup(&raw, stats) {
-            Lookup::Present(value) => Some(value),
-            Lookup::Absent if takes_absent => None,
-            Lookup::Absent | Lookup::Missing => {
-                stats.count(Counter::Miss);
-                return Err(Known::Unusable(Seen::entry(&raw)));
+        let standing = match judge::lookup(&raw, stats) {
+            Lookup::Present(value) => {
+                stats.count(Counter::Hit);
+                return Ok(Some(value));
             }
+            Lookup::Absent if takes_absent => {
+                stats.count(Counter::Hit);
+                return Ok(None);
+            }
+            Lookup::Absent => Standing::Own,
+            Lookup::Missing => Standing::Foreign,
         };
-        stats.count(Counter::Hit);
-        Ok(hit)
+        stats.count(Counter::Miss);
+        Err(Known::Read(standing, Seen::entry(&raw)))
     }
 
     async fn load_missing<F, E>(
         &self,
         key: WireKey,
         options: LoadOptions,
-        mut known: Known,
+        known: Known,
         load: F,
     ) -> Result<Option<Arc<T>>, LoadError<E>>
     where
@@ -167,33 +176,21 @@ impl<T: CacheValue> Cache<T> {
     {
         let stats = &self.inner.stats;
         let takes_absent = options.takes_absent;
+        let errors = TypeId::of::<E>();
         let judge = Typed::<T> { stats, takes_absent, values: PhantomData };
         let call = Call {
             key: &key,
-            identity: self.inner.identity,
+            identity: Identity { cache: self.inner.number, errors, takes_absent },
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
             reload: options.mode == Mode::Reload,
         };
-        loop {
-            known = match self.inner.shared.engine.acquire(call, known).await {
-                Acquisition::Lead(ticket) => return self.lead(ticket, options, load).await,
-                Acquisition::Hit(Value::Present(value)) => match value.downcast::<T>() {
-                    Ok(value) => return Ok(Some(value)),
-                    // Of one identity all values are of one type.
-                    Err(_) => Known::Unread,
-                },
-                Acquisition::Hit(Value::Absent) if takes_absent => return Ok(None),
-                Acquisition::Hit(Value::Absent) => {
-                    Known::Unusable(Seen::entry(&Bytes::from_static(codec::ABSENT)))
-                }
-                Acquisition::Failed(error) => match error.downcast::<E>() {
-                    Ok(error) => return Err(LoadError::new(error)),
-                    // The error of a caller whose loader fails in another way: run ours.
-                    Err(_) => Known::Missing,
-                },
-            };
+        match self.inner.shared.engine.acquire(call, known).await {
+            Acquisition::Lead(ticket) => self.lead(ticket, options, load).await,
+            Acquisition::Hit(Value::Absent) => Ok(None),
+            Acquisition::Hit(Value::Present(value)) => Ok(Some(of_its_type(value))),
+            Acquisition::Failed(error) => Err(LoadError::new(of_its_type(error))),
         }
     }
 
@@ -218,7 +215,8 @@ impl<T: CacheValue> Cache<T> {
                 Ok(Some(value))
             }
             Ok(None) => {
-                let ttl = self.inner.options.negative_ttl.filter(|_| !ticket.is_over_unusable());
+                let foreign = ticket.standing() == Standing::Foreign;
+                let ttl = self.inner.options.negative_ttl.filter(|_| !foreign);
                 let entry = ttl.map(|ttl| (Bytes::from_static(codec::ABSENT), ttl));
                 self.fill(ticket, entry, Value::Absent).await;
                 Ok(None)
@@ -237,9 +235,14 @@ impl<T: CacheValue> Cache<T> {
             Some((raw, ttl)) => {
                 ticket.fill(raw, self.jittered(ttl), value).await;
             }
-            None => ticket.share(&value),
+            None => ticket.share(value).await,
         }
     }
+}
+
+/// Gives what a flight shares its type back: an [`Identity`] has one for each.
+fn of_its_type<V: Send + Sync + 'static>(shared: Arc<dyn Any + Send + Sync>) -> Arc<V> {
+    shared.downcast().expect("callers of one identity share one type")
 }
 
 /// Turns the result of a loader that can't fail into its value.

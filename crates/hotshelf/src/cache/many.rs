@@ -23,9 +23,16 @@ impl<T: CacheValue> Cache<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Option<Arc<T>>> {
-        let keys: Vec<Key<'k>> = keys.into_iter().map(Into::into).collect();
-        let found = self.try_get_many(keys.iter()).await;
-        found.unwrap_or_else(|_| vec![None; keys.len()])
+        let mut found = Vec::new();
+        let mut wire_keys = Vec::new();
+        for key in keys {
+            let key = self.counted(self.wire_key(&key.into())).ok();
+            found.push(key.is_some());
+            wire_keys.extend(key);
+        }
+        let read = self.read_many(&wire_keys).await.unwrap_or_default();
+        let mut read = read.into_iter();
+        found.into_iter().map(|is_key| if is_key { read.next().flatten() } else { None }).collect()
     }
 
     /// Reads many values and reports trouble with the backend.
@@ -39,7 +46,10 @@ impl<T: CacheValue> Cache<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Arc<T>>>, Error> {
-        let keys = self.wire_keys(keys)?;
+        self.read_many(&self.wire_keys(keys)?).await
+    }
+
+    async fn read_many(&self, keys: &[WireKey]) -> Result<Vec<Option<Arc<T>>>, Error> {
         if !self.inner.shared.is_enabled() {
             return Ok(vec![None; keys.len()]);
         }
@@ -80,11 +90,17 @@ impl<T: CacheValue> Cache<T> {
         let mut outcome = Ok(());
         let (mut inserts, mut outdated) = (Vec::new(), Vec::new());
         for (key, value) in entries {
-            let key = self.counted(self.wire_key(&key.into()))?;
-            if !self.inner.shared.is_enabled() {
-                outdated.push(key);
-                continue;
-            }
+            let key = match self.counted(self.wire_key(&key.into())) {
+                Ok(key) if self.inner.shared.is_enabled() => key,
+                Ok(key) => {
+                    outdated.push(key);
+                    continue;
+                }
+                Err(error) => {
+                    keep_first(&mut outcome, error);
+                    continue;
+                }
+            };
             match self.encode(&value.into()) {
                 Ok(value) => {
                     let ttl = self.jittered(self.inner.options.ttl);
@@ -92,6 +108,8 @@ impl<T: CacheValue> Cache<T> {
                 }
                 Err(error) => {
                     keep_first(&mut outcome, error.with_key(&key));
+                    // The last value of a key counts, even one that can't be stored.
+                    inserts.retain(|insert: &Insert| insert.key != key);
                     outdated.push(key);
                 }
             }
@@ -107,8 +125,8 @@ impl<T: CacheValue> Cache<T> {
     async fn insert_in_batches(&self, mut inserts: Vec<Insert>, outcome: &mut Result<(), Error>) {
         while !inserts.is_empty() {
             let rest = inserts.split_off(BATCH.min(inserts.len()));
-            for answer in self.inner.shared.engine.insert(inserts).await {
-                if let Err(error) = self.counted(answer) {
+            for answer in self.inner.shared.engine.insert(inserts, &self.inner.stats).await {
+                if let Err(error) = self.note_insert(answer) {
                     keep_first(outcome, error);
                 }
             }

@@ -11,10 +11,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hotshelf_core::engine::{Identity, Insert};
+use hotshelf_core::backend::Stored;
+use hotshelf_core::engine::Insert;
 use hotshelf_core::{
-    CacheStats, Counter, Error, ErrorKind, Jitter, Key, Namespace, Pattern, Remaining, Stats, Ttl,
-    WireKey, codec,
+    CacheStats, Counter, Error, ErrorKind, Jitter, Key, Namespace, Remaining, Stats, Ttl, WireKey,
+    codec,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +27,9 @@ pub(crate) use builder::CacheOptions;
 pub use entry::Entry;
 
 /// What a cache can hold: whatever serde writes as JSON and reads back.
+///
+/// A value that JSON doesn't bring back as it was, a NaN or `Some(None)` say, is read back
+/// as what JSON made of it, or is a miss.
 pub trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for T {}
@@ -42,7 +46,8 @@ pub struct Cache<T> {
 /// What the handles of one cache share.
 pub(crate) struct Inner {
     shared: Arc<Shared>,
-    identity: Identity,
+    /// The cache's number in its store.
+    number: u64,
     namespace: Namespace,
     /// What all keys begin with.
     stem: String,
@@ -161,6 +166,9 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn try_remaining<'k>(&self, key: impl Into<Key<'k>>) -> Result<Remaining, Error> {
+        if !self.inner.shared.is_enabled() {
+            return Ok(Remaining::Missing);
+        }
         let key = self.counted(self.wire_key(&key.into()))?;
         let remaining = self.inner.shared.engine.backend().remaining(&key).await;
         self.counted(remaining.map_err(|error| error.with_key(&key)))
@@ -180,6 +188,9 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Writes a value and reports trouble.
+    ///
+    /// That an invalidation or another insert came in between is none: then theirs is the
+    /// last word, and `refused` is counted.
     ///
     /// # Errors
     /// The backend's own; of kind [`ErrorKind::Encode`] or [`ErrorKind::TooLarge`] for a
@@ -218,24 +229,19 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// The pattern has to begin with a literal character. Identifiers that users chose go
     /// into it through [`Pattern::escape`]. It walks over all keys of the server, 1,000 at
-    /// a step, twice: prefer [`Cache::invalidate`] where you know the keys.
+    /// a step, twice: prefer [`Cache::invalidate`] where you know the keys. Identifiers
+    /// that layout v2 has hashed, for keys of more than 512 bytes, match no pattern.
+    ///
+    /// [`Pattern::escape`]: crate::Pattern::escape
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a pattern without a literal beginning; else the
+    /// Of kind [`ErrorKind::Key`] for a pattern that could match every key; else the
     /// backend's own: then some entries may still stand.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled it is carried out, even if it is dropped: the walk goes on to its end.
     pub async fn invalidate_pattern(&self, pattern: &str) -> Result<Invalidation, Error> {
-        if pattern.is_empty() || pattern.starts_with(['*', '?', '[']) {
-            let message = format!(
-                "the pattern {pattern:?} could match every key: begin it with a literal part, \
-                 as in `list:*`"
-            );
-            return self.counted(Err(Error::new(ErrorKind::Key, message)));
-        }
-        let stem = Pattern::escape(&self.inner.stem);
-        let pattern = Pattern::new(format!("{stem}{pattern}"));
+        let pattern = self.counted(self.inner.namespace.pattern(&self.inner.stem, pattern))?;
         let removed = self.inner.shared.engine.invalidate_matching(pattern).await;
         self.counted(removed).map(Invalidation::applied)
     }
@@ -287,9 +293,17 @@ impl<T: CacheValue> Cache<T> {
             }
         };
         let insert = Insert { key: key.clone(), value, ttl: self.jittered(ttl) };
-        let answers = self.inner.shared.engine.insert(vec![insert]).await;
-        let first = answers.into_iter().next().transpose();
-        self.counted(first.map(drop).map_err(|error| error.with_key(&key)))
+        let answers = self.inner.shared.engine.insert(vec![insert], &self.inner.stats).await;
+        let stored = answers.into_iter().next().unwrap_or(Ok(Stored::Refused));
+        self.note_insert(stored.map_err(|error| error.with_key(&key)))
+    }
+
+    /// Counts what became of an insert. That it was overtaken is no error.
+    fn note_insert(&self, stored: Result<Stored, Error>) -> Result<(), Error> {
+        if let Ok(Stored::Refused) = &stored {
+            self.inner.stats.count(Counter::Refused);
+        }
+        self.counted(stored.map(drop))
     }
 
     async fn invalidate_keys(&self, keys: Vec<WireKey>) -> Result<Invalidation, Error> {

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-#[cfg(not(all(feature = "memory", feature = "redis")))]
-use hotshelf_core::ErrorKind;
-use hotshelf_core::{Backend, Engine, Error, Runtime};
+use hotshelf_core::{Backend, Engine, Error, ErrorKind, Runtime};
 
 use super::{Registry, Shared, Store};
 use crate::runtime::TokioRuntime;
@@ -52,6 +50,8 @@ impl StoreBuilder {
     }
 
     /// Sets the bytes that a store in memory may hold. Default: 64 MiB.
+    ///
+    /// A single entry may take nine tenths of it, or about 14 MiB where that is less.
     pub fn memory_capacity(mut self, bytes: u64) -> Self {
         self.memory_capacity = bytes;
         self
@@ -79,9 +79,13 @@ impl StoreBuilder {
         if let Some(options) = self.redis.clone() {
             return self.on_redis(&options);
         }
-        match self.url.split_once(':') {
-            Some(("memory", _)) => self.memory_or_error(),
-            _ => self.server_or_error(),
+        match self.url.to_ascii_lowercase().strip_prefix("memory:") {
+            Some("" | "//") => self.memory_or_error(),
+            Some(_) => Err(Error::new(
+                ErrorKind::Configuration,
+                "memory:// takes nothing behind it; `memory_capacity` sets its bound",
+            )),
+            None => self.server_or_error(),
         }
     }
 

@@ -15,7 +15,7 @@ pub struct StoreInfo {
     pub enabled: bool,
     /// What the server says of itself; `None` if it doesn't answer.
     pub server: Option<ServerInfo>,
-    /// The caches, in the order of their names.
+    /// The caches, in the order of prefix, version and name.
     pub caches: Vec<CacheInfo>,
 }
 

@@ -49,7 +49,7 @@ impl Registry {
         );
         let mut caches = self.lock();
         if let Some(registered) = caches.get(&identity) {
-            if registered.options != *options || registered.namespace != *namespace {
+            if registered.options != *options {
                 return Err(disagreement(registered, namespace, options));
             }
             let same = Arc::clone(&registered.cache).downcast();

@@ -204,6 +204,28 @@ fn a_reload_replaces_what_is_cached_and_a_bypass_ignores_it() {
 }
 
 #[test]
+fn a_reload_that_stores_nothing_removes_what_it_makes_outdated() {
+    on_each_backend(async |store: Store| {
+        let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
+        let old = || texts.insert("k", "old".to_owned());
+
+        old().await;
+        let gone = async |_| Ok::<_, std::convert::Infallible>(None);
+        assert_eq!(texts.entry("k").reload().or_try_load_optional(gone).await.unwrap(), None);
+        assert_eq!(texts.get("k").await, None);
+
+        old().await;
+        texts.entry("k").reload().or_insert_with(async || "much too long".to_owned()).await;
+        assert_eq!(texts.get("k").await, None);
+
+        old().await;
+        let entry = texts.entry("k").reload().time_to_live(Duration::ZERO);
+        entry.or_insert_with(async || "new".to_owned()).await;
+        assert_eq!(texts.get("k").await, None);
+    });
+}
+
+#[test]
 fn a_loader_may_borrow_from_its_surroundings() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").build().unwrap();
@@ -223,11 +245,12 @@ fn a_key_that_layout_v2_rejects_is_an_error_and_never_stops_a_load() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("v2").key_layout(KeyLayout::V2).build().unwrap();
         assert_eq!(numbers.try_get("a\nb").await.unwrap_err().kind(), ErrorKind::Key);
+        assert_eq!(numbers.invalidate("a\nb").await.unwrap_err().kind(), ErrorKind::Key);
         assert_eq!(*numbers.get_or_insert_with("a\nb", async || 1).await, 1);
         assert_eq!(*numbers.get_or_insert_with("a:b", async || 2).await, 2);
         let key = numbers.wire_key(&"a:b".into()).unwrap();
         assert_eq!(key.as_str(), "cache:v1:v2:a%3Ab");
-        assert_eq!(numbers.stats().errors, 2);
+        assert_eq!(numbers.stats().errors, 3);
     });
 }
 

@@ -68,6 +68,29 @@ fn a_caller_whose_errors_are_of_another_type_runs_its_own_loader() {
 }
 
 #[test]
+fn a_caller_is_not_kept_by_others_whose_loads_keep_failing() {
+    let (runtime, store, _) = simulated(1);
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    let failing = join_all((0..5).map(|_| async {
+        for _ in 0..20 {
+            let load = async || {
+                runtime.sleep(SECOND).await;
+                Err::<u32, String>("again".into())
+            };
+            numbers.get_or_try_insert_with("k", load).await.unwrap_err();
+        }
+    }));
+    let steady = async {
+        runtime.sleep(SECOND / 2).await;
+        let value = *numbers.get_or_insert_with("k", async || 7).await;
+        (value, runtime.now().since(Default::default()))
+    };
+    let (_, (value, after)) = runtime.block_on(join(failing, steady));
+    assert_eq!(value, 7);
+    assert!(after <= SECOND * 3, "it waited until {after:?}");
+}
+
+#[test]
 fn a_cancelled_leader_hands_over_to_one_who_waits() {
     for seed in 0..50 {
         let (runtime, _, texts) = simulated(seed);
@@ -105,6 +128,52 @@ fn heirs_that_are_cancelled_hand_over_too() {
         let (value, _) = runtime.block_on(join(call(), join_all(callers)));
         assert_eq!(*value, "v", "seed {seed}");
     }
+}
+
+#[test]
+fn an_heir_keeps_the_lease_alive_that_it_inherits() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    // Four leaders, each of which gives up just before it would renew the lease.
+    let impatient = (0..4).map(|number| {
+        let patience = runtime.sleep(SECOND * 8 / 5 * (number + 1));
+        let (texts, runtime) = (&texts, &runtime);
+        async move {
+            runtime.sleep(Duration::from_millis(number.into())).await;
+            let load = async || {
+                runtime.sleep(SECOND * 60).await;
+                "never seen".to_owned()
+            };
+            select(texts.get_or_insert_with("k", load).boxed_local(), patience).map(drop).await;
+        }
+    });
+    let patient = async {
+        runtime.sleep(SECOND / 10).await;
+        texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await).await
+    };
+    runtime.block_on(join(patient, join_all(impatient)));
+    assert_eq!(texts.stats().handed_over, 4);
+    assert!(runtime.block_on(texts.contains_key("k")), "the fill was not refused");
+}
+
+#[test]
+fn an_heir_of_an_invalidated_load_begins_with_a_lease_of_its_own() {
+    let (runtime, _, texts) = simulated(1);
+    let loads = Loads::default();
+    let load = async || loads.load_slowly(&runtime, "old").await;
+    let leader = texts.get_or_insert_with("k", load).boxed_local();
+    let leader = select(leader, runtime.sleep(SECOND / 2)).map(drop);
+    let waiter = async {
+        runtime.sleep(SECOND / 10).await;
+        texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "new").await).await
+    };
+    let invalidation = async {
+        runtime.sleep(SECOND / 4).await;
+        texts.invalidate("k").await.unwrap();
+    };
+    runtime.block_on(join(leader, join(waiter, invalidation)));
+    assert_eq!(runtime.block_on(texts.get("k")).unwrap().as_str(), "new");
+    assert_eq!(texts.stats().refused, 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, join, select};
-use hotshelf::{ErrorKind, Pattern, Store};
+use hotshelf::{ErrorKind, KeyLayout, Pattern, Store};
 use hotshelf_core::{Engine, Runtime, WireKey};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
@@ -80,6 +80,21 @@ fn a_pattern_removes_what_matches_in_its_own_cache_only() {
 }
 
 #[test]
+fn a_pattern_finds_the_encoded_keys_of_layout_v2() {
+    on_each_backend(async |store: Store| {
+        let pages = store.cache::<u32>("pages").key_layout(KeyLayout::V2).build().unwrap();
+        for identifier in ["list:1", "list:2", "lists", "user@x:1"] {
+            pages.insert(identifier, 1).await;
+        }
+        assert_eq!(pages.invalidate_pattern("list:*").await.unwrap().removed(), 2);
+        assert_eq!(pages.get("list:1").await, None);
+        let user = format!("{}*", Pattern::escape("user@x:"));
+        assert_eq!(pages.invalidate_pattern(&user).await.unwrap().removed(), 1);
+        assert!(pages.contains_key("lists").await);
+    });
+}
+
+#[test]
 fn a_pattern_needs_a_literal_beginning() {
     on_each_backend(async |store: Store| {
         let pages = store.cache::<u32>("pages").build().unwrap();
@@ -121,6 +136,16 @@ fn an_insert_beats_the_load_in_flight() {
 }
 
 #[test]
+fn an_insert_that_another_overtakes_is_counted() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        numbers.try_insert_many([("k", 1), ("k", 2)]).await.unwrap();
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+        assert_eq!(numbers.stats().refused, 1);
+    });
+}
+
+#[test]
 fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
     let runtime = SimRuntime::new(3);
     let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
@@ -134,7 +159,7 @@ fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
             value: "1".into(),
             ttl: hotshelf::Ttl::new(Duration::from_secs(3600)).unwrap(),
         };
-        engine.insert(vec![insert]).await.remove(0).unwrap();
+        engine.insert(vec![insert], &Arc::default()).await.remove(0).unwrap();
         let invalidation = engine.invalidate(vec![key.clone()]).boxed();
         select(invalidation, runtime.sleep(Duration::from_nanos(1))).map(drop).await;
         runtime.sleep(Duration::from_secs(30)).await;

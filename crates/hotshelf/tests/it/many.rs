@@ -1,6 +1,6 @@
 //! Many keys at once.
 
-use hotshelf::{ErrorKind, Store};
+use hotshelf::{ErrorKind, KeyLayout, Store};
 
 use crate::support::{on_each_backend, on_tokio, server};
 
@@ -49,6 +49,32 @@ fn one_that_is_too_large_stops_no_other() {
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         let read = texts.get_many(["a", "b", "c"]).await;
         assert_eq!(read.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
+    });
+}
+
+#[test]
+fn a_key_that_is_none_stops_no_other() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("v2").key_layout(KeyLayout::V2).build().unwrap();
+        numbers.insert("a", 1).await;
+        let error = numbers.try_insert_many([("a", 2), ("b\n", 2), ("c", 2)]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Key);
+        let read = numbers.get_many(["a", "b\n", "c"]).await;
+        let read: Vec<Option<u32>> = read.iter().map(|value| value.as_deref().copied()).collect();
+        assert_eq!(read, [Some(2), None, Some(2)]);
+        let error = numbers.try_get_many(["a", "b\n"]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Key);
+    });
+}
+
+#[test]
+fn the_last_value_of_a_key_counts_even_if_it_cant_be_stored() {
+    on_each_backend(async |store: Store| {
+        let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
+        let entries = [("k", "first"), ("k", "much too long")];
+        let entries = entries.map(|(key, text)| (key, text.to_owned()));
+        texts.try_insert_many(entries).await.unwrap_err();
+        assert_eq!(texts.get("k").await, None);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotshelf::{ErrorKind, Store};
+use hotshelf::{ErrorKind, KeyLayout, Remaining, Store};
 
 use crate::support::{Loads, on_each_backend, on_tokio};
 
@@ -43,6 +43,9 @@ fn every_url_is_served_or_says_why_not() {
             let error = Store::connect(url).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{url}");
         }
+        Store::connect("MEMORY://").await.unwrap();
+        let error = Store::connect("memory://bogus").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
         let error = Store::connect("redis://").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("redis://host:port"), "{error}");
@@ -74,6 +77,7 @@ fn switching_off_and_on_brings_nothing_outdated_back() {
         store.set_enabled(false);
         assert!(!store.is_enabled());
         assert_eq!(numbers.get("kept").await, None);
+        assert_eq!(numbers.remaining("kept").await, Remaining::Missing);
         numbers.invalidate("invalidated").await.unwrap();
         numbers.try_insert("replaced", 2).await.unwrap();
         numbers.try_insert_many([("replaced too", 2)]).await.unwrap();
@@ -97,6 +101,8 @@ fn the_same_options_give_the_same_cache() {
         let error = build(61).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("60s") && error.to_string().contains("61s"), "{error}");
+        let error = store.cache::<u32>("n").key_layout(KeyLayout::V2).build().unwrap_err();
+        assert!(error.to_string().contains("V1") && error.to_string().contains("V2"), "{error}");
         store.cache::<String>("n").build().expect("another type is another cache");
         store.cache::<u32>("n").version("v2").build().expect("another version, too");
     });
@@ -134,6 +140,23 @@ fn memory_stays_within_its_bound() {
         assert_eq!(server.max_memory, 1 << 20);
         let kept = texts.get_many(0..10_000).await.iter().flatten().count();
         assert!((500..1000).contains(&kept), "{kept}");
+    });
+}
+
+#[test]
+fn what_memory_has_no_room_for_is_said_and_counted() {
+    on_tokio(async {
+        let store = Store::builder().memory_capacity(1 << 20).build().unwrap();
+        let texts = store.cache::<String>("texts").build().unwrap();
+        let (fitting, large) = ("x".repeat(900_000), "x".repeat(1_000_000));
+        texts.try_insert("k", fitting.clone()).await.unwrap();
+        assert_eq!(texts.get("k").await.as_deref(), Some(&fitting));
+
+        let error = texts.try_insert("k", large.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        assert_eq!(texts.get("k").await, None, "the older value is outdated");
+        assert_eq!(*texts.get_or_insert_with("k", async || large.clone()).await, large);
+        assert_eq!(texts.stats().unstorable, 1);
     });
 }
 
