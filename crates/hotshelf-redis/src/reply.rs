@@ -111,8 +111,9 @@ impl From<Value> for Reply {
             Value::Attribute { data, .. } => Self::from(*data),
             Value::Double(number) => Self::Double(number),
             Value::Boolean(yes) => Self::Boolean(yes),
-            Value::BigNumber(digits) => Self::Text(String::from_utf8_lossy(&digits).into_owned()),
             Value::ServerError(error) => Self::Error(errors::from_redis(error.into())),
+            // A number beyond 64 bits ends here as well: what the driver makes of it depends
+            // on the features that another crate of the same build gives it.
             other => Self::Error(Error::new(
                 ErrorKind::Server,
                 format!("an answer of a kind that is not understood: {other:?}"),
