@@ -49,7 +49,7 @@ mod load_error;
 mod runtime;
 mod store;
 
-pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup};
+pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup, Written};
 pub use hotshelf_core::{
     BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params, ParamsError,
     Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,

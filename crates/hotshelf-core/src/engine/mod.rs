@@ -19,6 +19,7 @@
 //! An engine future holds no socket and no lock while it waits, and may be dropped at
 //! any point: what it had begun is finished or undone in the background.
 
+mod claim;
 mod cleanup;
 mod flight;
 mod insert;
@@ -38,6 +39,7 @@ use crate::key::{Pattern, WireKey};
 use crate::runtime::Runtime;
 use crate::stats::{Counter, Stats};
 
+pub use claim::{Claim, Settled};
 use cleanup::finish_even_if_dropped;
 use flight::{Flights, Join, Joined, Outcome};
 pub use insert::Insert;
@@ -202,15 +204,7 @@ impl Engine {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate(&self, keys: Vec<WireKey>) -> Result<u64, Error> {
-        let shared = Arc::clone(&self.shared);
-        let invalidation = async move {
-            // A flight is closed to new callers before the backend is told, and one that
-            // opened meanwhile, on a read sent earlier, once more before this returns.
-            shared.flights.seal(&keys);
-            let removed = shared.backend.invalidate(&keys).await;
-            shared.flights.seal(&keys);
-            removed
-        };
+        let invalidation = invalidate(Arc::clone(&self.shared), keys);
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
 
@@ -231,6 +225,15 @@ impl Engine {
         };
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
+}
+
+async fn invalidate(shared: Arc<EngineShared>, keys: Vec<WireKey>) -> Result<u64, Error> {
+    // A flight is closed to new callers before the backend is told, and one that opened
+    // meanwhile, on a read sent earlier, once more before this returns.
+    shared.flights.seal(&keys);
+    let removed = shared.backend.invalidate(&keys).await;
+    shared.flights.seal(&keys);
+    removed
 }
 
 impl fmt::Debug for Engine {

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::Seen;
-use hotshelf_core::engine::{Acquisition, Call, Identity, Judge, Known, Standing, Value, Verdict};
+use hotshelf_core::engine::{
+    Acquisition, Call, Identity, Judge, Known, Settled, Standing, Value, Verdict,
+};
 use hotshelf_core::{Engine, Moment, Runtime, Stats, Ttl, WireKey};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
@@ -25,6 +27,7 @@ struct World {
     loads: AtomicU32,
     invalidations: AtomicU32,
     overlaps: AtomicU32,
+    written: AtomicU32,
     stale: Mutex<Vec<String>>,
 }
 
@@ -35,6 +38,7 @@ struct Options {
     calls: u64,
     invalidators: u64,
     cancel: bool,
+    write_through: bool,
 }
 
 struct Version;
@@ -67,6 +71,7 @@ impl World {
             loads: AtomicU32::new(0),
             invalidations: AtomicU32::new(0),
             overlaps: AtomicU32::new(0),
+            written: AtomicU32::new(0),
             stale: Mutex::default(),
         })
     }
@@ -148,11 +153,38 @@ impl World {
         let engine = &self.engines[(self.runtime.random() % options.processes) as usize];
         for _ in 0..options.calls / 2 {
             self.pause(Duration::from_millis(20)).await;
-            let version = self.database.fetch_add(1, Ordering::Relaxed) + 1;
-            engine.invalidate(vec![self.key.clone()]).await.unwrap();
+            let version = match options.write_through && self.runtime.random().is_multiple_of(2) {
+                true => self.write_through(engine).await,
+                false => {
+                    let version = self.write_database().await;
+                    engine.invalidate(vec![self.key.clone()]).await.unwrap();
+                    version
+                }
+            };
             self.invalidations.fetch_add(1, Ordering::Relaxed);
             done.fetch_max(version, Ordering::Relaxed);
         }
+    }
+}
+
+impl World {
+    /// Commits a new version somewhere between two pauses.
+    async fn write_database(&self) -> u64 {
+        self.pause(Duration::from_millis(5)).await;
+        let version = self.database.fetch_add(1, Ordering::Relaxed) + 1;
+        self.pause(Duration::from_millis(5)).await;
+        version
+    }
+
+    async fn write_through(&self, engine: &Engine) -> u64 {
+        let claim = engine.claim(self.key.clone(), &self.stats).await;
+        let version = self.write_database().await;
+        let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
+        let settled = claim.store(Bytes::from(version.to_string()), ttl).await.unwrap();
+        if settled == Settled::Stored {
+            self.written.fetch_add(1, Ordering::Relaxed);
+        }
+        version
     }
 }
 
@@ -174,8 +206,14 @@ fn run(seed: u64, options: Options) -> Arc<World> {
     world
 }
 
-const BUSY: Options =
-    Options { processes: 3, callers: 9, calls: 12, invalidators: 2, cancel: false };
+const BUSY: Options = Options {
+    processes: 3,
+    callers: 9,
+    calls: 12,
+    invalidators: 2,
+    cancel: false,
+    write_through: false,
+};
 
 #[test]
 fn nobody_is_given_what_was_invalidated() {
@@ -189,6 +227,19 @@ fn nobody_is_given_what_was_invalidated() {
     }
     println!("{loads} loads, {overlaps} invalidations while one ran");
     assert!(overlaps > 300, "the seeds hit too few overlaps: {overlaps}");
+}
+
+#[test]
+fn nobody_is_given_what_was_written_over() {
+    let mut written = 0;
+    for seed in 0..300 {
+        let world = run(seed, Options { write_through: true, ..BUSY });
+        let stale = world.stale.lock().unwrap();
+        assert!(stale.is_empty(), "seed {seed}: {stale:?}");
+        written += world.written.load(Ordering::Relaxed);
+    }
+    println!("{written} writes stored");
+    assert!(written > 300, "the seeds hit too few writes that were stored: {written}");
 }
 
 #[test]

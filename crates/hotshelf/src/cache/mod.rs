@@ -5,6 +5,7 @@ mod entry;
 mod judge;
 mod load;
 mod many;
+mod write;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,6 +26,7 @@ use crate::store::Shared;
 pub use builder::CacheBuilder;
 pub(crate) use builder::CacheOptions;
 pub use entry::Entry;
+pub use write::Written;
 
 /// What a cache can hold: whatever serde writes as JSON and reads back.
 ///
@@ -178,7 +180,8 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// Costs two round trips. Loads in flight can't overwrite it. It is meant for
     /// warm-up, batches and values that never change: after a write to the source of
-    /// truth, [`Cache::invalidate`] is right, since of two inserts the older may come last.
+    /// truth, [`Cache::write_through`] or [`Cache::invalidate`] is right, since of two inserts
+    /// the older may come last.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.

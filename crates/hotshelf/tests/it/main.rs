@@ -11,3 +11,4 @@ mod outage;
 mod secrets;
 mod stores;
 mod support;
+mod writes;

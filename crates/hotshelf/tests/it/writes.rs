@@ -1,0 +1,126 @@
+//! Writing to the source of truth and to the cache as one.
+
+use std::cell::Cell;
+
+use futures_util::future::{FutureExt, join, select};
+use hotshelf::{ErrorKind, Store};
+use hotshelf_core::Runtime;
+
+use crate::support::{SECOND, on_each_backend, on_tokio, server, simulated};
+
+#[test]
+fn what_was_written_is_read() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        numbers.insert("k", 1).await;
+        let written = numbers.write_through("k", async || Ok::<_, String>(2)).await.unwrap();
+        assert_eq!(*written, 2);
+        written.cached().unwrap();
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn a_load_in_flight_doesnt_undo_a_write() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let database = Cell::new(1);
+        let loaded = numbers.get_or_insert_with("k", async || {
+            let row = database.get();
+            let write = async || {
+                database.set(2);
+                Ok::<_, String>(2)
+            };
+            numbers.write_through("k", write).await.unwrap();
+            row
+        });
+        assert_eq!(*loaded.await, 1, "the caller had asked before");
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn an_invalidation_during_the_write_is_not_undone() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let write = async || {
+            numbers.invalidate("k").await.unwrap();
+            Ok::<_, String>(1)
+        };
+        let written = numbers.write_through("k", write).await.unwrap();
+        written.cached().expect("the entry is gone, which is in order");
+        assert_eq!(numbers.get("k").await, None);
+        assert_eq!(numbers.stats().refused, 1);
+    });
+}
+
+#[test]
+fn a_write_that_fails_leaves_no_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        numbers.insert("k", 1).await;
+        let failed = numbers.write_through("k", async || Err("no".to_owned())).await;
+        assert_eq!(failed.unwrap_err(), "no");
+        assert_eq!(numbers.get("k").await, None, "it may have been committed all the same");
+        assert_eq!(*numbers.get_or_insert_with("k", async || 2).await, 2, "no lease is left");
+    });
+}
+
+#[test]
+fn a_write_that_is_cancelled_leaves_no_entry() {
+    let (runtime, _, texts) = simulated(1);
+    runtime.block_on(async {
+        texts.insert("k", "old".to_owned()).await;
+        let write = async || {
+            runtime.sleep(SECOND).await;
+            Ok::<_, String>("new".to_owned())
+        };
+        let writing = texts.write_through("k", write).boxed_local();
+        select(writing, runtime.sleep(SECOND / 2)).map(drop).await;
+        runtime.sleep(SECOND / 100).await;
+        assert_eq!(texts.get("k").await, None);
+    });
+}
+
+#[test]
+fn of_two_writes_at_once_none_brings_the_older_back() {
+    let (runtime, _, texts) = simulated(1);
+    let slow = texts.write_through("k", async || {
+        runtime.sleep(SECOND).await;
+        Ok::<_, String>("committed last".to_owned())
+    });
+    let quick = async {
+        runtime.sleep(SECOND / 2).await;
+        texts.write_through("k", async || Ok::<_, String>("committed first".to_owned())).await
+    };
+    let (slow, quick) = runtime.block_on(join(slow, quick));
+    slow.unwrap().cached().unwrap();
+    quick.unwrap().cached().unwrap();
+    assert_eq!(runtime.block_on(texts.get("k")), None, "in doubt, there is no entry");
+}
+
+#[test]
+fn a_write_goes_on_without_the_server_and_says_so() {
+    on_tokio(async {
+        let mut server = server();
+        server.kill();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let written = numbers.write_through("k", async || Ok::<_, String>(1)).await.unwrap();
+        assert_eq!(*written, 1);
+        assert_eq!(written.cached().unwrap_err().kind(), ErrorKind::Unavailable);
+    });
+}
+
+#[test]
+fn all_entries_of_a_cache_can_be_removed() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let others = store.cache::<u32>("others").build().unwrap();
+        numbers.try_insert_many((0..10).map(|number| (number, number))).await.unwrap();
+        others.insert(1, 1).await;
+        assert_eq!(numbers.invalidate_all().await.unwrap().removed(), 10);
+        assert_eq!(numbers.get(1).await, None);
+        assert!(others.contains_key(1).await);
+    });
+}
