@@ -33,6 +33,7 @@
 //! | `memory` | yes | the embedded backend |
 //! | `redis` | no | Redis and Valkey by TCP and Unix socket |
 //! | `tls` | no | `rediss://`, by rustls |
+//! | `test-util` | no | `testing`: a store whose time and failures your tests decide |
 //!
 //! With `tls`, the first store of a process chooses *ring* as rustls' cryptography, unless
 //! the program has made its own choice before.
@@ -48,6 +49,8 @@ mod invalidation;
 mod load_error;
 mod runtime;
 mod store;
+#[cfg(feature = "test-util")]
+pub mod testing;
 
 pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup, Written};
 pub use hotshelf_core::{

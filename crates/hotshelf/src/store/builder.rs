@@ -134,7 +134,7 @@ impl StoreBuilder {
         self.runtime.clone().unwrap_or_else(|| Arc::new(TokioRuntime::new()))
     }
 
-    fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
+    pub(super) fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
         Shared {
             engine: Engine::new(backend, runtime),
             enabled: AtomicBool::new(self.enabled),

@@ -1,0 +1,255 @@
+//! A store for your own tests: its time stands still until you move it, and its backend
+//! fails when you say so.
+//!
+//! ```
+//! use std::time::Duration;
+//! use hotshelf::testing::TestStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), hotshelf::Error> {
+//! let test = TestStore::new();
+//! let prices = test.store().cache::<u32>("prices").time_to_live(Duration::from_secs(60)).build()?;
+//! prices.insert("lamp", 5).await;
+//!
+//! test.fail(true);
+//! assert_eq!(prices.get("lamp").await, None);
+//! assert_eq!(*prices.get_or_insert_with("lamp", async || 6).await, 6);
+//!
+//! test.fail(false);
+//! assert_eq!(prices.get("lamp").await.as_deref(), Some(&5));
+//! test.advance(Duration::from_secs(70));
+//! assert_eq!(prices.get("lamp").await, None);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::{
+    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
+};
+use hotshelf_core::{
+    Backend, BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, ServerInfo, Ttl,
+    WireKey,
+};
+use hotshelf_memory::MemoryBackend;
+
+use crate::runtime::TokioRuntime;
+use crate::store::Store;
+
+/// A store in memory whose time and failures a test decides.
+#[derive(Debug)]
+pub struct TestStore {
+    store: Store,
+    clock: Arc<Clock>,
+    backend: Arc<Faulty>,
+}
+
+impl TestStore {
+    /// Makes an empty store that works.
+    #[must_use]
+    pub fn new() -> Self {
+        let clock = Arc::new(Clock { now: Mutex::default(), tokio: TokioRuntime::new() });
+        let runtime: Arc<dyn Runtime> = Arc::clone(&clock) as Arc<dyn Runtime>;
+        let memory = MemoryBackend::new(64 << 20, Arc::clone(&runtime));
+        let backend = Arc::new(Faulty { memory, fails: AtomicBool::new(false) });
+        let store = Store::on(Arc::clone(&backend) as Arc<dyn Backend>, runtime);
+        Self { store, clock, backend }
+    }
+
+    /// Gives the store, to build caches on.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Lets time pass for entries and leases.
+    ///
+    /// What your code awaits, and the wait for another process's load, still take the time
+    /// of tokio: [`tokio::time::pause`] is for those.
+    pub fn advance(&self, duration: Duration) {
+        *self.clock.now.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+    }
+
+    /// Sets whether every operation fails as if the server were away. What is stored stays.
+    pub fn fail(&self, fails: bool) {
+        self.backend.fails.store(fails, Ordering::Relaxed);
+    }
+}
+
+impl Default for TestStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// tokio, but for the time.
+#[derive(Debug)]
+struct Clock {
+    now: Mutex<Duration>,
+    tokio: TokioRuntime,
+}
+
+impl Runtime for Clock {
+    fn now(&self) -> Moment {
+        Moment::after_start(*self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.tokio.sleep(duration)
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.tokio.spawn(future);
+    }
+
+    fn random(&self) -> u64 {
+        self.tokio.random()
+    }
+}
+
+/// A backend that fails on demand.
+#[derive(Debug)]
+struct Faulty {
+    memory: MemoryBackend,
+    fails: AtomicBool,
+}
+
+impl Faulty {
+    fn check(&self) -> Result<()> {
+        match self.fails.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::new(ErrorKind::Unavailable, "the test lets the backend fail")),
+        }
+    }
+
+    /// Runs an operation of the memory, or fails.
+    fn or_fail<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&'a MemoryBackend) -> BoxFuture<'a, Result<T>>,
+    ) -> BoxFuture<'a, Result<T>> {
+        match self.check() {
+            Ok(()) => operation(&self.memory),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    /// The same for operations that answer for each item.
+    fn each_or_fail<'a, T: Send + 'a>(
+        &'a self,
+        items: usize,
+        operation: impl FnOnce(&'a MemoryBackend) -> BoxFuture<'a, Vec<Result<T>>>,
+    ) -> BoxFuture<'a, Vec<Result<T>>> {
+        match self.check() {
+            Ok(()) => operation(&self.memory),
+            Err(error) => {
+                let answers = (0..items).map(|_| Err(error.clone())).collect();
+                Box::pin(std::future::ready(answers))
+            }
+        }
+    }
+}
+
+impl Backend for Faulty {
+    fn name(&self) -> &'static str {
+        self.memory.name()
+    }
+
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.or_fail(|memory| memory.read(keys))
+    }
+
+    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        self.or_fail(|memory| memory.acquire(acquire))
+    }
+
+    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        self.each_or_fail(takes.len(), |memory| memory.take(takes))
+    }
+
+    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        self.each_or_fail(fills.len(), |memory| memory.store(fills))
+    }
+
+    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
+        self.or_fail(|memory| memory.release(key, token))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.or_fail(|memory| memory.renew(key, token, lease))
+    }
+
+    fn capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        self.or_fail(|memory| memory.capture(tags, keep))
+    }
+
+    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        self.or_fail(|memory| memory.invalidate(keys))
+    }
+
+    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+        self.or_fail(|memory| memory.invalidate_tags(tags))
+    }
+
+    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+        self.or_fail(|memory| memory.invalidate_matching(pattern))
+    }
+
+    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+        self.or_fail(|memory| memory.remaining(key))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.or_fail(MemoryBackend::ping)
+    }
+
+    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.or_fail(MemoryBackend::info)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.memory.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fails_is_counted_and_loads_go_on() {
+        let test = TestStore::new();
+        let cache = test.store().cache::<u32>("n").build().unwrap();
+        test.fail(true);
+        assert_eq!(*cache.get_or_insert_with("k", async || 1).await, 1);
+        assert_eq!(cache.invalidate("k").await.unwrap_err().kind(), ErrorKind::Unavailable);
+        cache.insert_many([("a", 1), ("b", 2)]).await;
+        assert_eq!(cache.stats().degraded, 1);
+        test.fail(false);
+        assert_eq!(cache.get_many(["a", "b", "k"]).await, [None, None, None]);
+    }
+
+    #[tokio::test]
+    async fn time_passes_for_leases_too() {
+        let test = TestStore::new();
+        let cache = test.store().cache::<u32>("n").build().unwrap();
+        let load = async || {
+            test.advance(Duration::from_secs(6));
+            1
+        };
+        assert_eq!(*cache.get_or_insert_with("k", load).await, 1);
+        assert_eq!(cache.stats().refused, 1, "the loader outlived its lease");
+    }
+}
