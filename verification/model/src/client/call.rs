@@ -1,0 +1,156 @@
+//! A call: it reads, and where it finds nothing it joins the open flight or opens one.
+//!
+//! The read is executed when the call begins: it changes nothing at the server, and a call
+//! that begins later asks for more. For the same reason a hit ends the call at once. A
+//! miss is known later than it was read, which is a step of its own. So is the ACQUIRE of a
+//! call that doesn't read ([`Calls::AcquireAtOnce`]).
+
+use super::flight::{Flight, FlightId, Step};
+use crate::action::{Action, Turn, View};
+use crate::configurations::Calls;
+use crate::properties::{Event, Property};
+use crate::server::{Entry, Key, TagVersion, Version};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CallStep {
+    /// A call begins, and reads.
+    Begin(Key),
+    /// A call begins, and its read isn't answered in time.
+    BeginUnread(Key),
+    /// A call that missed joins a flight or opens one.
+    Arrive(usize),
+    /// The process dies. Requests under way may still be executed.
+    Crash,
+}
+
+/// A call that isn't answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Caller {
+    /// What it must be given at least.
+    pub(crate) needs: Version,
+    pub(crate) known: Known,
+    /// Whether it was waiting when the flight's last request was sent or, once the flight
+    /// loads, when its load began. The rule of vouching asks for no more than that.
+    pub(crate) came_before: bool,
+}
+
+/// What a call knows from a read of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Known {
+    Missing,
+    Useless(Entry),
+    /// It couldn't read, and won't ask for a lease either.
+    Unreadable,
+}
+
+impl Known {
+    pub(crate) const fn seen(self) -> Option<Entry> {
+        match self {
+            Self::Useless(entry) => Some(entry),
+            Self::Missing | Self::Unreadable => None,
+        }
+    }
+
+    pub(crate) fn has_tag(self, tag: TagVersion) -> bool {
+        self.seen().is_some_and(|entry| entry.tag == tag)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Miss {
+    pub(crate) key: Key,
+    pub(crate) caller: Caller,
+}
+
+impl View<'_> {
+    pub(crate) fn call_steps(self, actions: &mut Vec<Action>) {
+        let setup = &self.configuration.setup;
+        let at_once = setup.processes.iter().map(|callers| callers.at_once);
+        for (process, (state, at_once)) in self.world.processes.iter().zip(at_once).enumerate() {
+            let mut add = |step| actions.push(Action::Call { process, step });
+            if state.calls_left > 0 && state.calls_open() < at_once {
+                for key in setup.keys() {
+                    add(CallStep::Begin(key));
+                    if self.world.left.timeouts > 0 {
+                        add(CallStep::BeginUnread(key));
+                    }
+                }
+            }
+            for place in 0..state.missed.len() {
+                add(CallStep::Arrive(place));
+            }
+            if self.world.left.crashes > 0 && state.calls_open() > 0 {
+                add(CallStep::Crash);
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn call(&mut self, process: usize, step: CallStep) {
+        match step {
+            CallStep::Begin(key) => self.begin(process, key),
+            CallStep::BeginUnread(key) => {
+                self.world.left.timeouts -= 1;
+                self.miss(process, key, Known::Unreadable);
+            }
+            CallStep::Arrive(place) => self.arrive(process, place),
+            CallStep::Crash => self.crash(process),
+        }
+    }
+
+    fn begin(&mut self, process: usize, key: Key) {
+        let server = &self.world.server;
+        let known = match server.slots[key].entry {
+            _ if self.configuration.setup.calls == Calls::AcquireAtOnce => Known::Missing,
+            None => Known::Missing,
+            Some(entry) if self.configuration.is_usable(entry, server.tag) => {
+                self.met(Event::Hit);
+                self.world.processes[process].calls_left -= 1;
+                let needed = self.world.promised[key];
+                return self.give(entry.version, needed, Property::FreshEntries);
+            }
+            Some(entry) => {
+                self.met(Event::UselessEntry);
+                Known::Useless(entry)
+            }
+        };
+        self.miss(process, key, known);
+    }
+
+    fn miss(&mut self, process: usize, key: Key, known: Known) {
+        let needs = self.world.promised[key];
+        let process = &mut self.world.processes[process];
+        process.calls_left -= 1;
+        let miss = Miss { key, caller: Caller { needs, known, came_before: false } };
+        process.missed.push(miss);
+        process.missed.sort_unstable();
+    }
+
+    fn arrive(&mut self, process: usize, place: usize) {
+        let rules = &self.configuration.rules;
+        let process_state = &mut self.world.processes[process];
+        let Miss { key, caller } = process_state.missed.remove(place);
+        let mut flights = process_state.flights.iter_mut();
+        if let Some(flight) = flights.find(|flight| flight.is_joinable(key, rules)) {
+            flight.callers.push(caller);
+            return;
+        }
+        let index = process_state.flights.len();
+        // Which step it takes first, its leader says.
+        let flight = Flight { key, open: true, callers: vec![caller], step: Step::Waiting };
+        process_state.flights.push(flight);
+        self.lead(FlightId { process, index });
+    }
+
+    fn crash(&mut self, process: usize) {
+        self.world.left.crashes -= 1;
+        let process = &mut self.world.processes[process];
+        process.calls_left = 0;
+        process.missed.clear();
+        let flights = std::mem::take(&mut process.flights);
+        for request in flights.iter().filter_map(Flight::request_under_way) {
+            self.world.leave_behind(request);
+        }
+    }
+}

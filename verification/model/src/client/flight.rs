@@ -1,0 +1,224 @@
+//! A flight: one load of one key, and the callers that wait for it.
+
+use super::call::Caller;
+use crate::action::{Action, View};
+use crate::server::{Key, Reply, Request, TagVersion, Token, Version};
+use crate::variants::{Rules, Sharing, Wakes};
+
+/// Where a flight is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FlightId {
+    pub(crate) process: usize,
+    pub(crate) index: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Flight {
+    pub(crate) key: Key,
+    /// Whether callers may join. It is closed before STORE is sent.
+    pub(crate) open: bool,
+    /// In the order in which they came. The first one leads; while it stores, nobody
+    /// needs to.
+    pub(crate) callers: Vec<Caller>,
+    pub(crate) step: Step,
+}
+
+/// How far a flight has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Step {
+    /// ACQUIRE is under way.
+    Asking { token: Token, wire: Wire },
+    /// Somebody else holds the lease.
+    Waiting,
+    /// TAGCAP is under way, behind the grant.
+    Capturing { token: Token, wire: Wire },
+    /// The loader runs; without a lease nothing will be stored.
+    Loading { lease: Option<Lease>, loaded: Option<Version> },
+    /// TAGCAP is under way, behind the load: the rule that n5 breaks.
+    CapturingLate { token: Token, loaded: Version, wire: Wire },
+    /// STORE is under way.
+    Storing { lease: Lease, loaded: Version, wire: Wire },
+    /// GET T is under way, behind STORE.
+    Verifying { tag: TagVersion, loaded: Version, wire: Wire },
+}
+
+/// The right to store, and the tag's version that goes into the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lease {
+    pub(crate) token: Token,
+    pub(crate) tag: TagVersion,
+}
+
+/// A request under way, or its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Wire {
+    Sent(Request),
+    Answered(Reply),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FlightStep {
+    /// The server executes the request.
+    Execute,
+    /// The answer arrives.
+    Deliver,
+    /// No answer arrives in time, or no lease: the flight goes on without.
+    TimeOut,
+    /// A waiter looks again.
+    Retry,
+    /// The loader reads the source.
+    Load,
+    /// The loader returns what it has read.
+    Return,
+    /// The loader fails, and its error tells of what it has read.
+    Fail,
+    /// RENEW is sent.
+    Renew,
+    /// The leader is cancelled.
+    Cancel,
+}
+
+impl Step {
+    fn wire(&self) -> Option<Wire> {
+        match *self {
+            Self::Asking { wire, .. }
+            | Self::Capturing { wire, .. }
+            | Self::CapturingLate { wire, .. }
+            | Self::Storing { wire, .. }
+            | Self::Verifying { wire, .. } => Some(wire),
+            Self::Waiting | Self::Loading { .. } => None,
+        }
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
+        match self {
+            Self::Asking { wire, .. }
+            | Self::Capturing { wire, .. }
+            | Self::CapturingLate { wire, .. }
+            | Self::Storing { wire, .. }
+            | Self::Verifying { wire, .. } => Some(wire),
+            Self::Waiting | Self::Loading { .. } => None,
+        }
+    }
+
+    /// Gives the token that the flight owns, or may own.
+    pub(crate) fn token(&self) -> Option<Token> {
+        match *self {
+            Self::Asking { token, .. }
+            | Self::Capturing { token, .. }
+            | Self::CapturingLate { token, .. } => Some(token),
+            Self::Loading { lease, .. } => lease.map(|lease| lease.token),
+            Self::Storing { lease, .. } => Some(lease.token),
+            Self::Waiting | Self::Verifying { .. } => None,
+        }
+    }
+
+    fn tag(&self) -> Option<TagVersion> {
+        match *self {
+            Self::Loading { lease, .. } => lease.map(|lease| lease.tag),
+            Self::Storing { lease, .. } => Some(lease.tag),
+            Self::Verifying { tag, .. } => Some(tag),
+            _ => None,
+        }
+    }
+}
+
+impl Flight {
+    pub(crate) fn is_joinable(&self, key: Key, rules: &Rules) -> bool {
+        self.key == key && (self.open || rules.sharing == Sharing::AnyFlight)
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.step == Step::Waiting
+    }
+
+    /// Whether the flight goes on although its leader is cancelled: a STORE that was sent
+    /// is seen to its end.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        matches!(
+            self.step,
+            Step::CapturingLate { .. } | Step::Storing { .. } | Step::Verifying { .. }
+        )
+    }
+
+    /// Gives the request that the server hasn't executed yet.
+    pub(crate) fn request_under_way(&self) -> Option<Request> {
+        match self.step.wire() {
+            Some(Wire::Sent(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn mentions(&self, token: Token) -> bool {
+        self.step.token() == Some(token)
+    }
+
+    pub(crate) fn mentions_tag(&self, tag: TagVersion) -> bool {
+        let answered = match self.step.wire() {
+            Some(Wire::Answered(Reply::Tag(known) | Reply::Present { tag: known, .. })) => known,
+            _ => None,
+        };
+        let found = match self.step.wire() {
+            Some(Wire::Answered(Reply::Present { entry, .. })) => Some(entry.tag),
+            _ => None,
+        };
+        let sent = self.request_under_way().and_then(Request::entry).map(|entry| entry.tag);
+        let tags = [answered, found, sent, self.step.tag()];
+        tags.contains(&Some(tag)) || self.callers.iter().any(|caller| caller.known.has_tag(tag))
+    }
+}
+
+impl View<'_> {
+    pub(crate) fn flight_steps(self, actions: &mut Vec<Action>) {
+        for (process, state) in self.world.processes.iter().enumerate() {
+            for (index, flight) in state.flights.iter().enumerate() {
+                let id = FlightId { process, index };
+                let mut add = |step| actions.push(Action::Flight { id, step });
+                self.own_steps(flight, &mut add);
+                self.disturbances(flight, &mut add);
+            }
+        }
+    }
+
+    fn own_steps(self, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
+        match flight.step {
+            Step::Waiting if self.is_woken(flight) => add(FlightStep::Retry),
+            Step::Loading { loaded: None, .. } => add(FlightStep::Load),
+            Step::Loading { loaded: Some(_), .. } => add(FlightStep::Return),
+            _ => {}
+        }
+        match flight.step.wire() {
+            Some(Wire::Sent(_)) => add(FlightStep::Execute),
+            Some(Wire::Answered(_)) => add(FlightStep::Deliver),
+            None => {}
+        }
+    }
+
+    fn disturbances(self, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
+        let left = &self.world.left;
+        if left.timeouts > 0 && (flight.step.wire().is_some() || flight.is_waiting()) {
+            add(FlightStep::TimeOut);
+        }
+        if left.cancellations > 0 && !flight.callers.is_empty() {
+            add(FlightStep::Cancel);
+        }
+        if let Step::Loading { lease, loaded } = flight.step {
+            if left.failed_loads > 0 && loaded.is_some() {
+                add(FlightStep::Fail);
+            }
+            if left.renewals > 0 && lease.is_some() {
+                add(FlightStep::Renew);
+            }
+        }
+    }
+
+    /// Waiters look again from time to time. Here, only once it is of use: a waiter that is
+    /// never woken then shows as a stuck call.
+    fn is_woken(self, flight: &Flight) -> bool {
+        let (server, rules) = (&self.world.server, &self.configuration.rules);
+        let seen = flight.callers.first().and_then(|leader| leader.known.seen());
+        let lease_ended =
+            server.slots[flight.key].lease.is_none() && rules.wakes == Wakes::LeaseOrEntry;
+        lease_ended || server.entry_for(flight.key, seen, rules).is_some()
+    }
+}

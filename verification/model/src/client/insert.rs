@@ -1,0 +1,101 @@
+//! Writers that put a value in place: insert, write-through and the plain insert.
+
+use super::program::{Operation, WriterKind};
+use super::writer::Writer;
+use crate::action::Turn;
+use crate::properties::Event;
+use crate::server::{Entry, Reply, Request};
+
+impl Turn<'_> {
+    pub(super) fn take_lease(&mut self, writer: usize) {
+        let token = self.world.unused_token();
+        let key = self.world.writers[writer].key;
+        self.execute(Request::Take { key, token });
+        self.world.writers[writer].token = Some(token);
+    }
+
+    pub(super) fn capture_for(&mut self, writer: usize) {
+        if let Reply::Tag(Some(tag)) = self.execute(Request::CaptureTag) {
+            self.world.writers[writer].tag = tag;
+        }
+    }
+
+    /// Stores under the token, if there is one.
+    pub(super) fn store_for(&mut self, writer: usize) {
+        let request = self.store_request(writer);
+        self.world.writers[writer].token = None;
+        match request.map(|request| self.execute(request)) {
+            Some(Reply::Stored) => {
+                self.met(Event::WriterStored);
+                self.promise(writer);
+            }
+            Some(_) => {
+                self.met(Event::WriterRefused);
+                self.give_store_up(writer);
+            }
+            None => self.give_store_up(writer),
+        }
+    }
+
+    pub(super) fn set_request(&self, writer: usize) -> Request {
+        Request::Set { key: self.world.writers[writer].key, entry: self.entry(writer) }
+    }
+
+    fn store_request(&self, writer: usize) -> Option<Request> {
+        let Writer { key, token, .. } = self.world.writers[writer];
+        let entry = self.entry(writer);
+        token.map(|token| Request::Store { key, token, entry })
+    }
+
+    fn entry(&self, writer: usize) -> Entry {
+        let Writer { version, tag, .. } = self.world.writers[writer];
+        Entry { version, tag, plain: false }
+    }
+
+    /// The value isn't known to be stored: an insert ends and promises nothing, a
+    /// write-through goes on to its invalidation.
+    fn give_store_up(&mut self, writer: usize) {
+        if self.kind(writer) == WriterKind::Insert {
+            self.world.writers[writer].end();
+        }
+    }
+
+    pub(super) fn operation_times_out(&mut self, writer: usize, operation: Operation) {
+        self.world.left.timeouts -= 1;
+        match operation {
+            Operation::Take => self.take_times_out(writer),
+            Operation::Store => self.store_times_out(writer),
+            Operation::Set => {
+                let request = self.set_request(writer);
+                self.world.leave_behind(request);
+                self.world.writers[writer].end();
+            }
+            // An invalidation is sent again until it is answered. The others don't time out.
+            _ => {
+                let request = self.invalidation(writer);
+                self.world.leave_behind(request);
+            }
+        }
+    }
+
+    /// Goes on without a token.
+    fn take_times_out(&mut self, writer: usize) {
+        let token = self.world.unused_token();
+        let key = self.world.writers[writer].key;
+        self.world.writers[writer].done += 1;
+        self.world.leave_behind(Request::Take { key, token });
+        self.world.leave_behind(Request::Release { key, token });
+    }
+
+    fn store_times_out(&mut self, writer: usize) {
+        let request = self.store_request(writer);
+        let state = &mut self.world.writers[writer];
+        state.done += 1;
+        let (key, token) = (state.key, state.token.take());
+        request.into_iter().for_each(|request| self.world.leave_behind(request));
+        if let Some(token) = token {
+            self.world.leave_behind(Request::Release { key, token });
+        }
+        self.give_store_up(writer);
+    }
+}

@@ -1,0 +1,245 @@
+//! What the leader of a flight does: it asks for the lease, captures, loads and stores.
+
+use super::call::Known;
+use super::flight::{Flight, FlightId, FlightStep, Lease, Step, Wire};
+use super::landing::Outcome;
+use crate::action::Turn;
+use crate::configurations::Tagging;
+use crate::properties::Event;
+use crate::server::{Entry, Reply, Request, TagVersion, Token, Version};
+use crate::variants::{Capture, FailedLoad, Fill, TagCheck, UnknownAcquire};
+
+impl Turn<'_> {
+    pub(crate) fn flight(&mut self, id: FlightId, step: FlightStep) {
+        match step {
+            FlightStep::Execute => self.execute_request_of(id),
+            FlightStep::Deliver => self.deliver(id),
+            FlightStep::TimeOut => self.time_out(id),
+            FlightStep::Retry => self.ask(id),
+            FlightStep::Load => self.load(id),
+            FlightStep::Return => self.return_load(id),
+            FlightStep::Fail => self.fail_load(id),
+            FlightStep::Renew => self.renew(id),
+            FlightStep::Cancel => self.cancel(id),
+        }
+    }
+
+    pub(crate) fn flight_mut(&mut self, id: FlightId) -> &mut Flight {
+        &mut self.world.processes[id.process].flights[id.index]
+    }
+
+    /// Leads a flight, without a lease so far.
+    pub(crate) fn lead(&mut self, id: FlightId) {
+        let unreadable = self.flight_mut(id).callers[0].known == Known::Unreadable;
+        match self.configuration.rules.fill {
+            _ if unreadable => self.begin_load(id, None),
+            Fill::Naive => self.begin_load(id, Some(Lease { token: Token::NONE, tag: 0 })),
+            Fill::Fenced | Fill::UnderLock => self.ask(id),
+        }
+    }
+
+    /// Sends ACQUIRE with a token of its own.
+    pub(crate) fn ask(&mut self, id: FlightId) {
+        let token = self.world.unused_token();
+        let flight = self.flight_mut(id);
+        let seen = flight.callers[0].known.seen();
+        let request = Request::Acquire { key: flight.key, token, seen };
+        flight.callers.iter_mut().for_each(|caller| caller.came_before = true);
+        flight.step = Step::Asking { token, wire: Wire::Sent(request) };
+    }
+
+    /// Begins a load, with or without the right to store.
+    pub(crate) fn begin_load(&mut self, id: FlightId, lease: Option<Lease>) {
+        let flight = self.flight_mut(id);
+        flight.callers.iter_mut().for_each(|caller| caller.came_before = true);
+        flight.step = Step::Loading { lease, loaded: None };
+        let key = flight.key;
+        self.count_load(key);
+    }
+
+    fn execute_request_of(&mut self, id: FlightId) {
+        let Some(request) = self.flight_mut(id).request_under_way() else { return };
+        let reply = self.execute(request);
+        if let Some(wire) = self.flight_mut(id).step.wire_mut() {
+            *wire = Wire::Answered(reply);
+        }
+    }
+
+    fn deliver(&mut self, id: FlightId) {
+        match self.flight_mut(id).step {
+            Step::Asking { token, wire: Wire::Answered(reply) } => self.asked(id, token, reply),
+            Step::Capturing { token, wire: Wire::Answered(Reply::Tag(tag)) } => {
+                self.begin_load(id, Some(Lease { token, tag: tag.unwrap_or(0) }));
+            }
+            Step::CapturingLate { token, loaded, wire: Wire::Answered(Reply::Tag(tag)) } => {
+                self.store(id, Lease { token, tag: tag.unwrap_or(0) }, loaded);
+            }
+            Step::Storing { lease, loaded, wire: Wire::Answered(Reply::Stored) } => {
+                self.stored(id, lease.tag, loaded);
+            }
+            Step::Storing { loaded, wire: Wire::Answered(_), .. } => {
+                self.met(Event::StoreRefused);
+                self.land(id, Outcome::Unstored(loaded), None);
+            }
+            Step::Verifying { tag, loaded, wire: Wire::Answered(Reply::Tag(now)) } => {
+                self.verified(id, tag, loaded, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn asked(&mut self, id: FlightId, token: Token, reply: Reply) {
+        match reply {
+            Reply::Present { entry, tag } => self.found(id, entry, tag),
+            Reply::Granted if self.captures(Capture::BeforeLoad) => {
+                let wire = Wire::Sent(Request::CaptureTag);
+                self.flight_mut(id).step = Step::Capturing { token, wire };
+            }
+            Reply::Granted => self.begin_load(id, Some(Lease { token, tag: 0 })),
+            _ => {
+                let flight = self.flight_mut(id);
+                // Says nothing while the flight waits; equal states shall be equal.
+                flight.callers.iter_mut().for_each(|caller| caller.came_before = false);
+                flight.step = Step::Waiting;
+            }
+        }
+    }
+
+    fn captures(&self, when: Capture) -> bool {
+        self.configuration.setup.tagging != Tagging::None
+            && self.configuration.rules.capture == when
+    }
+
+    /// ACQUIRE has found an entry.
+    fn found(&mut self, id: FlightId, entry: Entry, tag: Option<TagVersion>) {
+        if self.configuration.is_usable(entry, tag) {
+            self.met(Event::ServedByAcquire);
+            self.land(id, Outcome::Found(entry.version), None);
+        } else {
+            self.met(Event::UselessEntry);
+            self.flight_mut(id).callers[0].known = Known::Useless(entry);
+            self.ask(id);
+        }
+    }
+
+    fn load(&mut self, id: FlightId) {
+        let key = self.flight_mut(id).key;
+        let version = self.world.source[key];
+        if let Step::Loading { loaded, .. } = &mut self.flight_mut(id).step {
+            *loaded = Some(version);
+        }
+    }
+
+    fn return_load(&mut self, id: FlightId) {
+        let Step::Loading { lease, loaded: Some(loaded) } = self.flight_mut(id).step else {
+            return;
+        };
+        match lease {
+            None => self.land(id, Outcome::Unstored(loaded), None),
+            Some(Lease { token, .. }) if self.captures(Capture::AfterLoad) => {
+                let wire = Wire::Sent(Request::CaptureTag);
+                self.flight_mut(id).step = Step::CapturingLate { token, loaded, wire };
+            }
+            Some(lease) => self.store(id, lease, loaded),
+        }
+    }
+
+    fn fail_load(&mut self, id: FlightId) {
+        let flight = self.flight_mut(id);
+        let key = flight.key;
+        let Step::Loading { lease, loaded: Some(loaded) } = flight.step else { return };
+        self.world.left.failed_loads -= 1;
+        self.excuse_load(key);
+        let passed_on = match self.configuration.rules.failed_load {
+            FailedLoad::PassesLeaseOn => lease,
+            FailedLoad::GivesLeaseUp => {
+                lease.into_iter().for_each(|lease| self.give_up(id, lease.token));
+                None
+            }
+        };
+        self.land(id, Outcome::Failed(loaded), passed_on);
+    }
+
+    /// Closes the flight, then sends STORE.
+    fn store(&mut self, id: FlightId, lease: Lease, loaded: Version) {
+        let fill = self.configuration.rules.fill;
+        let flight = self.flight_mut(id);
+        let (key, token) = (flight.key, lease.token);
+        let entry = Entry { version: loaded, tag: lease.tag, plain: false };
+        let request = match fill {
+            Fill::Fenced => Request::Store { key, token, entry },
+            Fill::UnderLock | Fill::Naive => Request::SetAndUnlock { key, entry },
+        };
+        flight.open = false;
+        flight.step = Step::Storing { lease, loaded, wire: Wire::Sent(request) };
+    }
+
+    fn stored(&mut self, id: FlightId, tag: TagVersion, loaded: Version) {
+        let checks = self.configuration.rules.tag_check == TagCheck::AfterStore;
+        if checks && self.configuration.setup.tagging != Tagging::None {
+            let wire = Wire::Sent(Request::ReadTag);
+            self.flight_mut(id).step = Step::Verifying { tag, loaded, wire };
+        } else {
+            self.land(id, Outcome::Stored(loaded), None);
+        }
+    }
+
+    fn verified(
+        &mut self,
+        id: FlightId,
+        tag: TagVersion,
+        loaded: Version,
+        now: Option<TagVersion>,
+    ) {
+        let entry = Entry { version: loaded, tag, plain: false };
+        if self.configuration.is_usable(entry, now) {
+            self.land(id, Outcome::Stored(loaded), None);
+        } else {
+            self.met(Event::TagChanged);
+            self.land(id, Outcome::Unstored(loaded), None);
+        }
+    }
+
+    /// Goes on without the answer. What was sent may still be executed; a token whose
+    /// outcome is unknown is given up, and never sent again.
+    fn time_out(&mut self, id: FlightId) {
+        self.world.left.timeouts -= 1;
+        let flight = self.flight_mut(id);
+        let (step, request) = (flight.step, flight.request_under_way());
+        request.into_iter().for_each(|request| self.world.leave_behind(request));
+        if let Step::Asking { token, .. } = step
+            && self.configuration.rules.unknown_acquire == UnknownAcquire::SentAgain
+        {
+            return self.ask_again(id, token);
+        }
+        step.token().into_iter().for_each(|token| self.give_up(id, token));
+        match step {
+            Step::CapturingLate { loaded, .. }
+            | Step::Storing { loaded, .. }
+            | Step::Verifying { loaded, .. } => self.land(id, Outcome::Unstored(loaded), None),
+            _ => self.begin_load(id, None),
+        }
+    }
+
+    /// The rule that n27 breaks.
+    fn ask_again(&mut self, id: FlightId, token: Token) {
+        let flight = self.flight_mut(id);
+        let request = Request::Acquire { key: flight.key, token, seen: None };
+        flight.step = Step::Asking { token, wire: Wire::Sent(request) };
+    }
+
+    /// Sends RELEASE and doesn't wait for the answer.
+    pub(crate) fn give_up(&mut self, id: FlightId, token: Token) {
+        let key = self.flight_mut(id).key;
+        self.world.leave_behind(Request::Release { key, token });
+    }
+
+    fn renew(&mut self, id: FlightId) {
+        self.world.left.renewals -= 1;
+        let flight = self.flight_mut(id);
+        if let Some(token) = flight.step.token() {
+            let key = flight.key;
+            self.world.leave_behind(Request::Renew { key, token });
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The clients: processes whose calls share flights, and writers.
+
+mod call;
+mod flight;
+mod hand_over;
+mod insert;
+mod landing;
+mod lead;
+mod process;
+mod program;
+mod walk;
+mod writer;
+
+pub(crate) use call::CallStep;
+pub(crate) use flight::{FlightId, FlightStep};
+pub(crate) use process::Process;
+pub(crate) use program::WriterKind;
+pub(crate) use writer::{Writer, WriterStep};

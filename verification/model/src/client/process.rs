@@ -1,0 +1,36 @@
+//! A process: its calls under way, and the flights they share.
+
+use super::call::Miss;
+use super::flight::Flight;
+use crate::server::{TagVersion, Token};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Process {
+    /// How many calls it will still begin.
+    pub(crate) calls_left: u8,
+    /// Calls that have read and missed, and not yet joined or opened a flight.
+    pub(crate) missed: Vec<Miss>,
+    pub(crate) flights: Vec<Flight>,
+}
+
+impl Process {
+    pub(crate) const fn new(calls: u8) -> Self {
+        Self { calls_left: calls, missed: Vec::new(), flights: Vec::new() }
+    }
+
+    /// Counts the calls under way.
+    pub(crate) fn calls_open(&self) -> usize {
+        let in_flights: usize = self.flights.iter().map(|flight| flight.callers.len()).sum();
+        self.missed.len() + in_flights
+    }
+
+    pub(crate) fn mentions(&self, token: Token) -> bool {
+        self.flights.iter().any(|flight| flight.mentions(token))
+    }
+
+    pub(crate) fn mentions_tag(&self, tag: TagVersion) -> bool {
+        let seen_by_missed = |miss: &Miss| miss.caller.known.has_tag(tag);
+        self.missed.iter().any(seen_by_missed)
+            || self.flights.iter().any(|flight| flight.mentions_tag(tag))
+    }
+}

@@ -1,0 +1,191 @@
+//! A writer: it commits a new version, and then invalidates the old one or puts the new
+//! one in its place.
+//!
+//! A request and its answer are one step: in between the writer does nothing that others
+//! could see, and a promise that is made earlier asks for more. What isn't answered in
+//! time is left behind and may be executed at any later time.
+
+use super::program::{Operation, WriterKind};
+use super::walk::Standing;
+use crate::action::{Action, Turn, View};
+use crate::configurations::Tagging;
+use crate::server::{Key, Request, TagVersion, Token, Version};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Writer {
+    writes_left: u8,
+    /// How many operations of its write are done; none if it isn't writing.
+    pub(super) done: usize,
+    pub(super) key: Key,
+    /// What it has committed.
+    pub(super) version: Version,
+    /// The lease that it has taken over.
+    pub(crate) token: Option<Token>,
+    pub(crate) tag: TagVersion,
+    /// What its walk comes by for sure.
+    pub(super) standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WriterStep {
+    /// A write of this key begins.
+    Begin(Key),
+    /// The next operation is carried out.
+    Proceed,
+    /// The next operation is sent, and not answered in time.
+    TimeOut,
+    /// The walk misses what came after it had begun.
+    PassOver,
+}
+
+impl Writer {
+    pub(crate) const fn new(writes: u8) -> Self {
+        let (key, token) = (Key(0), None);
+        Self {
+            writes_left: writes,
+            done: 0,
+            key,
+            version: 0,
+            token,
+            tag: 0,
+            standing: Standing::NOTHING,
+        }
+    }
+
+    const fn is_writing(&self) -> bool {
+        self.done > 0
+    }
+
+    /// Gives what it will do next.
+    pub(crate) fn next(&self, kind: WriterKind) -> Option<Operation> {
+        kind.program().get(self.done).copied()
+    }
+
+    pub(super) fn end(&mut self) {
+        *self = Self::new(self.writes_left);
+    }
+}
+
+impl View<'_> {
+    pub(crate) fn writer_steps(self, actions: &mut Vec<Action>) {
+        for (writer, state) in self.world.writers.iter().enumerate() {
+            let next = state.next(self.configuration.setup.writers[writer].kind);
+            if next == Some(Operation::Commit) && !self.may_commit(writer) {
+                continue;
+            }
+            let mut add = |step| actions.push(Action::Writer { writer, step });
+            if !state.is_writing() {
+                if state.writes_left > 0 {
+                    self.configuration.setup.keys().for_each(|key| add(WriterStep::Begin(key)));
+                }
+                continue;
+            }
+            add(WriterStep::Proceed);
+            if self.world.left.timeouts > 0 && next.is_some_and(Operation::can_time_out) {
+                add(WriterStep::TimeOut);
+            }
+            if next.is_some_and(|operation| !state.standing.is_swept_by(operation)) {
+                add(WriterStep::PassOver);
+            }
+        }
+    }
+
+    /// An insert is promised to hold only if nobody commits a newer version meanwhile:
+    /// where the setup grants it that, others wait with their commits.
+    fn may_commit(self, writer: usize) -> bool {
+        let setup = &self.configuration.setup;
+        let inserts = |other: usize| {
+            setup.writers[other].kind.is_insert() && self.world.writers[other].is_writing()
+        };
+        let mut others = (0..setup.writers.len()).filter(|other| *other != writer);
+        !setup.inserts_are_newest || !others.any(inserts)
+    }
+}
+
+impl Turn<'_> {
+    pub(crate) fn writer(&mut self, writer: usize, step: WriterStep) {
+        if let WriterStep::Begin(key) = step {
+            let state = &mut self.world.writers[writer];
+            state.writes_left -= 1;
+            state.key = key;
+        }
+        let next = self.world.writers[writer].next(self.kind(writer));
+        match (step, next) {
+            (WriterStep::TimeOut, Some(operation)) => self.operation_times_out(writer, operation),
+            (WriterStep::PassOver, Some(_)) => self.pass_over(writer),
+            (_, Some(operation)) => self.carry_out(writer, operation),
+            (_, None) => {}
+        }
+        self.skip_needless_capture(writer);
+    }
+
+    fn carry_out(&mut self, writer: usize, operation: Operation) {
+        let state = &mut self.world.writers[writer];
+        state.done += 1;
+        let key = state.key;
+        let request = match operation {
+            Operation::Commit => return self.commit(writer),
+            Operation::Take => return self.take_lease(writer),
+            Operation::Capture => return self.capture_for(writer),
+            Operation::Store => return self.store_for(writer),
+            Operation::BeginWalk => return self.begin_walk(writer),
+            Operation::Invalidate => self.invalidation(writer),
+            Operation::UnlinkLease | Operation::SweepLease => Request::UnlinkLease { key },
+            Operation::SweepEntry => Request::UnlinkEntry { key },
+            Operation::Set => self.set_request(writer),
+        };
+        self.execute(request);
+        self.return_at_the_end(writer);
+    }
+
+    /// A write that has nothing left to do returns.
+    pub(super) fn return_at_the_end(&mut self, writer: usize) {
+        if self.world.writers[writer].next(self.kind(writer)).is_none() {
+            self.promise(writer);
+        }
+    }
+
+    pub(super) fn kind(&self, writer: usize) -> WriterKind {
+        self.configuration.setup.writers[writer].kind
+    }
+
+    fn skip_needless_capture(&mut self, writer: usize) {
+        let next = self.world.writers[writer].next(self.kind(writer));
+        if next == Some(Operation::Capture) && self.configuration.setup.tagging == Tagging::None {
+            self.world.writers[writer].done += 1;
+        }
+    }
+
+    /// A writer that invalidates by tag writes all keys at once.
+    fn writes_all_keys(&self, writer: usize) -> bool {
+        self.configuration.setup.tagging == Tagging::InvalidatedByTag
+            && self.kind(writer) == WriterKind::Invalidate
+    }
+
+    fn commit(&mut self, writer: usize) {
+        let (all, key) = (self.writes_all_keys(writer), self.world.writers[writer].key);
+        for written in self.configuration.setup.keys().filter(|other| all || *other == key) {
+            self.world.source[written] += 1;
+        }
+        self.world.writers[writer].version = self.world.source[key];
+    }
+
+    pub(super) fn invalidation(&self, writer: usize) -> Request {
+        if self.writes_all_keys(writer) {
+            Request::InvalidateTag
+        } else {
+            Request::Invalidate { key: self.world.writers[writer].key }
+        }
+    }
+
+    /// The write returns: later calls must see it.
+    pub(super) fn promise(&mut self, writer: usize) {
+        let Writer { key, version, .. } = self.world.writers[writer];
+        let all = self.writes_all_keys(writer);
+        for written in self.configuration.setup.keys().filter(|other| all || *other == key) {
+            let promised = &mut self.world.promised[written];
+            *promised = version.max(*promised);
+        }
+        self.world.writers[writer].end();
+    }
+}

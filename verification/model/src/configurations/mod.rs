@@ -1,0 +1,237 @@
+//! What is searched: who calls and writes, what may go wrong, and what must come of it.
+
+mod controls;
+mod long;
+mod small;
+
+use crate::client::WriterKind;
+use crate::properties::{Event, Property};
+use crate::server::{Entry, KEYS, Key, TagVersion};
+use crate::variants::{PROTOCOL, PlainValues, Rules, TagVersions};
+
+/// One search.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    /// Its name; that of a negative control is its number in docs/protocol.md, Appendix A.
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) expected: Expected,
+    /// Whether it is small enough for every run of the tests.
+    pub(crate) quick: bool,
+    pub(crate) rules: Rules,
+    pub(crate) setup: Setup,
+    pub(crate) faults: Faults,
+    /// What must be met, or that it holds proves nothing.
+    pub(crate) reaches: &'static [Event],
+}
+
+/// What must come of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    Holds,
+    Violates(Property),
+}
+
+/// Who takes part.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) keys: usize,
+    pub(crate) tagging: Tagging,
+    pub(crate) calls: Calls,
+    pub(crate) processes: &'static [Callers],
+    pub(crate) writers: &'static [Writes],
+    /// Whether nobody commits between the commit of an insert and its return.
+    pub(crate) inserts_are_newest: bool,
+}
+
+/// How a call begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Calls {
+    ReadFirst,
+    /// With ACQUIRE, as a manual ticket does.
+    AcquireAtOnce,
+}
+
+/// The calls of one process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callers {
+    pub(crate) calls: u8,
+    /// How many of them may be under way at the same time.
+    pub(crate) at_once: usize,
+}
+
+/// The writes of one writer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Writes {
+    pub(crate) kind: WriterKind,
+    pub(crate) writes: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tagging {
+    /// Values have no tag.
+    None,
+    /// Values have a tag; keys are invalidated.
+    InvalidatedByKey,
+    /// Values of all keys have the same tag, and that is invalidated.
+    InvalidatedByTag,
+}
+
+/// How often each thing may go wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Faults {
+    /// Of an entry, a lease or the tag.
+    pub(crate) evictions: u8,
+    /// Of the lease of a holder that lives.
+    pub(crate) expiries: u8,
+    /// Of a process.
+    pub(crate) crashes: u8,
+    /// Of a request, and of the wait for another's lease.
+    pub(crate) timeouts: u8,
+    /// Of a leader.
+    pub(crate) cancellations: u8,
+    pub(crate) failed_loads: u8,
+    /// RENEWs that are sent.
+    pub(crate) renewals: u8,
+    /// Reads of a plain writer, each followed by its SET.
+    pub(crate) plain_fills: u8,
+}
+
+/// Nothing goes wrong.
+const NO_FAULTS: Faults = Faults {
+    evictions: 0,
+    expiries: 0,
+    crashes: 0,
+    timeouts: 0,
+    cancellations: 0,
+    failed_loads: 0,
+    renewals: 0,
+    plain_fills: 0,
+};
+
+const INVALIDATE: Writes = Writes { kind: WriterKind::Invalidate, writes: 1 };
+
+const INVALIDATE_TWICE: Writes = Writes { kind: WriterKind::Invalidate, writes: 2 };
+
+const WALKS: Writes = Writes { kind: WriterKind::InvalidateByWalks, writes: 1 };
+
+const INSERT: Writes = Writes { kind: WriterKind::Insert, writes: 1 };
+
+const PLAIN_INSERT: Writes = Writes { kind: WriterKind::PlainInsert, writes: 1 };
+
+const WRITE_THROUGH: Writes = Writes { kind: WriterKind::WriteThrough, writes: 1 };
+
+/// Two processes with a call each, and one write.
+const SMALLEST: Setup = Setup {
+    keys: 1,
+    tagging: Tagging::None,
+    calls: Calls::ReadFirst,
+    processes: &[ONE_CALL, ONE_CALL],
+    writers: &[INVALIDATE],
+    inserts_are_newest: true,
+};
+
+const ONE_CALL: Callers = Callers { calls: 1, at_once: 1 };
+
+/// Two calls, one after the other.
+const TWO_IN_TURN: Callers = Callers { calls: 2, at_once: 1 };
+
+/// Two calls that may share a flight.
+const TWO_AT_ONCE: Callers = Callers { calls: 2, at_once: 2 };
+
+const THREE_AT_ONCE: Callers = Callers { calls: 3, at_once: 3 };
+
+/// Two processes with two calls each, and one write.
+const IN_TURN: Setup = Setup { processes: &[TWO_IN_TURN, TWO_IN_TURN], ..SMALLEST };
+
+/// A process whose two calls may share a flight, one with a call, and one write.
+const JOINED: Setup = Setup { processes: &[TWO_AT_ONCE, ONE_CALL], ..SMALLEST };
+
+const TAGGED: Setup = Setup { tagging: Tagging::InvalidatedByTag, ..IN_TURN };
+
+const TAGGED_JOINED: Setup = Setup { tagging: Tagging::InvalidatedByTag, ..JOINED };
+
+/// What the tables fill in where they name nothing else.
+const BASE: Configuration = Configuration {
+    name: "",
+    about: "",
+    expected: Expected::Holds,
+    quick: true,
+    rules: PROTOCOL,
+    setup: SMALLEST,
+    faults: NO_FAULTS,
+    reaches: &[],
+};
+
+/// Gives all configurations, the negative controls first.
+pub(crate) fn all() -> Vec<Configuration> {
+    controls::table().into_iter().chain(small::table()).chain(long::table()).collect()
+}
+
+impl Configuration {
+    /// Whether G1 is checked: only where every load that is lost is accounted for.
+    pub(crate) fn counts_loads(&self) -> bool {
+        let Faults { evictions, expiries, crashes, timeouts, renewals, plain_fills, .. } =
+            &self.faults;
+        [evictions, expiries, crashes, timeouts, renewals, plain_fills].iter().all(|n| **n == 0)
+    }
+
+    /// Says whether an entry answers a call, given the tag's version.
+    pub(crate) fn is_usable(&self, entry: Entry, tag: Option<TagVersion>) -> bool {
+        if entry.plain {
+            return self.rules.plain_values == PlainValues::Accepted;
+        }
+        if self.setup.tagging == Tagging::None {
+            return true;
+        }
+        match self.rules.tag_versions {
+            TagVersions::Unique => tag == Some(entry.tag),
+            TagVersions::Counted => tag.unwrap_or(0) == entry.tag,
+        }
+    }
+}
+
+impl Setup {
+    /// Gives the keys in use.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
+        debug_assert!(self.keys <= KEYS, "the world has room for {KEYS} keys");
+        (0..KEYS as u8).map(Key).take(self.keys)
+    }
+}
+
+impl Expected {
+    pub(crate) const fn property(self) -> Option<Property> {
+        match self {
+            Self::Holds => None,
+            Self::Violates(property) => Some(property),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let names: Vec<_> = all().iter().map(|configuration| configuration.name).collect();
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn what_holds_says_what_it_must_reach() {
+        for configuration in all() {
+            let holds = configuration.expected == Expected::Holds;
+            assert_eq!(holds, !configuration.reaches.is_empty(), "{}", configuration.name);
+        }
+    }
+
+    #[test]
+    fn each_property_is_violated_by_a_control() {
+        let violated: HashSet<_> =
+            all().iter().filter_map(|configuration| configuration.expected.property()).collect();
+        assert_eq!(violated, HashSet::from(Property::ALL));
+    }
+}

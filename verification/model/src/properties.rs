@@ -1,0 +1,108 @@
+//! What must hold, and what must happen at least once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use stateright::Property as Check;
+
+use crate::action::Protocol;
+use crate::world::World;
+
+/// What must hold in every state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Property {
+    /// G2 for entries: a call that began after the invalidation of a version had returned
+    /// is given that version or a newer one when it is answered from Redis.
+    FreshEntries,
+    /// G2 for flights: the same for the value, or the error, of a load that it shares.
+    FreshOutcomes,
+    /// G1: at most one load for each key, and one more for each invalidation, lease taken
+    /// over, cancelled leader and failed load. Checked where nothing else goes wrong.
+    SingleFlight,
+    /// Where nothing more can happen, no call is left waiting.
+    NoStuckCall,
+}
+
+impl Property {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 4] =
+        [Self::FreshEntries, Self::FreshOutcomes, Self::SingleFlight, Self::NoStuckCall];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FreshEntries => "G2: no stale entry",
+            Self::FreshOutcomes => "G2: no stale outcome of a flight",
+            Self::SingleFlight => "G1: single flight",
+            Self::NoStuckCall => "no stuck call",
+        }
+    }
+
+    pub(crate) fn checks() -> Vec<Check<Protocol>> {
+        vec![
+            Check::always(Self::FreshEntries.name(), |_, world: &World| {
+                world.broken != Some(Self::FreshEntries)
+            }),
+            Check::always(Self::FreshOutcomes.name(), |_, world: &World| {
+                world.broken != Some(Self::FreshOutcomes)
+            }),
+            Check::always(Self::SingleFlight.name(), |_, world: &World| {
+                world.broken != Some(Self::SingleFlight)
+            }),
+            Check::always(Self::NoStuckCall.name(), |protocol, world| !is_stuck(protocol, world)),
+        ]
+    }
+}
+
+/// Only those who wait for another's lease can get stuck: all others have a step to make.
+fn is_stuck(protocol: &Protocol, world: &World) -> bool {
+    world.broken.is_none()
+        && world.has_callers_that_only_wait()
+        && protocol.possible_actions(world).is_empty()
+}
+
+/// What a configuration is about. Where it never happened, that nothing broke says little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A call is answered by its first read.
+    Hit,
+    /// A call finds an entry that its tag, or its writer, makes useless.
+    UselessEntry,
+    /// A caller that came after the load began is given its value, which was stored.
+    LateJoinerServed,
+    /// A caller is given what ACQUIRE found.
+    ServedByAcquire,
+    /// A caller that came after the load began is left over and leads the flight on.
+    LedOn,
+    /// A leader is cancelled and another caller takes its place.
+    HandedOver,
+    /// STORE of a flight is refused.
+    StoreRefused,
+    /// STORE of an insert or a write-through succeeds.
+    WriterStored,
+    /// STORE of an insert or a write-through is refused.
+    WriterRefused,
+    /// The tag has changed behind a STORE.
+    TagChanged,
+    /// A request is executed after its client has given it up.
+    LateExecution,
+}
+
+impl Event {
+    const COUNT: usize = Self::LateExecution as usize + 1;
+}
+
+/// The events that the search has met.
+///
+/// They stand beside the states, not in them: what happened on the way to a state must not
+/// tell it from another one.
+#[derive(Debug, Default)]
+pub(crate) struct Coverage([AtomicBool; Event::COUNT]);
+
+impl Coverage {
+    pub(crate) fn met(&self, event: Event) {
+        self.0[event as usize].store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_met(&self, event: Event) -> bool {
+        self.0[event as usize].load(Ordering::Relaxed)
+    }
+}
