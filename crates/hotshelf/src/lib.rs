@@ -54,8 +54,8 @@ pub mod testing;
 
 pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup, Written};
 pub use hotshelf_core::{
-    BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params, ParamsError,
-    Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
+    Backend, BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params,
+    ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{RedisClient, RedisOptions, Reply};

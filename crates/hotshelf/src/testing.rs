@@ -56,7 +56,8 @@ impl TestStore {
         let runtime: Arc<dyn Runtime> = Arc::clone(&clock) as Arc<dyn Runtime>;
         let memory = MemoryBackend::new(64 << 20, Arc::clone(&runtime));
         let backend = Arc::new(Faulty { memory, fails: AtomicBool::new(false) });
-        let store = Store::on(Arc::clone(&backend) as Arc<dyn Backend>, runtime);
+        let builder = Store::builder().backend(Arc::clone(&backend) as Arc<dyn Backend>);
+        let store = builder.runtime(runtime).build().expect("a backend that is given needs no URL");
         Self { store, clock, backend }
     }
 

@@ -14,6 +14,7 @@ use crate::runtime::TokioRuntime;
 #[must_use = "a builder does nothing before `build`"]
 pub struct StoreBuilder {
     url: String,
+    backend: Option<Arc<dyn Backend>>,
     #[cfg(feature = "redis")]
     redis: Option<hotshelf_redis::RedisOptions>,
     memory_capacity: u64,
@@ -25,6 +26,7 @@ impl Default for StoreBuilder {
     fn default() -> Self {
         Self {
             url: "memory://".into(),
+            backend: None,
             #[cfg(feature = "redis")]
             redis: None,
             memory_capacity: 64 << 20,
@@ -46,6 +48,12 @@ impl StoreBuilder {
     #[cfg(feature = "redis")]
     pub fn redis(mut self, options: hotshelf_redis::RedisOptions) -> Self {
         self.redis = Some(options);
+        self
+    }
+
+    /// Sets a backend of your own. It should pass the suite that ours pass.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backend = Some(backend);
         self
     }
 
@@ -75,6 +83,9 @@ impl StoreBuilder {
     /// # Errors
     /// As [`Store::connect`].
     pub fn build(self) -> Result<Store, Error> {
+        if let Some(backend) = &self.backend {
+            return Ok(self.shared(Arc::clone(backend), self.the_runtime()).into());
+        }
         #[cfg(feature = "redis")]
         if let Some(options) = self.redis.clone() {
             return self.on_redis(&options);
@@ -134,7 +145,7 @@ impl StoreBuilder {
         self.runtime.clone().unwrap_or_else(|| Arc::new(TokioRuntime::new()))
     }
 
-    pub(super) fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
+    fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
         Shared {
             engine: Engine::new(backend, runtime),
             enabled: AtomicBool::new(self.enabled),

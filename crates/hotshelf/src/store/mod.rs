@@ -98,15 +98,6 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes a store on a backend of the tests' own.
-    #[cfg(feature = "test-util")]
-    pub(crate) fn on(
-        backend: Arc<dyn hotshelf_core::Backend>,
-        runtime: Arc<dyn hotshelf_core::Runtime>,
-    ) -> Self {
-        StoreBuilder::default().shared(backend, runtime).into()
-    }
-
     /// Begins a store with options of your own.
     pub fn builder() -> StoreBuilder {
         StoreBuilder::default()

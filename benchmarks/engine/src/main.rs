@@ -1,0 +1,176 @@
+//! What the engine adds to a hit: a cache over a backend that is always ready, against
+//! decoding the same value without one.
+//!
+//! Times are those of batches that alternate, best and median of all. Instructions are
+//! counted by valgrind, which gives the same number again whatever else the machine does.
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+mod instructions;
+mod ready;
+
+use std::error::Error;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf::{Cache, Store};
+use ready::Ready;
+use serde::{Deserialize, Serialize};
+
+/// About 200 bytes of JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Product {
+    id: String,
+    name: String,
+    category: String,
+    description: String,
+    price: f64,
+    in_stock: bool,
+    created_at: String,
+}
+
+impl Product {
+    pub(crate) fn example() -> Self {
+        Self {
+            id: "4711".into(),
+            name: "Reading lamp".into(),
+            category: "lighting".into(),
+            description: "A lamp to read by, with an arm of brass and a shade of linen".into(),
+            price: 59.9,
+            in_stock: true,
+            created_at: "2026-01-02T03:04:05Z".into(),
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// serde_json alone.
+    Decode,
+    /// `Cache::get`.
+    Get,
+    /// `Cache::get_or_insert_with`, which finds the value.
+    GetOrInsert,
+}
+
+impl Subject {
+    pub(crate) const ALL: [Self; 3] = [Self::Decode, Self::Get, Self::GetOrInsert];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Get => "get",
+            Self::GetOrInsert => "get_or_insert_with",
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => report(200),
+        ["quick"] => report(20),
+        ["run", name, count] => run_one(name, count.parse()?),
+        _ => Err("usage: engine [quick]".into()),
+    }
+}
+
+/// Runs one subject so many times: what valgrind counts.
+fn run_one(name: &str, count: u32) -> Result<(), Box<dyn Error>> {
+    let subject = Subject::ALL.into_iter().find(|subject| subject.name() == name);
+    let bench = Bench::new()?;
+    bench.run(subject.ok_or("no such subject")?, count);
+    Ok(())
+}
+
+/// Everything that a run needs, made before.
+struct Bench {
+    tokio: tokio::runtime::Runtime,
+    cache: Cache<Product>,
+    entry: bytes::Bytes,
+}
+
+impl Bench {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        let entry = bytes::Bytes::from(serde_json::to_vec(&Product::example())?);
+        let backend = Arc::new(Ready::new(entry.clone()));
+        let cache = Store::builder().backend(backend).build()?.cache("products").build()?;
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { tokio, cache, entry })
+    }
+
+    fn run(&self, subject: Subject, count: u32) {
+        self.tokio.block_on(async {
+            for _ in 0..count {
+                match subject {
+                    Subject::Decode => {
+                        let product = serde_json::from_slice::<Product>(&self.entry).ok();
+                        std::hint::black_box(product.map(Arc::new));
+                    }
+                    Subject::Get => {
+                        std::hint::black_box(self.cache.get("4711").await);
+                    }
+                    Subject::GetOrInsert => {
+                        let load = async || Product::example();
+                        std::hint::black_box(self.cache.get_or_insert_with("4711", load).await);
+                    }
+                }
+            }
+        });
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
+    fn time(&self, subject: Subject, count: u32) -> Duration {
+        let start = std::time::Instant::now();
+        self.run(subject, count);
+        start.elapsed() / count
+    }
+}
+
+#[derive(Serialize)]
+struct Row {
+    measure: &'static str,
+    library: &'static str,
+    variant: &'static str,
+    value: f64,
+    unit: &'static str,
+}
+
+fn report(rounds: usize) -> Result<(), Box<dyn Error>> {
+    let bench = Bench::new()?;
+    let mut times = Subject::ALL.map(|_| Vec::with_capacity(rounds));
+    for _ in 0..rounds {
+        for (subject, times) in Subject::ALL.into_iter().zip(&mut times) {
+            times.push(bench.time(subject, 2000).as_secs_f64() * 1e9);
+        }
+    }
+    let mut rows = Vec::new();
+    println!("A hit of {} bytes of JSON on a backend that is always ready\n", bench.entry.len());
+    println!("| | best ns | median ns | instructions |");
+    println!("| --- | ---: | ---: | ---: |");
+    let mut all = Vec::new();
+    for (subject, mut times) in Subject::ALL.into_iter().zip(times) {
+        times.sort_by(f64::total_cmp);
+        let instructions = instructions::per_run(subject)?;
+        all.push([times[0], times[times.len() / 2], instructions]);
+    }
+    for (subject, figures) in Subject::ALL.into_iter().zip(&all) {
+        print_row(&mut rows, subject.name(), *figures);
+    }
+    for (name, figures) in [("get - decode", all[1]), ("get_or_insert_with - decode", all[2])] {
+        print_row(&mut rows, name, [0, 1, 2].map(|column| figures[column] - all[0][column]));
+    }
+    fs::create_dir_all("target/bench")?;
+    fs::write("target/bench/engine.json", serde_json::to_string_pretty(&rows)?)?;
+    Ok(())
+}
+
+fn print_row(rows: &mut Vec<Row>, name: &'static str, [best, median, instructions]: [f64; 3]) {
+    println!("| {name} | {best:.0} | {median:.0} | {instructions:.0} |");
+    for (variant, value, unit) in
+        [("best", best, "ns"), ("median", median, "ns"), ("count", instructions, "instructions")]
+    {
+        rows.push(Row { measure: name, library: "hotshelf", variant, value, unit });
+    }
+}
