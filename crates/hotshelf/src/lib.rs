@@ -52,7 +52,7 @@ mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
-pub use cache::{Cache, CacheBuilder, CacheValue, Entry, Lookup, Written};
+pub use cache::{Cache, CacheBuilder, CacheValue, Entry, FillTicket, Lookup, Written};
 pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params,
     ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,

@@ -98,14 +98,9 @@ impl Flights {
         if let Some(flight) = flights.iter().find(|flight| flight.identity == join.identity) {
             return Joined::Waits(Joiner::new(flight, join.fresh));
         }
-        let flight = Arc::new(Flight {
-            key: call.key.clone(),
-            stats: Arc::clone(call.stats),
-            identity: join.identity,
-            state: Mutex::default(),
-        });
-        flights.push(Arc::clone(&flight));
-        Joined::Leads(Leadership { shared: Arc::clone(shared), flight, lease: None, landed: false })
+        let leadership = Leadership::alone(shared, call);
+        flights.push(Arc::clone(&leadership.flight));
+        Joined::Leads(leadership)
     }
 
     /// Closes the flights of these keys to new callers.
@@ -214,6 +209,17 @@ pub(crate) struct Leadership {
 }
 
 impl Leadership {
+    /// Leads a flight that nobody can join.
+    pub(crate) fn alone(shared: &Arc<EngineShared>, call: Call<'_>) -> Self {
+        let flight = Arc::new(Flight {
+            key: call.key.clone(),
+            stats: Arc::clone(call.stats),
+            identity: call.identity,
+            state: Mutex::default(),
+        });
+        Self { shared: Arc::clone(shared), flight, lease: None, landed: false }
+    }
+
     /// Gives the place of the next joiner: whoever has a lower one was waiting before now.
     pub(crate) fn mark(&self) -> Place {
         self.flight.state().next

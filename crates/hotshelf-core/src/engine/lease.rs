@@ -67,6 +67,32 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     }
 }
 
+/// Asks for the lease without waiting for it, whatever stands at the key.
+pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket {
+    let mut leadership = Leadership::alone(shared, call);
+    let mut seen = Seen::Nothing;
+    let mut standing = Standing::Nothing;
+    // The second request is for the entry that stands there. A third one would be for an
+    // entry that came in between: then another has filled the key.
+    for _ in 0..2 {
+        match acquire(call, shared, &seen).await {
+            Answer::Granted(token) => {
+                leadership.lease = Some(Lease { token, standing });
+                break;
+            }
+            Answer::Present(raw) => {
+                standing = match call.judge.judge(&raw) {
+                    Verdict::Hit(_) | Verdict::NoAnswer => Standing::Own,
+                    Verdict::Foreign => Standing::Foreign,
+                };
+                seen = Seen::entry(&raw);
+            }
+            Answer::Busy(_) | Answer::Impossible => break,
+        }
+    }
+    Ticket::begin(leadership)
+}
+
 /// Renews the lease that a cancelled leader has left, and says whether it still stands.
 ///
 /// The predecessor's own renewals ended with it, perhaps a while ago, and the key may have

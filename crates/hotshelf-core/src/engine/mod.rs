@@ -196,6 +196,18 @@ impl Engine {
         }
     }
 
+    /// Asks for the right to fill a key by hand, before the caller reads its source.
+    ///
+    /// Nobody shares what is filled before it is stored. Costs one round trip, or two if
+    /// there is an entry. It doesn't wait: while another holds the lease, the ticket
+    /// can't store.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn ticket(&self, call: Call<'_>) -> Ticket {
+        lease::ticket(call, &self.shared).await
+    }
+
     /// Removes entries. Once it has answered `Ok`, no later call is given an older value.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod entry;
 mod judge;
 mod load;
 mod many;
+mod ticket;
 mod write;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use crate::store::Shared;
 pub use builder::CacheBuilder;
 pub(crate) use builder::CacheOptions;
 pub use entry::Entry;
+pub use ticket::FillTicket;
 pub use write::Written;
 
 /// What a cache can hold: whatever serde writes as JSON and reads back.

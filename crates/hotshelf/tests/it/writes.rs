@@ -113,6 +113,44 @@ fn a_write_goes_on_without_the_server_and_says_so() {
 }
 
 #[test]
+fn a_ticket_fills_what_was_read_after_it() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let ticket = numbers.ticket("k").await.unwrap();
+        assert!(ticket.can_store());
+        assert!(ticket.fill(1).await);
+        assert!(numbers.ticket("k").await.unwrap().fill(2).await, "whatever stands there");
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn a_ticket_is_void_after_an_invalidation() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let ticket = numbers.ticket("k").await.unwrap();
+        numbers.invalidate("k").await.unwrap();
+        assert!(!ticket.fill(1).await);
+        assert_eq!(numbers.get("k").await, None);
+        assert_eq!(numbers.stats().refused, 1);
+    });
+}
+
+#[test]
+fn of_two_tickets_the_later_stores_nothing_until_the_first_is_dropped() {
+    let (runtime, _, texts) = simulated(1);
+    runtime.block_on(async {
+        let first = texts.ticket("k").await.unwrap();
+        let second = texts.ticket("k").await.unwrap();
+        assert!(first.can_store() && !second.can_store());
+        assert!(!second.fill("second".to_owned()).await);
+        drop(first);
+        runtime.sleep(SECOND / 100).await;
+        assert!(texts.ticket("k").await.unwrap().fill("third".to_owned()).await);
+    });
+}
+
+#[test]
 fn all_entries_of_a_cache_can_be_removed() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
