@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::key::{Pattern, WireKey};
 use crate::runtime::{BoxFuture, Runtime};
+use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
 
 /// The result of an operation.
@@ -33,7 +34,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Names the kind of backend: `memory`, `redis`.
     fn name(&self) -> &'static str;
 
-    /// Reads entries, in the order of `keys`.
+    /// Reads entries, in the order of `keys`. The key of a tag gives its version.
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
 
     /// Asks for the right to fill a key.
@@ -130,6 +131,8 @@ pub struct Acquire<'a> {
     /// The entry that the caller has judged a miss. With another entry there, the answer
     /// is that entry.
     pub seen: Seen,
+    /// Whether an entry without a trailer counts as none.
+    pub skip_foreign: bool,
 }
 
 /// What is left of an entry that a caller has judged a miss: enough to know it again.
@@ -138,18 +141,19 @@ pub enum Seen {
     /// The caller found no entry.
     #[default]
     Nothing,
-    /// The entry's last bytes.
+    /// The entry's last bytes: its trailer, which no other fill has, or some more.
     Suffix(Bytes),
 }
 
 impl Seen {
-    /// The bytes of an entry that are compared.
+    /// The bytes that are compared of an entry without a trailer.
     const LENGTH: usize = 64;
 
     /// Remembers an entry.
     #[must_use]
     pub fn entry(raw: &Bytes) -> Self {
-        Self::Suffix(raw.slice(raw.len().saturating_sub(Self::LENGTH)..))
+        let length = Trailer::find(raw).map_or(Self::LENGTH, |(value, _)| raw.len() - value.end);
+        Self::Suffix(raw.slice(raw.len().saturating_sub(length)..))
     }
 
     /// Says whether an entry is the one that was seen.
@@ -166,8 +170,8 @@ impl Seen {
 /// The answer to [`Backend::acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acquired {
-    /// The token holds the lease now.
-    Granted,
+    /// The token holds the lease now; the backend's clock showed this many milliseconds.
+    Granted(u64),
     /// There is an entry that the caller hasn't seen; no lease was set.
     Present(Bytes),
     /// Another token holds the lease, for at most this time unless it is renewed.

@@ -6,21 +6,6 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 
-/// What is stored for a value that is known not to exist.
-///
-/// To other clients it is JSON's `null`; the white space behind it tells it from a
-/// `null` that is itself a value.
-pub const ABSENT: &[u8] = b"null\t \n\t \n\t ";
-
-/// A stored entry, read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoded<T> {
-    /// A value.
-    Present(T),
-    /// The knowledge that there is no value: a cached negative.
-    Absent,
-}
-
 /// Writes a value as JSON.
 ///
 /// # Errors
@@ -35,15 +20,12 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
     Ok(Bytes::from(json.into_boxed_slice()))
 }
 
-/// Reads an entry.
+/// Reads a value.
 ///
 /// # Errors
 /// Of kind [`ErrorKind::Decode`] if the bytes are no JSON, or JSON of another shape.
-pub fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<Decoded<T>, Error> {
-    if raw == ABSENT {
-        return Ok(Decoded::Absent);
-    }
-    serde_json::from_slice(raw).map(Decoded::Present).map_err(|source| {
+pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|source| {
         Error::new(ErrorKind::Decode, "the entry is no value of this cache").with_source(source)
     })
 }
@@ -51,13 +33,6 @@ pub fn decode<T: DeserializeOwned>(raw: &[u8]) -> Result<Decoded<T>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_absent_value_is_no_null_but_reads_as_one() {
-        assert_eq!(decode::<Option<u8>>(ABSENT).unwrap(), Decoded::Absent);
-        assert_eq!(decode::<Option<u8>>(b"null").unwrap(), Decoded::Present(None));
-        assert_eq!(serde_json::from_slice::<Option<u8>>(ABSENT).unwrap(), None);
-    }
 
     #[test]
     fn another_shape_is_an_error() {

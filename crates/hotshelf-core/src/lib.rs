@@ -11,6 +11,8 @@
 //! | [`key`] | how a namespace, an identifier and parameters become the key of an entry |
 //! | [`ttl`] | lifetimes and their jitter |
 //! | [`codec`] | values as bytes |
+//! | [`trailer`] | what an entry says of itself, in white space behind its JSON |
+//! | [`tag`] | names by which many entries are invalidated at once |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`engine`] | flights and tickets: who loads, who waits, who is given which value |
 //! | [`runtime`] | time, background work and randomness, all injected |
@@ -23,6 +25,8 @@ mod error;
 pub mod key;
 pub mod runtime;
 mod stats;
+pub mod tag;
+pub mod trailer;
 pub mod ttl;
 
 pub use backend::{Backend, ServerInfo};

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
 };
+use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
     BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, Ttl, WireKey,
 };
@@ -60,7 +61,8 @@ impl MemoryBackend {
     }
 
     fn get(&self, key: &WireKey) -> Option<Bytes> {
-        let found = self.entries.get(key);
+        let version = || self.tags.get(key).map(|version| Bytes::copy_from_slice(&version));
+        let found = self.entries.get(key).or_else(version);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -68,7 +70,9 @@ impl MemoryBackend {
 
     fn acquire_now(&self, acquire: &Acquire<'_>) -> Acquired {
         let mut leases = self.leases.lock(acquire.key);
-        if let Some(raw) = self.entries.get(acquire.key).filter(|raw| !acquire.seen.is(raw)) {
+        let counts = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
+        let unseen = |raw: &Bytes| counts(raw) && !acquire.seen.is(raw);
+        if let Some(raw) = self.entries.get(acquire.key).filter(unseen) {
             return Acquired::Present(raw);
         }
         let now = self.runtime.now();
@@ -76,7 +80,8 @@ impl MemoryBackend {
             return Acquired::Busy(left);
         }
         leases.grant(acquire.key, acquire.token, now, acquire.lease);
-        Acquired::Granted
+        let millis = (now - self.started).as_millis();
+        Acquired::Granted(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
     fn store_now(&self, fill: &Fill) -> Result<Stored> {

@@ -27,6 +27,10 @@ impl Tags {
         self.versions.get_or_insert_with(tag, new).unwrap_or_else(|never| match never {})
     }
 
+    pub(crate) fn get(&self, tag: &WireKey) -> Option<TagVersion> {
+        self.versions.get(tag)
+    }
+
     pub(crate) fn forget(&self, tag: &WireKey) {
         self.versions.remove(tag);
     }

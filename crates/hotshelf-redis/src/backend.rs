@@ -8,6 +8,7 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, Seen, ServerInfo, Stored, TagVersion, Take, Taken,
     Token,
 };
+use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use redis::Pipeline;
 
@@ -65,7 +66,7 @@ impl RedisBackend {
             .arg(mark(acquire.token))
             .millis(acquire.lease)
             .arg(seen)
-            .arg("");
+            .arg(if acquire.skip_foreign { &MAGIC[..] } else { b"" });
         let reply = self.client.call_one(call, self.client.read_timeout).await?;
         let [code, value]: [Reply; 2] =
             reply.array()?.try_into().map_err(|_| not_understood("ACQUIRE"))?;
@@ -75,7 +76,7 @@ impl RedisBackend {
         };
         match code.integer()? {
             0 => Ok(Acquired::Busy(left(value)?)),
-            1 => Ok(Acquired::Granted),
+            1 => Ok(Acquired::Granted(u64::try_from(value.integer()?).unwrap_or_default())),
             2 => Ok(Acquired::Present(value.bytes()?.unwrap_or_default())),
             3 | 4 => Ok(Acquired::Held(left(value)?)),
             _ => Err(not_understood("ACQUIRE")),

@@ -39,6 +39,7 @@ macro_rules! conformance_suite {
             a_second_acquire_is_busy
             an_acquire_answers_what_the_caller_has_not_seen
             an_acquire_over_what_was_seen_is_granted
+            an_acquire_can_skip_what_has_no_trailer
             a_fill_without_lease_is_refused
             a_fill_with_anothers_token_is_refused
             a_token_fills_once
@@ -110,13 +111,15 @@ impl dyn Subject + '_ {
 
     async fn acquire_seeing(&self, key: &str, token: Token, seen: Seen) -> Acquired {
         let key = WireKey::from(key);
-        self.backend().acquire(Acquire { key: &key, token, lease: LEASE, seen }).await.unwrap()
+        let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: false };
+        self.backend().acquire(acquire).await.unwrap()
     }
 
     /// Acquires, which must be granted.
     async fn granted(&self, key: &str) -> Token {
         let token = self.token();
-        assert_eq!(self.acquire(key, token).await, Acquired::Granted, "{key}");
+        let answer = self.acquire(key, token).await;
+        assert!(matches!(answer, Acquired::Granted(_)), "{key}: {answer:?}");
         token
     }
 
@@ -232,9 +235,23 @@ checks! {
         subject.fill("k", "not for us").await;
         let seen = Seen::entry(&subject.read("k").await.unwrap());
         let token = subject.token();
-        assert_eq!(subject.acquire_seeing("k", token, seen).await, Acquired::Granted);
+        let answer = subject.acquire_seeing("k", token, seen).await;
+        assert!(matches!(answer, Acquired::Granted(_)), "{answer:?}");
         assert_eq!(subject.store("k", token, "2").await, Stored::Stored);
         assert_eq!(subject.read("k").await.unwrap(), "2");
+    }
+
+    /// A caller that takes nothing from plain writers may fill over what they wrote.
+    async fn an_acquire_can_skip_what_has_no_trailer(subject) {
+        for (value, skipped) in [("plain", true), ("ours\r \n\n\t\t\r\n", false)] {
+            subject.fill("k", value).await;
+            let key = WireKey::from("k");
+            let (token, seen) = (subject.token(), Seen::Nothing);
+            let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: true };
+            let answer = subject.backend().acquire(acquire).await.unwrap();
+            assert_eq!(matches!(answer, Acquired::Granted(_)), skipped, "{answer:?}");
+            subject.invalidate("k").await;
+        }
     }
 
     /// Nothing is stored without a lease.
@@ -394,6 +411,8 @@ checks! {
         let capture = || subject.backend().capture(&tags, keep);
         let first = capture().await.unwrap();
         assert_eq!(capture().await.unwrap(), first);
+        let read = subject.backend().read(&tags).await.unwrap();
+        assert_eq!(read[0].as_deref(), Some(&first[0][..]), "a read gives the version");
         subject.backend().invalidate_tags(&tags).await.unwrap();
         assert_ne!(capture().await.unwrap(), first);
     }

@@ -53,6 +53,7 @@ mod store;
 pub mod testing;
 
 pub use cache::{Cache, CacheBuilder, CacheValue, Entry, FillTicket, Lookup, Written};
+pub use hotshelf_core::engine::Foreign;
 pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params,
     ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,

@@ -4,13 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
-use super::{Engine, EngineShared, LEASE, invalidate};
+use super::format::FillStamp;
+use super::{Engine, EngineShared, LEASE, Writing, invalidate};
 use crate::backend::{Fill, Stored, Take, Taken, Token};
 use crate::error::Error;
 use crate::key::WireKey;
-use crate::stats::{Counter, Stats};
+use crate::stats::Counter;
+use crate::tag::TagStamp;
 use crate::ttl::Ttl;
 
 /// A key whose lease was taken over before its source of truth is written.
@@ -20,10 +23,10 @@ use crate::ttl::Ttl;
 #[must_use = "dropping a claim invalidates its key"]
 pub struct Claim {
     shared: Arc<EngineShared>,
-    stats: Arc<Stats>,
+    writing: Writing,
     key: WireKey,
-    /// `None` if the lease couldn't be had.
-    token: Option<Token>,
+    /// The token and what the tags' versions were; `None` if the lease couldn't be had.
+    lease: Option<(Token, Vec<TagStamp>)>,
     settled: bool,
 }
 
@@ -45,16 +48,22 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn claim(&self, key: WireKey, stats: &Arc<Stats>) -> Claim {
+    pub async fn claim(&self, key: WireKey, writing: Writing) -> Claim {
         let token = Token::random(self.runtime());
-        let take = Take { key: key.clone(), token, lease: LEASE };
-        let taken = self.shared.backend.take(&[take]).await.pop();
-        if let Some(Err(_)) = &taken {
-            stats.count(Counter::Error);
-        }
-        let token = matches!(taken, Some(Ok(Taken::Granted))).then_some(token);
-        let (shared, stats) = (Arc::clone(&self.shared), Arc::clone(stats));
-        Claim { shared, stats, key, token, settled: false }
+        let take = [Take { key: key.clone(), token, lease: LEASE }];
+        let capturing = self.shared.capture(&writing.tags, writing.keep);
+        let (mut taken, versions) = join(self.shared.backend.take(&take), capturing).await;
+        let lease = match (taken.pop(), versions) {
+            (Some(Ok(Taken::Granted)), Ok(versions)) => {
+                Some((token, writing.tags.stamps(&versions)))
+            }
+            (Some(Ok(Taken::Held)) | None, Ok(_)) => None,
+            (Some(Err(_)), _) | (_, Err(_)) => {
+                writing.stats.count(Counter::Error);
+                None
+            }
+        };
+        Claim { shared: Arc::clone(&self.shared), writing, key, lease, settled: false }
     }
 }
 
@@ -70,14 +79,16 @@ impl Claim {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn store(mut self, value: Bytes, ttl: Ttl) -> Result<Settled, Error> {
         self.settled = true;
-        let Some(token) = self.token else { return self.invalidate_now().await };
+        let Some((token, tags)) = self.lease.take() else { return self.invalidate_now().await };
         let runtime = Arc::clone(&self.shared.runtime);
         let storing = async move {
+            let stamp = FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags };
+            let value = self.writing.format.entry(Some(value), stamp);
             let fill = Fill { key: self.key.clone(), token, value, ttl };
             match self.shared.backend.store(&[fill]).await.pop() {
                 Some(Ok(Stored::Stored)) => return Ok(Settled::Stored),
-                Some(Ok(Stored::Refused)) => self.stats.count(Counter::Refused),
-                Some(Err(_)) | None => self.stats.count(Counter::Error),
+                Some(Ok(Stored::Refused)) => self.writing.stats.count(Counter::Refused),
+                Some(Err(_)) | None => self.writing.stats.count(Counter::Error),
             }
             self.invalidate_now().await
         };
@@ -109,7 +120,7 @@ impl Drop for Claim {
             return;
         }
         let invalidation = invalidate(Arc::clone(&self.shared), vec![self.key.clone()]);
-        let stats = Arc::clone(&self.stats);
+        let stats = Arc::clone(&self.writing.stats);
         self.shared.runtime.spawn(Box::pin(async move {
             if invalidation.await.is_err() {
                 stats.count(Counter::Error);
@@ -121,6 +132,6 @@ impl Drop for Claim {
 impl fmt::Debug for Claim {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Claim");
-        debug.field("key", &self.key).field("granted", &self.token.is_some()).finish()
+        debug.field("key", &self.key).field("granted", &self.lease.is_some()).finish()
     }
 }

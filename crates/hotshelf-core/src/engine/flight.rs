@@ -11,10 +11,11 @@ use std::task::{Context, Poll};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
-use super::{Call, EngineShared, Identity, SharedError, Standing, Value};
-use crate::backend::Token;
+use super::{Call, EngineShared, Format, Identity, SharedError, Standing, Value};
+use crate::backend::{TagVersion, Token};
 use crate::key::{Pattern, WireKey};
 use crate::stats::{Counter, Stats};
+use crate::tag::Tags;
 
 /// How many locks share the open flights.
 const SHARDS: usize = 64;
@@ -34,6 +35,9 @@ type Shard = HashMap<WireKey, Vec<Arc<Flight>>, RandomState>;
 pub(crate) struct Flight {
     pub(crate) key: WireKey,
     pub(crate) stats: Arc<Stats>,
+    /// What the flight's value is to carry, and how it is written.
+    pub(crate) tags: Tags,
+    pub(crate) format: Format,
     identity: Identity,
     state: Mutex<State>,
 }
@@ -54,6 +58,7 @@ pub(crate) type Place = u64;
 
 struct Waiter {
     sender: oneshot::Sender<Outcome>,
+    /// Whether only a loader that began after the caller came is good enough.
     fresh: bool,
 }
 
@@ -67,14 +72,6 @@ pub(crate) enum Outcome {
     /// The waiter leads now: the leader was cancelled, or ended with nothing that is
     /// right for those who still wait.
     Lead(Leadership),
-}
-
-/// How a caller joins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Join {
-    pub(crate) identity: Identity,
-    /// Whether only a loader that began after the caller came is good enough.
-    pub(crate) fresh: bool,
 }
 
 /// What became of a caller that joined.
@@ -92,11 +89,14 @@ impl Default for Flights {
 
 impl Flights {
     /// Joins the open flight of a key, or opens one.
-    pub(crate) fn join(&self, shared: &Arc<EngineShared>, call: Call<'_>, join: Join) -> Joined {
+    pub(crate) fn join(&self, shared: &Arc<EngineShared>, call: Call<'_>) -> Joined {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
-        if let Some(flight) = flights.iter().find(|flight| flight.identity == join.identity) {
-            return Joined::Waits(Joiner::new(flight, join.fresh));
+        let same = |flight: &&Arc<Flight>| {
+            flight.identity == call.identity && flight.tags == *call.view.tags
+        };
+        if let Some(flight) = flights.iter().find(same) {
+            return Joined::Waits(Joiner::new(flight, call.reload));
         }
         let leadership = Leadership::alone(shared, call);
         flights.push(Arc::clone(&leadership.flight));
@@ -193,9 +193,13 @@ impl Drop for Joiner {
 }
 
 /// The right that a granted token gives.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lease {
     pub(crate) token: Token,
+    /// Milliseconds of the backend's clock when it was granted.
+    pub(crate) granted_at: u64,
+    /// The versions that the flight's tags had before the loader began.
+    pub(crate) tags: Vec<TagVersion>,
     /// What stood at the key when the lease was granted.
     pub(crate) standing: Standing,
 }
@@ -214,6 +218,8 @@ impl Leadership {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
             stats: Arc::clone(call.stats),
+            tags: call.view.tags.clone(),
+            format: call.view.format,
             identity: call.identity,
             state: Mutex::default(),
         });
@@ -291,7 +297,7 @@ impl Leadership {
         Self {
             shared: Arc::clone(&self.shared),
             flight: Arc::clone(&self.flight),
-            lease: self.lease,
+            lease: self.lease.clone(),
             landed: false,
         }
     }

@@ -3,22 +3,38 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
 use super::flight::release;
-use super::{Engine, EngineShared, LEASE};
+use super::format::FillStamp;
+use super::{Engine, EngineShared, Format, LEASE};
 use crate::backend::{Fill, Stored, Take, Taken, Token};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Stats;
+use crate::tag::Tags;
 use crate::ttl::Ttl;
+
+/// What all entries of a write have in common.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    /// The tags that they carry.
+    pub tags: Tags,
+    /// How they are written.
+    pub format: Format,
+    /// The longest time that any of them may live.
+    pub keep: Ttl,
+    /// The cache's counters.
+    pub stats: Arc<Stats>,
+}
 
 /// An entry to insert.
 #[derive(Clone, Debug)]
 pub struct Insert {
     /// The key.
     pub key: WireKey,
-    /// The entry.
+    /// The value, encoded.
     pub value: Bytes,
     /// How long it lives.
     pub ttl: Ttl,
@@ -36,9 +52,9 @@ impl Engine {
     pub async fn insert(
         &self,
         inserts: Vec<Insert>,
-        stats: &Arc<Stats>,
+        writing: Writing,
     ) -> Vec<Result<Stored, Error>> {
-        let inserting = insert(Arc::clone(&self.shared), inserts, Arc::clone(stats));
+        let inserting = insert(Arc::clone(&self.shared), inserts, writing);
         finish_even_if_dropped(&self.shared.runtime, inserting).await
     }
 }
@@ -46,7 +62,7 @@ impl Engine {
 async fn insert(
     shared: Arc<EngineShared>,
     inserts: Vec<Insert>,
-    stats: Arc<Stats>,
+    writing: Writing,
 ) -> Vec<Result<Stored, Error>> {
     let (takes, values): (Vec<_>, Vec<_>) = inserts
         .into_iter()
@@ -55,7 +71,17 @@ async fn insert(
             (Take { key, token, lease: LEASE }, (value, ttl))
         })
         .unzip();
-    let taken = shared.backend.take(&takes).await;
+    let capturing = shared.capture(&writing.tags, writing.keep);
+    let (mut taken, versions) = join(shared.backend.take(&takes), capturing).await;
+    let tags = match versions {
+        Ok(versions) => writing.tags.stamps(&versions),
+        Err(error) => {
+            let granted = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
+            release(&shared, &writing.stats, granted);
+            taken.iter_mut().for_each(|taken| *taken = Err(error.clone()));
+            Vec::new()
+        }
+    };
 
     let mut fills = Vec::with_capacity(takes.len());
     // Leases that may have been granted, to nobody's use.
@@ -63,7 +89,12 @@ async fn insert(
     for ((take, (value, ttl)), taken) in takes.iter().zip(values).zip(&taken) {
         let (key, token) = (take.key.clone(), take.token);
         match taken {
-            Ok(Taken::Granted) => fills.push(Fill { key, token, value, ttl }),
+            Ok(Taken::Granted) => {
+                let stamp =
+                    FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags: tags.clone() };
+                let value = writing.format.entry(Some(value), stamp);
+                fills.push(Fill { key, token, value, ttl });
+            }
             Err(error) if error.is_timeout() => unused.push((key, token)),
             Ok(Taken::Held) | Err(_) => {}
         }
@@ -72,7 +103,7 @@ async fn insert(
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
     unused.extend(failed.map(|(fill, _)| (fill.key, fill.token)));
     if !unused.is_empty() {
-        release(&shared, &stats, unused);
+        release(&shared, &writing.stats, unused);
     }
     let mut stored = stored.into_iter();
     let answer = |taken: Result<Taken, Error>| match taken? {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join;
 
 use super::flight::{Leadership, Lease, release};
 use super::ticket::Ticket;
 use super::{Acquisition, Call, EngineShared, Known, LEASE, Standing, Verdict};
-use crate::backend::{Acquire, Acquired, Seen, Token};
+use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::error::Error;
 use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
-use crate::ttl::below;
+use crate::tag::Tags;
+use crate::ttl::{Ttl, below};
 
 /// The waits between two looks at a key that another process is loading: they double
 /// from the first to the longest, each cut by up to a half at random.
@@ -35,13 +37,13 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     let mut pause = FIRST_PAUSE;
     loop {
         let mark = leadership.mark();
-        let raw = match acquire(call, &shared, &seen).await {
-            Answer::Granted(token) => {
-                leadership.lease = Some(Lease { token, standing });
+        let (raw, versions) = match acquire(call, &shared, &seen).await {
+            Answer::Granted(lease) => {
+                leadership.lease = Some(Lease { standing, ..lease });
                 return Acquisition::Lead(Ticket::begin(leadership));
             }
             Answer::Impossible => return Acquisition::Lead(Ticket::begin(leadership)),
-            Answer::Present(raw) => raw,
+            Answer::Present(raw, versions) => (raw, versions),
             Answer::Busy(left) => {
                 let Some(wait) = next_wait(&*shared.runtime, deadline, left, &mut pause) else {
                     return Acquisition::Lead(Ticket::begin(leadership));
@@ -50,14 +52,18 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                 continue;
             }
         };
-        standing = match call.judge.judge(&raw) {
-            Verdict::Hit(value) if !call.reload => {
+        standing = match shared.judge(call, &raw, &versions).await {
+            Ok(Verdict::Hit(value)) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);
                 return Acquisition::Hit(value);
             }
-            Verdict::Hit(_) | Verdict::NoAnswer => Standing::Own,
-            Verdict::Foreign => Standing::Foreign,
+            Ok(Verdict::Hit(_) | Verdict::NoAnswer) => Standing::Own,
+            Ok(Verdict::Foreign) => Standing::Foreign,
+            Err(_) => {
+                call.stats.count(Counter::Error);
+                return Acquisition::Lead(Ticket::begin(leadership));
+            }
         };
         seen = Seen::entry(&raw);
         // Somebody who writes such entries without pause must not keep us here.
@@ -76,14 +82,14 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
     // entry that came in between: then another has filled the key.
     for _ in 0..2 {
         match acquire(call, shared, &seen).await {
-            Answer::Granted(token) => {
-                leadership.lease = Some(Lease { token, standing });
+            Answer::Granted(lease) => {
+                leadership.lease = Some(Lease { standing, ..lease });
                 break;
             }
-            Answer::Present(raw) => {
-                standing = match call.judge.judge(&raw) {
-                    Verdict::Hit(_) | Verdict::NoAnswer => Standing::Own,
-                    Verdict::Foreign => Standing::Foreign,
+            Answer::Present(raw, versions) => {
+                standing = match shared.judge(call, &raw, &versions).await {
+                    Ok(Verdict::Hit(_) | Verdict::NoAnswer) => Standing::Own,
+                    Ok(Verdict::Foreign) | Err(_) => Standing::Foreign,
                 };
                 seen = Seen::entry(&raw);
             }
@@ -98,8 +104,8 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
 /// The predecessor's own renewals ended with it, perhaps a while ago, and the key may have
 /// been invalidated since: loading under a lost lease would be in vain.
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
-    let Some(lease) = leadership.lease else { return false };
-    match leadership.shared.backend.renew(call.key, lease.token, LEASE).await {
+    let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
+    match leadership.shared.backend.renew(call.key, token, LEASE).await {
         Ok(true) => return true,
         Ok(false) => leadership.lease = None,
         Err(_) => {
@@ -111,26 +117,49 @@ async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
 }
 
 enum Answer {
-    Granted(Token),
-    Present(Bytes),
+    Granted(Lease),
+    /// An entry, and the versions of the call's tags.
+    Present(Bytes, Vec<Option<TagVersion>>),
     Busy(Duration),
     /// The lease can't be had: load without storing.
     Impossible,
 }
 
-/// Asks once, with a token of its own.
+/// Asks once, with a token of its own, and captures the versions of the call's tags in the
+/// same round trip: before the loader begins, or an invalidation could be missed.
 async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
     let token = Token::random(&*shared.runtime);
-    let unknown = UnknownAcquire { shared, call, token: Some(token) };
-    let acquire = Acquire { key: call.key, token, lease: LEASE, seen: seen.clone() };
-    let answer = shared.backend.acquire(acquire).await;
+    let mut unknown = UnknownAcquire { shared, call, token: Some(token) };
+    let acquire = Acquire {
+        key: call.key,
+        token,
+        lease: LEASE,
+        seen: seen.clone(),
+        skip_foreign: call.view.format.skips_foreign(),
+    };
+    let (answer, versions) =
+        join(shared.backend.acquire(acquire), shared.capture(call.view.tags, call.keep)).await;
     // Only where the outcome is open is there something to take back.
     if !answer.as_ref().is_err_and(Error::is_timeout) {
-        unknown.resolved();
+        unknown.token = None;
     }
+    let versions = match (&answer, versions) {
+        (_, Ok(versions)) => versions,
+        (Ok(Acquired::Busy(_) | Acquired::Held(_)), Err(_)) => Vec::new(),
+        (_, Err(_)) => {
+            call.stats.count(Counter::Error);
+            unknown.token = Some(token);
+            return Answer::Impossible;
+        }
+    };
     match answer {
-        Ok(Acquired::Granted) => Answer::Granted(token),
-        Ok(Acquired::Present(raw)) => Answer::Present(raw),
+        Ok(Acquired::Granted(granted_at)) => {
+            let standing = Standing::Nothing;
+            Answer::Granted(Lease { token, granted_at, tags: versions, standing })
+        }
+        Ok(Acquired::Present(raw)) => {
+            Answer::Present(raw, versions.into_iter().map(Some).collect())
+        }
         Ok(Acquired::Busy(left)) => Answer::Busy(left),
         Ok(Acquired::Held(_)) => Answer::Impossible,
         Err(_) => {
@@ -140,18 +169,22 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
     }
 }
 
+impl EngineShared {
+    /// Captures the versions of tags; of no tags, without asking.
+    pub(crate) async fn capture(&self, tags: &Tags, keep: Ttl) -> Result<Vec<TagVersion>, Error> {
+        if tags.keys().is_empty() {
+            return Ok(Vec::new());
+        }
+        self.backend.capture(tags.keys(), keep).await
+    }
+}
+
 /// An acquire whose outcome is open. Dropped so, it takes back what may have been granted,
 /// or others would wait for a whole lease.
 struct UnknownAcquire<'a> {
     shared: &'a Arc<EngineShared>,
     call: Call<'a>,
     token: Option<Token>,
-}
-
-impl UnknownAcquire<'_> {
-    fn resolved(mut self) {
-        self.token = None;
-    }
 }
 
 impl Drop for UnknownAcquire<'_> {

@@ -22,8 +22,10 @@
 mod claim;
 mod cleanup;
 mod flight;
+mod format;
 mod insert;
 mod lease;
+mod read;
 mod ticket;
 
 use std::any::{Any, TypeId};
@@ -38,11 +40,14 @@ use crate::error::Error;
 use crate::key::{Pattern, WireKey};
 use crate::runtime::Runtime;
 use crate::stats::{Counter, Stats};
+use crate::ttl::Ttl;
 
 pub use claim::{Claim, Settled};
 use cleanup::finish_even_if_dropped;
-use flight::{Flights, Join, Joined, Outcome};
-pub use insert::Insert;
+use flight::{Flights, Joined, Outcome};
+pub use format::{Foreign, Format};
+pub use insert::{Insert, Writing};
+pub use read::{Found, View};
 pub use ticket::{Filled, Ticket};
 
 /// How long a lease lasts unless it is renewed, which happens every third of it.
@@ -84,7 +89,7 @@ pub struct Identity {
     pub takes_absent: bool,
 }
 
-/// A raw entry, judged.
+/// An entry, judged.
 #[derive(Debug)]
 pub enum Verdict {
     /// The entry answers the call.
@@ -95,10 +100,11 @@ pub enum Verdict {
     Foreign,
 }
 
-/// Judges the raw entries that the engine reads for a call.
+/// Judges the values that the engine reads for a call.
 pub trait Judge: Sync {
-    /// Says what an entry is worth, and counts what is no value of the cache.
-    fn judge(&self, raw: &Bytes) -> Verdict;
+    /// Says what a value, or the absence of one, is worth, and counts what is none of the
+    /// cache's.
+    fn judge(&self, value: &Bytes, absent: bool) -> Verdict;
 }
 
 /// What stands at a key when its lease is granted.
@@ -130,6 +136,10 @@ pub struct Call<'a> {
     pub key: &'a WireKey,
     /// The cache that the call belongs to.
     pub identity: Identity,
+    /// The tags that the value is to carry, and how entries are written.
+    pub view: View<'a>,
+    /// The longest time that an entry of the call may live, which its tags have to outlive.
+    pub keep: Ttl,
     /// Judges entries that turn up meanwhile.
     pub judge: &'a dyn Judge,
     /// The cache's counters.
@@ -178,9 +188,8 @@ impl Engine {
     /// # Cancel safety
     /// May be dropped at any point. A leader's flight goes to a caller that waits.
     pub async fn acquire(&self, call: Call<'_>, known: Known) -> Acquisition {
-        let join = Join { identity: call.identity, fresh: call.reload };
         loop {
-            let leadership = match self.shared.flights.join(&self.shared, call, join) {
+            let leadership = match self.shared.flights.join(&self.shared, call) {
                 Joined::Leads(leadership) => leadership,
                 Joined::Waits(joiner) => match joiner.await {
                     Some(Outcome::Value(value)) => {
@@ -217,6 +226,21 @@ impl Engine {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate(&self, keys: Vec<WireKey>) -> Result<u64, Error> {
         let invalidation = invalidate(Arc::clone(&self.shared), keys);
+        finish_even_if_dropped(&self.shared.runtime, invalidation).await
+    }
+
+    /// Forgets the versions of tags: no entry that carries one of them counts any more.
+    ///
+    /// Costs one round trip, no matter how many entries there are.
+    ///
+    /// # Errors
+    /// The backend's own: then the entries may still count.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_tags(&self, tags: Vec<WireKey>) -> Result<(), Error> {
+        let backend = Arc::clone(&self.shared.backend);
+        let invalidation = async move { backend.invalidate_tags(&tags).await };
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
 use super::flight::{Flight, Leadership, Place};
+use super::format::{FillStamp, version};
 use super::{EngineShared, LEASE, SharedError, Standing, Value};
-use crate::backend::{Fill, Stored, Token};
+use crate::backend::{Backend, Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
-use crate::runtime::BoxFuture;
+use crate::key::WireKey;
+use crate::runtime::{BoxFuture, Moment};
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
@@ -25,6 +28,7 @@ pub struct Ticket {
     leadership: Leadership,
     /// Callers with a lower place came before the loader began.
     factory: Place,
+    began: Moment,
 }
 
 /// What became of a value.
@@ -47,7 +51,8 @@ impl Ticket {
         if leadership.lease.is_none() {
             stats.count(Counter::Degraded);
         }
-        Self { factory: leadership.mark(), leadership }
+        let began = leadership.shared.runtime.now();
+        Self { factory: leadership.mark(), leadership, began }
     }
 
     /// Says whether the value can be stored. Without a lease it can't.
@@ -59,7 +64,7 @@ impl Ticket {
     /// Says what stands at the key, or stood there when the lease was granted.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.leadership.lease.map_or(Standing::Nothing, |lease| lease.standing)
+        self.leadership.lease.as_ref().map_or(Standing::Nothing, |lease| lease.standing)
     }
 
     /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
@@ -74,7 +79,7 @@ impl Ticket {
                 return Poll::Ready(output);
             }
             // Only a loader that really waits needs a timer.
-            if let Some(lease) = self.leadership.lease {
+            if let Some(lease) = &self.leadership.lease {
                 let renewal = renewal.get_or_insert_with(|| {
                     let Leadership { shared, flight, .. } = &self.leadership;
                     Box::pin(renew(Arc::clone(shared), Arc::clone(flight), lease.token))
@@ -86,26 +91,37 @@ impl Ticket {
         .await
     }
 
-    /// Stores the value and gives it to those who wait.
+    /// Stores the value, or with `None` that there is none, and gives it to those who wait.
     ///
     /// Costs one round trip.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn fill(self, entry: Bytes, ttl: Ttl, value: Value) -> Filled {
-        let Self { leadership, factory } = self;
-        let Some(lease) = leadership.lease else {
+    pub async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
+        let Self { leadership, factory, began } = self;
+        let Some(lease) = leadership.lease.clone() else {
             leadership.land_loaded(factory, &value);
             return Filled::Unstored;
         };
         let runtime = Arc::clone(&leadership.shared.runtime);
+        let flight = Arc::clone(&leadership.flight);
+        let stamp = FillStamp {
+            token: lease.token,
+            loaded_at: lease.granted_at,
+            ttl,
+            load_millis: (runtime.now() - began).as_millis(),
+            tags: flight.tags.stamps(&lease.tags),
+        };
         let storing = async move {
             // From here on the answer of the backend would vouch for nobody who comes.
             leadership.seal();
-            let key = leadership.flight.key.clone();
-            let fill = Fill { key, token: lease.token, value: entry, ttl };
-            let answer = leadership.shared.backend.store(&[fill]).await.pop();
-            land(leadership, factory, answer, &value)
+            let raw = flight.format.entry(entry, stamp);
+            let fill = Fill { key: flight.key.clone(), token: lease.token, value: raw, ttl };
+            let backend = Arc::clone(&leadership.shared.backend);
+            let fills = [fill];
+            let unchanged = tags_are(&*backend, flight.tags.keys(), &lease.tags);
+            let (mut answers, unchanged) = join(backend.store(&fills), unchanged).await;
+            land(leadership, factory, answers.pop(), unchanged, &value)
         };
         finish_even_if_dropped(&runtime, storing).await
     }
@@ -119,7 +135,7 @@ impl Ticket {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn share(self, value: Value) {
         let outdated = self.standing() == Standing::Own;
-        let Self { mut leadership, factory } = self;
+        let Self { mut leadership, factory, .. } = self;
         if !outdated {
             return leadership.land_loaded(factory, &value);
         }
@@ -149,15 +165,17 @@ fn land(
     mut leadership: Leadership,
     factory: Place,
     answer: Option<Result<Stored, Error>>,
+    tags_unchanged: bool,
     value: &Value,
 ) -> Filled {
     let stats = Arc::clone(&leadership.flight.stats);
     match answer {
-        Some(Ok(Stored::Stored)) => {
+        Some(Ok(Stored::Stored)) if tags_unchanged => {
             leadership.land_stored(factory, value);
             Filled::Stored
         }
-        Some(Ok(Stored::Refused)) => {
+        // An entry whose tag was invalidated meanwhile stands there dead.
+        Some(Ok(Stored::Stored | Stored::Refused)) => {
             stats.count(Counter::Refused);
             leadership.lease = None;
             leadership.land_loaded(factory, value);
@@ -174,6 +192,15 @@ fn land(
             Filled::Unstored
         }
     }
+}
+
+/// Says whether tags still have the versions that were captured before the load.
+async fn tags_are(backend: &dyn Backend, tags: &[WireKey], captured: &[TagVersion]) -> bool {
+    if tags.is_empty() {
+        return true;
+    }
+    let now = backend.read(tags).await.unwrap_or_default();
+    now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
 }
 
 /// Renews a lease every third of its time, until it is lost.

@@ -10,8 +10,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotshelf_core::backend::Seen;
 use hotshelf_core::engine::{
-    Acquisition, Call, Identity, Judge, Known, Settled, Standing, Value, Verdict,
+    Acquisition, Call, Foreign, Format, Found, Identity, Judge, Known, Settled, Standing, Value,
+    Verdict, View, Writing,
 };
+use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{Engine, Moment, Runtime, Stats, Ttl, WireKey};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
@@ -22,6 +24,7 @@ struct World {
     /// One engine stands for one process; all of them share the backend.
     engines: Vec<Engine>,
     key: WireKey,
+    tags: Tags,
     stats: Arc<Stats>,
     database: AtomicU64,
     loads: AtomicU32,
@@ -39,13 +42,20 @@ struct Options {
     invalidators: u64,
     cancel: bool,
     write_through: bool,
+    tagged: bool,
 }
+
+fn tag() -> TagId {
+    TagId::of("t").unwrap()
+}
+
+const LONG: Ttl = Ttl::MAX;
 
 struct Version;
 
 impl Judge for Version {
-    fn judge(&self, raw: &Bytes) -> Verdict {
-        Verdict::Hit(Value::Present(Arc::new(version(raw))))
+    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
+        Verdict::Hit(Value::Present(Arc::new(version(value))))
     }
 }
 
@@ -66,6 +76,7 @@ impl World {
             runtime,
             engines,
             key: "k".into(),
+            tags: Tags::none("p".into()).with(options.tagged.then(tag)).unwrap(),
             stats: Arc::default(),
             database: AtomicU64::new(0),
             loads: AtomicU32::new(0),
@@ -83,21 +94,37 @@ impl World {
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn get(&self, engine: &Engine) -> u64 {
-        let read = engine.backend().read(std::slice::from_ref(&self.key)).await.unwrap().remove(0);
-        let Some(raw) = read else { return self.load(engine).await };
-        version(&raw)
+        let found = engine.read(std::slice::from_ref(&self.key), self.view()).await.unwrap();
+        match found.into_iter().next() {
+            Some(Found::Entry { value, .. }) => version(&value),
+            Some(Found::Unusable(standing, seen)) => {
+                self.load(engine, Known::Read(standing, seen)).await
+            }
+            _ => self.load(engine, Known::Read(Standing::Nothing, Seen::Nothing)).await,
+        }
     }
 
-    async fn load(&self, engine: &Engine) -> u64 {
+    fn view(&self) -> View<'_> {
+        View { tags: &self.tags, format: Format::Trailer(Foreign::Reject) }
+    }
+
+    fn writing(&self) -> Writing {
+        let (tags, format) = (self.tags.clone(), self.view().format);
+        Writing { tags, format, keep: LONG, stats: Arc::clone(&self.stats) }
+    }
+
+    async fn load(&self, engine: &Engine, known: Known) -> u64 {
         let call = Call {
             key: &self.key,
             identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
+            view: self.view(),
+            keep: LONG,
             judge: &Version,
             stats: &self.stats,
             wait_timeout: Duration::from_secs(60),
             reload: false,
         };
-        match engine.acquire(call, Known::Read(Standing::Nothing, Seen::Nothing)).await {
+        match engine.acquire(call, known).await {
             Acquisition::Hit(Value::Present(value)) => *value.downcast::<u64>().unwrap(),
             Acquisition::Lead(ticket) => {
                 self.loads.fetch_add(1, Ordering::Relaxed);
@@ -106,9 +133,8 @@ impl World {
                 let during = self.invalidations.load(Ordering::Relaxed) - before;
                 self.overlaps.fetch_add(during, Ordering::Relaxed);
                 let raw = Bytes::from(loaded.to_string());
-                let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
                 let value = Value::Present(Arc::new(loaded) as Arc<dyn Any + Send + Sync>);
-                ticket.fill(raw, ttl, value).await;
+                ticket.fill(Some(raw), LONG, value).await;
                 loaded
             }
             other => panic!("{other:?}"),
@@ -157,7 +183,7 @@ impl World {
                 true => self.write_through(engine).await,
                 false => {
                     let version = self.write_database().await;
-                    engine.invalidate(vec![self.key.clone()]).await.unwrap();
+                    self.invalidate(engine, options).await;
                     version
                 }
             };
@@ -168,6 +194,15 @@ impl World {
 }
 
 impl World {
+    /// Invalidates by key or, where the entry has one, by its tag.
+    async fn invalidate(&self, engine: &Engine, options: Options) {
+        if options.tagged && self.runtime.random().is_multiple_of(2) {
+            engine.invalidate_tags(self.tags.keys().to_vec()).await.unwrap();
+        } else {
+            engine.invalidate(vec![self.key.clone()]).await.unwrap();
+        }
+    }
+
     /// Commits a new version somewhere between two pauses.
     async fn write_database(&self) -> u64 {
         self.pause(Duration::from_millis(5)).await;
@@ -177,10 +212,9 @@ impl World {
     }
 
     async fn write_through(&self, engine: &Engine) -> u64 {
-        let claim = engine.claim(self.key.clone(), &self.stats).await;
+        let claim = engine.claim(self.key.clone(), self.writing()).await;
         let version = self.write_database().await;
-        let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
-        let settled = claim.store(Bytes::from(version.to_string()), ttl).await.unwrap();
+        let settled = claim.store(Bytes::from(version.to_string()), LONG).await.unwrap();
         if settled == Settled::Stored {
             self.written.fetch_add(1, Ordering::Relaxed);
         }
@@ -213,6 +247,7 @@ const BUSY: Options = Options {
     invalidators: 2,
     cancel: false,
     write_through: false,
+    tagged: false,
 };
 
 #[test]
@@ -240,6 +275,19 @@ fn nobody_is_given_what_was_written_over() {
     }
     println!("{written} writes stored");
     assert!(written > 300, "the seeds hit too few writes that were stored: {written}");
+}
+
+#[test]
+fn nobody_is_given_what_was_invalidated_by_its_tag() {
+    let mut overlaps = 0;
+    for seed in 0..300 {
+        let world = run(seed, Options { tagged: true, write_through: seed % 2 == 0, ..BUSY });
+        let stale = world.stale.lock().unwrap();
+        assert!(stale.is_empty(), "seed {seed}: {stale:?}");
+        overlaps += world.overlaps.load(Ordering::Relaxed);
+    }
+    println!("{overlaps} invalidations while a load ran");
+    assert!(overlaps > 300, "the seeds hit too few overlaps: {overlaps}");
 }
 
 #[test]

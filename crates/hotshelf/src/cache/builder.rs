@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::{Error, Jitter, KeyLayout, Namespace, Ttl};
+use hotshelf_core::engine::{Foreign, Format};
+use hotshelf_core::tag::{TagId, Tags};
+use hotshelf_core::{Error, ErrorKind, Jitter, KeyLayout, Namespace, Ttl};
 
 use super::{Cache, CacheValue, Inner};
 use crate::store::Store;
@@ -23,6 +25,9 @@ use crate::store::Store;
 /// | [`negative_ttl`](Self::negative_ttl) | off |
 /// | [`wait_timeout`](Self::wait_timeout) | 2 s |
 /// | [`max_value_bytes`](Self::max_value_bytes) | 1 MiB |
+/// | [`foreign`](Self::foreign) | [`Foreign::Reject`] |
+/// | [`strict_plain`](Self::strict_plain) | off |
+/// | [`epoch`](Self::epoch) | off |
 #[must_use = "a builder does nothing before `build`"]
 pub struct CacheBuilder<T> {
     store: Store,
@@ -32,6 +37,8 @@ pub struct CacheBuilder<T> {
     jitter: Jitter,
     wait_timeout: Duration,
     max_value_bytes: usize,
+    format: Format,
+    epoch: bool,
     values: PhantomData<fn() -> T>,
 }
 
@@ -44,6 +51,8 @@ pub(crate) struct CacheOptions {
     pub(crate) jitter: Jitter,
     pub(crate) wait_timeout: Duration,
     pub(crate) max_value_bytes: usize,
+    pub(crate) format: Format,
+    pub(crate) epoch: bool,
 }
 
 impl<T: CacheValue> CacheBuilder<T> {
@@ -56,6 +65,8 @@ impl<T: CacheValue> CacheBuilder<T> {
             jitter: Jitter::default(),
             wait_timeout: Duration::from_secs(2),
             max_value_bytes: 1 << 20,
+            format: Format::Trailer(Foreign::Reject),
+            epoch: false,
             values: PhantomData,
         }
     }
@@ -117,6 +128,30 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
+    /// Sets what an entry is worth that a plain client has written. Default:
+    /// [`Foreign::Reject`], a miss.
+    pub fn foreign(mut self, foreign: Foreign) -> Self {
+        self.format = Format::Trailer(foreign);
+        self
+    }
+
+    /// Sets whether entries are the bare JSON, without the white space behind it that holds
+    /// what the cache knows of them. Default: they are not.
+    ///
+    /// Such entries carry no tags, and can't be told from those of plain clients.
+    pub fn strict_plain(mut self, plain: bool) -> Self {
+        self.format = if plain { Format::Plain } else { Format::Trailer(Foreign::Reject) };
+        self
+    }
+
+    /// Sets whether all entries carry a tag of the cache's own, so that
+    /// [`Cache::invalidate_all`] is one round trip, however many there are. Default: they
+    /// don't, since it adds a second key to every read.
+    pub fn epoch(mut self, epoch: bool) -> Self {
+        self.epoch = epoch;
+        self
+    }
+
     /// Makes the cache. Built again with the same options it is the same cache.
     ///
     /// # Errors
@@ -131,7 +166,13 @@ impl<T: CacheValue> CacheBuilder<T> {
             jitter: self.jitter,
             wait_timeout: self.wait_timeout,
             max_value_bytes: self.max_value_bytes,
+            format: self.format,
+            epoch: self.epoch,
         };
+        if options.epoch && options.format == Format::Plain {
+            let message = "plain entries carry no epoch: leave `epoch` or `strict_plain` out";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
         let (store, namespace) = (self.store, self.namespace);
         let inner =
             store.registry.get_or_build::<T, _>(&namespace, &options, |number, stats| {
@@ -139,12 +180,30 @@ impl<T: CacheValue> CacheBuilder<T> {
                     shared: Arc::clone(&store.shared),
                     number,
                     stem: namespace.stem()?,
+                    tags: options.tags(&namespace)?,
                     namespace: namespace.clone(),
                     options: options.clone(),
                     stats,
                 }))
             })?;
         Ok(Cache { inner, values: PhantomData })
+    }
+}
+
+impl CacheOptions {
+    /// Gives the tags that all entries of the cache carry: its epoch, or none.
+    fn tags(&self, namespace: &Namespace) -> Result<Tags, Error> {
+        let none = Tags::none(namespace.prefix_name().into());
+        if !self.epoch {
+            return Ok(none);
+        }
+        none.with([TagId::of(&format!("epoch of {}", namespace.stem()?))?])
+    }
+
+    /// Gives a time that no entry outlives: lifetimes are spread by their own length at most.
+    pub(crate) fn keep(&self, ttl: Ttl) -> Ttl {
+        let longest = ttl.max(self.negative_ttl.unwrap_or(ttl)).as_duration();
+        Ttl::new(longest * 2).unwrap_or(Ttl::MAX)
     }
 }
 
@@ -157,7 +216,8 @@ impl fmt::Debug for CacheOptions {
         debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
         debug.field("jitter", &self.jitter);
         debug.field("wait_timeout", &self.wait_timeout);
-        debug.field("max_value_bytes", &self.max_value_bytes).finish()
+        debug.field("max_value_bytes", &self.max_value_bytes);
+        debug.field("format", &self.format).field("epoch", &self.epoch).finish()
     }
 }
 

@@ -1,20 +1,21 @@
-//! What a raw entry is worth to a cache.
+//! What an entry is worth to a cache.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hotshelf_core::codec::{self, Decoded};
 use hotshelf_core::engine::{Judge, Value, Verdict};
-use hotshelf_core::{Counter, Stats};
+use hotshelf_core::{Counter, Stats, codec};
 
 use super::{CacheValue, Lookup};
 
-/// Reads a raw entry. One that is no value of the cache is counted, and is a miss.
-pub(super) fn lookup<T: CacheValue>(raw: &[u8], stats: &Stats) -> Lookup<T> {
-    match codec::decode(raw) {
-        Ok(Decoded::Present(value)) => Lookup::Present(Arc::new(value)),
-        Ok(Decoded::Absent) => Lookup::Absent,
+/// Decodes an entry. One that is no value of the cache is counted, and is a miss.
+pub(super) fn lookup<T: CacheValue>(value: &[u8], absent: bool, stats: &Stats) -> Lookup<T> {
+    if absent {
+        return Lookup::Absent;
+    }
+    match codec::decode(value) {
+        Ok(value) => Lookup::Present(Arc::new(value)),
         Err(_) => {
             stats.count(Counter::Foreign);
             Lookup::Missing
@@ -31,8 +32,8 @@ pub(super) struct Typed<'a, T> {
 }
 
 impl<T: CacheValue> Judge for Typed<'_, T> {
-    fn judge(&self, raw: &Bytes) -> Verdict {
-        match lookup::<T>(raw, self.stats) {
+    fn judge(&self, value: &Bytes, absent: bool) -> Verdict {
+        match lookup::<T>(value, absent, self.stats) {
             Lookup::Present(value) => Verdict::Hit(Value::Present(value)),
             Lookup::Absent if self.takes_absent => Verdict::Hit(Value::Absent),
             Lookup::Absent => Verdict::NoAnswer,

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hotshelf_core::backend::Seen;
 use hotshelf_core::engine::{
-    Acquisition, Call, Identity, Known, SharedError, Standing, Ticket, Value,
+    Acquisition, Call, Found, Identity, Known, SharedError, Standing, Ticket, Value,
 };
-use hotshelf_core::{Counter, Error, Key, Ttl, WireKey, codec};
+use hotshelf_core::tag::Tags;
+use hotshelf_core::{Counter, Error, Key, Ttl, WireKey};
 
 use super::judge::{self, Typed};
 use super::{Cache, CacheValue, Lookup};
@@ -20,6 +21,8 @@ use crate::load_error::LoadError;
 #[derive(Clone, Debug)]
 pub(super) struct LoadOptions {
     pub(super) ttl: Result<Ttl, Error>,
+    /// The tags that the entry carries, with those of the whole cache.
+    pub(super) tags: Result<Tags, Error>,
     pub(super) mode: Mode,
     /// Whether a cached negative answers the call.
     pub(super) takes_absent: bool,
@@ -108,19 +111,21 @@ impl<T: CacheValue> Cache<T> {
         E: Send + Sync + 'static,
     {
         let usable = self.inner.shared.is_enabled() && options.mode != Mode::Bypass;
-        let key = match self.counted(key) {
-            Ok(key) if usable => key,
+        // Without its tags an entry could not be invalidated: better none at all.
+        let key_and_tags = key.and_then(|key| Ok((key, options.tags.clone()?)));
+        let (key, tags) = match self.counted(key_and_tags) {
+            Ok(both) if usable => both,
             _ => return self.load_uncached(load).await,
         };
         let known = match options.mode {
             Mode::Reload => Known::Unread,
-            _ => match self.read(&key, options.takes_absent).await {
+            _ => match self.read(&key, &tags, options.takes_absent).await {
                 Ok(value) => return Ok(value),
                 Err(known) => known,
             },
         };
         // Boxed, so that the future of a hit stays small.
-        Box::pin(self.load_missing(key, options, known, load)).await
+        Box::pin(self.load_missing(key, tags, options, known, load)).await
     }
 
     async fn load_uncached<F, E>(&self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
@@ -136,18 +141,31 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Reads the key for a load: a hit, or what is known for want of one.
-    async fn read(&self, key: &WireKey, takes_absent: bool) -> Result<Option<Arc<T>>, Known> {
+    async fn read(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Result<Option<Arc<T>>, Known> {
         let stats = &self.inner.stats;
-        let read = self.inner.shared.engine.backend().read(std::slice::from_ref(key)).await;
-        let Ok(entries) = self.counted(read) else {
+        let read = self.inner.shared.engine.read(std::slice::from_ref(key), self.view(tags)).await;
+        let Ok(found) = self.counted(read) else {
             stats.count(Counter::Miss);
             return Err(Known::Unreadable);
         };
-        let Some(raw) = entries.into_iter().next().flatten() else {
-            stats.count(Counter::Miss);
-            return Err(Known::Read(Standing::Nothing, Seen::Nothing));
+        let (value, absent, raw) = match found.into_iter().next() {
+            Some(Found::Entry { value, absent, raw }) => (value, absent, raw),
+            Some(Found::Unusable(standing, seen)) => {
+                self.count_foreign(standing);
+                stats.count(Counter::Miss);
+                return Err(Known::Read(standing, seen));
+            }
+            Some(Found::Missing) | None => {
+                stats.count(Counter::Miss);
+                return Err(Known::Read(Standing::Nothing, Seen::Nothing));
+            }
         };
-        let standing = match judge::lookup(&raw, stats) {
+        let standing = match judge::lookup(&value, absent, stats) {
             Lookup::Present(value) => {
                 stats.count(Counter::Hit);
                 return Ok(Some(value));
@@ -166,6 +184,7 @@ impl<T: CacheValue> Cache<T> {
     async fn load_missing<F, E>(
         &self,
         key: WireKey,
+        tags: Tags,
         options: LoadOptions,
         known: Known,
         load: F,
@@ -181,6 +200,8 @@ impl<T: CacheValue> Cache<T> {
         let call = Call {
             key: &key,
             identity: Identity { cache: self.inner.number, errors, takes_absent },
+            view: self.view(&tags),
+            keep: self.inner.options.keep(options.ttl.clone().unwrap_or(self.inner.options.ttl)),
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
@@ -210,14 +231,14 @@ impl<T: CacheValue> Cache<T> {
                 let value = Arc::new(value);
                 let shared = Value::Present(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
                 let entry =
-                    self.encode(&value).and_then(|raw| Ok((raw, self.counted(options.ttl)?)));
+                    self.encode(&value).and_then(|raw| Ok((Some(raw), self.counted(options.ttl)?)));
                 self.fill(ticket, entry.ok(), shared).await;
                 Ok(Some(value))
             }
             Ok(None) => {
                 let foreign = ticket.standing() == Standing::Foreign;
                 let ttl = self.inner.options.negative_ttl.filter(|_| !foreign);
-                let entry = ttl.map(|ttl| (Bytes::from_static(codec::ABSENT), ttl));
+                let entry = ttl.map(|ttl| (None, ttl));
                 self.fill(ticket, entry, Value::Absent).await;
                 Ok(None)
             }
@@ -230,10 +251,10 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Stores an entry, if there is one to store, and shares the value.
-    async fn fill(&self, ticket: Ticket, entry: Option<(Bytes, Ttl)>, value: Value) {
+    async fn fill(&self, ticket: Ticket, entry: Option<(Option<Bytes>, Ttl)>, value: Value) {
         match entry {
-            Some((raw, ttl)) => {
-                ticket.fill(raw, self.jittered(ttl), value).await;
+            Some((entry, ttl)) => {
+                ticket.fill(entry, self.jittered(ttl), value).await;
             }
             None => ticket.share(value).await,
         }

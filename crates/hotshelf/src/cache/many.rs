@@ -55,9 +55,9 @@ impl<T: CacheValue> Cache<T> {
         }
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
-            let found = self.inner.shared.engine.backend().read(batch).await;
+            let found = self.inner.shared.engine.read(batch, self.view(&self.inner.tags)).await;
             let found = self.counted(found)?.into_iter();
-            values.extend(found.map(|raw| Lookup::present(self.judge(raw))));
+            values.extend(found.map(|found| Lookup::present(self.judge(found))));
         }
         Ok(values)
     }
@@ -125,7 +125,8 @@ impl<T: CacheValue> Cache<T> {
     async fn insert_in_batches(&self, mut inserts: Vec<Insert>, outcome: &mut Result<(), Error>) {
         while !inserts.is_empty() {
             let rest = inserts.split_off(BATCH.min(inserts.len()));
-            for answer in self.inner.shared.engine.insert(inserts, &self.inner.stats).await {
+            let writing = self.writing(self.inner.tags.clone(), self.inner.options.ttl);
+            for answer in self.inner.shared.engine.insert(inserts, writing).await {
                 if let Err(error) = self.note_insert(answer) {
                     keep_first(outcome, error);
                 }

@@ -5,6 +5,7 @@ mod entry;
 mod judge;
 mod load;
 mod many;
+mod tags;
 mod ticket;
 mod write;
 
@@ -14,7 +15,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hotshelf_core::backend::Stored;
-use hotshelf_core::engine::Insert;
+use hotshelf_core::engine::{Found, Insert, Standing, View, Writing};
+use hotshelf_core::tag::Tags;
 use hotshelf_core::{
     CacheStats, Counter, Error, ErrorKind, Jitter, Key, Namespace, Remaining, Stats, Ttl, WireKey,
     codec,
@@ -55,6 +57,8 @@ pub(crate) struct Inner {
     namespace: Namespace,
     /// What all keys begin with.
     stem: String,
+    /// The tags that all entries carry.
+    tags: Tags,
     options: CacheOptions,
     stats: Arc<Stats>,
 }
@@ -126,9 +130,10 @@ impl<T: CacheValue> Cache<T> {
             return Ok(Lookup::Missing);
         }
         let key = self.counted(self.wire_key(&key.into()))?;
-        let found = self.inner.shared.engine.backend().read(std::slice::from_ref(&key)).await;
+        let view = self.view(&self.inner.tags);
+        let found = self.inner.shared.engine.read(std::slice::from_ref(&key), view).await;
         let found = self.counted(found.map_err(|error| error.with_key(&key)))?;
-        Ok(self.judge(found.into_iter().next().flatten()))
+        Ok(self.judge(found.into_iter().next().unwrap_or(Found::Missing)))
     }
 
     /// Says whether a value stands at a key. Costs as much as [`Cache::get`].
@@ -208,7 +213,8 @@ impl<T: CacheValue> Cache<T> {
         key: impl Into<Key<'k>>,
         value: impl Into<Arc<T>>,
     ) -> Result<(), Error> {
-        self.insert_for(self.wire_key(&key.into()), &value.into(), self.inner.options.ttl).await
+        let (tags, ttl) = (self.inner.tags.clone(), self.inner.options.ttl);
+        self.insert_for(self.wire_key(&key.into()), &value.into(), tags, ttl).await
     }
 
     /// Removes an entry, and refuses every load of it that is in flight.
@@ -271,18 +277,45 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Judges what was read for a call that counts as a hit or a miss.
-    fn judge(&self, raw: Option<Bytes>) -> Lookup<T> {
-        let found = raw.map_or(Lookup::Missing, |raw| judge::lookup(&raw, &self.inner.stats));
+    fn judge(&self, found: Found) -> Lookup<T> {
+        let found = match found {
+            Found::Entry { value, absent, .. } => judge::lookup(&value, absent, &self.inner.stats),
+            Found::Unusable(standing, _) => {
+                self.count_foreign(standing);
+                Lookup::Missing
+            }
+            Found::Missing => Lookup::Missing,
+        };
         let missed = matches!(found, Lookup::Missing);
         let counter = if missed { Counter::Miss } else { Counter::Hit };
         self.inner.stats.count(counter);
         found
     }
 
+    /// How this cache looks at entries that are to carry these tags.
+    fn view<'a>(&self, tags: &'a Tags) -> View<'a> {
+        View { tags, format: self.inner.options.format }
+    }
+
+    /// What the entries of a write have in common.
+    fn writing(&self, tags: Tags, ttl: Ttl) -> Writing {
+        let options = &self.inner.options;
+        let (format, keep) = (options.format, options.keep(ttl));
+        Writing { tags, format, keep, stats: Arc::clone(&self.inner.stats) }
+    }
+
+    /// Counts an entry that is none of ours; one that is dead by its tags is ours.
+    fn count_foreign(&self, standing: Standing) {
+        if standing == Standing::Foreign {
+            self.inner.stats.count(Counter::Foreign);
+        }
+    }
+
     async fn insert_for(
         &self,
         key: Result<WireKey, Error>,
         value: &T,
+        tags: Tags,
         ttl: Ttl,
     ) -> Result<(), Error> {
         let key = self.counted(key)?;
@@ -298,7 +331,8 @@ impl<T: CacheValue> Cache<T> {
             }
         };
         let insert = Insert { key: key.clone(), value, ttl: self.jittered(ttl) };
-        let answers = self.inner.shared.engine.insert(vec![insert], &self.inner.stats).await;
+        let writing = self.writing(tags, ttl);
+        let answers = self.inner.shared.engine.insert(vec![insert], writing).await;
         let stored = answers.into_iter().next().unwrap_or(Ok(Stored::Refused));
         self.note_insert(stored.map_err(|error| error.with_key(&key)))
     }

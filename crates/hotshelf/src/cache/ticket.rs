@@ -53,6 +53,8 @@ impl<T: CacheValue> Cache<T> {
         let call = Call {
             key: &key,
             identity: Identity { cache: self.inner.number, errors, takes_absent: true },
+            view: self.view(&self.inner.tags),
+            keep: self.inner.options.keep(self.inner.options.ttl),
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
@@ -94,7 +96,7 @@ impl<T: CacheValue> FillTicket<T> {
         match entry {
             Some(Ok(raw)) => {
                 let ttl = cache.jittered(cache.inner.options.ttl);
-                ticket.fill(raw, ttl, shared).await == Filled::Stored
+                ticket.fill(Some(raw), ttl, shared).await == Filled::Stored
             }
             Some(Err(_)) | None => {
                 ticket.share(shared).await;

@@ -80,7 +80,10 @@ impl<T: CacheValue> Cache<T> {
         F: AsyncFnOnce() -> Result<T, E>,
     {
         let claim = match self.counted(self.wire_key(&key.into())) {
-            Ok(key) => self.inner.shared.engine.claim(key, &self.inner.stats).await,
+            Ok(key) => {
+                let writing = self.writing(self.inner.tags.clone(), self.inner.options.ttl);
+                self.inner.shared.engine.claim(key, writing).await
+            }
             Err(error) => {
                 let value = Arc::new(write().await?);
                 return Ok(Written { value, cached: Err(error) });
@@ -99,9 +102,10 @@ impl<T: CacheValue> Cache<T> {
         }
     }
 
-    /// Removes all entries of this cache, by a walk over all keys of the server.
+    /// Removes all entries of this cache.
     ///
-    /// In layout v1 these are all whose key begins as this cache's do: those of a cache
+    /// With [`epoch`](super::CacheBuilder::epoch) that is one round trip, however many there
+    /// are, and `removed` is 0. Else it walks over all keys of the server. In layout v1 these are all whose key begins as this cache's do: those of a cache
     /// `users:archive` belong to a cache `users` of the same prefix and version, too.
     ///
     /// # Errors
@@ -111,6 +115,9 @@ impl<T: CacheValue> Cache<T> {
     /// Once polled it is carried out, even if it is dropped: the walk goes on to its end.
     #[doc(alias = "clear")]
     pub async fn invalidate_all(&self) -> Result<Invalidation, Error> {
+        if self.inner.options.epoch {
+            return self.invalidate_tag_keys(self.inner.tags.keys().to_vec()).await;
+        }
         let stem = Pattern::escape(&self.inner.stem);
         let all = Pattern::new(format!("{stem}*"));
         let removed = self.inner.shared.engine.invalidate_matching(all).await;

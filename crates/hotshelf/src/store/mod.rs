@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hotshelf_core::{Engine, Error};
+use hotshelf_core::tag::TagId;
+use hotshelf_core::{Engine, Error, ErrorKind};
 
 use crate::cache::{CacheBuilder, CacheValue};
+use crate::invalidation::Invalidation;
 pub use builder::StoreBuilder;
 pub use info::{CacheInfo, StoreInfo};
 pub(crate) use registry::Registry;
@@ -130,6 +132,49 @@ impl Store {
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.shared.is_enabled()
+    }
+
+    /// Invalidates all entries that carry a tag, in all caches that were built on this
+    /// store, and refuses every load of them that is in flight.
+    ///
+    /// Tags belong to a prefix: a cache that no part of this process has built is not
+    /// reached. Costs one round trip, no matter how many entries there are.
+    ///
+    /// # Errors
+    /// Of kind [`Key`](crate::ErrorKind::Key) for a tag without a name, of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration) if no cache was built; else the
+    /// backend's own: then the entries may still count.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_tag(&self, name: &str) -> Result<Invalidation, Error> {
+        self.invalidate_tags([name]).await
+    }
+
+    /// Invalidates several tags, in one round trip; see [`Store::invalidate_tag`].
+    ///
+    /// # Errors
+    /// As [`Store::invalidate_tag`].
+    ///
+    /// # Cancel safety
+    /// As [`Store::invalidate_tag`].
+    pub async fn invalidate_tags<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<Invalidation, Error> {
+        let prefixes = self.registry.prefixes();
+        if prefixes.is_empty() {
+            let message =
+                "no cache was built on this store: build those whose tags are meant first";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        let mut keys = Vec::new();
+        for name in names {
+            let id = TagId::of(name.as_ref())?;
+            keys.extend(prefixes.iter().map(|prefix| id.key(prefix)));
+        }
+        self.shared.engine.invalidate_tags(keys).await?;
+        Ok(Invalidation::applied(0))
     }
 
     /// Asks whether the backend answers, and says how long that took.

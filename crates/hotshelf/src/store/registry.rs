@@ -1,7 +1,7 @@
 //! The caches of a store: one handle for each, however often it is built.
 
 use std::any::{Any, TypeId, type_name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -68,6 +68,11 @@ impl Registry {
         };
         caches.insert(identity, registered);
         Ok(cache)
+    }
+
+    /// Gives the prefixes of all caches.
+    pub(crate) fn prefixes(&self) -> BTreeSet<String> {
+        self.lock().keys().map(|(prefix, ..)| prefix.clone()).collect()
     }
 
     /// Says what the caches have counted.

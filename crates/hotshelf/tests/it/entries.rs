@@ -87,7 +87,9 @@ fn an_entry_is_plain_json_at_its_plain_key() {
         let store = Store::connect(&server.url()).await.unwrap();
         let products = store.cache::<Product>("products").prefix("api").build().unwrap();
         products.get_or_insert_with(1, async || lamp()).await;
-        assert_eq!(server.cli(&["GET", "api:v1:products:1"]), r#"{"id":1,"name":"Lamp"}"#);
+        let raw = server.cli(&["GET", "api:v1:products:1"]);
+        assert_eq!(serde_json::from_str::<Product>(&raw).unwrap(), lamp());
+        assert_eq!(raw.trim_end(), r#"{"id":1,"name":"Lamp"}"#);
         assert_eq!(server.cli(&["KEYS", "*"]), "api:v1:products:1", "no lease is left behind");
     });
 }

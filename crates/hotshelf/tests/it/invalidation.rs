@@ -159,7 +159,13 @@ fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
             value: "1".into(),
             ttl: hotshelf::Ttl::new(Duration::from_secs(3600)).unwrap(),
         };
-        engine.insert(vec![insert], &Arc::default()).await.remove(0).unwrap();
+        let writing = hotshelf_core::engine::Writing {
+            tags: hotshelf_core::tag::Tags::none("p".into()),
+            format: hotshelf_core::engine::Format::Plain,
+            keep: hotshelf::Ttl::MAX,
+            stats: Arc::default(),
+        };
+        engine.insert(vec![insert], writing).await.remove(0).unwrap();
         let invalidation = engine.invalidate(vec![key.clone()]).boxed();
         select(invalidation, runtime.sleep(Duration::from_nanos(1))).map(drop).await;
         runtime.sleep(Duration::from_secs(30)).await;

@@ -11,4 +11,5 @@ mod outage;
 mod secrets;
 mod stores;
 mod support;
+mod tags;
 mod writes;

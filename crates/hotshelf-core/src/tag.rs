@@ -1,0 +1,145 @@
+//! Tags: names by which entries of several caches are invalidated together.
+//!
+//! A tag has a version, eight random bytes at a key of its own. An entry records the
+//! versions that its tags had when its load began, and counts only while they are still
+//! the same. Invalidating a tag forgets its version: no entry matches any more, however
+//! many there are, and a version that is lost can't come back.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::backend::TagVersion;
+use crate::error::{Error, ErrorKind};
+use crate::key::WireKey;
+use crate::trailer::MOST_TAGS;
+
+/// What stands for a tag's name in entries and keys: 64 bits of its SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagId([u8; 8]);
+
+impl TagId {
+    /// Makes an id of its bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Makes the id of a name.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Key`] for an empty name.
+    pub fn of(name: &str) -> Result<Self, Error> {
+        if name.is_empty() {
+            return Err(Error::new(ErrorKind::Key, "a tag needs a name"));
+        }
+        let hash = Sha256::digest(name);
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&hash[..8]);
+        Ok(Self(bytes))
+    }
+
+    /// Gives the id's bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+
+    /// Gives the key of the tag's version. Caches of one prefix share their tags.
+    #[must_use]
+    pub fn key(&self, prefix: &str) -> WireKey {
+        WireKey::from(format!("hs:t:{prefix}:{:016x}", u64::from_be_bytes(self.0)))
+    }
+}
+
+/// The tags of a call: sorted, each once, with the keys of their versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tags {
+    prefix: Arc<str>,
+    ids: Vec<TagId>,
+    keys: Vec<WireKey>,
+}
+
+impl Tags {
+    /// Makes a set of tags.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Key`] for more than [`MOST_TAGS`].
+    pub fn new(prefix: Arc<str>, ids: impl IntoIterator<Item = TagId>) -> Result<Self, Error> {
+        let mut ids: Vec<TagId> = ids.into_iter().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() > MOST_TAGS {
+            let message = format!("an entry has {} tags; {MOST_TAGS} are allowed", ids.len());
+            return Err(Error::new(ErrorKind::Key, message));
+        }
+        let keys = ids.iter().map(|id| id.key(&prefix)).collect();
+        Ok(Self { prefix, ids, keys })
+    }
+
+    /// Makes the set without tags.
+    #[must_use]
+    pub fn none(prefix: Arc<str>) -> Self {
+        Self { prefix, ids: Vec::new(), keys: Vec::new() }
+    }
+
+    /// Adds tags.
+    ///
+    /// # Errors
+    /// As [`Tags::new`].
+    pub fn with(&self, ids: impl IntoIterator<Item = TagId>) -> Result<Self, Error> {
+        Self::new(Arc::clone(&self.prefix), self.ids.iter().copied().chain(ids))
+    }
+
+    /// Gives the key of the version of any tag under the same prefix.
+    #[must_use]
+    pub fn key_of(&self, id: TagId) -> WireKey {
+        id.key(&self.prefix)
+    }
+
+    /// Gives the tags' ids, sorted.
+    #[must_use]
+    pub fn ids(&self) -> &[TagId] {
+        &self.ids
+    }
+
+    /// Gives the keys of the tags' versions, in the order of the ids.
+    #[must_use]
+    pub fn keys(&self) -> &[WireKey] {
+        &self.keys
+    }
+
+    /// Puts versions beside the ids.
+    #[must_use]
+    pub fn stamps(&self, versions: &[TagVersion]) -> Vec<TagStamp> {
+        let stamp = |(&id, &version)| TagStamp { id, version };
+        self.ids.iter().zip(versions).map(stamp).collect()
+    }
+}
+
+/// A tag and the version that it had at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TagStamp {
+    /// The tag.
+    pub id: TagId,
+    /// Its version.
+    pub version: TagVersion,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_lives_under_its_prefix() {
+        let id = TagId::of("product-list").unwrap();
+        assert_eq!(id.key("api").as_str(), "hs:t:api:6110d88a24eece3d");
+        assert_ne!(id.key("api"), id.key("web"));
+        assert_ne!(id, TagId::of("category:books").unwrap());
+    }
+
+    #[test]
+    fn a_tag_needs_a_name() {
+        assert_eq!(TagId::of("").unwrap_err().kind(), ErrorKind::Key);
+    }
+}

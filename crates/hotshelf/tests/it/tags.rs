@@ -1,0 +1,204 @@
+//! Tags, and entries that others write.
+
+use std::convert::Infallible;
+
+use futures_util::future::join;
+use hotshelf::{Cache, ErrorKind, Foreign, Lookup, Store};
+use hotshelf_core::Runtime;
+
+use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
+
+async fn load(cache: &Cache<u32>, key: &str, tags: &[&str], loads: &Loads) -> u32 {
+    let load = async || {
+        loads.load("").await;
+        loads.count()
+    };
+    *cache.entry(key).tags(tags).or_insert_with(load).await
+}
+
+#[test]
+fn a_tag_invalidates_all_entries_that_carry_it() {
+    on_each_backend(async |store: Store| {
+        let one = store.cache::<u32>("one").build().unwrap();
+        let two = store.cache::<u32>("two").build().unwrap();
+        let loads = Loads::default();
+        for (cache, key, tags) in [
+            (&one, "a", &["t"][..]),
+            (&one, "b", &["u", "t"]),
+            (&two, "c", &["t"]),
+            (&two, "d", &[]),
+        ] {
+            load(cache, key, tags, &loads).await;
+            load(cache, key, tags, &loads).await;
+        }
+        assert_eq!(loads.count(), 4, "each is a hit the second time");
+
+        store.invalidate_tag("t").await.unwrap();
+        assert_eq!(one.get("a").await, None);
+        assert_eq!(one.get_many(["a", "b"]).await, [None, None]);
+        assert_eq!(two.lookup("c").await, Lookup::Missing);
+        assert!(two.contains_key("d").await, "an entry without the tag stays");
+        load(&one, "a", &["t"], &loads).await;
+        assert!(one.contains_key("a").await);
+        assert_eq!(one.stats().foreign, 0);
+    });
+}
+
+#[test]
+fn several_tags_are_invalidated_at_once() {
+    on_each_backend(async |store: Store| {
+        let cache = store.cache::<u32>("n").build().unwrap();
+        let loads = Loads::default();
+        load(&cache, "a", &["t"], &loads).await;
+        load(&cache, "b", &["u"], &loads).await;
+        store.invalidate_tags(["t", "u"]).await.unwrap();
+        assert_eq!(cache.get_many(["a", "b"]).await, [None, None]);
+        cache.invalidate_tag("t").await.unwrap();
+    });
+}
+
+#[test]
+fn an_entry_with_other_tags_is_a_miss() {
+    on_each_backend(async |store: Store| {
+        let cache = store.cache::<u32>("n").build().unwrap();
+        let loads = Loads::default();
+        load(&cache, "k", &["t", "u"], &loads).await;
+        load(&cache, "k", &["u", "t", "t"], &loads).await;
+        assert_eq!(loads.count(), 1, "their order doesn't matter");
+        load(&cache, "k", &["t"], &loads).await;
+        assert_eq!(loads.count(), 2);
+    });
+}
+
+#[test]
+fn a_load_in_flight_is_dead_when_its_tag_is_invalidated() {
+    let (runtime, store, _) = simulated(1);
+    let cache = store.cache::<String>("n").build().unwrap();
+    let loads = Loads::default();
+    let slow = async |value: &'static str| {
+        let load = async || loads.load_slowly(&runtime, value).await;
+        cache.entry("k").tags(["t"]).or_insert_with(load).await
+    };
+    let later = async {
+        runtime.sleep(SECOND / 2).await;
+        store.invalidate_tag("t").await.unwrap();
+        slow("new").await
+    };
+    let (old, new) = runtime.block_on(join(slow("old"), later));
+    assert_eq!((old.as_str(), new.as_str()), ("old", "new"));
+    assert_eq!(runtime.block_on(cache.get("k")).unwrap().as_str(), "new");
+}
+
+#[test]
+fn inserts_and_writes_carry_tags_too() {
+    on_each_backend(async |store: Store| {
+        let cache = store.cache::<u32>("n").epoch(true).build().unwrap();
+        cache.entry("a").tags(["t"]).try_insert(1).await.unwrap();
+        cache.insert("b", 2).await;
+        cache.write_through("c", async || Ok::<_, Infallible>(3)).await.unwrap();
+        assert_eq!(cache.get("c").await.as_deref(), Some(&3));
+        cache.invalidate_tag("t").await.unwrap();
+        let read = cache.get_many(["b", "c"]).await;
+        assert_eq!(read.iter().flatten().count(), 2);
+
+        cache.invalidate_all().await.unwrap();
+        assert_eq!(cache.get_many(["a", "b", "c"]).await, [None, None, None]);
+        cache.insert("b", 4).await;
+        assert_eq!(cache.get("b").await.as_deref(), Some(&4));
+    });
+}
+
+#[test]
+fn a_negative_carries_tags_too() {
+    on_each_backend(async |store: Store| {
+        let cache = store.cache::<u32>("n").negative_ttl(SECOND * 30).build().unwrap();
+        let none = async |_| Ok::<_, Infallible>(None);
+        cache.entry("k").tags(["t"]).or_try_load_optional(none).await.unwrap();
+        assert_eq!(cache.lookup("k").await, Lookup::Absent);
+        store.invalidate_tag("t").await.unwrap();
+        assert_eq!(cache.lookup("k").await, Lookup::Missing);
+    });
+}
+
+#[test]
+fn a_tag_whose_version_is_lost_matches_nothing() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let cache = store.cache::<u32>("n").build().unwrap();
+        let loads = Loads::default();
+        load(&cache, "k", &["t"], &loads).await;
+        let tag = server.cli(&["KEYS", "hs:t:*"]);
+        server.command(&["DEL", &tag]);
+        assert_eq!(cache.get("k").await, None);
+        load(&cache, "k", &["t"], &loads).await;
+        assert_eq!(loads.count(), 2);
+    });
+}
+
+#[test]
+fn tags_that_are_none_store_nothing_and_say_so() {
+    on_each_backend(async |store: Store| {
+        let error = store.invalidate_tag("t").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "no cache was built");
+
+        let cache = store.cache::<u32>("n").build().unwrap();
+        let plain = store.cache::<u32>("plain").strict_plain(true).build().unwrap();
+        let many: Vec<String> = (0..33).map(|number| number.to_string()).collect();
+        for (cache, tags) in
+            [(&cache, vec![String::new()]), (&cache, many), (&plain, vec!["t".into()])]
+        {
+            let error = cache.entry("k").tags(&tags).try_insert(1).await.unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Key | ErrorKind::Configuration), "{error}");
+            assert_eq!(*cache.entry("k").tags(&tags).or_insert_with(async || 7).await, 7);
+            assert!(!cache.contains_key("k").await);
+        }
+        assert_eq!(store.invalidate_tag("").await.unwrap_err().kind(), ErrorKind::Key);
+        let error = store.cache::<u32>("both").strict_plain(true).epoch(true).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    });
+}
+
+#[test]
+fn what_plain_clients_write_counts_where_it_is_accepted() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let strict = store.cache::<u32>("n").build().unwrap();
+        let accepting = store.cache::<u32>("m").foreign(Foreign::Accept).build().unwrap();
+        let plain = store.cache::<u32>("p").strict_plain(true).build().unwrap();
+        for name in ["n", "m", "p"] {
+            server.command(&["SET", &format!("cache:v1:{name}:k"), "5"]);
+        }
+        assert_eq!(strict.get("k").await, None);
+        assert_eq!(strict.stats().foreign, 1);
+        assert_eq!(accepting.get("k").await.as_deref(), Some(&5));
+        assert_eq!(plain.get("k").await.as_deref(), Some(&5));
+
+        assert_eq!(*strict.get_or_insert_with("k", async || 6).await, 6);
+        assert_eq!(server.cli(&["GET", "cache:v1:n:k"]).trim_end(), "6");
+        plain.insert("k", 7).await;
+        assert_eq!(server.cli(&["GET", "cache:v1:p:k"]), "7");
+    });
+}
+
+#[test]
+fn a_hit_is_one_command() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let cache = store.cache::<u32>("n").build().unwrap();
+        let loads = Loads::default();
+        load(&cache, "plain", &[], &loads).await;
+        load(&cache, "tagged", &["t", "u"], &loads).await;
+        server.command(&["CONFIG", "RESETSTAT"]);
+        load(&cache, "plain", &[], &loads).await;
+        load(&cache, "tagged", &["t", "u"], &loads).await;
+        let stats = server.cli(&["INFO", "commandstats"]);
+        let commands: Vec<_> = stats.lines().filter(|line| line.starts_with("cmdstat_")).collect();
+        let names: Vec<_> = commands.iter().map(|line| line.split(',').next().unwrap()).collect();
+        assert!(names.contains(&"cmdstat_get:calls=1"), "{names:?}");
+        assert!(names.contains(&"cmdstat_mget:calls=1"), "{names:?}");
+        assert_eq!(loads.count(), 2);
+    });
+}
