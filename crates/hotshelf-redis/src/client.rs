@@ -105,9 +105,10 @@ impl RedisClient {
                 // Nothing was sent, so nothing is unknown.
                 Error::new(ErrorKind::Unavailable, "the server can't be reached in time")
             })??;
+        let sent = Instant::now();
         let exchange = connection.driver.send_packed_commands(pipeline, 0, pipeline.len());
         let Ok(exchanged) = timeout_at(deadline, exchange).await else {
-            self.link.timed_out(&connection);
+            self.link.timed_out(&connection, sent);
             return Err(Error::new(ErrorKind::Timeout, "the server didn't answer in time"));
         };
         match exchanged {

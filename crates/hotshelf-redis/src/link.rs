@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::errors;
 use crate::options::RedisOptions;
@@ -24,11 +25,9 @@ const QUEUE: usize = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A connection that was up for this long was a good one: the next pause is short again.
-const GOOD: Duration = Duration::from_secs(1);
-
 /// After so many timeouts in a row a connection is given up: the server behind it may be
-/// gone without a word.
+/// gone without a word. Requests that were under way together count as one, or a hiccup
+/// of a busy moment would cost the connection.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
 /// A connection that is shared by all callers.
@@ -65,7 +64,10 @@ pub(crate) struct Connection {
 
 #[derive(Default)]
 struct Identity {
+    has_answered: AtomicBool,
     timeouts_in_a_row: AtomicU32,
+    /// When the last of these timeouts was counted.
+    counted: Mutex<Option<Instant>>,
 }
 
 impl Link {
@@ -102,13 +104,21 @@ impl Link {
 
     /// Takes note that the server answered on a connection.
     pub(crate) fn answered(&self, connection: &Connection) {
+        connection.identity.has_answered.store(true, Ordering::Relaxed);
         connection.identity.timeouts_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// Takes note that the server didn't answer in time on a connection.
-    pub(crate) fn timed_out(&self, connection: &Connection) {
-        let before = connection.identity.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed);
-        if before + 1 >= TIMEOUTS_IN_A_ROW {
+    /// Takes note that the server didn't answer in time, on a connection, what was asked
+    /// at `sent`.
+    pub(crate) fn timed_out(&self, connection: &Connection, sent: Instant) {
+        let identity = &connection.identity;
+        let mut counted = identity.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.is_some_and(|counted| sent < counted) {
+            return;
+        }
+        *counted = Some(Instant::now());
+        drop(counted);
+        if identity.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
             self.shared.lose(&connection.identity, "the server stopped answering");
         }
     }
@@ -259,13 +269,14 @@ async fn supervise(shared: Arc<Shared>) {
         match shared.connect().await {
             Ok(connection) => {
                 tracing::debug!("connected to the cache server");
-                let since = shared.runtime.now();
+                let identity = Arc::clone(&connection.identity);
                 shared.set(State::Up(connection));
                 let ended = states.wait_for(|state| !matches!(state, State::Up(_))).await;
                 if !matches!(ended.as_deref(), Ok(State::Down(_))) {
                     return;
                 }
-                if shared.runtime.now() - since >= GOOD {
+                // A server that takes connections and answers nothing is asked less and less.
+                if identity.has_answered.load(Ordering::Relaxed) {
                     pause = FIRST_PAUSE;
                 }
             }

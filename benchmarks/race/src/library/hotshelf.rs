@@ -30,7 +30,8 @@ impl Shelf {
 
     async fn get_or_load(&self, key: &str, loader: &Loader) -> Result<u64, Failure> {
         let load = async || Ok::<_, Infallible>(loader.load().await);
-        Ok(*self.cache.get_or_try_insert_with(key, load).await?)
+        let tags = key.starts_with("list:").then_some(TAG);
+        Ok(*self.cache.entry(key).tags(tags).or_try_insert_with(load).await?)
     }
 
     async fn invalidate(&self, key: &str) -> Result<(), Failure> {
@@ -38,16 +39,17 @@ impl Shelf {
         Ok(())
     }
 
-    // TODO: by tag, once there are tags. `LISTS` then names that call, and `get_or_load` gives
-    // keys that begin with `list:` the tag `lists`.
     async fn invalidate_lists(&self) -> Result<(), Failure> {
-        self.cache.invalidate_pattern("list:*").await?;
+        self.cache.invalidate_tag(TAG).await?;
         Ok(())
     }
 }
 
 /// The call that [`Shelf::invalidate_lists`] makes.
-const LISTS: Option<&str> = Some("invalidate_pattern");
+const LISTS: Option<&str> = Some("invalidate_tag");
+
+/// The tag of keys that begin with `list:`.
+const TAG: &str = "lists";
 
 const CRATES: &[&str] = &["hotshelf"];
 const CALL: &str = "get_or_try_insert_with";

@@ -1,0 +1,83 @@
+//! What the command line asks for.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use crate::faults::Fault;
+use crate::run::Plan;
+use crate::twin::Twin;
+use crate::worker::Job;
+
+const USAGE: &str = "usage: scripts/stress [--quick] [--seconds N] [--processes N] \
+                     [--fault NAME|none]... [--break NAME]";
+
+/// The fewest processes: one is stopped for long, another for short times.
+const FEWEST_PROCESSES: usize = 2;
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// One run.
+    Run(Plan),
+    /// A short run with every fault, and one of each twin.
+    Quick { processes: usize },
+    /// The part of one process in a run.
+    Work(Job),
+}
+
+/// Reads the command line.
+pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
+    if let Some(("work", rest)) = arguments.split_first().map(|(first, rest)| (&**first, rest)) {
+        return Ok(Command::Work(Job::from_arguments(rest)?));
+    }
+    let mut plan = Plan { seconds: 30, processes: 4, faults: Vec::new(), twin: None };
+    let (mut quick, mut chosen) = (false, false);
+    let mut words = arguments.iter();
+    while let Some(option) = words.next() {
+        if option == "--quick" {
+            quick = true;
+            continue;
+        }
+        let value = words.next().ok_or(USAGE)?;
+        match option.as_str() {
+            "--seconds" => plan.seconds = number(option, value)?,
+            "--processes" => plan.processes = number(option, value)?,
+            "--fault" => {
+                chosen = true;
+                plan.faults.extend((value != "none").then(|| Fault::named(value)).transpose()?);
+            }
+            "--break" => plan.twin = Some(Twin::named(value)?),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    if plan.processes < FEWEST_PROCESSES {
+        return Err(format!("--processes is {FEWEST_PROCESSES} at least").into());
+    }
+    if quick {
+        return Ok(Command::Quick { processes: plan.processes });
+    }
+    // A twin must be caught on its own account, not on that of a fault.
+    if !chosen && plan.twin.is_none() {
+        plan.faults = Fault::ALL.to_vec();
+    }
+    Ok(Command::Run(plan))
+}
+
+fn number<T: FromStr<Err: Display>>(option: &str, value: &str) -> Result<T, Box<dyn Error>> {
+    value.parse().map_err(|error| format!("{option} {value}: {error}").into())
+}
+
+/// Finds what has a name, or says which names there are.
+pub(crate) fn find<T: Copy + 'static>(
+    what: &str,
+    all: &'static [T],
+    name_of: impl Fn(T) -> &'static str,
+    name: &str,
+) -> Result<T, Box<dyn Error>> {
+    let found = all.iter().copied().find(|one| name_of(*one) == name);
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|one| name_of(*one)).collect();
+        format!("{what} {name:?} is none of {}", names.join(", ")).into()
+    })
+}

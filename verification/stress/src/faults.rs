@@ -1,0 +1,207 @@
+//! What is done to the cache server and to the processes.
+
+use std::error::Error;
+use std::time::Duration;
+
+use hotshelf_testkit::RedisServer;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::arguments::find;
+use crate::clock::{below, now, up_to_millis, wait};
+use crate::worker::{KEYS, key_name};
+
+/// One kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The server, then a process, is stopped for up to 300 ms. In a run of 20 s or more,
+    /// the first process is stopped for longer than a lease lasts.
+    Stop,
+    /// The server holds all commands back for 200 ms.
+    Pause,
+    /// All connections are cut.
+    Kill,
+    /// The server forgets the scripts.
+    Scripts,
+    /// The server loses all data.
+    Flushall,
+    /// Single entries and leases vanish.
+    Del,
+    /// The server is short of memory and evicts keys at random.
+    Evict,
+}
+
+/// A run that is shorter has no stop that outlasts a lease.
+const LONG_STOP_FROM: f64 = 20.0;
+const LONG_STOP: Duration = Duration::from_secs(6);
+
+/// The longest that the server, or a process, is stopped otherwise.
+const STOP_MILLIS: u64 = 300;
+
+/// What the server holds besides the cache when it is short of memory.
+const FILLERS: u64 = 400;
+const FILLER_BYTES: usize = 10_000;
+
+impl Fault {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Stop,
+        Self::Pause,
+        Self::Kill,
+        Self::Scripts,
+        Self::Flushall,
+        Self::Del,
+        Self::Evict,
+    ];
+
+    pub(crate) fn named(name: &str) -> Result<Self, Box<dyn Error>> {
+        find("--fault", &Self::ALL, Self::name, name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Pause => "pause",
+            Self::Kill => "kill",
+            Self::Scripts => "scripts",
+            Self::Flushall => "flushall",
+            Self::Del => "del",
+            Self::Evict => "evict",
+        }
+    }
+
+    /// What the cache server must be started with.
+    pub(crate) fn server_arguments(faults: &[Self]) -> &'static [&'static str] {
+        if faults.contains(&Self::Evict) {
+            &["--maxmemory", "2mb", "--maxmemory-policy", "allkeys-random"]
+        } else {
+            &[]
+        }
+    }
+
+    fn strike(self, cache: &RedisServer, processes: &[Pid]) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Stop => {
+                cache.pause();
+                wait(up_to_millis(STOP_MILLIS));
+                cache.resume();
+                // The first is left to the long stop.
+                let process = processes[1 + below(processes.len() as u64 - 1) as usize];
+                kill_process(process, Signal::STOP)?;
+                wait(up_to_millis(STOP_MILLIS));
+                kill_process(process, Signal::CONT)?;
+            }
+            Self::Pause => drop(cache.command(&["CLIENT", "PAUSE", "200"])),
+            Self::Kill => drop(cache.command(&["CLIENT", "KILL", "TYPE", "normal"])),
+            Self::Scripts => drop(cache.command(&["SCRIPT", "FLUSH"])),
+            Self::Flushall => drop(cache.command(&["FLUSHALL"])),
+            Self::Del => (0..30).for_each(|_| delete_one(cache)),
+            Self::Evict => (0..10).for_each(|_| fill_memory(cache)),
+        }
+        Ok(())
+    }
+
+    /// How long to leave the processes in peace, so that they get to work in between.
+    fn rest(self) -> Duration {
+        let longest = match self {
+            // A connection that was cut soon after it came up stays away for longer.
+            Self::Stop | Self::Pause | Self::Kill => 1200,
+            Self::Scripts | Self::Flushall | Self::Del | Self::Evict => 150,
+        };
+        Duration::from_millis(longest / 3) + up_to_millis(longest)
+    }
+}
+
+fn delete_one(cache: &RedisServer) {
+    let entry = key_name(below(KEYS as u64) as usize);
+    let name = if below(2) == 0 { entry } else { format!("hs:l:{{{entry}}}") };
+    cache.command(&["DEL", &name]);
+    wait(up_to_millis(5));
+}
+
+fn fill_memory(cache: &RedisServer) {
+    let value = "x".repeat(FILLER_BYTES);
+    let mut command = vec!["MSET".to_owned()];
+    for _ in 0..20 {
+        command.extend([format!("filler:{}", below(FILLERS)), value.clone()]);
+    }
+    cache.command(&command);
+}
+
+/// Does one fault after the other, in turn, until the end; says how often each was done.
+pub(crate) fn strike_until(
+    end: u64,
+    faults: &[Fault],
+    cache: &RedisServer,
+    processes: &[Pid],
+) -> Result<Vec<(&'static str, usize)>, Box<dyn Error>> {
+    let mut done = vec![0; faults.len()];
+    let mut long_stop = LongStop::new(end, faults, processes[0]);
+    for turn in 0.. {
+        let left = Duration::from_nanos(end.saturating_sub(now()));
+        if left.is_zero() {
+            break;
+        }
+        long_stop.look()?;
+        if faults.is_empty() {
+            wait(left);
+            break;
+        }
+        let chosen = turn % faults.len();
+        faults[chosen].strike(cache, processes)?;
+        done[chosen] += 1;
+        wait(faults[chosen].rest().min(left));
+    }
+    long_stop.resume()?;
+    let done = faults.iter().map(|fault| fault.name()).zip(done);
+    Ok(done.chain([("stop for longer than a lease", long_stop.times)]).collect())
+}
+
+/// A stop that outlasts a lease, a third into the run.
+struct LongStop {
+    process: Pid,
+    from: u64,
+    until: u64,
+    state: Phase,
+    /// How often it was done: once or never.
+    times: usize,
+}
+
+#[derive(PartialEq, Eq)]
+enum Phase {
+    Ahead,
+    Stopped,
+    Over,
+}
+
+impl LongStop {
+    fn new(end: u64, faults: &[Fault], process: Pid) -> Self {
+        let left = end.saturating_sub(now());
+        // A little of the time has passed by now.
+        let is_long = Duration::from_nanos(left).as_secs_f64().round() >= LONG_STOP_FROM;
+        let wanted = is_long && faults.contains(&Fault::Stop);
+        let from = now() + left / 3;
+        let until = from + LONG_STOP.as_nanos() as u64;
+        let state = if wanted { Phase::Ahead } else { Phase::Over };
+        Self { process, from, until, state, times: 0 }
+    }
+
+    /// Stops the process, or lets it go on, when the time has come.
+    fn look(&mut self) -> rustix::io::Result<()> {
+        if self.state == Phase::Ahead && now() >= self.from {
+            self.state = Phase::Stopped;
+            self.times += 1;
+            return kill_process(self.process, Signal::STOP);
+        }
+        if self.state == Phase::Stopped && now() >= self.until {
+            return self.resume();
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> rustix::io::Result<()> {
+        if self.state == Phase::Stopped {
+            kill_process(self.process, Signal::CONT)?;
+        }
+        self.state = Phase::Over;
+        Ok(())
+    }
+}

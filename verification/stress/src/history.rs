@@ -1,0 +1,201 @@
+//! What all processes did, and whether anybody was given what was invalidated before.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::arguments::find;
+
+/// One operation, with its times in nanoseconds on the clock that all processes share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) key: usize,
+    /// The version that a get was given, a load read or an invalidation was for.
+    pub(crate) version: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// What an operation was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A caller was given a version.
+    Get,
+    /// A loader ran, and its value was stored.
+    Stored,
+    /// A loader ran, and its value was refused.
+    Refused,
+    /// A loader ran without the right to store, or the backend was in trouble.
+    Unstored,
+    /// An invalidation: its end is when it answered `Ok`.
+    Invalidated,
+    /// An attempt to invalidate that failed.
+    Failed,
+}
+
+impl Kind {
+    const ALL: [Self; 6] =
+        [Self::Get, Self::Stored, Self::Refused, Self::Unstored, Self::Invalidated, Self::Failed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Stored => "stored",
+            Self::Refused => "refused",
+            Self::Unstored => "unstored",
+            Self::Invalidated => "invalidated",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn is_load(self) -> bool {
+        matches!(self, Self::Stored | Self::Refused | Self::Unstored)
+    }
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, key, version, start, end } = self;
+        write!(formatter, "{} {key} {version} {start} {end}", kind.name())
+    }
+}
+
+impl FromStr for Record {
+    type Err = Box<dyn Error>;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [kind, key, version, start, end] = words[..] else {
+            return Err(format!("no record: {line:?}").into());
+        };
+        Ok(Self {
+            kind: find("a kind of record", &Kind::ALL, Kind::name, kind)?,
+            key: key.parse()?,
+            version: version.parse()?,
+            start: start.parse()?,
+            end: end.parse()?,
+        })
+    }
+}
+
+/// What a history shows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    pub(crate) gets: usize,
+    pub(crate) loads: usize,
+    pub(crate) refused: usize,
+    pub(crate) unstored: usize,
+    pub(crate) invalidations: usize,
+    pub(crate) failed: usize,
+    /// Invalidations that began and ended while a loader of their key was running.
+    pub(crate) overlaps: usize,
+    pub(crate) stale: usize,
+    /// The longest time, in nanoseconds, from the moment at which a version was invalidated
+    /// to the start of a get that was given it all the same.
+    pub(crate) worst_age: u64,
+}
+
+/// Checks the merged history of all processes.
+pub(crate) fn check(records: &[Record], keys: usize) -> Findings {
+    let count = |kind| records.iter().filter(|record| record.kind == kind).count();
+    let (refused, unstored) = (count(Kind::Refused), count(Kind::Unstored));
+    let mut findings = Findings {
+        gets: count(Kind::Get),
+        loads: count(Kind::Stored) + refused + unstored,
+        refused,
+        unstored,
+        invalidations: count(Kind::Invalidated),
+        failed: count(Kind::Failed),
+        ..Findings::default()
+    };
+    for key in 0..keys {
+        let of_key: Vec<_> = records.iter().filter(|record| record.key == key).collect();
+        check_key(&of_key, &mut findings);
+    }
+    findings
+}
+
+fn check_key(records: &[&Record], findings: &mut Findings) {
+    let all = |kind| records.iter().filter(move |record| record.kind == kind);
+    let floors = Highest::new(all(Kind::Invalidated).map(|done| (done.end, done.version)));
+    let loads = records.iter().filter(|record| record.kind.is_load());
+    let loading = Highest::new(loads.map(|load| (load.start, load.end)));
+
+    for invalidation in all(Kind::Invalidated) {
+        let latest_end = loading.before(invalidation.start);
+        findings.overlaps += usize::from(latest_end > Some(invalidation.end));
+    }
+    for get in all(Kind::Get) {
+        if floors.before(get.start) > Some(get.version) {
+            let newer = all(Kind::Invalidated).filter(|done| done.version > get.version);
+            let outdated = newer.map(|done| done.end).min().unwrap_or(get.start);
+            findings.stale += 1;
+            findings.worst_age = findings.worst_age.max(get.start - outdated);
+        }
+    }
+}
+
+/// Answers which value is the highest of all that were there before a time.
+struct Highest(Vec<(u64, u64)>);
+
+impl Highest {
+    fn new(values: impl Iterator<Item = (u64, u64)>) -> Self {
+        let mut values: Vec<_> = values.collect();
+        values.sort_unstable();
+        let mut highest = 0;
+        for (_, value) in &mut values {
+            highest = highest.max(*value);
+            *value = highest;
+        }
+        Self(values)
+    }
+
+    fn before(&self, time: u64) -> Option<u64> {
+        let count = self.0.partition_point(|(at, _)| *at < time);
+        count.checked_sub(1).map(|last| self.0[last].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: Kind, version: u64, start: u64, end: u64) -> Record {
+        Record { kind, key: 0, version, start, end }
+    }
+
+    #[test]
+    fn a_get_that_starts_after_an_invalidation_must_not_be_older() {
+        let history = [
+            record(Kind::Invalidated, 2, 10, 20),
+            record(Kind::Invalidated, 1, 5, 30),
+            record(Kind::Get, 1, 20, 40),
+            record(Kind::Get, 1, 27, 40),
+            record(Kind::Get, 2, 31, 40),
+            record(Kind::Get, 0, 15, 90),
+        ];
+        let findings = check(&history, 1);
+        assert_eq!((findings.gets, findings.stale, findings.worst_age), (4, 1, 7));
+        assert_eq!(check(&history[2..], 1).stale, 0);
+    }
+
+    #[test]
+    fn an_invalidation_within_a_load_is_counted_once() {
+        let history = [
+            record(Kind::Refused, 0, 1, 50),
+            record(Kind::Unstored, 0, 2, 9),
+            record(Kind::Invalidated, 1, 10, 20),
+            record(Kind::Invalidated, 2, 40, 60),
+        ];
+        let findings = check(&history, 1);
+        assert_eq!((findings.loads, findings.refused, findings.overlaps), (2, 1, 1));
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let written = Record { key: 3, ..record(Kind::Unstored, 7, 8, 9) };
+        assert_eq!(written.to_string().parse::<Record>().unwrap(), written);
+        assert!("get 1 2 3".parse::<Record>().is_err());
+    }
+}

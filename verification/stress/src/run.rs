@@ -1,0 +1,133 @@
+//! One run: two servers, processes, faults, and what the history shows.
+
+use std::error::Error;
+use std::fmt;
+use std::process::{Child, Command, Stdio};
+
+use hotshelf_testkit::RedisServer;
+use rustix::process::Pid;
+
+use crate::clock::now;
+use crate::faults::{Fault, strike_until};
+use crate::history::{Findings, Record, check};
+use crate::twin::Twin;
+use crate::worker::{Job, KEYS};
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) seconds: u64,
+    pub(crate) processes: usize,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) twin: Option<Twin>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// How often each fault was done.
+    faults: Vec<(&'static str, usize)>,
+    /// Keys that the cache server threw away for want of memory.
+    evicted: u64,
+    findings: Findings,
+}
+
+/// Runs a plan to its end.
+pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
+    let cache = RedisServer::start_with(Fault::server_arguments(&plan.faults))?;
+    let database = RedisServer::start()?;
+    let end = now() + plan.seconds * 1_000_000_000;
+    let job = Job { cache: cache.url(), database: database.url(), end, twin: plan.twin };
+    let start = |_| start(&job);
+    let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
+    let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
+    let faults = strike_until(end, &plan.faults, &cache, &processes)?;
+    let mut records = Vec::new();
+    for child in children {
+        records.extend(finish(child)?);
+    }
+    Ok(Report { faults, evicted: evicted(&cache), findings: check(&records, KEYS) })
+}
+
+/// Reads how many keys a server has evicted.
+fn evicted(server: &RedisServer) -> u64 {
+    let info = server.cli(&["INFO", "stats"]);
+    let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:"));
+    count.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+}
+
+fn start(job: &Job) -> Result<Child, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    Ok(command.args(job.to_arguments()).stdout(Stdio::piped()).spawn()?)
+}
+
+/// Waits for a process and reads what it did.
+fn finish(child: Child) -> Result<Vec<Record>, Box<dyn Error>> {
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        return Err(format!("a process failed: {}", output.status).into());
+    }
+    String::from_utf8(output.stdout)?.lines().map(str::parse).collect()
+}
+
+impl Report {
+    /// Gives the one line that says it all.
+    pub(crate) fn summary(&self) -> String {
+        let Findings { stale, gets, loads, invalidations, .. } = self.findings;
+        format!("stale {stale} of {gets} gets, {loads} loads, {invalidations} invalidations")
+    }
+
+    /// Says whether the run is what it has to be: without a stale answer for the sound
+    /// backend, with one for a broken twin.
+    pub(crate) fn verdict(&self, twin: Option<Twin>) -> Result<(), Box<dyn Error>> {
+        let Findings { stale, overlaps, .. } = self.findings;
+        match twin {
+            _ if overlaps == 0 => {
+                Err("no invalidation fell into a load: nothing was tested".into())
+            }
+            None if stale > 0 => {
+                Err(format!("{stale} gets were given what was invalidated").into())
+            }
+            Some(twin) if stale == 0 => {
+                Err(format!("the twin without {} was not caught", twin.name()).into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, processes, faults, twin } = self;
+        write!(formatter, "{processes} processes for {seconds} s")?;
+        if let Some(twin) = twin {
+            write!(formatter, ", broken: {}", twin.name())?;
+        }
+        let names: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        write!(formatter, ", faults: {names}")
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Findings { refused, unstored, failed, overlaps, stale, worst_age, .. } = self.findings;
+        for (fault, times) in self.faults.iter().filter(|(_, times)| *times > 0) {
+            writeln!(formatter, "  {fault}: {times} times")?;
+        }
+        if self.evicted > 0 {
+            writeln!(formatter, "  {} keys were evicted", self.evicted)?;
+        }
+        writeln!(formatter, "  {overlaps} invalidations fell into a running load")?;
+        writeln!(formatter, "  {refused} loads were refused, {unstored} couldn't be stored")?;
+        writeln!(formatter, "  {failed} attempts to invalidate failed and were repeated")?;
+        if stale > 0 {
+            let millis = worst_age as f64 / 1e6;
+            writeln!(
+                formatter,
+                "  worst stale answer: outdated for {millis:.1} ms when asked for"
+            )?;
+        }
+        formatter.write_str(&self.summary())
+    }
+}

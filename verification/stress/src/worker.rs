@@ -1,0 +1,272 @@
+//! One process: tasks that read, load, write and invalidate, and write down what they did.
+
+use std::any::{Any, TypeId};
+use std::error::Error;
+use std::io::{BufWriter, Write, stdout};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::Seen;
+use hotshelf_core::engine::{
+    Acquisition, Call, Filled, Foreign, Format, Found, Identity, Judge, Known, Standing, Ticket,
+    Value, Verdict, View,
+};
+use hotshelf_core::tag::{TagId, Tags};
+use hotshelf_core::{Backend, Engine, Runtime, Stats, Ttl, WireKey};
+use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use tokio::runtime::Builder;
+
+use crate::clock::{RealTime, below, now, pause, up_to_millis};
+use crate::history::{Kind, Record};
+use crate::twin::{Broken, Twin};
+
+/// Rows of the database, each with an entry in the cache.
+pub(crate) const KEYS: usize = 6;
+
+/// Tasks of a process.
+const TASKS: usize = 12;
+
+/// The longest pauses, in milliseconds: of a task between two operations, of a loader
+/// before it reads and after.
+const IDLE_MILLIS: u64 = 30;
+const LOAD_MILLIS: u64 = 16;
+
+/// One operation of so many is a write.
+const WRITES: u64 = 10;
+
+/// How long a caller waits for another process's load: far shorter than a lease, so that
+/// work goes on when one is left behind.
+const WAIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long an operation on the database may take: it isn't under test.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a process is told to do.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) cache: String,
+    pub(crate) database: String,
+    /// When to stop, on the clock that all processes share.
+    pub(crate) end: u64,
+    pub(crate) twin: Option<Twin>,
+}
+
+impl Job {
+    pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
+        let [cache, database, end, twin @ ..] = arguments else {
+            return Err("work is what the parent starts".into());
+        };
+        let twin = twin.first().map(|name| Twin::named(name)).transpose()?;
+        Ok(Self { cache: cache.clone(), database: database.clone(), end: end.parse()?, twin })
+    }
+
+    pub(crate) fn to_arguments(&self) -> Vec<String> {
+        let fixed = ["work", &self.cache, &self.database].map(str::to_owned);
+        let twin = self.twin.map(|twin| twin.name().to_owned());
+        fixed.into_iter().chain([self.end.to_string()]).chain(twin).collect()
+    }
+}
+
+/// The prefix of all keys and tags.
+pub(crate) const PREFIX: &str = "stress";
+
+/// Longer than any run.
+const TTL: Duration = Duration::from_secs(600);
+
+/// Gives the key of an entry.
+pub(crate) fn key_name(key: usize) -> String {
+    format!("{PREFIX}:v1:rows:{key}")
+}
+
+/// Works until the end and prints what was done.
+pub(crate) fn run(job: &Job) -> Result<(), Box<dyn Error>> {
+    // A parent that dies may have left this process stopped.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let tokio = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let records = tokio.block_on(work(job))?;
+    let mut output = BufWriter::new(stdout().lock());
+    for record in records {
+        writeln!(output, "{record}")?;
+    }
+    Ok(output.flush()?)
+}
+
+async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
+    let worker = Arc::new(Worker::new(job)?);
+    let start = |_| tokio::spawn(Arc::clone(&worker).work_until(job.end));
+    let tasks: Vec<_> = (0..TASKS).map(start).collect();
+    for task in tasks {
+        task.await??;
+    }
+    let mut records = worker.records.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::take(&mut *records))
+}
+
+/// What the tasks of a process share.
+struct Worker {
+    engine: Engine,
+    database: RedisClient,
+    keys: Vec<WireKey>,
+    /// Each entry has a tag of its own.
+    tags: Vec<Tags>,
+    twin: Option<Twin>,
+    stats: Arc<Stats>,
+    records: Mutex<Vec<Record>>,
+}
+
+/// Entries are version numbers.
+struct Version;
+
+impl Judge for Version {
+    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
+        match version(value) {
+            Some(version) => Verdict::Hit(Value::Present(Arc::new(version))),
+            None => Verdict::Foreign,
+        }
+    }
+}
+
+fn tag(row: &str) -> Result<Tags, hotshelf_core::Error> {
+    Tags::none(PREFIX.into()).with([TagId::of(row)?])
+}
+
+fn version(raw: &[u8]) -> Option<u64> {
+    std::str::from_utf8(raw).ok()?.parse().ok()
+}
+
+impl Worker {
+    fn new(job: &Job) -> Result<Self, hotshelf_core::Error> {
+        let runtime: Arc<dyn Runtime> = Arc::new(RealTime);
+        let cache = RedisBackend::new(&RedisOptions::from_url(&job.cache)?, Arc::clone(&runtime))?;
+        let backend: Arc<dyn Backend> = match job.twin {
+            None => Arc::new(cache),
+            Some(twin) => Arc::new(Broken::new(cache, twin)),
+        };
+        let options = RedisOptions::from_url(&job.database)?
+            .connect_timeout(DATABASE_TIMEOUT)
+            .store_timeout(DATABASE_TIMEOUT);
+        let database = RedisBackend::new(&options, Arc::clone(&runtime))?;
+        Ok(Self {
+            engine: Engine::new(backend, runtime),
+            database: database.client().clone(),
+            keys: (0..KEYS).map(|key| key_name(key).into()).collect(),
+            tags: (0..KEYS).map(|key| tag(&key_name(key))).collect::<Result<_, _>>()?,
+            twin: job.twin,
+            stats: Arc::default(),
+            records: Mutex::default(),
+        })
+    }
+
+    async fn work_until(self: Arc<Self>, end: u64) -> Result<(), hotshelf_core::Error> {
+        while now() < end {
+            let key = below(KEYS as u64) as usize;
+            if below(WRITES) == 0 {
+                self.write(key).await?;
+            } else {
+                let start = now();
+                let version = self.get(key).await?;
+                self.record(Kind::Get, key, version, start);
+            }
+            pause(up_to_millis(IDLE_MILLIS)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes note of an operation that ends now.
+    fn record(&self, kind: Kind, key: usize, version: u64, start: u64) {
+        self.push(Record { kind, key, version, start, end: now() });
+    }
+
+    fn push(&self, record: Record) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    }
+
+    /// Changes a row and invalidates its entry, as often as that takes.
+    async fn write(&self, key: usize) -> Result<(), hotshelf_core::Error> {
+        let row = key_name(key);
+        let version = self.database.command(&["INCR", &row]).await?.integer()?;
+        let start = now();
+        while self.invalidate(key).await.is_err() {
+            self.record(Kind::Failed, key, version as u64, start);
+            pause(up_to_millis(20)).await;
+        }
+        self.record(Kind::Invalidated, key, version as u64, start);
+        Ok(())
+    }
+
+    /// Invalidates an entry by its key or by its tag; a twin by that which it breaks.
+    async fn invalidate(&self, key: usize) -> Result<(), hotshelf_core::Error> {
+        let by_tag = match self.twin {
+            None => below(2) == 0,
+            Some(twin) => twin == Twin::Capture,
+        };
+        if by_tag {
+            return self.engine.invalidate_tags(self.tags[key].keys().to_vec()).await;
+        }
+        self.engine.invalidate(vec![self.keys[key].clone()]).await.map(drop)
+    }
+
+    fn view(&self, key: usize) -> View<'_> {
+        View { tags: &self.tags[key], format: Format::Trailer(Foreign::Reject) }
+    }
+
+    /// Reads the cache, or loads: what a service does for a request.
+    async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
+        let read = self.engine.read(std::slice::from_ref(&self.keys[key]), self.view(key)).await;
+        let known = match read.as_ref().map(|found| &found[0]) {
+            Err(_) => Known::Unreadable,
+            Ok(Found::Missing) => Known::Read(Standing::Nothing, Seen::Nothing),
+            Ok(Found::Unusable(standing, seen)) => Known::Read(*standing, seen.clone()),
+            Ok(Found::Entry { value, raw, .. }) => match version(value) {
+                Some(version) => return Ok(version),
+                None => Known::Read(Standing::Foreign, Seen::entry(raw)),
+            },
+        };
+        self.load(key, known).await
+    }
+
+    async fn load(&self, key: usize, known: Known) -> Result<u64, hotshelf_core::Error> {
+        let call = Call {
+            key: &self.keys[key],
+            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
+            view: self.view(key),
+            keep: Ttl::new(TTL)?,
+            judge: &Version,
+            stats: &self.stats,
+            wait_timeout: WAIT_TIMEOUT,
+            reload: false,
+        };
+        match self.engine.acquire(call, known).await {
+            Acquisition::Hit(Value::Present(value)) => {
+                Ok(*value.downcast::<u64>().expect("all values are versions"))
+            }
+            Acquisition::Lead(ticket) => self.lead(key, ticket).await,
+            other => unreachable!("no loader fails or finds nothing: {other:?}"),
+        }
+    }
+
+    async fn lead(&self, key: usize, ticket: Ticket) -> Result<u64, hotshelf_core::Error> {
+        let start = now();
+        let loaded = ticket.run(self.query_database(key)).await?;
+        let end = now();
+        let raw = Bytes::from(loaded.to_string());
+        let ttl = Ttl::new(TTL)?;
+        let value = Value::Present(Arc::new(loaded) as Arc<dyn Any + Send + Sync>);
+        let kind = match ticket.fill(Some(raw), ttl, value).await {
+            Filled::Stored => Kind::Stored,
+            Filled::Refused => Kind::Refused,
+            Filled::Unstored => Kind::Unstored,
+        };
+        self.push(Record { kind, key, version: loaded, start, end });
+        Ok(loaded)
+    }
+
+    async fn query_database(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
+        pause(up_to_millis(LOAD_MILLIS)).await;
+        let row = self.database.command(&["GET", &key_name(key)]).await?.bytes()?;
+        pause(up_to_millis(LOAD_MILLIS)).await;
+        Ok(row.as_deref().and_then(version).unwrap_or_default())
+    }
+}
