@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf::{Cache, Store};
+use hotshelf_core::trailer::Trailer;
 use ready::Ready;
 use serde::{Deserialize, Serialize};
 
@@ -94,7 +95,7 @@ struct Bench {
 impl Bench {
     fn new() -> Result<Self, Box<dyn Error>> {
         let entry = bytes::Bytes::from(serde_json::to_vec(&Product::example())?);
-        let backend = Arc::new(Ready::new(entry.clone()));
+        let backend = Arc::new(Ready::new(with_trailer(&entry)));
         let cache = Store::builder().backend(backend).build()?.cache("products").build()?;
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { tokio, cache, entry })
@@ -126,6 +127,21 @@ impl Bench {
         self.run(subject, count);
         start.elapsed() / count
     }
+}
+
+/// Makes the entry that a fill would have written.
+fn with_trailer(value: &[u8]) -> bytes::Bytes {
+    let mut entry = value.to_vec();
+    let trailer = Trailer {
+        absent: false,
+        fill: [1; 8],
+        loaded_at: 1_700_000_000_000,
+        fresh_for: 300_000,
+        load_time: 12,
+        tags: Vec::new(),
+    };
+    trailer.append_to(&mut entry);
+    entry.into()
 }
 
 #[derive(Serialize)]
