@@ -70,7 +70,7 @@ impl TestStore {
     /// Lets time pass for entries and leases.
     ///
     /// What your code awaits, and the wait for another process's load, still take the time
-    /// of tokio: [`tokio::time::pause`] is for those.
+    /// of tokio: `tokio::time::pause` is for those.
     pub fn advance(&self, duration: Duration) {
         *self.clock.now.lock().unwrap_or_else(PoisonError::into_inner) += duration;
     }
