@@ -88,7 +88,8 @@ impl<T> Lookup<T> {
 impl<T: CacheValue> Cache<T> {
     /// Reads a value. Trouble with the backend is a miss, and is counted.
     ///
-    /// Costs one round trip.
+    /// Costs one round trip, and a second one for an entry with tags, whose versions are
+    /// looked up then.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -109,7 +110,7 @@ impl<T: CacheValue> Cache<T> {
 
     /// Reads what is known of a key, a cached negative included.
     ///
-    /// Costs one round trip. Trouble with the backend is [`Lookup::Missing`].
+    /// Costs as much as [`Cache::get`]. Trouble with the backend is [`Lookup::Missing`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
