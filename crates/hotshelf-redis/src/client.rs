@@ -1,6 +1,7 @@
 //! The raw client, for full control.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind, Runtime};
@@ -22,6 +23,8 @@ pub struct RedisClient {
     link: Arc<Link>,
     pub(crate) read_timeout: Duration,
     pub(crate) store_timeout: Duration,
+    /// Whether it was said that an ACL forbids scripts.
+    warned_of_acl: Arc<AtomicBool>,
 }
 
 impl RedisClient {
@@ -30,6 +33,7 @@ impl RedisClient {
             link: Arc::new(Link::new(options, runtime)?),
             read_timeout: options.read_timeout,
             store_timeout: options.store_timeout,
+            warned_of_acl: Arc::default(),
         })
     }
 
@@ -134,6 +138,13 @@ impl RedisClient {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command);
         only(self.send(&pipeline, timeout).await?)
+    }
+
+    /// Says once what every load would be told anew.
+    pub(crate) fn warn_of_acl(&self, error: &Error) {
+        if !self.warned_of_acl.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "nothing can be stored in the cache");
+        }
     }
 
     pub(crate) fn close(&self) {

@@ -8,6 +8,7 @@ use redis::{Cmd, Pipeline, Script};
 use tokio::time::Instant;
 
 use crate::client::{RedisClient, only};
+use crate::errors;
 use crate::reply::Reply;
 
 /// A script that is sent by its hash, and by its text if the server doesn't know it.
@@ -72,8 +73,11 @@ impl Invocation {
 
 impl RedisClient {
     /// Calls scripts in one round trip, and in a second one, within the same deadline,
-    /// those that the server didn't know. That a script is unknown means that it was not executed, so that sending it
-    /// again is no repetition.
+    /// those that the server didn't know. That a script is unknown means that it was not
+    /// executed, so that sending it again is no repetition.
+    ///
+    /// Where an ACL forbids scripts, each answers that; the cache goes on without: it
+    /// reads and invalidates, and stores nothing.
     pub(crate) async fn call(
         &self,
         calls: &[Invocation],
@@ -95,6 +99,9 @@ impl RedisClient {
         for (at, reply) in unknown.into_iter().zip(self.send_until(&by_text, deadline).await?) {
             replies[at] = reply;
         }
+        if let Some(error) = replies.iter().find_map(forbidden) {
+            self.warn_of_acl(error);
+        }
         Ok(replies)
     }
 
@@ -109,8 +116,15 @@ impl RedisClient {
 }
 
 fn is_unknown(reply: &Reply) -> bool {
-    let Reply::Error(error) = reply else { return false };
-    let source = std::error::Error::source(error);
-    let source = source.and_then(|source| source.downcast_ref::<redis::RedisError>());
-    source.is_some_and(|source| source.code() == Some("NOSCRIPT"))
+    driver_error(reply).is_some_and(|error| error.code() == Some("NOSCRIPT"))
+}
+
+fn forbidden(reply: &Reply) -> Option<&Error> {
+    let Reply::Error(error) = reply else { return None };
+    driver_error(reply).is_some_and(errors::is_forbidden).then_some(error)
+}
+
+fn driver_error(reply: &Reply) -> Option<&redis::RedisError> {
+    let Reply::Error(error) = reply else { return None };
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }

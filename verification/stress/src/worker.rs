@@ -209,13 +209,13 @@ impl Worker {
     }
 
     fn view(&self, key: usize) -> View<'_> {
-        View { tags: &self.tags[key], format: Format::Trailer(Foreign::Reject) }
+        View { tags: &self.tags[key], exactly: true, format: Format::Trailer(Foreign::Reject) }
     }
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
-        let read = self.engine.read(std::slice::from_ref(&self.keys[key]), self.view(key)).await;
-        let known = match read.as_ref().map(|found| &found[0]) {
+        let read = self.engine.read(&self.keys[key], self.view(key)).await;
+        let known = match &read {
             Err(_) => Known::Unreadable,
             Ok(Found::Missing) => Known::Read(Standing::Nothing, Seen::Nothing),
             Ok(Found::Unusable(standing, seen)) => Known::Read(*standing, seen.clone()),
@@ -236,6 +236,7 @@ impl Worker {
             judge: &Version,
             stats: &self.stats,
             wait_timeout: WAIT_TIMEOUT,
+            max_waiters: usize::MAX,
             reload: false,
         };
         match self.engine.acquire(call, known).await {

@@ -78,6 +78,8 @@ pub(crate) enum Outcome {
 pub(crate) enum Joined {
     Leads(Leadership),
     Waits(Joiner),
+    /// Too many wait already: the caller leads a flight that nobody joins.
+    Full(Leadership),
 }
 
 impl Default for Flights {
@@ -96,7 +98,10 @@ impl Flights {
             flight.identity == call.identity && flight.tags == *call.view.tags
         };
         if let Some(flight) = flights.iter().find(same) {
-            return Joined::Waits(Joiner::new(flight, call.reload));
+            return match Joiner::new(flight, call) {
+                Some(joiner) => Joined::Waits(joiner),
+                None => Joined::Full(Leadership::alone(shared, call)),
+            };
         }
         let leadership = Leadership::alone(shared, call);
         flights.push(Arc::clone(&leadership.flight));
@@ -163,14 +168,18 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    fn new(flight: &Arc<Flight>, fresh: bool) -> Self {
-        let (sender, receiver) = oneshot::channel();
+    /// Queues for a flight, unless as many wait as may.
+    fn new(flight: &Arc<Flight>, call: Call<'_>) -> Option<Self> {
         let mut state = flight.state();
+        if state.waiting.len() >= call.max_waiters {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
         let place = state.next;
         state.next += 1;
-        state.waiting.insert(place, Waiter { sender, fresh });
+        state.waiting.insert(place, Waiter { sender, fresh: call.reload });
         drop(state);
-        Self { receiver, flight: Arc::clone(flight), place }
+        Some(Self { receiver, flight: Arc::clone(flight), place })
     }
 }
 

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::backend::{TagVersion, Token};
-use crate::tag::{TagStamp, Tags};
+use super::{Found, Standing, View};
+use crate::backend::{Seen, TagVersion, Token};
+use crate::tag::TagStamp;
 use crate::trailer::Trailer;
 use crate::ttl::Ttl;
 
@@ -33,53 +34,19 @@ pub enum Foreign {
 /// that is itself a value.
 const ABSENT: &[u8] = b"null\t \n\t \n\t ";
 
-/// A raw entry, inspected.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Inspected {
-    /// An entry that counts.
-    Entry { value: Bytes, absent: bool },
-    /// One of our own, dead by its tags.
-    Dead,
-    /// Nothing of ours.
-    Foreign,
-    /// It depends on the versions of these tags, which the caller hadn't named.
-    Unknown(Vec<TagStamp>, Bytes, bool),
+/// An entry, inspected as far as its own bytes tell.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    /// What it is worth if the tags that are left open are unchanged.
+    pub(crate) found: Found,
+    /// The tags whose present versions aren't known yet.
+    pub(crate) open: Vec<TagStamp>,
 }
 
 impl Format {
     /// Says whether an entry without a trailer counts as none.
     pub(crate) fn skips_foreign(self) -> bool {
         self == Self::Trailer(Foreign::Reject)
-    }
-
-    /// Inspects an entry, given the present versions of the caller's tags.
-    pub(crate) fn inspect(
-        self,
-        raw: &Bytes,
-        tags: &Tags,
-        versions: &[Option<TagVersion>],
-    ) -> Inspected {
-        let foreign = match self {
-            Self::Plain if raw == ABSENT => {
-                return Inspected::Entry { value: raw.clone(), absent: true };
-            }
-            Self::Plain => return Inspected::Entry { value: raw.clone(), absent: false },
-            Self::Trailer(foreign) => foreign,
-        };
-        let Some((place, trailer)) = Trailer::find(raw) else {
-            return match foreign {
-                Foreign::Accept => Inspected::Entry { value: raw.clone(), absent: false },
-                Foreign::Reject => Inspected::Foreign,
-            };
-        };
-        let (value, absent) = (raw.slice(place), trailer.absent);
-        if tags.ids().is_empty() && !trailer.tags.is_empty() {
-            return Inspected::Unknown(trailer.tags, value, absent);
-        }
-        let ids = trailer.tags.iter().map(|stamp| &stamp.id);
-        let alive = ids.eq(tags.ids())
-            && trailer.tags.iter().zip(versions).all(|(stamp, now)| *now == Some(stamp.version));
-        if alive { Inspected::Entry { value, absent } } else { Inspected::Dead }
     }
 
     /// Writes an entry.
@@ -94,6 +61,57 @@ impl Format {
                 Bytes::from(entry.into_boxed_slice())
             }
         }
+    }
+}
+
+impl View<'_> {
+    /// Inspects what was read, given the present versions of the caller's tags.
+    pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
+        let Some(raw) = raw else { return Found::Missing.into() };
+        let foreign = match self.format {
+            Format::Plain => {
+                let absent = raw == ABSENT;
+                return Found::Entry { value: raw.clone(), absent, raw }.into();
+            }
+            Format::Trailer(foreign) => foreign,
+        };
+        match (Trailer::find(&raw), foreign) {
+            (Some((place, trailer)), _) => match self.open(trailer.tags, versions) {
+                Some(open) => {
+                    let (value, absent) = (raw.slice(place), trailer.absent);
+                    Inspected { found: Found::Entry { value, absent, raw }, open }
+                }
+                None => Found::Unusable(Standing::Own, Seen::entry(&raw)).into(),
+            },
+            (None, Foreign::Accept) => {
+                Found::Entry { value: raw.clone(), absent: false, raw }.into()
+            }
+            (None, Foreign::Reject) => Found::Unusable(Standing::Foreign, Seen::entry(&raw)).into(),
+        }
+    }
+
+    /// Compares an entry's tags with the caller's, and gives those that are left to be
+    /// looked up; `None` if the entry is dead already.
+    ///
+    /// An entry that lacks a tag of the caller's could outlive its invalidation.
+    fn open(self, tags: Vec<TagStamp>, versions: &[Option<TagVersion>]) -> Option<Vec<TagStamp>> {
+        let mut known = self.tags.ids().iter().zip(versions).peekable();
+        let mut open = Vec::new();
+        for tag in tags {
+            match known.next_if(|(id, _)| **id == tag.id) {
+                Some((_, now)) if *now == Some(tag.version) => {}
+                Some(_) => return None,
+                None => open.push(tag),
+            }
+        }
+        let alive = known.next().is_none() && (open.is_empty() || !self.exactly);
+        alive.then_some(open)
+    }
+}
+
+impl From<Found> for Inspected {
+    fn from(found: Found) -> Self {
+        Self { found, open: Vec::new() }
     }
 }
 

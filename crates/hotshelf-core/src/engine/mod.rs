@@ -146,6 +146,8 @@ pub struct Call<'a> {
     pub stats: &'a Arc<Stats>,
     /// How long to wait for another process's load before loading without storing.
     pub wait_timeout: Duration,
+    /// How many callers wait for one flight; those beyond load without storing.
+    pub max_waiters: usize,
     /// Whether the value must come from a loader that begins after this call.
     pub reload: bool,
 }
@@ -191,6 +193,7 @@ impl Engine {
         loop {
             let leadership = match self.shared.flights.join(&self.shared, call) {
                 Joined::Leads(leadership) => leadership,
+                Joined::Full(leadership) => return Acquisition::Lead(Ticket::begin(leadership)),
                 Joined::Waits(joiner) => match joiner.await {
                     Some(Outcome::Value(value)) => {
                         call.stats.count(Counter::Coalesced);

@@ -1,5 +1,7 @@
 //! Reading entries, and judging them by their tags.
 
+use std::slice;
+
 use bytes::Bytes;
 
 use super::format::{Format, Inspected, version};
@@ -12,8 +14,10 @@ use crate::tag::{TagStamp, Tags};
 /// How a call looks at entries.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// The tags that entries must carry; with none, entries may carry any.
+    /// The tags that entries must carry.
     pub tags: &'a Tags,
+    /// Whether entries may carry no other tags.
+    pub exactly: bool,
     /// How entries are written.
     pub format: Format,
 }
@@ -37,9 +41,9 @@ pub enum Found {
 }
 
 impl Engine {
-    /// Reads entries, in the order of `keys`.
+    /// Reads an entry.
     ///
-    /// Costs one round trip, and a second one if an entry carries tags that the caller
+    /// Costs one round trip, and a second one if the entry carries tags that the caller
     /// hadn't named.
     ///
     /// # Errors
@@ -47,25 +51,44 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn read(&self, keys: &[WireKey], view: View<'_>) -> Result<Vec<Found>, Error> {
-        let backend = &self.shared.backend;
-        let (entries, versions) = if view.tags.keys().is_empty() {
-            (backend.read(keys).await?, Vec::new())
-        } else {
-            let both = [keys, view.tags.keys()].concat();
-            let mut entries = backend.read(&both).await?;
-            let versions = entries.split_off(keys.len());
-            (entries, versions.iter().map(|raw| version(raw.as_ref())).collect())
-        };
-        let inspect = |raw: Option<Bytes>| raw.map(|raw| (view.inspect(&raw, &versions), raw));
-        let inspected: Vec<_> = entries.into_iter().map(inspect).collect();
-        self.shared.settle(inspected, view.tags).await
+    pub async fn read(&self, key: &WireKey, view: View<'_>) -> Result<Found, Error> {
+        let (mut entries, versions) = self.fetch(slice::from_ref(key), view.tags).await?;
+        let mut inspected = view.inspect(entries.pop().flatten(), &versions);
+        self.shared.settle(slice::from_mut(&mut inspected), view.tags).await?;
+        Ok(inspected.found)
     }
-}
 
-impl View<'_> {
-    fn inspect(self, raw: &Bytes, versions: &[Option<TagVersion>]) -> Inspected {
-        self.format.inspect(raw, self.tags, versions)
+    /// Reads entries, in the order of `keys`.
+    ///
+    /// Costs as many round trips for all of them as [`Engine::read`] for one.
+    ///
+    /// # Errors
+    /// The backend's own.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn read_many(&self, keys: &[WireKey], view: View<'_>) -> Result<Vec<Found>, Error> {
+        let (entries, versions) = self.fetch(keys, view.tags).await?;
+        let inspect = |raw| view.inspect(raw, &versions);
+        let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
+        self.shared.settle(&mut inspected, view.tags).await?;
+        Ok(inspected.into_iter().map(|inspected| inspected.found).collect())
+    }
+
+    /// Reads entries and, with them, the versions of the caller's tags.
+    async fn fetch(
+        &self,
+        keys: &[WireKey],
+        tags: &Tags,
+    ) -> Result<(Vec<Option<Bytes>>, Vec<Option<TagVersion>>), Error> {
+        let backend = &self.shared.backend;
+        if tags.keys().is_empty() {
+            return Ok((backend.read(keys).await?, Vec::new()));
+        }
+        let both = [keys, tags.keys()].concat();
+        let mut entries = backend.read(&both).await?;
+        let versions = entries.split_off(keys.len());
+        Ok((entries, versions.iter().map(|raw| version(raw.as_ref())).collect()))
     }
 }
 
@@ -78,57 +101,33 @@ impl EngineShared {
         raw: &Bytes,
         versions: &[Option<TagVersion>],
     ) -> Result<Verdict, Error> {
-        let inspected = vec![Some((call.view.inspect(raw, versions), raw.clone()))];
-        let found = self.settle(inspected, call.view.tags).await?.pop();
-        Ok(match found {
-            Some(Found::Entry { value, absent, .. }) => call.judge.judge(&value, absent),
-            Some(Found::Unusable(Standing::Foreign, _)) => Verdict::Foreign,
-            Some(Found::Unusable(..) | Found::Missing) | None => Verdict::NoAnswer,
+        let mut inspected = call.view.inspect(Some(raw.clone()), versions);
+        self.settle(slice::from_mut(&mut inspected), call.view.tags).await?;
+        Ok(match inspected.found {
+            Found::Entry { value, absent, .. } => call.judge.judge(&value, absent),
+            Found::Unusable(Standing::Foreign, _) => Verdict::Foreign,
+            Found::Unusable(..) | Found::Missing => Verdict::NoAnswer,
         })
     }
 
     /// Looks up the versions that the inspection has left open, all at once.
-    async fn settle(
-        &self,
-        inspected: Vec<Option<(Inspected, Bytes)>>,
-        tags: &Tags,
-    ) -> Result<Vec<Found>, Error> {
-        let unknown = |item: &Option<(Inspected, Bytes)>| match item {
-            Some((Inspected::Unknown(stamps, ..), _)) => stamps.clone(),
-            _ => Vec::new(),
-        };
-        let stamps: Vec<TagStamp> = inspected.iter().flat_map(unknown).collect();
-        let mut now = Vec::new();
-        if !stamps.is_empty() {
-            let keys: Vec<WireKey> = stamps.iter().map(|stamp| tags.key_of(stamp.id)).collect();
-            now = self.backend.read(&keys).await?;
+    async fn settle(&self, inspected: &mut [Inspected], tags: &Tags) -> Result<(), Error> {
+        let open = inspected.iter().flat_map(|entry| &entry.open);
+        let keys: Vec<WireKey> = open.map(|tag| tags.key_of(tag.id)).collect();
+        if keys.is_empty() {
+            return Ok(());
         }
+        let now = self.backend.read(&keys).await?;
         let mut now = now.iter().map(|raw| version(raw.as_ref()));
-        let mut found = Vec::with_capacity(inspected.len());
-        for item in inspected {
-            found.push(match item {
-                None => Found::Missing,
-                Some((Inspected::Entry { value, absent }, raw)) => {
-                    Found::Entry { value, absent, raw }
-                }
-                Some((Inspected::Dead, raw)) => Found::Unusable(Standing::Own, Seen::entry(&raw)),
-                Some((Inspected::Foreign, raw)) => {
-                    Found::Unusable(Standing::Foreign, Seen::entry(&raw))
-                }
-                Some((Inspected::Unknown(stamps, value, absent), raw)) => {
-                    // All of them are taken, so that those of the next entry come next.
-                    let alive = stamps
-                        .iter()
-                        .filter(|stamp| now.next().flatten() == Some(stamp.version))
-                        .count()
-                        == stamps.len();
-                    match alive {
-                        true => Found::Entry { value, absent, raw },
-                        false => Found::Unusable(Standing::Own, Seen::entry(&raw)),
-                    }
-                }
-            });
+        for entry in inspected {
+            // All of them are taken, so that those of the next entry come next.
+            let changed = |tag: &&TagStamp| now.next().flatten() != Some(tag.version);
+            if entry.open.iter().filter(changed).count() > 0
+                && let Found::Entry { raw, .. } = &entry.found
+            {
+                entry.found = Found::Unusable(Standing::Own, Seen::entry(raw));
+            }
         }
-        Ok(found)
+        Ok(())
     }
 }

@@ -24,6 +24,7 @@ use crate::store::Store;
 /// | [`jitter`](Self::jitter) | ±10 % |
 /// | [`negative_ttl`](Self::negative_ttl) | off |
 /// | [`wait_timeout`](Self::wait_timeout) | 2 s |
+/// | [`max_waiters`](Self::max_waiters) | 10,000 |
 /// | [`max_value_bytes`](Self::max_value_bytes) | 1 MiB |
 /// | [`foreign`](Self::foreign) | [`Foreign::Reject`] |
 /// | [`strict_plain`](Self::strict_plain) | off |
@@ -36,8 +37,10 @@ pub struct CacheBuilder<T> {
     negative_ttl: Option<Duration>,
     jitter: Jitter,
     wait_timeout: Duration,
+    max_waiters: usize,
     max_value_bytes: usize,
-    format: Format,
+    foreign: Foreign,
+    strict_plain: bool,
     epoch: bool,
     values: PhantomData<fn() -> T>,
 }
@@ -50,6 +53,7 @@ pub(crate) struct CacheOptions {
     pub(crate) negative_ttl: Option<Ttl>,
     pub(crate) jitter: Jitter,
     pub(crate) wait_timeout: Duration,
+    pub(crate) max_waiters: usize,
     pub(crate) max_value_bytes: usize,
     pub(crate) format: Format,
     pub(crate) epoch: bool,
@@ -64,8 +68,10 @@ impl<T: CacheValue> CacheBuilder<T> {
             negative_ttl: None,
             jitter: Jitter::default(),
             wait_timeout: Duration::from_secs(2),
+            max_waiters: 10_000,
             max_value_bytes: 1 << 20,
-            format: Format::Trailer(Foreign::Reject),
+            foreign: Foreign::Reject,
+            strict_plain: false,
             epoch: false,
             values: PhantomData,
         }
@@ -121,6 +127,14 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
+    /// Sets how many calls of this process wait for one load of one key. Those beyond load
+    /// by themselves, without storing, so that a loader that hangs can't gather callers
+    /// without bound. Default: 10,000.
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.max_waiters = waiters;
+        self
+    }
+
     /// Sets the longest value that is stored, in bytes of JSON. Longer ones are given to
     /// their callers and counted. Default: 1 MiB.
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
@@ -131,16 +145,17 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// Sets what an entry is worth that a plain client has written. Default:
     /// [`Foreign::Reject`], a miss.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
-        self.format = Format::Trailer(foreign);
+        self.foreign = foreign;
         self
     }
 
     /// Sets whether entries are the bare JSON, without the white space behind it that holds
     /// what the cache knows of them. Default: they are not.
     ///
-    /// Such entries carry no tags, and can't be told from those of plain clients.
+    /// Such entries carry no tags, and can't be told from those of plain clients, whatever
+    /// [`foreign`](Self::foreign) says.
     pub fn strict_plain(mut self, plain: bool) -> Self {
-        self.format = if plain { Format::Plain } else { Format::Trailer(Foreign::Reject) };
+        self.strict_plain = plain;
         self
     }
 
@@ -165,8 +180,9 @@ impl<T: CacheValue> CacheBuilder<T> {
             negative_ttl: self.negative_ttl.map(Ttl::new).transpose()?,
             jitter: self.jitter,
             wait_timeout: self.wait_timeout,
+            max_waiters: self.max_waiters,
             max_value_bytes: self.max_value_bytes,
-            format: self.format,
+            format: if self.strict_plain { Format::Plain } else { Format::Trailer(self.foreign) },
             epoch: self.epoch,
         };
         if options.epoch && options.format == Format::Plain {
@@ -216,6 +232,7 @@ impl fmt::Debug for CacheOptions {
         debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
         debug.field("jitter", &self.jitter);
         debug.field("wait_timeout", &self.wait_timeout);
+        debug.field("max_waiters", &self.max_waiters);
         debug.field("max_value_bytes", &self.max_value_bytes);
         debug.field("format", &self.format).field("epoch", &self.epoch).finish()
     }

@@ -148,19 +148,19 @@ impl<T: CacheValue> Cache<T> {
         takes_absent: bool,
     ) -> Result<Option<Arc<T>>, Known> {
         let stats = &self.inner.stats;
-        let read = self.inner.shared.engine.read(std::slice::from_ref(key), self.view(tags)).await;
+        let read = self.inner.shared.engine.read(key, self.view(tags)).await;
         let Ok(found) = self.counted(read) else {
             stats.count(Counter::Miss);
             return Err(Known::Unreadable);
         };
-        let (value, absent, raw) = match found.into_iter().next() {
-            Some(Found::Entry { value, absent, raw }) => (value, absent, raw),
-            Some(Found::Unusable(standing, seen)) => {
+        let (value, absent, raw) = match found {
+            Found::Entry { value, absent, raw } => (value, absent, raw),
+            Found::Unusable(standing, seen) => {
                 self.count_foreign(standing);
                 stats.count(Counter::Miss);
                 return Err(Known::Read(standing, seen));
             }
-            Some(Found::Missing) | None => {
+            Found::Missing => {
                 stats.count(Counter::Miss);
                 return Err(Known::Read(Standing::Nothing, Seen::Nothing));
             }
@@ -205,6 +205,7 @@ impl<T: CacheValue> Cache<T> {
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
+            max_waiters: self.inner.options.max_waiters,
             reload: options.mode == Mode::Reload,
         };
         match self.inner.shared.engine.acquire(call, known).await {

@@ -55,7 +55,8 @@ impl<T: CacheValue> Cache<T> {
         }
         let mut values = Vec::with_capacity(keys.len());
         for batch in keys.chunks(BATCH) {
-            let found = self.inner.shared.engine.read(batch, self.view(&self.inner.tags)).await;
+            let found =
+                self.inner.shared.engine.read_many(batch, self.view(&self.inner.tags)).await;
             let found = self.counted(found)?.into_iter();
             values.extend(found.map(|found| Lookup::present(self.judge(found))));
         }

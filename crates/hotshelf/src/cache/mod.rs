@@ -132,9 +132,9 @@ impl<T: CacheValue> Cache<T> {
         }
         let key = self.counted(self.wire_key(&key.into()))?;
         let view = self.view(&self.inner.tags);
-        let found = self.inner.shared.engine.read(std::slice::from_ref(&key), view).await;
+        let found = self.inner.shared.engine.read(&key, view).await;
         let found = self.counted(found.map_err(|error| error.with_key(&key)))?;
-        Ok(self.judge(found.into_iter().next().unwrap_or(Found::Missing)))
+        Ok(self.judge(found))
     }
 
     /// Says whether a value stands at a key. Costs as much as [`Cache::get`].
@@ -294,8 +294,12 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// How this cache looks at entries that are to carry these tags.
+    ///
+    /// A caller that names tags is given entries that it could have loaded itself. One that
+    /// names none, and so brings the cache's own alone, takes entries with any others.
     fn view<'a>(&self, tags: &'a Tags) -> View<'a> {
-        View { tags, format: self.inner.options.format }
+        let exactly = tags.ids() != self.inner.tags.ids();
+        View { tags, exactly, format: self.inner.options.format }
     }
 
     /// What the entries of a write have in common.

@@ -58,6 +58,7 @@ impl<T: CacheValue> Cache<T> {
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
+            max_waiters: self.inner.options.max_waiters,
             reload: true,
         };
         let ticket = self.inner.shared.engine.ticket(call).await;

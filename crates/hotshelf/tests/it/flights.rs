@@ -23,6 +23,21 @@ fn a_thousand_callers_run_one_loader() {
     }
 }
 
+/// A loader that hangs gathers no more callers than it may.
+#[test]
+fn those_for_whom_there_is_no_room_load_and_store_nothing() {
+    let (runtime, store, _) = simulated(1);
+    let texts = store.cache::<String>("few").max_waiters(3).build().unwrap();
+    let loads = Loads::default();
+    let call = || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
+    let values = runtime.block_on(join_all((0..10).map(|_| call())));
+    assert!(values.iter().all(|value| **value == "v"));
+    let stats = texts.stats();
+    assert_eq!((loads.count(), stats.coalesced, stats.degraded), (7, 3, 6));
+    runtime.block_on(call());
+    assert_eq!(loads.count(), 7, "one of them has stored");
+}
+
 #[test]
 fn callers_of_other_keys_dont_wait() {
     let (runtime, _, texts) = simulated(1);

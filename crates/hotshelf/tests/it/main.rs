@@ -8,6 +8,8 @@ mod invalidation;
 mod many;
 mod negatives;
 mod outage;
+mod permissions;
+mod round_trips;
 mod secrets;
 mod stores;
 mod support;

@@ -108,6 +108,52 @@ fn inserts_and_writes_carry_tags_too() {
     });
 }
 
+/// Callers that load name the tags of what they load; those that only read needn't.
+#[test]
+fn a_caller_that_names_no_tags_takes_entries_with_any() {
+    on_each_backend(async |store: Store| {
+        for (name, epoch) in [("without", false), ("with", true)] {
+            let cache = store.cache::<u32>(name).epoch(epoch).build().unwrap();
+            let loads = Loads::default();
+            load(&cache, "a", &["t", "u"], &loads).await;
+            load(&cache, "b", &["t"], &loads).await;
+            load(&cache, "c", &[], &loads).await;
+            assert_eq!(cache.get_many(["a", "b", "c"]).await.iter().flatten().count(), 3);
+            assert!(cache.contains_key("a").await);
+            assert_eq!(load(&cache, "a", &[], &loads).await, 1);
+            assert_eq!(load(&cache, "a", &["u"], &loads).await, 4, "{name}: by other tags");
+
+            store.invalidate_tag("t").await.unwrap();
+            let left: Vec<_> =
+                cache.get_many(["a", "b", "c"]).await.into_iter().flatten().collect();
+            assert_eq!(left.iter().map(|value| **value).collect::<Vec<_>>(), [4, 3], "{name}");
+            cache.invalidate_all().await.unwrap();
+            assert_eq!(cache.get_many(["a", "b", "c"]).await, [None, None, None]);
+        }
+    });
+}
+
+/// A process that was built without the epoch writes entries that no epoch invalidates.
+#[test]
+fn an_entry_without_the_epoch_is_none_of_a_cache_that_has_one() {
+    on_tokio(async {
+        let server = server();
+        let [old, new] = [false, true].map(|epoch| {
+            let url = server.url();
+            async move {
+                let store = Store::connect(&url).await.unwrap();
+                store.cache::<u32>("n").epoch(epoch).build().unwrap()
+            }
+        });
+        let (old, new) = (old.await, new.await);
+        old.entry("k").tags(["t"]).insert(1).await;
+        assert_eq!(old.get("k").await.as_deref(), Some(&1));
+        assert_eq!(new.get("k").await, None);
+        assert_eq!(*new.get_or_insert_with("k", async || 2).await, 2);
+        assert_eq!(new.get("k").await.as_deref(), Some(&2));
+    });
+}
+
 #[test]
 fn a_negative_carries_tags_too() {
     on_each_backend(async |store: Store| {

@@ -1,0 +1,75 @@
+//! Servers whose ACL keeps a user within bounds.
+
+use std::convert::Infallible;
+
+use hotshelf::{ErrorKind, Store};
+use hotshelf_testkit::{RedisServer, Reply};
+
+use crate::support::{on_tokio, server};
+
+/// The command that the security page tells to grant permissions by.
+fn documented() -> Vec<&'static str> {
+    let page = include_str!("../../../../SECURITY.md");
+    let command = page.lines().find(|line| line.starts_with("ACL SETUSER"));
+    command.unwrap().split_whitespace().collect()
+}
+
+async fn connect(server: &RedisServer, permissions: &[&str]) -> Store {
+    assert!(matches!(server.command(permissions), Reply::Text(_)), "{permissions:?}");
+    let url = server.url().replace("redis://", "redis://app:password@");
+    Store::connect(&url).await.unwrap()
+}
+
+#[test]
+fn the_documented_permissions_are_enough() {
+    on_tokio(async {
+        let server = server();
+        let store = connect(&server, &documented()).await;
+        // An identifier with a brace makes a lease of another name.
+        for (name, id) in [("n", "k"), ("odd", "{a}b"), ("odder", "a}b")] {
+            let cache = store.cache::<u32>(name).prefix("app").epoch(true).build().unwrap();
+            assert_eq!(*cache.entry(id).tags(["t"]).or_insert_with(async || 1).await, 1);
+            assert_eq!(cache.get(id).await.as_deref(), Some(&1));
+            store.invalidate_tag("t").await.unwrap();
+            cache.try_insert(id, 2).await.unwrap();
+            let written = async || Ok::<_, Infallible>(3);
+            cache.write_through(id, written).await.unwrap();
+            assert_eq!(cache.try_get(id).await.unwrap().as_deref(), Some(&3));
+            assert!(cache.ticket(id).await.unwrap().fill(4).await);
+            cache.try_remaining(id).await.unwrap();
+            cache.invalidate_pattern("a*").await.unwrap();
+            cache.invalidate(id).await.unwrap();
+            cache.invalidate_all().await.unwrap();
+            assert_eq!(cache.stats().errors, 0, "{id}");
+        }
+        assert!(store.info().await.server.is_some());
+        let other = store.cache::<u32>("n").prefix("other").build().unwrap();
+        let error = other.try_insert("k", 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.to_string().contains("SECURITY.md"), "{error}");
+    });
+}
+
+#[test]
+fn without_scripts_a_cache_reads_and_invalidates_and_stores_nothing() {
+    on_tokio(async {
+        let server = server();
+        let full = connect(&server, &documented()).await;
+        let cache = full.cache::<u32>("n").prefix("app").build().unwrap();
+        cache.try_insert("k", 1).await.unwrap();
+
+        let without = connect(&server, &[&documented()[..], &["-@scripting"]].concat()).await;
+        let cache = without.cache::<u32>("n").prefix("app").build().unwrap();
+        assert_eq!(cache.try_get("k").await.unwrap().as_deref(), Some(&1));
+        cache.invalidate("k").await.unwrap();
+        for value in 2..5 {
+            assert_eq!(*cache.get_or_insert_with("k", async || value).await, value);
+        }
+        assert_eq!(cache.try_get("k").await.unwrap(), None);
+        let stats = cache.stats();
+        assert_eq!((stats.degraded, stats.errors), (3, 3));
+        let error = cache.try_insert("k", 5).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.to_string().contains("SECURITY.md"), "{error}");
+    });
+}
