@@ -4,3 +4,4 @@
 mod golden_keys;
 mod params_python;
 mod simulation;
+mod trailer_readers;

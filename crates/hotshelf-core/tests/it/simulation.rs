@@ -94,18 +94,18 @@ impl World {
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn get(&self, engine: &Engine) -> u64 {
-        let found = engine.read(std::slice::from_ref(&self.key), self.view()).await.unwrap();
-        match found.into_iter().next() {
-            Some(Found::Entry { value, .. }) => version(&value),
-            Some(Found::Unusable(standing, seen)) => {
-                self.load(engine, Known::Read(standing, seen)).await
+        let found = engine.read(&self.key, self.view()).await.unwrap();
+        match found {
+            Found::Entry { value, .. } => version(&value),
+            Found::Unusable(standing, seen) => self.load(engine, Known::Read(standing, seen)).await,
+            Found::Missing => {
+                self.load(engine, Known::Read(Standing::Nothing, Seen::Nothing)).await
             }
-            _ => self.load(engine, Known::Read(Standing::Nothing, Seen::Nothing)).await,
         }
     }
 
     fn view(&self) -> View<'_> {
-        View { tags: &self.tags, format: Format::Trailer(Foreign::Reject) }
+        View { tags: &self.tags, exactly: true, format: Format::Trailer(Foreign::Reject) }
     }
 
     fn writing(&self) -> Writing {
@@ -122,6 +122,7 @@ impl World {
             judge: &Version,
             stats: &self.stats,
             wait_timeout: Duration::from_secs(60),
+            max_waiters: usize::MAX,
             reload: false,
         };
         match engine.acquire(call, known).await {
