@@ -1,5 +1,5 @@
 //! What the engine adds to a hit: a cache over a backend that is always ready, against
-//! decoding the same value without one.
+//! decoding the same value without one; and what an invalidation by a tag costs a Redis.
 //!
 //! Times are those of batches that alternate, best and median of all. Instructions are
 //! counted by valgrind, which gives the same number again whatever else the machine does.
@@ -7,6 +7,7 @@
 
 mod instructions;
 mod ready;
+mod wire;
 
 use std::error::Error;
 use std::fs;
@@ -70,8 +71,8 @@ impl Subject {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => report(200),
-        ["quick"] => report(20),
+        [] => report(200, 1_000_000),
+        ["quick"] => report(20, 20_000),
         ["run", name, count] => run_one(name, count.parse()?),
         _ => Err("usage: engine [quick]".into()),
     }
@@ -153,7 +154,7 @@ struct Row {
     unit: &'static str,
 }
 
-fn report(rounds: usize) -> Result<(), Box<dyn Error>> {
+fn report(rounds: usize, entries: u64) -> Result<(), Box<dyn Error>> {
     let bench = Bench::new()?;
     let mut times = Subject::ALL.map(|_| Vec::with_capacity(rounds));
     for _ in 0..rounds {
@@ -176,6 +177,19 @@ fn report(rounds: usize) -> Result<(), Box<dyn Error>> {
     }
     for (name, figures) in [("get - decode", all[1]), ("get_or_insert_with - decode", all[2])] {
         print_row(&mut rows, name, [0, 1, 2].map(|column| figures[column] - all[0][column]));
+    }
+    println!("\n| `invalidate_tag` over | commands | ms |\n| --- | ---: | ---: |");
+    for entries in [entries / 1000, entries] {
+        let wire::Cost { entries, commands, time } =
+            bench.tokio.block_on(wire::invalidate_tag(entries))?;
+        println!("| {entries} entries | {commands} | {:.2} |", time.as_secs_f64() * 1e3);
+        rows.push(Row {
+            measure: "invalidate_tag",
+            library: "hotshelf",
+            variant: if entries >= 20_000 { "many entries" } else { "few entries" },
+            value: commands as f64,
+            unit: "commands",
+        });
     }
     fs::create_dir_all("target/bench")?;
     fs::write("target/bench/engine.json", serde_json::to_string_pretty(&rows)?)?;
