@@ -1,0 +1,140 @@
+//! Writing commands, and values as a server does.
+
+use super::Value;
+
+/// The arguments of one command, its name first.
+///
+/// A command is an array of strings: whatever bytes an argument holds, it can't be taken
+/// for another argument or command.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    output: &'a mut Vec<u8>,
+}
+
+/// Begins a command of `count` arguments, its name included.
+///
+/// The caller writes as many with [`Arguments::add`].
+pub fn command(output: &mut Vec<u8>, count: usize) -> Arguments<'_> {
+    line(output, b'*', count as u64);
+    Arguments { output }
+}
+
+impl Arguments<'_> {
+    /// Adds an argument.
+    pub fn add(&mut self, argument: &[u8]) -> &mut Self {
+        string(self.output, argument);
+        self
+    }
+
+    /// Adds a whole number, in decimal digits.
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        let mut digits = [0; DIGITS];
+        string(self.output, decimal(number, &mut digits));
+        self
+    }
+}
+
+/// Writes a value as a server does: for tests and stand-ins of servers.
+pub fn value(output: &mut Vec<u8>, value: &Value) {
+    match value {
+        Value::Nil => output.extend_from_slice(b"_\r\n"),
+        Value::Integer(number) => text(output, b':', number.to_string().as_bytes()),
+        Value::Double(number) => text(output, b',', double(*number).as_bytes()),
+        Value::Boolean(yes) => text(output, b'#', if *yes { b"t" } else { b"f" }),
+        Value::BigNumber(digits) => text(output, b'(', digits),
+        Value::Bulk(bytes) => string(output, bytes),
+        Value::Simple(line) => text(output, b'+', line),
+        Value::Verbatim(format, content) => {
+            line(output, b'=', content.len() as u64 + 4);
+            output.extend_from_slice(format);
+            output.push(b':');
+            output.extend_from_slice(content);
+            output.extend_from_slice(b"\r\n");
+        }
+        Value::Error(error) => text(output, b'-', error.line()),
+        Value::Array(items) => all(output, b'*', items),
+        Value::Set(items) => all(output, b'~', items),
+        Value::Push(items) => all(output, b'>', items),
+        Value::Map(pairs) => all_pairs(output, b'%', pairs),
+        Value::Attributed(attributes, attributed) => {
+            all_pairs(output, b'|', attributes);
+            self::value(output, attributed);
+        }
+    }
+}
+
+fn all(output: &mut Vec<u8>, kind: u8, items: &[Value]) {
+    line(output, kind, items.len() as u64);
+    items.iter().for_each(|item| value(output, item));
+}
+
+fn all_pairs(output: &mut Vec<u8>, kind: u8, pairs: &[(Value, Value)]) {
+    line(output, kind, pairs.len() as u64);
+    for (key, item) in pairs {
+        value(output, key);
+        value(output, item);
+    }
+}
+
+fn double(number: f64) -> String {
+    match number {
+        _ if number.is_nan() => "nan".into(),
+        _ if number.is_infinite() => if number > 0.0 { "inf" } else { "-inf" }.into(),
+        _ => number.to_string(),
+    }
+}
+
+fn text(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
+    output.push(kind);
+    output.extend_from_slice(content);
+    output.extend_from_slice(b"\r\n");
+}
+
+fn string(output: &mut Vec<u8>, content: &[u8]) {
+    output.reserve(content.len() + DIGITS + 5);
+    line(output, b'$', content.len() as u64);
+    output.extend_from_slice(content);
+    output.extend_from_slice(b"\r\n");
+}
+
+fn line(output: &mut Vec<u8>, kind: u8, number: u64) {
+    let mut digits = [0; DIGITS];
+    text(output, kind, decimal(number, &mut digits));
+}
+
+/// The most digits that a number has.
+const DIGITS: usize = 20;
+
+/// Writes a number to the end of a buffer, and gives its digits.
+fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &[u8] {
+    let mut at = DIGITS;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_an_array_of_strings() {
+        let mut output = Vec::new();
+        command(&mut output, 4).add(b"SET").add(b"k\r\n").add(b"").number(u64::MAX);
+        let written =
+            b"*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n";
+        assert_eq!(output.as_slice(), written);
+    }
+
+    #[test]
+    fn numbers_are_written_in_decimal_digits() {
+        for number in [0, 9, 10, 1234, u64::MAX] {
+            assert_eq!(decimal(number, &mut [0; DIGITS]), number.to_string().as_bytes());
+        }
+    }
+}
