@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::BytesMut;
 use hotshelf_core::Moment;
 
-use crate::resp::{Decoder, Limits, ProtocolError, Value};
+use crate::resp::{Command, Value};
 
 /// One connection's traffic: what is to be sent, and who waits for what comes.
 ///
@@ -18,7 +17,6 @@ use crate::resp::{Decoder, Limits, ProtocolError, Value};
 /// `W` is whoever waits for a reply.
 pub struct Pipeline<W> {
     output: Vec<u8>,
-    decoder: Decoder,
     waiting: VecDeque<Waiting<W>>,
     /// No deadline is earlier than this one.
     earliest: Option<Moment>,
@@ -30,58 +28,40 @@ struct Waiting<W> {
     deadline: Moment,
 }
 
-/// What has come from a server.
+/// What a server has said.
 #[derive(Debug, PartialEq)]
 pub enum Event<W> {
     /// The reply to a command, for whoever waits for it.
     Reply(W, Value),
+    /// The reply to a command that nobody waits for any more.
+    Late,
     /// What the server says unasked. It stands between the replies where it came.
     Push(Vec<Value>),
 }
 
-/// Why nothing more can be read from a connection.
+/// There is a reply to a command that wasn't sent: the two sides don't understand each
+/// other, and no later reply can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BadInput {
-    /// The bytes are no RESP.
-    Protocol(ProtocolError),
-    /// There is a reply to a command that wasn't sent.
-    Unasked,
-}
+pub struct Unasked;
 
-impl fmt::Display for BadInput {
+impl fmt::Display for Unasked {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Protocol(error) => fmt::Display::fmt(error, formatter),
-            Self::Unasked => formatter.write_str("a reply came to a command that wasn't sent"),
-        }
+        formatter.write_str("the server answered what it wasn't asked")
     }
 }
 
-impl std::error::Error for BadInput {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Protocol(error) => Some(error),
-            Self::Unasked => None,
-        }
-    }
-}
+impl std::error::Error for Unasked {}
 
 impl<W> Pipeline<W> {
     /// Makes the pipeline of a connection that was just opened.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            output: Vec::new(),
-            decoder: Decoder::new(limits),
-            waiting: VecDeque::new(),
-            earliest: None,
-        }
+    pub fn new() -> Self {
+        Self { output: Vec::new(), waiting: VecDeque::new(), earliest: None }
     }
 
-    /// Queues a command, which `write` writes, and whoever waits for its reply.
-    pub fn push(&mut self, waiter: W, deadline: Moment, write: impl FnOnce(&mut Vec<u8>)) {
-        write(&mut self.output);
+    /// Queues a command, and whoever waits for its reply.
+    pub fn push(&mut self, command: &Command, waiter: W, deadline: Moment) {
+        command.write_to(&mut self.output);
         self.waiting.push_back(Waiting { waiter: Some(waiter), deadline });
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
@@ -104,29 +84,21 @@ impl<W> Pipeline<W> {
         std::mem::swap(&mut self.output, buffer);
     }
 
-    /// Takes what has come out of a read buffer.
+    /// Takes the next value that has come, and says whom it is for.
     ///
     /// # Errors
-    /// If the server speaks another language, or out of turn. The connection is lost then:
-    /// close it, and [`Pipeline::close`] tells who has waited in vain.
-    pub fn receive(
-        &mut self,
-        input: &mut BytesMut,
-        events: &mut Vec<Event<W>>,
-    ) -> Result<(), BadInput> {
-        while let Some(value) = self.decoder.decode(input).map_err(BadInput::Protocol)? {
-            match value.without_attributes() {
-                Value::Push(push) => events.push(Event::Push(push)),
-                value => {
-                    let waiting = self.waiting.pop_front().ok_or(BadInput::Unasked)?;
-                    events.extend(waiting.waiter.map(|waiter| Event::Reply(waiter, value)));
-                }
-            }
-        }
+    /// If there is no command that it could answer. The connection is lost then: close it,
+    /// and [`Pipeline::close`] tells who has waited in vain.
+    pub fn receive(&mut self, value: Value) -> Result<Event<W>, Unasked> {
+        let value = match value.without_attributes() {
+            Value::Push(push) => return Ok(Event::Push(push)),
+            value => value,
+        };
+        let waiting = self.waiting.pop_front().ok_or(Unasked)?;
         if self.waiting.is_empty() {
             self.earliest = None;
         }
-        Ok(())
+        Ok(waiting.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter, value)))
     }
 
     /// Gives a time before which no deadline passes: when to call [`Pipeline::expire`].
@@ -160,6 +132,12 @@ impl<W> Pipeline<W> {
     }
 }
 
+impl<W> Default for Pipeline<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<W> fmt::Debug for Pipeline<W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Pipeline");
@@ -173,25 +151,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::resp;
 
     fn at(millis: u64) -> Moment {
         Moment::after_start(Duration::from_millis(millis))
     }
 
     fn asked(deadlines: &[u64]) -> Pipeline<usize> {
-        let mut pipeline = Pipeline::new(Limits::default());
+        let mut pipeline = Pipeline::new();
         for (waiter, deadline) in deadlines.iter().enumerate() {
-            pipeline.push(waiter, at(*deadline), |output| {
-                resp::command(output, 1).add(b"PING");
-            });
+            pipeline.push(&Command::new("PING"), waiter, at(*deadline));
         }
         pipeline
-    }
-
-    fn receive(pipeline: &mut Pipeline<usize>, text: &str) -> Result<Vec<Event<usize>>, BadInput> {
-        let mut events = Vec::new();
-        pipeline.receive(&mut BytesMut::from(text), &mut events).map(|()| events)
     }
 
     #[test]
@@ -207,17 +177,13 @@ mod tests {
     #[test]
     fn replies_go_to_those_who_asked_and_pushes_stand_between_them() {
         let mut pipeline = asked(&[5, 5]);
-        let events = receive(&mut pipeline, ":0\r\n>1\r\n+a\r\n|1\r\n+x\r\n+y\r\n:1\r\n").unwrap();
-        assert_eq!(
-            events,
-            [
-                Event::Reply(0, Value::Integer(0)),
-                Event::Push(vec![Value::Simple("a".into())]),
-                Event::Reply(1, Value::Integer(1)),
-            ]
-        );
+        let push = vec![Value::Simple("a".into())];
+        let remarked = Value::Attributed(vec![], Box::new(Value::Integer(1)));
+        assert_eq!(pipeline.receive(Value::Integer(0)), Ok(Event::Reply(0, Value::Integer(0))));
+        assert_eq!(pipeline.receive(Value::Push(push.clone())), Ok(Event::Push(push)));
+        assert_eq!(pipeline.receive(remarked), Ok(Event::Reply(1, Value::Integer(1))));
         assert_eq!(pipeline.next_deadline(), None);
-        assert_eq!(receive(&mut pipeline, ":2\r\n"), Err(BadInput::Unasked));
+        assert_eq!(pipeline.receive(Value::Nil), Err(Unasked));
     }
 
     #[test]
@@ -231,8 +197,8 @@ mod tests {
         assert_eq!(expired, [0, 2]);
         assert_eq!((pipeline.next_deadline(), pipeline.in_flight()), (Some(at(30)), 3));
 
-        let events = receive(&mut pipeline, ":0\r\n:1\r\n:2\r\n").unwrap();
-        assert_eq!(events, [Event::Reply(1, Value::Integer(1))]);
+        let events: Vec<_> = (0..3).map(|_| pipeline.receive(Value::Nil).unwrap()).collect();
+        assert_eq!(events, [Event::Late, Event::Reply(1, Value::Nil), Event::Late]);
         assert_eq!(pipeline.in_flight(), 0);
     }
 

@@ -2,35 +2,44 @@
 
 use super::Value;
 
-/// The arguments of one command, its name first.
+/// One command: its name and its arguments.
 ///
-/// A command is an array of strings: whatever bytes an argument holds, it can't be taken
+/// It is sent as an array of strings: whatever bytes an argument holds, it can't be taken
 /// for another argument or command.
-#[derive(Debug)]
-pub struct Arguments<'a> {
-    output: &'a mut Vec<u8>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a command does nothing before it is sent"]
+pub struct Command {
+    count: u64,
+    strings: Vec<u8>,
 }
 
-/// Begins a command of `count` arguments, its name included.
-///
-/// The caller writes as many with [`Arguments::add`].
-pub fn command(output: &mut Vec<u8>, count: usize) -> Arguments<'_> {
-    line(output, b'*', count as u64);
-    Arguments { output }
-}
+impl Command {
+    /// Begins a command.
+    pub fn new(name: impl AsRef<[u8]>) -> Self {
+        Self { count: 0, strings: Vec::new() }.arg(name)
+    }
 
-impl Arguments<'_> {
     /// Adds an argument.
-    pub fn add(&mut self, argument: &[u8]) -> &mut Self {
-        string(self.output, argument);
+    pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        string(&mut self.strings, argument.as_ref());
+        self.count += 1;
         self
     }
 
+    /// Adds arguments.
+    pub fn args<A: AsRef<[u8]>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
     /// Adds a whole number, in decimal digits.
-    pub fn number(&mut self, number: u64) -> &mut Self {
-        let mut digits = [0; DIGITS];
-        string(self.output, decimal(number, &mut digits));
-        self
+    pub fn number(self, number: u64) -> Self {
+        self.arg(decimal(number, &mut [0; DIGITS]))
+    }
+
+    /// Writes the command behind others.
+    pub fn write_to(&self, output: &mut Vec<u8>) {
+        line(output, b'*', self.count);
+        output.extend_from_slice(&self.strings);
     }
 }
 
@@ -125,7 +134,8 @@ mod tests {
     #[test]
     fn a_command_is_an_array_of_strings() {
         let mut output = Vec::new();
-        command(&mut output, 4).add(b"SET").add(b"k\r\n").add(b"").number(u64::MAX);
+        let command = Command::new("SET").args(["k\r\n", ""]).number(u64::MAX);
+        command.write_to(&mut output);
         let written =
             b"*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n";
         assert_eq!(output.as_slice(), written);

@@ -9,5 +9,5 @@ mod encode;
 mod value;
 
 pub use decode::{Decoder, Limits, ProtocolError};
-pub use encode::{Arguments, command, value};
+pub use encode::{Command, value};
 pub use value::{ServerError, Value};

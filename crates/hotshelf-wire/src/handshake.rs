@@ -1,0 +1,261 @@
+//! What is said on a new connection before anything else.
+
+use std::fmt;
+
+use crate::resp::{Command, ServerError, Value};
+
+/// Who we are on a server, and which of its databases we mean.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct Login {
+    /// The user; without one, the server's `default`.
+    pub user: Option<String>,
+    /// The password, if the server asks for one.
+    pub password: Option<String>,
+    /// The number of the database.
+    pub database: u64,
+    /// The name that `CLIENT LIST` shows for the connection.
+    pub client_name: Option<String>,
+    /// The library's name and version, which `CLIENT LIST` shows, too.
+    pub library: Option<(String, String)>,
+    /// Whether RESP2 is spoken without asking for RESP3.
+    pub resp2: bool,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Login");
+        debug.field("user", &self.user).field("password", &self.password.as_ref().map(|_| "***"));
+        debug.field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+/// Introduces a client to a server: in two round trips, or three to a server that doesn't
+/// know `HELLO`.
+#[derive(Debug)]
+pub struct Handshake {
+    login: Login,
+    step: Step,
+    resp3: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    /// `HELLO`, with user, password and name.
+    Hello,
+    /// `AUTH` and `CLIENT SETNAME`, for a server without `HELLO`.
+    Auth {
+        replies: usize,
+    },
+    /// `SELECT`, and what may fail.
+    Settings {
+        replies: usize,
+    },
+    Done,
+}
+
+/// How far a handshake has come.
+#[derive(Debug, PartialEq)]
+pub enum Progress {
+    /// These commands are to be sent; a reply to each of them belongs to the handshake.
+    Send(Vec<Command>),
+    /// More replies are to come.
+    Wait,
+    /// The connection can be used; it speaks RESP3, or else RESP2.
+    Done {
+        /// Whether it speaks RESP3.
+        resp3: bool,
+    },
+}
+
+impl Handshake {
+    /// Begins a handshake, and gives the commands to send.
+    #[must_use]
+    pub fn begin(login: Login) -> (Self, Vec<Command>) {
+        if login.resp2 {
+            let mut handshake = Self { login, step: Step::Done, resp3: false };
+            let commands = handshake.authenticate();
+            return (handshake, commands);
+        }
+        let mut hello = Command::new("HELLO").number(3);
+        if let Some(password) = &login.password {
+            let user = login.user.as_deref().unwrap_or("default");
+            hello = hello.arg("AUTH").arg(user).arg(password);
+        }
+        if let Some(name) = &login.client_name {
+            hello = hello.arg("SETNAME").arg(name);
+        }
+        (Self { login, step: Step::Hello, resp3: true }, vec![hello])
+    }
+
+    /// Takes the next reply.
+    ///
+    /// # Errors
+    /// The server's, if it refuses the user, the name or the database.
+    pub fn receive(&mut self, reply: Value) -> Result<Progress, ServerError> {
+        match (&mut self.step, reply) {
+            (Step::Hello, Value::Error(error)) if is_unknown(&error) => {
+                self.resp3 = false;
+                Ok(Progress::Send(self.authenticate()))
+            }
+            (Step::Hello | Step::Auth { .. }, Value::Error(error)) => Err(error),
+            // SELECT is the first; of the others, a server may know none.
+            (Step::Settings { replies }, Value::Error(error))
+                if *replies == self.login.settings().len() && self.login.database > 0 =>
+            {
+                Err(error)
+            }
+            (Step::Auth { replies } | Step::Settings { replies }, _) if *replies > 1 => {
+                *replies -= 1;
+                Ok(Progress::Wait)
+            }
+            (Step::Hello | Step::Auth { .. }, _) => Ok(self.settle()),
+            (Step::Settings { .. } | Step::Done, _) => {
+                self.step = Step::Done;
+                Ok(Progress::Done { resp3: self.resp3 })
+            }
+        }
+    }
+
+    /// Introduces us the way of RESP2.
+    fn authenticate(&mut self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if let Some(password) = &self.login.password {
+            let auth = Command::new("AUTH").args(&self.login.user);
+            commands.push(auth.arg(password));
+        }
+        if let Some(name) = &self.login.client_name {
+            commands.push(Command::new("CLIENT").arg("SETNAME").arg(name));
+        }
+        if commands.is_empty() {
+            // Something has to be answered.
+            commands.push(Command::new("PING"));
+        }
+        self.step = Step::Auth { replies: commands.len() };
+        commands
+    }
+
+    fn settle(&mut self) -> Progress {
+        let commands = self.login.settings();
+        if commands.is_empty() {
+            self.step = Step::Done;
+            return Progress::Done { resp3: self.resp3 };
+        }
+        self.step = Step::Settings { replies: commands.len() };
+        Progress::Send(commands)
+    }
+}
+
+impl Login {
+    /// The commands behind the login: the database first, if it isn't the one that every
+    /// connection begins with.
+    fn settings(&self) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if self.database > 0 {
+            commands.push(Command::new("SELECT").number(self.database));
+        }
+        if let Some((name, version)) = &self.library {
+            let set = || Command::new("CLIENT").arg("SETINFO");
+            commands.push(set().arg("LIB-NAME").arg(name));
+            commands.push(set().arg("LIB-VER").arg(version));
+        }
+        commands
+    }
+}
+
+/// Says whether a server refuses `HELLO` itself, and not the user within it.
+fn is_unknown(error: &ServerError) -> bool {
+    let unknown = error.detail().starts_with(b"unknown command");
+    error.code() == b"NOPROTO" || (error.code() == b"ERR" && unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn ok() -> Value {
+        Value::Simple(Bytes::from_static(b"OK"))
+    }
+
+    fn failed(line: &'static str) -> Value {
+        Value::Error(ServerError::new(Bytes::from_static(line.as_bytes())))
+    }
+
+    fn login() -> Login {
+        Login {
+            user: Some("app".into()),
+            password: Some("secret".into()),
+            database: 2,
+            client_name: Some("web".into()),
+            library: Some(("hotshelf".into(), "1".into())),
+            resp2: false,
+        }
+    }
+
+    fn commands(lines: &[&str]) -> Vec<Command> {
+        let command = |line: &&str| {
+            let mut words = line.split(' ');
+            Command::new(words.next().unwrap_or_default()).args(words)
+        };
+        lines.iter().map(command).collect()
+    }
+
+    fn settings() -> Progress {
+        Progress::Send(commands(&[
+            "SELECT 2",
+            "CLIENT SETINFO LIB-NAME hotshelf",
+            "CLIENT SETINFO LIB-VER 1",
+        ]))
+    }
+
+    #[test]
+    fn a_server_of_today_is_greeted_in_two_round_trips() {
+        let (mut handshake, first) = Handshake::begin(login());
+        assert_eq!(first, commands(&["HELLO 3 AUTH app secret SETNAME web"]));
+        assert_eq!(handshake.receive(Value::Map(vec![])), Ok(settings()));
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Wait));
+        assert_eq!(handshake.receive(failed("ERR unknown subcommand")), Ok(Progress::Wait));
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Done { resp3: true }));
+    }
+
+    #[test]
+    fn nothing_is_sent_that_isnt_needed() {
+        let (mut handshake, first) = Handshake::begin(Login::default());
+        assert_eq!(first, commands(&["HELLO 3"]));
+        assert_eq!(handshake.receive(Value::Map(vec![])), Ok(Progress::Done { resp3: true }));
+    }
+
+    #[test]
+    fn an_older_server_is_greeted_by_its_own_words() {
+        for refusal in ["ERR unknown command `HELLO`", "NOPROTO unsupported protocol version"] {
+            let (mut handshake, _) = Handshake::begin(login());
+            let auth = commands(&["AUTH app secret", "CLIENT SETNAME web"]);
+            assert_eq!(handshake.receive(failed(refusal)), Ok(Progress::Send(auth)));
+            assert_eq!(handshake.receive(ok()), Ok(Progress::Wait));
+            assert_eq!(handshake.receive(ok()), Ok(settings()));
+        }
+        let (mut handshake, first) = Handshake::begin(Login { resp2: true, ..Login::default() });
+        assert_eq!(first, commands(&["PING"]));
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Done { resp3: false }));
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_an_error() {
+        let refused = |replies: &[Value]| {
+            let (mut handshake, _) = Handshake::begin(login());
+            replies.iter().find_map(|reply| handshake.receive(reply.clone()).err())
+        };
+        let wrong = refused(&[failed("WRONGPASS invalid username-password pair")]);
+        assert_eq!(wrong.unwrap().code(), b"WRONGPASS");
+        assert!(refused(&[ok(), failed("ERR DB index is out of range")]).is_some());
+        assert!(refused(&[ok(), ok(), failed("ERR"), failed("ERR")]).is_none());
+    }
+
+    #[test]
+    fn the_password_is_not_shown() {
+        let (handshake, _) = Handshake::begin(login());
+        assert!(!format!("{handshake:?}").contains("secret"));
+    }
+}
