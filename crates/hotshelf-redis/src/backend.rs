@@ -10,7 +10,7 @@ use hotshelf_core::backend::{
 };
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
-use redis::Pipeline;
+use hotshelf_wire::resp::Command;
 
 use crate::client::RedisClient;
 use crate::options::RedisOptions;
@@ -44,9 +44,8 @@ impl RedisBackend {
     /// One `GET`, or one `MGET`.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
         let ask = |name| {
-            let mut ask = redis::cmd(name);
-            ask.arg(keys.iter().map(WireKey::as_bytes).collect::<Vec<_>>());
-            self.client.send_one(ask, self.client.read_timeout)
+            let ask = Command::new(name).args(keys.iter().map(WireKey::as_bytes));
+            self.client.send(ask, self.client.read_timeout)
         };
         match keys {
             [] => Ok(Vec::new()),
@@ -124,15 +123,15 @@ impl RedisBackend {
     /// One `UNLINK` for each 1,000 keys, all in one round trip. An entry and its lease go
     /// in one step.
     async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
-        let mut pipeline = Pipeline::new();
-        for batch in keys.chunks(1000) {
-            let mut unlink = redis::cmd("UNLINK");
-            for key in batch {
-                unlink.arg(key.as_bytes()).arg(names::lease(key));
-            }
-            pipeline.add_command(unlink);
-        }
-        let replies = self.client.send(&pipeline, self.client.store_timeout).await?;
+        let unlink = |batch: &[WireKey]| {
+            let both = |command: Command, key: &WireKey| {
+                command.arg(key.as_bytes()).arg(names::lease(key))
+            };
+            batch.iter().fold(Command::new("UNLINK"), both)
+        };
+        let commands: Vec<Command> = keys.chunks(1000).map(unlink).collect();
+        let deadline = self.client.deadline(self.client.store_timeout);
+        let replies = self.client.send_all(&commands, deadline).await?;
         let removed = |reply: Reply| Ok(u64::try_from(reply.integer()?).unwrap_or_default());
         replies.into_iter().map(removed).sum()
     }
@@ -141,15 +140,13 @@ impl RedisBackend {
         if tags.is_empty() {
             return Ok(());
         }
-        let mut unlink = redis::cmd("UNLINK");
-        unlink.arg(tags.iter().map(WireKey::as_bytes).collect::<Vec<_>>());
-        self.client.send_one(unlink, self.client.store_timeout).await.map(drop)
+        let unlink = Command::new("UNLINK").args(tags.iter().map(WireKey::as_bytes));
+        self.client.send(unlink, self.client.store_timeout).await.map(drop)
     }
 
     async fn remaining_now(&self, key: &WireKey) -> Result<Remaining> {
-        let mut ask = redis::cmd("PTTL");
-        ask.arg(key.as_bytes());
-        match self.client.send_one(ask, self.client.read_timeout).await?.integer()? {
+        let ask = Command::new("PTTL").arg(key.as_bytes());
+        match self.client.send(ask, self.client.read_timeout).await?.integer()? {
             -2 => Ok(Remaining::Missing),
             -1 => Ok(Remaining::Persistent),
             millis => {
@@ -227,14 +224,14 @@ impl Backend for RedisBackend {
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async {
-            let ping = self.client.send_one(redis::cmd("PING"), self.client.store_timeout);
+            let ping = self.client.send(Command::new("PING"), self.client.store_timeout);
             ping.await.map(drop)
         })
     }
 
     fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
         Box::pin(async {
-            let info = self.client.send_one(redis::cmd("INFO"), self.client.store_timeout);
+            let info = self.client.send(Command::new("INFO"), self.client.store_timeout);
             let text = info.await?.bytes()?;
             Ok(info::parse(&String::from_utf8_lossy(&text.unwrap_or_default())))
         })

@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hotshelf_core::{Error, ErrorKind, Runtime};
-use redis::Pipeline;
-use tokio::time::{Instant, timeout_at};
+use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
+use hotshelf_wire::resp::Command;
 
-use crate::errors;
 use crate::link::Link;
 use crate::options::RedisOptions;
 use crate::reply::Reply;
@@ -21,6 +19,7 @@ use crate::reply::Reply;
 #[derive(Clone, Debug)]
 pub struct RedisClient {
     link: Arc<Link>,
+    runtime: Arc<dyn Runtime>,
     pub(crate) read_timeout: Duration,
     pub(crate) store_timeout: Duration,
     /// Whether it was said that an ACL forbids scripts.
@@ -30,7 +29,8 @@ pub struct RedisClient {
 impl RedisClient {
     pub(crate) fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self, Error> {
         Ok(Self {
-            link: Arc::new(Link::new(options, runtime)?),
+            link: Arc::new(Link::new(options, Arc::clone(&runtime))?),
+            runtime,
             read_timeout: options.read_timeout,
             store_timeout: options.store_timeout,
             warned_of_acl: Arc::default(),
@@ -54,7 +54,7 @@ impl RedisClient {
     /// # Cancel safety
     /// Dropping it leaves open whether the server executes the command.
     pub async fn command<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
-        only(self.pipeline(&[command]).await?)
+        self.send(packed(command)?, self.store_timeout).await
     }
 
     /// Sends several commands at once and gives their answers in order.
@@ -72,72 +72,35 @@ impl RedisClient {
         C: AsRef<[A]>,
         A: AsRef<[u8]>,
     {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        for command in commands {
-            let Some((name, arguments)) = command.as_ref().split_first() else {
-                return Err(Error::new(ErrorKind::Configuration, "a command needs a name"));
-            };
-            let mut packed = redis::Cmd::new();
-            packed.arg(name.as_ref());
-            arguments.iter().for_each(|argument| {
-                packed.arg(argument.as_ref());
-            });
-            pipeline.add_command(packed);
-        }
-        self.send(&pipeline, self.store_timeout).await
+        let commands: Result<Vec<Command>, Error> =
+            commands.iter().map(|command| packed(command.as_ref())).collect();
+        self.send_all(&commands?, self.deadline(self.store_timeout)).await
     }
 
-    /// Sends a pipeline and gives its answers in order, until a deadline.
-    pub(crate) async fn send(
-        &self,
-        pipeline: &Pipeline,
-        timeout: Duration,
-    ) -> Result<Vec<Reply>, Error> {
-        self.send_until(pipeline, Instant::now() + timeout).await
+    /// Sends a command and gives its answer.
+    pub(crate) async fn send(&self, command: Command, timeout: Duration) -> Result<Reply, Error> {
+        let deadline = self.deadline(timeout);
+        let connection = self.link.connection(deadline).await?;
+        Reply::from(connection.ask(&command, deadline).await?).ok()
     }
 
-    pub(crate) async fn send_until(
+    /// Sends commands at once and gives their answers in order.
+    pub(crate) async fn send_all(
         &self,
-        pipeline: &Pipeline,
-        deadline: Instant,
+        commands: &[Command],
+        deadline: Moment,
     ) -> Result<Vec<Reply>, Error> {
-        if pipeline.is_empty() {
+        if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let mut connection =
-            timeout_at(deadline, self.link.connection()).await.map_err(|_| {
-                // Nothing was sent, so nothing is unknown.
-                Error::new(ErrorKind::Unavailable, "the server can't be reached in time")
-            })??;
-        let sent = Instant::now();
-        let exchange = connection.driver.send_packed_commands(pipeline, 0, pipeline.len());
-        let Ok(exchanged) = timeout_at(deadline, exchange).await else {
-            self.link.timed_out(&connection, sent);
-            return Err(Error::new(ErrorKind::Timeout, "the server didn't answer in time"));
-        };
-        match exchanged {
-            Ok(values) => {
-                self.link.answered(&connection);
-                Ok(values.into_iter().map(Reply::from).collect())
-            }
-            Err(error) => {
-                if error.is_io_error() || error.is_unrecoverable_error() {
-                    self.link.broke(&connection);
-                }
-                Err(errors::from_redis(error))
-            }
-        }
+        let connection = self.link.connection(deadline).await?;
+        let values = connection.ask_all(commands, deadline).await?;
+        Ok(values.into_iter().map(Reply::from).collect())
     }
 
-    /// Sends one command.
-    pub(crate) async fn send_one(
-        &self,
-        command: redis::Cmd,
-        timeout: Duration,
-    ) -> Result<Reply, Error> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command);
-        only(self.send(&pipeline, timeout).await?)
+    /// Gives the moment until which an answer is waited for that is asked for now.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Moment {
+        self.runtime.now() + timeout
     }
 
     /// Says once what every load would be told anew.
@@ -149,6 +112,13 @@ impl RedisClient {
 
     pub(crate) fn close(&self) {
         self.link.close();
+    }
+}
+
+fn packed<A: AsRef<[u8]>>(command: &[A]) -> Result<Command, Error> {
+    match command.split_first() {
+        Some((name, arguments)) => Ok(Command::new(name).args(arguments)),
+        None => Err(Error::new(ErrorKind::Configuration, "a command needs a name")),
     }
 }
 

@@ -1,52 +1,46 @@
-//! The driver's errors as ours.
+//! The server's errors as ours.
 
 use hotshelf_core::{Error, ErrorKind};
-use redis::{RedisError, ServerErrorKind};
+use hotshelf_wire::resp::ServerError;
 
-/// Turns an error of the driver, or of the server behind it, into ours.
-pub(crate) fn from_redis(error: RedisError) -> Error {
-    let kind = kind_of(&error);
-    let message = match kind {
-        _ if is_forbidden(&error) => {
+/// Turns what a server says of a command that failed into our error.
+pub(crate) fn from_server(error: ServerError) -> Error {
+    let (kind, message) = match error.code() {
+        _ if is_forbidden(&error) => (
+            ErrorKind::Authentication,
             "the ACL forbids this user a command or a key that the cache needs: grant the \
-             permissions that SECURITY.md lists"
+             permissions that SECURITY.md lists",
+        ),
+        b"NOAUTH" | b"WRONGPASS" => (ErrorKind::Authentication, CREDENTIALS),
+        b"ERR" if speaks_of_auth(&error) => (ErrorKind::Authentication, CREDENTIALS),
+        b"LOADING" | b"CLUSTERDOWN" | b"MASTERDOWN" | b"TRYAGAIN" | b"BUSY" => {
+            (ErrorKind::Unavailable, "the server can't serve for the time being")
         }
-        ErrorKind::Timeout => "the server didn't answer in time",
-        ErrorKind::Authentication => {
-            "the server refused the credentials: check user and password of the URL"
-        }
-        ErrorKind::Unavailable => "the server can't be reached",
-        _ => "the server refused the command",
+        _ => (ErrorKind::Server, "the server refused the command"),
     };
     Error::new(kind, message).with_source(error)
 }
 
+const CREDENTIALS: &str = "the server refused the credentials: check user and password of the URL";
+
 /// Says whether an ACL stands in the way, be it of a script or of a command within it.
-pub(crate) fn is_forbidden(error: &RedisError) -> bool {
-    let within = "The user executing the script can't run this command";
-    error.code() == Some("NOPERM")
-        || error.detail().is_some_and(|detail| detail.contains(within) || detail.contains("NOPERM"))
+fn is_forbidden(error: &ServerError) -> bool {
+    let within: &[u8] = b"The user executing the script can't run this command";
+    let contains = |text: &[u8]| error.line().windows(text.len()).any(|part| part == text);
+    error.code() == b"NOPERM" || contains(within) || contains(b"NOPERM")
 }
 
-fn kind_of(error: &RedisError) -> ErrorKind {
-    use redis::ErrorKind as Driver;
+/// A password for a server that has none, or a default user without one.
+fn speaks_of_auth(error: &ServerError) -> bool {
+    error.detail().starts_with(b"AUTH ") || error.detail().starts_with(b"Client sent AUTH")
+}
 
-    if error.is_timeout() {
-        return ErrorKind::Timeout;
-    }
-    if matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) || is_forbidden(error) {
-        return ErrorKind::Authentication;
-    }
-    match error.kind() {
-        Driver::AuthenticationFailed => ErrorKind::Authentication,
-        Driver::InvalidClientConfig => ErrorKind::Configuration,
-        Driver::Server(
-            ServerErrorKind::BusyLoading
-            | ServerErrorKind::ClusterDown
-            | ServerErrorKind::MasterDown
-            | ServerErrorKind::TryAgain,
-        ) => ErrorKind::Unavailable,
-        Driver::Server(_) | Driver::Extension => ErrorKind::Server,
-        _ => ErrorKind::Unavailable,
-    }
+/// Gives the server's own words, if an error of ours stands for them.
+pub(crate) fn server_error(error: &Error) -> Option<&ServerError> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
+
+/// Says whether a server refused because of its ACL.
+pub(crate) fn is_acl(error: &Error) -> bool {
+    server_error(error).is_some_and(is_forbidden)
 }

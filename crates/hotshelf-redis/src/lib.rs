@@ -15,6 +15,7 @@
 
 mod backend;
 mod client;
+mod connection;
 mod errors;
 mod info;
 mod link;
@@ -23,6 +24,8 @@ mod options;
 mod reply;
 mod scan;
 mod scripts;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use backend::RedisBackend;
 pub use client::RedisClient;

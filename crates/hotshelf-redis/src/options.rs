@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind};
+use hotshelf_wire::Login;
 use percent_encoding::percent_decode_str;
-use redis::{ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use url::Url;
 
 /// Where the server is, who we are there, and how long to wait for it.
@@ -13,10 +13,10 @@ use url::Url;
 /// `Debug` and `Display` never show the password.
 #[derive(Clone)]
 pub struct RedisOptions {
-    address: Address,
+    pub(crate) address: Address,
     user: Option<String>,
     password: Option<String>,
-    database: i64,
+    database: u64,
     pub(crate) client_name: Option<String>,
     pub(crate) root_certificates: Option<Vec<u8>>,
     pub(crate) connect_timeout: Duration,
@@ -25,7 +25,7 @@ pub struct RedisOptions {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Address {
+pub(crate) enum Address {
     Tcp { host: String, port: u16, tls: bool },
     Unix(String),
 }
@@ -107,28 +107,15 @@ impl RedisOptions {
         self
     }
 
-    /// Makes the driver's own description of the server.
-    pub(crate) fn connection_info(&self) -> Result<redis::ConnectionInfo, Error> {
-        let mut login = RedisConnectionInfo::default()
-            .set_db(self.database)
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("hotshelf", env!("CARGO_PKG_VERSION"));
-        if let Some(user) = &self.user {
-            login = login.set_username(user);
-        }
-        if let Some(password) = &self.password {
-            login = login.set_password(password);
-        }
-        let address = match self.address.clone() {
-            Address::Unix(path) => ConnectionAddr::Unix(path.into()),
-            Address::Tcp { host, port, tls: false } => ConnectionAddr::Tcp(host, port),
-            Address::Tcp { host, port, tls: true } => {
-                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-            }
-        };
-        let info = address.into_connection_info().map_err(crate::errors::from_redis)?;
-        let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true);
-        Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
+    /// Says who we are on the server.
+    pub(crate) fn login(&self) -> Login {
+        let mut login = Login::default();
+        login.user = self.user.clone();
+        login.password = self.password.clone();
+        login.database = self.database;
+        login.client_name = self.client_name.clone();
+        login.library = Some(("hotshelf".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
+        login
     }
 
     fn read_query(&mut self, url: &Url) -> Result<(), Error> {
@@ -178,7 +165,7 @@ fn unix(url: &Url) -> Result<Address, Error> {
     Ok(Address::Unix(path))
 }
 
-fn path_database(url: &Url) -> Result<i64, Error> {
+fn path_database(url: &Url) -> Result<u64, Error> {
     match url.path().trim_matches('/') {
         "" => Ok(0),
         text => database(text),
@@ -186,8 +173,8 @@ fn path_database(url: &Url) -> Result<i64, Error> {
 }
 
 /// The text is not shown: it is part of a password in which `/` should have been encoded.
-fn database(text: &str) -> Result<i64, Error> {
-    text.parse().ok().filter(|number| *number >= 0).ok_or_else(|| {
+fn database(text: &str) -> Result<u64, Error> {
+    text.parse().map_err(|_| {
         wrong(
             "the URL's database is no number: write redis://host:port/0, and percent-encode \
              `/` (%2F) if it belongs to the password",

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hotshelf_core::{Error, ErrorKind};
-use redis::Value;
+use hotshelf_wire::resp::Value;
 
 use crate::errors;
 
@@ -20,7 +20,7 @@ pub enum Reply {
     Boolean(bool),
     /// A string of any bytes.
     Bytes(Bytes),
-    /// A status such as `OK`, or text of the server's own.
+    /// A status such as `OK`, text of the server's own, or a number of more than 64 bits.
     Text(String),
     /// Several answers: a list or a set.
     Array(Vec<Self>),
@@ -98,22 +98,24 @@ impl Reply {
 impl From<Value> for Reply {
     fn from(value: Value) -> Self {
         let many = |values: Vec<Value>| values.into_iter().map(Self::from).collect();
+        let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
         match value {
             Value::Nil => Self::Nil,
-            Value::Int(number) => Self::Integer(number),
-            Value::BulkString(bytes) => Self::Bytes(bytes.into()),
-            Value::SimpleString(text) | Value::VerbatimString { text, .. } => Self::Text(text),
-            Value::Okay => Self::Text("OK".into()),
-            Value::Array(values) | Value::Set(values) => Self::Array(many(values)),
+            Value::Integer(number) => Self::Integer(number),
+            Value::Double(number) => Self::Double(number),
+            Value::Boolean(yes) => Self::Boolean(yes),
+            Value::Bulk(bytes) => Self::Bytes(bytes),
+            Value::Simple(bytes) | Value::Verbatim(_, bytes) | Value::BigNumber(bytes) => {
+                Self::Text(text(bytes))
+            }
+            Value::Array(values) | Value::Set(values) | Value::Push(values) => {
+                Self::Array(many(values))
+            }
             Value::Map(pairs) => Self::Map(
                 pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
             ),
-            Value::Attribute { data, .. } => Self::from(*data),
-            Value::Double(number) => Self::Double(number),
-            Value::Boolean(yes) => Self::Boolean(yes),
-            Value::ServerError(error) => Self::Error(errors::from_redis(error.into())),
-            // A number beyond 64 bits ends here as well: what the driver makes of it depends
-            // on the features that another crate of the same build gives it.
+            Value::Attributed(_, value) => Self::from(*value),
+            Value::Error(error) => Self::Error(errors::from_server(error)),
             other => Self::Error(Error::new(
                 ErrorKind::Server,
                 format!("an answer of a kind that is not understood: {other:?}"),

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use hotshelf_core::{Error, ErrorKind, Pattern};
+use hotshelf_wire::resp::Command;
 
 use crate::client::RedisClient;
 use crate::names;
 use crate::reply::Reply;
 
 /// How many keys the server looks at in one step.
-const STEP: usize = 1000;
+const STEP: u64 = 1000;
 
 impl RedisClient {
     /// Removes all entries and leases whose key matches, and says how many entries.
@@ -29,16 +30,14 @@ impl RedisClient {
         let mut cursor = Bytes::from_static(b"0");
         let mut removed = 0;
         loop {
-            let mut scan = redis::cmd("SCAN");
-            scan.arg(&cursor[..]).arg("MATCH").arg(pattern).arg("COUNT").arg(STEP);
-            let (next, mut names) = read_step(self.send_one(scan, self.store_timeout).await?)?;
+            let scan = Command::new("SCAN").arg(&cursor).arg("MATCH").arg(pattern);
+            let scan = scan.arg("COUNT").number(STEP);
+            let (next, mut names) = read_step(self.send(scan, self.store_timeout).await?)?;
             names.retain(|name| picks(name));
             if !names.is_empty() {
-                let mut unlink = redis::cmd("UNLINK");
-                unlink.arg(names);
-                removed +=
-                    u64::try_from(self.send_one(unlink, self.store_timeout).await?.integer()?)
-                        .unwrap_or(0);
+                let unlink = Command::new("UNLINK").args(names);
+                let count = self.send(unlink, self.store_timeout).await?.integer()?;
+                removed += u64::try_from(count).unwrap_or_default();
             }
             if &next[..] == b"0" {
                 return Ok(removed);

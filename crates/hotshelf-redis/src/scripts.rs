@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use hotshelf_core::Error;
-use redis::{Cmd, Pipeline, Script};
-use tokio::time::Instant;
+use hotshelf_wire::resp::Command;
+use sha1::{Digest, Sha1};
 
 use crate::client::{RedisClient, only};
 use crate::errors;
@@ -22,7 +22,7 @@ macro_rules! scripts {
         $(
             pub(crate) static $name: LuaScript = LuaScript {
                 text: include_str!($file),
-                hash: LazyLock::new(|| Script::new(include_str!($file)).get_hash().to_owned()),
+                hash: LazyLock::new(|| hash_of(include_str!($file))),
             };
         )+
     };
@@ -64,10 +64,17 @@ impl Invocation {
         self.arg(time.as_millis().max(1).to_string())
     }
 
-    fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
-        command
+    fn by_hash(&self) -> Command {
+        self.command("EVALSHA", &self.script.hash)
+    }
+
+    fn by_text(&self) -> Command {
+        self.command("EVAL", self.script.text)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Command {
+        let command = Command::new(name).arg(script).number(self.keys.len() as u64);
+        command.args(&self.keys).args(&self.arguments)
     }
 }
 
@@ -83,20 +90,14 @@ impl RedisClient {
         calls: &[Invocation],
         timeout: Duration,
     ) -> Result<Vec<Reply>, Error> {
-        let mut by_hash = Pipeline::with_capacity(calls.len());
-        for call in calls {
-            by_hash.add_command(call.command("EVALSHA", &call.script.hash));
-        }
-        let deadline = Instant::now() + timeout;
-        let mut replies = self.send_until(&by_hash, deadline).await?;
+        let deadline = self.deadline(timeout);
+        let by_hash: Vec<Command> = calls.iter().map(Invocation::by_hash).collect();
+        let mut replies = self.send_all(&by_hash, deadline).await?;
 
         let unknown: Vec<usize> =
             (0..replies.len()).filter(|&at| is_unknown(&replies[at])).collect();
-        let mut by_text = Pipeline::with_capacity(unknown.len());
-        for &at in &unknown {
-            by_text.add_command(calls[at].command("EVAL", calls[at].script.text));
-        }
-        for (at, reply) in unknown.into_iter().zip(self.send_until(&by_text, deadline).await?) {
+        let by_text: Vec<Command> = unknown.iter().map(|&at| calls[at].by_text()).collect();
+        for (at, reply) in unknown.into_iter().zip(self.send_all(&by_text, deadline).await?) {
             replies[at] = reply;
         }
         if let Some(error) = replies.iter().find_map(forbidden) {
@@ -115,16 +116,19 @@ impl RedisClient {
     }
 }
 
+/// Gives the name under which a server keeps a script.
+fn hash_of(text: &str) -> String {
+    Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn is_unknown(reply: &Reply) -> bool {
-    driver_error(reply).is_some_and(|error| error.code() == Some("NOSCRIPT"))
+    let Reply::Error(error) = reply else { return false };
+    errors::server_error(error).is_some_and(|error| error.code() == b"NOSCRIPT")
 }
 
 fn forbidden(reply: &Reply) -> Option<&Error> {
-    let Reply::Error(error) = reply else { return None };
-    driver_error(reply).is_some_and(errors::is_forbidden).then_some(error)
-}
-
-fn driver_error(reply: &Reply) -> Option<&redis::RedisError> {
-    let Reply::Error(error) = reply else { return None };
-    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+    match reply {
+        Reply::Error(error) if errors::is_acl(error) => Some(error),
+        _ => None,
+    }
 }

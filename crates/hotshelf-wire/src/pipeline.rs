@@ -18,6 +18,8 @@ use crate::resp::{Command, Value};
 pub struct Pipeline<W> {
     output: Vec<u8>,
     waiting: VecDeque<Waiting<W>>,
+    /// How many of those wait for what wasn't sent yet.
+    unsent: usize,
     /// No deadline is earlier than this one.
     earliest: Option<Moment>,
 }
@@ -56,13 +58,14 @@ impl<W> Pipeline<W> {
     /// Makes the pipeline of a connection that was just opened.
     #[must_use]
     pub fn new() -> Self {
-        Self { output: Vec::new(), waiting: VecDeque::new(), earliest: None }
+        Self { output: Vec::new(), waiting: VecDeque::new(), unsent: 0, earliest: None }
     }
 
     /// Queues a command, and whoever waits for its reply.
     pub fn push(&mut self, command: &Command, waiter: W, deadline: Moment) {
         command.write_to(&mut self.output);
         self.waiting.push_back(Waiting { waiter: Some(waiter), deadline });
+        self.unsent += 1;
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
@@ -70,6 +73,12 @@ impl<W> Pipeline<W> {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Says whether the server owes replies to what was sent already.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.waiting.len() > self.unsent
     }
 
     /// Says whether there is something to send.
@@ -82,6 +91,7 @@ impl<W> Pipeline<W> {
     pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
         debug_assert!(buffer.is_empty(), "what wasn't sent yet would be sent later");
         std::mem::swap(&mut self.output, buffer);
+        self.unsent = 0;
     }
 
     /// Takes the next value that has come, and says whom it is for.
