@@ -31,7 +31,7 @@ const UPSERT: &str = "INSERT INTO products (id, name, category, price, in_stock,
     VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (id) DO UPDATE SET name = excluded.name, category = excluded.category,
         price = excluded.price, in_stock = excluded.in_stock, created_at = excluded.created_at";
-const SET_STOCK: &str = "UPDATE products SET in_stock = $1 WHERE id = $2";
+const SET_STOCK: &str = "UPDATE products SET in_stock = $1 WHERE id = $2 RETURNING category";
 const DELETE_CATEGORY: &str = "DELETE FROM products WHERE category = $1 RETURNING id";
 
 /// The database of products; cheap to clone.
@@ -102,13 +102,13 @@ impl Db {
         transaction.commit().await
     }
 
-    /// Sets whether a product is in stock; `false` when there is no such product.
+    /// Sets whether a product is in stock, and says in which category it is; `None` when there
+    /// is no such product.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn set_stock(&self, id: &str, in_stock: bool) -> Result<bool, sqlx::Error> {
-        let done = sqlx::query(SET_STOCK).bind(in_stock).bind(id).execute(&self.pool).await?;
-        Ok(done.rows_affected() > 0)
+    pub async fn set_stock(&self, id: &str, in_stock: bool) -> Result<Option<String>, sqlx::Error> {
+        sqlx::query_scalar(SET_STOCK).bind(in_stock).bind(id).fetch_optional(&self.pool).await
     }
 
     /// Deletes the products of a category and says which they were.

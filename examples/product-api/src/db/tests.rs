@@ -53,9 +53,9 @@ async fn writes_are_read_back() {
     assert_eq!(db.find("2").await.unwrap(), Some(product));
     assert_eq!(db.find(&fresh.id).await.unwrap().as_ref(), Some(&fresh));
 
-    assert!(db.set_stock(&fresh.id, false).await.unwrap());
+    assert_eq!(db.set_stock(&fresh.id, false).await.unwrap(), Some(fresh.category));
     assert!(!db.find(&fresh.id).await.unwrap().unwrap().in_stock);
-    assert!(!db.set_stock("none", true).await.unwrap());
+    assert_eq!(db.set_stock("none", true).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hotshelf::{Cache, Invalidation};
+use hotshelf::{Cache, Invalidation, Store};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,6 +33,8 @@ pub(super) struct StockSet {
 #[derive(Serialize, ToSchema)]
 pub(super) struct CategoryDeleted {
     category_deleted: String,
+    products_deleted: usize,
+    /// Of the products; pages are invalidated by their tags, however many there are.
     cache_entries_invalidated: u64,
 }
 
@@ -73,7 +75,7 @@ pub(super) async fn list(
     State(db): State<Db>,
     ValidQuery(query): ValidQuery<ListQuery>,
 ) -> Result<Json<Arc<ProductList>>, AppError> {
-    let page = pages.entry("list").params(&query)?;
+    let page = pages.entry("list").params(&query)?.tags(tags_of(&query));
     Ok(Json(page.or_try_insert_with(async || db.page(&query).await).await?))
 }
 
@@ -85,8 +87,8 @@ pub(super) async fn list(
     responses((status = 201, body = BatchCreated), (status = 422, body = Invalid))
 )]
 pub(super) async fn create_batch(
+    State(store): State<Store>,
     State(products): State<Cache<Product>>,
-    State(pages): State<Cache<ProductList>>,
     State(db): State<Db>,
     ValidList(batch): ValidList<Product>,
 ) -> Result<(StatusCode, Json<BatchCreated>), AppError> {
@@ -97,7 +99,8 @@ pub(super) async fn create_batch(
     db.upsert(&batch).await?;
     let entries = batch.into_iter().map(|product| (product.id.clone(), product));
     let cached = done(products.try_insert_many(entries).await).is_some();
-    forget_pages(&pages).await;
+    // Whatever categories the products were in before, pages of theirs are among all pages.
+    done(store.invalidate_tag(PAGES).await);
     Ok((StatusCode::CREATED, Json(BatchCreated { created, cached })))
 }
 
@@ -113,17 +116,15 @@ pub(super) async fn create_batch(
     )
 )]
 pub(super) async fn set_stock(
+    State(store): State<Store>,
     State(products): State<Cache<Product>>,
-    State(pages): State<Cache<ProductList>>,
     State(db): State<Db>,
     Path(product_id): Path<String>,
     ValidQuery(StockQuery { in_stock }): ValidQuery<StockQuery>,
 ) -> Result<Json<StockSet>, AppError> {
-    if !db.set_stock(&product_id, in_stock).await? {
-        return Err(UNKNOWN);
-    }
-    removed(products.invalidate(product_id.as_str()).await);
-    forget_pages(&pages).await;
+    let category = db.set_stock(&product_id, in_stock).await?.ok_or(UNKNOWN)?;
+    done(products.invalidate(product_id.as_str()).await);
+    forget_pages(&store, &category).await;
     Ok(Json(StockSet { product_id, in_stock }))
 }
 
@@ -135,27 +136,40 @@ pub(super) async fn set_stock(
     responses((status = 200, body = CategoryDeleted))
 )]
 pub(super) async fn delete_category(
+    State(store): State<Store>,
     State(products): State<Cache<Product>>,
-    State(pages): State<Cache<ProductList>>,
     State(db): State<Db>,
     Path(category_deleted): Path<String>,
 ) -> Result<Json<CategoryDeleted>, AppError> {
     let ids = db.delete_category(&category_deleted).await?;
+    let products_deleted = ids.len();
     let mut cache_entries_invalidated = 0;
-    if !ids.is_empty() {
-        cache_entries_invalidated += removed(products.invalidate_many(ids).await);
-        cache_entries_invalidated += forget_pages(&pages).await;
+    if products_deleted > 0 {
+        let removed = done(products.invalidate_many(ids).await);
+        cache_entries_invalidated = removed.as_ref().map_or(0, Invalidation::removed);
+        forget_pages(&store, &category_deleted).await;
     }
-    Ok(Json(CategoryDeleted { category_deleted, cache_entries_invalidated }))
+    let deleted = CategoryDeleted { category_deleted, products_deleted, cache_entries_invalidated };
+    Ok(Json(deleted))
 }
 
-/// Removes all pages: any write may change any of them. Returns how many there were.
-async fn forget_pages(pages: &Cache<ProductList>) -> u64 {
-    removed(pages.invalidate_pattern("list:*").await)
+/// The tag of all pages.
+const PAGES: &str = "product-list";
+
+/// The tags of a page: that of all pages, and that of its category.
+fn tags_of(query: &ListQuery) -> [String; 2] {
+    [PAGES.to_owned(), tag_of(query.category.as_deref().unwrap_or_default())]
 }
 
-fn removed(outcome: Result<Invalidation, hotshelf::Error>) -> u64 {
-    done(outcome).map_or(0, |invalidation| invalidation.removed())
+/// The tag of the pages of a category. The pages that show every category have none.
+fn tag_of(category: &str) -> String {
+    format!("category:{category}")
+}
+
+/// Invalidates the pages that a write to products of one category may change: those of the
+/// category, and those that show every category. Pages of the others stay.
+async fn forget_pages(store: &Store, category: &str) {
+    done(store.invalidate_tags([tag_of(category), tag_of("")]).await);
 }
 
 /// What the cache did. The database has the write, so its trouble is logged and not the client's:

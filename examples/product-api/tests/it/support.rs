@@ -63,6 +63,13 @@ impl TestApp {
         self.call(Method::POST, "/products/batch", Some(&products)).await
     }
 
+    /// How often the service has asked its database for something that could be cached.
+    pub(crate) async fn loads(&self) -> u64 {
+        let info = self.get("/cache/info").await.ok();
+        let loads = |cache: &Value| cache["loads"].as_u64().unwrap();
+        info["caches"].as_array().unwrap().iter().map(loads).sum()
+    }
+
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = match body {

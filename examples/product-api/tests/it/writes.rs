@@ -76,8 +76,12 @@ async fn a_category_goes_with_its_products_and_their_entries() {
             app.get(path).await.ok();
         }
         let answer = app.delete("/categories/electronics").await.ok();
-        // Products 1 and 6 and two pages; product 2 is a book.
-        let expected = json!({"category_deleted": "electronics", "cache_entries_invalidated": 4});
+        // Products 1 and 6; product 2 is a book, and pages are not counted.
+        let expected = json!({
+            "category_deleted": "electronics",
+            "products_deleted": 200,
+            "cache_entries_invalidated": 2,
+        });
         assert_eq!(answer, expected);
 
         assert_eq!(app.get("/products/1").await.status, 404);
@@ -85,6 +89,46 @@ async fn a_category_goes_with_its_products_and_their_entries() {
         assert_eq!(app.get("/products").await.ok()["total"], 800);
 
         let again = app.delete("/categories/electronics").await.ok();
-        assert_eq!(again["cache_entries_invalidated"], 0);
+        assert_eq!(
+            (&again["products_deleted"], &again["cache_entries_invalidated"]),
+            (&json!(0), &json!(0))
+        );
+    }
+}
+
+/// Which of these pages are hits: the database is asked for the others.
+async fn hits(app: &TestApp, paths: &[&str]) -> Vec<bool> {
+    let mut hits = Vec::new();
+    for path in paths {
+        let before = app.loads().await;
+        app.get(path).await.ok();
+        hits.push(app.loads().await == before);
+    }
+    hits
+}
+
+#[tokio::test]
+async fn a_write_invalidates_the_pages_that_may_show_it_and_no_others() {
+    let pages = [
+        "/products",
+        "/products?category=",
+        "/products?category=electronics",
+        "/products?category=books",
+    ];
+    for app in TestApp::on_each_backend().await {
+        assert_eq!(hits(&app, &pages).await, [false; 4]);
+        assert_eq!(hits(&app, &pages).await, [true; 4]);
+
+        app.put("/products/1/stock?in_stock=false").await.ok();
+        assert_eq!(hits(&app, &pages).await, [false, false, false, true], "stock of electronics");
+
+        // The batch moves a product: it is missing on the one page and new on the other.
+        app.post_batch(json!([product("1", "books")])).await.ok();
+        assert_eq!(hits(&app, &pages).await, [false; 4], "a batch");
+        assert_eq!(app.get(pages[2]).await.ok()["items"][0]["id"], "6");
+        assert_eq!(app.get(pages[3]).await.ok()["items"][0]["id"], "1");
+
+        app.delete("/categories/books").await.ok();
+        assert_eq!(hits(&app, &pages).await, [false, false, true, false], "a deletion of books");
     }
 }
