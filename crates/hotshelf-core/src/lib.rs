@@ -25,6 +25,7 @@ mod error;
 pub mod key;
 pub mod runtime;
 mod stats;
+mod sync;
 pub mod tag;
 pub mod trailer;
 pub mod ttl;

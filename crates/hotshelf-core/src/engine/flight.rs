@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::BuildHasher;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
 use foldhash::fast::RandomState;
@@ -15,6 +15,7 @@ use super::{Call, EngineShared, Format, Identity, SharedError, Standing, Value};
 use crate::backend::{TagVersion, Token};
 use crate::key::{Pattern, WireKey};
 use crate::stats::{Counter, Stats};
+use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
 
 /// How many locks share the open flights.

@@ -71,6 +71,7 @@ fn read(reader: &mut Command, entry: &[u8]) -> Option<Value> {
     Some(serde_json::from_slice(&output.stdout).expect("the reader prints JSON"))
 }
 
+#[expect(clippy::print_stderr, reason = "a reader that is left out has to be seen")]
 fn assert_read_by(name: &str, reader: impl Fn() -> Command) {
     for (value, entry) in entries() {
         match read(&mut reader(), &entry) {

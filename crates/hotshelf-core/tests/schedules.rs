@@ -1,0 +1,287 @@
+//! Flights under many schedules of threads.
+//!
+//! The simulation runs the engine on one thread, and switches between calls where they
+//! wait. Here every caller has a thread of its own, and shuttle switches at each lock:
+//! between a look into the flights and what follows from it. (Not loom: it wants the
+//! channels of its own kind down to the last atomic, and tries every schedule, of which
+//! these scenarios have too many.)
+//!
+//! `scripts/schedules` runs it. A schedule that fails is printed, and
+//! `HOTSHELF_SCHEDULE=…` runs it again.
+#![cfg(shuttle)]
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+use hotshelf_core::backend::{Acquire, Acquired, Backend, Seen, Token};
+use hotshelf_core::engine::{
+    Acquisition, Call, Engine, Foreign, Format, Found, Identity, Judge, Known, SharedError,
+    Standing, Value, Verdict, View,
+};
+use hotshelf_core::tag::Tags;
+use hotshelf_core::{BoxFuture, Moment, Runtime, Stats, Ttl, WireKey};
+use hotshelf_memory::MemoryBackend;
+use hotshelf_testkit::Slow;
+use shuttle::rand::Rng;
+use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
+use shuttle::{Config, Runner};
+
+/// Runs a scenario under random schedules, and under some that favour one thread for long
+/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
+/// Bugs", ASPLOS 2010).
+fn under_many_schedules(scenario: fn()) {
+    let mut config = Config::new();
+    config.stack_size = STACK;
+    if let Ok(schedule) = std::env::var("HOTSHELF_SCHEDULE") {
+        let replay = ReplayScheduler::new_from_encoded(&schedule);
+        Runner::new(replay, config).run(scenario);
+        return;
+    }
+    let count = std::env::var("HOTSHELF_SCHEDULES").map_or(1000, |text| text.parse().unwrap());
+    Runner::new(RandomScheduler::new(count), config.clone()).run(scenario);
+    Runner::new(PctScheduler::new(SWITCHES, count), config).run(scenario);
+}
+
+/// How much stack a thread has: shuttle gives too little for builds without optimization.
+const STACK: usize = 1 << 20;
+
+/// How many switches between threads it may take to show a mistake.
+const SWITCHES: usize = 3;
+
+/// Time stands still but for those who sleep, and a sleep is a few turns of the others.
+#[derive(Debug)]
+struct Schedule;
+
+impl Runtime for Schedule {
+    fn now(&self) -> Moment {
+        Moment::default()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(turns(2))
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        shuttle::future::spawn(future);
+    }
+
+    fn random(&self) -> u64 {
+        shuttle::rand::thread_rng().r#gen()
+    }
+}
+
+/// Lets the others go first, so often.
+async fn turns(count: u32) {
+    for _ in 0..count {
+        shuttle::future::yield_now().await;
+    }
+}
+
+fn up_to(count: u32) -> u32 {
+    shuttle::rand::thread_rng().gen_range(0..=count)
+}
+
+/// What the threads of a scenario share: one process, and its source of truth.
+struct World {
+    engine: Engine,
+    backend: Arc<dyn Backend>,
+    key: WireKey,
+    tags: Tags,
+    stats: Arc<Stats>,
+    truth: AtomicU64,
+    loads: AtomicU64,
+}
+
+struct Version;
+
+impl Judge for Version {
+    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
+        Verdict::Hit(shared(u64::from_be_bytes(value[..].try_into().unwrap())))
+    }
+}
+
+fn shared(version: u64) -> Value {
+    Value::Present(Arc::new(version) as Arc<dyn Any + Send + Sync>)
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+impl World {
+    fn new() -> Arc<Self> {
+        let runtime: Arc<dyn Runtime> = Arc::new(Schedule);
+        let memory = MemoryBackend::new(1 << 20, Arc::clone(&runtime));
+        let slow = Slow::new(memory, Arc::clone(&runtime), Duration::from_millis(1));
+        let backend: Arc<dyn Backend> = Arc::new(slow);
+        Arc::new(Self {
+            engine: Engine::new(Arc::clone(&backend), runtime),
+            backend,
+            key: "k".into(),
+            tags: Tags::none("test".into()),
+            stats: Arc::default(),
+            truth: AtomicU64::new(1),
+            loads: AtomicU64::new(0),
+        })
+    }
+
+    /// Reads the cache, or loads; `fails` is for the loader, if it comes to that.
+    async fn get(&self, fails: bool) -> Result<u64, SharedError> {
+        let format = Format::Trailer(Foreign::Reject);
+        let view = View { tags: &self.tags, exactly: true, format };
+        let known = match self.engine.read(&self.key, view).await.unwrap() {
+            Found::Entry { value, .. } => return Ok(version_of(Version.judge(&value, false))),
+            Found::Unusable(standing, seen) => Known::Read(standing, seen),
+            Found::Missing => Known::Read(Standing::Nothing, Seen::Nothing),
+        };
+        let call = Call {
+            key: &self.key,
+            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
+            view,
+            keep: Ttl::new(LONG).unwrap(),
+            judge: &Version,
+            stats: &self.stats,
+            wait_timeout: LONG,
+            max_waiters: usize::MAX,
+            reload: false,
+        };
+        match self.engine.acquire(call, known).await {
+            Acquisition::Hit(value) => Ok(version_of(Verdict::Hit(value))),
+            Acquisition::Failed(error) => Err(error),
+            Acquisition::Lead(ticket) => {
+                self.loads.fetch_add(1, Ordering::SeqCst);
+                let loaded = ticket.run(self.load()).await;
+                if fails {
+                    let error: SharedError = Arc::new(());
+                    ticket.fail(&error);
+                    return Err(error);
+                }
+                let raw = Bytes::copy_from_slice(&loaded.to_be_bytes());
+                ticket.fill(Some(raw), Ttl::new(LONG).unwrap(), shared(loaded)).await;
+                Ok(loaded)
+            }
+        }
+    }
+
+    async fn load(&self) -> u64 {
+        let loaded = self.truth.load(Ordering::SeqCst);
+        turns(up_to(3)).await;
+        loaded
+    }
+
+    /// Begins a call, and may drop it anywhere on its way.
+    async fn get_or_leave(&self) {
+        let call = std::pin::pin!(self.get(false));
+        let leaving = std::pin::pin!(turns(up_to(12)));
+        if let Either::Left((got, _)) = select(call, leaving).await {
+            assert_eq!(got.ok(), Some(1));
+        }
+    }
+
+    /// Changes the truth and invalidates: from here on the old value is gone.
+    async fn change(&self) {
+        let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
+        self.engine.invalidate(vec![self.key.clone()]).await.unwrap();
+        assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
+    }
+
+    /// Nobody is left behind: the value stands, and no lease does.
+    async fn assert_at_rest(&self) {
+        let truth = self.truth.load(Ordering::SeqCst);
+        assert_eq!(self.get(false).await.ok(), Some(truth));
+        // What callers that left had begun is undone in the background.
+        let mut patience = 1000;
+        loop {
+            let token = Token::random(&Schedule);
+            let seen = Seen::Nothing;
+            let acquire = Acquire { key: &self.key, token, lease: LONG, seen, skip_foreign: false };
+            match self.backend.acquire(acquire).await.unwrap() {
+                Acquired::Present(_) => return,
+                left if patience == 0 => panic!("{left:?} instead of an entry"),
+                _ => patience -= 1,
+            }
+            turns(1).await;
+        }
+    }
+}
+
+fn version_of(verdict: Verdict) -> u64 {
+    match verdict {
+        Verdict::Hit(Value::Present(value)) => *value.downcast::<u64>().unwrap(),
+        other => panic!("all values are versions: {other:?}"),
+    }
+}
+
+/// Runs each of these on a thread of its own, and waits for all of them.
+fn on_threads(world: &Arc<World>, calls: &[fn(Arc<World>) -> BoxFuture<'static, ()>]) {
+    let threads: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            let call = call(Arc::clone(world));
+            shuttle::thread::spawn(|| shuttle::future::block_on(call))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    shuttle::future::block_on(world.assert_at_rest());
+}
+
+fn get(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { assert_eq!(world.get(false).await.ok(), Some(1)) })
+}
+
+fn get_or_leave(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { world.get_or_leave().await })
+}
+
+fn get_any(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let begun = world.truth.load(Ordering::SeqCst);
+        // What had been changed may not have been invalidated yet.
+        assert!(world.get(false).await.unwrap() + 1 >= begun);
+    })
+}
+
+fn fail(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { drop(world.get(true).await) })
+}
+
+fn change(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { world.change().await })
+}
+
+#[test]
+fn one_of_all_threads_loads() {
+    under_many_schedules(|| {
+        let world = World::new();
+        on_threads(&world, &[get, get, get]);
+        assert_eq!(world.loads.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn whoever_leaves_leaves_nobody_behind() {
+    under_many_schedules(|| on_threads(&World::new(), &[get_or_leave, get, get_or_leave, get]));
+}
+
+#[test]
+fn all_may_leave() {
+    under_many_schedules(|| on_threads(&World::new(), &[get_or_leave, get_or_leave, get_or_leave]));
+}
+
+#[test]
+fn nobody_is_given_what_was_invalidated() {
+    under_many_schedules(|| on_threads(&World::new(), &[get_any, change, get_any, get_any]));
+}
+
+#[test]
+fn a_failed_load_keeps_nobody_waiting() {
+    under_many_schedules(|| {
+        let patient = |world: Arc<World>| -> BoxFuture<'static, ()> {
+            Box::pin(async move { drop(world.get(false).await) })
+        };
+        on_threads(&World::new(), &[fail, patient, fail, patient]);
+    });
+}
