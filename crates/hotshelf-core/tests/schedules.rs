@@ -86,9 +86,11 @@ fn up_to(count: u32) -> u32 {
     shuttle::rand::thread_rng().gen_range(0..=count)
 }
 
-/// What the threads of a scenario share: one process, and its source of truth.
+/// What the threads of a scenario share: one process, another one that writes, and their
+/// source of truth.
 struct World {
     engine: Engine,
+    writer: Engine,
     backend: Arc<dyn Backend>,
     key: WireKey,
     tags: Tags,
@@ -118,7 +120,8 @@ impl World {
         let slow = Slow::new(memory, Arc::clone(&runtime), Duration::from_millis(1));
         let backend: Arc<dyn Backend> = Arc::new(slow);
         Arc::new(Self {
-            engine: Engine::new(Arc::clone(&backend), runtime),
+            engine: Engine::new(Arc::clone(&backend), Arc::clone(&runtime)),
+            writer: Engine::new(Arc::clone(&backend), runtime),
             backend,
             key: "k".into(),
             tags: Tags::none("test".into()),
@@ -182,9 +185,9 @@ impl World {
     }
 
     /// Changes the truth and invalidates: from here on the old value is gone.
-    async fn change(&self) {
+    async fn change_by(&self, engine: &Engine) {
         let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
-        self.engine.invalidate(vec![self.key.clone()]).await.unwrap();
+        engine.invalidate(vec![self.key.clone()]).await.unwrap();
         assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
     }
 
@@ -249,7 +252,11 @@ fn fail(world: Arc<World>) -> BoxFuture<'static, ()> {
 }
 
 fn change(world: Arc<World>) -> BoxFuture<'static, ()> {
-    Box::pin(async move { world.change().await })
+    Box::pin(async move { world.change_by(&world.engine).await })
+}
+
+fn change_elsewhere(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { world.change_by(&world.writer).await })
 }
 
 #[test]
@@ -274,6 +281,13 @@ fn all_may_leave() {
 #[test]
 fn nobody_is_given_what_was_invalidated() {
     under_many_schedules(|| on_threads(&World::new(), &[get_any, change, get_any, get_any]));
+}
+
+#[test]
+fn nobody_is_given_what_another_process_has_invalidated() {
+    under_many_schedules(|| {
+        on_threads(&World::new(), &[get_any, change_elsewhere, get_any, get_any]);
+    });
 }
 
 #[test]
