@@ -171,7 +171,7 @@ impl World {
 
     async fn load(&self) -> u64 {
         let loaded = self.truth.load(Ordering::SeqCst);
-        turns(up_to(3)).await;
+        turns(up_to(16)).await;
         loaded
     }
 
@@ -186,6 +186,8 @@ impl World {
 
     /// Changes the truth and invalidates: from here on the old value is gone.
     async fn change_by(&self, engine: &Engine) {
+        // Calls that begin together with it are to be on their way.
+        turns(up_to(20)).await;
         let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
         engine.invalidate(vec![self.key.clone()]).await.unwrap();
         assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
