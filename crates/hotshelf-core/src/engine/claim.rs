@@ -8,6 +8,7 @@ use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
 use super::format::FillStamp;
+use super::lease::UnknownLease;
 use super::{Engine, EngineShared, LEASE, Writing, invalidate};
 use crate::backend::{Fill, Stored, Take, Taken, Token};
 use crate::error::Error;
@@ -52,7 +53,11 @@ impl Engine {
         let token = Token::random(self.runtime());
         let take = [Take { key: key.clone(), token, lease: LEASE }];
         let capturing = self.shared.capture(&writing.tags, writing.keep);
+        let mut unknown = UnknownLease::asked_for(&self.shared, &writing.stats, &key, token);
         let (mut taken, versions) = join(self.shared.backend.take(&take), capturing).await;
+        // From here on the claim ends the lease, by a fill or by an invalidation.
+        unknown.settle();
+        drop(unknown);
         let lease = match (taken.pop(), versions) {
             (Some(Ok(Taken::Granted)), Ok(versions)) => {
                 Some((token, writing.tags.stamps(&versions)))

@@ -11,8 +11,9 @@ use super::ticket::Ticket;
 use super::{Acquisition, Call, EngineShared, Known, LEASE, Standing, Verdict};
 use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::error::Error;
+use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
-use crate::stats::Counter;
+use crate::stats::{Counter, Stats};
 use crate::tag::Tags;
 use crate::ttl::{Ttl, below};
 
@@ -129,7 +130,7 @@ enum Answer {
 /// same round trip: before the loader begins, or an invalidation could be missed.
 async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
     let token = Token::random(&*shared.runtime);
-    let mut unknown = UnknownAcquire { shared, call, token: Some(token) };
+    let mut unknown = UnknownLease::asked_for(shared, call.stats, call.key, token);
     let acquire = Acquire {
         key: call.key,
         token,
@@ -141,14 +142,14 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
         join(shared.backend.acquire(acquire), shared.capture(call.view.tags, call.keep)).await;
     // Only where the outcome is open is there something to take back.
     if !answer.as_ref().is_err_and(Error::is_timeout) {
-        unknown.token = None;
+        unknown.settle();
     }
     let versions = match (&answer, versions) {
         (_, Ok(versions)) => versions,
         (Ok(Acquired::Busy(_) | Acquired::Held(_)), Err(_)) => Vec::new(),
         (_, Err(_)) => {
             call.stats.count(Counter::Error);
-            unknown.token = Some(token);
+            unknown.unsettle();
             return Answer::Impossible;
         }
     };
@@ -179,18 +180,41 @@ impl EngineShared {
     }
 }
 
-/// An acquire whose outcome is open. Dropped so, it takes back what may have been granted,
-/// or others would wait for a whole lease.
-struct UnknownAcquire<'a> {
+/// A lease that was asked for, and may have been granted. Dropped so, it is taken back, or
+/// others would wait for the whole of it.
+pub(crate) struct UnknownLease<'a> {
     shared: &'a Arc<EngineShared>,
-    call: Call<'a>,
-    token: Option<Token>,
+    stats: &'a Arc<Stats>,
+    key: &'a WireKey,
+    token: Token,
+    settled: bool,
 }
 
-impl Drop for UnknownAcquire<'_> {
+impl<'a> UnknownLease<'a> {
+    pub(crate) fn asked_for(
+        shared: &'a Arc<EngineShared>,
+        stats: &'a Arc<Stats>,
+        key: &'a WireKey,
+        token: Token,
+    ) -> Self {
+        Self { shared, stats, key, token, settled: false }
+    }
+
+    /// The outcome is known, and somebody looks after it.
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// Nobody does so any more.
+    fn unsettle(&mut self) {
+        self.settled = false;
+    }
+}
+
+impl Drop for UnknownLease<'_> {
     fn drop(&mut self) {
-        if let Some(token) = self.token {
-            release(self.shared, self.call.stats, vec![(self.call.key.clone(), token)]);
+        if !self.settled {
+            release(self.shared, self.stats, vec![(self.key.clone(), self.token)]);
         }
     }
 }

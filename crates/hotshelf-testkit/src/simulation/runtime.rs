@@ -1,6 +1,6 @@
 //! A runtime whose time and order of tasks come from a seed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -10,25 +10,37 @@ use std::time::Duration;
 
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
+use super::process::{Life, ProcessId, SimProcess};
+
 /// Runs futures on one thread, in an order that its seed decides.
 ///
 /// Its clock stands still while anything can run, and jumps to the next timer when
 /// nothing can: hours pass in microseconds, and the same seed runs the same way again.
+///
+/// What it is given itself runs on as long as it does; what a [`SimProcess`] is given stops
+/// and dies with that.
 #[derive(Clone)]
 pub struct SimRuntime {
     state: Arc<Mutex<State>>,
 }
 
-struct State {
-    now: Duration,
+pub(super) struct State {
+    pub(super) now: Duration,
     random: u64,
     next_id: u64,
-    tasks: HashMap<TaskId, BoxFuture<'static, ()>>,
-    ready: Vec<TaskId>,
+    /// In an order, since a crash drops some of them one by one.
+    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) ready: Vec<TaskId>,
     timers: BTreeMap<(Duration, u64), Waker>,
+    pub(super) processes: Vec<Life>,
 }
 
-type TaskId = u64;
+pub(super) struct Task {
+    pub(super) owner: Option<ProcessId>,
+    pub(super) future: BoxFuture<'static, ()>,
+}
+
+pub(super) type TaskId = u64;
 
 /// The future that [`SimRuntime::block_on`] was given.
 const MAIN: TaskId = 0;
@@ -41,11 +53,42 @@ impl SimRuntime {
             now: Duration::ZERO,
             random: seed,
             next_id: MAIN + 1,
-            tasks: HashMap::new(),
+            tasks: BTreeMap::new(),
             ready: Vec::new(),
             timers: BTreeMap::new(),
+            processes: Vec::new(),
         };
         Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Starts a process.
+    #[must_use]
+    pub fn start_process(&self) -> SimProcess {
+        let mut state = self.lock();
+        state.processes.push(Life::default());
+        SimProcess::new(self, state.processes.len() - 1)
+    }
+
+    /// Draws a number below `bound`.
+    #[must_use]
+    pub fn below(&self, bound: u64) -> u64 {
+        self.random() % bound
+    }
+
+    /// Draws a time of at most `longest`, each as likely as the other.
+    #[must_use]
+    pub fn up_to(&self, longest: Duration) -> Duration {
+        longest.mul_f64(self.share())
+    }
+
+    /// Draws a time of at most `longest`, most often a small part of it.
+    #[must_use]
+    pub fn mostly_far_below(&self, longest: Duration) -> Duration {
+        longest.mul_f64(self.share().powi(6))
+    }
+
+    fn share(&self) -> f64 {
+        self.random() as f64 / u64::MAX as f64
     }
 
     /// Lets time pass, and wakes those whose timers have run out.
@@ -92,19 +135,42 @@ impl SimRuntime {
         }
     }
 
-    fn poll_spawned(&self, task: TaskId, waker: &Waker) {
-        let Some(mut future) = self.lock().tasks.remove(&task) else { return };
-        if future.as_mut().poll(&mut Context::from_waker(waker)).is_pending() {
-            self.lock().tasks.insert(task, future);
+    /// Drops all that was spawned, and kills all processes.
+    ///
+    /// Tasks hold the runtime that holds them, and would never be dropped otherwise.
+    pub fn shut_down(&self) {
+        self.lock().processes.iter_mut().for_each(Life::end);
+        // What is dropped may spawn more.
+        while let Some(task) = self.take_first_task() {
+            drop(task);
+        }
+    }
+
+    fn take_first_task(&self) -> Option<Task> {
+        self.lock().tasks.pop_first().map(|(_, task)| task)
+    }
+
+    fn poll_spawned(&self, id: TaskId, waker: &Waker) {
+        let Some(mut task) = self.lock().tasks.remove(&id) else { return };
+        if task.future.as_mut().poll(&mut Context::from_waker(waker)).is_pending() {
+            self.lock().tasks.insert(id, task);
         }
     }
 
     /// Takes one of the tasks that can run, at random.
     fn pick(&self) -> Option<TaskId> {
-        let random = self.random() as usize;
-        let mut state = self.lock();
-        let count = state.ready.len();
-        (count > 0).then(|| state.ready.swap_remove(random % count))
+        loop {
+            let random = self.random() as usize;
+            let mut state = self.lock();
+            let count = state.ready.len();
+            if count == 0 {
+                return None;
+            }
+            let task = state.ready.swap_remove(random % count);
+            if !state.is_held_back(task) {
+                return Some(task);
+            }
+        }
     }
 
     fn jump_to_next_timer(&self) {
@@ -119,7 +185,7 @@ impl SimRuntime {
         Waker::from(Arc::new(TaskWaker { state: Arc::clone(&self.state), task }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 }
@@ -135,10 +201,7 @@ impl Runtime for SimRuntime {
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        let mut state = self.lock();
-        let task = state.next_id();
-        state.tasks.insert(task, future);
-        state.ready.push(task);
+        self.lock().spawn(None, future);
     }
 
     /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014).
@@ -162,6 +225,18 @@ impl State {
     fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
+    }
+
+    pub(super) fn spawn(&mut self, owner: Option<ProcessId>, future: BoxFuture<'static, ()>) {
+        let task = self.next_id();
+        self.tasks.insert(task, Task { owner, future });
+        self.ready.push(task);
+    }
+
+    /// Puts a task aside if its process is stopped, and says so.
+    fn is_held_back(&mut self, task: TaskId) -> bool {
+        let owner = self.tasks.get(&task).and_then(|task| task.owner);
+        owner.is_some_and(|owner| self.processes[owner].hold_back(task))
     }
 }
 

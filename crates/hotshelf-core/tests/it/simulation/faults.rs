@@ -1,0 +1,103 @@
+//! What goes wrong in a world, beside its network.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hotshelf_core::Runtime;
+use hotshelf_core::engine::LEASE;
+use hotshelf_testkit::simulation::Overlap;
+
+use super::scenario::Fault;
+use super::world::{Member, World};
+
+const SHORT_PAUSE: Duration = Duration::from_millis(80);
+
+/// The longest jump of a clock: a lease may end at once, or last twice as long.
+const JUMP: Duration = Duration::from_secs(7);
+
+/// Lets things go wrong, one after the other, for as long as the world lives.
+pub(crate) async fn happen(world: Arc<World>) {
+    let faults = &world.scenario.faults;
+    loop {
+        world.runtime.sleep(world.runtime.up_to(world.scenario.fault_pause)).await;
+        match faults[world.runtime.below(faults.len() as u64) as usize] {
+            Fault::Eviction => world.server.evict_any(world.runtime.random()),
+            Fault::LeaseEviction => world.evict_some_lease(),
+            Fault::Pause => world.pause(world.some_member(), world.runtime.up_to(SHORT_PAUSE)),
+            Fault::LongPause => world.pause_some_beyond_lease(),
+            Fault::Crash => world.crash_some(),
+            Fault::ServerClock => {
+                let back = world.runtime.below(2) == 0;
+                world.server.jump_clock(world.runtime.up_to(JUMP), back);
+            }
+            Fault::ProcessClock => {
+                world.some_member().process.jump_clock(world.runtime.up_to(JUMP));
+                world.overlaps.count(Overlap::ProcessClockJumped);
+            }
+            Fault::Flush if world.runtime.below(10) == 0 => world.server.flush(),
+            Fault::Flush => {}
+        }
+    }
+}
+
+impl World {
+    fn evict_some_lease(&self) {
+        let row = self.runtime.below(self.rows.len() as u64) as usize;
+        self.server.evict_lease(&self.rows[row].key);
+    }
+
+    /// Prefers a process whose loader holds a lease: there is most to break.
+    fn some_member(&self) -> Arc<Member> {
+        let members = self.members();
+        let holders: Vec<_> = members.iter().filter(|member| member.is_holder()).collect();
+        let from = if holders.is_empty() { members.iter().collect() } else { holders };
+        Arc::clone(from[self.runtime.below(from.len() as u64) as usize])
+    }
+
+    fn crash_some(self: &Arc<Self>) {
+        // Most seeds are to get somewhere in between.
+        if self.runtime.below(4) != 0 {
+            return;
+        }
+        let member = self.some_member();
+        if member.is_holder() {
+            self.overlaps.count(Overlap::CrashedHolder);
+        }
+        self.history.note(Some(member.process.number()), &[], || "crashes".to_owned());
+        self.crash(&member);
+    }
+
+    fn pause_some_beyond_lease(self: &Arc<Self>) {
+        if self.runtime.below(4) != 0 {
+            return;
+        }
+        let member = self.some_member();
+        if member.process.is_running() && member.is_holder() {
+            self.overlaps.count(Overlap::PausedHolderBeyondLease);
+        }
+        self.pause(member, LEASE + self.runtime.up_to(LEASE));
+    }
+
+    /// Stops a process for some time, unless it is stopped already.
+    fn pause(self: &Arc<Self>, member: Arc<Member>, pause: Duration) {
+        if !member.process.is_running() {
+            return;
+        }
+        member.process.stop();
+        let number = Some(member.process.number());
+        self.history.note(number, &[], || format!("is stopped for {pause:?}"));
+        let world = Arc::clone(self);
+        self.runtime.spawn(Box::pin(async move {
+            world.runtime.sleep(pause).await;
+            world.history.note(number, &[], || "goes on".to_owned());
+            member.process.resume();
+        }));
+    }
+}
+
+impl Member {
+    fn is_holder(&self) -> bool {
+        self.holders.load(Ordering::Relaxed) > 0
+    }
+}

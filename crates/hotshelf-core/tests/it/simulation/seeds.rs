@@ -1,0 +1,81 @@
+//! Which seeds are run, and what is said of one that fails.
+
+use std::ops::Range;
+
+use hotshelf_testkit::simulation::Overlaps;
+
+use super::scenario::Scenario;
+use super::twins::Twin;
+use super::world::{Outcome, run};
+
+/// Runs one seed only, and shows all that happened: `HOTSHELF_SEED=17`.
+const SEED: &str = "HOTSHELF_SEED";
+
+/// Runs so many seeds instead of the usual number: `HOTSHELF_SEEDS=100000`.
+const SEEDS: &str = "HOTSHELF_SEEDS";
+
+/// The seeds of a test, from the environment or as many as CI runs.
+pub(crate) fn seeds(usual: u64) -> Range<u64> {
+    match (number(SEED), number(SEEDS)) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, seeds) => 0..seeds.unwrap_or(usual),
+    }
+}
+
+/// Says whether one seed is to be looked at.
+pub(crate) fn is_replay() -> bool {
+    number(SEED).is_some()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test reads the environment")]
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number: {text:?}")))
+}
+
+/// Runs a scenario, whose guarantees must hold, and gives what came of it.
+pub(crate) fn hold(scenario: Scenario, overlaps: &Overlaps) -> Outcome {
+    let announced = Announced(scenario.seed);
+    let outcome = run(scenario.clone(), None, is_replay());
+    overlaps.absorb(&outcome.overlaps);
+    if is_replay() {
+        show(&format!("{scenario:?}\n{}", outcome.history));
+    }
+    if outcome.violation.is_some() {
+        let seed = scenario.seed;
+        // The same again, with all that the server did.
+        let violation = run(scenario, None, true).violation.unwrap();
+        panic!("seed {seed}, to be replayed by {SEED}={seed}: {violation}");
+    }
+    drop(announced);
+    outcome
+}
+
+/// Finds the first seed with which a broken twin is caught.
+pub(crate) fn first_caught(
+    twin: Twin,
+    seeds: u64,
+    scenario: impl Fn(u64) -> Scenario,
+) -> Option<u64> {
+    (0..seeds).find(|&seed| run(scenario(seed), Some(twin), false).violation.is_some())
+}
+
+/// Prints past the test runner, which keeps what tests that pass print to itself.
+pub(crate) fn show(text: &str) {
+    use std::io::Write;
+
+    let mut output = std::io::stderr().lock();
+    // Nobody misses it where there is nobody to read it.
+    let _ = writeln!(output, "{text}");
+}
+
+/// Names the seed if a run panics.
+struct Announced(u64);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            show(&format!("seed {seed} failed: replay it by {SEED}={seed}", seed = self.0));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The source of truth: rows with versions, and who is writing them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hotshelf_core::WireKey;
+use hotshelf_core::tag::{TagId, Tags};
+
+use super::scenario::Tagged;
+
+/// A row, and the entry that caches it.
+pub(crate) struct Row {
+    pub(crate) key: WireKey,
+    pub(crate) tags: Tags,
+    version: AtomicU64,
+    writers: Mutex<Writers>,
+}
+
+/// An insert is promised nothing while somebody else writes the row or invalidates its
+/// entry. So the two keep out of each other's way, as they would by a lock of the row.
+#[derive(Default)]
+struct Writers {
+    inserting: u32,
+    invalidating: u32,
+}
+
+/// The part of a row's lock that a task holds.
+pub(crate) struct Writing<'a> {
+    row: &'a Row,
+    inserting: bool,
+}
+
+/// The prefix of all tags.
+pub(crate) const PREFIX: &str = "sim";
+
+/// The tag that all rows with tags share.
+pub(crate) fn shared_tag() -> TagId {
+    TagId::of("shared").unwrap()
+}
+
+impl Row {
+    pub(crate) fn new(number: usize, tagged: Tagged) -> Self {
+        let own = TagId::of(&format!("own-{number}")).unwrap();
+        let tags: &[TagId] = match tagged {
+            Tagged::Not => &[],
+            Tagged::Shared => &[shared_tag()],
+            Tagged::Twice => &[shared_tag(), own],
+        };
+        Self {
+            key: format!("row:{number}").into(),
+            tags: Tags::new(PREFIX.into(), tags.iter().copied()).unwrap(),
+            version: AtomicU64::new(0),
+            writers: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Commits a new version, and gives it.
+    pub(crate) fn commit(&self) -> u64 {
+        self.version.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Begins to write or to invalidate, unless somebody inserts.
+    pub(crate) fn try_invalidating(&self) -> Option<Writing<'_>> {
+        let mut writers = self.writers();
+        if writers.inserting > 0 {
+            return None;
+        }
+        writers.invalidating += 1;
+        Some(Writing { row: self, inserting: false })
+    }
+
+    /// Begins to insert, unless somebody writes or invalidates.
+    pub(crate) fn try_inserting(&self) -> Option<Writing<'_>> {
+        let mut writers = self.writers();
+        if writers.invalidating > 0 {
+            return None;
+        }
+        writers.inserting += 1;
+        Some(Writing { row: self, inserting: true })
+    }
+
+    fn writers(&self) -> MutexGuard<'_, Writers> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let mut writers = self.row.writers();
+        let count = if self.inserting { &mut writers.inserting } else { &mut writers.invalidating };
+        *count -= 1;
+    }
+}

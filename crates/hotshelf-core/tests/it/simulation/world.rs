@@ -1,0 +1,181 @@
+//! A world: the source of truth, the server, and processes whose tasks use both.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hotshelf_core::{Backend, Engine, Moment, Runtime, Stats};
+use hotshelf_testkit::SimRuntime;
+use hotshelf_testkit::simulation::{
+    History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation, check_nothing_stale,
+    check_single_flight,
+};
+
+use super::faults;
+use super::scenario::Scenario;
+use super::source::Row;
+use super::twins::{Broken, Twin};
+
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) twin: Option<Twin>,
+    pub(crate) runtime: SimRuntime,
+    pub(crate) server: SimServer,
+    pub(crate) history: Arc<History>,
+    pub(crate) overlaps: Arc<Overlaps>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) stats: Arc<Stats>,
+    /// The processes that are alive.
+    members: Mutex<Vec<Arc<Member>>>,
+    /// Tasks that haven't come to their end, nor did their process crash.
+    running: AtomicU64,
+}
+
+/// A process, and what its tasks have in common.
+pub(crate) struct Member {
+    pub(crate) process: SimProcess,
+    pub(crate) engine: Engine,
+    /// Operations that are left to do.
+    pub(crate) operations: AtomicU64,
+    /// Loaders that run under a lease.
+    pub(crate) holders: AtomicU64,
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) overlaps: Arc<Overlaps>,
+    pub(crate) history: Arc<History>,
+    pub(crate) loads: u64,
+    /// Calls that were given something.
+    pub(crate) calls: u64,
+    pub(crate) ended: Moment,
+}
+
+/// A task that isn't done by then waits for something that will not come.
+const STUCK: Duration = Duration::from_secs(3600);
+
+/// Runs a world to its end. A detailed run takes note of all that the server does, and is
+/// the same otherwise.
+pub(crate) fn run(scenario: Scenario, twin: Option<Twin>, detailed: bool) -> Outcome {
+    let world = World::new(scenario, twin, detailed);
+    for _ in 0..world.scenario.processes {
+        world.start_process(world.scenario.operations);
+    }
+    if !world.scenario.faults.is_empty() {
+        world.runtime.spawn(Box::pin(faults::happen(Arc::clone(&world))));
+    }
+    world.runtime.block_on(world.wait_for_all());
+    let ended = world.runtime.now();
+    world.runtime.shut_down();
+    world.outcome(ended)
+}
+
+impl World {
+    fn new(scenario: Scenario, twin: Option<Twin>, detailed: bool) -> Arc<Self> {
+        let runtime = SimRuntime::new(scenario.seed);
+        let history = Arc::new(History::new(runtime.clone(), detailed));
+        let overlaps = Arc::default();
+        let tagged = scenario.rows.iter().enumerate();
+        Arc::new(Self {
+            server: SimServer::new(&runtime, &history, &overlaps),
+            rows: tagged.map(|(number, &tagged)| Row::new(number, tagged)).collect(),
+            stats: Arc::default(),
+            members: Mutex::default(),
+            running: AtomicU64::new(0),
+            scenario,
+            twin,
+            runtime,
+            history,
+            overlaps,
+        })
+    }
+
+    /// Starts a process whose tasks have so many operations to do.
+    pub(crate) fn start_process(self: &Arc<Self>, operations: u64) {
+        let process = self.runtime.start_process();
+        let mut network = self.scenario.network;
+        if self.twin == Some(Twin::Recapture) {
+            network.repeated_captures = 300;
+        }
+        let link = SimLink::new(&process, &self.server, network, &self.overlaps);
+        let backend: Arc<dyn Backend> = match self.twin {
+            None => Arc::new(link),
+            Some(twin) => Arc::new(Broken::new(link, twin, &self.server, &process)),
+        };
+        let member = Arc::new(Member {
+            engine: Engine::new(backend, Arc::new(process.clone())),
+            process,
+            operations: AtomicU64::new(operations),
+            holders: AtomicU64::new(0),
+        });
+        self.members().push(Arc::clone(&member));
+        for _ in 0..self.scenario.tasks {
+            let task = Task { world: Arc::clone(self), member: Arc::clone(&member) };
+            let running = Running::begin(self);
+            member.process.spawn(Box::pin(async move {
+                task.work().await;
+                drop(running);
+            }));
+        }
+    }
+
+    /// Crashes a process, and starts another one that does the rest of its work.
+    pub(crate) fn crash(self: &Arc<Self>, member: &Arc<Member>) {
+        self.members().retain(|other| !Arc::ptr_eq(other, member));
+        member.process.crash();
+        self.start_process(member.operations.load(Ordering::Relaxed));
+    }
+
+    pub(crate) fn members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait_for_all(&self) {
+        while self.running.load(Ordering::Relaxed) > 0 {
+            let waited = self.runtime.now() - Moment::default();
+            assert!(waited < STUCK, "seed {}: a task is stuck", self.scenario.seed);
+            self.runtime.sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn outcome(&self, ended: Moment) -> Outcome {
+        let stats = self.stats.read();
+        self.overlaps.add(Overlap::HandedOver, stats.handed_over);
+        self.overlaps.add(Overlap::Degraded, stats.degraded);
+        let mut checked = check_nothing_stale(&self.history);
+        if self.scenario.promises_single_flight() {
+            checked = checked.and_then(|()| check_single_flight(&self.history));
+        }
+        Outcome {
+            violation: checked.err(),
+            overlaps: Arc::clone(&self.overlaps),
+            history: Arc::clone(&self.history),
+            loads: stats.loads,
+            calls: self.history.answers(),
+            ended,
+        }
+    }
+}
+
+/// Counts a task for as long as it isn't dropped, be it by a crash.
+struct Running(Arc<World>);
+
+impl Running {
+    fn begin(world: &Arc<World>) -> Self {
+        world.running.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(world))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A task of a process.
+pub(crate) struct Task {
+    pub(crate) world: Arc<World>,
+    pub(crate) member: Arc<Member>,
+}

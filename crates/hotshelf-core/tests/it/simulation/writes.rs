@@ -1,0 +1,168 @@
+//! What writers do: change the source of truth, and see to the cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf_core::backend::Stored;
+use hotshelf_core::engine::{Insert, Settled, Writing as CacheWriting};
+use hotshelf_core::tag::TagId;
+use hotshelf_core::{Error, Pattern, WireKey};
+use hotshelf_testkit::simulation::Overlap;
+
+use super::calls::{FORMAT, raw};
+use super::source::{Row, Writing, shared_tag};
+use super::world::Task;
+
+/// The pauses of a write before it commits and after.
+const WRITE: Duration = Duration::from_millis(5);
+
+/// How often an invalidation is tried.
+const ATTEMPTS: u32 = 3;
+
+impl Task {
+    pub(crate) async fn change_and_invalidate_key(&self, row: &Row) {
+        let changing = async {
+            let _writing = self.invalidating(&[row]).await;
+            self.commit(row).await;
+            self.pause(WRITE).await;
+            let keys = [row.key.clone()];
+            let engine = &self.member.engine;
+            self.invalidate(&keys, "key", || async {
+                engine.invalidate(keys.to_vec()).await.map(drop)
+            })
+            .await;
+        };
+        self.patiently_writing(changing).await;
+    }
+
+    /// Invalidates one of a row's tags, and with it all rows that carry it.
+    pub(crate) async fn change_and_invalidate_tag(&self, row: &Row) {
+        let ids = row.tags.ids();
+        if ids.is_empty() {
+            return;
+        }
+        let tag = ids[self.below(ids.len() as u64) as usize];
+        let changing = async {
+            let rows: Vec<&Row> =
+                self.world.rows.iter().filter(|row| row.tags.ids().contains(&tag)).collect();
+            let _writing = self.invalidating(&rows).await;
+            self.commit(row).await;
+            self.pause(WRITE).await;
+            let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
+            let engine = &self.member.engine;
+            let tags = vec![row.tags.key_of(tag)];
+            self.invalidate(&keys, name(tag), || engine.invalidate_tags(tags.clone())).await;
+        };
+        self.patiently_writing(changing).await;
+    }
+
+    /// Invalidates all rows, none of which need have changed.
+    pub(crate) async fn invalidate_pattern(&self) {
+        let rows: Vec<&Row> = self.world.rows.iter().collect();
+        let _writing = self.invalidating(&rows).await;
+        let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let engine = &self.member.engine;
+        self.invalidate(&keys, "pattern", || async {
+            engine.invalidate_matching(Pattern::new("row:*")).await.map(drop)
+        })
+        .await;
+    }
+
+    /// Invalidates, again if that was in vain, and takes note of each attempt.
+    async fn invalidate<F: Future<Output = Result<(), Error>>>(
+        &self,
+        keys: &[WireKey],
+        by: &'static str,
+        attempt: impl Fn() -> F,
+    ) {
+        let history = &self.world.history;
+        for _ in 0..ATTEMPTS {
+            let invalidation = history.invalidates(self.process(), keys, by);
+            if attempt().await.is_ok() {
+                return history.invalidated(self.process(), keys, invalidation);
+            }
+        }
+    }
+
+    /// Writes through the cache. Once that has returned in order, nobody is given what was
+    /// there before: it is an invalidation, too.
+    pub(crate) async fn write_through(&self, row: &Row) {
+        let writing = async {
+            let _writing = self.invalidating(&[row]).await;
+            let (process, keys) = (self.process(), [row.key.clone()]);
+            let claim = self.member.engine.claim(row.key.clone(), self.cache_writing(row)).await;
+            let version = self.commit(row).await;
+            let invalidation = self.world.history.invalidates(process, &keys, "write");
+            let origin = self.world.history.reads(process, &row.key, None);
+            self.world.history.finds(process, &row.key, origin, version);
+            self.pause(WRITE).await;
+            let settled = match self.below(8) {
+                0 => claim.invalidate().await,
+                _ => claim.store(raw(origin), self.world.scenario.ttl).await,
+            };
+            if let Ok(settled) = settled {
+                self.world.overlaps.count(match settled {
+                    Settled::Stored => Overlap::WriteStored,
+                    Settled::Invalidated => Overlap::WriteOvertaken,
+                });
+                self.world.history.invalidated(process, &keys, invalidation);
+            }
+        };
+        self.patiently_writing(writing).await;
+    }
+
+    /// Reads a row and inserts what it was, while nobody writes it. It isn't given up: an
+    /// insert goes on in the background then, when others write again.
+    pub(crate) async fn insert(&self, row: &Row) {
+        let Some(_writing) = row.try_inserting() else { return };
+        let origin = self.world.history.reads(self.process(), &row.key, None);
+        self.world.history.finds(self.process(), &row.key, origin, row.version());
+        self.pause(WRITE).await;
+        let insert =
+            Insert { key: row.key.clone(), value: raw(origin), ttl: self.world.scenario.ttl };
+        let writing = self.cache_writing(row);
+        let inserted = self.member.engine.insert(vec![insert], writing).await;
+        if matches!(inserted[..], [Ok(Stored::Stored)]) {
+            self.world.overlaps.count(Overlap::Inserted);
+        }
+    }
+
+    fn cache_writing(&self, row: &Row) -> CacheWriting {
+        let stats = Arc::clone(&self.world.stats);
+        CacheWriting {
+            tags: row.tags.clone(),
+            format: FORMAT,
+            keep: self.world.scenario.ttl,
+            stats,
+        }
+    }
+
+    async fn patiently_writing(&self, writing: impl Future<Output = ()>) {
+        if self.patiently(writing).await.is_none() {
+            self.world.overlaps.count(Overlap::WriteGivenUp);
+        }
+    }
+
+    async fn commit(&self, row: &Row) -> u64 {
+        self.pause(WRITE).await;
+        let version = row.commit();
+        let text = || format!("commits version {version}");
+        self.world.history.note(Some(self.process()), std::slice::from_ref(&row.key), text);
+        version
+    }
+
+    /// Waits until nobody inserts into any of the rows.
+    async fn invalidating<'a>(&self, rows: &[&'a Row]) -> Vec<Writing<'a>> {
+        loop {
+            let locked: Option<Vec<_>> = rows.iter().map(|row| row.try_invalidating()).collect();
+            match locked {
+                Some(writing) => return writing,
+                None => self.pause(WRITE).await,
+            }
+        }
+    }
+}
+
+fn name(tag: TagId) -> &'static str {
+    if tag == shared_tag() { "the shared tag" } else { "the tag of its own" }
+}

@@ -1,0 +1,235 @@
+//! The backend of a simulated process: a link to the server that all of them share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::{
+    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
+};
+use hotshelf_core::{
+    Backend, BoxFuture, Error, ErrorKind, Pattern, Remaining, ServerInfo, Ttl, WireKey,
+};
+
+use super::keyspace::OwnedAcquire;
+use super::network::{Network, Operation, Sender, Wire};
+use super::overlaps::Overlaps;
+use super::process::SimProcess;
+use super::server::SimServer;
+
+/// A process's way to a [`SimServer`], through a [`Network`].
+///
+/// A request is on its way even when the process that sent it has given it up or has
+/// crashed.
+#[derive(Clone)]
+pub struct SimLink {
+    wire: Arc<Wire>,
+    closed: Arc<AtomicBool>,
+}
+
+impl SimLink {
+    /// Connects a process to a server.
+    #[must_use]
+    pub fn new(
+        process: &SimProcess,
+        server: &SimServer,
+        network: Network,
+        overlaps: &Arc<Overlaps>,
+    ) -> Self {
+        let wire = Wire::new(process, server, network, overlaps);
+        Self { wire: Arc::new(wire), closed: Arc::default() }
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        execute: impl Fn(&SimServer, Sender) -> T + Send + Sync + 'static,
+    ) -> Result<T> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        self.wire.exchange(operation, execute).await
+    }
+}
+
+impl fmt::Debug for SimLink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimLink").field("process", &self.wire.process()).finish()
+    }
+}
+
+impl Backend for SimLink {
+    fn name(&self) -> &'static str {
+        "simulated"
+    }
+
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        let keys = keys.to_vec();
+        Box::pin(self.send(Operation::Read, move |server, sender| server.read(sender, &keys)))
+    }
+
+    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        let acquire = OwnedAcquire::from(acquire);
+        Box::pin(
+            self.send(Operation::Acquire, move |server, sender| server.acquire(sender, &acquire)),
+        )
+    }
+
+    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        let sent = takes.to_vec();
+        Box::pin(async move {
+            let taken = self.send(Operation::Take, move |server, sender| {
+                sent.iter().map(|take| server.take(sender, take)).collect()
+            });
+            each(taken.await, takes.len())
+        })
+    }
+
+    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        let sent = fills.to_vec();
+        Box::pin(async move {
+            let stored = self.send(Operation::Store, move |server, sender| {
+                sent.iter().map(|fill| server.store(sender, fill)).collect()
+            });
+            each(stored.await, fills.len())
+        })
+    }
+
+    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
+        let key = key.clone();
+        Box::pin(self.send(Operation::Release, move |server, sender| {
+            server.release(sender, &key, token);
+        }))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let key = key.clone();
+        Box::pin(
+            self.send(Operation::Renew, move |server, sender| {
+                server.renew(sender, &key, token, lease)
+            }),
+        )
+    }
+
+    fn capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        let new = |tag: &WireKey| (tag.clone(), self.wire.new_version());
+        let tags: Vec<_> = tags.iter().map(new).collect();
+        Box::pin(
+            self.send(Operation::Capture, move |server, sender| {
+                server.capture(sender, &tags, keep)
+            }),
+        )
+    }
+
+    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        let keys = keys.to_vec();
+        Box::pin(
+            self.send(Operation::Invalidate, move |server, sender| {
+                server.invalidate(sender, &keys)
+            }),
+        )
+    }
+
+    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+        let tags = tags.to_vec();
+        Box::pin(self.send(Operation::Invalidate, move |server, sender| {
+            server.invalidate_tags(sender, &tags);
+        }))
+    }
+
+    /// Two walks, the second of them in two steps.
+    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+        let (of_leases, of_entries) = (pattern.clone(), pattern.clone());
+        Box::pin(async move {
+            self.send(Operation::Invalidate, move |server, sender| {
+                server.remove_leases(sender, &of_leases);
+            })
+            .await?;
+            let found = self
+                .send(Operation::Other, move |server, sender| {
+                    server.scan_entries(sender, &of_entries)
+                })
+                .await?;
+            self.invalidate(&found).await?;
+            Ok(found.len() as u64)
+        })
+    }
+
+    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+        let key = key.clone();
+        Box::pin(self.send(Operation::Other, move |server, _| server.remaining(&key)))
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.send(Operation::Other, |_, _| ()))
+    }
+
+    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(self.send(Operation::Other, |server, _| server.info()))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.closed.store(true, Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Gives each of `count` requests that went together its answer.
+fn each<T>(answers: Result<Vec<T>>, count: usize) -> Vec<Result<T>> {
+    match answers {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) => vec![error; count].into_iter().map(Err).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotshelf_core::Runtime;
+
+    use super::super::history::History;
+    use super::super::runtime::SimRuntime;
+    use super::*;
+    use crate::conformance::{Check, Subject};
+
+    crate::conformance_suite!(run);
+
+    fn run(check: Check) {
+        let runtime = SimRuntime::new(1);
+        let (history, overlaps) = (Arc::new(History::new(runtime.clone(), false)), Arc::default());
+        let server = SimServer::new(&runtime, &history, &overlaps);
+        let process = runtime.start_process();
+        let link = SimLink::new(&process, &server, Network::calm(), &overlaps);
+        runtime.block_on(check(&Linked { link, runtime: runtime.clone() }));
+        runtime.shut_down();
+    }
+
+    struct Linked {
+        link: SimLink,
+        runtime: SimRuntime,
+    }
+
+    impl Subject for Linked {
+        fn backend(&self) -> &dyn Backend {
+            &self.link
+        }
+
+        fn runtime(&self) -> &dyn Runtime {
+            &self.runtime
+        }
+
+        fn pass(&self, duration: Duration) -> BoxFuture<'_, ()> {
+            self.runtime.sleep(duration)
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! A simulated world: processes, a network and a server, in an order that a seed decides.
+//!
+//! - [`SimRuntime`] runs everything, and knows the world's time. A [`SimProcess`] is the
+//!   runtime of one engine; it can be stopped, and it can crash.
+//! - [`SimServer`] is a model of the server, with a clock that jumps and memory that is
+//!   evicted. Each process reaches it through its own [`SimLink`], over a [`Network`] that
+//!   delays, loses, repeats and breaks.
+//! - A [`History`] is what everybody did, in order; [`check_nothing_stale`] and
+//!   [`check_single_flight`] compare it with the guarantees. [`Overlaps`] says how often
+//!   the run met what those are about.
+
+mod guarantees;
+mod history;
+mod keyspace;
+mod link;
+mod network;
+mod overlaps;
+mod process;
+mod reply;
+mod runtime;
+mod server;
+
+pub use guarantees::{Violation, check_nothing_stale, check_single_flight};
+pub use history::{History, Place};
+pub use link::SimLink;
+pub use network::Network;
+pub use overlaps::{Overlap, Overlaps};
+pub use process::SimProcess;
+pub use runtime::SimRuntime;
+pub use server::SimServer;

@@ -1,0 +1,193 @@
+//! Processes that are stopped, crash, and have clocks of their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use hotshelf_core::{BoxFuture, Moment, Runtime};
+
+use super::runtime::{SimRuntime, TaskId};
+
+/// A process of a simulated world, and the runtime of the engine in it.
+#[derive(Clone)]
+pub struct SimProcess {
+    runtime: SimRuntime,
+    id: ProcessId,
+}
+
+pub(super) type ProcessId = usize;
+
+/// What the runtime keeps of a process.
+#[derive(Default)]
+pub(super) struct Life {
+    crashed: bool,
+    stopped: bool,
+    /// Tasks that could run, were the process not stopped.
+    held_back: BTreeSet<TaskId>,
+    /// How far its clock is ahead of the world's.
+    ahead: Duration,
+}
+
+impl Life {
+    pub(super) fn end(&mut self) {
+        self.crashed = true;
+        self.held_back.clear();
+    }
+
+    /// Puts a task aside if the process is stopped, and says so.
+    pub(super) fn hold_back(&mut self, task: TaskId) -> bool {
+        if self.stopped {
+            self.held_back.insert(task);
+        }
+        self.stopped
+    }
+}
+
+impl SimProcess {
+    pub(super) fn new(runtime: &SimRuntime, id: ProcessId) -> Self {
+        Self { runtime: runtime.clone(), id }
+    }
+
+    /// Gives the number of the process: the first one that was started has 0.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.id
+    }
+
+    /// Gives the runtime of the world that the process lives in.
+    #[must_use]
+    pub fn world(&self) -> &SimRuntime {
+        &self.runtime
+    }
+
+    /// Says whether the process is being polled: it was neither stopped nor did it crash.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        let state = self.runtime.lock();
+        let life = &state.processes[self.id];
+        !life.crashed && !life.stopped
+    }
+
+    /// Drops all tasks of the process at once; what they would spawn is never begun.
+    pub fn crash(&self) {
+        let mut state = self.runtime.lock();
+        state.processes[self.id].end();
+        let tasks = std::mem::take(&mut state.tasks);
+        let (mine, others): (BTreeMap<_, _>, _) =
+            tasks.into_iter().partition(|(_, task)| task.owner == Some(self.id));
+        state.tasks = others;
+        drop(state);
+        // Outside of the lock: what is dropped may come back to the runtime.
+        drop(mine);
+    }
+
+    /// Polls none of the process's tasks any more, as `SIGSTOP` would. Its timers run out
+    /// and its answers come in meanwhile.
+    pub fn stop(&self) {
+        self.runtime.lock().processes[self.id].stopped = true;
+    }
+
+    /// Lets a process that was stopped go on.
+    pub fn resume(&self) {
+        let mut state = self.runtime.lock();
+        let life = &mut state.processes[self.id];
+        life.stopped = false;
+        let held_back = std::mem::take(&mut life.held_back);
+        state.ready.extend(held_back);
+    }
+
+    /// Lets the clock of the process jump ahead. Timers that run already don't notice.
+    pub fn jump_clock(&self, ahead: Duration) {
+        self.runtime.lock().processes[self.id].ahead += ahead;
+    }
+}
+
+impl Runtime for SimProcess {
+    fn now(&self) -> Moment {
+        let state = self.runtime.lock();
+        Moment::after_start(state.now + state.processes[self.id].ahead)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.runtime.sleep(duration)
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        let mut state = self.runtime.lock();
+        if state.processes[self.id].crashed {
+            drop(state);
+            return drop(future);
+        }
+        state.spawn(Some(self.id), future);
+    }
+
+    fn random(&self) -> u64 {
+        self.runtime.random()
+    }
+}
+
+impl fmt::Debug for SimProcess {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimProcess").field("number", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Counts the seconds in a process.
+    fn counting(process: &SimProcess) -> Arc<AtomicU32> {
+        let seconds = Arc::new(AtomicU32::new(0));
+        let (counted, sleeper) = (Arc::clone(&seconds), process.clone());
+        process.spawn(Box::pin(async move {
+            loop {
+                sleeper.sleep(SECOND).await;
+                counted.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+        seconds
+    }
+
+    #[test]
+    fn a_stopped_process_goes_on_where_it_was() {
+        let runtime = SimRuntime::new(1);
+        let process = runtime.start_process();
+        let seconds = counting(&process);
+        runtime.block_on(runtime.sleep(SECOND * 5 / 2));
+        process.stop();
+        assert!(!process.is_running());
+        runtime.block_on(runtime.sleep(SECOND * 10));
+        assert_eq!(seconds.load(Ordering::Relaxed), 2);
+        process.resume();
+        runtime.block_on(runtime.sleep(SECOND * 3 / 2));
+        assert_eq!(seconds.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn a_process_that_crashed_does_no_more() {
+        let runtime = SimRuntime::new(1);
+        let (process, other) = (runtime.start_process(), runtime.start_process());
+        let (seconds, of_other) = (counting(&process), counting(&other));
+        runtime.block_on(runtime.sleep(SECOND * 5 / 2));
+        process.crash();
+        process.spawn(Box::pin(async { unreachable!("it crashed") }));
+        runtime.block_on(runtime.sleep(SECOND * 2));
+        assert_eq!((Arc::strong_count(&seconds), seconds.load(Ordering::Relaxed)), (1, 2));
+        assert_eq!(of_other.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_the_own_one() {
+        let runtime = SimRuntime::new(1);
+        let (process, other) = (runtime.start_process(), runtime.start_process());
+        process.jump_clock(SECOND);
+        assert_eq!(process.now(), Moment::after_start(SECOND));
+        assert_eq!(other.now(), runtime.now());
+    }
+}

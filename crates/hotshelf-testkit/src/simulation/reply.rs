@@ -1,0 +1,64 @@
+//! An answer that may come, to one who waits for some time only.
+
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use hotshelf_core::BoxFuture;
+
+/// Where an answer is put.
+pub(super) struct Reply<T>(Arc<Mutex<Slot<T>>>);
+
+struct Slot<T> {
+    answer: Option<T>,
+    waker: Option<Waker>,
+}
+
+impl<T> Reply<T> {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Slot { answer: None, waker: None })))
+    }
+
+    pub(super) fn put(&self, answer: T) {
+        let mut slot = self.slot();
+        slot.answer = Some(answer);
+        let waker = slot.waker.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits for the answer until a timer runs out. An answer that is there counts, even if
+    /// the timer has run out too while nobody looked.
+    pub(super) fn until(
+        self,
+        mut timer: BoxFuture<'static, ()>,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |context| match self.poll(context) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+        })
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> Poll<T> {
+        let mut slot = self.slot();
+        match slot.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                slot.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for Reply<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}

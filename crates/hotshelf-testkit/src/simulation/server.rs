@@ -1,0 +1,361 @@
+//! The server that simulated processes share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::{Acquired, Fill, ServerInfo, Stored, TagVersion, Take, Taken, Token};
+use hotshelf_core::trailer::Trailer;
+use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
+
+use super::history::History;
+use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire};
+use super::network::Sender;
+use super::overlaps::{Overlap, Overlaps};
+use super::runtime::SimRuntime;
+
+/// A model of the server: what it keeps, its clock, and what happens to both.
+///
+/// Processes reach it through a [`SimLink`](super::SimLink) of their own.
+#[derive(Clone)]
+pub struct SimServer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    runtime: SimRuntime,
+    overlaps: Arc<Overlaps>,
+    history: Arc<History>,
+    state: Mutex<State>,
+}
+
+struct State {
+    keyspace: Keyspace,
+    /// How far the server's clock is ahead of the world's.
+    ahead: Duration,
+    commands: u64,
+    hits: u64,
+    misses: u64,
+}
+
+/// What the server's clock shows in the beginning, so that it can go back.
+const EPOCH: Duration = Duration::from_secs(1_000_000);
+
+impl SimServer {
+    /// Starts a server.
+    #[must_use]
+    pub fn new(runtime: &SimRuntime, history: &Arc<History>, overlaps: &Arc<Overlaps>) -> Self {
+        let keyspace = Keyspace::default();
+        let state = State { keyspace, ahead: EPOCH, commands: 0, hits: 0, misses: 0 };
+        let shared = Shared {
+            runtime: runtime.clone(),
+            overlaps: Arc::clone(overlaps),
+            history: Arc::clone(history),
+            state: Mutex::new(state),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Evicts an entry, a lease or the version of a tag, whichever `random` hits.
+    pub fn evict_any(&self, random: u64) {
+        let mut state = self.now_state();
+        let all = state.keyspace.evictable();
+        if !all.is_empty() {
+            let evicted = &all[random as usize % all.len()];
+            state.keyspace.evict(evicted);
+            drop(state);
+            self.took_note_of_eviction(evicted);
+        }
+    }
+
+    /// Evicts the lease of a key, if there is one.
+    pub fn evict_lease(&self, key: &WireKey) {
+        self.evict_if_there(Evictable::Lease(key.clone()));
+    }
+
+    /// Evicts an entry and leaves its lease, and says whether there was one.
+    pub fn evict_entry(&self, key: &WireKey) -> bool {
+        self.evict_if_there(Evictable::Entry(key.clone()))
+    }
+
+    fn evict_if_there(&self, evicted: Evictable) -> bool {
+        let mut state = self.now_state();
+        let there = state.keyspace.evictable().contains(&evicted);
+        state.keyspace.evict(&evicted);
+        drop(state);
+        if there {
+            self.took_note_of_eviction(&evicted);
+        }
+        there
+    }
+
+    fn took_note_of_eviction(&self, evicted: &Evictable) {
+        let (overlap, key) = match evicted {
+            Evictable::Entry(key) => (Overlap::EvictedEntry, key),
+            Evictable::Lease(key) => (Overlap::EvictedLease, key),
+            Evictable::Tag(key) => (Overlap::EvictedTag, key),
+        };
+        self.shared.overlaps.count(overlap);
+        self.shared.history.note(None, concerned(key), || format!("{}: evicted", key.as_str()));
+    }
+
+    /// Loses everything, as a restart without persistence does.
+    pub fn flush(&self) {
+        self.now_state().keyspace = Keyspace::default();
+        self.shared.overlaps.count(Overlap::Flushed);
+        self.shared.history.note(None, &[], || "the server restarts without its data".to_owned());
+    }
+
+    /// Sets the server's clock by so much forward or, with `back`, backward.
+    pub fn jump_clock(&self, by: Duration, back: bool) {
+        let mut state = self.state();
+        state.ahead = if back { state.ahead.saturating_sub(by) } else { state.ahead + by };
+        drop(state);
+        self.shared.overlaps.count(Overlap::ServerClockJumped);
+        let way = if back { "back" } else { "forward" };
+        let text = || format!("the server's clock jumps {way} by {by:?}");
+        self.shared.history.note(None, &[], text);
+    }
+
+    /// Takes note of an operation on one key.
+    fn note_key(&self, sender: Sender, key: &WireKey, text: impl FnOnce() -> String) {
+        self.note_of(sender, concerned(key), || match concerned(key) {
+            [] => format!("{}: {}", key.as_str(), text()),
+            _ => text(),
+        });
+    }
+
+    fn note_of(&self, sender: Sender, keys: &[WireKey], text: impl FnOnce() -> String) {
+        let late = if sender.late { ", executed late" } else { "" };
+        self.shared.history.note(Some(sender.process), keys, || format!("{}{late}", text()));
+    }
+
+    /// Gives what is kept, without what has run out.
+    fn now_state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        let now = self.clock(&state);
+        state.keyspace.expire(now);
+        state
+    }
+
+    fn clock(&self, state: &State) -> Duration {
+        state.ahead + (self.shared.runtime.now() - hotshelf_core::Moment::default())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The operations, as they are executed for a process.
+impl SimServer {
+    pub(super) fn read(&self, sender: Sender, keys: &[WireKey]) -> Vec<Option<Bytes>> {
+        let mut state = self.begin();
+        let found: Vec<_> = keys.iter().map(|key| state.keyspace.read(key)).collect();
+        let hits = found.iter().flatten().count();
+        state.hits += hits as u64;
+        state.misses += (found.len() - hits) as u64;
+        drop(state);
+        for (key, found) in keys.iter().zip(&found) {
+            self.note_key(sender, key, || format!("READ: {}", shown(found.as_ref())));
+        }
+        found
+    }
+
+    pub(super) fn acquire(&self, sender: Sender, acquire: &OwnedAcquire) -> Acquired {
+        let mut state = self.begin();
+        let now = self.clock(&state);
+        let answer = state.keyspace.acquire(acquire, now);
+        drop(state);
+        match &answer {
+            Acquired::Present(_) => self.shared.overlaps.count(Overlap::FilledMeanwhile),
+            Acquired::Busy(_) => self.shared.overlaps.count(Overlap::KeyBusy),
+            Acquired::Granted(_) | Acquired::Held(_) => {}
+        }
+        self.note_key(sender, &acquire.key, || {
+            let answer = match &answer {
+                Acquired::Present(raw) => shown(Some(raw)),
+                other => format!("{other:?}"),
+            };
+            format!("ACQUIRE {}: {answer}", Short(acquire.token))
+        });
+        answer
+    }
+
+    pub(super) fn take(&self, sender: Sender, take: &Take) -> Taken {
+        let mut state = self.begin();
+        let now = self.clock(&state);
+        state.keyspace.take(take, now);
+        drop(state);
+        self.note_key(sender, &take.key, || format!("TAKE {}", Short(take.token)));
+        Taken::Granted
+    }
+
+    pub(super) fn store(&self, sender: Sender, fill: &Fill) -> Stored {
+        let mut state = self.begin();
+        let now = self.clock(&state);
+        let stored = state.keyspace.store(fill, now);
+        let end = state.keyspace.end_of(fill.token);
+        let lives = |version| state.keyspace.has_tag_version(version);
+        let trailer = Trailer::find(&fill.value).map(|(_, trailer)| trailer);
+        let dead = trailer.is_some_and(|entry| !entry.tags.iter().all(|tag| lives(tag.version)));
+        drop(state);
+        let overlap = match end {
+            _ if stored && sender.late => Some(Overlap::LateStoreKept),
+            _ if stored => dead.then_some(Overlap::TagChangedUnderLoad),
+            Some(End::Invalidated) => Some(Overlap::RefusedAfterInvalidation),
+            Some(End::TakenOver) => Some(Overlap::RefusedAfterTakeOver),
+            Some(End::Expired) => Some(Overlap::RefusedAfterExpiry),
+            Some(End::Evicted) => Some(Overlap::RefusedAfterEviction),
+            // A duplicate, or one that comes after the server has lost its data.
+            Some(End::Filled | End::Released) | None => None,
+        };
+        if let Some(overlap) = overlap {
+            self.shared.overlaps.count(overlap);
+        }
+        self.note_key(sender, &fill.key, || {
+            let answer = if stored { "stored".to_owned() } else { format!("refused: {end:?}") };
+            format!("STORE {} {}: {answer}", Short(fill.token), shown(Some(&fill.value)))
+        });
+        if stored { Stored::Stored } else { Stored::Refused }
+    }
+
+    pub(super) fn release(&self, sender: Sender, key: &WireKey, token: Token) {
+        self.begin().keyspace.release(key, token);
+        self.note_key(sender, key, || format!("RELEASE {}", Short(token)));
+    }
+
+    pub(super) fn renew(
+        &self,
+        sender: Sender,
+        key: &WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> bool {
+        let mut state = self.begin();
+        let now = self.clock(&state);
+        let renewed = state.keyspace.renew(key, token, now + lease);
+        drop(state);
+        if !renewed {
+            self.shared.overlaps.count(Overlap::RenewedTooLate);
+        }
+        self.note_key(sender, key, || format!("RENEW {}: {renewed}", Short(token)));
+        renewed
+    }
+
+    /// Captures with new versions that the client has drawn, as Redis would need them.
+    pub(super) fn capture(
+        &self,
+        sender: Sender,
+        tags: &[(WireKey, TagVersion)],
+        keep: Ttl,
+    ) -> Vec<TagVersion> {
+        let mut state = self.begin();
+        let now = self.clock(&state);
+        let capture =
+            |(tag, new): &(WireKey, TagVersion)| state.keyspace.capture(tag, *new, keep, now);
+        let versions: Vec<_> = tags.iter().map(capture).collect();
+        drop(state);
+        for ((tag, _), version) in tags.iter().zip(&versions) {
+            self.note_key(sender, tag, || format!("CAPTURE: {}", hex(version)));
+        }
+        versions
+    }
+
+    pub(super) fn invalidate(&self, sender: Sender, keys: &[WireKey]) -> u64 {
+        let mut state = self.begin();
+        let removed = keys.iter().map(|key| state.keyspace.invalidate(key)).sum();
+        drop(state);
+        for key in keys {
+            self.note_key(sender, key, || "UNLINK entry and lease".to_owned());
+        }
+        removed
+    }
+
+    pub(super) fn invalidate_tags(&self, sender: Sender, tags: &[WireKey]) {
+        let mut state = self.begin();
+        tags.iter().for_each(|tag| state.keyspace.forget_tag(tag));
+        drop(state);
+        for tag in tags {
+            self.note_key(sender, tag, || "UNLINK tag".to_owned());
+        }
+    }
+
+    /// The first walk of a deletion by pattern.
+    pub(super) fn remove_leases(&self, sender: Sender, pattern: &Pattern) {
+        self.begin().keyspace.invalidate_matching_leases(pattern);
+        self.note_of(sender, &[], || "UNLINK matching leases".to_owned());
+    }
+
+    /// The second walk, which removes what it has found afterwards.
+    pub(super) fn scan_entries(&self, sender: Sender, pattern: &Pattern) -> Vec<WireKey> {
+        let found = self.begin().keyspace.matching_entries(pattern);
+        self.note_of(sender, &[], || "SCAN for matching entries".to_owned());
+        found
+    }
+
+    pub(super) fn remaining(&self, key: &WireKey) -> Remaining {
+        let state = self.begin();
+        state.keyspace.remaining(key, self.clock(&state))
+    }
+
+    pub(super) fn info(&self) -> ServerInfo {
+        let state = self.begin();
+        let mut info = ServerInfo::default();
+        info.version = env!("CARGO_PKG_VERSION").to_owned();
+        info.uptime = self.shared.runtime.now() - hotshelf_core::Moment::default();
+        info.used_memory = state.keyspace.used_memory();
+        info.total_commands = state.commands;
+        info.keyspace_hits = state.hits;
+        info.keyspace_misses = state.misses;
+        info
+    }
+
+    fn begin(&self) -> MutexGuard<'_, State> {
+        let mut state = self.now_state();
+        state.commands += 1;
+        state
+    }
+}
+
+impl fmt::Debug for SimServer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SimServer").finish_non_exhaustive()
+    }
+}
+
+/// The keys of the entries that an operation on a key is about: the version of a tag is
+/// about all of them.
+fn concerned(key: &WireKey) -> &[WireKey] {
+    match key.as_str().starts_with("hs:t:") {
+        true => &[],
+        false => std::slice::from_ref(key),
+    }
+}
+
+/// A token as it shows in histories.
+struct Short(Token);
+
+impl fmt::Display for Short {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&hex(&self.0.as_bytes()[..4]))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A raw entry, or a tag's version, as it shows in histories.
+fn shown(raw: Option<&Bytes>) -> String {
+    let Some(raw) = raw else { return "nothing".to_owned() };
+    match Trailer::find(raw) {
+        Some((value, trailer)) => {
+            let tags: String =
+                trailer.tags.iter().map(|tag| format!(" tag {}", hex(&tag.version))).collect();
+            format!("{}{tags}", String::from_utf8_lossy(&raw[value]))
+        }
+        None => hex(raw),
+    }
+}
