@@ -148,7 +148,7 @@ impl Task {
     }
 
     async fn query(&self, row: &Row, origin: Place) -> Result<(), ()> {
-        let long = self.world.scenario.long_loads && self.below(12) == 0;
+        let long = self.world.scenario.long_loads && self.below(8) == 0;
         self.pause(if long { LONG_LOAD } else { LOAD }).await;
         self.world.history.finds(self.process(), &row.key, origin, row.version());
         self.pause(LOAD).await;
