@@ -3,6 +3,7 @@
 
 mod client;
 mod conformance;
+mod differential;
 mod faults;
 mod patterns;
 mod support;
