@@ -1,4 +1,4 @@
-//! The suite that every backend runs.
+//! The suite that every backend runs, over each way to a server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,46 @@ use hotshelf_testkit::{RedisServer, Reply};
 
 use crate::support;
 
-hotshelf_testkit::conformance_suite!(run);
+mod over_tcp {
+    hotshelf_testkit::conformance_suite!(run);
 
-fn run(check: Check) {
-    let server = support::server();
-    let backend = support::backend(&server.url());
+    fn run(check: super::Check) {
+        let server = crate::support::server();
+        super::run(check, server.url(), server);
+    }
+}
+
+mod over_a_unix_socket {
+    hotshelf_testkit::conformance_suite!(run);
+
+    fn run(check: super::Check) {
+        let server = crate::support::server();
+        super::run(check, format!("unix://{}", server.socket()), server);
+    }
+}
+
+/// As against a server that knows no `HELLO`.
+mod by_resp2 {
+    hotshelf_testkit::conformance_suite!(run);
+
+    fn run(check: super::Check) {
+        let server = super::RedisServer::start_with(&["--rename-command", "HELLO", ""]).unwrap();
+        super::run(check, server.url(), server);
+    }
+}
+
+mod as_a_user_with_a_password {
+    hotshelf_testkit::conformance_suite!(run);
+
+    fn run(check: super::Check) {
+        let server = crate::support::server();
+        server.command(&["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all"]);
+        super::run(check, server.url().replace("redis://", "redis://app:secret@"), server);
+    }
+}
+
+fn run(check: Check, url: String, server: RedisServer) {
+    let backend = support::backend(&url);
     let subject = Redis { backend, runtime: support::runtime(), server };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(check(&subject));
