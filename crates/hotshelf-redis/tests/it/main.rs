@@ -3,6 +3,7 @@
 
 mod client;
 mod conformance;
+mod crossing;
 mod differential;
 mod faults;
 mod patterns;

@@ -1,0 +1,92 @@
+//! Replies on one connection: each goes to whoever asked, whatever the others do.
+
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use hotshelf_core::{Backend, ErrorKind};
+use hotshelf_redis::{RedisBackend, RedisOptions};
+
+use crate::support;
+
+const KEYS: usize = 50;
+
+/// Writes values that carry their keys, small ones and some that don't fit into one read.
+async fn fill(backend: &RedisBackend) {
+    for key in 0..KEYS {
+        let value = value(key);
+        backend.client().command(&["SET", &format!("k{key}"), &value]).await.unwrap();
+    }
+}
+
+fn value(key: usize) -> String {
+    let length = if key.is_multiple_of(10) { 300_000 } else { key };
+    format!("{key}:{}", "x".repeat(length))
+}
+
+async fn read(backend: &RedisBackend, key: usize) {
+    let read = backend.read(&[format!("k{key}").as_str().into()]).await.unwrap();
+    assert_eq!(read[0].as_deref(), Some(value(key).as_bytes()), "k{key}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_leave_disturb_nobody() {
+    let server = support::server();
+    let patient = Duration::from_secs(20);
+    let options = RedisOptions::from_url(&server.url()).unwrap();
+    let options = options.read_timeout(patient).store_timeout(patient);
+    let backend = std::sync::Arc::new(support::backend_with(options));
+    fill(&backend).await;
+    let callers = (0..64).map(|caller| {
+        let backend = std::sync::Arc::clone(&backend);
+        tokio::spawn(async move {
+            for call in 0..40 {
+                let key = (caller * 7 + call * 3) % KEYS;
+                let mut leaving = (caller + call) % 9;
+                let gone = std::pin::pin!(async {
+                    while leaving < 5 {
+                        leaving += 1;
+                        tokio::task::yield_now().await;
+                    }
+                    if leaving > 5 {
+                        std::future::pending::<()>().await;
+                    }
+                });
+                match select(std::pin::pin!(read(&backend, key)), gone).await {
+                    Either::Left(_) | Either::Right(_) => {}
+                }
+            }
+        })
+    });
+    for caller in join_all(callers).await {
+        caller.unwrap();
+    }
+    for key in 0..KEYS {
+        read(&backend, key).await;
+    }
+}
+
+/// Replies that come after their deadline are nobody's, and put no later ones out of step.
+#[tokio::test]
+async fn late_replies_are_nobodys() {
+    let server = support::server();
+    let options = RedisOptions::from_url(&server.url()).unwrap();
+    let (hasty, patient) = (Duration::from_millis(30), Duration::from_secs(20));
+    let backend = support::backend_with(options.read_timeout(hasty).store_timeout(patient));
+    fill(&backend).await;
+    for round in 0..2 {
+        server.command(&["CLIENT", "PAUSE", "80", "ALL"]);
+        let reads = (0..8).map(|key| {
+            let key = [format!("k{}", key + round + 1).as_str().into()];
+            let backend = &backend;
+            async move { backend.read(&key).await }
+        });
+        for read in join_all(reads).await {
+            assert_eq!(read.unwrap_err().kind(), ErrorKind::Timeout);
+        }
+        // These may wait for longer, and stand behind the late replies in the queue.
+        for key in 1..9 {
+            let reply = backend.client().command(&["GET", &format!("k{key}")]).await.unwrap();
+            assert_eq!(reply.bytes().unwrap().as_deref(), Some(value(key).as_bytes()), "k{key}");
+        }
+    }
+}
