@@ -47,7 +47,23 @@ pub enum ErrorKind {
     Timeout,
     /// The backend refused the credentials.
     Authentication,
-    /// The backend answered with an error of its own.
+    /// The backend's rules forbid this user the operation or the key.
+    Permission,
+    /// The backend is still loading its data.
+    Loading,
+    /// The backend is a replica, or became one, and takes no writes.
+    ReadOnly,
+    /// The backend has no memory left for what it was to keep.
+    OutOfMemory,
+    /// The key is another node's, and following the node's word has led nowhere.
+    Moved,
+    /// The backend doesn't know the script that was named by its hash.
+    NoScript,
+    /// What stands at the key is of another type than the operation is for.
+    WrongType,
+    /// What the backend says is not understood: it is no such backend, or a newer one.
+    Protocol,
+    /// The backend answered with another error of its own.
     Server,
     /// The store was closed.
     Closed,
@@ -85,7 +101,9 @@ impl Error {
     /// Says whether the same call may well succeed a little later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.inner.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+        use ErrorKind::{Loading, Moved, ReadOnly, Timeout, Unavailable};
+
+        matches!(self.inner.kind, Unavailable | Timeout | Loading | ReadOnly | Moved)
     }
 
     /// Says whether the backend failed to answer in time.

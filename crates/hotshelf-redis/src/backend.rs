@@ -6,51 +6,77 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, Seen, ServerInfo, Stored, TagVersion, Take, Taken,
-    Token,
+    Token, Watch,
 };
 use hotshelf_core::trailer::MAGIC;
-use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{BoxFuture, Error, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
-use crate::client::RedisClient;
+use crate::client::{RedisClient, Reply};
+use crate::connection::Request;
+use crate::errors::{is_try_again, not_understood};
 use crate::options::RedisOptions;
-use crate::reply::Reply;
+use crate::tracking::Changes;
+use crate::transport::Transport;
 use crate::{info, names, scripts};
 
-/// Entries on a Redis or Valkey server.
+/// Entries on servers of Redis or Valkey.
 #[derive(Debug)]
 pub struct RedisBackend {
     client: RedisClient,
     runtime: Arc<dyn Runtime>,
+    changes: Changes,
 }
 
 impl RedisBackend {
-    /// Prepares a backend; the first operation connects.
+    /// Prepares a backend on sockets of tokio; the first operation connects.
     ///
-    /// Operations run in tokio: they need its runtime around them, with its timers.
+    /// Operations need tokio's runtime around them, with its timers.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    /// Of kind [`Configuration`](hotshelf_core::ErrorKind::Configuration) for certificates
+    /// that can't be read.
+    #[cfg(feature = "tokio")]
     pub fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
-        Ok(Self { client: RedisClient::new(options, Arc::clone(&runtime))?, runtime })
+        let transport = Arc::new(crate::tokio::TokioTransport::new(options)?);
+        Ok(Self::on(transport, options, runtime))
     }
 
-    /// Gives the raw client, on the same connection.
+    /// Prepares a backend on a transport of your own; the first operation connects.
+    pub fn on(
+        transport: Arc<dyn Transport>,
+        options: &RedisOptions,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
+        let changes = Changes::default();
+        let listener = Arc::new(changes.clone());
+        let client = RedisClient::new(options, transport, Arc::clone(&runtime), listener);
+        Self { client, runtime, changes }
+    }
+
+    /// Gives the raw client, on the same connections.
     #[must_use]
     pub fn client(&self) -> &RedisClient {
         &self.client
     }
 
-    /// One `GET`, or one `MGET`.
+    /// One `GET`, or one `MGET`; in a Cluster a `GET` for each key, side by side.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
-        let ask = |name| {
-            let ask = Command::new(name).args(keys.iter().map(WireKey::as_bytes));
-            self.client.send(ask, self.client.read_timeout)
-        };
+        let timeout = self.client.read_timeout;
+        let get = |key: &WireKey| Command::new("GET").arg(key.as_bytes());
         match keys {
             [] => Ok(Vec::new()),
-            [_] => Ok(vec![ask("GET").await?.bytes()?]),
-            _ => ask("MGET").await?.array()?.into_iter().map(Reply::bytes).collect(),
+            [key] => Ok(vec![self.client.send(get(key), timeout).await?.bytes()?]),
+            _ if self.client.is_cluster() => {
+                let requests: Vec<Request> = keys.iter().map(|key| get(key).into()).collect();
+                let replies = self.client.send_all(&requests, self.client.deadline(timeout)).await;
+                replies.into_iter().map(Reply::bytes).collect()
+            }
+            _ => {
+                let ask = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
+                let replies = self.client.send(ask, timeout).await?.array()?;
+                replies.into_iter().map(Reply::bytes).collect()
+            }
         }
     }
 
@@ -62,6 +88,7 @@ impl RedisBackend {
         };
         let call = scripts::ACQUIRE
             .on(&[acquire.key.as_bytes(), lease.as_bytes()])
+            .tracked()
             .arg(mark(acquire.token))
             .millis(acquire.lease)
             .arg(seen)
@@ -89,7 +116,7 @@ impl RedisBackend {
         };
         let calls: Vec<_> = takes.iter().map(call).collect();
         let replies = self.client.call(&calls, self.client.store_timeout).await;
-        each(replies, takes.len(), |granted| if granted { Taken::Granted } else { Taken::Held })
+        each(replies, |granted| if granted { Taken::Granted } else { Taken::Held })
     }
 
     async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
@@ -103,7 +130,7 @@ impl RedisBackend {
         };
         let calls: Vec<_> = fills.iter().map(call).collect();
         let replies = self.client.call(&calls, self.client.store_timeout).await;
-        each(replies, fills.len(), |stored| if stored { Stored::Stored } else { Stored::Refused })
+        each(replies, |stored| if stored { Stored::Stored } else { Stored::Refused })
     }
 
     async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
@@ -112,7 +139,7 @@ impl RedisBackend {
             scripts::CAPTURE.on(&[tag.as_bytes()]).arg(version).millis(keep.as_duration())
         };
         let calls: Vec<_> = tags.iter().map(call).collect();
-        let replies = self.client.call(&calls, self.client.read_timeout).await?;
+        let replies = self.client.call(&calls, self.client.read_timeout).await;
         let version = |reply: Reply| {
             let bytes = reply.bytes()?.unwrap_or_default();
             TagVersion::try_from(&bytes[..]).map_err(|_| not_understood("TAGCAP"))
@@ -120,40 +147,43 @@ impl RedisBackend {
         replies.into_iter().map(version).collect()
     }
 
-    /// One `UNLINK` for each 1,000 keys, all in one round trip. An entry and its lease go
-    /// in one step.
+    /// One `UNLINK` for each 1,000 keys, in a Cluster one for each key, all in one round
+    /// trip. An entry and its lease go in one step.
     async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
         let unlink = |batch: &[WireKey]| {
             let both = |command: Command, key: &WireKey| {
                 command.arg(key.as_bytes()).arg(names::lease(key))
             };
-            batch.iter().fold(Command::new("UNLINK"), both)
+            Request::from(batch.iter().fold(Command::new("UNLINK"), both))
         };
-        let commands: Vec<Command> = keys.chunks(1000).map(unlink).collect();
+        let at_once = if self.client.is_cluster() { 1 } else { 1000 };
+        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
         let deadline = self.client.deadline(self.client.store_timeout);
-        let replies = self.client.send_all(&commands, deadline).await?;
-        let removed = |reply: Reply| Ok(u64::try_from(reply.integer()?).unwrap_or_default());
-        replies.into_iter().map(removed).sum()
+        let replies = self.client.send_all(&requests, deadline).await;
+        let (mut removed, mut moving) = (0, Vec::new());
+        for (batch, reply) in keys.chunks(at_once).zip(replies) {
+            match reply.count() {
+                Ok(count) => removed += count,
+                Err(error) if is_try_again(&error) => moving.extend_from_slice(batch),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed + self.invalidate_moving(&moving).await?)
+    }
+
+    /// Removes entries whose slot is on its way from one node to another, where only single
+    /// keys can be removed: the leases first, or a holder could store in between.
+    async fn invalidate_moving(&self, keys: &[WireKey]) -> Result<u64> {
+        let leases: Vec<Bytes> = keys.iter().map(|key| names::lease(key).into()).collect();
+        let entries: Vec<Bytes> =
+            keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+        Ok(self.client.unlink_all(&leases).await? + self.client.unlink_all(&entries).await?)
     }
 
     async fn invalidate_tags_now(&self, tags: &[WireKey]) -> Result<()> {
-        if tags.is_empty() {
-            return Ok(());
-        }
-        let unlink = Command::new("UNLINK").args(tags.iter().map(WireKey::as_bytes));
-        self.client.send(unlink, self.client.store_timeout).await.map(drop)
-    }
-
-    async fn remaining_now(&self, key: &WireKey) -> Result<Remaining> {
-        let ask = Command::new("PTTL").arg(key.as_bytes());
-        match self.client.send(ask, self.client.read_timeout).await?.integer()? {
-            -2 => Ok(Remaining::Missing),
-            -1 => Ok(Remaining::Persistent),
-            millis => {
-                let millis = u64::try_from(millis).unwrap_or_default();
-                Ok(Remaining::After(Duration::from_millis(millis)))
-            }
-        }
+        let tags: Vec<Bytes> =
+            tags.iter().map(|tag| Bytes::copy_from_slice(tag.as_bytes())).collect();
+        self.client.unlink_all(&tags).await.map(drop)
     }
 }
 
@@ -219,22 +249,20 @@ impl Backend for RedisBackend {
     }
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        Box::pin(self.remaining_now(key))
+        Box::pin(self.client.remaining_within(key.as_bytes(), self.client.read_timeout))
+    }
+
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        let tracked = self.client.is_tracking(key.as_bytes());
+        tracked.then(|| self.changes.watchers.watch(key))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let ping = self.client.send(Command::new("PING"), self.client.store_timeout);
-            ping.await.map(drop)
-        })
+        Box::pin(self.client.ping())
     }
 
     fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async {
-            let info = self.client.send(Command::new("INFO"), self.client.store_timeout);
-            let text = info.await?.bytes()?;
-            Ok(info::parse(&String::from_utf8_lossy(&text.unwrap_or_default())))
-        })
+        Box::pin(async { Ok(info::parse(&self.client.info().await?)) })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -251,19 +279,7 @@ fn mark(token: Token) -> [u8; 18] {
     mark
 }
 
-/// Reads one answer of yes or no for each of `count` calls; trouble with the connection
-/// is the answer to all of them.
-fn each<T>(
-    replies: Result<Vec<Reply>>,
-    count: usize,
-    answer: impl Fn(bool) -> T,
-) -> Vec<Result<T>> {
-    match replies {
-        Ok(replies) => replies.into_iter().map(|reply| Ok(answer(reply.integer()? == 1))).collect(),
-        Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
-    }
-}
-
-fn not_understood(operation: &str) -> Error {
-    Error::new(ErrorKind::Server, format!("the server's answer to {operation} is not understood"))
+/// Reads answers of yes or no.
+fn each<T>(replies: Vec<Reply>, answer: impl Fn(bool) -> T) -> Vec<Result<T>> {
+    replies.into_iter().map(|reply| Ok(answer(reply.integer()? == 1))).collect()
 }

@@ -11,22 +11,21 @@
 use std::sync::OnceLock;
 
 use hotshelf_core::WireKey;
+use hotshelf_wire::{SLOTS, hash_tag, slot};
 
 /// What every lease's name begins with.
 pub(crate) const LEASE_PREFIX: &str = "hs:l:";
 
-const SLOTS: usize = 16_384;
-
 /// Gives the name of a key's lease.
 pub(crate) fn lease(key: &WireKey) -> String {
     let key = key.as_str();
-    if let Some(tag) = hash_tag(key) {
-        return format!("{LEASE_PREFIX}{{{tag}}}:{key}");
+    if let Some(tag) = hash_tag(key.as_bytes()) {
+        return format!("{LEASE_PREFIX}{{{}}}:{key}", String::from_utf8_lossy(tag));
     }
     if !key.contains('}') {
         return format!("{LEASE_PREFIX}{{{key}}}");
     }
-    format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key)))
+    format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key.as_bytes())))
 }
 
 /// Gives the key whose lease has this name, or `None` if it is no lease's name.
@@ -39,28 +38,6 @@ pub(crate) fn key_of_lease(name: &str) -> Option<WireKey> {
     }
 }
 
-/// Finds the part of a key that decides on its slot, unless that is the whole key.
-fn hash_tag(key: &str) -> Option<&str> {
-    let (_, behind) = key.split_once('{')?;
-    let (tag, _) = behind.split_once('}')?;
-    (!tag.is_empty()).then_some(tag)
-}
-
-/// Gives the Cluster slot of a key.
-fn slot(key: &str) -> u16 {
-    crc16(hash_tag(key).unwrap_or(key).as_bytes()) % SLOTS as u16
-}
-
-/// CRC-16/XMODEM, as the Cluster specification says.
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, &byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
-            0 => crc << 1,
-            _ => (crc << 1) ^ 0x1021,
-        })
-    })
-}
-
 /// Gives the first of the texts `0`, `1`, `2` … that lies in a slot.
 ///
 /// All processes must agree on it. Few keys need it, so the table of all slots is made
@@ -71,10 +48,10 @@ fn text_of_slot(slot: u16) -> u32 {
 }
 
 fn texts_of_slots() -> Vec<u32> {
-    let mut texts = vec![None; SLOTS];
-    let mut missing = SLOTS;
+    let mut texts = vec![None; usize::from(SLOTS)];
+    let mut missing = texts.len();
     for number in 0.. {
-        let text = &mut texts[usize::from(slot(&u32::to_string(&number)))];
+        let text = &mut texts[usize::from(slot(u32::to_string(&number).as_bytes()))];
         if text.is_none() {
             *text = Some(number);
             missing -= 1;
@@ -96,35 +73,31 @@ mod tests {
         lease(&key.into())
     }
 
+    fn slot_of(key: &str) -> u16 {
+        slot(key.as_bytes())
+    }
+
     #[test]
     fn each_kind_of_key_has_its_name() {
         assert_eq!(name("cache:v1:users:1"), "hs:l:{cache:v1:users:1}");
         assert_eq!(name("a{b"), "hs:l:{a{b}");
         assert_eq!(name("{user1}:cart"), "hs:l:{user1}:{user1}:cart");
-        assert_eq!(slot(&name("a}b")), slot("a}b"));
-        assert_eq!(slot(&name("{}x")), slot("{}x"));
-    }
-
-    #[test]
-    fn slots_are_those_of_the_specification() {
-        assert_eq!(slot("123456789"), 0x31c3);
-        assert_eq!(slot("foo{}{bar}"), slot("foo{}{bar}"));
-        assert_eq!(slot("{user1000}.following"), slot("{user1000}.followers"));
-        assert_eq!(slot("foo{{bar}}zap"), slot("{bar"));
+        assert_eq!(slot_of(&name("a}b")), slot_of("a}b"));
+        assert_eq!(slot_of(&name("{}x")), slot_of("{}x"));
     }
 
     #[test]
     fn every_slot_has_a_text() {
         let texts = texts_of_slots();
-        assert_eq!(texts.len(), SLOTS);
-        assert!((0..SLOTS).all(|number| usize::from(slot(&texts[number].to_string())) == number));
+        assert_eq!(texts.len(), usize::from(SLOTS));
+        assert!((0..SLOTS).all(|slot| slot_of(&texts[usize::from(slot)].to_string()) == slot));
     }
 
     proptest! {
         #[test]
         fn a_lease_lies_in_the_slot_of_its_key(key in "[a-b{}:é]{0,9}") {
             prop_assume!(!key.is_empty());
-            prop_assert_eq!(slot(&name(&key)), slot(&key));
+            prop_assert_eq!(slot_of(&name(&key)), slot_of(&key));
         }
 
         #[test]

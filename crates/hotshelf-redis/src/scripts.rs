@@ -3,13 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hotshelf_core::Error;
+use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::Command;
 use sha1::{Digest, Sha1};
 
-use crate::client::{RedisClient, only};
-use crate::errors;
-use crate::reply::Reply;
+use crate::client::{RedisClient, Reply};
+use crate::connection::Request;
 
 /// A script that is sent by its hash, and by its text if the server doesn't know it.
 pub(crate) struct LuaScript {
@@ -42,13 +41,14 @@ pub(crate) struct Invocation {
     script: &'static LuaScript,
     keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
+    tracked: bool,
 }
 
 impl LuaScript {
     /// Prepares a call.
     pub(crate) fn on<K: AsRef<[u8]>>(&'static self, keys: &[K]) -> Invocation {
         let keys = keys.iter().map(|key| key.as_ref().to_vec()).collect();
-        Invocation { script: self, keys, arguments: Vec::new() }
+        Invocation { script: self, keys, arguments: Vec::new(), tracked: false }
     }
 }
 
@@ -64,17 +64,24 @@ impl Invocation {
         self.arg(time.as_millis().max(1).to_string())
     }
 
-    fn by_hash(&self) -> Command {
-        self.command("EVALSHA", &self.script.hash)
+    /// Asks the server to tell when what the script reads changes.
+    pub(crate) fn tracked(mut self) -> Self {
+        self.tracked = true;
+        self
     }
 
-    fn by_text(&self) -> Command {
-        self.command("EVAL", self.script.text)
+    fn by_hash(&self) -> Request {
+        self.request("EVALSHA", &self.script.hash)
     }
 
-    fn command(&self, name: &str, script: &str) -> Command {
+    fn by_text(&self) -> Request {
+        self.request("EVAL", self.script.text)
+    }
+
+    fn request(&self, name: &str, script: &str) -> Request {
         let command = Command::new(name).arg(script).number(self.keys.len() as u64);
-        command.args(&self.keys).args(&self.arguments)
+        let command = command.args(&self.keys).args(&self.arguments);
+        Request { command, tracked: self.tracked }
     }
 }
 
@@ -85,25 +92,23 @@ impl RedisClient {
     ///
     /// Where an ACL forbids scripts, each answers that; the cache goes on without: it
     /// reads and invalidates, and stores nothing.
-    pub(crate) async fn call(
-        &self,
-        calls: &[Invocation],
-        timeout: Duration,
-    ) -> Result<Vec<Reply>, Error> {
+    pub(crate) async fn call(&self, calls: &[Invocation], timeout: Duration) -> Vec<Reply> {
         let deadline = self.deadline(timeout);
-        let by_hash: Vec<Command> = calls.iter().map(Invocation::by_hash).collect();
-        let mut replies = self.send_all(&by_hash, deadline).await?;
+        let by_hash: Vec<Request> = calls.iter().map(Invocation::by_hash).collect();
+        let mut replies = self.send_all(&by_hash, deadline).await;
 
         let unknown: Vec<usize> =
-            (0..replies.len()).filter(|&at| is_unknown(&replies[at])).collect();
-        let by_text: Vec<Command> = unknown.iter().map(|&at| calls[at].by_text()).collect();
-        for (at, reply) in unknown.into_iter().zip(self.send_all(&by_text, deadline).await?) {
+            (0..replies.len()).filter(|&at| is(&replies[at], ErrorKind::NoScript)).collect();
+        let by_text: Vec<Request> = unknown.iter().map(|&at| calls[at].by_text()).collect();
+        for (at, reply) in unknown.into_iter().zip(self.send_all(&by_text, deadline).await) {
             replies[at] = reply;
         }
-        if let Some(error) = replies.iter().find_map(forbidden) {
+        if let Some(Reply::Error(error)) =
+            replies.iter().find(|reply| is(reply, ErrorKind::Permission))
+        {
             self.warn_of_acl(error);
         }
-        Ok(replies)
+        replies
     }
 
     /// Calls one script.
@@ -112,23 +117,16 @@ impl RedisClient {
         call: Invocation,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        only(self.call(&[call], timeout).await?)
+        let replies = self.call(&[call], timeout).await;
+        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
     }
 }
 
 /// Gives the name under which a server keeps a script.
-fn hash_of(text: &str) -> String {
+pub(crate) fn hash_of(text: &str) -> String {
     Sha1::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn is_unknown(reply: &Reply) -> bool {
-    let Reply::Error(error) = reply else { return false };
-    errors::server_error(error).is_some_and(|error| error.code() == b"NOSCRIPT")
-}
-
-fn forbidden(reply: &Reply) -> Option<&Error> {
-    match reply {
-        Reply::Error(error) if errors::is_acl(error) => Some(error),
-        _ => None,
-    }
+fn is(reply: &Reply, kind: ErrorKind) -> bool {
+    matches!(reply, Reply::Error(error) if error.kind() == kind)
 }

@@ -20,6 +20,22 @@ pub struct Login {
     pub library: Option<(String, String)>,
     /// Whether RESP2 is spoken without asking for RESP3.
     pub resp2: bool,
+    /// Which changes of keys the server is to tell of.
+    pub tracking: Tracking,
+}
+
+/// Which changes of keys a server tells a connection of. It takes RESP3.
+///
+/// After <https://redis.io/docs/latest/develop/reference/client-side-caching/>.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Tracking {
+    /// None.
+    #[default]
+    Off,
+    /// Those of keys that were read by a command behind `CLIENT CACHING YES`.
+    OptIn,
+    /// Those of all keys that begin with one of these prefixes.
+    Broadcast(Vec<String>),
 }
 
 impl fmt::Debug for Login {
@@ -54,6 +70,16 @@ enum Step {
     Done,
 }
 
+/// What a handshake has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// Whether the connection speaks RESP3, or else RESP2.
+    pub resp3: bool,
+    /// Whether the server tells of changes. A server that can't, or whose rules forbid it,
+    /// is used without.
+    pub tracking: bool,
+}
+
 /// How far a handshake has come.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
@@ -61,11 +87,8 @@ pub enum Progress {
     Send(Vec<Command>),
     /// More replies are to come.
     Wait,
-    /// The connection can be used; it speaks RESP3, or else RESP2.
-    Done {
-        /// Whether it speaks RESP3.
-        resp3: bool,
-    },
+    /// The connection can be used.
+    Done(Agreed),
 }
 
 impl Handshake {
@@ -93,6 +116,7 @@ impl Handshake {
     /// # Errors
     /// The server's, if it refuses the user, the name or the database.
     pub fn receive(&mut self, reply: Value) -> Result<Progress, ServerError> {
+        let settings = self.settings().len();
         match (&mut self.step, reply) {
             (Step::Hello, Value::Error(error)) if is_unknown(&error) => {
                 self.resp3 = false;
@@ -101,7 +125,7 @@ impl Handshake {
             (Step::Hello | Step::Auth { .. }, Value::Error(error)) => Err(error),
             // SELECT is the first; of the others, a server may know none.
             (Step::Settings { replies }, Value::Error(error))
-                if *replies == self.login.settings().len() && self.login.database > 0 =>
+                if *replies == settings && self.login.database > 0 =>
             {
                 Err(error)
             }
@@ -110,11 +134,16 @@ impl Handshake {
                 Ok(Progress::Wait)
             }
             (Step::Hello | Step::Auth { .. }, _) => Ok(self.settle()),
-            (Step::Settings { .. } | Step::Done, _) => {
-                self.step = Step::Done;
-                Ok(Progress::Done { resp3: self.resp3 })
+            (Step::Settings { .. } | Step::Done, reply) => {
+                let refused = matches!(reply, Value::Error(_));
+                Ok(self.done(self.wants_tracking() && !refused))
             }
         }
+    }
+
+    fn done(&mut self, tracking: bool) -> Progress {
+        self.step = Step::Done;
+        Progress::Done(Agreed { resp3: self.resp3, tracking })
     }
 
     /// Introduces us the way of RESP2.
@@ -136,30 +165,41 @@ impl Handshake {
     }
 
     fn settle(&mut self) -> Progress {
-        let commands = self.login.settings();
+        let commands = self.settings();
         if commands.is_empty() {
-            self.step = Step::Done;
-            return Progress::Done { resp3: self.resp3 };
+            return self.done(false);
         }
         self.step = Step::Settings { replies: commands.len() };
         Progress::Send(commands)
     }
-}
 
-impl Login {
     /// The commands behind the login: the database first, if it isn't the one that every
-    /// connection begins with.
+    /// connection begins with, and tracking last.
     fn settings(&self) -> Vec<Command> {
+        let client = |what: &str| Command::new("CLIENT").arg(what);
         let mut commands = Vec::new();
-        if self.database > 0 {
-            commands.push(Command::new("SELECT").number(self.database));
+        if self.login.database > 0 {
+            commands.push(Command::new("SELECT").number(self.login.database));
         }
-        if let Some((name, version)) = &self.library {
-            let set = || Command::new("CLIENT").arg("SETINFO");
-            commands.push(set().arg("LIB-NAME").arg(name));
-            commands.push(set().arg("LIB-VER").arg(version));
+        if let Some((name, version)) = &self.login.library {
+            commands.push(client("SETINFO").arg("LIB-NAME").arg(name));
+            commands.push(client("SETINFO").arg("LIB-VER").arg(version));
+        }
+        if self.wants_tracking() {
+            let track = client("TRACKING").arg("ON");
+            commands.push(match &self.login.tracking {
+                Tracking::Broadcast(prefixes) => {
+                    let prefix = |track: Command, prefix| track.arg("PREFIX").arg(prefix);
+                    prefixes.iter().fold(track.arg("BCAST"), prefix)
+                }
+                _ => track.arg("OPTIN"),
+            });
         }
         commands
+    }
+
+    fn wants_tracking(&self) -> bool {
+        self.resp3 && self.login.tracking != Tracking::Off
     }
 }
 
@@ -191,8 +231,11 @@ mod tests {
             client_name: Some("web".into()),
             library: Some(("hotshelf".into(), "1".into())),
             resp2: false,
+            tracking: Tracking::Off,
         }
     }
+
+    const RESP3: Agreed = Agreed { resp3: true, tracking: false };
 
     fn commands(lines: &[&str]) -> Vec<Command> {
         let command = |line: &&str| {
@@ -217,14 +260,36 @@ mod tests {
         assert_eq!(handshake.receive(Value::Map(vec![])), Ok(settings()));
         assert_eq!(handshake.receive(ok()), Ok(Progress::Wait));
         assert_eq!(handshake.receive(failed("ERR unknown subcommand")), Ok(Progress::Wait));
-        assert_eq!(handshake.receive(ok()), Ok(Progress::Done { resp3: true }));
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Done(RESP3)));
     }
 
     #[test]
     fn nothing_is_sent_that_isnt_needed() {
         let (mut handshake, first) = Handshake::begin(Login::default());
         assert_eq!(first, commands(&["HELLO 3"]));
-        assert_eq!(handshake.receive(Value::Map(vec![])), Ok(Progress::Done { resp3: true }));
+        assert_eq!(handshake.receive(Value::Map(vec![])), Ok(Progress::Done(RESP3)));
+    }
+
+    #[test]
+    fn a_server_is_asked_to_tell_of_changes_and_may_refuse() {
+        let prefixes = Tracking::Broadcast(vec!["a:".into(), "b:".into()]);
+        for (tracking, line) in [
+            (Tracking::OptIn, "CLIENT TRACKING ON OPTIN"),
+            (prefixes, "CLIENT TRACKING ON BCAST PREFIX a: PREFIX b:"),
+        ] {
+            for (reply, tracked) in [(ok(), true), (failed("NOPERM"), false)] {
+                let login = Login { tracking: tracking.clone(), ..Login::default() };
+                let (mut handshake, _) = Handshake::begin(login);
+                let settings = Progress::Send(commands(&[line]));
+                assert_eq!(handshake.receive(Value::Map(vec![])), Ok(settings));
+                let agreed = Agreed { resp3: true, tracking: tracked };
+                assert_eq!(handshake.receive(reply), Ok(Progress::Done(agreed)));
+            }
+        }
+        let login = Login { tracking: Tracking::OptIn, resp2: true, ..Login::default() };
+        let (mut handshake, _) = Handshake::begin(login);
+        let agreed = Agreed { resp3: false, tracking: false };
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Done(agreed)));
     }
 
     #[test]
@@ -238,7 +303,7 @@ mod tests {
         }
         let (mut handshake, first) = Handshake::begin(Login { resp2: true, ..Login::default() });
         assert_eq!(first, commands(&["PING"]));
-        assert_eq!(handshake.receive(ok()), Ok(Progress::Done { resp3: false }));
+        assert_eq!(handshake.receive(ok()), Ok(Progress::Done(Agreed { resp3: false, ..RESP3 })));
     }
 
     #[test]

@@ -22,12 +22,17 @@ pub struct Pipeline<W> {
     unsent: usize,
     /// No deadline is earlier than this one.
     earliest: Option<Moment>,
+    /// How often commands have expired, those together counted once that were on their way
+    /// together.
+    expiries: u32,
 }
 
 struct Waiting<W> {
-    /// `None` once the deadline has passed.
+    /// `None` once the deadline has passed, or if nobody waits.
     waiter: Option<W>,
     deadline: Moment,
+    /// How often others had expired when this one was queued.
+    expiries: u32,
 }
 
 /// What a server has said.
@@ -37,36 +42,42 @@ pub enum Event<W> {
     Reply(W, Value),
     /// The reply to a command that nobody waits for any more.
     Late,
-    /// What the server says unasked. It stands between the replies where it came.
+    /// What the server says of its own accord. It stands between the replies where it came.
     Push(Vec<Value>),
+    /// A reply where no command waits for one. On a connection that only listens it is how
+    /// RESP2 brings messages, and how a subscription fails; on any other the two sides don't
+    /// understand each other, and no later reply can be trusted.
+    Unasked(Value),
 }
-
-/// There is a reply to a command that wasn't sent: the two sides don't understand each
-/// other, and no later reply can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unasked;
-
-impl fmt::Display for Unasked {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the server answered what it wasn't asked")
-    }
-}
-
-impl std::error::Error for Unasked {}
 
 impl<W> Pipeline<W> {
     /// Makes the pipeline of a connection that was just opened.
     #[must_use]
     pub fn new() -> Self {
-        Self { output: Vec::new(), waiting: VecDeque::new(), unsent: 0, earliest: None }
+        let (output, waiting) = (Vec::new(), VecDeque::new());
+        Self { output, waiting, unsent: 0, earliest: None, expiries: 0 }
     }
 
     /// Queues a command, and whoever waits for its reply.
     pub fn push(&mut self, command: &Command, waiter: W, deadline: Moment) {
-        command.write_to(&mut self.output);
-        self.waiting.push_back(Waiting { waiter: Some(waiter), deadline });
-        self.unsent += 1;
+        self.queue(command, Some(waiter), deadline);
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+    }
+
+    /// Queues a command whose reply is for nobody, as it only prepares the next one.
+    pub fn push_unheard(&mut self, command: &Command) {
+        self.queue(command, None, Moment::default());
+    }
+
+    /// Queues a command that has no reply of its own: a subscription.
+    pub fn tell(&mut self, command: &Command) {
+        command.write_to(&mut self.output);
+    }
+
+    fn queue(&mut self, command: &Command, waiter: Option<W>, deadline: Moment) {
+        command.write_to(&mut self.output);
+        self.waiting.push_back(Waiting { waiter, deadline, expiries: self.expiries });
+        self.unsent += 1;
     }
 
     /// Says how many replies are still to come, those included that nobody waits for.
@@ -95,20 +106,16 @@ impl<W> Pipeline<W> {
     }
 
     /// Takes the next value that has come, and says whom it is for.
-    ///
-    /// # Errors
-    /// If there is no command that it could answer. The connection is lost then: close it,
-    /// and [`Pipeline::close`] tells who has waited in vain.
-    pub fn receive(&mut self, value: Value) -> Result<Event<W>, Unasked> {
+    pub fn receive(&mut self, value: Value) -> Event<W> {
         let value = match value.without_attributes() {
-            Value::Push(push) => return Ok(Event::Push(push)),
+            Value::Push(push) => return Event::Push(push),
             value => value,
         };
-        let waiting = self.waiting.pop_front().ok_or(Unasked)?;
+        let Some(waiting) = self.waiting.pop_front() else { return Event::Unasked(value) };
         if self.waiting.is_empty() {
             self.earliest = None;
         }
-        Ok(waiting.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter, value)))
+        waiting.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter, value))
     }
 
     /// Gives a time before which no deadline passes: when to call [`Pipeline::expire`].
@@ -117,23 +124,28 @@ impl<W> Pipeline<W> {
         self.earliest
     }
 
-    /// Takes those out whose deadline has passed. Their places stay.
+    /// Takes those out whose deadline has passed; their places stay. Says whether one of
+    /// them was queued after the last that expired: those that were on their way together
+    /// tell of one hiccup of the server, and not of many.
     ///
     /// It looks at all that are in flight. A caller that waits for [`next_deadline`] first
     /// does so at most once in the shortest deadline, and not once for each command.
     ///
     /// [`next_deadline`]: Self::next_deadline
-    pub fn expire(&mut self, now: Moment, expired: &mut Vec<W>) {
-        let mut earliest = None;
+    pub fn expire(&mut self, now: Moment, expired: &mut Vec<W>) -> bool {
+        let (mut earliest, mut news) = (None, false);
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.waiter.is_some()) {
             if waiting.deadline <= now {
                 expired.extend(waiting.waiter.take());
+                news |= waiting.expiries == self.expiries;
             } else {
                 let deadline = waiting.deadline;
                 earliest = Some(earliest.map_or(deadline, |earliest| deadline.min(earliest)));
             }
         }
         self.earliest = earliest;
+        self.expiries = self.expiries.wrapping_add(u32::from(news));
+        news
     }
 
     /// Ends the pipeline of a connection that was lost, and gives those who still wait.
@@ -189,11 +201,24 @@ mod tests {
         let mut pipeline = asked(&[5, 5]);
         let push = vec![Value::Simple("a".into())];
         let remarked = Value::Attributed(vec![], Box::new(Value::Integer(1)));
-        assert_eq!(pipeline.receive(Value::Integer(0)), Ok(Event::Reply(0, Value::Integer(0))));
-        assert_eq!(pipeline.receive(Value::Push(push.clone())), Ok(Event::Push(push)));
-        assert_eq!(pipeline.receive(remarked), Ok(Event::Reply(1, Value::Integer(1))));
+        assert_eq!(pipeline.receive(Value::Integer(0)), Event::Reply(0, Value::Integer(0)));
+        assert_eq!(pipeline.receive(Value::Push(push.clone())), Event::Push(push));
+        assert_eq!(pipeline.receive(remarked), Event::Reply(1, Value::Integer(1)));
         assert_eq!(pipeline.next_deadline(), None);
-        assert_eq!(pipeline.receive(Value::Nil), Err(Unasked));
+        assert_eq!(pipeline.receive(Value::Nil), Event::Unasked(Value::Nil));
+    }
+
+    #[test]
+    fn what_prepares_a_command_has_a_place_and_what_listens_has_none() {
+        let mut pipeline = Pipeline::new();
+        pipeline.push_unheard(&Command::new("ASKING"));
+        assert_eq!(pipeline.next_deadline(), None);
+        pipeline.push(&Command::new("GET").arg("k"), 'w', at(5));
+        pipeline.tell(&Command::new("SUBSCRIBE").arg("c"));
+        assert_eq!(pipeline.in_flight(), 2);
+        assert_eq!(pipeline.receive(Value::Nil), Event::Late);
+        assert_eq!(pipeline.receive(Value::Nil), Event::Reply('w', Value::Nil));
+        assert_eq!(pipeline.in_flight(), 0);
     }
 
     #[test]
@@ -201,15 +226,26 @@ mod tests {
         let mut pipeline = asked(&[10, 30, 20]);
         let mut expired = Vec::new();
         assert_eq!(pipeline.next_deadline(), Some(at(10)));
-        pipeline.expire(at(9), &mut expired);
+        assert!(!pipeline.expire(at(9), &mut expired));
         assert_eq!(expired, [0; 0]);
-        pipeline.expire(at(20), &mut expired);
+        assert!(pipeline.expire(at(20), &mut expired));
         assert_eq!(expired, [0, 2]);
         assert_eq!((pipeline.next_deadline(), pipeline.in_flight()), (Some(at(30)), 3));
 
-        let events: Vec<_> = (0..3).map(|_| pipeline.receive(Value::Nil).unwrap()).collect();
+        let events: Vec<_> = (0..3).map(|_| pipeline.receive(Value::Nil)).collect();
         assert_eq!(events, [Event::Late, Event::Reply(1, Value::Nil), Event::Late]);
         assert_eq!(pipeline.in_flight(), 0);
+    }
+
+    #[test]
+    fn those_who_were_on_their_way_together_expire_as_one() {
+        let mut pipeline = asked(&[10, 20]);
+        let mut expired = Vec::new();
+        assert!(pipeline.expire(at(10), &mut expired));
+        pipeline.push(&Command::new("PING"), 2, at(30));
+        assert!(!pipeline.expire(at(20), &mut expired), "it was under way with the first");
+        assert!(pipeline.expire(at(30), &mut expired));
+        assert_eq!(expired, [0, 1, 2]);
     }
 
     #[test]

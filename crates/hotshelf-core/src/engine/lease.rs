@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join;
+use futures_util::future::{join, select};
 
 use super::flight::{Leadership, Lease, release};
 use super::ticket::Ticket;
@@ -22,6 +22,10 @@ use crate::ttl::{Ttl, below};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// The waits of who is told of changes. They are there for a word that got lost: where a
+/// slot is on its way from one node to another, nobody is told.
+const WATCHING_PAUSE: Duration = Duration::from_millis(500);
+
 /// Leads a flight up to where its loader may begin, or to a value that another process
 /// has stored.
 pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Known) -> Acquisition {
@@ -38,6 +42,11 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     let mut pause = FIRST_PAUSE;
     loop {
         let mark = leadership.mark();
+        // Before the request is sent, or a change right behind its answer would be missed.
+        let watch = shared.backend.watch(call.key);
+        if watch.is_some() {
+            pause = WATCHING_PAUSE;
+        }
         let (raw, versions) = match acquire(call, &shared, &seen).await {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { standing, ..lease });
@@ -49,7 +58,10 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                 let Some(wait) = next_wait(&*shared.runtime, deadline, left, &mut pause) else {
                     return Acquisition::Lead(Ticket::begin(leadership));
                 };
-                shared.runtime.sleep(wait).await;
+                match watch {
+                    Some(watch) => drop(select(watch, shared.runtime.sleep(wait)).await),
+                    None => shared.runtime.sleep(wait).await,
+                }
                 continue;
             }
         };

@@ -1,20 +1,19 @@
 //! One connection to a server, shared by all callers.
 
-mod driver;
-mod open;
+mod request;
+mod session;
 mod traffic;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use hotshelf_core::{Error, Moment, Runtime};
+use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 
-pub(crate) use driver::Driver;
-pub(crate) use open::Target;
-pub(crate) use traffic::Ended;
+pub(crate) use request::{Manner, Request};
+pub use session::Session;
+pub use traffic::Rest;
 use traffic::Traffic;
 
 /// After so many timeouts in a row a connection is given up: the server behind it may be
@@ -22,7 +21,7 @@ use traffic::Traffic;
 /// of a busy moment would cost the connection.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
-/// A connection; a cheap handle.
+/// A connection as its callers see it; a cheap handle.
 #[derive(Clone)]
 pub(crate) struct Connection {
     shared: Arc<Shared>,
@@ -31,48 +30,125 @@ pub(crate) struct Connection {
 struct Shared {
     traffic: Traffic,
     runtime: Arc<dyn Runtime>,
+    listener: Arc<dyn Listener>,
     has_answered: AtomicBool,
     timeouts_in_a_row: AtomicU32,
-    /// When the last of these timeouts was counted.
-    counted: Mutex<Option<Moment>>,
+}
+
+/// Hears what a server says of its own accord, between the replies where it came.
+pub(crate) trait Listener: Send + Sync {
+    /// Takes a push.
+    fn heard(&self, push: Vec<Value>);
+
+    /// Takes a value that nobody has asked for, and says whether it is understood.
+    fn unasked(&self, value: Value) -> bool {
+        drop(value);
+        false
+    }
+
+    /// Takes note that the connection has ended: what was to be heard on it is lost.
+    fn ended(&self);
+}
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The other side, or the network, has closed it.
+    Cut,
+    /// The server has stopped answering.
+    Silent,
+    /// The server speaks another language, or out of turn.
+    Garbled,
+    /// Another server is the one to talk to now.
+    Replaced,
+    /// We have closed it.
+    Closed,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cut => "the connection was cut",
+            Self::Silent => "the server stopped answering",
+            Self::Garbled => "what answers there is not understood: is it Redis or Valkey?",
+            Self::Replaced => "another server is the primary now",
+            Self::Closed => "the store was closed",
+        })
+    }
+}
+
+impl From<Ended> for Error {
+    /// Nothing was sent, so that nothing is unknown.
+    fn from(why: Ended) -> Self {
+        let kind = match why {
+            Ended::Garbled => ErrorKind::Protocol,
+            Ended::Closed => ErrorKind::Closed,
+            Ended::Cut | Ended::Silent | Ended::Replaced => ErrorKind::Unavailable,
+        };
+        Self::new(kind, why.to_string())
+    }
 }
 
 impl Connection {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, listener: Arc<dyn Listener>) -> Self {
         let shared = Shared {
             traffic: Traffic::new(),
             runtime,
+            listener,
             has_answered: AtomicBool::new(false),
             timeouts_in_a_row: AtomicU32::new(0),
-            counted: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }
 
+    /// Gives the other side of the connection, for a driver. There is one.
+    pub(crate) fn session(&self) -> Session {
+        Session::new(self.clone())
+    }
+
+    /// From now on the server is told which reads it has to remember.
+    pub(crate) fn opt_in(&self) {
+        self.shared.traffic.opt_in();
+    }
+
     /// Sends one command and gives its reply.
-    pub(crate) async fn ask(&self, command: &Command, deadline: Moment) -> Result<Value, Error> {
-        let sent = self.shared.runtime.now();
-        let answer = self.shared.traffic.send(command, deadline)?;
-        self.note(answer.await.unwrap_or_else(|_| Err(traffic::lost())), sent)
+    pub(crate) async fn ask(
+        &self,
+        request: &Request,
+        manner: Manner,
+        deadline: Moment,
+    ) -> Result<Value, Error> {
+        let answer = self.shared.traffic.send(request, manner, deadline)?;
+        answer.await.unwrap_or_else(|_| Err(traffic::lost()))
     }
 
     /// Sends commands at once and gives their replies in order.
-    pub(crate) async fn ask_all(
+    pub(crate) async fn ask_all<'a>(
         &self,
-        commands: &[Command],
+        requests: impl ExactSizeIterator<Item = &'a Request>,
+        manner: Manner,
         deadline: Moment,
-    ) -> Result<Vec<Value>, Error> {
-        let sent = self.shared.runtime.now();
-        let answers = self.shared.traffic.send_all(commands, deadline)?;
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let answers = self.shared.traffic.send_all(requests, manner, deadline)?;
         let mut values = Vec::with_capacity(answers.len());
         for answer in answers {
-            let answer = answer.await.unwrap_or_else(|_| Err(traffic::lost()));
-            values.push(self.note(answer, sent)?);
+            values.push(answer.await.unwrap_or_else(|_| Err(traffic::lost())));
         }
         Ok(values)
     }
 
-    /// Says whether the server has answered anything on this connection.
+    /// Sends a command that is not answered: a subscription.
+    pub(crate) fn tell(&self, command: &Command) -> Result<(), Error> {
+        self.shared.traffic.tell(command)
+    }
+
+    /// Takes note that the server was introduced to us: what it answers from here on counts.
+    pub(crate) fn introduced(&self) {
+        self.shared.has_answered.store(false, Ordering::Relaxed);
+    }
+
+    /// Says whether the server has answered anything but the introduction.
     pub(crate) fn has_answered(&self) -> bool {
         self.shared.has_answered.load(Ordering::Relaxed)
     }
@@ -86,29 +162,17 @@ impl Connection {
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.shared.traffic.ended()
     }
+}
 
-    /// Takes note of how a request that was sent at `sent` has ended.
-    fn note(&self, answer: Result<Value, Error>, sent: Moment) -> Result<Value, Error> {
-        match &answer {
-            Ok(_) => {
-                self.shared.has_answered.store(true, Ordering::Relaxed);
-                self.shared.timeouts_in_a_row.store(0, Ordering::Relaxed);
-            }
-            Err(error) if error.is_timeout() => self.timed_out(sent),
-            Err(_) => {}
-        }
-        answer
+impl Shared {
+    fn answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+        self.timeouts_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    fn timed_out(&self, sent: Moment) {
-        let mut counted = self.shared.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if counted.is_some_and(|counted| sent < counted) {
-            return;
-        }
-        *counted = Some(self.shared.runtime.now());
-        drop(counted);
-        if self.shared.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
-            self.give_up(Ended::Silent);
+    fn timed_out(&self) {
+        if self.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
+            self.traffic.end(Ended::Silent);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What the callers of a connection and its driver share.
 
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -8,7 +7,10 @@ use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::resp::{Command, Value};
-use hotshelf_wire::{Event, Pipeline, Unasked};
+use hotshelf_wire::{Event, Pipeline};
+
+use super::Ended;
+use super::request::{ASKING, CACHING, Manner, Request};
 
 /// How many commands may be in flight. More of them only show that nothing comes back.
 const WINDOW: usize = 1 << 16;
@@ -24,6 +26,8 @@ pub(super) struct Traffic {
 
 struct State {
     pipeline: Pipeline<Waiter>,
+    /// Whether `CLIENT CACHING` may be said.
+    opted_in: bool,
     /// Whether the driver has to be woken for what is queued next.
     asleep: bool,
     ended: Option<Ended>,
@@ -32,70 +36,71 @@ struct State {
 pub(super) type Waiter = oneshot::Sender<Result<Value, Error>>;
 pub(super) type Answer = oneshot::Receiver<Result<Value, Error>>;
 
-/// Why a connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    /// The other side, or the network, has closed it.
-    Cut,
-    /// The server has stopped answering.
-    Silent,
-    /// The server speaks another language, or out of turn.
-    Garbled,
-    /// The store was closed.
-    Closed,
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Cut => "the connection was cut",
-            Self::Silent => "the server stopped answering",
-            Self::Garbled => "the server's words are not understood",
-            Self::Closed => "the store was closed",
-        })
-    }
-}
-
-/// What the driver has to look after before it sleeps.
-pub(super) struct Rest {
-    pub(super) ended: Option<Ended>,
+/// What a driver has to look after before it sleeps.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Rest {
+    /// Why the session has ended, if it has.
+    pub ended: Option<Ended>,
     /// Whether something was queued meanwhile.
-    pub(super) has_output: bool,
+    pub has_output: bool,
     /// No deadline passes before this one.
-    pub(super) deadline: Option<Moment>,
+    pub deadline: Option<Moment>,
 }
 
 impl Traffic {
     pub(super) fn new() -> Self {
-        let state = State { pipeline: Pipeline::new(), asleep: false, ended: None };
+        let pipeline = Pipeline::new();
+        let state = State { pipeline, opted_in: false, asleep: false, ended: None };
         Self { state: Mutex::new(state), driver: AtomicWaker::new() }
     }
 
+    /// From now on, what is tracked is said to be.
+    pub(super) fn opt_in(&self) {
+        self.lock().opted_in = true;
+    }
+
     /// Queues a command.
-    pub(super) fn send(&self, command: &Command, deadline: Moment) -> Result<Answer, Error> {
+    pub(super) fn send(
+        &self,
+        request: &Request,
+        manner: Manner,
+        deadline: Moment,
+    ) -> Result<Answer, Error> {
         let (waiter, answer) = oneshot::channel();
         let mut state = self.lock();
         state.check(1)?;
-        state.pipeline.push(command, waiter, deadline);
+        state.queue(request, manner, waiter, deadline);
         self.wake(state);
         Ok(answer)
     }
 
     /// Queues commands, one behind the other.
-    pub(super) fn send_all(
+    pub(super) fn send_all<'a>(
         &self,
-        commands: &[Command],
+        requests: impl ExactSizeIterator<Item = &'a Request>,
+        manner: Manner,
         deadline: Moment,
     ) -> Result<Vec<Answer>, Error> {
-        let (waiters, answers): (Vec<Waiter>, Vec<Answer>) =
-            commands.iter().map(|_| oneshot::channel()).unzip();
+        let mut answers = Vec::with_capacity(requests.len());
         let mut state = self.lock();
-        state.check(commands.len())?;
-        for (command, waiter) in commands.iter().zip(waiters) {
-            state.pipeline.push(command, waiter, deadline);
+        state.check(requests.len())?;
+        for request in requests {
+            let (waiter, answer) = oneshot::channel();
+            state.queue(request, manner, waiter, deadline);
+            answers.push(answer);
         }
         self.wake(state);
         Ok(answers)
+    }
+
+    /// Queues a command that is not answered: a subscription.
+    pub(super) fn tell(&self, command: &Command) -> Result<(), Error> {
+        let mut state = self.lock();
+        state.check(0)?;
+        state.pipeline.tell(command);
+        self.wake(state);
+        Ok(())
     }
 
     /// Ends the connection, for its first reason.
@@ -136,23 +141,16 @@ impl Traffic {
     }
 
     /// Says whom values that have come are for.
-    pub(super) fn receive(
-        &self,
-        values: &mut Vec<Value>,
-        events: &mut Vec<Event<Waiter>>,
-    ) -> Result<(), Unasked> {
+    pub(super) fn receive(&self, values: &mut Vec<Value>, events: &mut Vec<Event<Waiter>>) {
         let mut state = self.lock();
-        for value in values.drain(..) {
-            events.push(state.pipeline.receive(value)?);
-        }
-        Ok(())
+        events.extend(values.drain(..).map(|value| state.pipeline.receive(value)));
     }
 
-    /// Takes out those whose deadline has passed, and gives the next deadline.
-    pub(super) fn expire(&self, now: Moment, expired: &mut Vec<Waiter>) -> Option<Moment> {
+    /// Takes out those whose deadline has passed, and gives the next deadline. Says whether
+    /// that is news of the server.
+    pub(super) fn expire(&self, now: Moment, expired: &mut Vec<Waiter>) -> (bool, Option<Moment>) {
         let mut state = self.lock();
-        state.pipeline.expire(now, expired);
-        state.pipeline.next_deadline()
+        (state.pipeline.expire(now, expired), state.pipeline.next_deadline())
     }
 
     /// Says what is left to do. From now on the next command wakes the driver.
@@ -184,13 +182,24 @@ impl State {
     /// Says why no more commands can be queued.
     fn check(&self, more: usize) -> Result<(), Error> {
         if let Some(why) = self.ended {
-            return Err(Error::new(ErrorKind::Unavailable, why.to_string()));
+            return Err(why.into());
         }
         if self.pipeline.in_flight() + more > WINDOW {
             let message = format!("more than {WINDOW} commands wait for the server's answers");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         Ok(())
+    }
+
+    fn queue(&mut self, request: &Request, manner: Manner, waiter: Waiter, deadline: Moment) {
+        match manner {
+            Manner::Asking => self.pipeline.push_unheard(&ASKING),
+            Manner::Plain if request.tracked && self.opted_in => {
+                self.pipeline.push_unheard(&CACHING);
+            }
+            Manner::Plain => {}
+        }
+        self.pipeline.push(&request.command, waiter, deadline);
     }
 }
 

@@ -98,7 +98,7 @@ async fn a_key_of_another_type_is_an_error_of_the_server() {
     let server = support::server();
     let backend = support::backend(&server.url());
     server.command(&["LPUSH", "k", "x"]);
-    assert_eq!(backend.read(&["k".into()]).await.unwrap_err().kind(), ErrorKind::Server);
+    assert_eq!(backend.read(&["k".into()]).await.unwrap_err().kind(), ErrorKind::WrongType);
     backend.ping().await.unwrap();
 }
 

@@ -36,6 +36,20 @@ impl Command {
         self.arg(decimal(number, &mut [0; DIGITS]))
     }
 
+    /// Gives the name and the arguments, as they were added.
+    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.strings.as_slice();
+        std::iter::from_fn(move || {
+            let line = memchr::memchr(b'\r', rest)?;
+            let length =
+                rest[1..line].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
+            let start = line + 2;
+            let argument = &rest[start..start + length];
+            rest = &rest[start + length + 2..];
+            Some(argument)
+        })
+    }
+
     /// Writes the command behind others.
     pub fn write_to(&self, output: &mut Vec<u8>) {
         line(output, b'*', self.count);
@@ -139,6 +153,13 @@ mod tests {
         let written =
             b"*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n";
         assert_eq!(output.as_slice(), written);
+    }
+
+    #[test]
+    fn arguments_are_given_back() {
+        let command = Command::new("SET").args(["k\r\n", "", &"x".repeat(100)]).number(7);
+        let arguments: Vec<_> = command.arguments().collect();
+        assert_eq!(arguments, [b"SET", &b"k\r\n"[..], b"", &[b'x'; 100], b"7"]);
     }
 
     #[test]

@@ -48,6 +48,29 @@ impl Value {
             value => value,
         }
     }
+
+    /// Gives a string, if it is one of text.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Bulk(text) | Self::Simple(text) => std::str::from_utf8(text).ok(),
+            _ => None,
+        }
+    }
+
+    /// Gives what stands beside a name: in a map, or in the list of names and values that
+    /// RESP2 makes of one.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Self> {
+        let is_named = |key: &Self| key.text() == Some(name);
+        match self {
+            Self::Map(pairs) => pairs.iter().find(|(key, _)| is_named(key)).map(|(_, value)| value),
+            Self::Array(items) => {
+                items.chunks_exact(2).find(|pair| is_named(&pair[0])).map(|pair| &pair[1])
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Why a command failed, in the server's words.
@@ -100,6 +123,19 @@ impl std::error::Error for ServerError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_is_found_in_what_either_version_makes_of_a_map() {
+        let text = |text: &'static str| Value::Bulk(Bytes::from_static(text.as_bytes()));
+        let map = Value::Map(vec![(text("a"), Value::Integer(1)), (text("b"), text("c"))]);
+        let list = Value::Array(vec![text("a"), Value::Integer(1), text("b"), text("c")]);
+        for value in [map, list] {
+            assert_eq!(value.field("b").and_then(Value::text), Some("c"));
+            assert_eq!(value.field("a"), Some(&Value::Integer(1)));
+            assert_eq!(value.field("c"), None);
+        }
+        assert_eq!(Value::Nil.field("a"), None);
+    }
 
     #[test]
     fn an_error_has_a_code_and_a_detail() {

@@ -45,7 +45,7 @@ fn the_documented_permissions_are_enough() {
         assert!(store.info().await.server.is_some());
         let other = store.cache::<u32>("n").prefix("other").build().unwrap();
         let error = other.try_insert("k", 1).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert_eq!(error.kind(), ErrorKind::Permission);
         assert!(error.to_string().contains("SECURITY.md"), "{error}");
     });
 }
@@ -69,7 +69,7 @@ fn without_scripts_a_cache_reads_and_invalidates_and_stores_nothing() {
         let stats = cache.stats();
         assert_eq!((stats.degraded, stats.errors), (3, 3));
         let error = cache.try_insert("k", 5).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert_eq!(error.kind(), ErrorKind::Permission);
         assert!(error.to_string().contains("SECURITY.md"), "{error}");
     });
 }

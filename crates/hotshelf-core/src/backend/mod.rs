@@ -10,6 +10,8 @@
 //! Each operation is atomic for its key. A backend answers within its own deadlines: no
 //! operation may wait without bound.
 
+mod watch;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ use crate::key::{Pattern, WireKey};
 use crate::runtime::{BoxFuture, Runtime};
 use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
+
+pub use watch::{Watch, Watchers};
 
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -86,6 +90,14 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Says how long an entry still lives.
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>>;
+
+    /// Begins to wait for a change of a key's entry or lease, from before an acquire that
+    /// may find the lease held. `None` where the backend doesn't hear of changes: then the
+    /// engine looks again by itself.
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        let _unheard = key;
+        None
+    }
 
     /// Asks whether the backend answers.
     fn ping(&self) -> BoxFuture<'_, Result<()>>;

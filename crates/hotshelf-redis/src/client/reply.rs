@@ -42,10 +42,15 @@ impl Reply {
         }
     }
 
+    /// Takes an answer, or the trouble that there was in place of one.
+    pub(crate) fn from_answer(answer: Result<Value, Error>) -> Self {
+        answer.map_or_else(Self::Error, Self::from)
+    }
+
     /// Reads a whole number.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Server`] if the answer is no number.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no number.
     pub fn integer(self) -> Result<i64, Error> {
         match self.ok()? {
             Self::Integer(number) => Ok(number),
@@ -53,10 +58,33 @@ impl Reply {
         }
     }
 
+    /// Reads a whole number that is not below zero.
+    ///
+    /// # Errors
+    /// As [`Reply::integer`].
+    pub fn count(self) -> Result<u64, Error> {
+        Ok(u64::try_from(self.integer()?).unwrap_or_default())
+    }
+
+    /// Reads a number, with or without a fraction.
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no number.
+    pub fn double(self) -> Result<f64, Error> {
+        let parsed = match self.ok()? {
+            Self::Double(number) => return Ok(number),
+            Self::Integer(number) => return Ok(number as f64),
+            // As RESP2 writes it.
+            Self::Bytes(text) => std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        parsed.ok_or_else(|| Self::Nil.is_no("number"))
+    }
+
     /// Reads a string of bytes that may be missing.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Server`] if the answer is no string.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no string.
     pub fn bytes(self) -> Result<Option<Bytes>, Error> {
         match self.ok()? {
             Self::Nil => Ok(None),
@@ -69,11 +97,31 @@ impl Reply {
     /// Reads several answers.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Server`] if there is one answer only.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] if there is one answer only.
     pub fn array(self) -> Result<Vec<Self>, Error> {
         match self.ok()? {
             Self::Array(items) => Ok(items),
             reply => Err(reply.is_no("list")),
+        }
+    }
+
+    /// Reads pairs of strings: a map, or the list that RESP2 makes of one.
+    ///
+    /// # Errors
+    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no map.
+    pub fn pairs(self) -> Result<Vec<(Bytes, Bytes)>, Error> {
+        let string = |reply: Self| Ok::<_, Error>(reply.bytes()?.unwrap_or_default());
+        match self.ok()? {
+            Self::Map(pairs) => {
+                pairs.into_iter().map(|(name, value)| Ok((string(name)?, string(value)?))).collect()
+            }
+            Self::Array(items) if items.len().is_multiple_of(2) => {
+                let mut items = items.into_iter();
+                std::iter::from_fn(|| Some((items.next()?, items.next()?)))
+                    .map(|(name, value)| Ok((string(name)?, string(value)?)))
+                    .collect()
+            }
+            reply => Err(reply.is_no("map")),
         }
     }
 
@@ -89,7 +137,7 @@ impl Reply {
             Self::Error(_) => "an error",
         };
         Error::new(
-            ErrorKind::Server,
+            ErrorKind::Protocol,
             format!("the server answered {kind} where a {expected} was expected"),
         )
     }
@@ -117,7 +165,7 @@ impl From<Value> for Reply {
             Value::Attributed(_, value) => Self::from(*value),
             Value::Error(error) => Self::Error(errors::from_server(error)),
             other => Self::Error(Error::new(
-                ErrorKind::Server,
+                ErrorKind::Protocol,
                 format!("an answer of a kind that is not understood: {other:?}"),
             )),
         }

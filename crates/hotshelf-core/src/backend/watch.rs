@@ -1,0 +1,138 @@
+//! Waiting for changes of keys.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_channel::oneshot;
+
+use crate::key::WireKey;
+
+/// Those who wait for changes of keys.
+///
+/// A backend that hears of changes keeps one, and tells it of them.
+#[derive(Clone, Default)]
+pub struct Watchers {
+    keys: Arc<Mutex<Keys>>,
+}
+
+type Keys = HashMap<WireKey, Vec<oneshot::Sender<()>>>;
+
+/// Waits until something was said to have changed at a key: its entry or its lease.
+///
+/// It may be told so for no reason, and is told so when the backend has lost sight of its
+/// keys. Dropping it ends the wait.
+pub struct Watch {
+    changed: oneshot::Receiver<()>,
+    keys: Arc<Mutex<Keys>>,
+    key: WireKey,
+}
+
+impl Watchers {
+    /// Begins to wait. What changes from now on is told.
+    #[must_use]
+    pub fn watch(&self, key: &WireKey) -> Watch {
+        let (sender, changed) = oneshot::channel();
+        lock(&self.keys).entry(key.clone()).or_default().push(sender);
+        Watch { changed, keys: Arc::clone(&self.keys), key: key.clone() }
+    }
+
+    /// Tells those who wait for a key.
+    pub fn changed(&self, key: &WireKey) {
+        let waiting = lock(&self.keys).remove(key);
+        tell(waiting);
+    }
+
+    /// Tells all: the backend can't say any more what has changed.
+    pub fn lost_sight(&self) {
+        let keys = std::mem::take(&mut *lock(&self.keys));
+        tell(keys.into_values());
+    }
+
+    /// Says whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        lock(&self.keys).is_empty()
+    }
+}
+
+/// Nobody is woken under the lock.
+fn tell(waiting: impl IntoIterator<Item = Vec<oneshot::Sender<()>>>) {
+    for sender in waiting.into_iter().flatten() {
+        // Who is gone needs no answer.
+        let _ = sender.send(());
+    }
+}
+
+/// No code that could panic half-way runs under the lock.
+fn lock(keys: &Mutex<Keys>) -> MutexGuard<'_, Keys> {
+    keys.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Future for Watch {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.changed).poll(context).map(drop)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.changed.close();
+        let mut keys = lock(&self.keys);
+        if let Some(waiting) = keys.get_mut(&self.key) {
+            waiting.retain(|sender| !sender.is_canceled());
+            if waiting.is_empty() {
+                keys.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Watchers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watchers").field("keys", &lock(&self.keys).len()).finish()
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watch").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_to_all_who_wait_for_its_key() {
+        let watchers = Watchers::default();
+        let (first, second) = (watchers.watch(&"a".into()), watchers.watch(&"a".into()));
+        let mut other = watchers.watch(&"b".into());
+        watchers.changed(&"a".into());
+        assert_eq!(first.now_or_never(), Some(()));
+        assert_eq!(second.now_or_never(), Some(()));
+        assert_eq!((&mut other).now_or_never(), None);
+        watchers.lost_sight();
+        assert_eq!(other.now_or_never(), Some(()));
+        assert!(watchers.is_empty());
+    }
+
+    #[test]
+    fn who_stops_waiting_leaves_nothing_behind() {
+        let watchers = Watchers::default();
+        let (first, second) = (watchers.watch(&"a".into()), watchers.watch(&"a".into()));
+        drop(first);
+        assert!(!watchers.is_empty());
+        watchers.changed(&"a".into());
+        drop(second);
+        assert!(watchers.is_empty());
+    }
+}

@@ -1,0 +1,129 @@
+//! Strings and numbers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::Error;
+use hotshelf_wire::resp::Command;
+
+use super::{RedisClient, Reply, on};
+
+/// How [`RedisClient::set_with`] sets a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetOptions {
+    /// How long the value lives. Default: for ever.
+    pub expiry: Expiry,
+    /// Under which condition it is set. Default: under none.
+    pub only: SetIf,
+}
+
+/// How long a value lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// For ever.
+    #[default]
+    Never,
+    /// For so long, counted in milliseconds.
+    After(Duration),
+    /// As long as the value that it replaces.
+    Keep,
+}
+
+/// Under which condition a value is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetIf {
+    /// Under none.
+    #[default]
+    Always,
+    /// If there is none yet.
+    Missing,
+    /// If there is one already.
+    Present,
+}
+
+/// Strings and numbers.
+impl RedisClient {
+    /// Reads a value.
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
+        self.bytes(on("GET", key)).await
+    }
+
+    /// Sets a value that lives for ever.
+    pub async fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.done(on("SET", key).arg(value)).await
+    }
+
+    /// Sets a value, and says whether its condition was met.
+    pub async fn set_with(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        options: SetOptions,
+    ) -> Result<bool, Error> {
+        let command = options.add_to(on("SET", key).arg(value));
+        Ok(!matches!(self.reply(command).await?, Reply::Nil))
+    }
+
+    /// Sets a value that lives for ever, and gives the one that it replaces.
+    pub async fn replace(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<Option<Bytes>, Error> {
+        self.bytes(on("SET", key).arg(value).arg("GET")).await
+    }
+
+    /// Reads values, in the order of their keys, wherever they live.
+    pub async fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        if !self.is_cluster() && !keys.is_empty() {
+            let items = self.reply(Command::new("MGET").args(keys)).await?.array()?;
+            return items.into_iter().map(Reply::bytes).collect();
+        }
+        let requests: Vec<_> = keys.iter().map(|key| on("GET", key).into()).collect();
+        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        replies.into_iter().map(Reply::bytes).collect()
+    }
+
+    /// Sets values that live for ever; in a Cluster not as one.
+    pub async fn mset<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        pairs: &[(K, V)],
+    ) -> Result<(), Error> {
+        let requests: Vec<_> =
+            pairs.iter().map(|(key, value)| on("SET", key).arg(value).into()).collect();
+        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        replies.into_iter().try_for_each(|reply| reply.ok().map(drop))
+    }
+
+    /// Adds to a number, which is 0 if there is none, and gives the sum.
+    pub async fn incr_by(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
+        self.number(on("INCRBY", key).arg(by.to_string())).await
+    }
+
+    /// Adds to the end of a value, and gives its length.
+    pub async fn append(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<u64, Error> {
+        self.count(on("APPEND", key).arg(value)).await
+    }
+}
+
+impl SetOptions {
+    fn add_to(self, command: Command) -> Command {
+        let command = match self.expiry {
+            Expiry::Never => command,
+            Expiry::After(duration) => {
+                let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+                command.arg("PX").number(millis.max(1))
+            }
+            Expiry::Keep => command.arg("KEEPTTL"),
+        };
+        match self.only {
+            SetIf::Always => command,
+            SetIf::Missing => command.arg("NX"),
+            SetIf::Present => command.arg("XX"),
+        }
+    }
+}

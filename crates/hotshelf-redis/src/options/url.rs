@@ -1,0 +1,345 @@
+//! Options as a URL.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use hotshelf_core::{Error, ErrorKind};
+use hotshelf_wire::{Endpoint, Tracking};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::{Address, Credentials, Deployment, RedisOptions, TlsOptions};
+
+const PORT: u16 = 6379;
+const SENTINEL_PORT: u16 = 26379;
+
+/// What a scheme says.
+struct Scheme {
+    kind: Kind,
+    tls: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Standalone,
+    Unix,
+    Sentinel,
+    Cluster,
+}
+
+impl Scheme {
+    fn read(text: &str) -> Result<Self, Error> {
+        let hyphenated = text.replace('-', "+");
+        let (base, kind) = match hyphenated.split_once('+') {
+            None if text == "unix" => ("redis", Kind::Unix),
+            None => (hyphenated.as_str(), Kind::Standalone),
+            Some((base, "unix")) => (base, Kind::Unix),
+            Some((base, "sentinel")) => (base, Kind::Sentinel),
+            Some((base, "cluster")) => (base, Kind::Cluster),
+            Some(_) => ("", Kind::Standalone),
+        };
+        match base {
+            "redis" | "valkey" => Ok(Self { kind, tls: false }),
+            "rediss" | "valkeys" if kind != Kind::Unix => Ok(Self { kind, tls: true }),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the scheme {text:?} is unknown; use memory, redis, rediss, unix, \
+                     redis+sentinel or redis+cluster"
+                ),
+            )),
+        }
+    }
+}
+
+pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
+    let (text, others) = split_hosts(text);
+    let url = Url::parse(&text).map_err(|error| {
+        wrong(format!(
+            "the URL can't be read ({error}); write redis://[user:password@]host:port/database"
+        ))
+    })?;
+    reject_fragment(&url)?;
+    let scheme = Scheme::read(url.scheme())?;
+    if scheme.tls && !cfg!(feature = "tls") {
+        let message = "TLS is not in this build: enable the feature `tls` for rediss://";
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
+    let (deployment, database) = deployment(&url, &others, scheme.kind)?;
+    let user = Some(url.username()).filter(|user| !user.is_empty()).map(decode).transpose()?;
+    let password = url.password().map(decode).transpose()?;
+    let mut options = RedisOptions {
+        deployment,
+        own_credentials: Credentials { user, password, valid_for: None },
+        provider: None,
+        sentinel_credentials: Credentials::default(),
+        database,
+        client_name: None,
+        tracking: Tracking::OptIn,
+        tls: scheme.tls.then(TlsOptions::default),
+        connect_timeout: Duration::from_millis(250),
+        read_timeout: Duration::from_millis(100),
+        store_timeout: Duration::from_millis(250),
+    };
+    options.read_query(&url)?;
+    match options {
+        RedisOptions { deployment: Deployment::Cluster(_), database: 1.., .. } => {
+            Err(wrong("a Cluster has only database 0: leave the database out of the URL"))
+        }
+        options => Ok(options),
+    }
+}
+
+/// Takes all hosts but the first out of a URL, which it can't be read with.
+fn split_hosts(text: &str) -> (Cow<'_, str>, Vec<&str>) {
+    let Some((scheme, rest)) = text.split_once("://") else { return (text.into(), Vec::new()) };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    let start = authority.rfind('@').map_or(0, |at| at + 1);
+    let (login, hosts) = authority.split_at(start);
+    let mut hosts = hosts.split(',');
+    let first = hosts.next().unwrap_or_default();
+    let others: Vec<&str> = hosts.collect();
+    match others.is_empty() {
+        true => (text.into(), others),
+        false => (format!("{scheme}://{login}{first}{behind}").into(), others),
+    }
+}
+
+fn deployment(url: &Url, others: &[&str], kind: Kind) -> Result<(Deployment, u64), Error> {
+    let endpoints = |port| -> Result<Vec<Endpoint>, Error> {
+        let other = |text: &&str| match Url::parse(&format!("redis://{text}")) {
+            Ok(url) => endpoint(&url, port),
+            Err(_) => Err(wrong("one of the URL's hosts can't be read; write host:port,host:port")),
+        };
+        std::iter::once(endpoint(url, port)).chain(others.iter().map(other)).collect()
+    };
+    match kind {
+        Kind::Standalone | Kind::Unix if !others.is_empty() => Err(wrong(
+            "the URL names several hosts: write redis+cluster:// for a Cluster, or \
+             redis+sentinel://…/service for Sentinels",
+        )),
+        Kind::Standalone => {
+            let address = Address::Tcp(endpoint(url, PORT)?);
+            Ok((Deployment::Standalone(address), path_database(url.path())?))
+        }
+        Kind::Unix => Ok((Deployment::Standalone(unix(url)?), 0)),
+        Kind::Cluster => Ok((Deployment::Cluster(endpoints(PORT)?), path_database(url.path())?)),
+        Kind::Sentinel => {
+            let path = url.path().trim_matches('/');
+            let (service, database) = path.split_once('/').unwrap_or((path, ""));
+            if service.is_empty() {
+                return Err(wrong(
+                    "the URL names no service; write redis+sentinel://host:port/service",
+                ));
+            }
+            let (service, sentinels) = (decode(service)?, endpoints(SENTINEL_PORT)?);
+            Ok((Deployment::Sentinel { service, sentinels }, path_database(database)?))
+        }
+    }
+}
+
+fn endpoint(url: &Url, port: u16) -> Result<Endpoint, Error> {
+    let host = match url.host() {
+        Some(url::Host::Domain(name)) if !name.is_empty() => decode(name)?,
+        Some(url::Host::Ipv4(address)) => address.to_string(),
+        Some(url::Host::Ipv6(address)) => address.to_string(),
+        _ => return Err(wrong("the URL names no host; write redis://host:port")),
+    };
+    Ok(Endpoint::new(host, url.port().unwrap_or(port)))
+}
+
+fn unix(url: &Url) -> Result<Address, Error> {
+    let path = decode(url.path())?;
+    if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
+        return Err(wrong(
+            "a Unix socket needs an absolute path; write unix:///path/to/redis.sock",
+        ));
+    }
+    Ok(Address::Unix(path))
+}
+
+fn path_database(path: &str) -> Result<u64, Error> {
+    match path.trim_matches('/') {
+        "" => Ok(0),
+        text => database(text),
+    }
+}
+
+/// The text is not shown: it is part of a password in which `/` should have been encoded.
+fn database(text: &str) -> Result<u64, Error> {
+    text.parse().map_err(|_| {
+        wrong(
+            "the URL's database is no number: write redis://host:port/0, and percent-encode \
+             `/` (%2F) if it belongs to the password",
+        )
+    })
+}
+
+/// Other clients turn certificate checks off by `#insecure`; a quiet way to do that is
+/// none of ours.
+fn reject_fragment(url: &Url) -> Result<(), Error> {
+    match url.fragment() {
+        None => Ok(()),
+        Some(_) => Err(wrong(
+            "the URL has a part behind `#`, which means nothing here; percent-encode it (%23) \
+             if it belongs to the password",
+        )),
+    }
+}
+
+fn decode(text: &str) -> Result<String, Error> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| wrong("a percent-encoded part of the URL is no UTF-8"))
+}
+
+fn wrong(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+impl RedisOptions {
+    fn read_query(&mut self, url: &Url) -> Result<(), Error> {
+        let has_sentinels = matches!(self.deployment, Deployment::Sentinel { .. });
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "db" => self.database = database(&value)?,
+                "user" => self.own_credentials.user = Some(value.into_owned()),
+                "password" => self.own_credentials.password = Some(value.into_owned()),
+                "client_name" => self.client_name = Some(value.into_owned()),
+                "sentinel_user" if has_sentinels => {
+                    self.sentinel_credentials.user = Some(value.into_owned());
+                }
+                "sentinel_password" if has_sentinels => {
+                    self.sentinel_credentials.password = Some(value.into_owned());
+                }
+                _ => {
+                    return Err(wrong(
+                        "the URL's query holds a name that is not known: db, user, password, \
+                         client_name and, with Sentinels, sentinel_user and sentinel_password \
+                         are; percent-encode `?` (%3F) if it belongs to the password",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RedisOptions {
+    /// Shows the URL without passwords.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secure = if self.tls.is_some() { "s" } else { "" };
+        let kind = match &self.deployment {
+            Deployment::Standalone(Address::Tcp(_)) => format!("redis{secure}"),
+            Deployment::Standalone(Address::Unix(_)) => "unix".to_owned(),
+            Deployment::Sentinel { .. } => format!("redis{secure}+sentinel"),
+            Deployment::Cluster(_) => format!("redis{secure}+cluster"),
+        };
+        write!(formatter, "{kind}://")?;
+        match (&self.own_credentials.user, &self.own_credentials.password) {
+            (user, Some(_)) => write!(formatter, "{}:***@", user.as_deref().unwrap_or_default())?,
+            (Some(user), None) => write!(formatter, "{user}@")?,
+            (None, None) => {}
+        }
+        let all = |endpoints: &[Endpoint]| {
+            endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
+        };
+        let database = self.database;
+        match &self.deployment {
+            Deployment::Standalone(Address::Unix(path)) => {
+                write!(formatter, "{path}?db={database}")
+            }
+            Deployment::Standalone(address) => write!(formatter, "{address}/{database}"),
+            Deployment::Sentinel { service, sentinels } => {
+                write!(formatter, "{}/{service}/{database}", all(sentinels))
+            }
+            Deployment::Cluster(seeds) => formatter.write_str(&all(seeds)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(url: &str) -> String {
+        RedisOptions::from_url(url).unwrap().to_string()
+    }
+
+    fn refused(url: &str) -> Error {
+        RedisOptions::from_url(url).unwrap_err()
+    }
+
+    #[test]
+    fn urls_are_read_in_all_their_forms() {
+        assert_eq!(shown("redis://localhost"), "redis://localhost:6379/0");
+        assert_eq!(shown("valkey://cache:6380/2"), "redis://cache:6380/2");
+        assert_eq!(shown("redis://[::1]:6380"), "redis://[::1]:6380/0");
+        assert_eq!(shown("redis://host?db=3&client_name=web"), "redis://host:6379/3");
+        assert_eq!(shown("unix:///run/redis.sock?db=1"), "unix:///run/redis.sock?db=1");
+        assert_eq!(
+            shown("redis+cluster://a,b:7001,[::1]:7002"),
+            "redis+cluster://a:6379,b:7001,[::1]:7002"
+        );
+        assert_eq!(
+            shown("valkey-sentinel://u:p@a,b:5/main/2?sentinel_password=x"),
+            "redis+sentinel://u:***@a:26379,b:5/main/2"
+        );
+    }
+
+    #[test]
+    fn a_password_is_read_and_never_shown() {
+        let options = RedisOptions::from_url("redis://alice:p%40ss%2Fw@host").unwrap();
+        assert_eq!(options.own_credentials.password.as_deref(), Some("p@ss/w"));
+        assert_eq!(options.to_string(), "redis://alice:***@host:6379/0");
+        assert!(!format!("{options:?}").contains("ss/w"), "{options:?}");
+        assert_eq!(shown("redis://:secret@host"), "redis://:***@host:6379/0");
+        assert_eq!(shown("unix:///redis.sock?user=a&password=s"), "unix://a:***@/redis.sock?db=0");
+        let sentinels = "redis+sentinel://a/main?sentinel_user=s&sentinel_password=sekret";
+        let options = RedisOptions::from_url(sentinels).unwrap();
+        assert_eq!(options.sentinel_credentials.password.as_deref(), Some("sekret"));
+        assert!(!format!("{options} {options:?}").contains("sekret"), "{options:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_password() {
+        for url in [
+            "redis://u:sekret@",
+            "redis://u:sekret@host/x",
+            "redis://u:sekret@host:99999",
+            "redis://u:sek#ret@host",
+            "redis://u:sekret@host?sekret=1",
+            "redis://u:sekret@host?sentinel_password=sekret",
+            "redis://u:/sekret@host:6379",
+            "redis://u:12/sekret@host",
+            "redis://u:1?sekret@host",
+            "redis://u:sekret@a,b",
+            "unix://u:sekret@host/x",
+            "redis+cluster://u:sekret@a,b/1",
+            "redis+cluster://u:sekret@a,b:x",
+            "redis+sentinel://u:sekret@a,b",
+            "redis+sentinel://u:sekret@a,b/main/x",
+            "sekret",
+            "",
+        ] {
+            let error = refused(url);
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}: {error}");
+            assert!(!format!("{error} {error:?}").contains("sek"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_says_so() {
+        for url in ["http://a", "redis+other://a", "rediss+unix:///a"] {
+            assert_eq!(refused(url).kind(), ErrorKind::Unsupported, "{url}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn tls_names_its_feature() {
+        assert!(refused("rediss://host").to_string().contains("feature `tls`"));
+        assert!(refused("rediss+cluster://host").to_string().contains("feature `tls`"));
+    }
+}

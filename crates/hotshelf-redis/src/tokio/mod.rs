@@ -1,0 +1,97 @@
+//! tokio as the transport: TCP, Unix sockets, TLS.
+
+mod driver;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::io;
+use std::time::Duration;
+
+use hotshelf_core::{BoxFuture, Error, ErrorKind};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::connection::Session;
+use crate::options::{Address, RedisOptions};
+use crate::transport::{Carrier, Transport};
+use driver::{Driver, Stream};
+#[cfg(feature = "tls")]
+use tls::Tls;
+
+/// After so long without a word the system asks whether the other side is still there, and
+/// so often before it takes it for gone.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// After so long the system gives up on bytes that the other side doesn't confirm.
+#[cfg(target_os = "linux")]
+const UNCONFIRMED: Duration = Duration::from_secs(10);
+
+/// Streams of tokio.
+#[derive(Debug)]
+pub(crate) struct TokioTransport {
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+}
+
+impl TokioTransport {
+    /// Prepares what streams need.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read, of kind
+    /// [`ErrorKind::Unsupported`] for TLS where it isn't in this build.
+    pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
+        #[cfg(not(feature = "tls"))]
+        if options.tls.is_some() {
+            let message = "TLS is not in this build: enable the feature `tls`";
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        Ok(Self {
+            #[cfg(feature = "tls")]
+            tls: options.tls.as_ref().map(Tls::new).transpose()?,
+        })
+    }
+
+    async fn stream(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+        let endpoint = match address {
+            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Tcp(endpoint) => endpoint,
+        };
+        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
+        stream.set_nodelay(true)?;
+        watch(&stream)?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return Ok(Box::new(tls.connect(endpoint.host(), stream).await?));
+        }
+        Ok(Box::new(stream))
+    }
+}
+
+impl Transport for TokioTransport {
+    fn open<'a>(
+        &'a self,
+        address: &'a Address,
+        session: Session,
+    ) -> BoxFuture<'a, Result<Carrier, Error>> {
+        Box::pin(async move {
+            match self.stream(address).await {
+                Ok(stream) => Ok(Box::pin(Driver::new(session, stream)) as Carrier),
+                Err(error) => {
+                    let message = "the server can't be reached";
+                    Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
+                }
+            }
+        })
+    }
+}
+
+/// Lets the system notice a peer that is gone without a word, while nothing is asked.
+fn watch(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    Ok(())
+}

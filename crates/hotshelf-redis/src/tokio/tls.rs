@@ -1,0 +1,158 @@
+//! TLS by rustls.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use hotshelf_core::{Error, ErrorKind};
+use rustls::client::WantsClientCert;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::options::TlsOptions;
+
+/// What is needed to prove who is who.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    /// The name that servers have to prove, if it isn't their host.
+    name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    /// Loads the authorities that are trusted, those of the options or else the system's,
+    /// and our own certificate if there is one.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    pub(super) fn new(options: &TlsOptions) -> Result<Self, Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| configuration("TLS can't be set up").with_source(error))?;
+        let builder = if options.accept_invalid_certificates {
+            tracing::warn!("the certificates of cache servers are not verified");
+            let verifier = Arc::new(AcceptAnyServer(provider));
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        } else {
+            builder.with_root_certificates(match &options.root_certificates {
+                Some(pem) => given(pem)?,
+                None => system(),
+            })
+        };
+        let config = prove_ourselves(builder, options)?;
+        let name = options.server_name.clone().map(ServerName::try_from).transpose();
+        let name = name.map_err(|error| {
+            configuration("the server name is no name of a host").with_source(error)
+        })?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Proves that the other side is who it must be, and encrypts from then on.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
+        };
+        self.connector.connect(name, stream).await
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn prove_ourselves(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    options: &TlsOptions,
+) -> Result<ClientConfig, Error> {
+    let Some((certificates, key)) = &options.client_certificate else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let unreadable =
+        || configuration("the client certificate or its key can't be read: give both in PEM");
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(certificates)
+        .collect::<Result<_, _>>()
+        .map_err(|_| unreadable())?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unreadable())?;
+    let config = builder.with_client_auth_cert(certificates, key);
+    config.map_err(|error| unreadable().with_source(error))
+}
+
+fn given(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let unreadable = || configuration("the root certificates can't be read: give them in PEM");
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| unreadable())?;
+        roots.add(certificate).map_err(|error| unreadable().with_source(error))?;
+    }
+    if roots.is_empty() { Err(unreadable()) } else { Ok(roots) }
+}
+
+/// Takes what the system trusts. What of it can't be read vouches for nobody.
+fn system() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "some of the system's root certificates can't be read");
+    }
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    roots
+}
+
+fn configuration(message: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+/// Takes any certificate for the right one. The signatures are still verified: the other
+/// side has the key of whatever it shows.
+#[derive(Debug)]
+struct AcceptAnyServer(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

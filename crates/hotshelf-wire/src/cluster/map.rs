@@ -1,0 +1,201 @@
+//! Who owns which slot.
+
+use std::fmt;
+
+use crate::endpoint::Endpoint;
+use crate::resp::{Command, Value};
+use crate::slot::SLOTS;
+
+/// The owner of each slot, as one node has told.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SlotMap {
+    /// For each slot, which of the primaries owns it.
+    owners: Box<[Option<u16>]>,
+    primaries: Vec<Endpoint>,
+}
+
+/// A reply is no map of slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMap;
+
+impl fmt::Display for NoMap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the node didn't say who owns which slot")
+    }
+}
+
+impl std::error::Error for NoMap {}
+
+impl SlotMap {
+    /// Gives the commands that ask for the map: every server knows the first or the second.
+    #[must_use]
+    pub fn ask() -> [Command; 2] {
+        [Command::new("CLUSTER").arg("SLOTS"), Command::new("CLUSTER").arg("SHARDS")]
+    }
+
+    /// Reads the reply to either of these commands, which `speaker` has given.
+    ///
+    /// # Errors
+    /// If it isn't one, or tells of no slot.
+    pub fn read(reply: &Value, speaker: &Endpoint) -> Result<Self, NoMap> {
+        let Value::Array(entries) = reply else { return Err(NoMap) };
+        let mut map = Self { owners: vec![None; usize::from(SLOTS)].into(), primaries: Vec::new() };
+        for entry in entries {
+            // What one entry says wrong must not hide the others.
+            let _skipped =
+                map.read_range(entry, speaker).or_else(|| map.read_shard(entry, speaker));
+        }
+        if map.primaries.is_empty() { Err(NoMap) } else { Ok(map) }
+    }
+
+    /// Reads an entry of `CLUSTER SLOTS`: first and last slot, the primary, its replicas.
+    fn read_range(&mut self, entry: &Value, speaker: &Endpoint) -> Option<()> {
+        let Value::Array(parts) = entry else { return None };
+        let [first, last, Value::Array(primary), ..] = parts.as_slice() else { return None };
+        let [host, port, ..] = primary.as_slice() else { return None };
+        let owner = Endpoint::said(host_of(host)?, port_of(port)?, speaker)?;
+        self.own(slot_of(first)?, slot_of(last)?, owner)
+    }
+
+    /// Reads an entry of `CLUSTER SHARDS`: its slots and its nodes, by name.
+    fn read_shard(&mut self, entry: &Value, speaker: &Endpoint) -> Option<()> {
+        let (Value::Array(slots), Value::Array(nodes)) =
+            (entry.field("slots")?, entry.field("nodes")?)
+        else {
+            return None;
+        };
+        let is_primary = |node: &&Value| node.field("role").and_then(Value::text) == Some("master");
+        let primary = nodes.iter().find(is_primary)?;
+        let host = primary.field("endpoint").or_else(|| primary.field("ip"))?;
+        let port = primary.field("port").or_else(|| primary.field("tls-port"))?;
+        let owner = Endpoint::said(host_of(host)?, port_of(port)?, speaker)?;
+        for range in slots.chunks_exact(2) {
+            self.own(slot_of(&range[0])?, slot_of(&range[1])?, owner.clone())?;
+        }
+        Some(())
+    }
+
+    fn own(&mut self, first: u16, last: u16, owner: Endpoint) -> Option<()> {
+        let index = self.index(owner)?;
+        self.owners.get_mut(usize::from(first)..=usize::from(last))?.fill(Some(index));
+        Some(())
+    }
+
+    fn index(&mut self, owner: Endpoint) -> Option<u16> {
+        let known = self.primaries.iter().position(|primary| *primary == owner);
+        let index = known.unwrap_or_else(|| {
+            self.primaries.push(owner);
+            self.primaries.len() - 1
+        });
+        index.try_into().ok()
+    }
+
+    /// Gives the owner of a slot; `None` if nobody owns it.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> Option<&Endpoint> {
+        let index = *self.owners.get(usize::from(slot))?;
+        self.primaries.get(usize::from(index?))
+    }
+
+    /// Gives all primaries, in the order in which they were told.
+    #[must_use]
+    pub fn primaries(&self) -> &[Endpoint] {
+        &self.primaries
+    }
+
+    /// Notes the new owner of one slot.
+    pub(super) fn moved(&mut self, slot: u16, owner: Endpoint) {
+        let _known = self.own(slot, slot, owner);
+    }
+}
+
+impl fmt::Debug for SlotMap {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owned = self.owners.iter().flatten().count();
+        let mut debug = formatter.debug_struct("SlotMap");
+        debug.field("primaries", &self.primaries).field("owned", &owned).finish()
+    }
+}
+
+/// A node that doesn't know its own host leaves it out.
+fn host_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::Nil => Some(""),
+        value => value.text(),
+    }
+}
+
+fn port_of(value: &Value) -> Option<u16> {
+    match value {
+        Value::Integer(port) => (*port).try_into().ok(),
+        _ => None,
+    }
+}
+
+fn slot_of(value: &Value) -> Option<u16> {
+    match value {
+        Value::Integer(slot) => u16::try_from(*slot).ok().filter(|slot| *slot < SLOTS),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+    use crate::resp::Decoder;
+
+    /// Reads what stands on the wire; `|` is the end of a line.
+    pub(crate) fn value(text: &str) -> Value {
+        let mut bytes = BytesMut::from(text.replace('|', "\r\n").as_bytes());
+        Decoder::default().decode(&mut bytes).unwrap().unwrap()
+    }
+
+    fn map(text: &str) -> Result<SlotMap, NoMap> {
+        SlotMap::read(&value(text), &Endpoint::new("asked", 1))
+    }
+
+    #[test]
+    fn the_reply_to_cluster_slots_is_read() {
+        let node = "*4|$9|127.0.0.1|:7001|$2|id|*0|";
+        let unknown_host = "*3|_|:7002|$2|id|";
+        let map = map(&format!(
+            "*3|*4|:0|:5460|{node}{node}*3|:5461|:10922|{unknown_host}*3|:1|:0|{node}"
+        ));
+        let map = map.unwrap();
+        assert_eq!(map.owner(0), Some(&Endpoint::new("127.0.0.1", 7001)));
+        assert_eq!(map.owner(5461), Some(&Endpoint::new("asked", 7002)));
+        assert_eq!(map.owner(16_383), None);
+        assert_eq!(map.primaries().len(), 2);
+    }
+
+    #[test]
+    fn the_reply_to_cluster_shards_is_read() {
+        let replica = "%3|$4|role|$7|replica|$8|endpoint|$1|r|$4|port|:1|";
+        let primary = "%3|$4|role|$6|master|$8|endpoint|$1|p|$4|port|:7|";
+        let map = map(&format!("*1|%2|$5|slots|*4|:0|:9|:20|:29|$5|nodes|*2|{replica}{primary}"));
+        let map = map.unwrap();
+        let owner = Endpoint::new("p", 7);
+        assert_eq!(
+            (map.owner(9), map.owner(10), map.owner(29)),
+            (Some(&owner), None, Some(&owner))
+        );
+    }
+
+    #[test]
+    fn what_is_no_map_is_refused() {
+        for text in ["*0|", "+OK|", "*1|*3|:0|:99999|*2|$1|a|:1|", "*1|*2|:0|:1|"] {
+            assert_eq!(map(text).map(|map| map.primaries().len()), Err(NoMap), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slot_that_moved_has_its_new_owner() {
+        let mut map = map("*1|*3|:0|:16383|*2|$1|a|:1|").unwrap();
+        map.moved(7, Endpoint::new("b", 2));
+        assert_eq!(map.owner(7), Some(&Endpoint::new("b", 2)));
+        assert_eq!(map.owner(8), Some(&Endpoint::new("a", 1)));
+        assert_eq!(map.primaries().len(), 2);
+    }
+}

@@ -1,0 +1,64 @@
+//! A node's word that it isn't the one to ask.
+
+use crate::endpoint::Endpoint;
+use crate::resp::ServerError;
+use crate::slot::SLOTS;
+
+/// Where a node sends a client, or why it can't serve. The command was not executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redirect {
+    /// The slot belongs to another node.
+    Moved(u16, Endpoint),
+    /// The slot is on its way to another node, which has to be asked for this one command:
+    /// `ASKING` first.
+    Ask(Endpoint),
+    /// Some of the command's keys are here and some are there already.
+    TryAgain,
+    /// The Cluster doesn't serve the slot.
+    Down,
+}
+
+impl Redirect {
+    /// Reads an error that `speaker` has given; `None` if it is no redirection.
+    #[must_use]
+    pub fn read(error: &ServerError, speaker: &Endpoint) -> Option<Self> {
+        let told = || {
+            let mut words = error.detail().split(|byte| *byte == b' ');
+            let slot = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
+            Some((slot, Endpoint::parse(words.next()?, speaker)?))
+        };
+        match error.code() {
+            b"MOVED" => told()
+                .filter(|(slot, _)| *slot < SLOTS)
+                .map(|(slot, owner)| Self::Moved(slot, owner)),
+            b"ASK" => told().map(|(_, owner)| Self::Ask(owner)),
+            b"TRYAGAIN" => Some(Self::TryAgain),
+            b"CLUSTERDOWN" => Some(Self::Down),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_told_from_redirections() {
+        let read = |line: &'static str| {
+            let error = ServerError::new(Bytes::from_static(line.as_bytes()));
+            Redirect::read(&error, &Endpoint::new("here", 1))
+        };
+        let there = || Endpoint::new("10.0.0.2", 7001);
+        assert_eq!(read("MOVED 3999 10.0.0.2:7001"), Some(Redirect::Moved(3999, there())));
+        assert_eq!(read("MOVED 1 :7001"), Some(Redirect::Moved(1, Endpoint::new("here", 7001))));
+        assert_eq!(read("ASK 3999 10.0.0.2:7001"), Some(Redirect::Ask(there())));
+        assert_eq!(read("TRYAGAIN Multiple keys request"), Some(Redirect::TryAgain));
+        assert_eq!(read("CLUSTERDOWN The cluster is down"), Some(Redirect::Down));
+        for other in ["MOVED", "MOVED x a:1", "MOVED 16384 a:1", "ASK 1", "ERR MOVED", ""] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}
