@@ -1,7 +1,8 @@
 //! The suite that every backend runs: one behaviour of the protocol a check.
 //!
 //! A backend's tests implement [`Subject`] and hand a harness to
-//! [`conformance_suite!`](crate::conformance_suite), which makes a test of each check.
+//! [`conformance_suite!`](crate::conformance_suite), which makes a test of each check, or run
+//! all of [`CHECKS`] themselves.
 #![expect(clippy::unwrap_used, reason = "a check is a test")]
 
 use std::time::Duration;
@@ -25,64 +26,13 @@ pub trait Subject: Send + Sync {
 /// One behaviour.
 pub type Check = for<'a> fn(&'a dyn Subject) -> BoxFuture<'a, ()>;
 
-/// Makes a test of each check; the harness is a `fn(Check)` that runs one on a new subject.
-#[macro_export]
-macro_rules! conformance_suite {
-    ($harness:path) => {
-        $crate::conformance_suite! { $harness:
-            nothing_is_read_where_nothing_was_stored
-            a_granted_fill_is_read
-            many_keys_are_read_in_their_order
-            an_entry_expires
-            a_ttl_below_a_second_is_kept
-            the_remaining_time_is_told
-            a_second_acquire_is_busy
-            an_acquire_answers_what_the_caller_has_not_seen
-            an_acquire_over_what_was_seen_is_granted
-            an_acquire_can_skip_what_has_no_trailer
-            a_fill_without_lease_is_refused
-            a_fill_with_anothers_token_is_refused
-            a_token_fills_once
-            a_lease_runs_out
-            a_fill_after_the_lease_ran_out_is_refused
-            a_renewed_lease_lasts
-            a_lost_lease_is_not_renewed
-            a_release_frees_the_key
-            a_release_with_anothers_token_does_nothing
-            an_invalidation_removes_the_entry
-            an_invalidation_refuses_the_fill_in_flight
-            many_keys_are_invalidated_at_once
-            a_take_refuses_the_fill_in_flight
-            a_taken_key_is_filled
-            of_two_takes_the_later_one_fills
-            a_pattern_removes_what_matches_and_no_more
-            a_pattern_refuses_the_fill_in_flight
-            a_pattern_treats_escaped_characters_literally
-            a_tag_keeps_its_version_until_it_is_invalidated
-            tags_have_versions_of_their_own
-            any_text_is_a_key
-            any_bytes_are_a_value
-            no_keys_are_no_work
-            the_server_says_what_it_is
-            a_closed_backend_says_so
-        }
-    };
-    ($harness:path: $($check:ident)+) => {
-        $(
-            #[test]
-            fn $check() {
-                $harness($crate::conformance::$check);
-            }
-        )+
-    };
-}
-
 const LEASE: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Writes a check: an async function whose future is boxed.
+/// Writes the checks, async functions whose futures are boxed, and what runs all of them. It
+/// is given a dollar for the macro that it writes.
 macro_rules! checks {
-    ($($(#[$doc:meta])* async fn $name:ident($subject:ident) $body:block)+) => {
+    ($dollar:tt $($(#[$doc:meta])* async fn $name:ident($subject:ident) $body:block)+) => {
         $(
             $(#[$doc])*
             ///
@@ -92,6 +42,24 @@ macro_rules! checks {
                 Box::pin(async move $body)
             }
         )+
+
+        /// All checks with their names, for a test that runs them in one go where a server for
+        /// each would be too expensive. Each still needs an empty backend.
+        pub const CHECKS: &[(&str, Check)] = &[$((stringify!($name), $name)),+];
+
+        /// Makes a test of each check; the harness is a `fn(Check)` that runs one on a new
+        /// subject.
+        #[macro_export]
+        macro_rules! conformance_suite {
+            ($dollar harness:path) => {
+                $(
+                    #[test]
+                    fn $name() {
+                        $dollar harness($dollar crate::conformance::$name);
+                    }
+                )+
+            };
+        }
     };
 }
 
@@ -162,7 +130,7 @@ impl dyn Subject + '_ {
     }
 }
 
-checks! {
+checks! { $
     /// A key that nobody filled is missing.
     async fn nothing_is_read_where_nothing_was_stored(subject) {
         assert_eq!(subject.read("k").await, None);

@@ -2,33 +2,29 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::ports::Port;
+use crate::process::{self, Process};
 use crate::resp::{self, Reply};
 
 /// A `redis-server` on a free loopback port, in a directory of its own, without
 /// persistence. It dies with this handle, and also with the test process.
 pub struct RedisServer {
-    port: u16,
-    arguments: Vec<String>,
-    directory: TempDir,
-    /// `None` while the server is killed.
+    /// `None` while the server is killed. It ends before its directory does.
     process: Option<Process>,
+    place: Place,
+    /// The whole command line.
+    arguments: Vec<String>,
+    password: Option<String>,
 }
 
-/// The shell that holds the server: once its standard input closes, be it because this
-/// process was killed, it kills the server too.
-struct Process {
-    shell: Child,
-    server: String,
+/// Where a server is at home, also while it is killed.
+pub(crate) struct Place {
+    port: Port,
+    directory: TempDir,
 }
-
-const HOLDER: &str = r#""$@" & server=$!; read -r _; kill -9 $server"#;
 
 impl RedisServer {
     /// Starts a server and waits until it answers.
@@ -44,47 +40,53 @@ impl RedisServer {
     /// # Errors
     /// As [`RedisServer::start`].
     pub fn start_with(arguments: &[&str]) -> io::Result<Self> {
-        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let directory = tempfile::Builder::new().prefix("hotshelf-redis-").tempdir()?;
-        // Somebody else may take the port between our look and the server's start.
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let port = free_port()?;
-            match Process::start(port, &arguments, &directory) {
-                Ok(process) => {
-                    return Ok(Self { port, arguments, directory, process: Some(process) });
-                }
-                Err(error) if attempts == 5 => return Err(error),
-                Err(_) => {}
-            }
+        let place = Place::new()?;
+        let mut line = Vec::new();
+        for (name, value) in place.settings() {
+            line.extend([format!("--{name}"), value]);
         }
+        let given = ["--save", "", "--appendonly", "no"].iter().chain(arguments);
+        line.extend(given.map(|&argument| argument.to_owned()));
+        let password = arguments.windows(2).find(|pair| pair[0] == "--requirepass");
+        Self::launch(place, line, password.map(|pair| pair[1]))
+    }
+
+    /// Starts `redis-server` by a command line that is told all of [`Place::settings`].
+    pub(crate) fn launch(
+        place: Place,
+        arguments: Vec<String>,
+        password: Option<&str>,
+    ) -> io::Result<Self> {
+        let password = password.map(str::to_owned);
+        let mut server = Self { process: None, place, arguments, password };
+        server.restart()?;
+        Ok(server)
     }
 
     /// Gives the URL to connect to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
     }
 
     /// Gives the port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.place.port.number()
     }
 
     /// Gives the path of the server's Unix socket.
     #[must_use]
     pub fn socket(&self) -> String {
-        socket(&self.directory)
+        self.place.socket()
     }
 
-    /// Sends a command on a connection of its own.
+    /// Sends a command on a connection of its own, with the password where there is one.
     ///
     /// # Panics
     /// If the server doesn't answer.
     pub fn command<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
-        resp::command(self.port, arguments).expect("the server answers")
+        self.try_command(arguments).expect("the server answers")
     }
 
     /// Sends a command and shows the answer as `redis-cli` does.
@@ -107,90 +109,82 @@ impl RedisServer {
     /// If it doesn't come up.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        self.process = Some(Process::start(self.port, &self.arguments, &self.directory)?);
+        let directory = self.place.directory.path();
+        self.process = Some(Process::start(self.port(), &self.arguments, directory)?);
         Ok(())
     }
 
     /// Stops the server in its tracks (SIGSTOP): connections stay open, nothing answers.
     pub fn pause(&self) {
-        self.signal("STOP");
+        if let Some(process) = &self.process {
+            process.pause();
+        }
     }
 
     /// Lets a paused server go on.
     pub fn resume(&self) {
-        self.signal("CONT");
+        if let Some(process) = &self.process {
+            process.resume();
+        }
     }
 
-    fn signal(&self, name: &str) {
-        if let Some(process) = &self.process {
-            let kill = format!("kill -{name} {}", process.server);
-            let _ = Command::new("sh").args(["-c", &kill]).status();
+    /// Tells whether the server is neither killed nor paused.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| !process.is_paused())
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Sends a command that is written as words. To be refused is an error.
+    pub(crate) fn order(&self, words: &str) -> io::Result<Reply> {
+        let arguments: Vec<_> = words.split_whitespace().collect();
+        match self.try_command(&arguments)? {
+            Reply::Error(text) => Err(io::Error::other(format!("{words}: {text}"))),
+            reply => Ok(reply),
         }
+    }
+
+    fn try_command<A: AsRef<[u8]>>(&self, arguments: &[A]) -> io::Result<Reply> {
+        resp::command(self.port(), self.password(), arguments)
     }
 }
 
 impl fmt::Debug for RedisServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("RedisServer").field("port", &self.port).finish_non_exhaustive()
+        formatter.debug_struct("RedisServer").field("port", &self.port()).finish_non_exhaustive()
     }
 }
 
-impl Process {
-    fn start(port: u16, arguments: &[String], directory: &TempDir) -> io::Result<Self> {
-        let port_text = port.to_string();
-        let mut shell = Command::new("sh")
-            .args(["-c", HOLDER, "sh", "redis-server", "--port", &port_text])
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--unixsocket", &socket(directory)])
-            .arg("--pidfile")
-            .arg(pid_file(directory))
-            .args(arguments)
-            .current_dir(directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        match wait_until_up(port).and_then(|()| std::fs::read_to_string(pid_file(directory))) {
-            Ok(server) => Ok(Self { shell, server }),
-            Err(error) => {
-                drop(shell.stdin.take());
-                shell.wait()?;
-                let hint = format!("redis-server didn't come up on port {port}: {error}");
-                Err(io::Error::new(error.kind(), hint))
-            }
-        }
+impl Place {
+    pub(crate) fn new() -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("hotshelf-redis-").tempdir()?;
+        Ok(Self { port: Port::reserve()?, directory })
     }
-}
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // A stopped process is killed all the same.
-        drop(self.shell.stdin.take());
-        let _ = self.shell.wait();
+    /// Gives the server's settings for this place, by name.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 4] {
+        let pid_file = process::pid_file(self.directory.path()).display().to_string();
+        [
+            ("port", self.port.number().to_string()),
+            ("bind", "127.0.0.1".to_owned()),
+            ("unixsocket", self.socket()),
+            ("pidfile", pid_file),
+        ]
     }
-}
 
-/// Waits until the server answers at all, be it that it wants a password.
-#[expect(clippy::disallowed_methods, reason = "a real process comes up in real time")]
-fn wait_until_up(port: u16) -> io::Result<()> {
-    let start = Instant::now();
-    loop {
-        match resp::command(port, &["PING"]) {
-            Ok(_) => return Ok(()),
-            Err(error) if start.elapsed() > Duration::from_secs(10) => return Err(error),
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
+    /// Writes a file into the directory, which is the server's working directory.
+    pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        std::fs::write(self.directory.path().join(name), text)
     }
-}
 
-fn pid_file(directory: &TempDir) -> PathBuf {
-    directory.path().join("redis.pid")
-}
-
-fn socket(directory: &TempDir) -> String {
-    directory.path().join("redis.sock").display().to_string()
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    fn socket(&self) -> String {
+        self.directory.path().join("redis.sock").display().to_string()
+    }
 }

@@ -33,9 +33,26 @@ impl Reply {
 }
 
 /// Sends one command on a connection of its own.
-pub(crate) fn command<A: AsRef<[u8]>>(port: u16, arguments: &[A]) -> io::Result<Reply> {
+pub(crate) fn command<A: AsRef<[u8]>>(
+    port: u16,
+    password: Option<&str>,
+    arguments: &[A],
+) -> io::Result<Reply> {
     let stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::new(&stream);
+    if let Some(password) = password {
+        (&stream).write_all(&request(&["AUTH", password]))?;
+        let refused = read_reply(&mut reader)?;
+        if matches!(refused, Reply::Error(_)) {
+            return Ok(refused);
+        }
+    }
+    (&stream).write_all(&request(arguments))?;
+    read_reply(&mut reader)
+}
+
+fn request<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
     for argument in arguments {
         let argument = argument.as_ref();
@@ -43,8 +60,7 @@ pub(crate) fn command<A: AsRef<[u8]>>(port: u16, arguments: &[A]) -> io::Result<
         request.extend(argument);
         request.extend(b"\r\n");
     }
-    (&stream).write_all(&request)?;
-    read_reply(&mut BufReader::new(stream))
+    request
 }
 
 fn read_reply(reader: &mut impl BufRead) -> io::Result<Reply> {

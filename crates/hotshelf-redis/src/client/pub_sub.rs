@@ -1,20 +1,19 @@
 //! Listening to what others publish.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::StreamExt;
-use futures_util::future::{Either, select};
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::{Command, Value};
 
-use crate::connection::{Connection, Listener};
+use crate::connection::{Connection, Ended, Listener};
 use crate::errors;
 use crate::link::{Dialer, Place};
 use crate::topology::Topology;
-use crate::transport::Carrier;
 
 /// How many messages wait to be taken. Who doesn't keep up loses the connection, and is told.
 const BACKLOG: usize = 1 << 16;
@@ -40,13 +39,15 @@ pub struct PubSub {
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
     open: Option<Open>,
+    /// What has come while the server's word on a subscription was waited for.
+    early: VecDeque<Message>,
 }
 
-/// A connection that listens.
+/// A connection that listens. Dropping it closes it.
 struct Open {
     connection: Connection,
-    carrier: Carrier,
     values: mpsc::Receiver<Value>,
+    dialer: Dialer,
 }
 
 /// What was published.
@@ -63,7 +64,8 @@ pub struct Message {
 
 impl PubSub {
     pub(super) fn new(topology: Arc<Topology>) -> Self {
-        Self { topology, channels: Vec::new(), patterns: Vec::new(), open: None }
+        let (channels, patterns, early) = (Vec::new(), Vec::new(), VecDeque::new());
+        Self { topology, channels, patterns, open: None, early }
     }
 
     /// Listens to these channels, too.
@@ -127,69 +129,92 @@ impl PubSub {
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         loop {
+            if let Some(message) = self.early.pop_front() {
+                return Ok(message);
+            }
             if self.open.is_none() {
                 self.open().await?;
             }
-            if let Some(message) = read(&self.value().await?)? {
+            if let Some(message) = self.heard().await? {
                 return Ok(message);
             }
         }
     }
 
-    /// Subscribes on the open connection, or opens one, and waits for the server's word.
+    /// Subscribes, on the open connection or on one that subscribes to all that it should.
     async fn say<C: AsRef<[u8]>>(&mut self, verb: &str, names: &[C]) -> Result<(), Error> {
         match &self.open {
-            Some(open) => open.connection.tell(&Command::new(verb).args(names)),
+            Some(open) => {
+                open.connection.tell(&Command::new(verb).args(names))?;
+                self.confirmed(names.len()).await
+            }
             None => self.open().await,
         }
     }
 
     async fn open(&mut self) -> Result<(), Error> {
         let (dialer, place) = self.topology.listening().await?;
-        let mut open = Open::dial(&dialer, &*place).await?;
+        let open = Open::dial(dialer, &*place).await?;
         for (verb, names) in [("SUBSCRIBE", &self.channels), ("PSUBSCRIBE", &self.patterns)] {
             if !names.is_empty() {
                 open.connection.tell(&Command::new(verb).args(names))?;
             }
         }
-        // The first word of the server: that it has subscribed us, or why not.
-        let deadline = dialer.in_time(async { open.value().await });
-        read(&deadline.await?)?;
         self.open = Some(open);
-        Ok(())
+        self.confirmed(self.channels.len() + self.patterns.len()).await
     }
 
-    async fn value(&mut self) -> Result<Value, Error> {
-        let Some(open) = &mut self.open else { return Err(errors::unavailable("it is closed")) };
-        let value = open.value().await;
-        if value.is_err() {
+    /// Waits for the server's word that it has subscribed us, or why not.
+    async fn confirmed(&mut self, count: usize) -> Result<(), Error> {
+        let Some(dialer) = self.open.as_ref().map(|open| open.dialer.clone()) else {
+            return Ok(());
+        };
+        let confirmed = dialer.in_time(async {
+            for _ in 0..count {
+                while let Some(message) = self.heard().await? {
+                    self.early.push_back(message);
+                }
+            }
+            Ok(())
+        });
+        let confirmed = confirmed.await;
+        if confirmed.is_err() {
             self.open = None;
         }
-        value
+        confirmed
+    }
+
+    /// Waits for what the server says: a message, or its word on a subscription.
+    async fn heard(&mut self) -> Result<Option<Message>, Error> {
+        let Some(open) = &mut self.open else { return Err(Ended::Cut.into()) };
+        match open.values.next().await {
+            Some(value) => read(&value),
+            None => {
+                let too_fast = || errors::unavailable("messages came faster than they were taken");
+                let error = open.connection.ended().map_or_else(too_fast, Error::from);
+                self.open = None;
+                Err(error)
+            }
+        }
     }
 }
 
 impl Open {
-    async fn dial(dialer: &Dialer, place: &dyn Place) -> Result<Self, Error> {
+    async fn dial(dialer: Dialer, place: &dyn Place) -> Result<Self, Error> {
         let (inbox, values) = inbox();
         let address = place.find().await?;
         let dialled = dialer.dial(&address, inbox).await?;
-        Ok(Self { connection: dialled.connection, carrier: dialled.carrier, values })
+        let carrier = dialled.carrier;
+        dialer.runtime.spawn(Box::pin(async move {
+            carrier.await;
+        }));
+        Ok(Self { connection: dialled.connection, values, dialer })
     }
+}
 
-    /// Carries the connection's bytes until there is a value.
-    async fn value(&mut self) -> Result<Value, Error> {
-        // What has come before the end comes before the end.
-        match select(self.values.next(), &mut self.carrier).await {
-            Either::Left((Some(value), _)) => Ok(value),
-            Either::Left((None, _)) => {
-                Err(errors::unavailable("messages came faster than they were taken"))
-            }
-            Either::Right((why, value)) => match futures_util::FutureExt::now_or_never(value) {
-                Some(Some(value)) => Ok(value),
-                _ => Err(why.into()),
-            },
-        }
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.connection.give_up(Ended::Closed);
     }
 }
 
@@ -225,7 +250,9 @@ impl Listener for Inbox {
         true
     }
 
-    fn ended(&self) {}
+    fn ended(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// Reads a message; `None` for the server's word on a subscription.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::{Backend, BoxFuture, Runtime};
-use hotshelf_redis::RedisBackend;
-use hotshelf_testkit::conformance::{Check, Subject};
-use hotshelf_testkit::{RedisServer, Reply};
+use hotshelf_redis::{RedisBackend, RedisOptions};
+use hotshelf_testkit::conformance::{CHECKS, Check, Subject};
+use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, Reply};
 
 use crate::support;
 
@@ -15,7 +15,7 @@ mod over_tcp {
 
     fn run(check: super::Check) {
         let server = crate::support::server();
-        super::run(check, server.url(), server);
+        super::run_at(check, &server.url(), &[&server]);
     }
 }
 
@@ -24,7 +24,7 @@ mod over_a_unix_socket {
 
     fn run(check: super::Check) {
         let server = crate::support::server();
-        super::run(check, format!("unix://{}", server.socket()), server);
+        super::run_at(check, &format!("unix://{}", server.socket()), &[&server]);
     }
 }
 
@@ -34,7 +34,7 @@ mod by_resp2 {
 
     fn run(check: super::Check) {
         let server = super::RedisServer::start_with(&["--rename-command", "HELLO", ""]).unwrap();
-        super::run(check, server.url(), server);
+        super::run_at(check, &server.url(), &[&server]);
     }
 }
 
@@ -44,24 +44,52 @@ mod as_a_user_with_a_password {
     fn run(check: super::Check) {
         let server = crate::support::server();
         server.command(&["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all"]);
-        super::run(check, server.url().replace("redis://", "redis://app:secret@"), server);
+        let url = server.url().replace("redis://", "redis://app:secret@");
+        super::run_at(check, &url, &[&server]);
     }
 }
 
-fn run(check: Check, url: String, server: RedisServer) {
-    let backend = support::backend(&url);
-    let subject = Redis { backend, runtime: support::runtime(), server };
+/// The checks take turns on one installation: to start one for each would take minutes.
+#[test]
+fn the_suite_holds_behind_sentinels() {
+    let sentinels = RedisSentinels::start().unwrap();
+    for (name, check) in CHECKS {
+        eprintln!("{name}");
+        sentinels.primary().command(&["FLUSHALL"]);
+        run_at(*check, &sentinels.url(), &[sentinels.primary()]);
+    }
+}
+
+#[test]
+fn the_suite_holds_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    let primaries: Vec<_> =
+        cluster.primaries().into_iter().map(|index| cluster.node(index)).collect();
+    for (name, check) in CHECKS {
+        eprintln!("{name}");
+        cluster.command_all(&["FLUSHALL"]);
+        run_at(*check, &cluster.url(), &primaries);
+    }
+}
+
+fn run_at(check: Check, url: &str, primaries: &[&RedisServer]) {
+    run(check, RedisOptions::from_url(url).unwrap(), primaries);
+}
+
+pub(crate) fn run(check: Check, options: RedisOptions, primaries: &[&RedisServer]) {
+    let backend = support::backend_with(options);
+    let subject = Redis { backend, runtime: support::runtime(), primaries };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(check(&subject));
 }
 
-struct Redis {
+struct Redis<'a> {
     backend: RedisBackend,
     runtime: Arc<dyn Runtime>,
-    server: RedisServer,
+    primaries: &'a [&'a RedisServer],
 }
 
-impl Subject for Redis {
+impl Subject for Redis<'_> {
     fn backend(&self) -> &dyn Backend {
         &self.backend
     }
@@ -72,13 +100,15 @@ impl Subject for Redis {
 
     /// Takes the time that passes off what every key has left to live.
     fn pass(&self, duration: Duration) -> BoxFuture<'_, ()> {
-        let Reply::Array(keys) = self.server.command(&["KEYS", "*"]) else { panic!("no keys") };
-        for key in keys.iter().map(Reply::to_text) {
-            let Reply::Integer(left) = self.server.command(&["PTTL", &key]) else {
-                panic!("no TTL")
-            };
-            let left = left - duration.as_millis() as i64;
-            self.server.command(&["PEXPIRE", &key, &left.to_string()]);
+        for server in self.primaries {
+            let Reply::Array(keys) = server.command(&["KEYS", "*"]) else { panic!("no keys") };
+            for key in keys.iter().map(Reply::to_text) {
+                let Reply::Integer(left) = server.command(&["PTTL", &key]) else {
+                    panic!("no TTL")
+                };
+                let left = left - duration.as_millis() as i64;
+                server.command(&["PEXPIRE", &key, &left.to_string()]);
+            }
         }
         Box::pin(std::future::ready(()))
     }

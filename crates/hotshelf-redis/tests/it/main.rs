@@ -2,11 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod client;
+mod cluster;
 mod conformance;
+mod credentials;
 mod crossing;
 mod differential;
 mod faults;
+mod load;
 mod patterns;
+mod pub_sub;
+mod sentinels;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod tracking;

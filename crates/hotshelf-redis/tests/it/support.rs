@@ -23,6 +23,30 @@ pub(crate) fn runtime() -> Arc<dyn Runtime> {
     Arc::new(RealTime { start: now() })
 }
 
+/// Options that wait for long: for tests that are not about deadlines.
+pub(crate) fn patient(url: &str) -> RedisOptions {
+    let patience = Duration::from_secs(20);
+    let options = RedisOptions::from_url(url).unwrap();
+    options.connect_timeout(patience).read_timeout(patience).store_timeout(patience)
+}
+
+/// Asks until the answer is as it must become, and gives up after half a minute.
+pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        pause(Duration::from_millis(2)).await;
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+pub(crate) async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 #[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()

@@ -6,21 +6,31 @@ use std::path::{Path, PathBuf};
 use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_redis::RedisOptions;
 use hotshelf_testkit::RedisServer;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use hotshelf_testkit::conformance::CHECKS;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 use tempfile::TempDir;
 
+use crate::conformance;
 use crate::support;
 
 /// A server behind TLS, and the authority that vouches for its name.
 struct Tls {
-    _server: RedisServer,
+    server: RedisServer,
     _files: TempDir,
     port: u16,
-    authority: String,
+    authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Tls {
     fn start() -> Self {
+        Self::start_asking("no")
+    }
+
+    /// Starts a server that asks clients who they are: `no`, or `yes`.
+    fn start_asking(clients: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let authority = authority();
         let key = KeyPair::generate().unwrap();
@@ -29,24 +39,30 @@ impl Tls {
             CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
         let certificate = write(files.path(), "server.crt", &certificate.pem());
         let key = write(files.path(), "server.key", &key.serialize_pem());
+        let ca = write(files.path(), "ca.crt", &authority.pem());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (port_text, certificate, key) =
-            (port.to_string(), certificate.display().to_string(), key.display().to_string());
+        let text = |path: &PathBuf| path.display().to_string();
         let server = RedisServer::start_with(&[
             "--tls-port",
-            &port_text,
+            &port.to_string(),
             "--tls-cert-file",
-            &certificate,
+            &text(&certificate),
             "--tls-key-file",
-            &key,
+            &text(&key),
+            "--tls-ca-cert-file",
+            &text(&ca),
             "--tls-auth-clients",
-            "no",
+            clients,
         ]);
-        Self { _server: server.unwrap(), _files: files, port, authority: authority.pem() }
+        Self { server: server.unwrap(), _files: files, port, authority }
     }
 
     fn options(&self, host: &str) -> RedisOptions {
         RedisOptions::from_url(&format!("rediss://{host}:{}", self.port)).unwrap()
+    }
+
+    fn trusting(&self, host: &str) -> RedisOptions {
+        self.options(host).root_certificates(self.authority.pem())
     }
 }
 
@@ -62,11 +78,18 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-#[tokio::test]
-async fn a_server_with_the_right_certificate_is_talked_to() {
+async fn refused(options: RedisOptions) -> ErrorKind {
+    support::backend_with(options).ping().await.unwrap_err().kind()
+}
+
+#[test]
+fn the_suite_holds_over_tls() {
     let tls = Tls::start();
-    let options = tls.options("localhost").root_certificates(tls.authority.as_str());
-    support::backend_with(options).ping().await.unwrap();
+    for (name, check) in CHECKS {
+        eprintln!("{name}");
+        tls.server.command(&["FLUSHALL"]);
+        conformance::run(*check, tls.trusting("localhost"), &[&tls.server]);
+    }
 }
 
 #[tokio::test]
@@ -76,17 +99,64 @@ async fn a_certificate_of_another_authority_or_name_is_refused() {
     for options in [
         tls.options("localhost"),
         tls.options("localhost").root_certificates(other),
-        tls.options("127.0.0.1").root_certificates(tls.authority.as_str()),
+        tls.trusting("127.0.0.1"),
+        tls.trusting("localhost").server_name("elsewhere"),
     ] {
-        let error = support::backend_with(options).ping().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+        assert_eq!(refused(options).await, ErrorKind::Unavailable);
     }
 }
 
 #[tokio::test]
+async fn the_name_to_prove_may_be_another_than_the_host() {
+    let tls = Tls::start();
+    let options = tls.trusting("127.0.0.1").server_name("localhost");
+    support::backend_with(options).ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn certificates_are_not_verified_where_that_was_asked_for() {
+    let tls = Tls::start();
+    let options = tls.options("127.0.0.1").danger_accept_invalid_certificates(true);
+    support::backend_with(options).ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_may_want_to_know_who_we_are() {
+    let tls = Tls::start_asking("yes");
+    assert_eq!(refused(tls.trusting("localhost")).await, ErrorKind::Unavailable);
+
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "app");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let ours = params.signed_by(&key, &tls.authority).unwrap();
+    let known = tls.trusting("localhost").client_certificate(ours.pem(), key.serialize_pem());
+    support::backend_with(known).ping().await.unwrap();
+
+    let strangers = params.signed_by(&key, &authority()).unwrap();
+    let stranger =
+        tls.trusting("localhost").client_certificate(strangers.pem(), key.serialize_pem());
+    assert_eq!(refused(stranger).await, ErrorKind::Unavailable);
+}
+
+/// A slip in the URL must not send a password in the clear.
+#[tokio::test]
+async fn options_of_tls_mean_tls() {
+    let tls = Tls::start();
+    let options = RedisOptions::from_url(&format!("redis://localhost:{}", tls.port)).unwrap();
+    let backend = support::backend_with(options.root_certificates(tls.authority.pem()));
+    backend.ping().await.unwrap();
+}
+
+#[tokio::test]
 async fn certificates_that_cant_be_read_are_an_error_of_the_configuration() {
-    let options = RedisOptions::from_url("rediss://localhost").unwrap();
-    let options = options.root_certificates("no certificate");
-    let error = hotshelf_redis::RedisBackend::new(&options, support::runtime()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+    let options = || RedisOptions::from_url("rediss://localhost").unwrap();
+    for options in [
+        options().root_certificates("no certificate"),
+        options().client_certificate("no certificate", "no key"),
+        options().server_name("no name of a host"),
+    ] {
+        let error = hotshelf_redis::RedisBackend::new(&options, support::runtime()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+    }
 }

@@ -200,9 +200,14 @@ mod tests {
     use super::super::history::History;
     use super::super::runtime::SimRuntime;
     use super::*;
-    use crate::conformance::{Check, Subject};
+    use crate::conformance::{CHECKS, Check, Subject};
 
-    crate::conformance_suite!(run);
+    conformance_suite!(run);
+
+    #[test]
+    fn all_checks_run_in_one_go() {
+        CHECKS.iter().for_each(|&(_, check)| run(check));
+    }
 
     fn run(check: Check) {
         let runtime = SimRuntime::new(1);

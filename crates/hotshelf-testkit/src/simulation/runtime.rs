@@ -11,6 +11,7 @@ use std::time::Duration;
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
 use super::process::{Life, ProcessId, SimProcess};
+use crate::random::Random;
 
 /// Runs futures on one thread, in an order that its seed decides.
 ///
@@ -26,7 +27,7 @@ pub struct SimRuntime {
 
 pub(super) struct State {
     pub(super) now: Duration,
-    random: u64,
+    random: Random,
     next_id: u64,
     /// In an order, since a crash drops some of them one by one.
     pub(super) tasks: BTreeMap<TaskId, Task>,
@@ -51,7 +52,7 @@ impl SimRuntime {
     pub fn new(seed: u64) -> Self {
         let state = State {
             now: Duration::ZERO,
-            random: seed,
+            random: Random::new(seed),
             next_id: MAIN + 1,
             tasks: BTreeMap::new(),
             ready: Vec::new(),
@@ -88,7 +89,7 @@ impl SimRuntime {
     }
 
     fn share(&self) -> f64 {
-        self.random() as f64 / u64::MAX as f64
+        self.lock().random.share()
     }
 
     /// Lets time pass, and wakes those whose timers have run out.
@@ -204,14 +205,8 @@ impl Runtime for SimRuntime {
         self.lock().spawn(None, future);
     }
 
-    /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014).
     fn random(&self) -> u64 {
-        let mut state = self.lock();
-        state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.lock().random.number()
     }
 }
 

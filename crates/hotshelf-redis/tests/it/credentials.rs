@@ -1,0 +1,121 @@
+//! Users, passwords, and tokens that rotate.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind};
+use hotshelf_redis::{Credentials, CredentialsProvider, RedisOptions};
+use hotshelf_testkit::RedisServer;
+
+use crate::support;
+
+/// Gives the token of the day, and counts how often it was asked.
+#[derive(Clone, Debug, Default)]
+struct Tokens {
+    user: Arc<Mutex<String>>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Tokens {
+    fn of(user: &str) -> Self {
+        let tokens = Self::default();
+        tokens.rotate(user);
+        tokens
+    }
+
+    fn rotate(&self, user: &str) {
+        user.clone_into(&mut self.user.lock().unwrap());
+    }
+}
+
+impl CredentialsProvider for Tokens {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, Error>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let user = self.user.lock().unwrap().clone();
+        let short = Duration::from_millis(40);
+        let token = format!("token of {user}");
+        Box::pin(std::future::ready(Ok(Credentials::new(user, token).valid_for(short))))
+    }
+}
+
+fn server_with_users(users: &[&str]) -> RedisServer {
+    let server = support::server();
+    for user in users {
+        let token = format!(">token of {user}");
+        server.command(&["ACL", "SETUSER", user, "on", &token, "~*", "&*", "+@all"]);
+    }
+    server
+}
+
+fn options(server: &RedisServer) -> RedisOptions {
+    RedisOptions::from_url(&server.url()).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_that_rotates_is_used_without_dropping_a_call() {
+    let server = server_with_users(&["monday", "tuesday"]);
+    let tokens = Tokens::of("monday");
+    let backend = support::backend_with(options(&server).credentials(tokens.clone()));
+    let whoami = async || {
+        let reply = backend.client().command(&["ACL", "WHOAMI"]).await;
+        reply.expect("no call is dropped").bytes().unwrap().unwrap()
+    };
+    assert_eq!(whoami().await, "monday");
+    tokens.rotate("tuesday");
+    let tuesday = async || (whoami().await == "tuesday").then_some(());
+    support::until("the new token is used", tuesday).await;
+    let connections = server.cli(&["CLIENT", "LIST"]);
+    assert_eq!(connections.matches("user=tuesday").count(), 1, "{connections}");
+    assert!(!connections.contains("user=monday"), "on the same connection: {connections}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_leaves_the_connection_as_it_is() {
+    let server = server_with_users(&["monday"]);
+    let tokens = Tokens::of("monday");
+    let backend = support::backend_with(options(&server).credentials(tokens.clone()));
+    backend.ping().await.unwrap();
+    tokens.rotate("nobody");
+    let asked = tokens.asked.load(Ordering::Relaxed);
+    let refused = async || (tokens.asked.load(Ordering::Relaxed) > asked).then_some(());
+    support::until("the provider is asked again", refused).await;
+    for _ in 0..20 {
+        backend.ping().await.unwrap();
+    }
+}
+
+/// They would be refused again: nothing is retried while somebody waits.
+#[tokio::test]
+async fn wrong_credentials_fail_at_once_and_are_not_sent_again_by_callers() {
+    let server = server_with_users(&[]);
+    let tokens = Tokens::of("nobody");
+    let backend = support::backend_with(options(&server).credentials(tokens.clone()));
+    let start = support::now();
+    for _ in 0..200 {
+        let error = backend.ping().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(!format!("{error} {error:?}").contains("token of"), "{error:?}");
+    }
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(tokens.asked.load(Ordering::Relaxed) < 10, "attempts are paced");
+}
+
+/// A provider in trouble.
+#[derive(Debug)]
+struct Unreachable;
+
+impl CredentialsProvider for Unreachable {
+    fn credentials(&self) -> BoxFuture<'_, Result<Credentials, Error>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_costs_what_connecting_may() {
+    let server = support::server();
+    let backend = support::backend_with(options(&server).credentials(Unreachable));
+    let start = support::now();
+    assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+}

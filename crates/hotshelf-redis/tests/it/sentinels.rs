@@ -1,0 +1,88 @@
+//! A primary with replicas, and the Sentinels that replace it.
+
+use std::time::Duration;
+
+use hotshelf_core::{Backend, ErrorKind};
+use hotshelf_redis::RedisBackend;
+use hotshelf_testkit::{Passwords, RedisSentinels};
+
+use crate::load::under_load;
+use crate::support;
+
+const STORE: Duration = Duration::from_millis(250);
+
+async fn backend(sentinels: &RedisSentinels) -> RedisBackend {
+    let backend = support::backend(&sentinels.url());
+    support::until("the primary answers", async || backend.ping().await.ok()).await;
+    backend
+}
+
+#[tokio::test]
+async fn the_primary_is_found_with_the_passwords_of_both_sides() {
+    let passwords = Passwords { server: Some("s3cret"), sentinel: Some("s3ntinel") };
+    let sentinels = RedisSentinels::start_with(passwords).unwrap();
+    let backend = backend(&sentinels).await;
+    backend.client().set("k", "v").await.unwrap();
+    assert_eq!(backend.client().get("k").await.unwrap().unwrap(), "v");
+    let shown = format!("{backend:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains("s3ntinel"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_is_away_is_passed_over() {
+    let mut sentinels = RedisSentinels::start().unwrap();
+    sentinels.kill_sentinel(0);
+    let backend = support::backend_with(support::patient(&sentinels.url()));
+    backend.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_nobody_knows_says_so() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let backend = support::backend(&sentinels.url().replace("/main", "/other"));
+    let error = backend.ping().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("service"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_is_followed_under_load() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let backend = backend(&sentinels).await;
+    let before = sentinels.primary_index();
+    let outcome = under_load(backend, STORE, move || {
+        assert_ne!(sentinels.failover(), before);
+        sentinels
+    });
+    assert!(outcome.await.answered > 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_primary_is_replaced_under_load() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let backend = backend(&sentinels).await;
+    let outcome = under_load(backend, STORE, move || {
+        let mut sentinels = sentinels;
+        sentinels.kill_primary();
+        sentinels.wait_for_new_primary();
+        sentinels
+    });
+    let outcome = outcome.await;
+    assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
+}
+
+/// A primary that was frozen and replaced comes back as what it thinks it is. Nobody goes
+/// on talking to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_primary_is_replaced_under_load() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let backend = backend(&sentinels).await;
+    let outcome = under_load(backend, STORE, move || {
+        let frozen = sentinels.pause_primary();
+        sentinels.wait_for_new_primary();
+        sentinels.resume(frozen);
+        sentinels
+    });
+    let outcome = outcome.await;
+    assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
+}

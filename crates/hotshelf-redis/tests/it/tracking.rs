@@ -1,0 +1,118 @@
+//! Servers tell of changes, and callers who wait are woken by that.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, Stored, Token};
+use hotshelf_core::{Backend, Ttl, WireKey};
+use hotshelf_redis::{RedisBackend, RedisOptions, Tracking};
+use hotshelf_testkit::{RedisCluster, RedisServer};
+
+use crate::support;
+
+async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
+    let token = Token::random(&*support::runtime());
+    let (lease, seen) = (Duration::from_secs(5), Seen::Nothing);
+    let acquire = Acquire { key, token, lease, seen, skip_foreign: false };
+    (token, backend.acquire(acquire).await.unwrap())
+}
+
+async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
+    let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
+    let fill = Fill { key: key.clone(), token, value: "1".into(), ttl };
+    assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
+}
+
+/// One holds the lease, another waits for it and is woken by what the first one does.
+async fn is_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
+    waiter.read(std::slice::from_ref(key)).await.unwrap();
+    for ending in ["store", "release", "renew"] {
+        let (token, granted) = acquire(holder, key).await;
+        assert!(matches!(granted, Acquired::Granted(_)), "{granted:?}");
+        let watch = waiter.watch(key).expect("the server tells of changes");
+        let (_, busy) = acquire(waiter, key).await;
+        assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
+        waiter.ping().await.unwrap();
+        let mut watch = Box::pin(watch);
+        assert_eq!((&mut watch).now_or_never(), None, "nothing has changed yet");
+        match ending {
+            "store" => store(holder, key, token).await,
+            "release" => holder.release(key, token).await.unwrap(),
+            _ => assert!(holder.renew(key, token, Duration::from_secs(5)).await.unwrap()),
+        }
+        watch.await;
+        holder.invalidate(std::slice::from_ref(key)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_lease_is_woken_when_it_ends() {
+    let server = support::server();
+    let (holder, waiter) = (support::backend(&server.url()), support::backend(&server.url()));
+    for key in ["k", "{a}b", "a}b"] {
+        is_woken(&holder, &waiter, &key.into()).await;
+    }
+}
+
+#[tokio::test]
+async fn broadcasts_wake_as_well() {
+    let server = support::server();
+    let options = RedisOptions::from_url(&server.url()).unwrap();
+    let holder = support::backend(&server.url());
+    let waiter = support::backend_with(options.tracking(Tracking::Broadcast(vec![])));
+    is_woken(&holder, &waiter, &"k".into()).await;
+}
+
+#[tokio::test]
+async fn every_node_of_a_cluster_tells_of_its_keys() {
+    let cluster = RedisCluster::start().unwrap();
+    let holder = support::backend_with(support::patient(&cluster.url()));
+    let waiter = support::backend_with(support::patient(&cluster.url()));
+    for number in 0..10 {
+        is_woken(&holder, &waiter, &format!("k{number}").into()).await;
+    }
+}
+
+/// What was to be told on a connection that is lost will not be: those who wait look again.
+#[tokio::test]
+async fn a_lost_connection_wakes_those_who_wait() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    let watch = backend.watch(&"k".into()).expect("the server tells of changes");
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    watch.await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_is_used_without() {
+    for arguments in [["--rename-command", "HELLO", ""], ["--rename-command", "CLIENT", ""]] {
+        let server = RedisServer::start_with(&arguments).unwrap();
+        let backend = support::backend(&server.url());
+        backend.ping().await.unwrap();
+        assert!(backend.watch(&"k".into()).is_none(), "{arguments:?}");
+        let (token, _) = acquire(&backend, &"k".into()).await;
+        store(&backend, &"k".into(), token).await;
+    }
+    let server = support::server();
+    let options = RedisOptions::from_url(&server.url()).unwrap().tracking(Tracking::Off);
+    let backend = support::backend_with(options);
+    backend.ping().await.unwrap();
+    assert!(backend.watch(&"k".into()).is_none());
+}
+
+/// `CLIENT CACHING` covers the next command only, also where the script's text is sent.
+#[tokio::test]
+async fn an_acquire_is_tracked_also_when_its_script_was_unknown() {
+    let server = support::server();
+    let (holder, waiter) = (support::backend(&server.url()), support::backend(&server.url()));
+    let key = WireKey::from("k");
+    waiter.ping().await.unwrap();
+    let (token, _) = acquire(&holder, &key).await;
+    server.command(&["SCRIPT", "FLUSH"]);
+    let watch = waiter.watch(&key).expect("the server tells of changes");
+    let (_, busy) = acquire(&waiter, &key).await;
+    assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
+    holder.release(&key, token).await.unwrap();
+    watch.await;
+}

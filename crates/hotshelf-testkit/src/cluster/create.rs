@@ -1,0 +1,85 @@
+//! How a cluster comes into being.
+
+use std::io;
+
+use super::{PATIENCE, RedisCluster, SLOTS};
+use crate::patience::{side_by_side, wait_for};
+use crate::ports::Port;
+use crate::{RedisServer, replication};
+
+/// Tests wait for a failed node to be noticed, and know better than the cluster which
+/// replica belongs where.
+const SETTINGS: [&str; 8] = [
+    "--cluster-enabled",
+    "yes",
+    "--cluster-node-timeout",
+    "1000",
+    "--cluster-replica-validity-factor",
+    "0",
+    "--cluster-allow-replica-migration",
+    "no",
+];
+
+pub(super) fn create(
+    primaries: usize,
+    replicas_each: usize,
+    arguments: &[&str],
+) -> io::Result<RedisCluster> {
+    let count = primaries * (1 + replicas_each);
+    let bus_ports: Vec<_> = (0..count).map(|_| Port::reserve()).collect::<Result<_, _>>()?;
+    let start = |bus: &Port| {
+        let bus = bus.number().to_string();
+        let arguments =
+            [&["--cluster-port", &bus], &SETTINGS[..], &replication::SETTINGS, arguments].concat();
+        RedisServer::start_with(&arguments)
+    };
+    let nodes = side_by_side(bus_ports.iter().map(|bus| move || start(bus)))?;
+    let id = |node: &RedisServer| Ok(node.order("CLUSTER MYID")?.to_text());
+    let ids = nodes.iter().map(id).collect::<io::Result<_>>()?;
+    let cluster = RedisCluster { nodes, ids, bus_ports };
+    cluster.give_epochs()?;
+    cluster.give_slots(primaries)?;
+    cluster.introduce()?;
+    cluster.attach_replicas(primaries, replicas_each)?;
+    cluster.settle()?;
+    Ok(cluster)
+}
+
+impl RedisCluster {
+    /// Sets the nodes' epochs apart, for nodes of one epoch argue about it later.
+    fn give_epochs(&self) -> io::Result<()> {
+        for (node, epoch) in self.nodes.iter().zip(1..) {
+            node.order(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))?;
+        }
+        Ok(())
+    }
+
+    fn give_slots(&self, primaries: usize) -> io::Result<()> {
+        for (index, node) in self.nodes[..primaries].iter().enumerate() {
+            let first = SLOTS * index / primaries;
+            let last = SLOTS * (index + 1) / primaries - 1;
+            node.order(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
+        }
+        Ok(())
+    }
+
+    /// Has each node meet each, which is faster than to wait for gossip.
+    fn introduce(&self) -> io::Result<()> {
+        for (index, node) in self.nodes.iter().enumerate() {
+            for (other, bus) in self.nodes.iter().zip(&self.bus_ports).skip(index + 1) {
+                let (port, bus) = (other.port(), bus.number());
+                node.order(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach_replicas(&self, primaries: usize, replicas_each: usize) -> io::Result<()> {
+        for (index, replica) in self.nodes[primaries..].iter().enumerate() {
+            let replicate = format!("CLUSTER REPLICATE {}", self.ids[index / replicas_each]);
+            // The primary is unknown until the handshake is done.
+            wait_for("a replica to know its primary", PATIENCE, || replica.order(&replicate))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Ports of the loopback for the servers of tests.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::{TcpListener, UdpSocket};
+
+/// Below what systems hand out to outgoing connections, one of which could else sit on the
+/// port of a server that is about to start again.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A free TCP port that is no other test's, in no process, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    /// Holds the UDP port of the same number: the sign for others to look elsewhere. The TCP
+    /// port itself is left to the server.
+    _reservation: UdpSocket,
+}
+
+impl Port {
+    pub(crate) fn reserve() -> io::Result<Self> {
+        let count = u64::from(PORTS.end - PORTS.start);
+        let start = RandomState::new().build_hasher().finish() % count;
+        (0..count)
+            .map(|step| PORTS.start + ((start + step) % count) as u16)
+            .find_map(Self::take)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no port is free"))
+    }
+
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    fn take(number: u16) -> Option<Self> {
+        let reservation = UdpSocket::bind(("127.0.0.1", number)).ok()?;
+        TcpListener::bind(("127.0.0.1", number)).ok()?;
+        Some(Self { number, _reservation: reservation })
+    }
+}

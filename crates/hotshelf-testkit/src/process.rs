@@ -1,0 +1,102 @@
+//! A server process that dies with its handle.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::patience::wait_for;
+use crate::resp;
+
+/// The shell that holds the server: once its standard input closes, be it because this
+/// process was killed, it kills the server too. It ends when the server has ended.
+pub(crate) struct Process {
+    shell: Child,
+    server: String,
+    paused: AtomicBool,
+}
+
+const HOLDER: &str = r#"
+exec 3<&0
+"$@" 3<&- & server=$!
+{ read -r _ <&3; kill -9 $server; } & reader=$!
+wait $server
+kill $reader
+"#;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Process {
+    /// Starts `redis-server` and waits until it answers at all on the port, be it that it
+    /// wants a password. The arguments must have it write its [`pid_file`].
+    pub(crate) fn start(port: u16, arguments: &[String], directory: &Path) -> io::Result<Self> {
+        let pid_file = pid_file(directory);
+        // The one of a process that was killed would be taken for the new one's.
+        if pid_file.exists() {
+            std::fs::remove_file(&pid_file)?;
+        }
+        let log_file = directory.join("redis.log");
+        let log = File::create(&log_file)?;
+        let mut shell = Command::new("sh")
+            .args(["-c", HOLDER, "sh", "redis-server"])
+            .args(arguments)
+            .current_dir(directory)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let up = wait_until_up(port, &mut shell);
+        match up.and_then(|()| std::fs::read_to_string(pid_file)) {
+            Ok(server) => Ok(Self { shell, server, paused: AtomicBool::new(false) }),
+            Err(error) => {
+                end(&mut shell);
+                let log = std::fs::read_to_string(log_file).unwrap_or_default();
+                let text = format!("redis-server didn't come up on port {port}: {error}\n{log}");
+                Err(io::Error::new(error.kind(), text))
+            }
+        }
+    }
+
+    pub(crate) fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+        self.signal("STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+        self.paused.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.server);
+        let _ = Command::new("sh").args(["-c", &kill]).status();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A stopped process is killed all the same.
+        end(&mut self.shell);
+    }
+}
+
+pub(crate) fn pid_file(directory: &Path) -> PathBuf {
+    directory.join("redis.pid")
+}
+
+fn wait_until_up(port: u16, shell: &mut Child) -> io::Result<()> {
+    wait_for("an answer", PATIENCE, || match shell.try_wait()? {
+        Some(_) => Ok(Err(io::Error::other("it ended"))),
+        None => resp::command(port, None, &["PING"]).map(|_| Ok(())),
+    })?
+}
+
+fn end(shell: &mut Child) {
+    drop(shell.stdin.take());
+    let _ = shell.wait();
+}

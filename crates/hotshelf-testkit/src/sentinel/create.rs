@@ -1,0 +1,85 @@
+//! How Sentinels and their servers come into being.
+
+use std::fmt::Write;
+use std::io;
+
+use super::{PATIENCE, Passwords, RedisSentinels, SERVICE};
+use crate::RedisServer;
+use crate::patience::{side_by_side, wait_for};
+use crate::redis_server::Place;
+use crate::replication::{self, replicates};
+
+const REPLICAS: usize = 2;
+const SENTINELS: usize = 3;
+const FILE: &str = "sentinel.conf";
+
+pub(super) fn create(passwords: Passwords<'_>) -> io::Result<RedisSentinels> {
+    let servers = start_servers(passwords.server)?;
+    let monitor = monitor(&servers[0], passwords.server);
+    let start = || start_sentinel(&monitor, passwords.sentinel);
+    let sentinels = side_by_side([start; SENTINELS])?;
+    let all = RedisSentinels { servers, sentinels };
+    all.settle()?;
+    Ok(all)
+}
+
+/// Has a Sentinel look and tell more often than once in some seconds. It forgets that at
+/// its end.
+pub(super) fn hurry(sentinel: &RedisServer) -> io::Result<()> {
+    // It stops all work for half a minute where a busy machine has held it up for a moment.
+    let tilt = "TILT-PERIOD 1000";
+    let periods = "INFO-PERIOD 200 PUBLISH-PERIOD 200 PING-PERIOD 200 ASK-PERIOD 200";
+    sentinel.order(&format!("SENTINEL DEBUG {periods} {tilt}"))?;
+    Ok(())
+}
+
+/// Starts the primary and its replicas. A Sentinel finds at its first look only those
+/// replicas that are already connected.
+fn start_servers(password: Option<&str>) -> io::Result<Vec<RedisServer>> {
+    let mut arguments = replication::SETTINGS.to_vec();
+    if let Some(password) = password {
+        arguments.extend(["--requirepass", password, "--masterauth", password]);
+    }
+    let primary = RedisServer::start_with(&arguments)?;
+    let address = format!("127.0.0.1 {}", primary.port());
+    arguments.extend(["--replicaof", &address]);
+    let start = || {
+        let replica = RedisServer::start_with(&arguments)?;
+        wait_for("a replica", PATIENCE, || replicates(&replica, &primary))?;
+        Ok(replica)
+    };
+    let replicas = side_by_side([start; REPLICAS])?;
+    Ok([primary].into_iter().chain(replicas).collect())
+}
+
+fn monitor(primary: &RedisServer, password: Option<&str>) -> String {
+    let mut text = format!(
+        "sentinel resolve-hostnames no\n\
+         sentinel monitor {SERVICE} 127.0.0.1 {} {}\n\
+         sentinel down-after-milliseconds {SERVICE} 500\n\
+         sentinel failover-timeout {SERVICE} 2000\n\
+         sentinel parallel-syncs {SERVICE} 1\n",
+        primary.port(),
+        SENTINELS / 2 + 1,
+    );
+    if let Some(password) = password {
+        let _ = writeln!(text, "sentinel auth-pass {SERVICE} {password}");
+    }
+    text
+}
+
+fn start_sentinel(monitor: &str, password: Option<&str>) -> io::Result<RedisServer> {
+    let place = Place::new()?;
+    let mut text = String::new();
+    for (name, value) in place.settings() {
+        let _ = writeln!(text, "{name} {value}");
+    }
+    if let Some(password) = password {
+        let _ = writeln!(text, "requirepass {password}");
+    }
+    place.write(FILE, &(text + monitor))?;
+    let line = [FILE, "--sentinel"].map(str::to_owned).to_vec();
+    let sentinel = RedisServer::launch(place, line, password)?;
+    hurry(&sentinel)?;
+    Ok(sentinel)
+}

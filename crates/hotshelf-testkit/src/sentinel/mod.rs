@@ -1,0 +1,277 @@
+//! Real Redis servers under the watch of Sentinels, for one test.
+
+mod create;
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::patience::wait_for;
+use crate::replication::replicates;
+use crate::{RedisServer, Reply};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After so long the Sentinels have given a failover up.
+const ATTEMPT: Duration = Duration::from_secs(8);
+
+/// What the Sentinels call the primary and its replicas.
+const SERVICE: &str = "main";
+
+/// A primary with two replicas and three Sentinels that replace it when it fails, all on the
+/// loopback and without persistence. They die with this handle, and also with the test
+/// process.
+///
+/// A server is named by its index, of which the first primary has the first. The Sentinels
+/// take a server that is silent for half a second to be down, and learn faster than usual
+/// what goes on.
+pub struct RedisSentinels {
+    servers: Vec<RedisServer>,
+    sentinels: Vec<RedisServer>,
+}
+
+/// The passwords that clients need. They stand in URLs as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Passwords<'a> {
+    /// That of the primary and its replicas.
+    pub server: Option<&'a str>,
+    /// That of the Sentinels.
+    pub sentinel: Option<&'a str>,
+}
+
+impl RedisSentinels {
+    /// Starts servers and Sentinels without passwords, and waits until all is well as in
+    /// [`RedisSentinels::wait_until_ok`].
+    ///
+    /// # Errors
+    /// If `redis-server` is not installed or they don't come up.
+    pub fn start() -> io::Result<Self> {
+        Self::start_with(Passwords::default())
+    }
+
+    /// Starts servers and Sentinels that want passwords.
+    ///
+    /// # Errors
+    /// As [`RedisSentinels::start`].
+    pub fn start_with(passwords: Passwords<'_>) -> io::Result<Self> {
+        create::create(passwords)
+    }
+
+    /// Gives what the Sentinels call the primary and its replicas.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        SERVICE
+    }
+
+    /// Gives a URL that names all Sentinels, the service and the passwords.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let addresses: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();
+        let user = self.servers[0].password().map(|password| format!(":{password}@"));
+        let query = self.sentinels[0].password().map(|word| format!("?sentinel_password={word}"));
+        let (user, query) = (user.unwrap_or_default(), query.unwrap_or_default());
+        format!("redis+sentinel://{user}{}/{SERVICE}{query}", addresses.join(","))
+    }
+
+    /// Gives all servers, also those that are killed.
+    #[must_use]
+    pub fn servers(&self) -> &[RedisServer] {
+        &self.servers
+    }
+
+    /// Gives the Sentinels, also those that are killed.
+    #[must_use]
+    pub fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
+    }
+
+    /// Gives the primary by the word of most running Sentinels, alive or not.
+    ///
+    /// # Panics
+    /// If most of them don't agree within 30 seconds.
+    #[must_use]
+    pub fn primary(&self) -> &RedisServer {
+        &self.servers[self.primary_index()]
+    }
+
+    /// Gives the index of [`RedisSentinels::primary`].
+    ///
+    /// # Panics
+    /// As there.
+    #[must_use]
+    pub fn primary_index(&self) -> usize {
+        wait_for("a primary by majority", PATIENCE, || self.elected())
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Has the Sentinels replace the primary, though it is well, and gives the new one's index
+    /// as [`RedisSentinels::wait_for_new_primary`].
+    ///
+    /// # Panics
+    /// If there is no new primary within 30 seconds.
+    pub fn failover(&self) -> usize {
+        let before = self.primary_index();
+        let attempt = || {
+            let sentinel = self.running_sentinels().next().ok_or_else(nobody)?;
+            sentinel.order(&format!("SENTINEL FAILOVER {SERVICE}"))?;
+            wait_for("another primary", ATTEMPT, || match self.agreed()? {
+                primary if primary == before => Err(io::Error::other("it is still the old one")),
+                primary => Ok(primary),
+            })
+        };
+        wait_for("a failover", PATIENCE, attempt).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Kills the primary (SIGKILL), gives its index and waits for nothing.
+    ///
+    /// # Panics
+    /// As [`RedisSentinels::primary`].
+    pub fn kill_primary(&mut self) -> usize {
+        let primary = self.primary_index();
+        self.servers[primary].kill();
+        primary
+    }
+
+    /// Stops the primary in its tracks, as [`RedisServer::pause`], gives its index and waits
+    /// for nothing.
+    ///
+    /// # Panics
+    /// As [`RedisSentinels::primary`].
+    pub fn pause_primary(&self) -> usize {
+        let primary = self.primary_index();
+        self.servers[primary].pause();
+        primary
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self, server: usize) {
+        self.servers[server].resume();
+    }
+
+    /// Waits until all running Sentinels name the same running server, which says itself that
+    /// it is the primary, and gives its index.
+    ///
+    /// # Panics
+    /// If that isn't so after 30 seconds.
+    pub fn wait_for_new_primary(&self) -> usize {
+        wait_for("a running primary", PATIENCE, || self.agreed())
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Kills a server (SIGKILL). Its data is lost.
+    pub fn kill(&mut self, server: usize) {
+        self.servers[server].kill();
+    }
+
+    /// Starts a killed server again in its first role, which the Sentinels then correct. A
+    /// primary that is back before it was replaced comes back empty.
+    ///
+    /// # Errors
+    /// If it doesn't come up.
+    pub fn restart(&mut self, server: usize) -> io::Result<()> {
+        self.servers[server].restart()
+    }
+
+    /// Kills a Sentinel (SIGKILL).
+    pub fn kill_sentinel(&mut self, sentinel: usize) {
+        self.sentinels[sentinel].kill();
+    }
+
+    /// Starts a killed Sentinel again, which still knows what it knew.
+    ///
+    /// # Errors
+    /// If it doesn't come up.
+    pub fn restart_sentinel(&mut self, sentinel: usize) -> io::Result<()> {
+        self.sentinels[sentinel].restart()?;
+        create::hurry(&self.sentinels[sentinel])
+    }
+
+    /// Waits until all is well: as in [`RedisSentinels::wait_for_new_primary`], and every
+    /// other running server replicates from the primary, and every running Sentinel knows all
+    /// servers and Sentinels.
+    ///
+    /// # Panics
+    /// If that isn't so after 30 seconds.
+    pub fn wait_until_ok(&self) {
+        self.settle().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn settle(&self) -> io::Result<()> {
+        wait_for("servers and Sentinels", PATIENCE, || {
+            let primary = &self.servers[self.agreed()?];
+            let running = self.servers.iter().filter(|server| server.is_running());
+            for server in running.filter(|server| server.port() != primary.port()) {
+                replicates(server, primary)?;
+            }
+            self.running_sentinels().try_for_each(|sentinel| self.knows_all(sentinel))
+        })
+    }
+
+    fn knows_all(&self, sentinel: &RedisServer) -> io::Result<()> {
+        let Reply::Array(fields) = sentinel.order(&format!("SENTINEL MASTER {SERVICE}"))? else {
+            return Err(io::Error::other("a Sentinel doesn't know the service"));
+        };
+        let others = [
+            ("flags", "master".to_owned()),
+            ("num-slaves", (self.servers.len() - 1).to_string()),
+            ("num-other-sentinels", (self.sentinels.len() - 1).to_string()),
+        ];
+        for (name, expected) in others {
+            let field = fields.chunks(2).find(|field| field[0].to_text() == name);
+            if field.is_none_or(|field| field[1].to_text() != expected) {
+                return Err(io::Error::other(format!("{name} is {field:?}, not {expected}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the server that all running Sentinels name, if it runs and says so itself.
+    fn agreed(&self) -> io::Result<usize> {
+        let named = self.running_sentinels().map(|sentinel| self.named(sentinel));
+        let named = named.collect::<io::Result<Vec<_>>>()?;
+        let &primary = named.first().ok_or_else(nobody)?;
+        if named.iter().any(|&other| other != primary) {
+            return Err(io::Error::other(format!("the Sentinels name {named:?}")));
+        }
+        let server = &self.servers[primary];
+        if !server.is_running() || !server.order("ROLE")?.to_text().starts_with("master") {
+            return Err(io::Error::other(format!("server {primary} is no primary")));
+        }
+        Ok(primary)
+    }
+
+    /// Gives the server that most running Sentinels name.
+    fn elected(&self) -> io::Result<usize> {
+        let named: Vec<_> =
+            self.running_sentinels().filter_map(|sentinel| self.named(sentinel).ok()).collect();
+        let votes = |server: usize| named.iter().filter(|&&name| name == server).count();
+        (0..self.servers.len())
+            .find(|&server| 2 * votes(server) > named.len())
+            .ok_or_else(|| io::Error::other(format!("the Sentinels name {named:?}")))
+    }
+
+    fn named(&self, sentinel: &RedisServer) -> io::Result<usize> {
+        let address = sentinel.order(&format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
+        let address = address.to_text().replace('\n', ":");
+        let index = self.servers.iter().position(|server| server.address() == address);
+        index.ok_or_else(|| io::Error::other(format!("a Sentinel names {address:?}")))
+    }
+
+    fn running_sentinels(&self) -> impl Iterator<Item = &RedisServer> {
+        self.sentinels.iter().filter(|sentinel| sentinel.is_running())
+    }
+}
+
+impl fmt::Debug for RedisSentinels {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RedisSentinels")
+            .field("servers", &self.servers)
+            .field("sentinels", &self.sentinels)
+            .finish()
+    }
+}
+
+fn nobody() -> io::Error {
+    io::Error::other("no Sentinel is running")
+}

@@ -1,0 +1,6 @@
+//! What the test kit's servers do when tests do harm to them.
+
+mod cluster;
+mod proxy;
+mod sentinels;
+mod server;
