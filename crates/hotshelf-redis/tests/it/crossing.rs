@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
-use hotshelf_core::{Backend, ErrorKind};
+use hotshelf_core::Backend;
 use hotshelf_redis::{RedisBackend, RedisOptions};
 
 use crate::support;
@@ -62,31 +62,5 @@ async fn callers_that_leave_disturb_nobody() {
     }
     for key in 0..KEYS {
         read(&backend, key).await;
-    }
-}
-
-/// Replies that come after their deadline are nobody's, and put no later ones out of step.
-#[tokio::test]
-async fn late_replies_are_nobodys() {
-    let server = support::server();
-    let options = RedisOptions::from_url(&server.url()).unwrap();
-    let (hasty, patient) = (Duration::from_millis(30), Duration::from_secs(20));
-    let backend = support::backend_with(options.read_timeout(hasty).store_timeout(patient));
-    fill(&backend).await;
-    for round in 0..2 {
-        server.command(&["CLIENT", "PAUSE", "80", "ALL"]);
-        let reads = (0..8).map(|key| {
-            let key = [format!("k{}", key + round + 1).as_str().into()];
-            let backend = &backend;
-            async move { backend.read(&key).await }
-        });
-        for read in join_all(reads).await {
-            assert_eq!(read.unwrap_err().kind(), ErrorKind::Timeout);
-        }
-        // These may wait for longer, and stand behind the late replies in the queue.
-        for key in 1..9 {
-            let reply = backend.client().command(&["GET", &format!("k{key}")]).await.unwrap();
-            assert_eq!(reply.bytes().unwrap().as_deref(), Some(value(key).as_bytes()), "k{key}");
-        }
     }
 }

@@ -2,8 +2,11 @@
 //! replies, and leave the same behind.
 
 use hotshelf_redis::Reply;
+use hotshelf_testkit::RedisCluster;
 use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use redis::Value;
+use redis::aio::ConnectionLike;
 
 use crate::support;
 
@@ -118,7 +121,7 @@ fn replies_are_those_of_the_redis_crate() {
     let peer = redis::Client::open(format!("{}/2?protocol=resp3", server.url())).unwrap();
     let peer = tokio.block_on(peer.get_multiplexed_async_connection()).unwrap();
 
-    let mut runner = prop::test_runner::TestRunner::default();
+    let mut runner = TestRunner::default();
     let batches = prop::collection::vec(commands(), 1..30);
     let outcome = runner.run(&batches, |commands| {
         server.command(&["FLUSHALL"]);
@@ -134,6 +137,51 @@ fn replies_are_those_of_the_redis_crate() {
             let values = peer.send_packed_commands(&pipeline, 0, commands.len()).await.unwrap();
             let replies: Vec<String> = replies.into_iter().map(ours).collect();
             let values: Vec<String> = values.into_iter().map(theirs).collect();
+            prop_assert_eq!(replies, values, "{:?}", commands);
+            Ok(())
+        })
+    });
+    outcome.unwrap();
+}
+
+/// What the redis crate's client for Clusters makes of an answer.
+fn theirs_or_error(answer: redis::RedisResult<Value>) -> String {
+    match answer {
+        Ok(value) => theirs(value),
+        Err(error) => {
+            let (code, detail) = (error.code().unwrap_or_default(), error.detail());
+            format!("error {code} {}", detail.unwrap_or_default())
+        }
+    }
+}
+
+/// That client splits commands whose keys lie in several slots, and waits for each answer.
+#[test]
+fn replies_of_a_cluster_are_those_of_the_redis_crate() {
+    let cluster = RedisCluster::start().unwrap();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let backend = support::backend_with(support::patient(&cluster.url()));
+    let seeds: Vec<_> = cluster.nodes().iter().map(hotshelf_testkit::RedisServer::url).collect();
+    let client = redis::cluster::ClusterClientBuilder::new(seeds)
+        .use_protocol(redis::ProtocolVersion::RESP3)
+        .build()
+        .unwrap();
+    let peer = tokio.block_on(client.get_async_connection()).unwrap();
+
+    let mut runner = TestRunner::new(Config { cases: 60, ..Config::default() });
+    let of_one_key = commands().prop_filter("one key", |command| command[0] != b"MGET");
+    let outcome = runner.run(&prop::collection::vec(of_one_key, 1..30), |commands| {
+        tokio.block_on(async {
+            cluster.command_all(&["FLUSHALL"]);
+            let replies = backend.client().pipeline(&commands).await.unwrap();
+            let replies: Vec<String> = replies.into_iter().map(ours).collect();
+            cluster.command_all(&["FLUSHALL"]);
+            let (mut peer, mut values) = (peer.clone(), Vec::new());
+            for command in &commands {
+                let mut packed = redis::Cmd::new();
+                packed.arg(command);
+                values.push(theirs_or_error(peer.req_packed_command(&packed).await));
+            }
             prop_assert_eq!(replies, values, "{:?}", commands);
             Ok(())
         })

@@ -9,6 +9,7 @@ mod crossing;
 mod differential;
 mod faults;
 mod load;
+mod network;
 mod patterns;
 mod pub_sub;
 mod sentinels;

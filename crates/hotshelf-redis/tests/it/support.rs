@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hotshelf_core::{BoxFuture, Moment, Runtime};
+use hotshelf_core::{Backend, BoxFuture, Moment, Runtime};
 use hotshelf_redis::{RedisBackend, RedisOptions};
 use hotshelf_testkit::RedisServer;
 
@@ -28,6 +28,11 @@ pub(crate) fn patient(url: &str) -> RedisOptions {
     let patience = Duration::from_secs(20);
     let options = RedisOptions::from_url(url).unwrap();
     options.connect_timeout(patience).read_timeout(patience).store_timeout(patience)
+}
+
+/// Asks until the connection has come back. The backend itself paces the attempts.
+pub(crate) async fn ping_until_back(backend: &RedisBackend) {
+    until("the server answers again", async || backend.ping().await.ok()).await;
 }
 
 /// Asks until the answer is as it must become, and gives up after half a minute.

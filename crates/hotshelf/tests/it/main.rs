@@ -14,4 +14,5 @@ mod secrets;
 mod stores;
 mod support;
 mod tags;
+mod topologies;
 mod writes;

@@ -26,6 +26,16 @@ pub(crate) fn server() -> RedisServer {
     RedisServer::start().expect("redis-server is installed")
 }
 
+#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+pub(crate) async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// Makes a cache of texts in simulated time, without jitter.
 pub(crate) fn simulated(seed: u64) -> (SimRuntime, Store, Cache<String>) {
     let runtime = SimRuntime::new(seed);
