@@ -34,7 +34,6 @@ impl Sentinels {
     }
 
     /// Gives what to ask a Sentinel, in one round trip.
-    #[must_use]
     pub fn ask(&self) -> [Command; 2] {
         let ask = |what: &str| Command::new("SENTINEL").arg(what).arg(&self.service);
         [ask("GET-MASTER-ADDR-BY-NAME"), ask("SENTINELS")]

@@ -31,8 +31,8 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `memory` | yes | the embedded backend |
-//! | `redis` | no | Redis and Valkey by TCP and Unix socket |
-//! | `tls` | no | `rediss://`, by rustls |
+//! | `redis` | no | Redis and Valkey by TCP and Unix socket: one server, behind Sentinels, a Cluster |
+//! | `tls` | no | the same by TLS, by rustls |
 //! | `test-util` | no | `testing`: a store whose time and failures your tests decide |
 //!
 //! With `tls`, the first store of a process chooses *ring* as rustls' cryptography, unless
@@ -59,7 +59,10 @@ pub use hotshelf_core::{
     ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
 #[cfg(feature = "redis")]
-pub use hotshelf_redis::{RedisClient, RedisOptions, Reply};
+pub use hotshelf_redis::{
+    Credentials, CredentialsProvider, Expiry, Message, PubSub, RedisClient, RedisOptions, Reply,
+    Scan, Script, SetIf, SetOptions, Tracking,
+};
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;
 pub use store::{CacheInfo, Store, StoreBuilder, StoreInfo};

@@ -122,7 +122,6 @@ impl PubSub {
     ///
     /// # Cancel safety
     /// No message is lost by dropping it.
-    #[expect(clippy::should_implement_trait, reason = "it is no iterator: it waits")]
     pub async fn next(&mut self) -> Result<Message, Error> {
         if self.channels.is_empty() && self.patterns.is_empty() {
             let message = "nothing is listened to: call `subscribe` first";

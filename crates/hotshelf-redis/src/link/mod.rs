@@ -86,6 +86,11 @@ impl Link {
         matches!(self.shared.read().0, State::Up(_, true))
     }
 
+    /// Gives what it takes to open a connection to the same server that listens.
+    pub(crate) fn listening(&self) -> (Dialer, Arc<dyn Place>) {
+        (self.shared.dialer.for_listening(), Arc::clone(&self.shared.place))
+    }
+
     /// Gives the connection.
     async fn connection(&self, deadline: Moment) -> Result<Connection, Error> {
         if let Some(connection) = self.shared.up() {

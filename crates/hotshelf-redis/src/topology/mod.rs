@@ -20,7 +20,7 @@ use sentinel::BySentinels;
 #[derive(Debug)]
 pub(crate) enum Topology {
     /// One server: a standalone one, or whichever the Sentinels say.
-    Single { link: Arc<Link>, dialer: Dialer, place: Arc<dyn Place> },
+    Single(Arc<Link>),
     /// Many, each with its slots.
     Cluster(Arc<Cluster>),
 }
@@ -44,8 +44,7 @@ impl Topology {
                 Arc::new(BySentinels::new(dialer, service.clone(), sentinels.clone()))
             }
         };
-        let link = Link::new(dialer.clone(), Arc::clone(&place), listener);
-        Self::Single { link: Arc::new(link), dialer, place }
+        Self::Single(Arc::new(Link::new(dialer, place, listener)))
     }
 
     /// Says whether keys live on several servers.
@@ -56,7 +55,7 @@ impl Topology {
     /// Sends one command to where it belongs and gives its reply.
     pub(crate) async fn ask(&self, request: &Request, deadline: Moment) -> Result<Value, Error> {
         match self {
-            Self::Single { link, .. } => link.ask(request, Manner::Plain, deadline).await,
+            Self::Single(link) => link.ask(request, Manner::Plain, deadline).await,
             Self::Cluster(cluster) => cluster.ask(request, deadline).await,
         }
     }
@@ -69,7 +68,7 @@ impl Topology {
         deadline: Moment,
     ) -> Vec<Result<Value, Error>> {
         match self {
-            Self::Single { link, .. } => {
+            Self::Single(link) => {
                 let replies = link.ask_all(requests.iter(), Manner::Plain, deadline).await;
                 replies.unwrap_or_else(|error| vec![Err(error); requests.len()])
             }
@@ -85,9 +84,7 @@ impl Topology {
         deadline: Moment,
     ) -> Result<Vec<Value>, Error> {
         let replies = match self {
-            Self::Single { link, .. } => {
-                link.ask_all(requests.iter(), Manner::Plain, deadline).await?
-            }
+            Self::Single(link) => link.ask_all(requests.iter(), Manner::Plain, deadline).await?,
             Self::Cluster(cluster) => cluster.ask_together(requests, deadline).await?,
         };
         replies.into_iter().collect()
@@ -96,7 +93,7 @@ impl Topology {
     /// Gives the links to all primaries.
     pub(crate) async fn primaries(&self, deadline: Moment) -> Result<Vec<Arc<Link>>, Error> {
         match self {
-            Self::Single { link, .. } => Ok(vec![Arc::clone(link)]),
+            Self::Single(link) => Ok(vec![Arc::clone(link)]),
             Self::Cluster(cluster) => cluster.primaries(deadline).await,
         }
     }
@@ -115,7 +112,7 @@ impl Topology {
     /// Gives what it takes to open a connection that listens.
     pub(crate) async fn listening(&self) -> Result<(Dialer, Arc<dyn Place>), Error> {
         match self {
-            Self::Single { dialer, place, .. } => Ok((dialer.for_listening(), Arc::clone(place))),
+            Self::Single(link) => Ok(link.listening()),
             Self::Cluster(cluster) => cluster.listening().await,
         }
     }
@@ -123,14 +120,14 @@ impl Topology {
     /// Says whether the server that a key belongs to tells of its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         match self {
-            Self::Single { link, .. } => link.is_tracking(),
+            Self::Single(link) => link.is_tracking(),
             Self::Cluster(cluster) => cluster.is_tracking(key),
         }
     }
 
     pub(crate) fn close(&self) {
         match self {
-            Self::Single { link, .. } => link.close(),
+            Self::Single(link) => link.close(),
             Self::Cluster(cluster) => cluster.close(),
         }
     }

@@ -28,7 +28,6 @@ impl std::error::Error for NoMap {}
 
 impl SlotMap {
     /// Gives the commands that ask for the map: every server knows the first or the second.
-    #[must_use]
     pub fn ask() -> [Command; 2] {
         [Command::new("CLUSTER").arg("SLOTS"), Command::new("CLUSTER").arg("SHARDS")]
     }

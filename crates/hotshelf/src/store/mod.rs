@@ -79,8 +79,13 @@ impl Store {
     /// | --- | --- |
     /// | `memory://` | the process's own memory |
     /// | `redis://[user:password@]host[:port][/database]` | Redis or Valkey |
-    /// | `rediss://…` | the same by TLS, with the feature `tls` |
     /// | `unix:///path/to/redis.sock[?db=database]` | the same by a Unix socket |
+    /// | `redis+sentinel://host[:port],host[:port]/service[/database]` | the primary that Sentinels name |
+    /// | `redis+cluster://host[:port],host[:port]` | a Cluster |
+    /// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same by TLS, with the feature `tls` |
+    ///
+    /// [`RedisOptions`](crate::RedisOptions) says all that a URL may hold, and what can't
+    /// stand in one: certificates, tokens that rotate.
     ///
     /// It waits for the first attempt to connect, 250 ms at most. A server that is away
     /// is no error: the store serves without it, through the loaders, and connects once

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use hotshelf::{ErrorKind, Store};
-use hotshelf_testkit::{RedisServer, Reply};
+use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, Reply};
 
 use crate::support::{on_tokio, server};
 
@@ -48,6 +48,41 @@ fn the_documented_permissions_are_enough() {
         assert_eq!(error.kind(), ErrorKind::Permission);
         assert!(error.to_string().contains("SECURITY.md"), "{error}");
     });
+}
+
+/// Where there is more than one server, the page names what comes on top.
+#[test]
+fn the_documented_permissions_are_enough_for_more_than_one_server() {
+    let page = include_str!("../../../../SECURITY.md");
+    on_tokio(async {
+        let more = ["+cluster|slots", "+cluster|shards", "+asking"];
+        assert!(page.contains(&more.join(" ")));
+        let cluster = RedisCluster::start().unwrap();
+        for node in cluster.nodes() {
+            node.command(&[&documented()[..], &more].concat());
+        }
+        fills_and_invalidates(&cluster.url().replace("://", "://app:password@")).await;
+
+        let more = ["+role"];
+        assert!(page.contains(more[0]));
+        let sentinels = RedisSentinels::start().unwrap();
+        for server in sentinels.servers() {
+            server.command(&[&documented()[..], &more].concat());
+        }
+        fills_and_invalidates(&sentinels.url().replace("://", "://app:password@")).await;
+    });
+}
+
+async fn fills_and_invalidates(url: &str) {
+    let store = Store::connect(url).await.unwrap();
+    let cache = store.cache::<u32>("n").prefix("app").build().unwrap();
+    for key in 0..20_u32 {
+        assert_eq!(*cache.entry(key).tags(["t"]).or_insert_with(async || 1).await, 1);
+        assert_eq!(cache.try_get(key).await.unwrap().as_deref(), Some(&1));
+    }
+    store.invalidate_tag("t").await.unwrap();
+    cache.invalidate_many(0..20_u32).await.unwrap();
+    assert_eq!(cache.stats().errors, 0);
 }
 
 #[test]
