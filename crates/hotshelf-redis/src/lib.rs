@@ -38,7 +38,7 @@ mod transport;
 
 pub use backend::RedisBackend;
 pub use client::{Expiry, Message, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
-pub use connection::{Ended, Rest, Session};
+pub use connection::{ByteStream, Ended, Rest, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{Address, Credentials, CredentialsProvider, RedisOptions};
 pub use transport::{Carrier, Transport};

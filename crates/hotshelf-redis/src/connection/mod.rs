@@ -1,5 +1,6 @@
 //! One connection to a server, shared by all callers.
 
+mod driver;
 mod request;
 mod session;
 mod traffic;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 
+pub use driver::ByteStream;
 pub(crate) use request::{Manner, Request};
 pub use session::Session;
 pub use traffic::Rest;

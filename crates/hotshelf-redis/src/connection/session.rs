@@ -8,6 +8,7 @@ use hotshelf_core::{BoxFuture, Error, ErrorKind, Moment};
 use hotshelf_wire::Event;
 use hotshelf_wire::resp::{Decoder, Value};
 
+use super::driver::{ByteStream, Driver};
 use super::traffic::Waiter;
 use super::{Connection, Ended, Rest};
 
@@ -17,10 +18,11 @@ const ROOM: usize = 256 << 10;
 
 /// A connection as its driver sees it: bytes to send, bytes that have come, deadlines.
 ///
-/// A driver [registers](Self::register) its waker, sends what it [takes](Self::take_output),
-/// reads into [`Self::input`], says that it has [received](Self::received), and before it
-/// sleeps looks what is [left to do](Self::rest). Dropping the session ends the connection:
-/// no caller waits for a driver that is gone.
+/// [`Session::carry`] is the driver for whoever has a [`ByteStream`]. Another one
+/// [registers](Self::register) its waker, sends what it [takes](Self::take_output), reads into
+/// [`Self::input`], says that it has [received](Self::received), and before it sleeps looks
+/// what is [left to do](Self::rest). Dropping the session ends the connection: no caller waits
+/// for a driver that is gone.
 pub struct Session {
     connection: Connection,
     decoder: Decoder,
@@ -41,6 +43,11 @@ impl Session {
             events: Vec::new(),
             timer: None,
         }
+    }
+
+    /// Carries the session's bytes on a stream until one of them ends, and gives the reason.
+    pub fn carry(self, stream: impl ByteStream) -> BoxFuture<'static, Ended> {
+        Box::pin(Driver::new(self, stream))
     }
 
     /// Registers who is woken when there is something to send, or the connection has ended.

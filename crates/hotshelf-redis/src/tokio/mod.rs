@@ -1,20 +1,22 @@
 //! tokio as the transport: TCP, Unix sockets, TLS.
 
-mod driver;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hotshelf_core::{BoxFuture, Error, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::connection::Session;
+use crate::connection::{ByteStream, Session};
 use crate::options::{Address, RedisOptions};
 use crate::transport::{Carrier, Transport};
-use driver::{Driver, Stream};
 #[cfg(feature = "tls")]
 use tls::Tls;
 
@@ -68,6 +70,31 @@ impl TokioTransport {
     }
 }
 
+/// Any stream of tokio: TCP, a Unix socket, TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+struct Socket(Box<dyn Stream>);
+
+impl ByteStream for Socket {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        pin!(self.0.read_buf(buffer)).poll(context)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+}
+
 impl Transport for TokioTransport {
     fn open<'a>(
         &'a self,
@@ -76,7 +103,7 @@ impl Transport for TokioTransport {
     ) -> BoxFuture<'a, Result<Carrier, Error>> {
         Box::pin(async move {
             match self.stream(address).await {
-                Ok(stream) => Ok(Box::pin(Driver::new(session, stream)) as Carrier),
+                Ok(stream) => Ok(session.carry(Socket(stream))),
                 Err(error) => {
                     let message = "the server can't be reached";
                     Err(Error::new(ErrorKind::Unavailable, message).with_source(error))

@@ -88,6 +88,15 @@ impl Params {
         parse::document(text, Depth::default()).map(|value| Self::of(&value))
     }
 
+    /// Takes text that `json.dumps(…, sort_keys=True)` has written, and isn't empty
+    /// ([`Params::is_empty`]): for Python itself.
+    ///
+    /// The text is taken as it is; of another one the key would be another.
+    #[must_use]
+    pub fn from_canonical(text: impl Into<String>) -> Self {
+        Self { text: text.into(), falsy: false }
+    }
+
     /// Says whether Python takes the parameters for false, in which case a key gets no hash.
     ///
     /// That holds for `null`, `false`, every zero, and empty texts, lists and maps.

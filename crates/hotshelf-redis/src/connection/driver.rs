@@ -1,12 +1,13 @@
-//! Carries bytes between a session and its socket.
+//! Carries bytes between a session and its stream.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use bytes::BytesMut;
 
-use crate::connection::{Ended, Session};
+use super::{Ended, Session};
 
 /// Above which size an idle buffer is given back.
 const KEPT: usize = 1 << 20;
@@ -14,15 +15,27 @@ const KEPT: usize = 1 << 20;
 /// How often the driver goes round before it lets others run.
 const ROUNDS: u32 = 64;
 
-/// Any stream of bytes: TCP, a Unix socket, TLS.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A stream of bytes that never blocks: a socket of some event loop, TLS on one.
+pub trait ByteStream: Send + Unpin + 'static {
+    /// Reads what has come behind what the buffer holds, at most as much as it has room for;
+    /// 0 means that nothing will come any more.
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>>;
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+    /// Writes some of the bytes.
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Sends what was written and is still kept.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
 
 /// Carries a session's bytes; awaited, it gives the reason for the end.
-pub(super) struct Driver {
+pub(super) struct Driver<S> {
     session: Session,
-    stream: Box<dyn Stream>,
+    stream: S,
     /// What is being written, and how much of it was.
     output: Vec<u8>,
     written: usize,
@@ -31,14 +44,14 @@ pub(super) struct Driver {
     gathered: bool,
 }
 
-impl Driver {
-    pub(super) fn new(session: Session, stream: Box<dyn Stream>) -> Self {
+impl<S: ByteStream> Driver<S> {
+    pub(super) fn new(session: Session, stream: S) -> Self {
         Self { session, stream, output: Vec::new(), written: 0, flushed: true, gathered: false }
     }
 
     /// Reads what has come, and answers those who wait for it.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let read = ready!(pin!(self.stream.read_buf(self.session.input())).poll(context));
+        let read = ready!(self.stream.poll_read(context, self.session.input()));
         match read {
             Ok(1..) => Poll::Ready(self.session.received()),
             Ok(0) | Err(_) => Poll::Ready(Err(Ended::Cut)),
@@ -58,7 +71,7 @@ impl Driver {
             if rest.is_empty() {
                 break;
             }
-            let written = ready!(Pin::new(&mut self.stream).poll_write(context, rest));
+            let written = ready!(self.stream.poll_write(context, rest));
             match written {
                 Ok(count) if count > 0 => self.written += count,
                 _ => return Poll::Ready(Err(Ended::Cut)),
@@ -67,7 +80,7 @@ impl Driver {
             self.gathered = false;
         }
         if !self.flushed {
-            let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+            let flushed = ready!(self.stream.poll_flush(context));
             self.flushed = true;
             return Poll::Ready(flushed.map_err(|_| Ended::Cut));
         }
@@ -105,7 +118,7 @@ impl Driver {
     }
 }
 
-impl Future for Driver {
+impl<S: ByteStream> Future for Driver<S> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
