@@ -33,10 +33,21 @@ impl TagId {
         if name.is_empty() {
             return Err(Error::new(ErrorKind::Key, "a tag needs a name"));
         }
+        Ok(Self::hashed(name))
+    }
+
+    fn hashed(name: &str) -> Self {
         let hash = Sha256::digest(name);
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&hash[..8]);
-        Ok(Self(bytes))
+        Self(bytes)
+    }
+
+    /// Makes the id of the tag that all entries of a cache carry, by what their keys begin
+    /// with.
+    #[must_use]
+    pub fn of_epoch(stem: &str) -> Self {
+        Self::hashed(&format!("epoch of {stem}"))
     }
 
     /// Gives the id's bytes.

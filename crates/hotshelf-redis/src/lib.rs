@@ -18,6 +18,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `tokio` | yes | TCP and Unix sockets by tokio |
+//! | `sockets` | with `tokio` | `watch_peer`, for the sockets of another event loop |
 //! | `tls` | no | `rediss://` by rustls, certificates verified |
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,8 @@ mod info;
 mod link;
 mod names;
 mod options;
+#[cfg(feature = "sockets")]
+mod peer;
 mod scripts;
 #[cfg(feature = "tokio")]
 mod tokio;
@@ -41,4 +44,6 @@ pub use client::{Expiry, Message, PubSub, RedisClient, Reply, Scan, Script, SetI
 pub use connection::{ByteStream, Ended, Rest, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{Address, Credentials, CredentialsProvider, RedisOptions};
+#[cfg(feature = "sockets")]
+pub use peer::watch_peer;
 pub use transport::{Carrier, Transport};

@@ -91,6 +91,20 @@ impl Ticket {
         .await
     }
 
+    /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
+    /// can't be given to [`Ticket::run`].
+    pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
+        let Leadership { shared, flight, lease, .. } = &self.leadership;
+        let token = lease.as_ref().map(|lease| lease.token);
+        let (shared, flight) = (Arc::clone(shared), Arc::clone(flight));
+        async move {
+            match token {
+                Some(token) => renew(shared, flight, token).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Stores the value, or with `None` that there is none, and gives it to those who wait.
     ///
     /// Costs one round trip.

@@ -6,28 +6,18 @@ mod tls;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use hotshelf_core::{BoxFuture, Error, ErrorKind};
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::connection::{ByteStream, Session};
 use crate::options::{Address, RedisOptions};
+use crate::peer::watch_peer;
 use crate::transport::{Carrier, Transport};
 #[cfg(feature = "tls")]
 use tls::Tls;
-
-/// After so long without a word the system asks whether the other side is still there, and
-/// so often before it takes it for gone.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVE_PROBES: u32 = 3;
-
-/// After so long the system gives up on bytes that the other side doesn't confirm.
-#[cfg(target_os = "linux")]
-const UNCONFIRMED: Duration = Duration::from_secs(10);
 
 /// Streams of tokio.
 #[derive(Debug)]
@@ -61,7 +51,7 @@ impl TokioTransport {
         };
         let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
         stream.set_nodelay(true)?;
-        watch(&stream)?;
+        watch_peer(&stream)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
             return Ok(Box::new(tls.connect(endpoint.host(), stream).await?));
@@ -111,14 +101,4 @@ impl Transport for TokioTransport {
             }
         })
     }
-}
-
-/// Lets the system notice a peer that is gone without a word, while nothing is asked.
-fn watch(stream: &TcpStream) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
-    socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
-    Ok(())
 }

@@ -213,7 +213,7 @@ impl CacheOptions {
         if !self.epoch {
             return Ok(none);
         }
-        none.with([TagId::of(&format!("epoch of {}", namespace.stem()?))?])
+        none.with([TagId::of_epoch(&namespace.stem()?)])
     }
 
     /// Gives a time that no entry outlives: lifetimes are spread by their own length at most.

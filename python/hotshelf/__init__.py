@@ -1,0 +1,54 @@
+"""A typed cache for FastAPI and asyncio.
+
+A cold value is computed once, over all processes, and one that was invalidated is never
+served again. The engine and the wire to Redis or Valkey are written in Rust and run on the
+event loop itself: no thread, no other client library.
+
+    cache = hotshelf.CacheManager("redis://localhost")
+    app = FastAPI(lifespan=cache.lifespan)
+    products = cache.service("products", Product, ttl=900)
+    Products = Annotated[CacheService[Product], Depends(products)]
+
+    @app.get("/products/{id}")
+    async def get_product(id: str, products: Products) -> Product:
+        return await products.get_or_set(id, lambda: fetch(id))
+"""
+
+from hotshelf._hotshelf import (
+    AuthenticationError,
+    CacheError,
+    ClosedError,
+    ConfigurationError,
+    EncodeError,
+    KeyError,
+    ServerError,
+    TimeoutError,
+    UnavailableError,
+    __version__,
+)
+from hotshelf._keys import build_cache_key, canonical_params, get_ttl_with_jitter
+from hotshelf._manager import CacheManager, Health
+from hotshelf._redis import Pipeline, RedisClient
+from hotshelf._service import CacheService, Stats
+
+__all__ = [
+    "AuthenticationError",
+    "CacheError",
+    "CacheManager",
+    "CacheService",
+    "ClosedError",
+    "ConfigurationError",
+    "EncodeError",
+    "Health",
+    "KeyError",
+    "Pipeline",
+    "RedisClient",
+    "ServerError",
+    "Stats",
+    "TimeoutError",
+    "UnavailableError",
+    "__version__",
+    "build_cache_key",
+    "canonical_params",
+    "get_ttl_with_jitter",
+]

@@ -1,0 +1,100 @@
+"""Keys, byte for byte those of fastapi-rc, and lifetimes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+def canonical(value: Any) -> Any:
+    """Gives the canonical form of a value that JSON has no form for.
+
+    Each form is a text that other languages write the same way: ISO 8601 for dates and
+    times, the 36 characters of a UUID, the digits of a `Decimal`, seconds for a
+    `timedelta`, the value of an `Enum`, a sorted list for a set.
+
+    Raises:
+        TypeError: For anything else.
+    """
+    match value:
+        case Enum():
+            return value.value
+        case datetime() | date() | time():
+            return value.isoformat()
+        case UUID() | Decimal() | PurePath():
+            return str(value)
+        case timedelta():
+            return value.total_seconds()
+        case set() | frozenset():
+            return sorted(value)
+        case BaseModel():
+            return value.model_dump()
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return dataclasses.asdict(value)
+        case Mapping():
+            return dict(value)
+        case _:
+            kind = type(value).__name__
+            raise TypeError(f"a value of type {kind} makes no key: give its text instead")
+
+
+def canonical_params(params: Any) -> str | None:
+    """Gives the text of parameters that is hashed into a key, or `None` for empty ones.
+
+    It is what `json.dumps(params, sort_keys=True)` writes; dates, UUIDs, decimals and the
+    like are written in their canonical forms (`canonical`).
+
+    Raises:
+        TypeError: If a parameter has no canonical form.
+    """
+    if not params:
+        return None
+    return json.dumps(params, sort_keys=True, default=canonical)
+
+
+def build_cache_key(
+    namespace: str,
+    identifier: str,
+    params: Mapping[str, Any] | None = None,
+    prefix: str = "cache",
+    version: str = "v1",
+    include_version: bool = True,
+) -> str:
+    """Builds the key of an entry: `{prefix}:{version}:{namespace}:{identifier}[:{hash}]`.
+
+    Raises:
+        TypeError: If a parameter has no canonical form.
+    """
+    parts = [prefix, version] if include_version else [prefix]
+    parts += [namespace, identifier]
+    text = canonical_params(params)
+    if text is not None:
+        parts.append(hashlib.sha256(text.encode()).hexdigest()[:12])
+    return ":".join(parts)
+
+
+def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
+    """Spreads a lifetime at random, by a tenth of it either way unless told otherwise."""
+    jitter = int(base_ttl * jitter_percent)
+    return base_ttl + random.randint(-jitter, jitter)
+
+
+def seconds(ttl: float | timedelta) -> float:
+    """Gives a lifetime in seconds."""
+    return ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
+
+
+def escape_pattern(text: str) -> str:
+    """Makes a text match itself alone, as a part of a pattern."""
+    return "".join("\\" + char if char in "*?[]\\^-" else char for char in text)

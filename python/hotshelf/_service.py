@@ -1,0 +1,475 @@
+"""A typed view of one namespace."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+
+from hotshelf import _hotshelf
+from hotshelf._codec import Codec, Undecodable, codec_of
+from hotshelf._hotshelf import CacheError, Pending, Ticket
+from hotshelf._keys import canonical_params, seconds
+from hotshelf._pending import settled
+
+if TYPE_CHECKING:
+    from hotshelf._manager import CacheManager
+
+logger = logging.getLogger("hotshelf")
+
+T = TypeVar("T")
+
+Factory = Callable[[], Awaitable[T]] | Callable[[], T]
+Params = Mapping[str, Any] | None
+Lifetime = float | timedelta
+
+#: The keys that are being loaded by the callers around this one.
+_loading: ContextVar[frozenset[tuple[int, str]]] = ContextVar("hotshelf_loading", default=frozenset())
+
+_MISSING: Any = object()
+
+
+class Stats(TypedDict):
+    """What a cache has counted in this process."""
+
+    hits: int
+    misses: int
+    loads: int
+    load_errors: int
+    coalesced: int
+    errors: int
+    foreign: int
+    refused: int
+    degraded: int
+    handed_over: int
+    unstorable: int
+
+
+class CacheService(Generic[T]):
+    """A typed view of the entries of one namespace.
+
+    It is cheap to make: views of the same names share their flights and counters. Methods
+    never raise for trouble with the cache: it is logged and counted, and what they return
+    says that there was nothing.
+    """
+
+    __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
+                 "negative_ttl", "prefix", "use_jitter", "version")
+
+    def __init__(
+        self,
+        manager: CacheManager,
+        namespace: str,
+        model: type[T] | None = None,
+        default_ttl: Lifetime = 300,
+        use_jitter: bool = True,
+        prefix: str = "cache",
+        version: str = "v1",
+        *,
+        negative_ttl: Lifetime | None = None,
+        foreign: bool = False,
+        strict_plain: bool = False,
+        epoch: bool = False,
+        layout: int = 1,
+        wait_timeout: Lifetime = 2.0,
+        max_value_bytes: int = 1 << 20,
+    ) -> None:
+        """Makes a view.
+
+        Args:
+            manager: What holds the connection.
+            namespace: The third part of keys.
+            model: What values are: a pydantic model, a dataclass, a `TypedDict`, any
+                annotation that pydantic understands, `bytes`, or `None` for plain JSON.
+            default_ttl: How long entries live, in seconds.
+            use_jitter: Whether lifetimes are spread by ±10 %, so that not all end at once.
+            prefix: The first part of keys.
+            version: The second part of keys; change it when the model changes its shape.
+            negative_ttl: How long it is remembered that a factory has found nothing
+                (`None`); 0 for not at all. Default: as long as values live.
+            foreign: Whether entries that plain Redis clients wrote are taken.
+            strict_plain: Whether entries are bare JSON, without the white space behind it
+                that holds what the cache knows of them; such entries carry no tags.
+            epoch: Whether `invalidate_all` is one round trip, for one more key in each read.
+            layout: How keys are written: 1 as fastapi-rc does, 2 injective.
+            wait_timeout: How long to wait for another process's load, in seconds.
+            max_value_bytes: The longest value that is stored.
+        """
+        self._manager = manager
+        self.namespace = namespace
+        self.model = model
+        self.default_ttl = default_ttl
+        self.use_jitter = use_jitter
+        self.prefix = prefix
+        self.version = version
+        self.negative_ttl = negative_ttl
+        self._codec: Codec[T] = codec_of(model)
+        self._core = manager._cache(
+            namespace,
+            prefix=prefix,
+            version=version,
+            kind=self._codec.name,
+            ttl=seconds(default_ttl),
+            jitter=0.1 if use_jitter else 0.0,
+            foreign=foreign,
+            strict_plain=strict_plain,
+            epoch=epoch,
+            layout=layout,
+            wait_timeout=seconds(wait_timeout),
+            max_value_bytes=max_value_bytes,
+        )
+
+    def key(self, identifier: str, params: Params = None) -> str:
+        """Gives the exact key of an entry.
+
+        Raises:
+            TypeError: If a parameter has no canonical form.
+        """
+        return self._core.key(str(identifier), canonical_params(params))
+
+    async def get(self, identifier: str, params: Params = None) -> T | None:
+        """Reads a value; `None` if there is none. Costs one round trip."""
+        try:
+            raw = self._core.read(str(identifier), canonical_params(params))
+            if type(raw) is Pending:
+                raw = await settled(raw)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+            return None
+        value = self._decoded(raw)
+        return None if value is _MISSING else cast("T | None", value)
+
+    async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
+        """Reads many values, in the order of their identifiers. Costs one round trip."""
+        keys = [(str(identifier), None) for identifier in identifiers]
+        try:
+            raw = self._core.read_many(keys)
+            if type(raw) is Pending:
+                raw = await settled(raw)
+        except CacheError as error:
+            logger.warning("cache: reading many of %s failed: %s", self.namespace, error)
+            return [None] * len(keys)
+        values = [self._decoded(value) for value in cast("list[Any]", raw)]
+        return [None if value is _MISSING else value for value in values]
+
+    async def get_or_set(
+        self,
+        identifier: str,
+        factory: Factory[T],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+    ) -> T:
+        """Reads a value, or computes it.
+
+        Of all callers, in this process and in others, one runs its factory; the rest wait
+        for it and are given its value or, in this process, its exception. The factory runs
+        in the caller's own task, with its context variables, and may be sync or async. A
+        caller that is cancelled leaves its place to the one that has waited longest.
+
+        A hit costs one round trip, a miss three. With the backend away the factory runs all
+        the same, after its deadline at most.
+
+        Args:
+            identifier: What names the entry.
+            factory: Computes the value. `None` is a value, too: that there is none.
+            ttl: How long the entry lives, in seconds.
+            params: More of what names the entry; their order doesn't matter.
+            tags: Names by which `CacheManager.invalidate_tag` finds the entry.
+            negative_ttl: How long it is remembered that there is no value; 0: not at all.
+            reload: Whether to compute it in any case.
+
+        Raises:
+            Exception: The factory's own.
+        """
+        try:
+            text = canonical_params(params)
+            key = (id(self._core), f"{identifier}\n{text}")
+            around = _loading.get()
+            if key in around:
+                # The factory asks for its own key: it would wait for itself.
+                return await self._run(factory)
+            loaded = self._core.load(
+                str(identifier), text, tags=list(tags), ttl=_lifetime(ttl), reload=reload
+            )
+            if type(loaded) is Pending:
+                loaded = await settled(loaded)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: loading %s without it: %s", self.namespace, error)
+            return await self._run(factory)
+        if type(loaded) is Ticket:
+            return await self._lead(loaded, factory, key, ttl, negative_ttl)
+        if loaded is None:
+            return await self._run(factory)
+        value = self._decoded(loaded)
+        if value is not _MISSING:
+            return cast("T", value)
+        if reload:
+            return await self._run(factory)
+        # What stands there is no value of this cache: it is loaded over it.
+        return await self.get_or_set(
+            identifier, factory, ttl, params, tags=tags, negative_ttl=negative_ttl, reload=True
+        )
+
+    async def _run(self, factory: Factory[T]) -> T:
+        made = factory()
+        value = await made if inspect.isawaitable(made) else made
+        return cast("T", value if value is None else self._codec.normalized(value))
+
+    async def _lead(
+        self,
+        ticket: Ticket,
+        factory: Factory[T],
+        key: tuple[int, str],
+        ttl: Lifetime | None,
+        negative_ttl: Lifetime | None,
+    ) -> T:
+        token = _loading.set(_loading.get() | {key})
+        try:
+            value = await self._run(factory)
+        except Exception as error:
+            ticket.fail(error)
+            raise
+        except BaseException:
+            ticket.abandon()
+            raise
+        finally:
+            _loading.reset(token)
+        try:
+            ended = self._fill(ticket, value, ttl, negative_ttl)
+            if type(ended) is Pending:
+                await settled(ended)
+        except CacheError as error:
+            logger.warning("cache: storing in %s failed: %s", self.namespace, error)
+        return value
+
+    def _fill(
+        self,
+        ticket: Ticket,
+        value: T | None,
+        ttl: Lifetime | None,
+        negative_ttl: Lifetime | None,
+    ) -> Any:
+        if value is None:
+            lifetime = self.negative_ttl if negative_ttl is None else negative_ttl
+            if lifetime is None:
+                return ticket.fill(None, _lifetime(ttl))
+            return ticket.fill(None, seconds(lifetime)) if seconds(lifetime) > 0 else ticket.share(None)
+        try:
+            raw = self._codec.encode(value)
+        except Exception as error:
+            self._core.count_unstorable()
+            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            ticket.abandon()
+            return None
+        return ticket.fill(raw, _lifetime(ttl))
+
+    async def set(
+        self,
+        identifier: str,
+        value: T,
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> bool:
+        """Writes a value, and says whether that worked. Costs two round trips.
+
+        It is for warm-up, batches and values that never change: of two writers the older
+        may come last. After a write to the source of truth, `write_through` or `delete` is
+        right.
+        """
+        try:
+            raw = self._codec.encode(self._codec.normalized(value))
+        except Exception as error:
+            self._core.count_unstorable()
+            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            return False
+        try:
+            entry = (str(identifier), canonical_params(params), raw)
+            stored = self._core.insert([entry], ttl=_lifetime(ttl), tags=list(tags))
+            if type(stored) is Pending:
+                await settled(stored)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: writing %s failed: %s", self.namespace, error)
+            return False
+        return True
+
+    async def set_many(
+        self,
+        values: Mapping[str, T],
+        ttl: Lifetime | None = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> bool:
+        """Writes many values, and says whether that worked. Costs two round trips for each
+        1,000; see `set` for what it is good for."""
+        try:
+            entries = [
+                (str(name), None, self._codec.encode(self._codec.normalized(value)))
+                for name, value in values.items()
+            ]
+            stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
+            if type(stored) is Pending:
+                await settled(stored)
+        except Exception as error:
+            logger.warning("cache: writing many of %s failed: %s", self.namespace, error)
+            return False
+        return True
+
+    async def write_through(
+        self,
+        identifier: str,
+        write: Factory[T],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> T:
+        """Writes to the source of truth, and stores what was written.
+
+        The key is taken over before `write` begins, so that no load that may have read the
+        older value is stored; if anything is in doubt after it, the entry is removed. Costs
+        two round trips beside the write.
+
+        Raises:
+            Exception: The writer's own; the entry is removed then, too.
+        """
+        claim: Any = None
+        try:
+            claim = self._core.claim(
+                str(identifier), canonical_params(params), ttl=_lifetime(ttl), tags=list(tags)
+            )
+            if type(claim) is Pending:
+                claim = await settled(claim)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: writing %s without it: %s", self.namespace, error)
+        try:
+            value = await self._run(write)
+            raw = None if value is None else self._encoded(value)
+        except BaseException:
+            if claim is not None:
+                await self._settle(claim, None)
+            raise
+        if claim is not None:
+            await self._settle(claim, raw)
+        return value
+
+    async def _settle(self, claim: _hotshelf.Write, raw: bytes | None) -> None:
+        try:
+            settling = claim.settle(raw)
+            if type(settling) is Pending:
+                await settled(settling)
+        except CacheError as error:
+            logger.warning("cache: writing %s failed: %s", self.namespace, error)
+
+    def _encoded(self, value: T) -> bytes | None:
+        try:
+            return self._codec.encode(value)
+        except Exception as error:
+            self._core.count_unstorable()
+            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            return None
+
+    async def delete(self, identifier: str, params: Params = None) -> bool:
+        """Removes an entry, and refuses every load of it that is in flight.
+
+        Call it after the change is committed: once it has answered `True`, nobody who asks
+        later is given an older value, whether there was an entry or not. `False` says that
+        the backend is in trouble. Costs one round trip.
+        """
+        try:
+            removed = self._core.invalidate([(str(identifier), canonical_params(params))])
+            if type(removed) is Pending:
+                await settled(removed)
+        except (CacheError, TypeError) as error:
+            logger.error("cache: deleting from %s failed: %s", self.namespace, error)
+            return False
+        return True
+
+    async def delete_many(self, identifiers: Iterable[str]) -> bool:
+        """Removes many entries, in one round trip; see `delete`."""
+        try:
+            removed = self._core.invalidate([(str(name), None) for name in identifiers])
+            if type(removed) is Pending:
+                await settled(removed)
+        except CacheError as error:
+            logger.error("cache: deleting many of %s failed: %s", self.namespace, error)
+            return False
+        return True
+
+    async def invalidate_pattern(self, pattern: str = "*") -> int:
+        """Removes all entries whose identifier matches a glob pattern, and says how many.
+
+        It walks over all keys of the server: prefer tags, or `delete` where you know the
+        identifiers. Those that users chose go into it through `escape_pattern`.
+        """
+        try:
+            removed = self._core.invalidate_pattern(pattern)
+            if type(removed) is Pending:
+                removed = await settled(removed)
+        except CacheError as error:
+            logger.error("cache: invalidating %s failed: %s", self.namespace, error)
+            return 0
+        return cast("int", removed)
+
+    async def invalidate_all(self) -> bool:
+        """Removes all entries of the cache; one round trip if it has an epoch."""
+        try:
+            removed = self._core.invalidate_all()
+            if type(removed) is Pending:
+                await settled(removed)
+        except CacheError as error:
+            logger.error("cache: invalidating all of %s failed: %s", self.namespace, error)
+            return False
+        return True
+
+    async def exists(self, identifier: str, params: Params = None) -> bool:
+        """Says whether there is an entry that counts."""
+        try:
+            raw = self._core.read(str(identifier), canonical_params(params))
+            if type(raw) is Pending:
+                raw = await settled(raw)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+            return False
+        return raw is not None
+
+    async def get_ttl(self, identifier: str, params: Params = None) -> int:
+        """Says how many seconds an entry still lives: -1 for ever, -2 if there is none."""
+        try:
+            millis = self._core.remaining(str(identifier), canonical_params(params))
+            if type(millis) is Pending:
+                millis = await settled(millis)
+        except (CacheError, TypeError) as error:
+            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+            return -2
+        left = cast("int", millis)
+        return left if left < 0 else -(-left // 1000)
+
+    def stats(self) -> Stats:
+        """Gives what this cache has counted in this process."""
+        return cast("Stats", self._core.stats())
+
+    def _decoded(self, raw: Any) -> Any:
+        """Gives the value of an entry; one that is none of ours is counted, and missing."""
+        if raw is None:
+            return _MISSING
+        if raw is False or raw == b"null":
+            return None
+        try:
+            return self._codec.decode(raw)
+        except Undecodable as error:
+            self._core.count_foreign()
+            logger.warning("cache: an entry of %s is no %s: %s", self.namespace, self._codec.name, error)
+            return _MISSING
+
+
+def _lifetime(ttl: Lifetime | None) -> float | None:
+    return None if ttl is None else seconds(ttl)

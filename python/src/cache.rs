@@ -1,0 +1,528 @@
+//! A cache of bytes: what they mean is Python's matter.
+
+use std::any::{Any, TypeId};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::Seen;
+use hotshelf_core::engine::{
+    Acquisition, Call, Claim, Foreign, Format, Found, Identity, Insert, Judge, Known, Standing,
+    Value, Verdict, View, Writing,
+};
+use hotshelf_core::tag::{TagId, Tags};
+use hotshelf_core::{
+    Counter, Error, ErrorKind, Jitter, Key, Namespace, Params, Pattern, Remaining, Stats, Ttl,
+    WireKey,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::convert;
+use crate::errors::exception;
+use crate::pending::{Outcome, outcome};
+use crate::store::{Shared, State, Store, begin, duration};
+use crate::ticket::{Failure, Ticket};
+
+/// The bytes that callers of one flight share.
+pub(crate) struct Shareable(pub(crate) Bytes);
+
+/// A view of the entries of one namespace.
+#[pyclass(frozen, module = "hotshelf._hotshelf")]
+pub(crate) struct Cache {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    number: u64,
+    namespace: Namespace,
+    stem: String,
+    tags: Tags,
+    pub(crate) ttl: Ttl,
+    pub(crate) jitter: Jitter,
+    pub(crate) format: Format,
+    wait_timeout: Duration,
+    pub(crate) max_value_bytes: usize,
+    pub(crate) stats: Arc<Stats>,
+}
+
+/// Every entry is a value, as far as the engine can tell.
+struct AnyBytes;
+
+impl Judge for AnyBytes {
+    fn judge(&self, value: &Bytes, absent: bool) -> Verdict {
+        Verdict::Hit(match absent {
+            true => Value::Absent,
+            false => Value::Present(Arc::new(Shareable(value.clone()))),
+        })
+    }
+}
+
+/// What a loading call is given.
+enum Loaded {
+    Value(Bytes),
+    Absent,
+    Ticket(hotshelf_core::engine::Ticket),
+    Failed(Arc<dyn Any + Send + Sync>),
+}
+
+impl Inner {
+    fn key(&self, identifier: &str, params: Option<String>) -> PyResult<WireKey> {
+        let key = Key::from(identifier);
+        let key = match params {
+            Some(text) => key.params(Params::from_canonical(text)),
+            None => key,
+        };
+        let key = self.namespace.wire_key_after(&self.stem, &key);
+        self.counted(key).map_err(|error| exception(&error))
+    }
+
+    fn tags(&self, names: &[String]) -> PyResult<Tags> {
+        if names.is_empty() {
+            return Ok(self.tags.clone());
+        }
+        let ids: Result<Vec<TagId>, Error> = names.iter().map(|name| TagId::of(name)).collect();
+        ids.and_then(|ids| match self.format {
+            Format::Plain => Err(Error::new(
+                ErrorKind::Configuration,
+                "plain entries carry no tags: leave `strict_plain` out",
+            )),
+            Format::Trailer(_) => self.tags.with(ids),
+        })
+        .map_err(|error| exception(&error))
+    }
+
+    fn view<'a>(&self, tags: &'a Tags) -> View<'a> {
+        View { tags, exactly: tags.ids() != self.tags.ids(), format: self.format }
+    }
+
+    pub(crate) fn ttl(&self, seconds: Option<f64>) -> PyResult<Ttl> {
+        match seconds {
+            None => Ok(self.ttl),
+            Some(seconds) => Ttl::new(duration(seconds)?).map_err(|error| exception(&error)),
+        }
+    }
+
+    /// No entry outlives it: lifetimes are spread by their own length at most.
+    fn keep(ttl: Ttl) -> Ttl {
+        Ttl::new(ttl.as_duration() * 2).unwrap_or(Ttl::MAX)
+    }
+
+    fn writing(&self, tags: Tags, ttl: Ttl) -> Writing {
+        let stats = Arc::clone(&self.stats);
+        Writing { tags, format: self.format, keep: Self::keep(ttl), stats }
+    }
+
+    pub(crate) fn counted<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
+        if result.is_err() {
+            self.stats.count(Counter::Error);
+        }
+        result
+    }
+
+    /// Refuses what is too large to be stored.
+    pub(crate) fn storable(&self, value: Bytes) -> Result<Bytes, Error> {
+        if value.len() <= self.max_value_bytes {
+            return Ok(value);
+        }
+        self.stats.count(Counter::Unstorable);
+        let (length, limit) = (value.len(), self.max_value_bytes);
+        Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("a value of {length} bytes is not stored; `max_value_bytes` is {limit}"),
+        ))
+    }
+
+    /// Reads, and counts a hit or a miss.
+    async fn read(&self, state: &State, key: &WireKey, tags: &Tags) -> Result<Found, Error> {
+        let found = self.counted(state.engine.read(key, self.view(tags)).await);
+        match &found {
+            Ok(Found::Entry { .. }) => self.stats.count(Counter::Hit),
+            Ok(Found::Unusable(Standing::Foreign, _)) => {
+                self.stats.count(Counter::Foreign);
+                self.stats.count(Counter::Miss);
+            }
+            Ok(Found::Missing | Found::Unusable(..)) | Err(_) => self.stats.count(Counter::Miss),
+        }
+        found
+    }
+
+    async fn load(&self, state: &State, load: Load) -> Loaded {
+        let Load { key, tags, keep, reload } = load;
+        let known = match reload {
+            true => Known::Unread,
+            false => match self.read(state, &key, &tags).await {
+                Ok(Found::Entry { absent: true, .. }) => return Loaded::Absent,
+                Ok(Found::Entry { value, .. }) => return Loaded::Value(value),
+                Ok(Found::Unusable(standing, seen)) => Known::Read(standing, seen),
+                Ok(Found::Missing) => Known::Read(Standing::Nothing, Seen::Nothing),
+                Err(_) => Known::Unreadable,
+            },
+        };
+        let call = Call {
+            key: &key,
+            identity: Identity {
+                cache: self.number,
+                errors: TypeId::of::<Failure>(),
+                takes_absent: true,
+            },
+            view: self.view(&tags),
+            keep,
+            judge: &AnyBytes,
+            stats: &self.stats,
+            wait_timeout: self.wait_timeout,
+            max_waiters: 10_000,
+            reload,
+        };
+        match Box::pin(state.engine.acquire(call, known)).await {
+            Acquisition::Hit(Value::Absent) => Loaded::Absent,
+            Acquisition::Hit(Value::Present(shared)) => match shared.downcast::<Shareable>() {
+                Ok(shared) => Loaded::Value(shared.0.clone()),
+                Err(_) => Loaded::Absent,
+            },
+            Acquisition::Lead(ticket) => Loaded::Ticket(ticket),
+            Acquisition::Failed(error) => Loaded::Failed(error),
+        }
+    }
+}
+
+/// What a loading call asks for.
+struct Load {
+    key: WireKey,
+    tags: Tags,
+    keep: Ttl,
+    reload: bool,
+}
+
+#[pymethods]
+impl Cache {
+    /// Makes a view. Views of the same name share flights and counters.
+    #[new]
+    #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, foreign,
+                        strict_plain, epoch, layout, wait_timeout, max_value_bytes))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
+    fn new(
+        store: &Store,
+        name: String,
+        prefix: String,
+        version: Option<String>,
+        kind: &str,
+        ttl: f64,
+        jitter: f64,
+        foreign: bool,
+        strict_plain: bool,
+        epoch: bool,
+        layout: u8,
+        wait_timeout: f64,
+        max_value_bytes: usize,
+    ) -> PyResult<Self> {
+        let known = format!("{prefix}:{}:{name} of {kind}", version.as_deref().unwrap_or("-"));
+        let namespace = Namespace::new(name).prefix(prefix).layout(convert::layout(layout)?);
+        let namespace = match version {
+            Some(version) => namespace.version(version),
+            None => namespace.without_version(),
+        };
+        let made = || {
+            let stem = namespace.stem()?;
+            let none = Tags::none(namespace.prefix_name().into());
+            let tags = if epoch { none.with([TagId::of_epoch(&stem)])? } else { none };
+            let ttl = Ttl::new(duration(ttl).unwrap_or_default())?;
+            Ok::<_, Error>((stem, tags, ttl, Jitter::ratio(jitter)?))
+        };
+        let (stem, tags, ttl, jitter) = made().map_err(|error| exception(&error))?;
+        let foreign = if foreign { Foreign::Accept } else { Foreign::Reject };
+        let format = if strict_plain { Format::Plain } else { Format::Trailer(foreign) };
+        if strict_plain && epoch {
+            let text = "plain entries carry no epoch: leave `epoch` or `strict_plain` out";
+            return Err(exception(&Error::new(ErrorKind::Configuration, text)));
+        }
+        let (number, stats) = store.shared.cache(known);
+        let shared = Arc::clone(&store.shared);
+        let wait_timeout = duration(wait_timeout)?;
+        let inner = Inner {
+            shared,
+            number,
+            namespace,
+            stem,
+            tags,
+            ttl,
+            jitter,
+            format,
+            wait_timeout,
+            max_value_bytes,
+            stats,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The exact key of an entry.
+    #[pyo3(signature = (identifier, params=None))]
+    fn key(&self, identifier: &str, params: Option<String>) -> PyResult<String> {
+        Ok(self.inner.key(identifier, params)?.as_str().to_owned())
+    }
+
+    /// Reads: bytes, `False` for a value that is known not to exist, `None` for nothing.
+    #[pyo3(signature = (identifier, params=None))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &str,
+        params: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        if !inner.shared.is_enabled() {
+            return Ok(py.None().into_bound(py));
+        }
+        let (key, state) = (inner.key(identifier, params)?, inner.shared.state());
+        begin(py, async move {
+            let found = inner.read(&state, &key, &inner.tags).await;
+            found_outcome(found)
+        })
+    }
+
+    /// Reads many.
+    fn read_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<(String, Option<String>)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        if !inner.shared.is_enabled() {
+            return Ok(PyList::new(py, keys.iter().map(|_| py.None()))?.into_any());
+        }
+        let keys = inner.keys(keys)?;
+        let state = inner.shared.state();
+        begin(py, async move {
+            let mut all = Vec::with_capacity(keys.len());
+            for batch in keys.chunks(1000) {
+                let found = state.engine.read_many(batch, inner.view(&inner.tags)).await;
+                match inner.counted(found) {
+                    Ok(found) => all.extend(found),
+                    Err(error) => return outcome(move |_| Err(exception(&error))),
+                }
+            }
+            let hits = all.iter().filter(|found| matches!(found, Found::Entry { .. })).count();
+            inner.stats.add(Counter::Hit, hits as u64);
+            inner.stats.add(Counter::Miss, (all.len() - hits) as u64);
+            outcome(move |py| {
+                let values = all.into_iter().map(|found| convert::found(py, found));
+                Ok(PyList::new(py, values)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// Reads, or gives the right and the duty to load: bytes, `False`, or a ticket. Raises
+    /// the exception that another caller's factory has raised.
+    #[pyo3(signature = (identifier, params=None, *, tags=Vec::new(), ttl=None, reload=false))]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &str,
+        params: Option<String>,
+        tags: Vec<String>,
+        ttl: Option<f64>,
+        reload: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        if !inner.shared.is_enabled() {
+            inner.stats.count(Counter::Load);
+            return Ok(py.None().into_bound(py));
+        }
+        let load = Load {
+            key: inner.key(identifier, params)?,
+            tags: inner.tags(&tags)?,
+            keep: Inner::keep(inner.ttl(ttl)?),
+            reload,
+        };
+        let state = inner.shared.state();
+        begin(py, async move {
+            let loaded = inner.load(&state, load).await;
+            outcome(move |py| match loaded {
+                Loaded::Value(value) => Ok(PyBytes::new(py, &value).into_any().unbind()),
+                Loaded::Absent => Ok(convert::absent(py)),
+                Loaded::Ticket(ticket) => {
+                    let ticket = Ticket::begin(py, ticket, inner)?;
+                    Ok(ticket.into_any())
+                }
+                Loaded::Failed(error) => Err(Failure::raise(py, &error)),
+            })
+        })
+    }
+
+    /// Writes a value; see the docs of `insert` for what that is good for.
+    #[pyo3(signature = (entries, *, ttl=None, tags=Vec::new()))]
+    fn insert<'py>(
+        &self,
+        py: Python<'py>,
+        entries: Vec<(String, Option<String>, Vec<u8>)>,
+        ttl: Option<f64>,
+        tags: Vec<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        let (ttl, tags, state) = (inner.ttl(ttl)?, inner.tags(&tags)?, inner.shared.state());
+        let enabled = inner.shared.is_enabled();
+        let (mut inserts, mut outdated, mut trouble) = (Vec::new(), Vec::new(), None);
+        for (identifier, params, value) in entries {
+            let key = inner.key(&identifier, params)?;
+            match inner.storable(value.into()) {
+                Ok(value) if enabled => {
+                    let ttl = inner.jitter.apply(ttl, state.engine.runtime());
+                    inserts.push(Insert { key, value, ttl });
+                }
+                Ok(_) => outdated.push(key),
+                Err(error) => {
+                    // What can't be stored has made the entry outdated all the same.
+                    trouble.get_or_insert(error);
+                    outdated.push(key);
+                }
+            }
+        }
+        begin(py, async move {
+            let mut answer = trouble.map_or(Ok(()), Err);
+            if !outdated.is_empty() {
+                let removed = inner.counted(state.engine.invalidate(outdated).await);
+                answer = answer.and(removed.map(drop));
+            }
+            while !inserts.is_empty() {
+                let rest = inserts.split_off(inserts.len().min(1000));
+                let writing = inner.writing(tags.clone(), ttl);
+                for stored in state.engine.insert(inserts, writing).await {
+                    if let Ok(hotshelf_core::backend::Stored::Refused) = stored {
+                        inner.stats.count(Counter::Refused);
+                    }
+                    answer = answer.and(inner.counted(stored).map(drop));
+                }
+                inserts = rest;
+            }
+            outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))
+        })
+    }
+
+    /// Takes the right to fill a key over, before the source of truth is written.
+    #[pyo3(signature = (identifier, params=None, *, ttl=None, tags=Vec::new()))]
+    fn claim<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &str,
+        params: Option<String>,
+        ttl: Option<f64>,
+        tags: Vec<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        let (key, ttl) = (inner.key(identifier, params)?, inner.ttl(ttl)?);
+        let (writing, state) = (inner.writing(inner.tags(&tags)?, ttl), inner.shared.state());
+        begin(py, async move {
+            let claim: Claim = state.engine.claim(key, writing).await;
+            outcome(move |py| {
+                let claim = crate::claim::Write::new(claim, inner, ttl);
+                Ok(Py::new(py, claim)?.into_any())
+            })
+        })
+    }
+
+    /// Removes entries, and says how many entries and leases there were.
+    fn invalidate<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<(String, Option<String>)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        let (keys, state) = (inner.keys(keys)?, inner.shared.state());
+        begin(py, async move { count_outcome(inner.counted(state.engine.invalidate(keys).await)) })
+    }
+
+    /// Removes all entries whose identifier matches a pattern.
+    fn invalidate_pattern<'py>(
+        &self,
+        py: Python<'py>,
+        pattern: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        let pattern = inner.namespace.pattern(&inner.stem, pattern);
+        let pattern = inner.counted(pattern).map_err(|error| exception(&error))?;
+        inner.invalidate_matching(py, pattern)
+    }
+
+    /// Removes all entries: by their epoch, or by a walk.
+    fn invalidate_all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        if inner.tags.keys().is_empty() {
+            let all = Pattern::new(format!("{}*", Pattern::escape(&inner.stem)));
+            return inner.invalidate_matching(py, all);
+        }
+        let state = inner.shared.state();
+        begin(py, async move {
+            let epoch = inner.tags.keys().to_vec();
+            let forgotten = inner.counted(state.engine.invalidate_tags(epoch).await);
+            count_outcome(forgotten.map(|()| 0))
+        })
+    }
+
+    /// Milliseconds that an entry still lives: -1 for ever, -2 for nothing.
+    #[pyo3(signature = (identifier, params=None))]
+    fn remaining<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &str,
+        params: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let inner = Arc::clone(&self.inner);
+        let (key, state) = (inner.key(identifier, params)?, inner.shared.state());
+        begin(py, async move {
+            let remaining = inner.counted(state.engine.backend().remaining(&key).await);
+            let millis = remaining.map(|remaining| match remaining {
+                Remaining::Missing => -2,
+                Remaining::Persistent => -1,
+                Remaining::After(left) => i64::try_from(left.as_millis()).unwrap_or(i64::MAX),
+            });
+            outcome(move |py| {
+                let millis = millis.map_err(|error| exception(&error))?;
+                Ok(millis.into_pyobject(py)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// What the cache has counted.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        convert::stats(py, &self.inner.stats.read())
+    }
+
+    /// Counts an entry that is no value of the cache: corrupt, or of another model.
+    fn count_foreign(&self) {
+        self.inner.stats.count(Counter::Foreign);
+    }
+
+    /// Counts a value that can't be stored.
+    fn count_unstorable(&self) {
+        self.inner.stats.count(Counter::Unstorable);
+    }
+}
+
+impl Inner {
+    fn keys(&self, keys: Vec<(String, Option<String>)>) -> PyResult<Vec<WireKey>> {
+        keys.into_iter().map(|(identifier, params)| self.key(&identifier, params)).collect()
+    }
+
+    fn invalidate_matching<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        pattern: Pattern,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (inner, state) = (Arc::clone(self), self.shared.state());
+        begin(py, async move {
+            count_outcome(inner.counted(state.engine.invalidate_matching(pattern).await))
+        })
+    }
+}
+
+fn found_outcome(found: Result<Found, Error>) -> Outcome {
+    outcome(move |py| Ok(convert::found(py, found.map_err(|error| exception(&error))?)))
+}
+
+fn count_outcome(count: Result<u64, Error>) -> Outcome {
+    outcome(move |py| {
+        let count = count.map_err(|error| exception(&error))?;
+        Ok(count.into_pyobject(py)?.into_any().unbind())
+    })
+}

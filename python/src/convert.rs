@@ -1,0 +1,86 @@
+//! What the engine and servers give, as objects of Python.
+
+use hotshelf_core::engine::Found;
+use hotshelf_core::{CacheStats, KeyLayout, ServerInfo};
+use hotshelf_redis::Reply;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString};
+
+use crate::errors::{exception, wrong};
+
+/// What stands for a value that is known not to exist.
+pub(crate) fn absent(py: Python<'_>) -> Py<PyAny> {
+    PyBool::new(py, false).to_owned().into_any().unbind()
+}
+
+/// Bytes, `False` for a value that is known not to exist, `None` for nothing.
+pub(crate) fn found(py: Python<'_>, found: Found) -> Py<PyAny> {
+    match found {
+        Found::Entry { absent: true, .. } => absent(py),
+        Found::Entry { value, .. } => PyBytes::new(py, &value).into_any().unbind(),
+        Found::Missing | Found::Unusable(..) => py.None(),
+    }
+}
+
+pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {
+    match number {
+        1 => Ok(KeyLayout::V1),
+        2 => Ok(KeyLayout::V2),
+        other => Err(wrong(format!("there is no key layout {other}: take 1 or 2"))),
+    }
+}
+
+pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("hits", stats.hits)?;
+    all.set_item("misses", stats.misses)?;
+    all.set_item("loads", stats.loads)?;
+    all.set_item("load_errors", stats.load_errors)?;
+    all.set_item("coalesced", stats.coalesced)?;
+    all.set_item("errors", stats.errors)?;
+    all.set_item("foreign", stats.foreign)?;
+    all.set_item("refused", stats.refused)?;
+    all.set_item("degraded", stats.degraded)?;
+    all.set_item("handed_over", stats.handed_over)?;
+    all.set_item("unstorable", stats.unstorable)?;
+    Ok(all)
+}
+
+pub(crate) fn server_info<'py>(py: Python<'py>, info: &ServerInfo) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("version", &info.version)?;
+    all.set_item("uptime", info.uptime.as_secs_f64())?;
+    all.set_item("connected_clients", info.connected_clients)?;
+    all.set_item("used_memory", info.used_memory)?;
+    all.set_item("max_memory", info.max_memory)?;
+    all.set_item("total_commands", info.total_commands)?;
+    all.set_item("keyspace_hits", info.keyspace_hits)?;
+    all.set_item("keyspace_misses", info.keyspace_misses)?;
+    Ok(all)
+}
+
+/// Makes the object of a reply; an error within it is an exception object, not raised.
+pub(crate) fn reply(py: Python<'_>, reply: Reply) -> PyResult<Py<PyAny>> {
+    Ok(match reply {
+        Reply::Nil => py.None(),
+        Reply::Integer(number) => number.into_pyobject(py)?.into_any().unbind(),
+        Reply::Double(number) => number.into_pyobject(py)?.into_any().unbind(),
+        Reply::Boolean(yes) => PyBool::new(py, yes).to_owned().into_any().unbind(),
+        Reply::Bytes(bytes) => PyBytes::new(py, &bytes).into_any().unbind(),
+        Reply::Text(text) => PyString::new(py, &text).into_any().unbind(),
+        Reply::Array(items) => {
+            let items: PyResult<Vec<_>> =
+                items.into_iter().map(|item| self::reply(py, item)).collect();
+            PyList::new(py, items?)?.into_any().unbind()
+        }
+        Reply::Map(pairs) => {
+            let all = PyDict::new(py);
+            for (name, value) in pairs {
+                all.set_item(self::reply(py, name)?, self::reply(py, value)?)?;
+            }
+            all.into_any().unbind()
+        }
+        Reply::Error(error) => exception(&error).into_value(py).into_any(),
+        other => return Err(wrong(format!("a reply that is not understood: {other:?}"))),
+    })
+}

@@ -1,0 +1,135 @@
+//! What sockets are ready for.
+
+use std::fmt;
+use std::io::Result;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use mio::event::Source as MioSource;
+use mio::{Events, Interest, Registry, Token};
+
+use super::{Executor, lock};
+
+/// The bell of an executor among its sockets.
+pub(super) const BELL: Token = Token(usize::MAX);
+
+/// The sockets of an executor.
+pub(crate) struct Sockets {
+    registry: Registry,
+    /// By their tokens; `None` where a token is free.
+    sources: Mutex<Vec<Option<Arc<Readiness>>>>,
+}
+
+/// What a socket is ready for, until trying says otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    readable: AtomicBool,
+    writable: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Sockets {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self { registry, sources: Mutex::default() }
+    }
+
+    /// Takes note of what has become ready.
+    pub(super) fn note(&self, events: &Events) {
+        for event in events {
+            let source = lock(&self.sources).get(event.token().0).cloned().flatten();
+            let Some(source) = source else { continue };
+            let broken = event.is_error();
+            if broken || event.is_readable() || event.is_read_closed() {
+                source.readable.store(true, Ordering::Release);
+            }
+            if broken || event.is_writable() || event.is_write_closed() {
+                source.writable.store(true, Ordering::Release);
+            }
+            source.waiting.wake();
+        }
+    }
+
+    fn add(&self, socket: &mut impl MioSource) -> Result<(Token, Arc<Readiness>)> {
+        let readiness = Arc::new(Readiness::default());
+        let mut sources = lock(&self.sources);
+        let free = sources.iter().position(Option::is_none).unwrap_or(sources.len());
+        let token = Token(free);
+        self.registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        if free == sources.len() {
+            sources.push(None);
+        }
+        sources[free] = Some(Arc::clone(&readiness));
+        Ok((token, readiness))
+    }
+
+    fn remove(&self, socket: &mut impl MioSource, token: Token) {
+        // A socket that is closed right after leaves by itself.
+        let _ = self.registry.deregister(socket);
+        if let Some(source) = lock(&self.sources).get_mut(token.0) {
+            *source = None;
+        }
+    }
+}
+
+impl Readiness {
+    /// Waits until the socket may be read.
+    pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll(&self.readable, context)
+    }
+
+    /// Waits until the socket may be written.
+    pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
+        self.poll(&self.writable, context)
+    }
+
+    fn poll(&self, ready: &AtomicBool, context: &Context<'_>) -> Poll<()> {
+        if ready.load(Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.waiting.register(context.waker());
+        match ready.load(Ordering::Acquire) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Takes note that all was read that had come.
+    pub(crate) fn read_all(&self) {
+        self.readable.store(false, Ordering::Release);
+    }
+
+    /// Takes note that no more can be written.
+    pub(crate) fn written_all(&self) {
+        self.writable.store(false, Ordering::Release);
+    }
+}
+
+/// A socket that an executor watches.
+pub(crate) struct Source<S: MioSource> {
+    pub(crate) socket: S,
+    pub(crate) readiness: Arc<Readiness>,
+    token: Token,
+    executor: Arc<Executor>,
+}
+
+impl<S: MioSource> Source<S> {
+    pub(crate) fn new(mut socket: S, executor: Arc<Executor>) -> Result<Self> {
+        let (token, readiness) = executor.sockets().add(&mut socket)?;
+        Ok(Self { socket, readiness, token, executor })
+    }
+}
+
+impl<S: MioSource> Drop for Source<S> {
+    fn drop(&mut self) {
+        let Self { socket, token, executor, .. } = self;
+        executor.sockets().remove(socket, *token);
+    }
+}
+
+impl<S: MioSource> fmt::Debug for Source<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Source").field("token", &self.token).finish_non_exhaustive()
+    }
+}

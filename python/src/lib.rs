@@ -1,0 +1,41 @@
+//! hotshelf's engine and wire on Python's event loops.
+//!
+//! The engine's futures run on the loop's own thread, between its callbacks
+//! ([`executor`], [`driver`]): Rust encodes, decodes, matches replies and completes futures;
+//! the loop only tells when sockets are ready and when time has passed. Rust never awaits
+//! Python: a miss hands a ticket to Python, which awaits the factory in the caller's own
+//! task and then fills.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod cache;
+mod claim;
+mod client;
+mod convert;
+mod driver;
+mod errors;
+mod executor;
+mod pending;
+mod runtime;
+mod socket;
+mod store;
+mod ticket;
+mod transport;
+
+use pyo3::prelude::*;
+
+/// The extension module of hotshelf.
+#[pymodule]
+fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<store::Store>()?;
+    module.add_class::<cache::Cache>()?;
+    module.add_class::<claim::Write>()?;
+    module.add_class::<client::Client>()?;
+    module.add_class::<client::Walk>()?;
+    module.add_class::<driver::Driver>()?;
+    module.add_class::<pending::Pending>()?;
+    module.add_class::<ticket::Ticket>()?;
+    module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
+    errors::register(module)
+}

@@ -1,0 +1,152 @@
+//! Sockets that an event loop watches.
+
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use futures_channel::oneshot;
+use hotshelf_redis::{Address, ByteStream, Endpoint};
+use mio::event::Source as MioSource;
+use mio::net::{TcpStream, UnixStream};
+
+use crate::executor::{Executor, Source};
+
+/// A connected socket.
+pub(crate) struct Socket<S: MioSource> {
+    source: Source<S>,
+    /// What is read goes through here, since room that was never written can't be read into.
+    scratch: Box<[u8]>,
+}
+
+/// Any of them.
+pub(crate) enum Stream {
+    Tcp(Socket<TcpStream>),
+    Unix(Socket<UnixStream>),
+}
+
+impl Stream {
+    /// Connects without blocking; names are resolved on a thread of their own.
+    pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
+        let executor = Executor::current().ok_or(ErrorKind::NotConnected)?;
+        match address {
+            Address::Unix(path) => {
+                let source = Source::new(UnixStream::connect(path)?, executor)?;
+                Ok(Self::Unix(connected(source, UnixStream::take_error).await?))
+            }
+            Address::Tcp(endpoint) => {
+                let mut trouble = io::Error::from(ErrorKind::NotFound);
+                for address in resolve(endpoint).await? {
+                    match Self::connect_tcp(address, Arc::clone(&executor)).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => trouble = error,
+                    }
+                }
+                Err(trouble)
+            }
+            _ => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+
+    async fn connect_tcp(address: SocketAddr, executor: Arc<Executor>) -> io::Result<Self> {
+        let source = Source::new(TcpStream::connect(address)?, executor)?;
+        let socket = connected(source, TcpStream::take_error).await?;
+        socket.source.socket.set_nodelay(true)?;
+        hotshelf_redis::watch_peer(&socket.source.socket)?;
+        Ok(Self::Tcp(socket))
+    }
+}
+
+async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = endpoint.host().parse() {
+        return Ok(vec![SocketAddr::new(address, endpoint.port())]);
+    }
+    let (sender, resolved) = oneshot::channel();
+    let endpoint = endpoint.clone();
+    std::thread::Builder::new().name("hotshelf-resolver".into()).spawn(move || {
+        let addresses = (endpoint.host(), endpoint.port()).to_socket_addrs();
+        // Who has given up needs no answer.
+        let _ = sender.send(addresses.map(Iterator::collect));
+    })?;
+    resolved.await.unwrap_or_else(|_| Err(ErrorKind::Interrupted.into()))
+}
+
+/// Waits until a socket that connects has done so.
+async fn connected<S: MioSource>(
+    source: Source<S>,
+    error_of: fn(&S) -> io::Result<Option<io::Error>>,
+) -> io::Result<Socket<S>> {
+    poll_fn(|context| source.readiness.poll_writable(context)).await;
+    match error_of(&source.socket)? {
+        Some(error) => Err(error),
+        None => Ok(Socket { source, scratch: vec![0; READ].into() }),
+    }
+}
+
+impl<S: MioSource + Read + Write> Socket<S> {
+    fn poll_read(
+        &mut self,
+        context: &Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let Self { source, scratch } = self;
+        loop {
+            ready!(source.readiness.poll_readable(context));
+            match source.socket.read(scratch) {
+                Ok(count) => {
+                    // Less than there was room for: that was all. What comes next is told.
+                    if count > 0 && count < scratch.len() {
+                        source.readiness.read_all();
+                    }
+                    buffer.extend_from_slice(&scratch[..count]);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => source.readiness.read_all(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.source.readiness.poll_writable(context));
+            match self.source.socket.write(bytes) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.source.readiness.written_all();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+/// How much is read at once.
+const READ: usize = 64 << 10;
+
+impl ByteStream for Stream {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_read(context, buffer),
+            Self::Unix(socket) => socket.poll_read(context, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(socket) => socket.poll_write(context, bytes),
+            Self::Unix(socket) => socket.poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,138 @@
+//! The right, and the duty, to load.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use hotshelf_core::engine::{Filled, Standing, Value};
+use hotshelf_core::{BoxFuture, engine};
+use pyo3::exceptions::PyBaseException;
+use pyo3::prelude::*;
+
+use crate::cache::{Inner, Shareable};
+use crate::driver::Driver;
+use crate::errors::wrong;
+use crate::executor::Task;
+use crate::pending::outcome;
+use crate::store::{begin, lock};
+
+/// The exception of a factory, which those who waited for it share.
+pub(crate) struct Failure(Py<PyBaseException>);
+
+impl Failure {
+    /// Gives the exception as one to be raised by another caller.
+    pub(crate) fn raise(py: Python<'_>, shared: &Arc<dyn Any + Send + Sync>) -> PyErr {
+        match shared.downcast_ref::<Self>() {
+            Some(Self(exception)) => PyErr::from_value(exception.bind(py).clone().into_any()),
+            None => wrong("another caller's factory failed"),
+        }
+    }
+}
+
+/// The right, and the duty, to load for oneself and those who wait. Left alone, it goes to
+/// the caller that has waited longest.
+#[pyclass(frozen, module = "hotshelf._hotshelf")]
+pub(crate) struct Ticket {
+    ticket: Mutex<Option<engine::Ticket>>,
+    /// Keeps the lease alive.
+    renewal: Arc<Task>,
+    cache: Arc<Inner>,
+}
+
+impl Ticket {
+    pub(crate) fn begin(
+        py: Python<'_>,
+        ticket: engine::Ticket,
+        cache: Arc<Inner>,
+    ) -> PyResult<Py<Self>> {
+        let driver = Driver::on_this_loop(py)?;
+        let keep_alive: BoxFuture<'static, ()> = Box::pin(ticket.keep_alive());
+        let renewal = Task::new(driver.get().executor(), keep_alive);
+        renewal.run();
+        Py::new(py, Self { ticket: Mutex::new(Some(ticket)), renewal, cache })
+    }
+
+    fn take(&self) -> PyResult<engine::Ticket> {
+        self.renewal.abandon();
+        lock(&self.ticket).take().ok_or_else(|| wrong("the load has ended already"))
+    }
+}
+
+#[pymethods]
+impl Ticket {
+    /// Whether the value can be stored.
+    #[getter]
+    fn can_store(&self) -> bool {
+        lock(&self.ticket).as_ref().is_some_and(engine::Ticket::can_store)
+    }
+
+    /// Stores a value, or with `None` that there is none, and gives it to those who wait;
+    /// says whether it stands.
+    #[pyo3(signature = (value, ttl=None))]
+    fn fill<'py>(
+        &self,
+        py: Python<'py>,
+        value: Option<Vec<u8>>,
+        ttl: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ttl = self.cache.ttl(ttl)?;
+        let (ticket, cache) = (self.take()?, Arc::clone(&self.cache));
+        let ttl = cache.jitter.apply(ttl, cache.shared.state().engine.runtime());
+        let value: Option<Bytes> = value.map(Bytes::from);
+        let shared = share(value.as_ref());
+        let foreign = ticket.standing() == Standing::Foreign;
+        let entry = match value {
+            // That there is no value never replaces the entry of another cache.
+            None => (!foreign).then_some(None),
+            Some(value) => cache.storable(value).ok().map(Some),
+        };
+        begin(py, async move {
+            let stands = match entry {
+                Some(entry) => ticket.fill(entry, ttl, shared).await == Filled::Stored,
+                None => {
+                    ticket.share(shared).await;
+                    false
+                }
+            };
+            outcome(move |py| Ok(stands.into_pyobject(py)?.to_owned().into_any().unbind()))
+        })
+    }
+
+    /// Gives a value to those who came before the load began, and stores nothing.
+    #[pyo3(signature = (value))]
+    fn share<'py>(&self, py: Python<'py>, value: Option<Vec<u8>>) -> PyResult<Bound<'py, PyAny>> {
+        let ticket = self.take()?;
+        let shared = share(value.map(Bytes::from).as_ref());
+        begin(py, async move {
+            ticket.share(shared).await;
+            outcome(|py| Ok(py.None()))
+        })
+    }
+
+    /// Gives the factory's exception to those who came before the load began.
+    fn fail(&self, py: Python<'_>, exception: Py<PyBaseException>) -> PyResult<()> {
+        let ticket = self.take()?;
+        let failure: engine::SharedError = Arc::new(Failure(exception));
+        Driver::within(py, || ticket.fail(&failure))
+    }
+
+    /// Leaves the load to the caller that has waited longest.
+    fn abandon(&self) {
+        self.renewal.abandon();
+        let ticket = lock(&self.ticket).take();
+        drop(ticket);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.renewal.abandon();
+    }
+}
+
+fn share(value: Option<&Bytes>) -> Value {
+    match value {
+        Some(value) => Value::Present(Arc::new(Shareable(value.clone()))),
+        None => Value::Absent,
+    }
+}
