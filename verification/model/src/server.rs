@@ -115,6 +115,10 @@ pub(crate) enum Request {
     },
     /// TAGCAP.
     CaptureTag,
+    /// TAGCAP, executed again with the version that it set the first time.
+    CaptureTagAgain {
+        version: TagVersion,
+    },
     /// GET T.
     ReadTag,
     /// UNLINK K L.
@@ -170,6 +174,11 @@ impl Request {
         }
     }
 
+    pub(crate) fn mentions_tag(self, wanted: TagVersion) -> bool {
+        self.entry().is_some_and(|entry| entry.tag == wanted)
+            || self == Self::CaptureTagAgain { version: wanted }
+    }
+
     pub(crate) fn entry(self) -> Option<Entry> {
         match self {
             Self::Acquire { seen, .. } => seen,
@@ -191,6 +200,7 @@ impl Server {
             Request::Renew { key, token } => self.renew(key, token, rules),
             Request::Take { key, token } => self.take(key, token),
             Request::CaptureTag => self.capture_tag(rules, unused),
+            Request::CaptureTagAgain { version } => self.capture_tag(rules, version),
             Request::ReadTag => Reply::Tag(self.tag),
             Request::Invalidate { key } => self.invalidate(key, rules),
             Request::InvalidateTag => self.invalidate_tag(rules),

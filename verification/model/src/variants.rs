@@ -9,6 +9,7 @@ pub(crate) struct Rules {
     pub(crate) fill: Fill,
     pub(crate) invalidation: Invalidation,
     pub(crate) capture: Capture,
+    pub(crate) new_versions: NewVersions,
     pub(crate) tag_versions: TagVersions,
     pub(crate) tag_check: TagCheck,
     pub(crate) sharing: Sharing,
@@ -25,6 +26,7 @@ pub(crate) const PROTOCOL: Rules = Rules {
     fill: Fill::Fenced,
     invalidation: Invalidation::RemovesLease,
     capture: Capture::BeforeLoad,
+    new_versions: NewVersions::ForOneExecution,
     tag_versions: TagVersions::Unique,
     tag_check: TagCheck::AfterStore,
     sharing: Sharing::Vouched,
@@ -63,6 +65,15 @@ pub(crate) enum Capture {
     BeforeLoad,
     /// Wrong (n5): after the load.
     AfterLoad,
+}
+
+/// How often the new version that a TAGCAP brings along may be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NewVersions {
+    /// Once: a TAGCAP is not sent again as it was.
+    ForOneExecution,
+    /// Wrong (n33): a TAGCAP that has set it is executed once more, at any later time.
+    ForTwoExecutions,
 }
 
 /// What a tag's versions are.
@@ -150,8 +161,9 @@ pub(crate) enum Wakes {
 /// What the values of plain writers count for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainValues {
-    /// A hit. Where plain writers exist, this is what G2 does not cover (n12).
+    /// A hit, to calls without tags. Where plain writers exist, this is what G2 does not
+    /// cover (n12). Wrong (n34): to calls with tags, too.
     Accepted,
-    /// A miss.
+    /// A miss. To calls with tags they are one in either case.
     Rejected,
 }

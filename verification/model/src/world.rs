@@ -4,6 +4,7 @@ use crate::client::{Process, Writer};
 use crate::configurations::{Configuration, Faults};
 use crate::properties::Property;
 use crate::server::{Entry, KEYS, Key, PerKey, Reply, Request, Server, TagVersion, Token, Version};
+use crate::variants::NewVersions;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
@@ -51,6 +52,10 @@ impl World {
             self.allow_loads_after(configuration, request);
         }
         let unused = self.unused_tag_version();
+        let sets_version = request == Request::CaptureTag && self.server.tag.is_none();
+        if sets_version && configuration.rules.new_versions == NewVersions::ForTwoExecutions {
+            self.leave_behind(Request::CaptureTagAgain { version: unused });
+        }
         self.server.execute(request, &configuration.rules, unused)
     }
 
@@ -106,7 +111,7 @@ impl World {
         let in_entry = |entry: Option<Entry>| entry.is_some_and(|entry| entry.tag == tag);
         self.server.tag == Some(tag)
             || self.server.slots.0.iter().any(|slot| in_entry(slot.entry))
-            || self.late.iter().any(|request| in_entry(request.entry()))
+            || self.late.iter().any(|request| request.mentions_tag(tag))
             || self.processes.iter().any(|process| process.mentions_tag(tag))
             || self.writers.iter().any(|writer| writer.tag == tag)
     }
@@ -144,7 +149,8 @@ mod tests {
         let mut world = world();
         world.server.tag = Some(1);
         world.server.slots[Key(0)].entry = Some(Entry { version: 0, tag: 2, plain: false });
-        assert_eq!(world.unused_tag_version(), 3);
+        world.leave_behind(Request::CaptureTagAgain { version: 3 });
+        assert_eq!(world.unused_tag_version(), 4);
     }
 
     #[test]

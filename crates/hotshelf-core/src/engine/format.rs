@@ -24,7 +24,9 @@ pub enum Foreign {
     /// outdated is served even beside plain writers.
     #[default]
     Reject,
-    /// A hit. The race that plain writers have with each other is theirs.
+    /// A hit for a call that names no tags, and a miss for one that does: the entry carries
+    /// none, so that no invalidation by a tag would reach it. The race that plain writers
+    /// have with each other is theirs.
     Accept,
 }
 
@@ -44,11 +46,6 @@ pub(crate) struct Inspected {
 }
 
 impl Format {
-    /// Says whether an entry without a trailer counts as none.
-    pub(crate) fn skips_foreign(self) -> bool {
-        self == Self::Trailer(Foreign::Reject)
-    }
-
     /// Writes an entry.
     pub(crate) fn entry(self, value: Option<Bytes>, fill: FillStamp) -> Bytes {
         let absent = value.is_none();
@@ -65,28 +62,28 @@ impl Format {
 }
 
 impl View<'_> {
+    /// Says whether an entry without a trailer is a hit. It carries no tags.
+    pub(crate) fn takes_foreign(self) -> bool {
+        self.format != Format::Trailer(Foreign::Reject) && self.tags.ids().is_empty()
+    }
+
     /// Inspects what was read, given the present versions of the caller's tags.
     pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
         let Some(raw) = raw else { return Found::Missing.into() };
-        let foreign = match self.format {
-            Format::Plain => {
-                let absent = raw == ABSENT;
-                return Found::Entry { value: raw.clone(), absent, raw }.into();
-            }
-            Format::Trailer(foreign) => foreign,
-        };
-        match (Trailer::find(&raw), foreign) {
-            (Some((place, trailer)), _) => match self.open(trailer.tags, versions) {
+        match Trailer::find(&raw) {
+            // To a cache of plain entries, too: another may have written it under its tags.
+            Some((place, trailer)) => match self.open(trailer.tags, versions) {
                 Some(open) => {
                     let (value, absent) = (raw.slice(place), trailer.absent);
                     Inspected { found: Found::Entry { value, absent, raw }, open }
                 }
                 None => Found::Unusable(Standing::Own, Seen::entry(&raw)).into(),
             },
-            (None, Foreign::Accept) => {
-                Found::Entry { value: raw.clone(), absent: false, raw }.into()
+            None if self.takes_foreign() => {
+                let absent = self.format == Format::Plain && raw == ABSENT;
+                Found::Entry { value: raw.clone(), absent, raw }.into()
             }
-            (None, Foreign::Reject) => Found::Unusable(Standing::Foreign, Seen::entry(&raw)).into(),
+            None => Found::Unusable(Standing::Foreign, Seen::entry(&raw)).into(),
         }
     }
 
@@ -144,4 +141,21 @@ impl FillStamp {
 /// Reads a tag's version as a backend answers it.
 pub(crate) fn version(raw: Option<&Bytes>) -> Option<TagVersion> {
     raw.and_then(|raw| TagVersion::try_from(&raw[..]).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tag::{TagId, Tags};
+
+    #[test]
+    fn an_entry_without_trailer_is_taken_by_who_accepts_it_and_names_no_tags() {
+        let none = Tags::none("p".into());
+        let some = none.with([TagId::of("t").unwrap()]).unwrap();
+        let takes = |format, tags| View { tags, exactly: false, format }.takes_foreign();
+        assert!(takes(Format::Plain, &none));
+        assert!(takes(Format::Trailer(Foreign::Accept), &none));
+        assert!(!takes(Format::Trailer(Foreign::Accept), &some));
+        assert!(!takes(Format::Trailer(Foreign::Reject), &none));
+    }
 }

@@ -148,7 +148,7 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
         token,
         lease: LEASE,
         seen: seen.clone(),
-        skip_foreign: call.view.format.skips_foreign(),
+        skip_foreign: !call.view.takes_foreign(),
     };
     let (answer, versions) =
         join(shared.backend.acquire(acquire), shared.capture(call.view.tags, call.keep)).await;

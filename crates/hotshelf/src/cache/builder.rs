@@ -144,6 +144,10 @@ impl<T: CacheValue> CacheBuilder<T> {
 
     /// Sets what an entry is worth that a plain client has written. Default:
     /// [`Foreign::Reject`], a miss.
+    ///
+    /// Such an entry carries no tags. Even where it is accepted it is a miss to calls that
+    /// name tags, and to all calls of a cache with an [`epoch`](Self::epoch), or it would
+    /// outlive every invalidation by a tag.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.foreign = foreign;
         self
@@ -153,7 +157,8 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// what the cache knows of them. Default: they are not.
     ///
     /// Such entries carry no tags, and can't be told from those of plain clients, whatever
-    /// [`foreign`](Self::foreign) says.
+    /// [`foreign`](Self::foreign) says. Entries that have the white space, of processes
+    /// built otherwise, are judged by it.
     pub fn strict_plain(mut self, plain: bool) -> Self {
         self.strict_plain = plain;
         self

@@ -9,6 +9,7 @@ mod many;
 mod negatives;
 mod outage;
 mod permissions;
+mod plain_clients;
 mod round_trips;
 mod secrets;
 mod stores;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use futures_util::future::join;
-use hotshelf::{Cache, ErrorKind, Foreign, Lookup, Store};
+use hotshelf::{Cache, ErrorKind, Lookup, Store};
 use hotshelf_core::Runtime;
 
 use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
@@ -202,29 +202,6 @@ fn tags_that_are_none_store_nothing_and_say_so() {
         assert_eq!(store.invalidate_tag("").await.unwrap_err().kind(), ErrorKind::Key);
         let error = store.cache::<u32>("both").strict_plain(true).epoch(true).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
-    });
-}
-
-#[test]
-fn what_plain_clients_write_counts_where_it_is_accepted() {
-    on_tokio(async {
-        let server = server();
-        let store = Store::connect(&server.url()).await.unwrap();
-        let strict = store.cache::<u32>("n").build().unwrap();
-        let accepting = store.cache::<u32>("m").foreign(Foreign::Accept).build().unwrap();
-        let plain = store.cache::<u32>("p").strict_plain(true).build().unwrap();
-        for name in ["n", "m", "p"] {
-            server.command(&["SET", &format!("cache:v1:{name}:k"), "5"]);
-        }
-        assert_eq!(strict.get("k").await, None);
-        assert_eq!(strict.stats().foreign, 1);
-        assert_eq!(accepting.get("k").await.as_deref(), Some(&5));
-        assert_eq!(plain.get("k").await.as_deref(), Some(&5));
-
-        assert_eq!(*strict.get_or_insert_with("k", async || 6).await, 6);
-        assert_eq!(server.cli(&["GET", "cache:v1:n:k"]).trim_end(), "6");
-        plain.insert("k", 7).await;
-        assert_eq!(server.cli(&["GET", "cache:v1:p:k"]), "7");
     });
 }
 

@@ -3,7 +3,8 @@
 use super::*;
 use crate::properties::Property::{FreshEntries, FreshOutcomes, NoStuckCall, SingleFlight};
 use crate::variants::{
-    Capture, Fill, Heir, Invalidation, Renewal, Sharing, TagCheck, UnknownAcquire, Wakes,
+    Capture, Fill, Heir, Invalidation, NewVersions, Renewal, Sharing, TagCheck, UnknownAcquire,
+    Wakes,
 };
 
 pub(super) fn table() -> Vec<Configuration> {
@@ -80,6 +81,20 @@ fn tags() -> Vec<Configuration> {
             rules: Rules { tag_versions: TagVersions::Counted, ..PROTOCOL },
             setup: Setup { writers: &[INVALIDATE_TWICE], ..TAGGED },
             faults: Faults { evictions: 1, ..NO_FAULTS },
+            ..STALE_ENTRY
+        },
+        Configuration {
+            name: "n33",
+            about: "a TAGCAP executed again brings the tag's old version back",
+            rules: Rules { new_versions: NewVersions::ForTwoExecutions, ..PROTOCOL },
+            setup: TAGGED,
+            ..STALE_ENTRY
+        },
+        Configuration {
+            name: "n34",
+            about: "a plain writer, accepted by calls with tags",
+            setup: TAGGED,
+            faults: Faults { plain_fills: 1, ..NO_FAULTS },
             ..STALE_ENTRY
         },
         Configuration {

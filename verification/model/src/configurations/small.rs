@@ -118,6 +118,15 @@ fn tags() -> Vec<Configuration> {
             ..BASE
         },
         Configuration {
+            name: "tag-plain",
+            about: "2×1 tagged calls, 1 tag invalidation, a plain writer; expiry",
+            rules: Rules { plain_values: PlainValues::Rejected, ..PROTOCOL },
+            setup: Setup { tagging: Tagging::InvalidatedByTag, ..SMALLEST },
+            faults: Faults { plain_fills: 1, expiries: 1, ..NO_FAULTS },
+            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            ..BASE
+        },
+        Configuration {
             name: "tag-flights",
             about: "2 calls at once + 1, 1 tag invalidation; eviction",
             setup: TAGGED_JOINED,

@@ -30,7 +30,7 @@ pub(crate) enum Twin {
     Renewal,
     /// Nobody looks at the tags behind a store (n26).
     TagsUnchecked,
-    /// A capture is executed twice, with the version that it brings along.
+    /// A capture is executed twice, with the version that it brings along (n33).
     Recapture,
     /// An acquire that was given up is sent again with its old token, and the first attempt
     /// is executed late (n27).
