@@ -6,7 +6,8 @@
 //! - [`RedisSentinels`]: a real primary with replicas and the Sentinels that replace it.
 //! - [`Proxy`]: a network between client and server that delays, holds, drops and cuts.
 //! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed, and
-//!   [`Slow`]: a backend behind a network whose delays do.
+//!   [`Slow`]: a backend behind a network whose delays do. [`Troubled`]: one some of whose
+//!   operations fail.
 //! - [`simulation`]: several processes on it, with a server, a network that does harm, and
 //!   a history that is checked against the guarantees.
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ mod resp;
 mod sentinel;
 pub mod simulation;
 mod slow;
+mod troubled;
 
 pub use cluster::{Failover, RedisCluster};
 pub use proxy::{Conditions, Direction, Proxy};
@@ -33,3 +35,4 @@ pub use resp::Reply;
 pub use sentinel::{Passwords, RedisSentinels};
 pub use simulation::SimRuntime;
 pub use slow::Slow;
+pub use troubled::{Operation, Trouble, Troubled};

@@ -4,13 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
-use super::format::FillStamp;
-use super::lease::UnknownLease;
-use super::{Engine, EngineShared, LEASE, Writing, invalidate};
-use crate::backend::{Fill, Stored, Take, Taken, Token};
+use super::take::take_over;
+use super::{Engine, EngineShared, Insert, Writing, invalidate};
+use crate::backend::{Stored, Token};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
@@ -50,24 +48,15 @@ impl Engine {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn claim(&self, key: WireKey, writing: Writing) -> Claim {
-        let token = Token::random(self.runtime());
-        let take = [Take { key: key.clone(), token, lease: LEASE }];
-        let capturing = self.shared.capture(&writing.tags, writing.keep);
-        let mut unknown = UnknownLease::asked_for(&self.shared, &writing.stats, &key, token);
-        let (mut taken, versions) = join(self.shared.backend.take(&take), capturing).await;
-        // From here on the claim ends the lease, by a fill or by an invalidation.
-        unknown.settle();
-        drop(unknown);
-        let lease = match (taken.pop(), versions) {
-            (Some(Ok(Taken::Granted)), Ok(versions)) => {
-                Some((token, writing.tags.stamps(&versions)))
-            }
-            (Some(Ok(Taken::Held)) | None, Ok(_)) => None,
-            (Some(Err(_)), _) | (_, Err(_)) => {
+        let mut takeover = take_over(&self.shared, vec![key.clone()], &writing).await;
+        let token = match takeover.leases.pop() {
+            Some(Ok(token)) => token,
+            Some(Err(_)) | None => {
                 writing.stats.count(Counter::Error);
                 None
             }
         };
+        let lease = token.map(|token| (token, takeover.tags));
         Claim { shared: Arc::clone(&self.shared), writing, key, lease, settled: false }
     }
 }
@@ -87,9 +76,8 @@ impl Claim {
         let Some((token, tags)) = self.lease.take() else { return self.invalidate_now().await };
         let runtime = Arc::clone(&self.shared.runtime);
         let storing = async move {
-            let stamp = FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags };
-            let value = self.writing.format.entry(Some(value), stamp);
-            let fill = Fill { key: self.key.clone(), token, value, ttl };
+            let insert = Insert { key: self.key.clone(), value, ttl };
+            let fill = self.writing.fill(insert, token, &tags);
             match self.shared.backend.store(&[fill]).await.pop() {
                 Some(Ok(Stored::Stored)) => return Ok(Settled::Stored),
                 Some(Ok(Stored::Refused)) => self.writing.stats.count(Counter::Refused),

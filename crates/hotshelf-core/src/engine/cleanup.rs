@@ -5,7 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::EngineShared;
+use crate::backend::Token;
+use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
+use crate::stats::{Counter, Stats};
 
 /// Runs a future in the caller's own task and, if that is cancelled after the first poll,
 /// in the background.
@@ -46,6 +50,57 @@ impl<T: Send + 'static> Drop for Finishing<T> {
             self.runtime.spawn(Box::pin(async move {
                 future.await;
             }));
+        }
+    }
+}
+
+/// Gives leases up in the background.
+///
+/// Failing to tell the backend costs others the rest of the lease, no more.
+pub(crate) fn release(
+    shared: &Arc<EngineShared>,
+    stats: &Arc<Stats>,
+    leases: Vec<(WireKey, Token)>,
+) {
+    let (backend, stats) = (Arc::clone(&shared.backend), Arc::clone(stats));
+    shared.runtime.spawn(Box::pin(async move {
+        for (key, token) in leases {
+            if backend.release(&key, token).await.is_err() {
+                stats.count(Counter::Error);
+            }
+        }
+    }));
+}
+
+/// Leases that may have been granted, to nobody's use. Dropped, they are given back: others
+/// would wait for the whole of them.
+pub(crate) struct UnusedLeases<'a> {
+    shared: &'a Arc<EngineShared>,
+    stats: &'a Arc<Stats>,
+    leases: Vec<(WireKey, Token)>,
+}
+
+impl<'a> UnusedLeases<'a> {
+    /// Looks after leases that are about to be asked for. Until the answer comes, nobody
+    /// knows whether they were granted.
+    pub(crate) fn asked_for(
+        shared: &'a Arc<EngineShared>,
+        stats: &'a Arc<Stats>,
+        leases: Vec<(WireKey, Token)>,
+    ) -> Self {
+        Self { shared, stats, leases }
+    }
+
+    /// Keeps those that are still of no use; somebody else looks after the others.
+    pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) {
+        self.leases.retain(|(_, token)| is_unused(*token));
+    }
+}
+
+impl Drop for UnusedLeases<'_> {
+    fn drop(&mut self) {
+        if !self.leases.is_empty() {
+            release(self.shared, self.stats, std::mem::take(&mut self.leases));
         }
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
+use super::cleanup::release;
 use super::{Call, EngineShared, Format, Identity, SharedError, Standing, Value};
 use crate::backend::{TagVersion, Token};
 use crate::key::{Pattern, WireKey};
@@ -334,24 +335,6 @@ impl Drop for Leadership {
             self.flight.stats.count(Counter::HandedOver);
         }
     }
-}
-
-/// Gives leases up in the background.
-///
-/// Failing to tell the backend costs others the rest of the lease, no more.
-pub(crate) fn release(
-    shared: &Arc<EngineShared>,
-    stats: &Arc<Stats>,
-    leases: Vec<(WireKey, Token)>,
-) {
-    let (backend, stats) = (Arc::clone(&shared.backend), Arc::clone(stats));
-    shared.runtime.spawn(Box::pin(async move {
-        for (key, token) in leases {
-            if backend.release(&key, token).await.is_err() {
-                stats.count(Counter::Error);
-            }
-        }
-    }));
 }
 
 impl fmt::Debug for Leadership {

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::join;
 
-use super::cleanup::finish_even_if_dropped;
-use super::flight::release;
-use super::format::FillStamp;
-use super::{Engine, EngineShared, Format, LEASE};
-use crate::backend::{Fill, Stored, Take, Taken, Token};
+use super::cleanup::{finish_even_if_dropped, release};
+use super::take::{Takeover, take_over};
+use super::{Engine, EngineShared, Format};
+use crate::backend::{Fill, Stored, Token};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Stats;
@@ -64,51 +62,25 @@ async fn insert(
     inserts: Vec<Insert>,
     writing: Writing,
 ) -> Vec<Result<Stored, Error>> {
-    let (takes, values): (Vec<_>, Vec<_>) = inserts
-        .into_iter()
-        .map(|Insert { key, value, ttl }| {
-            let token = Token::random(&*shared.runtime);
-            (Take { key, token, lease: LEASE }, (value, ttl))
-        })
-        .unzip();
-    let capturing = shared.capture(&writing.tags, writing.keep);
-    let (mut taken, versions) = join(shared.backend.take(&takes), capturing).await;
-    let tags = match versions {
-        Ok(versions) => writing.tags.stamps(&versions),
-        Err(error) => {
-            let granted = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
-            release(&shared, &writing.stats, granted);
-            taken.iter_mut().for_each(|taken| *taken = Err(error.clone()));
-            Vec::new()
-        }
+    let keys = inserts.iter().map(|insert| insert.key.clone()).collect();
+    let Takeover { leases, tags } = take_over(&shared, keys, &writing).await;
+    let fill = |(insert, lease): (Insert, &Result<Option<Token>, Error>)| {
+        let token = lease.as_ref().ok().copied().flatten()?;
+        Some(writing.fill(insert, token, &tags))
     };
-
-    let mut fills = Vec::with_capacity(takes.len());
-    // Leases that may have been granted, to nobody's use.
-    let mut unused = Vec::new();
-    for ((take, (value, ttl)), taken) in takes.iter().zip(values).zip(&taken) {
-        let (key, token) = (take.key.clone(), take.token);
-        match taken {
-            Ok(Taken::Granted) => {
-                let stamp =
-                    FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags: tags.clone() };
-                let value = writing.format.entry(Some(value), stamp);
-                fills.push(Fill { key, token, value, ttl });
-            }
-            Err(error) if error.is_timeout() => unused.push((key, token)),
-            Ok(Taken::Held) | Err(_) => {}
-        }
-    }
+    let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
     let stored = shared.backend.store(&fills).await;
+
+    // It may have been stored all the same; then there is no lease any more.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
-    unused.extend(failed.map(|(fill, _)| (fill.key, fill.token)));
+    let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
     if !unused.is_empty() {
         release(&shared, &writing.stats, unused);
     }
     let mut stored = stored.into_iter();
-    let answer = |taken: Result<Taken, Error>| match taken? {
-        Taken::Granted => stored.next().unwrap_or(Ok(Stored::Refused)),
-        Taken::Held => Ok(Stored::Refused),
+    let answer = |lease: Result<Option<Token>, Error>| match lease? {
+        Some(_) => stored.next().unwrap_or(Ok(Stored::Refused)),
+        None => Ok(Stored::Refused),
     };
-    taken.into_iter().map(answer).collect()
+    leases.into_iter().map(answer).collect()
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join, select};
 
-use super::flight::{Leadership, Lease, release};
+use super::cleanup::UnusedLeases;
+use super::flight::{Leadership, Lease};
 use super::ticket::Ticket;
 use super::{Acquisition, Call, EngineShared, Known, LEASE, Standing, Verdict};
 use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::error::Error;
-use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
-use crate::stats::{Counter, Stats};
+use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::{Ttl, below};
 
@@ -142,7 +142,8 @@ enum Answer {
 /// same round trip: before the loader begins, or an invalidation could be missed.
 async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
     let token = Token::random(&*shared.runtime);
-    let mut unknown = UnknownLease::asked_for(shared, call.stats, call.key, token);
+    let asked_for = vec![(call.key.clone(), token)];
+    let mut unused = UnusedLeases::asked_for(shared, call.stats, asked_for);
     let acquire = Acquire {
         key: call.key,
         token,
@@ -152,16 +153,17 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
     };
     let (answer, versions) =
         join(shared.backend.acquire(acquire), shared.capture(call.view.tags, call.keep)).await;
-    // Only where the outcome is open is there something to take back.
-    if !answer.as_ref().is_err_and(Error::is_timeout) {
-        unknown.settle();
-    }
+    unused.retain(|_| match &answer {
+        // Without the tags' versions nothing could be stored.
+        Ok(Acquired::Granted(_)) => versions.is_err(),
+        Ok(_) => false,
+        Err(error) => error.is_timeout(),
+    });
     let versions = match (&answer, versions) {
         (_, Ok(versions)) => versions,
         (Ok(Acquired::Busy(_) | Acquired::Held(_)), Err(_)) => Vec::new(),
         (_, Err(_)) => {
             call.stats.count(Counter::Error);
-            unknown.unsettle();
             return Answer::Impossible;
         }
     };
@@ -189,45 +191,6 @@ impl EngineShared {
             return Ok(Vec::new());
         }
         self.backend.capture(tags.keys(), keep).await
-    }
-}
-
-/// A lease that was asked for, and may have been granted. Dropped so, it is taken back, or
-/// others would wait for the whole of it.
-pub(crate) struct UnknownLease<'a> {
-    shared: &'a Arc<EngineShared>,
-    stats: &'a Arc<Stats>,
-    key: &'a WireKey,
-    token: Token,
-    settled: bool,
-}
-
-impl<'a> UnknownLease<'a> {
-    pub(crate) fn asked_for(
-        shared: &'a Arc<EngineShared>,
-        stats: &'a Arc<Stats>,
-        key: &'a WireKey,
-        token: Token,
-    ) -> Self {
-        Self { shared, stats, key, token, settled: false }
-    }
-
-    /// The outcome is known, and somebody looks after it.
-    pub(crate) fn settle(&mut self) {
-        self.settled = true;
-    }
-
-    /// Nobody does so any more.
-    fn unsettle(&mut self) {
-        self.settled = false;
-    }
-}
-
-impl Drop for UnknownLease<'_> {
-    fn drop(&mut self) {
-        if !self.settled {
-            release(self.shared, self.stats, vec![(self.key.clone(), self.token)]);
-        }
     }
 }
 

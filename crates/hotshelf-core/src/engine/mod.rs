@@ -26,6 +26,7 @@ mod format;
 mod insert;
 mod lease;
 mod read;
+mod take;
 mod ticket;
 
 use std::any::{Any, TypeId};

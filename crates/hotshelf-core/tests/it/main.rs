@@ -5,3 +5,4 @@ mod golden_keys;
 mod params_python;
 mod simulation;
 mod trailer_readers;
+mod unused_leases;

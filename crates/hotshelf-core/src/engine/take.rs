@@ -1,0 +1,77 @@
+//! Taking leases over, for writers that have no loader.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+
+use super::cleanup::UnusedLeases;
+use super::format::FillStamp;
+use super::{EngineShared, Insert, LEASE, Writing};
+use crate::backend::{Fill, Result, Take, Taken, Token};
+use crate::key::WireKey;
+use crate::tag::TagStamp;
+
+/// How many keys go to the backend at once. More of them take more round trips.
+pub(crate) const BATCH: usize = 1000;
+
+/// What came of taking the leases of keys over.
+pub(crate) struct Takeover {
+    /// For each key the token that holds its lease; `None` if nobody may fill the key.
+    pub(crate) leases: Vec<Result<Option<Token>>>,
+    /// The versions that the tags had meanwhile.
+    pub(crate) tags: Vec<TagStamp>,
+}
+
+/// Takes leases over from whoever holds them and captures the versions of the tags, in one
+/// round trip for each [`BATCH`].
+///
+/// What is of no use, a lease that may have been granted without a word or without the tags'
+/// versions, is given back in the background; so is all of it if this is dropped.
+pub(crate) async fn take_over(
+    shared: &Arc<EngineShared>,
+    keys: Vec<WireKey>,
+    writing: &Writing,
+) -> Takeover {
+    let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: LEASE };
+    let takes: Vec<Take> = keys.into_iter().map(take).collect();
+    let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
+    let mut unused = UnusedLeases::asked_for(shared, &writing.stats, asked_for);
+    let taking = async {
+        let mut taken = Vec::with_capacity(takes.len());
+        for batch in takes.chunks(BATCH) {
+            taken.extend(shared.backend.take(batch).await);
+        }
+        taken
+    };
+    let capturing = shared.capture(&writing.tags, writing.keep);
+    let (taken, versions) = join(taking, capturing).await;
+
+    let tags = versions.map(|versions| writing.tags.stamps(&versions));
+
+    let is_unused = |taken: &Result<Taken>| match taken {
+        // Without the tags' versions nothing could be stored.
+        Ok(Taken::Granted) => tags.is_err(),
+        Ok(Taken::Held) => false,
+        Err(error) => error.is_timeout(),
+    };
+    let mut answers = taken.iter();
+    unused.retain(|_| answers.next().is_none_or(is_unused));
+
+    let lease = |(take, taken): (&Take, Result<Taken>)| match (taken?, &tags) {
+        (Taken::Granted, Ok(_)) => Ok(Some(take.token)),
+        (Taken::Granted, Err(error)) => Err(error.clone()),
+        (Taken::Held, _) => Ok(None),
+    };
+    let leases = takes.iter().zip(taken).map(lease).collect();
+    Takeover { leases, tags: tags.unwrap_or_default() }
+}
+
+impl Writing {
+    /// Makes the fill of a key whose lease was taken over.
+    pub(crate) fn fill(&self, insert: Insert, token: Token, tags: &[TagStamp]) -> Fill {
+        let Insert { key, value, ttl } = insert;
+        let tags = tags.to_vec();
+        let stamp = FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags };
+        Fill { key, token, value: self.format.entry(Some(value), stamp), ttl }
+    }
+}
