@@ -1,109 +1,139 @@
 //! Claims: writing to the source of truth and to the cache as one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::cleanup::finish_even_if_dropped;
-use super::take::take_over;
+use super::renewal::renewing;
+use super::take::{BATCH, take_over};
 use super::{Engine, EngineShared, Insert, Writing, invalidate};
-use crate::backend::{Stored, Token};
+use crate::backend::{Fill, Stored, Token};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::TagStamp;
 use crate::ttl::Ttl;
 
-/// A key whose lease was taken over before its source of truth is written.
+/// Keys whose leases were taken over before their source of truth is written.
 ///
-/// What is loaded meanwhile can't be stored. Dropping a claim invalidates the key: the
+/// What is loaded meanwhile can't be stored. Dropping a claim invalidates the keys: the
 /// write may have been committed.
-#[must_use = "dropping a claim invalidates its key"]
+#[must_use = "dropping a claim invalidates its keys"]
 pub struct Claim {
     shared: Arc<EngineShared>,
     writing: Writing,
-    key: WireKey,
-    /// The token and what the tags' versions were; `None` if the lease couldn't be had.
-    lease: Option<(Token, Vec<TagStamp>)>,
+    /// The keys whose entries are in doubt, and the tokens of those whose lease could be
+    /// had.
+    leases: BTreeMap<WireKey, Option<Token>>,
+    /// What the tags' versions were.
+    tags: Vec<TagStamp>,
     settled: bool,
 }
 
-/// What became of a written value.
+/// What became of written values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The entry holds the value.
+    /// The entries hold the values.
     Stored,
-    /// There is no entry: somebody else wrote or invalidated the key meanwhile, or the
-    /// lease couldn't be had.
+    /// There is no entry at some of the keys: somebody else wrote or invalidated them
+    /// meanwhile, their leases couldn't be had, or there was no value for them.
     Invalidated,
 }
 
 impl Engine {
-    /// Takes the lease of a key over, before the write that it is meant for begins.
+    /// Takes the leases of keys over, before the write that they are meant for begins.
     ///
-    /// Costs one round trip. That the lease couldn't be had is counted, and no error: the
-    /// claim then ends in an invalidation.
+    /// Costs one round trip for each 1,000 keys. That a lease couldn't be had is counted, and
+    /// no error: its key is invalidated in the end.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn claim(&self, key: WireKey, writing: Writing) -> Claim {
-        let mut takeover = take_over(&self.shared, vec![key.clone()], &writing).await;
-        let token = match takeover.leases.pop() {
-            Some(Ok(token)) => token,
-            Some(Err(_)) | None => {
+    pub async fn claim(&self, keys: BTreeSet<WireKey>, writing: Writing) -> Claim {
+        let takeover = take_over(&self.shared, keys.iter().cloned().collect(), &writing).await;
+        let token = |lease: Result<Option<Token>, Error>| {
+            lease.unwrap_or_else(|_| {
                 writing.stats.count(Counter::Error);
                 None
-            }
+            })
         };
-        let lease = token.map(|token| (token, takeover.tags));
-        Claim { shared: Arc::clone(&self.shared), writing, key, lease, settled: false }
+        let leases = keys.into_iter().zip(takeover.leases.into_iter().map(token)).collect();
+        let shared = Arc::clone(&self.shared);
+        Claim { shared, writing, leases, tags: takeover.tags, settled: false }
     }
 }
 
 impl Claim {
-    /// Stores what was written; if that is in doubt in any way, invalidates the key.
+    /// Runs the write in the caller's own task and keeps the leases alive meanwhile.
     ///
-    /// Costs one round trip, or two if the entry had to be invalidated.
+    /// # Cancel safety
+    /// Dropping it drops the write.
+    pub async fn run<F: Future>(&self, write: F) -> F::Output {
+        let held = |(key, token): (&WireKey, &Option<Token>)| Some((key.clone(), (*token)?));
+        let leases = || self.leases.iter().filter_map(held).collect();
+        renewing(&self.shared, &self.writing.stats, leases, write).await
+    }
+
+    /// Stores what was written, and how long it lives. A key without a value, or of which
+    /// anything is in doubt, is invalidated.
+    ///
+    /// Costs one round trip for each 1,000 values, and one more if there is something to
+    /// invalidate.
     ///
     /// # Errors
-    /// The backend's own: then an older entry may still stand.
+    /// The backend's own: then older entries may still stand.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn store(mut self, value: Bytes, ttl: Ttl) -> Result<Settled, Error> {
+    pub async fn store(
+        mut self,
+        values: BTreeMap<WireKey, (Bytes, Ttl)>,
+    ) -> Result<Settled, Error> {
         self.settled = true;
-        let Some((token, tags)) = self.lease.take() else { return self.invalidate_now().await };
         let runtime = Arc::clone(&self.shared.runtime);
-        let storing = async move {
-            let insert = Insert { key: self.key.clone(), value, ttl };
-            let fill = self.writing.fill(insert, token, &tags);
-            match self.shared.backend.store(&[fill]).await.pop() {
-                Some(Ok(Stored::Stored)) => return Ok(Settled::Stored),
-                Some(Ok(Stored::Refused)) => self.writing.stats.count(Counter::Refused),
-                Some(Err(_)) | None => self.writing.stats.count(Counter::Error),
-            }
-            self.invalidate_now().await
-        };
-        finish_even_if_dropped(&runtime, storing).await
+        finish_even_if_dropped(&runtime, self.store_now(values)).await
     }
 
-    /// Invalidates the key: the write failed, or its value can't be stored.
+    /// Invalidates the keys: the write failed.
     ///
     /// # Errors
-    /// The backend's own: then an older entry may still stand.
+    /// The backend's own: then older entries may still stand.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn invalidate(mut self) -> Result<Settled, Error> {
-        self.settled = true;
-        self.invalidate_now().await
+    pub async fn invalidate(self) -> Result<Settled, Error> {
+        self.store(BTreeMap::new()).await
     }
 
-    async fn invalidate_now(&self) -> Result<Settled, Error> {
-        let invalidation = invalidate(Arc::clone(&self.shared), vec![self.key.clone()]);
-        let removed = finish_even_if_dropped(&self.shared.runtime, invalidation).await;
-        removed.map(|_| Settled::Invalidated)
+    async fn store_now(
+        mut self,
+        values: BTreeMap<WireKey, (Bytes, Ttl)>,
+    ) -> Result<Settled, Error> {
+        let fill = |(key, (value, ttl))| {
+            let token = self.leases.get(&key).copied().flatten()?;
+            Some(self.writing.fill(Insert { key, value, ttl }, token, &self.tags))
+        };
+        let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
+        for batch in fills.chunks(BATCH) {
+            for (fill, stored) in batch.iter().zip(self.shared.backend.store(batch).await) {
+                match stored {
+                    Ok(Stored::Stored) => drop(self.leases.remove(&fill.key)),
+                    Ok(Stored::Refused) => self.writing.stats.count(Counter::Refused),
+                    Err(_) => self.writing.stats.count(Counter::Error),
+                }
+            }
+        }
+        if self.leases.is_empty() {
+            return Ok(Settled::Stored);
+        }
+        invalidate(Arc::clone(&self.shared), self.keys()).await.map(|_| Settled::Invalidated)
+    }
+
+    fn keys(&self) -> Vec<WireKey> {
+        self.leases.keys().cloned().collect()
     }
 }
 
@@ -112,7 +142,7 @@ impl Drop for Claim {
         if self.settled {
             return;
         }
-        let invalidation = invalidate(Arc::clone(&self.shared), vec![self.key.clone()]);
+        let invalidation = invalidate(Arc::clone(&self.shared), self.keys());
         let stats = Arc::clone(&self.writing.stats);
         self.shared.runtime.spawn(Box::pin(async move {
             if invalidation.await.is_err() {
@@ -124,7 +154,8 @@ impl Drop for Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let granted = self.leases.values().flatten().count();
         let mut debug = formatter.debug_struct("Claim");
-        debug.field("key", &self.key).field("granted", &self.lease.is_some()).finish()
+        debug.field("keys", &self.leases.keys()).field("granted", &granted).finish()
     }
 }

@@ -26,6 +26,7 @@ mod format;
 mod insert;
 mod lease;
 mod read;
+mod renewal;
 mod take;
 mod ticket;
 
@@ -49,6 +50,7 @@ use flight::{Flights, Joined, Outcome};
 pub use format::{Foreign, Format};
 pub use insert::{Insert, Writing};
 pub use read::{Found, View};
+pub use take::BATCH;
 pub use ticket::{Filled, Ticket};
 
 /// How long a lease lasts unless it is renewed, which happens every third of it.

@@ -12,7 +12,7 @@ use crate::key::WireKey;
 use crate::tag::TagStamp;
 
 /// How many keys go to the backend at once. More of them take more round trips.
-pub(crate) const BATCH: usize = 1000;
+pub const BATCH: usize = 1000;
 
 /// What came of taking the leases of keys over.
 pub(crate) struct Takeover {

@@ -1,21 +1,20 @@
 //! Tickets: the right, and the duty, to load.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
-use super::flight::{Flight, Leadership, Place};
+use super::flight::{Leadership, Place};
 use super::format::{FillStamp, version};
-use super::{EngineShared, LEASE, SharedError, Standing, Value};
-use crate::backend::{Backend, Fill, Stored, TagVersion, Token};
+use super::renewal::renewing;
+use super::{SharedError, Standing, Value};
+use crate::backend::{Backend, Fill, Stored, TagVersion};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
-use crate::runtime::{BoxFuture, Moment};
+use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
@@ -72,23 +71,9 @@ impl Ticket {
     /// # Cancel safety
     /// Dropping it drops the loader.
     pub async fn run<F: Future>(&self, loader: F) -> F::Output {
-        let mut loader = pin!(loader);
-        let mut renewal: Option<BoxFuture<'static, ()>> = None;
-        poll_fn(|context| {
-            if let Poll::Ready(output) = loader.as_mut().poll(context) {
-                return Poll::Ready(output);
-            }
-            // Only a loader that really waits needs a timer.
-            if let Some(lease) = &self.leadership.lease {
-                let renewal = renewal.get_or_insert_with(|| {
-                    let Leadership { shared, flight, .. } = &self.leadership;
-                    Box::pin(renew(Arc::clone(shared), Arc::clone(flight), lease.token))
-                });
-                let _never_ready = renewal.as_mut().poll(context);
-            }
-            Poll::Pending
-        })
-        .await
+        let Leadership { shared, flight, lease, .. } = &self.leadership;
+        let leases = || lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect();
+        renewing(shared, &flight.stats, leases, loader).await
     }
 
     /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
@@ -215,17 +200,4 @@ async fn tags_are(backend: &dyn Backend, tags: &[WireKey], captured: &[TagVersio
     }
     let now = backend.read(tags).await.unwrap_or_default();
     now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
-}
-
-/// Renews a lease every third of its time, until it is lost.
-async fn renew(shared: Arc<EngineShared>, flight: Arc<Flight>, token: Token) {
-    loop {
-        shared.runtime.sleep(LEASE / 3).await;
-        match shared.backend.renew(&flight.key, token, LEASE).await {
-            Ok(true) => {}
-            // Nothing brings a lost lease back: the fill will be refused.
-            Ok(false) => return std::future::pending().await,
-            Err(_) => flight.stats.count(Counter::Error),
-        }
-    }
 }

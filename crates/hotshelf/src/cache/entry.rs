@@ -9,7 +9,7 @@ use hotshelf_core::{Error, Key, Ttl};
 use serde::Serialize;
 
 use super::load::{LoadOptions, Mode, infallible};
-use super::{Cache, CacheValue};
+use super::{Cache, CacheValue, FillTicket, Written};
 use crate::load_error::LoadError;
 
 /// One key of a cache, and the options of one call.
@@ -159,6 +159,43 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         let ttl = self.cache.counted(self.ttl)?;
         let tags = self.cache.counted(self.tags)?;
         self.cache.insert_for(self.cache.wire_key(&self.key), &value.into(), tags, ttl).await
+    }
+
+    /// Writes to the source of truth, and stores what was written, with the tags and the
+    /// lifetime of this call; see [`Cache::write_through`].
+    ///
+    /// With tags or a lifetime that are none, the key is invalidated once `write` has
+    /// returned, and [`Written::cached`] reports it.
+    ///
+    /// # Errors
+    /// As [`Cache::write_through`].
+    ///
+    /// # Cancel safety
+    /// As [`Cache::write_through`].
+    pub async fn write_through<F, E>(self, write: F) -> Result<Written<T>, E>
+    where
+        F: AsyncFnOnce() -> Result<T, E>,
+    {
+        let key = self.cache.wire_key(&self.key);
+        let tags_and_ttl = self.tags.and_then(|tags| Ok((tags, self.ttl?)));
+        self.cache.write_through_for(key, tags_and_ttl, write).await
+    }
+
+    /// Asks for the right to fill the key by hand, with the tags and the lifetime of this
+    /// call; see [`Cache::ticket`].
+    ///
+    /// # Errors
+    /// As [`Cache::ticket`], and of kind [`Key`](crate::ErrorKind::Key) or
+    /// [`Configuration`](crate::ErrorKind::Configuration) for tags or a lifetime that are
+    /// none.
+    ///
+    /// # Cancel safety
+    /// As [`Cache::ticket`].
+    pub async fn ticket(self) -> Result<FillTicket<T>, Error> {
+        let key = self.cache.counted(self.cache.wire_key(&self.key))?;
+        let ttl = self.cache.counted(self.ttl)?;
+        let tags = self.cache.counted(self.tags)?;
+        Ok(self.cache.ticket_for(key, tags, ttl).await)
     }
 
     fn options(&self, takes_absent: bool) -> LoadOptions {

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use hotshelf_core::engine::Insert;
+use hotshelf_core::engine::{BATCH, Insert};
 use hotshelf_core::{Error, Key, WireKey};
 
 use super::{Cache, CacheValue, Lookup};
 use crate::invalidation::Invalidation;
-
-/// How many keys go to the backend at once. More of them take more round trips.
-const BATCH: usize = 1000;
 
 impl<T: CacheValue> Cache<T> {
     /// Reads many values, in the order of the keys.
@@ -66,7 +63,9 @@ impl<T: CacheValue> Cache<T> {
     /// Writes many values. Trouble is counted.
     ///
     /// Costs two round trips for each 1,000 entries; see [`Cache::insert`] for what it is
-    /// good for. Of two entries with the same key the later one stands.
+    /// good for, and for the tags that the entries carry. After a write to the source of truth
+    /// [`Cache::write_through_many`] is right. Of two entries with the same key the later one
+    /// stands.
     ///
     /// # Cancel safety
     /// Dropping it leaves some entries unwritten.

@@ -191,6 +191,9 @@ impl<T: CacheValue> Cache<T> {
     /// truth, [`Cache::write_through`] or [`Cache::invalidate`] is right, since of two inserts
     /// the older may come last.
     ///
+    /// The entry carries the tags of the cache, its [`epoch`](CacheBuilder::epoch) or none;
+    /// [`entry(key).tags(…)`](Entry::tags) takes others.
+    ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     #[doc(alias = "set")]

@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use hotshelf_core::engine::{Call, Filled, Identity, Ticket, Value};
-use hotshelf_core::{Error, Key};
+use hotshelf_core::tag::Tags;
+use hotshelf_core::{Error, Key, Ttl, WireKey};
 
 use super::judge::Typed;
 use super::{Cache, CacheValue};
@@ -19,6 +20,7 @@ use super::{Cache, CacheValue};
 pub struct FillTicket<T> {
     cache: Cache<T>,
     ticket: Ticket,
+    ttl: Ttl,
 }
 
 impl<T: CacheValue> Cache<T> {
@@ -27,6 +29,9 @@ impl<T: CacheValue> Cache<T> {
     /// Read the source after this has returned, then [`fill`](FillTicket::fill). Costs one
     /// round trip, or two if there is an entry. It doesn't wait: while another caller
     /// loads the key, or without the backend, the ticket stores nothing.
+    ///
+    /// The entry carries the tags of the cache, its [`epoch`](super::CacheBuilder::epoch) or
+    /// none; [`Entry::ticket`](super::Entry::ticket) takes others.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -47,14 +52,18 @@ impl<T: CacheValue> Cache<T> {
     /// May be dropped at any point.
     pub async fn ticket<'k>(&self, key: impl Into<Key<'k>>) -> Result<FillTicket<T>, Error> {
         let key = self.counted(self.wire_key(&key.into()))?;
+        Ok(self.ticket_for(key, self.inner.tags.clone(), self.inner.options.ttl).await)
+    }
+
+    pub(super) async fn ticket_for(&self, key: WireKey, tags: Tags, ttl: Ttl) -> FillTicket<T> {
         let stats = &self.inner.stats;
         let judge = Typed::<T> { stats, takes_absent: true, values: PhantomData };
         let errors = TypeId::of::<()>();
         let call = Call {
             key: &key,
             identity: Identity { cache: self.inner.number, errors, takes_absent: true },
-            view: self.view(&self.inner.tags),
-            keep: self.inner.options.keep(self.inner.options.ttl),
+            view: self.view(&tags),
+            keep: self.inner.options.keep(ttl),
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
@@ -62,7 +71,7 @@ impl<T: CacheValue> Cache<T> {
             reload: true,
         };
         let ticket = self.inner.shared.engine.ticket(call).await;
-        Ok(FillTicket { cache: self.clone(), ticket })
+        FillTicket { cache: self.clone(), ticket, ttl }
     }
 }
 
@@ -90,14 +99,13 @@ impl<T: CacheValue> FillTicket<T> {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn fill(self, value: impl Into<Arc<T>>) -> bool {
-        let Self { cache, ticket } = self;
+        let Self { cache, ticket, ttl } = self;
         let value = value.into();
         let shared = Value::Present(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
         let entry = cache.inner.shared.is_enabled().then(|| cache.encode(&value));
         match entry {
             Some(Ok(raw)) => {
-                let ttl = cache.jittered(cache.inner.options.ttl);
-                ticket.fill(Some(raw), ttl, shared).await == Filled::Stored
+                ticket.fill(Some(raw), cache.jittered(ttl), shared).await == Filled::Stored
             }
             Some(Err(_)) | None => {
                 ticket.share(shared).await;

@@ -1,9 +1,10 @@
 //! Writing to the source of truth and to the cache as one.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt, join, select};
-use hotshelf::{ErrorKind, Store};
+use hotshelf::{ErrorKind, Jitter, Remaining, Store};
 use hotshelf_core::Runtime;
 
 use crate::support::{SECOND, on_each_backend, on_tokio, server, simulated};
@@ -109,6 +110,138 @@ fn a_write_goes_on_without_the_server_and_says_so() {
         let written = numbers.write_through("k", async || Ok::<_, String>(1)).await.unwrap();
         assert_eq!(*written, 1);
         assert_eq!(written.cached().unwrap_err().kind(), ErrorKind::Unavailable);
+    });
+}
+
+/// The lease of a claim lasts 5 s.
+#[test]
+fn a_write_longer_than_its_lease_keeps_the_lease() {
+    let (runtime, _, texts) = simulated(1);
+    let write = async || {
+        runtime.sleep(SECOND * 60).await;
+        Ok::<_, String>("written".to_owned())
+    };
+    runtime.block_on(texts.write_through("k", write)).unwrap().cached().unwrap();
+    assert_eq!(runtime.block_on(texts.get("k")).unwrap().as_str(), "written");
+    assert_eq!(texts.stats().refused, 0);
+}
+
+#[test]
+fn a_write_carries_the_tags_and_the_lifetime_that_its_entry_names() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").jitter(Jitter::NONE).build().unwrap();
+        let entry = || numbers.entry("k").tags(["t"]).time_to_live(SECOND * 10);
+        let written = entry().write_through(async || Ok::<_, String>(1)).await.unwrap();
+        written.cached().unwrap();
+        assert_eq!(*entry().or_insert_with(async || 2).await, 1, "it has the tags of a load");
+        assert!(
+            matches!(numbers.remaining("k").await, Remaining::After(left) if left <= SECOND * 10)
+        );
+        store.invalidate_tag("t").await.unwrap();
+        assert_eq!(numbers.get("k").await, None);
+    });
+}
+
+#[test]
+fn a_write_without_usable_tags_leaves_no_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        for entry in
+            [numbers.entry("k").tags([""]), numbers.entry("k").time_to_live(Duration::ZERO)]
+        {
+            numbers.insert("k", 1).await;
+            let written = entry.write_through(async || Ok::<_, String>(2)).await.unwrap();
+            assert_eq!(*written, 2);
+            let kind = written.cached().unwrap_err().kind();
+            assert!(matches!(kind, ErrorKind::Key | ErrorKind::Configuration), "{kind:?}");
+            assert_eq!(numbers.get("k").await, None);
+        }
+    });
+}
+
+#[test]
+fn many_are_written_at_once() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").epoch(true).build().unwrap();
+        numbers.insert("c", 9).await;
+        let write = async || Ok::<_, String>(vec![1, 2, 3]);
+        let written = numbers.write_through_many(["a", "b", "a", "c"], write).await.unwrap();
+        written.cached().unwrap();
+        assert_eq!(*written, [1, 2, 3]);
+        let read = numbers.get_many(["a", "b", "c"]).await;
+        assert_eq!(read[0].as_deref(), Some(&3), "the later one");
+        assert_eq!(read[1].as_deref(), Some(&2));
+        assert_eq!(read[2], None, "it was given no value");
+        numbers.invalidate_all().await.unwrap();
+        assert_eq!(numbers.get_many(["a", "b"]).await, [None, None], "they carry the epoch");
+    });
+}
+
+#[test]
+fn of_many_that_are_written_those_in_doubt_leave_no_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let write = async || {
+            numbers.invalidate("a").await.unwrap();
+            numbers.write_through("b", async || Ok::<_, String>(20)).await.unwrap();
+            Ok::<_, String>(vec![1, 2, 3])
+        };
+        let written = numbers.write_through_many(["a", "b", "c"], write).await.unwrap();
+        written.cached().unwrap();
+        let read = numbers.get_many(["a", "b", "c"]).await;
+        assert_eq!(read, [None, None, Some(3.into())], "nobody knows whose write of b is newer");
+        assert_eq!(numbers.stats().refused, 2);
+        assert!(numbers.ticket("a").await.unwrap().can_store(), "no lease is left");
+    });
+}
+
+#[test]
+fn many_writes_that_fail_leave_no_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        numbers.insert_many([("a", 1), ("b", 2)]).await;
+        let write = async || Err::<Vec<u32>, _>("no");
+        assert_eq!(numbers.write_through_many(["a", "b"], write).await.unwrap_err(), "no");
+        assert_eq!(numbers.get_many(["a", "b"]).await, [None, None]);
+
+        numbers.insert_many([("a", 1), ("b", 2)]).await;
+        let write = async || {
+            store.set_enabled(false);
+            Ok::<_, String>(vec![3, 4])
+        };
+        numbers.write_through_many(["a", "b"], write).await.unwrap().cached().unwrap();
+        store.set_enabled(true);
+        assert_eq!(numbers.get_many(["a", "b"]).await, [None, None]);
+    });
+}
+
+#[test]
+fn a_write_of_many_that_is_cancelled_leaves_no_entry() {
+    let (runtime, _, texts) = simulated(1);
+    runtime.block_on(async {
+        texts.insert_many([("a", "old".to_owned()), ("b", "old".to_owned())]).await;
+        let write = async || {
+            runtime.sleep(SECOND).await;
+            Ok::<_, String>(vec!["new".to_owned(), "new".to_owned()])
+        };
+        let writing = texts.write_through_many(["a", "b"], write).boxed_local();
+        select(writing, runtime.sleep(SECOND / 2)).map(drop).await;
+        runtime.sleep(SECOND / 100).await;
+        assert_eq!(texts.get_many(["a", "b"]).await, [None, None]);
+    });
+}
+
+#[test]
+fn a_ticket_carries_the_tags_that_its_entry_names() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        let entry = || numbers.entry("k").tags(["t"]);
+        assert!(entry().ticket().await.unwrap().fill(1).await);
+        assert_eq!(*entry().or_insert_with(async || 2).await, 1);
+        store.invalidate_tag("t").await.unwrap();
+        assert_eq!(numbers.get("k").await, None);
+        let error = numbers.entry("k").tags([""]).ticket().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Key);
     });
 }
 

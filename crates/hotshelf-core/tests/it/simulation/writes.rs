@@ -1,13 +1,15 @@
 //! What writers do: change the source of truth, and see to the cache.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hotshelf_core::backend::Stored;
 use hotshelf_core::engine::{Insert, Settled, Writing as CacheWriting};
 use hotshelf_core::tag::TagId;
-use hotshelf_core::{Error, Pattern, WireKey};
-use hotshelf_testkit::simulation::Overlap;
+use hotshelf_core::{Error, Pattern, Ttl, WireKey};
+use hotshelf_testkit::simulation::{Overlap, Place};
 
 use super::calls::{FORMAT, raw};
 use super::source::{Row, Writing, shared_tag};
@@ -84,31 +86,53 @@ impl Task {
         }
     }
 
-    /// Writes through the cache. Once that has returned in order, nobody is given what was
-    /// there before: it is an invalidation, too.
+    /// Writes through the cache: a row, or all that carry the same tags. Once that has
+    /// returned in order, nobody is given what was there before: it is an invalidation, too.
     pub(crate) async fn write_through(&self, row: &Row) {
+        let together = self.below(3) == 0;
+        let same = |other: &&Row| other.key == row.key || together && other.tags == row.tags;
+        let rows: Vec<&Row> = self.world.rows.iter().filter(same).collect();
         let writing = async {
-            let _writing = self.invalidating(&[row]).await;
-            let (process, keys) = (self.process(), [row.key.clone()]);
-            let claim = self.member.engine.claim(row.key.clone(), self.cache_writing(row)).await;
-            let version = self.commit(row).await;
-            let invalidation = self.world.history.invalidates(process, &keys, "write");
-            let origin = self.world.history.reads(process, &row.key, None);
-            self.world.history.finds(process, &row.key, origin, version);
-            self.pause(WRITE).await;
+            let _writing = self.invalidating(&rows).await;
+            let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
+            let claimed = keys.iter().cloned().collect();
+            let claim = self.member.engine.claim(claimed, self.cache_writing(row)).await;
+            let (invalidation, values) = claim.run(self.commit_all(&rows, &keys)).await;
             let settled = match self.below(8) {
                 0 => claim.invalidate().await,
-                _ => claim.store(raw(origin), self.world.scenario.ttl).await,
+                _ => claim.store(values).await,
             };
             if let Ok(settled) = settled {
                 self.world.overlaps.count(match settled {
                     Settled::Stored => Overlap::WriteStored,
                     Settled::Invalidated => Overlap::WriteOvertaken,
                 });
-                self.world.history.invalidated(process, &keys, invalidation);
+                self.world.history.invalidated(self.process(), &keys, invalidation);
             }
         };
         self.patiently_writing(writing).await;
+    }
+
+    /// Commits new versions of rows, and gives what is to be stored.
+    async fn commit_all(
+        &self,
+        rows: &[&Row],
+        keys: &[WireKey],
+    ) -> (Place, BTreeMap<WireKey, (Bytes, Ttl)>) {
+        let history = &self.world.history;
+        let mut versions = Vec::new();
+        for row in rows {
+            versions.push(self.commit(row).await);
+        }
+        let invalidation = history.invalidates(self.process(), keys, "write");
+        let mut values = BTreeMap::new();
+        for (row, version) in rows.iter().zip(versions) {
+            let origin = history.reads(self.process(), &row.key, None);
+            history.finds(self.process(), &row.key, origin, version);
+            values.insert(row.key.clone(), (raw(origin), self.world.scenario.ttl));
+        }
+        self.pause(WRITE).await;
+        (invalidation, values)
     }
 
     /// Reads a row and inserts what it was, while nobody writes it. It isn't given up: an

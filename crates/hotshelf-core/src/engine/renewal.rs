@@ -1,0 +1,62 @@
+//! Keeping leases alive while something runs under them.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::future::join_all;
+
+use super::take::BATCH;
+use super::{EngineShared, LEASE};
+use crate::backend::Token;
+use crate::key::WireKey;
+use crate::runtime::BoxFuture;
+use crate::stats::{Counter, Stats};
+
+/// Runs a future in the caller's own task, and renews leases every third of their time
+/// meanwhile.
+pub(crate) async fn renewing<F: Future>(
+    shared: &Arc<EngineShared>,
+    stats: &Arc<Stats>,
+    leases: impl Fn() -> Vec<(WireKey, Token)>,
+    work: F,
+) -> F::Output {
+    let mut work = pin!(work);
+    let mut renewal: Option<BoxFuture<'static, ()>> = None;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        // Only what really waits needs a timer.
+        let renewal = renewal.get_or_insert_with(|| {
+            Box::pin(renew(Arc::clone(shared), Arc::clone(stats), leases()))
+        });
+        let _never_ready = renewal.as_mut().poll(context);
+        Poll::Pending
+    })
+    .await
+}
+
+/// Renews leases every third of their time, until all of them are lost.
+async fn renew(shared: Arc<EngineShared>, stats: Arc<Stats>, mut leases: Vec<(WireKey, Token)>) {
+    let backend = &*shared.backend;
+    while !leases.is_empty() {
+        shared.runtime.sleep(LEASE / 3).await;
+        let mut kept = Vec::with_capacity(leases.len());
+        for batch in leases.chunks(BATCH) {
+            let renewals = batch.iter().map(|(key, token)| backend.renew(key, *token, LEASE));
+            kept.extend(join_all(renewals).await);
+        }
+        let mut kept = kept.into_iter();
+        leases.retain(|_| match kept.next() {
+            // Nothing brings a lost lease back: what is to be stored will be refused.
+            Some(Ok(held)) => held,
+            Some(Err(_)) | None => {
+                stats.count(Counter::Error);
+                true
+            }
+        });
+    }
+    pending().await
+}
