@@ -96,9 +96,10 @@ pub(super) async fn create_batch(
     if created == 0 {
         return Ok((StatusCode::CREATED, Json(BatchCreated { created, cached: true })));
     }
-    db.upsert(&batch).await?;
-    let entries = batch.into_iter().map(|product| (product.id.clone(), product));
-    let cached = done(products.try_insert_many(entries).await).is_some();
+    let ids: Vec<String> = batch.iter().map(|product| product.id.clone()).collect();
+    let write = async || db.upsert(&batch).await.map(|()| batch);
+    let written = products.write_through_many(ids, write).await?;
+    let cached = done(written.cached()).is_some();
     // Whatever categories the products were in before, pages of theirs are among all pages.
     done(store.invalidate_tag(PAGES).await);
     Ok((StatusCode::CREATED, Json(BatchCreated { created, cached })))
