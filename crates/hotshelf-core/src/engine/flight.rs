@@ -211,8 +211,9 @@ pub(crate) struct Lease {
     pub(crate) granted_at: u64,
     /// The versions that the flight's tags had before the loader began.
     pub(crate) tags: Vec<TagVersion>,
-    /// What stood at the key when the lease was granted.
-    pub(crate) standing: Standing,
+    /// What stood at the key when the lease was granted; `None` if its caller hadn't read the
+    /// key: an entry without a trailer may stand there.
+    pub(crate) standing: Option<Standing>,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.

@@ -34,8 +34,8 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     }
     let shared = Arc::clone(&leadership.shared);
     let (mut standing, mut seen) = match known {
-        Known::Read(standing, seen) => (standing, seen),
-        Known::Unread => (Standing::Nothing, Seen::Nothing),
+        Known::Read(standing, seen) => (Some(standing), seen),
+        Known::Unread => (None, Seen::Nothing),
         Known::Unreadable => return Acquisition::Lead(Ticket::begin(leadership)),
     };
     let deadline = shared.runtime.now() + call.wait_timeout;
@@ -65,7 +65,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                 continue;
             }
         };
-        standing = match shared.judge(call, &raw, &versions).await {
+        let judged = match shared.judge(call, &raw, &versions).await {
             Ok(Verdict::Hit(value)) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);
@@ -78,7 +78,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                 return Acquisition::Lead(Ticket::begin(leadership));
             }
         };
-        seen = Seen::entry(&raw);
+        (standing, seen) = (Some(judged), Seen::entry(&raw));
         // Somebody who writes such entries without pause must not keep us here.
         if shared.runtime.now() >= deadline {
             return Acquisition::Lead(Ticket::begin(leadership));
@@ -90,7 +90,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
 pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket {
     let mut leadership = Leadership::alone(shared, call);
     let mut seen = Seen::Nothing;
-    let mut standing = Standing::Nothing;
+    let mut standing = None;
     // The second request is for the entry that stands there. A third one would be for an
     // entry that came in between: then another has filled the key.
     for _ in 0..2 {
@@ -100,10 +100,10 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
                 break;
             }
             Answer::Present(raw, versions) => {
-                standing = match shared.judge(call, &raw, &versions).await {
+                standing = Some(match shared.judge(call, &raw, &versions).await {
                     Ok(Verdict::Hit(_) | Verdict::NoAnswer) => Standing::Own,
                     Ok(Verdict::Foreign) | Err(_) => Standing::Foreign,
-                };
+                });
                 seen = Seen::entry(&raw);
             }
             Answer::Busy(_) | Answer::Impossible => break,
@@ -169,8 +169,7 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
     };
     match answer {
         Ok(Acquired::Granted(granted_at)) => {
-            let standing = Standing::Nothing;
-            Answer::Granted(Lease { token, granted_at, tags: versions, standing })
+            Answer::Granted(Lease { token, granted_at, tags: versions, standing: None })
         }
         Ok(Acquired::Present(raw)) => {
             Answer::Present(raw, versions.into_iter().map(Some).collect())

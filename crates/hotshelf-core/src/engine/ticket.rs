@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::runtime::Moment;
 use crate::stats::Counter;
+use crate::trailer::Trailer;
 use crate::ttl::Ttl;
 
 /// The right, and the duty, to load a value for oneself and those who wait.
@@ -61,9 +62,34 @@ impl Ticket {
     }
 
     /// Says what stands at the key, or stood there when the lease was granted.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.leadership.lease.as_ref().map_or(Standing::Nothing, |lease| lease.standing)
+    ///
+    /// Costs one round trip for a caller that hadn't read the key.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn standing(&self) -> Standing {
+        match &self.leadership.lease {
+            Some(lease) => match lease.standing {
+                Some(standing) => standing,
+                None => self.look().await,
+            },
+            None => Standing::Nothing,
+        }
+    }
+
+    /// Looks for an entry that the request for the lease has passed over.
+    async fn look(&self) -> Standing {
+        let Leadership { shared, flight, .. } = &self.leadership;
+        match shared.backend.read(std::slice::from_ref(&flight.key)).await {
+            Ok(found) => match found.into_iter().flatten().next() {
+                Some(raw) if Trailer::find(&raw).is_none() => Standing::Foreign,
+                Some(_) | None => Standing::Nothing,
+            },
+            Err(_) => {
+                flight.stats.count(Counter::Error);
+                Standing::Foreign
+            }
+        }
     }
 
     /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
@@ -133,8 +159,9 @@ impl Ticket {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn share(self, value: Value) {
-        let outdated = self.standing() == Standing::Own;
         let Self { mut leadership, factory, .. } = self;
+        let standing = leadership.lease.as_ref().and_then(|lease| lease.standing);
+        let outdated = standing == Some(Standing::Own);
         if !outdated {
             return leadership.land_loaded(factory, &value);
         }

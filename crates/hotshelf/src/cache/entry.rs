@@ -121,8 +121,10 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     ///
     /// The loader is given the value that it is to replace, where a cache keeps one; none
     /// does so yet. That there is no value is kept for the cache's
-    /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and never in the place of an
-    /// entry that belongs to another cache.
+    /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and not in the place of an entry
+    /// that belongs to another cache or a plain client. With [`reload`](Self::reload) that
+    /// costs a round trip more, since the key hadn't been read. What a plain client writes
+    /// between the read of the key and the store is replaced all the same.
     ///
     /// # Errors
     /// The loader's own, which the callers that waited for it share.

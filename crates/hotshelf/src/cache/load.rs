@@ -237,9 +237,10 @@ impl<T: CacheValue> Cache<T> {
                 Ok(Some(value))
             }
             Ok(None) => {
-                let foreign = ticket.standing() == Standing::Foreign;
-                let ttl = self.inner.options.negative_ttl.filter(|_| !foreign);
-                let entry = ttl.map(|ttl| (None, ttl));
+                let entry = match self.inner.options.negative_ttl {
+                    Some(ttl) if ticket.standing().await != Standing::Foreign => Some((None, ttl)),
+                    _ => None,
+                };
                 self.fill(ticket, entry, Value::Absent).await;
                 Ok(None)
             }

@@ -94,6 +94,23 @@ fn it_never_takes_the_place_of_an_entry_of_another_cache() {
 }
 
 #[test]
+fn a_reload_leaves_the_entry_of_a_plain_client_where_it_is() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let texts = store.cache::<String>("things").negative_ttl(SHORT).build().unwrap();
+        server.command(&["SET", "cache:v1:things:k", "[1,2]"]);
+        let none = async |_| Ok::<_, Infallible>(None);
+        for key in ["k", "nothing"] {
+            texts.entry(key).reload().or_try_load_optional(none).await.unwrap();
+        }
+        assert_eq!(server.cli(&["GET", "cache:v1:things:k"]), "[1,2]");
+        assert_eq!(server.cli(&["EXISTS", "hs:l:{cache:v1:things:k}"]), "0", "no lease is left");
+        assert_eq!(texts.lookup("nothing").await, Lookup::Absent);
+    });
+}
+
+#[test]
 fn a_null_that_is_a_value_is_one() {
     on_each_backend(async |store: Store| {
         let maybe = store.cache::<Option<u32>>("maybe").negative_ttl(SHORT).build().unwrap();
