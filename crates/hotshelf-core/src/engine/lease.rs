@@ -9,7 +9,7 @@ use futures_util::future::{join, select};
 use super::cleanup::UnusedLeases;
 use super::flight::{Leadership, Lease};
 use super::ticket::Ticket;
-use super::{Acquisition, Call, EngineShared, Known, LEASE, Standing, Verdict};
+use super::{Acquisition, Call, EngineShared, Known, Standing, Verdict};
 use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::error::Error;
 use crate::runtime::{Moment, Runtime};
@@ -118,7 +118,8 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
 /// been invalidated since: loading under a lost lease would be in vain.
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
-    match leadership.shared.backend.renew(call.key, token, LEASE).await {
+    let EngineShared { backend, lease, .. } = &*leadership.shared;
+    match backend.renew(call.key, token, *lease).await {
         Ok(true) => return true,
         Ok(false) => leadership.lease = None,
         Err(_) => {
@@ -147,7 +148,7 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
     let acquire = Acquire {
         key: call.key,
         token,
-        lease: LEASE,
+        lease: shared.lease,
         seen: seen.clone(),
         skip_foreign: !call.view.takes_foreign(),
     };

@@ -53,7 +53,7 @@ pub use read::{Found, View};
 pub use take::BATCH;
 pub use ticket::{Filled, Ticket};
 
-/// How long a lease lasts unless it is renewed, which happens every third of it.
+/// How long a lease lasts by default unless it is renewed, which happens every third of it.
 pub const LEASE: Duration = Duration::from_secs(5);
 
 /// The engine of one store; a cheap handle.
@@ -66,6 +66,8 @@ pub(crate) struct EngineShared {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) flights: Flights,
+    /// How long a lease lasts unless it is renewed.
+    pub(crate) lease: Duration,
 }
 
 /// A value that callers share, decoded once.
@@ -167,10 +169,20 @@ pub enum Acquisition {
 }
 
 impl Engine {
-    /// Makes an engine on a backend.
+    /// Makes an engine on a backend, whose leases last for [`LEASE`].
     pub fn new(backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
+        Self::with_lease(backend, runtime, LEASE)
+    }
+
+    /// Makes an engine whose leases last for `lease` unless they are renewed, which happens
+    /// every third of it.
+    pub fn with_lease(
+        backend: Arc<dyn Backend>,
+        runtime: Arc<dyn Runtime>,
+        lease: Duration,
+    ) -> Self {
         let flights = Flights::default();
-        Self { shared: Arc::new(EngineShared { backend, runtime, flights }) }
+        Self { shared: Arc::new(EngineShared { backend, runtime, flights, lease }) }
     }
 
     /// Gives the backend.

@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use futures_util::future::join_all;
 
+use super::EngineShared;
 use super::take::BATCH;
-use super::{EngineShared, LEASE};
 use crate::backend::Token;
 use crate::key::WireKey;
 use crate::runtime::BoxFuture;
@@ -40,12 +40,12 @@ pub(crate) async fn renewing<F: Future>(
 
 /// Renews leases every third of their time, until all of them are lost.
 async fn renew(shared: Arc<EngineShared>, stats: Arc<Stats>, mut leases: Vec<(WireKey, Token)>) {
-    let backend = &*shared.backend;
+    let EngineShared { backend, runtime, lease, .. } = &*shared;
     while !leases.is_empty() {
-        shared.runtime.sleep(LEASE / 3).await;
+        runtime.sleep(*lease / 3).await;
         let mut kept = Vec::with_capacity(leases.len());
         for batch in leases.chunks(BATCH) {
-            let renewals = batch.iter().map(|(key, token)| backend.renew(key, *token, LEASE));
+            let renewals = batch.iter().map(|(key, token)| backend.renew(key, *token, *lease));
             kept.extend(join_all(renewals).await);
         }
         let mut kept = kept.into_iter();

@@ -6,7 +6,7 @@ use futures_util::future::join;
 
 use super::cleanup::UnusedLeases;
 use super::format::FillStamp;
-use super::{EngineShared, Insert, LEASE, Writing};
+use super::{EngineShared, Insert, Writing};
 use crate::backend::{Fill, Result, Take, Taken, Token};
 use crate::key::WireKey;
 use crate::tag::TagStamp;
@@ -32,7 +32,7 @@ pub(crate) async fn take_over(
     keys: Vec<WireKey>,
     writing: &Writing,
 ) -> Takeover {
-    let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: LEASE };
+    let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: shared.lease };
     let takes: Vec<Take> = keys.into_iter().map(take).collect();
     let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
     let mut unused = UnusedLeases::asked_for(shared, &writing.stats, asked_for);

@@ -82,7 +82,8 @@ impl<T: CacheValue> FillTicket<T> {
         self.ticket.can_store()
     }
 
-    /// Runs a load that may take more than five seconds, and keeps the right alive.
+    /// Runs a load that may take longer than a [lease](crate::StoreBuilder::lease), and keeps
+    /// the right alive.
     ///
     /// # Cancel safety
     /// Dropping it drops the load.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use hotshelf_core::engine::LEASE;
 use hotshelf_core::{Backend, Engine, Error, ErrorKind, Runtime};
 
 use super::{Registry, Shared, Store};
@@ -19,8 +21,12 @@ pub struct StoreBuilder {
     redis: Option<hotshelf_redis::RedisOptions>,
     memory_capacity: u64,
     enabled: bool,
+    lease: Duration,
     runtime: Option<Arc<dyn Runtime>>,
 }
+
+/// A shorter lease would end before it is renewed on a server that is a little slow.
+const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 
 impl Default for StoreBuilder {
     fn default() -> Self {
@@ -31,6 +37,7 @@ impl Default for StoreBuilder {
             redis: None,
             memory_capacity: 64 << 20,
             enabled: true,
+            lease: LEASE,
             runtime: None,
         }
     }
@@ -71,6 +78,19 @@ impl StoreBuilder {
         self
     }
 
+    /// Sets how long the right to fill a key lasts unless it is renewed, which happens every
+    /// third of it while a loader, or a write through the cache, runs. Default: 5 s.
+    ///
+    /// It is how long a process that crashed while it loaded keeps others from storing: they
+    /// wait for it, for their cache's [`wait_timeout`](crate::CacheBuilder::wait_timeout) at
+    /// most, and then load without storing. A process that is stopped for longer, or that
+    /// can't reach the server for so long, loses the right: what it loaded isn't stored then.
+    /// At least 10 ms.
+    pub fn lease(mut self, duration: Duration) -> Self {
+        self.lease = duration;
+        self
+    }
+
     /// Sets where time and randomness come from, for tests. Default: tokio and the
     /// operating system.
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
@@ -81,8 +101,13 @@ impl StoreBuilder {
     /// Makes the store. Nothing is sent yet; the first operation connects.
     ///
     /// # Errors
-    /// As [`Store::connect`].
+    /// As [`Store::connect`]; of kind [`Configuration`](crate::ErrorKind::Configuration), too,
+    /// for a lease that is too short.
     pub fn build(self) -> Result<Store, Error> {
+        if self.lease < SHORTEST_LEASE {
+            let message = format!("a lease of {:?} is too short: 10 ms at least", self.lease);
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
         if let Some(backend) = &self.backend {
             return Ok(self.shared(Arc::clone(backend), self.the_runtime()).into());
         }
@@ -147,7 +172,7 @@ impl StoreBuilder {
 
     fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
         Shared {
-            engine: Engine::new(backend, runtime),
+            engine: Engine::with_lease(backend, runtime, self.lease),
             enabled: AtomicBool::new(self.enabled),
             address: None,
             #[cfg(feature = "redis")]
@@ -167,6 +192,6 @@ impl fmt::Debug for StoreBuilder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("StoreBuilder");
         debug.field("memory_capacity", &self.memory_capacity);
-        debug.field("enabled", &self.enabled).finish_non_exhaustive()
+        debug.field("enabled", &self.enabled).field("lease", &self.lease).finish_non_exhaustive()
     }
 }

@@ -296,6 +296,51 @@ fn two_processes_run_one_loader() {
     });
 }
 
+/// A loader's error is for those who came before it began, in its own process. What another
+/// process knows of it is that there is no lease any more.
+#[test]
+fn an_error_is_shared_in_its_process_and_retried_in_others() {
+    on_tokio(async {
+        let server = server();
+        let url = server.url();
+        let (one, other) =
+            (Store::connect(&url).await.unwrap(), Store::connect(&url).await.unwrap());
+        let one = one.cache::<u32>("n").build().unwrap();
+        let other = other.cache::<u32>("n").build().unwrap();
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let (released, loads) = (released.shared(), Loads::default());
+        let failing = join_all((0..10).map(|_| {
+            one.get_or_try_insert_with("k", async || {
+                loads.load("").await;
+                let _ = released.clone().await;
+                Err::<u32, _>("down")
+            })
+        }));
+        let elsewhere = async {
+            while server.cli(&["EXISTS", "hs:l:{cache:v1:n:k}"]) == "0" {
+                tokio::task::yield_now().await;
+            }
+            let retried = other.get_or_try_insert_with("k", async || {
+                assert_eq!(one.stats().load_errors, 1, "it waited");
+                Ok::<_, &str>(7)
+            });
+            let waiting = async {
+                while other.stats().misses == 0 {
+                    tokio::task::yield_now().await;
+                }
+                release.send(()).unwrap();
+            };
+            join(retried, waiting).await.0
+        };
+        let (failed, retried) = join(failing, elsewhere).await;
+        assert!(failed.into_iter().all(|result| *result.unwrap_err() == "down"));
+        assert_eq!(loads.count(), 1);
+        assert_eq!(*retried.unwrap(), 7);
+        assert_eq!((other.stats().loads, other.stats().load_errors), (1, 0));
+        assert_eq!(one.get("k").await.as_deref(), Some(&7));
+    });
+}
+
 #[test]
 fn a_load_that_takes_too_long_elsewhere_is_not_waited_for() {
     on_tokio(async {

@@ -1,10 +1,14 @@
 //! Stores: how they are made, switched and asked.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf::{ErrorKind, KeyLayout, Remaining, Store};
+use hotshelf_core::Runtime;
+use hotshelf_testkit::SimRuntime;
 
-use crate::support::{Loads, on_each_backend, on_tokio};
+use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server};
 
 #[test]
 fn a_store_is_made_and_dropped_outside_of_tokio() {
@@ -167,4 +171,41 @@ fn the_raw_client_reaches_the_server() {
         let count = redis.command(&["INCR", "visits"]).await.unwrap().integer().unwrap();
         assert_eq!(count, 1);
     });
+}
+
+#[test]
+fn a_lease_lasts_as_long_as_the_store_says() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::builder().url(server.url()).lease(SECOND * 60).build().unwrap();
+        let numbers = store.cache::<u32>("n").build().unwrap();
+        let left = || server.cli(&["PTTL", "hs:l:{cache:v1:n:k}"]).parse::<u64>().unwrap();
+        let of_load = *numbers.get_or_insert_with("k", async || left() as u32).await;
+        let write = async || Ok::<_, Infallible>(left() as u32);
+        let of_write = *numbers.write_through("k", write).await.unwrap().value().clone();
+        for left in [of_load, of_write] {
+            assert!((50_000..=60_000).contains(&left), "{left} ms");
+        }
+    });
+}
+
+#[test]
+fn a_short_lease_is_renewed_in_time() {
+    let runtime = SimRuntime::new(1);
+    let builder = Store::builder().runtime(Arc::new(runtime.clone()));
+    let store = builder.lease(Duration::from_millis(100)).build().unwrap();
+    let numbers = store.cache::<u32>("n").build().unwrap();
+    let load = async || {
+        runtime.sleep(SECOND).await;
+        7
+    };
+    runtime.block_on(numbers.get_or_insert_with("k", load));
+    assert!(runtime.block_on(numbers.contains_key("k")), "the fill was not refused");
+}
+
+#[test]
+fn a_lease_that_is_too_short_is_refused() {
+    let error = Store::builder().lease(Duration::from_millis(9)).build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(Store::builder().lease(Duration::from_millis(10)).build().is_ok());
 }
