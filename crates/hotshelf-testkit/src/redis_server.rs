@@ -115,6 +115,9 @@ impl RedisServer {
     }
 
     /// Stops the server in its tracks (SIGSTOP): connections stay open, nothing answers.
+    ///
+    /// # Panics
+    /// If it can't be stopped.
     pub fn pause(&self) {
         if let Some(process) = &self.process {
             process.pause();
@@ -122,6 +125,9 @@ impl RedisServer {
     }
 
     /// Lets a paused server go on.
+    ///
+    /// # Panics
+    /// If it can't.
     pub fn resume(&self) {
         if let Some(process) = &self.process {
             process.resume();

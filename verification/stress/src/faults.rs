@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use hotshelf_testkit::RedisServer;
+use hotshelf_testkit::{RedisServer, Reply};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::arguments::find;
@@ -77,7 +77,9 @@ impl Fault {
         }
     }
 
-    fn strike(self, cache: &RedisServer, processes: &[Pid]) -> Result<(), Box<dyn Error>> {
+    /// Does it, and says how much of an effect it had: connections that were cut, keys that
+    /// are gone.
+    fn strike(self, cache: &RedisServer, processes: &[Pid]) -> Result<u64, Box<dyn Error>> {
         match self {
             Self::Stop => {
                 cache.pause();
@@ -88,15 +90,27 @@ impl Fault {
                 kill_process(process, Signal::STOP)?;
                 wait(up_to_millis(STOP_MILLIS));
                 kill_process(process, Signal::CONT)?;
+                Ok(1)
             }
-            Self::Pause => drop(cache.command(&["CLIENT", "PAUSE", "200"])),
-            Self::Kill => drop(cache.command(&["CLIENT", "KILL", "TYPE", "normal"])),
-            Self::Scripts => drop(cache.command(&["SCRIPT", "FLUSH"])),
-            Self::Flushall => drop(cache.command(&["FLUSHALL"])),
-            Self::Del => (0..30).for_each(|_| delete_one(cache)),
-            Self::Evict => (0..10).for_each(|_| fill_memory(cache)),
+            Self::Pause => order(cache, &["CLIENT", "PAUSE", "200"]),
+            Self::Kill => order(cache, &["CLIENT", "KILL", "TYPE", "normal"]),
+            Self::Scripts => {
+                let scripts = count(cache, "number_of_cached_scripts");
+                order(cache, &["SCRIPT", "FLUSH"]).map(|_| scripts)
+            }
+            Self::Flushall => {
+                let keys = order(cache, &["DBSIZE"])?;
+                order(cache, &["FLUSHALL"]).map(|_| keys)
+            }
+            Self::Del => (0..30).map(|_| delete_one(cache)).sum(),
+            Self::Evict => {
+                let before = count(cache, "evicted_keys");
+                for _ in 0..10 {
+                    fill_memory(cache)?;
+                }
+                Ok(count(cache, "evicted_keys") - before)
+            }
         }
-        Ok(())
     }
 
     /// How long to leave the processes in peace, so that they get to work in between.
@@ -110,23 +124,43 @@ impl Fault {
     }
 }
 
-fn delete_one(cache: &RedisServer) {
-    let entry = key_name(below(KEYS as u64) as usize);
-    let name = if below(2) == 0 { entry } else { format!("hs:l:{{{entry}}}") };
-    cache.command(&["DEL", &name]);
-    wait(up_to_millis(5));
+/// Sends a command, which must be carried out, and gives the number that it answers; 1 for
+/// another answer.
+fn order<A: AsRef<[u8]>>(cache: &RedisServer, command: &[A]) -> Result<u64, Box<dyn Error>> {
+    match cache.command(command) {
+        Reply::Error(error) => Err(format!("the server refused a fault: {error}").into()),
+        Reply::Integer(number) => Ok(u64::try_from(number)?),
+        _ => Ok(1),
+    }
 }
 
-fn fill_memory(cache: &RedisServer) {
+/// Reads one of the numbers that a server counts.
+pub(crate) fn count(server: &RedisServer, name: &str) -> u64 {
+    let info = server.cli(&["INFO", "everything"]);
+    let mut named = info.lines().filter_map(|line| line.split_once(':'));
+    let number = named.find_map(|(other, number)| (other == name).then_some(number));
+    number.and_then(|number| number.trim().parse().ok()).unwrap_or_default()
+}
+
+fn delete_one(cache: &RedisServer) -> Result<u64, Box<dyn Error>> {
+    let entry = key_name(below(KEYS as u64) as usize);
+    let name = if below(2) == 0 { entry } else { format!("hs:l:{{{entry}}}") };
+    let deleted = order(cache, &["DEL", &name]);
+    wait(up_to_millis(5));
+    deleted
+}
+
+fn fill_memory(cache: &RedisServer) -> Result<u64, Box<dyn Error>> {
     let value = "x".repeat(FILLER_BYTES);
     let mut command = vec!["MSET".to_owned()];
     for _ in 0..20 {
         command.extend([format!("filler:{}", below(FILLERS)), value.clone()]);
     }
-    cache.command(&command);
+    order(cache, &command)
 }
 
 /// Does one fault after the other, in turn, until the end; says how often each was done.
+/// One that never had an effect is an error.
 pub(crate) fn strike_until(
     end: u64,
     faults: &[Fault],
@@ -134,6 +168,7 @@ pub(crate) fn strike_until(
     processes: &[Pid],
 ) -> Result<Vec<(&'static str, usize)>, Box<dyn Error>> {
     let mut done = vec![0; faults.len()];
+    let mut effects = vec![0; faults.len()];
     let mut long_stop = LongStop::new(end, faults, processes[0]);
     for turn in 0.. {
         let left = Duration::from_nanos(end.saturating_sub(now()));
@@ -146,11 +181,16 @@ pub(crate) fn strike_until(
             break;
         }
         let chosen = turn % faults.len();
-        faults[chosen].strike(cache, processes)?;
+        effects[chosen] += faults[chosen].strike(cache, processes)?;
         done[chosen] += 1;
         wait(faults[chosen].rest().min(left));
     }
     long_stop.resume()?;
+    for ((fault, done), effect) in faults.iter().zip(&done).zip(effects) {
+        if *done > 0 && effect == 0 {
+            return Err(format!("{} was done {done} times to no effect", fault.name()).into());
+        }
+    }
     let done = faults.iter().map(|fault| fault.name()).zip(done);
     Ok(done.chain([("stop for longer than a lease", long_stop.times)]).collect())
 }

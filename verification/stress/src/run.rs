@@ -3,15 +3,20 @@
 use std::error::Error;
 use std::fmt;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use hotshelf_core::engine::LEASE;
 use hotshelf_testkit::RedisServer;
 use rustix::process::Pid;
 
 use crate::clock::now;
-use crate::faults::{Fault, strike_until};
+use crate::faults::{Fault, count, strike_until};
 use crate::history::{Findings, Record, check};
 use crate::twin::Twin;
 use crate::worker::{Job, KEYS};
+
+/// Longer than a loader takes, shorter than most stops.
+const SHORT_LEASE: Duration = Duration::from_millis(50);
 
 /// What to run.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct Report {
     faults: Vec<(&'static str, usize)>,
     /// Keys that the cache server threw away for want of memory.
     evicted: u64,
+    /// Leases that ran out: nothing else lives for so short a time.
+    ran_out: u64,
     findings: Findings,
 }
 
@@ -37,8 +44,10 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let cache = RedisServer::start_with(Fault::server_arguments(&plan.faults))?;
     let database = RedisServer::start()?;
     let end = now() + plan.seconds * 1_000_000_000;
-    let job = Job { cache: cache.url(), database: database.url(), end, twin: plan.twin };
-    let start = |_| start(&job);
+    let start = |process| {
+        let (cache, database) = (cache.url(), database.url());
+        start(&Job { cache, database, end, lease: lease_of(process), twin: plan.twin })
+    };
     let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
     let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
     let faults = strike_until(end, &plan.faults, &cache, &processes)?;
@@ -46,14 +55,18 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     for child in children {
         records.extend(finish(child)?);
     }
-    Ok(Report { faults, evicted: evicted(&cache), findings: check(&records, KEYS) })
+    let (evicted, ran_out) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
+    let must_run_out = plan.twin.is_none() && plan.faults.contains(&Fault::Stop);
+    if must_run_out && ran_out == 0 {
+        return Err("no lease ran out under a process that was stopped".into());
+    }
+    Ok(Report { faults, evicted, ran_out, findings: check(&records, KEYS) })
 }
 
-/// Reads how many keys a server has evicted.
-fn evicted(server: &RedisServer) -> u64 {
-    let info = server.cli(&["INFO", "stats"]);
-    let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:"));
-    count.and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+/// Gives the lease of a process: every other one has so short a lease that it runs out while
+/// the process, or the server, is stopped.
+fn lease_of(process: usize) -> Duration {
+    if process.is_multiple_of(2) { LEASE } else { SHORT_LEASE }
 }
 
 fn start(job: &Job) -> Result<Child, Box<dyn Error>> {
@@ -118,6 +131,7 @@ impl fmt::Display for Report {
         if self.evicted > 0 {
             writeln!(formatter, "  {} keys were evicted", self.evicted)?;
         }
+        writeln!(formatter, "  {} leases ran out", self.ran_out)?;
         writeln!(formatter, "  {overlaps} invalidations fell into a running load")?;
         writeln!(formatter, "  {refused} loads were refused, {unstored} couldn't be stored")?;
         writeln!(formatter, "  {failed} attempts to invalidate failed and were repeated")?;

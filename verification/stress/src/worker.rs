@@ -50,22 +50,26 @@ pub(crate) struct Job {
     pub(crate) database: String,
     /// When to stop, on the clock that all processes share.
     pub(crate) end: u64,
+    /// How long the leases of the process's store last.
+    pub(crate) lease: Duration,
     pub(crate) twin: Option<Twin>,
 }
 
 impl Job {
     pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [cache, database, end, twin @ ..] = arguments else {
+        let [cache, database, end, lease, twin @ ..] = arguments else {
             return Err("work is what the parent starts".into());
         };
         let twin = twin.first().map(|name| Twin::named(name)).transpose()?;
-        Ok(Self { cache: cache.clone(), database: database.clone(), end: end.parse()?, twin })
+        let (cache, database, end) = (cache.clone(), database.clone(), end.parse()?);
+        Ok(Self { cache, database, end, lease: Duration::from_millis(lease.parse()?), twin })
     }
 
     pub(crate) fn to_arguments(&self) -> Vec<String> {
         let fixed = ["work", &self.cache, &self.database].map(str::to_owned);
+        let numbers = [self.end.to_string(), self.lease.as_millis().to_string()];
         let twin = self.twin.map(|twin| twin.name().to_owned());
-        fixed.into_iter().chain([self.end.to_string()]).chain(twin).collect()
+        fixed.into_iter().chain(numbers).chain(twin).collect()
     }
 }
 
@@ -149,7 +153,7 @@ impl Worker {
             .store_timeout(DATABASE_TIMEOUT);
         let database = RedisBackend::new(&options, Arc::clone(&runtime))?;
         Ok(Self {
-            engine: Engine::new(backend, runtime),
+            engine: Engine::with_lease(backend, runtime, job.lease),
             database: database.client().clone(),
             keys: (0..KEYS).map(|key| key_name(key).into()).collect(),
             tags: (0..KEYS).map(|key| tag(&key_name(key))).collect::<Result<_, _>>()?,

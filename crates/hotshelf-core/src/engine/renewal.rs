@@ -38,8 +38,12 @@ pub(crate) async fn renewing<F: Future>(
     .await
 }
 
-/// Renews leases every third of their time, until all of them are lost.
-async fn renew(shared: Arc<EngineShared>, stats: Arc<Stats>, mut leases: Vec<(WireKey, Token)>) {
+/// Renews leases every third of their time, until all of them are lost. Never ends.
+pub(crate) async fn renew(
+    shared: Arc<EngineShared>,
+    stats: Arc<Stats>,
+    mut leases: Vec<(WireKey, Token)>,
+) {
     let EngineShared { backend, runtime, lease, .. } = &*shared;
     while !leases.is_empty() {
         runtime.sleep(*lease / 3).await;

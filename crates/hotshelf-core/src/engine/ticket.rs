@@ -9,7 +9,7 @@ use futures_util::future::join;
 use super::cleanup::finish_even_if_dropped;
 use super::flight::{Leadership, Place};
 use super::format::{FillStamp, version};
-use super::renewal::renewing;
+use super::renewal::{renew, renewing};
 use super::{SharedError, Standing, Value};
 use crate::backend::{Backend, Fill, Stored, TagVersion};
 use crate::error::{Error, ErrorKind};
@@ -97,23 +97,20 @@ impl Ticket {
     /// # Cancel safety
     /// Dropping it drops the loader.
     pub async fn run<F: Future>(&self, loader: F) -> F::Output {
-        let Leadership { shared, flight, lease, .. } = &self.leadership;
-        let leases = || lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect();
-        renewing(shared, &flight.stats, leases, loader).await
+        let Leadership { shared, flight, .. } = &self.leadership;
+        renewing(shared, &flight.stats, || self.leases(), loader).await
     }
 
     /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
     /// can't be given to [`Ticket::run`].
     pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
-        let Leadership { shared, flight, lease, .. } = &self.leadership;
-        let token = lease.as_ref().map(|lease| lease.token);
-        let (shared, flight) = (Arc::clone(shared), Arc::clone(flight));
-        async move {
-            match token {
-                Some(token) => renew(shared, flight, token).await,
-                None => std::future::pending().await,
-            }
-        }
+        let Leadership { shared, flight, .. } = &self.leadership;
+        renew(Arc::clone(shared), Arc::clone(&flight.stats), self.leases())
+    }
+
+    fn leases(&self) -> Vec<(WireKey, Token)> {
+        let Leadership { flight, lease, .. } = &self.leadership;
+        lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
 
     /// Stores the value, or with `None` that there is none, and gives it to those who wait.
