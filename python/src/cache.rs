@@ -1,6 +1,7 @@
 //! A cache of bytes: what they mean is Python's matter.
 
 use std::any::{Any, TypeId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -413,10 +414,10 @@ impl Cache {
         let (key, ttl) = (inner.key(identifier, params)?, inner.ttl(ttl)?);
         let (writing, state) = (inner.writing(inner.tags(&tags)?, ttl), inner.shared.state());
         begin(py, async move {
-            let claim: Claim = state.engine.claim(key, writing).await;
+            let claim: Claim = state.engine.claim(BTreeSet::from([key.clone()]), writing).await;
             outcome(move |py| {
-                let claim = crate::claim::Write::new(claim, inner, ttl);
-                Ok(Py::new(py, claim)?.into_any())
+                let claim = crate::claim::Write::begin(py, claim, key, inner, ttl);
+                Ok(Py::new(py, claim?)?.into_any())
             })
         })
     }

@@ -80,10 +80,6 @@ impl Driver {
         Ok(driver)
     }
 
-    pub(crate) fn executor(&self) -> &Arc<Executor> {
-        &self.executor
-    }
-
     /// Begins an operation: gives what it gives, if that is there at once, or else what to
     /// wait for.
     pub(crate) fn begin<'py, F>(slf: &Bound<'py, Self>, operation: F) -> PyResult<Bound<'py, PyAny>>
@@ -114,6 +110,21 @@ impl Driver {
         driver.send_or_ask(slf)?;
         drop(entered);
         Ok(given)
+    }
+
+    /// Lets something go on in the background of the loop that runs on this thread.
+    pub(crate) fn background(
+        py: Python<'_>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> PyResult<Background> {
+        let driver = Self::on_this_loop(py)?;
+        let executor = &driver.get().executor;
+        let entered = executor.enter();
+        let task = Task::new(executor, Box::pin(work));
+        task.run();
+        drop(entered);
+        driver.get().set_timer(&driver)?;
+        Ok(Background(task))
     }
 
     /// Does something for the loop that runs on this thread, and asks it to come back for
@@ -228,6 +239,21 @@ impl Driver {
     fn on_time(slf: &Bound<'_, Self>) -> PyResult<()> {
         lock(&slf.get().timer).take();
         slf.get().turn(slf, false)
+    }
+}
+
+/// Something that goes on in the background until it is ended.
+pub(crate) struct Background(Arc<Task>);
+
+impl Background {
+    pub(crate) fn end(&self) {
+        self.0.abandon();
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -4,15 +4,13 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use hotshelf_core::engine::{Filled, Standing, Value};
-use hotshelf_core::{BoxFuture, engine};
+use hotshelf_core::engine::{self, Filled, Standing, Value};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 
 use crate::cache::{Inner, Shareable};
-use crate::driver::Driver;
+use crate::driver::{Background, Driver};
 use crate::errors::wrong;
-use crate::executor::Task;
 use crate::pending::outcome;
 use crate::store::{begin, lock};
 
@@ -35,7 +33,7 @@ impl Failure {
 pub(crate) struct Ticket {
     ticket: Mutex<Option<engine::Ticket>>,
     /// Keeps the lease alive.
-    renewal: Arc<Task>,
+    renewal: Background,
     cache: Arc<Inner>,
 }
 
@@ -45,15 +43,12 @@ impl Ticket {
         ticket: engine::Ticket,
         cache: Arc<Inner>,
     ) -> PyResult<Py<Self>> {
-        let driver = Driver::on_this_loop(py)?;
-        let keep_alive: BoxFuture<'static, ()> = Box::pin(ticket.keep_alive());
-        let renewal = Task::new(driver.get().executor(), keep_alive);
-        renewal.run();
+        let renewal = Driver::background(py, ticket.keep_alive())?;
         Py::new(py, Self { ticket: Mutex::new(Some(ticket)), renewal, cache })
     }
 
     fn take(&self) -> PyResult<engine::Ticket> {
-        self.renewal.abandon();
+        self.renewal.end();
         lock(&self.ticket).take().ok_or_else(|| wrong("the load has ended already"))
     }
 }
@@ -80,13 +75,12 @@ impl Ticket {
         let ttl = cache.jitter.apply(ttl, cache.shared.state().engine.runtime());
         let value: Option<Bytes> = value.map(Bytes::from);
         let shared = share(value.as_ref());
-        let foreign = ticket.standing() == Standing::Foreign;
-        let entry = match value {
-            // That there is no value never replaces the entry of another cache.
-            None => (!foreign).then_some(None),
-            Some(value) => cache.storable(value).ok().map(Some),
-        };
         begin(py, async move {
+            let entry = match value {
+                // That there is no value never replaces the entry of another cache.
+                None => (ticket.standing().await != Standing::Foreign).then_some(None),
+                Some(value) => cache.storable(value).ok().map(Some),
+            };
             let stands = match entry {
                 Some(entry) => ticket.fill(entry, ttl, shared).await == Filled::Stored,
                 None => {
@@ -118,15 +112,9 @@ impl Ticket {
 
     /// Leaves the load to the caller that has waited longest.
     fn abandon(&self) {
-        self.renewal.abandon();
+        self.renewal.end();
         let ticket = lock(&self.ticket).take();
         drop(ticket);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.renewal.abandon();
     }
 }
 

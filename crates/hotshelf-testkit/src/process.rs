@@ -74,7 +74,8 @@ impl Process {
 
     fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.server);
-        let _ = Command::new("sh").args(["-c", &kill]).status();
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(status.is_ok_and(|status| status.success()), "the server gets its signals");
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cleanup::finish_even_if_dropped;
-use super::renewal::renewing;
+use super::renewal::{renew, renewing};
 use super::take::{BATCH, take_over};
 use super::{Engine, EngineShared, Insert, Writing, invalidate};
 use crate::backend::{Fill, Stored, Token};
@@ -72,9 +72,18 @@ impl Claim {
     /// # Cancel safety
     /// Dropping it drops the write.
     pub async fn run<F: Future>(&self, write: F) -> F::Output {
+        renewing(&self.shared, &self.writing.stats, || self.held(), write).await
+    }
+
+    /// Keeps the leases alive for as long as it is polled, and never ends: for a write that
+    /// can't be given to [`Claim::run`].
+    pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
+        renew(Arc::clone(&self.shared), Arc::clone(&self.writing.stats), self.held())
+    }
+
+    fn held(&self) -> Vec<(WireKey, Token)> {
         let held = |(key, token): (&WireKey, &Option<Token>)| Some((key.clone(), (*token)?));
-        let leases = || self.leases.iter().filter_map(held).collect();
-        renewing(&self.shared, &self.writing.stats, leases, write).await
+        self.leases.iter().filter_map(held).collect()
     }
 
     /// Stores what was written, and how long it lives. A key without a value, or of which

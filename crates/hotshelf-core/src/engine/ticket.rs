@@ -11,7 +11,7 @@ use super::flight::{Leadership, Place};
 use super::format::{FillStamp, version};
 use super::renewal::{renew, renewing};
 use super::{SharedError, Standing, Value};
-use crate::backend::{Backend, Fill, Stored, TagVersion};
+use crate::backend::{Backend, Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::runtime::Moment;
