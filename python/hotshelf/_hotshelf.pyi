@@ -74,6 +74,7 @@ class Cache:
         epoch: bool,
         layout: int,
         wait_timeout: float,
+        backend_budget: float,
         max_value_bytes: int,
     ) -> Cache: ...
     def key(self, identifier: str, params: str | None = None) -> str: ...

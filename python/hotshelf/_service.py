@@ -75,6 +75,7 @@ class CacheService(Generic[T]):
         epoch: bool = False,
         layout: int = 1,
         wait_timeout: Lifetime = 2.0,
+        backend_budget: Lifetime = 0.25,
         max_value_bytes: int = 1 << 20,
     ) -> None:
         """Makes a view.
@@ -96,6 +97,7 @@ class CacheService(Generic[T]):
             epoch: Whether `invalidate_all` is one round trip, for one more key in each read.
             layout: How keys are written: 1 as fastapi-rc does, 2 injective.
             wait_timeout: How long to wait for another process's load, in seconds.
+            backend_budget: How long a loading call waits for the backend in all, in seconds.
             max_value_bytes: The longest value that is stored.
         """
         self._manager = manager
@@ -119,6 +121,7 @@ class CacheService(Generic[T]):
             epoch=epoch,
             layout=layout,
             wait_timeout=seconds(wait_timeout),
+            backend_budget=seconds(backend_budget),
             max_value_bytes=max_value_bytes,
         )
 

@@ -44,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) jitter: Jitter,
     pub(crate) format: Format,
     wait_timeout: Duration,
+    backend_budget: Duration,
     pub(crate) max_value_bytes: usize,
     pub(crate) stats: Arc<Stats>,
 }
@@ -151,6 +152,7 @@ impl Inner {
 
     async fn load(&self, state: &State, load: Load) -> Loaded {
         let Load { key, tags, keep, reload } = load;
+        let began = state.engine.runtime().now();
         let known = match reload {
             true => Known::Unread,
             false => match self.read(state, &key, &tags).await {
@@ -173,6 +175,7 @@ impl Inner {
             judge: &AnyBytes,
             stats: &self.stats,
             wait_timeout: self.wait_timeout,
+            backend_budget: self.backend_budget.saturating_sub(state.engine.runtime().now() - began),
             max_waiters: 10_000,
             reload,
         };
@@ -201,7 +204,7 @@ impl Cache {
     /// Makes a view. Views of the same name share flights and counters.
     #[new]
     #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, foreign,
-                        strict_plain, epoch, layout, wait_timeout, max_value_bytes))]
+                        strict_plain, epoch, layout, wait_timeout, backend_budget, max_value_bytes))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
     fn new(
         store: &Store,
@@ -216,6 +219,7 @@ impl Cache {
         epoch: bool,
         layout: u8,
         wait_timeout: f64,
+        backend_budget: f64,
         max_value_bytes: usize,
     ) -> PyResult<Self> {
         let known = format!("{prefix}:{}:{name} of {kind}", version.as_deref().unwrap_or("-"));
@@ -240,7 +244,7 @@ impl Cache {
         }
         let (number, stats) = store.shared.cache(known);
         let shared = Arc::clone(&store.shared);
-        let wait_timeout = duration(wait_timeout)?;
+        let (wait_timeout, backend_budget) = (duration(wait_timeout)?, duration(backend_budget)?);
         let inner = Inner {
             shared,
             number,
@@ -251,6 +255,7 @@ impl Cache {
             jitter,
             format,
             wait_timeout,
+            backend_budget,
             max_value_bytes,
             stats,
         };

@@ -148,6 +148,7 @@ impl World {
             judge: &Version,
             stats: &self.stats,
             wait_timeout: LONG,
+            backend_budget: LONG,
             max_waiters: usize::MAX,
             reload: false,
         };

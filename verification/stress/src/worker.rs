@@ -240,6 +240,7 @@ impl Worker {
             judge: &Version,
             stats: &self.stats,
             wait_timeout: WAIT_TIMEOUT,
+            backend_budget: Duration::MAX,
             max_waiters: usize::MAX,
             reload: false,
         };

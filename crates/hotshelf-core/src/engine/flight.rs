@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
+use super::budget::Budget;
 use super::cleanup::release;
 use super::{Call, EngineShared, Format, Identity, SharedError, Standing, Value};
 use crate::backend::{TagVersion, Token};
@@ -221,6 +222,8 @@ pub(crate) struct Leadership {
     pub(crate) shared: Arc<EngineShared>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) lease: Option<Lease>,
+    /// What the leader's call may still wait for the backend.
+    pub(crate) budget: Budget,
     landed: bool,
 }
 
@@ -235,7 +238,8 @@ impl Leadership {
             identity: call.identity,
             state: Mutex::default(),
         });
-        Self { shared: Arc::clone(shared), flight, lease: None, landed: false }
+        let budget = Budget::new(call.backend_budget);
+        Self { shared: Arc::clone(shared), flight, lease: None, budget, landed: false }
     }
 
     /// Gives the place of the next joiner: whoever has a lower one was waiting before now.
@@ -310,6 +314,7 @@ impl Leadership {
             shared: Arc::clone(&self.shared),
             flight: Arc::clone(&self.flight),
             lease: self.lease.clone(),
+            budget: self.budget,
             landed: false,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join, select};
 
+use super::budget::Budget;
 use super::cleanup::UnusedLeases;
 use super::flight::{Leadership, Lease};
 use super::ticket::Ticket;
@@ -29,6 +30,7 @@ const WATCHING_PAUSE: Duration = Duration::from_millis(500);
 /// Leads a flight up to where its loader may begin, or to a value that another process
 /// has stored.
 pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Known) -> Acquisition {
+    leadership.budget = Budget::new(call.backend_budget);
     if keep_inherited(call, &mut leadership).await {
         return Acquisition::Lead(Ticket::begin(leadership));
     }
@@ -40,6 +42,8 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     };
     let deadline = shared.runtime.now() + call.wait_timeout;
     let mut pause = FIRST_PAUSE;
+    // Looks while another process loads take no time off, but don't wait for longer either.
+    let mut waited = false;
     loop {
         let mark = leadership.mark();
         // Before the request is sent, or a change right behind its answer would be missed.
@@ -47,7 +51,12 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
         if watch.is_some() {
             pause = WATCHING_PAUSE;
         }
-        let (raw, versions) = match acquire(call, &shared, &seen).await {
+        let mut budget = leadership.budget;
+        let answer = budget.spend(&*shared.runtime, acquire(call, &shared, &seen)).await;
+        if !waited {
+            leadership.budget = budget;
+        }
+        let (raw, versions) = match answer.unwrap_or_else(|| too_late(call)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { standing, ..lease });
                 return Acquisition::Lead(Ticket::begin(leadership));
@@ -62,18 +71,20 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
                     Some(watch) => drop(select(watch, shared.runtime.sleep(wait)).await),
                     None => shared.runtime.sleep(wait).await,
                 }
+                waited = true;
                 continue;
             }
         };
-        let judged = match shared.judge(call, &raw, &versions).await {
-            Ok(Verdict::Hit(value)) if !call.reload => {
+        let judging = shared.judge(call, &raw, &versions);
+        let judged = match leadership.budget.spend(&*shared.runtime, judging).await {
+            Some(Ok(Verdict::Hit(value))) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);
                 return Acquisition::Hit(value);
             }
-            Ok(Verdict::Hit(_) | Verdict::NoAnswer) => Standing::Own,
-            Ok(Verdict::Foreign) => Standing::Foreign,
-            Err(_) => {
+            Some(Ok(Verdict::Hit(_) | Verdict::NoAnswer)) => Standing::Own,
+            Some(Ok(Verdict::Foreign)) => Standing::Foreign,
+            Some(Err(_)) | None => {
                 call.stats.count(Counter::Error);
                 return Acquisition::Lead(Ticket::begin(leadership));
             }
@@ -94,7 +105,9 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
     // The second request is for the entry that stands there. A third one would be for an
     // entry that came in between: then another has filled the key.
     for _ in 0..2 {
-        match acquire(call, shared, &seen).await {
+        let asking = acquire(call, shared, &seen);
+        let answer = leadership.budget.spend(&*shared.runtime, asking).await;
+        match answer.unwrap_or_else(|| too_late(call)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { standing, ..lease });
                 break;
@@ -118,16 +131,23 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
 /// been invalidated since: loading under a lost lease would be in vain.
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
-    let EngineShared { backend, lease, .. } = &*leadership.shared;
-    match backend.renew(call.key, token, *lease).await {
-        Ok(true) => return true,
-        Ok(false) => leadership.lease = None,
-        Err(_) => {
+    let shared = Arc::clone(&leadership.shared);
+    let renewal = shared.backend.renew(call.key, token, shared.lease);
+    match leadership.budget.spend(&*shared.runtime, renewal).await {
+        Some(Ok(true)) => return true,
+        Some(Ok(false)) => leadership.lease = None,
+        Some(Err(_)) | None => {
             call.stats.count(Counter::Error);
             leadership.give_lease_up();
         }
     }
     false
+}
+
+/// What no more time was left for. If the lease was granted, it is taken back.
+fn too_late(call: Call<'_>) -> Answer {
+    call.stats.count(Counter::Error);
+    Answer::Impossible
 }
 
 enum Answer {

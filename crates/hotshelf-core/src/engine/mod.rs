@@ -19,6 +19,7 @@
 //! An engine future holds no socket and no lock while it waits, and may be dropped at
 //! any point: what it had begun is finished or undone in the background.
 
+mod budget;
 mod claim;
 mod cleanup;
 mod flight;
@@ -151,6 +152,9 @@ pub struct Call<'a> {
     pub stats: &'a Arc<Stats>,
     /// How long to wait for another process's load before loading without storing.
     pub wait_timeout: Duration,
+    /// How long the call may still wait for the backend, over all of its requests. What is
+    /// under way when that time is over goes on without it.
+    pub backend_budget: Duration,
     /// How many callers wait for one flight; those beyond load without storing.
     pub max_waiters: usize,
     /// Whether the value must come from a loader that begins after this call.

@@ -39,7 +39,8 @@ pub enum Filled {
     /// It was invalidated while it was being loaded, and is good for the callers who had
     /// come before.
     Refused,
-    /// The ticket has no lease, or the backend is in trouble.
+    /// The ticket has no lease, or the backend is in trouble or too slow for the call: then
+    /// it may be stored a little later.
     Unstored,
 }
 
@@ -121,6 +122,7 @@ impl Ticket {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
         let Self { leadership, factory, began } = self;
+        let mut budget = leadership.budget;
         let Some(lease) = leadership.lease.clone() else {
             leadership.land_loaded(factory, &value);
             return Filled::Unstored;
@@ -145,7 +147,8 @@ impl Ticket {
             let (mut answers, unchanged) = join(backend.store(&fills), unchanged).await;
             land(leadership, factory, answers.pop(), unchanged, &value)
         };
-        finish_even_if_dropped(&runtime, storing).await
+        let storing = finish_even_if_dropped(&runtime, storing);
+        budget.spend(&*runtime, storing).await.unwrap_or(Filled::Unstored)
     }
 
     /// Gives the value to those who came before the loader began, and stores nothing. An
@@ -157,6 +160,7 @@ impl Ticket {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn share(self, value: Value) {
         let Self { mut leadership, factory, .. } = self;
+        let mut budget = leadership.budget;
         let standing = leadership.lease.as_ref().and_then(|lease| lease.standing);
         let outdated = standing == Some(Standing::Own);
         if !outdated {
@@ -173,7 +177,7 @@ impl Ticket {
             }
             leadership.land_loaded(factory, &value);
         };
-        finish_even_if_dropped(&runtime, removing).await;
+        budget.spend(&*runtime, finish_even_if_dropped(&runtime, removing)).await;
     }
 
     /// Gives the loader's error to those who came before it began.

@@ -57,6 +57,7 @@ impl Bench {
             judge: &Nothing,
             stats: &self.stats,
             wait_timeout: Duration::from_secs(1),
+            backend_budget: Duration::MAX,
             max_waiters: 1,
             reload: false,
         };

@@ -197,7 +197,7 @@ impl Runtime for SimRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        let due = self.lock().now + duration;
+        let due = self.lock().now.saturating_add(duration);
         Box::pin(Sleep { state: Arc::clone(&self.state), due, timer: None })
     }
 

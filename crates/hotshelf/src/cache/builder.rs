@@ -24,6 +24,7 @@ use crate::store::Store;
 /// | [`jitter`](Self::jitter) | ±10 % |
 /// | [`negative_ttl`](Self::negative_ttl) | off |
 /// | [`wait_timeout`](Self::wait_timeout) | 2 s |
+/// | [`backend_budget`](Self::backend_budget) | 250 ms |
 /// | [`max_waiters`](Self::max_waiters) | 10,000 |
 /// | [`max_value_bytes`](Self::max_value_bytes) | 1 MiB |
 /// | [`foreign`](Self::foreign) | [`Foreign::Reject`] |
@@ -37,6 +38,7 @@ pub struct CacheBuilder<T> {
     negative_ttl: Option<Duration>,
     jitter: Jitter,
     wait_timeout: Duration,
+    backend_budget: Duration,
     max_waiters: usize,
     max_value_bytes: usize,
     foreign: Foreign,
@@ -53,6 +55,7 @@ pub(crate) struct CacheOptions {
     pub(crate) negative_ttl: Option<Ttl>,
     pub(crate) jitter: Jitter,
     pub(crate) wait_timeout: Duration,
+    pub(crate) backend_budget: Duration,
     pub(crate) max_waiters: usize,
     pub(crate) max_value_bytes: usize,
     pub(crate) format: Format,
@@ -68,6 +71,7 @@ impl<T: CacheValue> CacheBuilder<T> {
             negative_ttl: None,
             jitter: Jitter::default(),
             wait_timeout: Duration::from_secs(2),
+            backend_budget: Duration::from_millis(250),
             max_waiters: 10_000,
             max_value_bytes: 1 << 20,
             foreign: Foreign::Reject,
@@ -124,6 +128,18 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// itself, without storing. Default: 2 s.
     pub fn wait_timeout(mut self, duration: Duration) -> Self {
         self.wait_timeout = duration;
+        self
+    }
+
+    /// Sets how long a loading call, or a ticket, waits for the backend in all, over its read,
+    /// its lease and its fill. Default: 250 ms.
+    ///
+    /// Each request has a deadline of its own beside it, which the store's options set. A
+    /// fill that is under way when the time is over goes on in the background; what was
+    /// loaded is given to its caller at once. Waiting for the load of another process is
+    /// not counted: see [`wait_timeout`](Self::wait_timeout).
+    pub fn backend_budget(mut self, duration: Duration) -> Self {
+        self.backend_budget = duration;
         self
     }
 
@@ -185,6 +201,7 @@ impl<T: CacheValue> CacheBuilder<T> {
             negative_ttl: self.negative_ttl.map(Ttl::new).transpose()?,
             jitter: self.jitter,
             wait_timeout: self.wait_timeout,
+            backend_budget: self.backend_budget,
             max_waiters: self.max_waiters,
             max_value_bytes: self.max_value_bytes,
             format: if self.strict_plain { Format::Plain } else { Format::Trailer(self.foreign) },
@@ -237,6 +254,7 @@ impl fmt::Debug for CacheOptions {
         debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
         debug.field("jitter", &self.jitter);
         debug.field("wait_timeout", &self.wait_timeout);
+        debug.field("backend_budget", &self.backend_budget);
         debug.field("max_waiters", &self.max_waiters);
         debug.field("max_value_bytes", &self.max_value_bytes);
         debug.field("format", &self.format).field("epoch", &self.epoch).finish()

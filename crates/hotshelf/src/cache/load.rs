@@ -4,6 +4,7 @@ use std::any::{Any, TypeId};
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::Seen;
@@ -117,6 +118,8 @@ impl<T: CacheValue> Cache<T> {
             Ok(both) if usable => both,
             _ => return self.load_uncached(load).await,
         };
+        let runtime = self.inner.shared.engine.runtime();
+        let began = runtime.now();
         let known = match options.mode {
             Mode::Reload => Known::Unread,
             _ => match self.read(&key, &tags, options.takes_absent).await {
@@ -125,7 +128,8 @@ impl<T: CacheValue> Cache<T> {
             },
         };
         // Boxed, so that the future of a hit stays small.
-        Box::pin(self.load_missing(key, tags, options, known, load)).await
+        let budget = self.inner.options.backend_budget.saturating_sub(runtime.now() - began);
+        Box::pin(self.load_missing(key, tags, options, known, budget, load)).await
     }
 
     async fn load_uncached<F, E>(&self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
@@ -187,6 +191,7 @@ impl<T: CacheValue> Cache<T> {
         tags: Tags,
         options: LoadOptions,
         known: Known,
+        backend_budget: Duration,
         load: F,
     ) -> Result<Option<Arc<T>>, LoadError<E>>
     where
@@ -205,6 +210,7 @@ impl<T: CacheValue> Cache<T> {
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
+            backend_budget,
             max_waiters: self.inner.options.max_waiters,
             reload: options.mode == Mode::Reload,
         };

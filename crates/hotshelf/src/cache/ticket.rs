@@ -67,6 +67,7 @@ impl<T: CacheValue> Cache<T> {
             judge: &judge,
             stats,
             wait_timeout: self.inner.options.wait_timeout,
+            backend_budget: self.inner.options.backend_budget,
             max_waiters: self.inner.options.max_waiters,
             reload: true,
         };

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "memory", feature = "redis"))]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod budget;
 mod entries;
 mod flights;
 mod invalidation;

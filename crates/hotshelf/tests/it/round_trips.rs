@@ -86,7 +86,7 @@ fn calls_cost_the_round_trips_that_they_state() {
         let patient = Duration::from_secs(10);
         let options = options.connect_timeout(patient).read_timeout(patient).store_timeout(patient);
         let store = Store::builder().redis(options).build().unwrap();
-        let cache = store.cache::<u32>("n").build().unwrap();
+        let cache = store.cache::<u32>("n").backend_budget(patient).build().unwrap();
         let load = async |key, tags: &[&str]| {
             *cache.entry(key).tags(tags).or_insert_with(async || 1).await
         };

@@ -122,6 +122,7 @@ impl Task {
             judge: &Origins,
             stats: &self.world.stats,
             wait_timeout: self.world.scenario.wait_timeout,
+            backend_budget: self.world.scenario.backend_budget,
             max_waiters: self.world.scenario.max_waiters,
             reload,
         }

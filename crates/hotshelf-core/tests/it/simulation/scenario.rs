@@ -38,6 +38,8 @@ pub(crate) struct Scenario {
     /// Whether some loaders take longer than a lease.
     pub(crate) long_loads: bool,
     pub(crate) wait_timeout: Duration,
+    /// How long a call waits for the backend in all.
+    pub(crate) backend_budget: Duration,
     pub(crate) max_waiters: usize,
     /// How long entries live.
     pub(crate) ttl: Ttl,
@@ -126,6 +128,7 @@ impl Scenario {
             loaders_fail: often(40),
             long_loads: often(40),
             wait_timeout: Duration::from_millis([100, 2000, 20_000][dice.below(3) as usize]),
+            backend_budget: Duration::from_millis([20, 250, 60_000][dice.below(3) as usize]),
             max_waiters: [1, usize::MAX, usize::MAX][dice.below(3) as usize],
             ttl: if often(30) { Ttl::new(Duration::from_secs(2)).unwrap() } else { Ttl::MAX },
             mix: mix(focus),
@@ -143,6 +146,7 @@ impl Scenario {
             loaders_fail: false,
             long_loads: false,
             wait_timeout: Duration::from_secs(60),
+            backend_budget: Duration::MAX,
             max_waiters: usize::MAX,
             ttl: Ttl::MAX,
             ..Self::stormy(seed, focus)
