@@ -20,13 +20,17 @@ use crate::transport::LoopTransport;
 /// Redis or Valkey. What an event loop asks goes over the connections of that loop.
 pub(crate) struct PerLoop {
     options: RedisOptions,
-    /// The backends, by the executors of their loops.
-    backends: Mutex<HashMap<usize, (Weak<Executor>, Arc<RedisBackend>)>>,
+    transport: Arc<LoopTransport>,
+    /// The backends, by where the executors of their loops are.
+    backends: Mutex<HashMap<usize, OfLoop>>,
 }
 
+/// The backend of a loop, which lasts as long as the loop's executor.
+type OfLoop = (Weak<Executor>, Arc<RedisBackend>);
+
 impl PerLoop {
-    pub(crate) fn new(options: RedisOptions) -> Self {
-        Self { options, backends: Mutex::default() }
+    pub(crate) fn new(options: RedisOptions, transport: Arc<LoopTransport>) -> Self {
+        Self { options, transport, backends: Mutex::default() }
     }
 
     /// Gives the backend of the loop that is running.
@@ -43,7 +47,7 @@ impl PerLoop {
         }
         // Loops come and go; what was theirs goes with them.
         backends.retain(|_, (of, _)| of.strong_count() > 0);
-        let transport = Arc::new(LoopTransport);
+        let transport = Arc::clone(&self.transport);
         let backend = RedisBackend::on(transport, &self.options, Arc::new(LoopRuntime));
         let backend = Arc::new(backend);
         backends.insert(place, (Arc::downgrade(&executor), Arc::clone(&backend)));

@@ -175,7 +175,9 @@ impl Inner {
             judge: &AnyBytes,
             stats: &self.stats,
             wait_timeout: self.wait_timeout,
-            backend_budget: self.backend_budget.saturating_sub(state.engine.runtime().now() - began),
+            backend_budget: self
+                .backend_budget
+                .saturating_sub(state.engine.runtime().now() - began),
             max_waiters: 10_000,
             reload,
         };

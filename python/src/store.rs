@@ -19,6 +19,7 @@ use crate::driver::Driver;
 use crate::errors::exception;
 use crate::pending::{Outcome, outcome};
 use crate::runtime::LoopRuntime;
+use crate::transport::LoopTransport;
 
 /// How often this process was forked off another.
 static FORKS: AtomicU64 = AtomicU64::new(0);
@@ -41,7 +42,7 @@ pub(crate) struct Shared {
 
 enum Target {
     Memory { capacity: u64 },
-    Redis(Box<RedisOptions>),
+    Redis(Box<RedisOptions>, Arc<LoopTransport>),
 }
 
 impl Shared {
@@ -84,8 +85,9 @@ impl Target {
             Self::Memory { capacity } => {
                 (Arc::new(MemoryBackend::new(*capacity, Arc::new(LoopRuntime))), None)
             }
-            Self::Redis(options) => {
-                let redis = Arc::new(PerLoop::new((**options).clone()));
+            Self::Redis(options, transport) => {
+                let redis = PerLoop::new((**options).clone(), Arc::clone(transport));
+                let redis = Arc::new(redis);
                 (Arc::clone(&redis) as Arc<dyn Backend>, Some(redis))
             }
         };
@@ -125,7 +127,8 @@ impl Store {
                 if let Some(name) = client_name {
                     options = options.client_name(name);
                 }
-                Target::Redis(Box::new(options))
+                let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;
+                Target::Redis(Box::new(options), Arc::new(transport))
             }
         };
         let state = Mutex::new(target.state());
@@ -144,7 +147,7 @@ impl Store {
     fn address(&self) -> String {
         match &self.shared.target {
             Target::Memory { .. } => "memory://".to_owned(),
-            Target::Redis(options) => options.to_string(),
+            Target::Redis(options, _) => options.to_string(),
         }
     }
 

@@ -1,13 +1,37 @@
 //! Event loops as the transport of connections.
 
+use std::io;
+
 use hotshelf_core::{BoxFuture, Error, ErrorKind};
-use hotshelf_redis::{Address, Carrier, Session, Transport};
+use hotshelf_redis::{Address, Carrier, RedisOptions, Session, Tls, Transport};
 
 use crate::socket::Stream;
 
 /// Sockets that the event loop watches on which they are opened.
 #[derive(Debug)]
-pub(crate) struct LoopTransport;
+pub(crate) struct LoopTransport {
+    tls: Option<Tls>,
+}
+
+impl LoopTransport {
+    /// Prepares what streams need.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
+        Ok(Self { tls: Tls::of(options)? })
+    }
+
+    async fn carry(&self, address: &Address, session: Session) -> io::Result<Carrier> {
+        let stream = Stream::connect(address).await?;
+        match (&self.tls, address) {
+            (Some(tls), Address::Tcp(endpoint)) => {
+                Ok(session.carry(tls.connect(endpoint.host(), stream).await?))
+            }
+            _ => Ok(session.carry(stream)),
+        }
+    }
+}
 
 impl Transport for LoopTransport {
     fn open<'a>(
@@ -16,13 +40,10 @@ impl Transport for LoopTransport {
         session: Session,
     ) -> BoxFuture<'a, Result<Carrier, Error>> {
         Box::pin(async move {
-            match Stream::connect(address).await {
-                Ok(stream) => Ok(session.carry(stream)),
-                Err(error) => {
-                    let message = "the server can't be reached";
-                    Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
-                }
-            }
+            self.carry(address, session).await.map_err(|error| {
+                let message = "the server can't be reached";
+                Error::new(ErrorKind::Unavailable, message).with_source(error)
+            })
         })
     }
 }

@@ -33,6 +33,8 @@ mod options;
 #[cfg(feature = "sockets")]
 mod peer;
 mod scripts;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod topology;
@@ -46,4 +48,6 @@ pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{Address, Credentials, CredentialsProvider, RedisOptions};
 #[cfg(feature = "sockets")]
 pub use peer::watch_peer;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsStream};
 pub use transport::{Carrier, Transport};

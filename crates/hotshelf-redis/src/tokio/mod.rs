@@ -1,8 +1,5 @@
 //! tokio as the transport: TCP, Unix sockets, TLS.
 
-#[cfg(feature = "tls")]
-mod tls;
-
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -15,9 +12,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::connection::{ByteStream, Session};
 use crate::options::{Address, RedisOptions};
 use crate::peer::watch_peer;
-use crate::transport::{Carrier, Transport};
 #[cfg(feature = "tls")]
-use tls::Tls;
+use crate::tls::Tls;
+use crate::transport::{Carrier, Transport};
 
 /// Streams of tokio.
 #[derive(Debug)]
@@ -40,13 +37,15 @@ impl TokioTransport {
         }
         Ok(Self {
             #[cfg(feature = "tls")]
-            tls: options.tls.as_ref().map(Tls::new).transpose()?,
+            tls: Tls::of(options)?,
         })
     }
 
-    async fn stream(&self, address: &Address) -> io::Result<Box<dyn Stream>> {
+    async fn carry(&self, address: &Address, session: Session) -> io::Result<Carrier> {
         let endpoint = match address {
-            Address::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await?)),
+            Address::Unix(path) => {
+                return Ok(session.carry(Socket(UnixStream::connect(path).await?)));
+            }
             Address::Tcp(endpoint) => endpoint,
         };
         let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
@@ -54,20 +53,16 @@ impl TokioTransport {
         watch_peer(&stream)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
-            return Ok(Box::new(tls.connect(endpoint.host(), stream).await?));
+            return Ok(session.carry(tls.connect(endpoint.host(), Socket(stream)).await?));
         }
-        Ok(Box::new(stream))
+        Ok(session.carry(Socket(stream)))
     }
 }
 
-/// Any stream of tokio: TCP, a Unix socket, TLS.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+/// A socket of tokio.
+struct Socket<S>(S);
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-struct Socket(Box<dyn Stream>);
-
-impl ByteStream for Socket {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for Socket<S> {
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -92,13 +87,10 @@ impl Transport for TokioTransport {
         session: Session,
     ) -> BoxFuture<'a, Result<Carrier, Error>> {
         Box::pin(async move {
-            match self.stream(address).await {
-                Ok(stream) => Ok(session.carry(Socket(stream))),
-                Err(error) => {
-                    let message = "the server can't be reached";
-                    Err(Error::new(ErrorKind::Unavailable, message).with_source(error))
-                }
-            }
+            self.carry(address, session).await.map_err(|error| {
+                let message = "the server can't be reached";
+                Error::new(ErrorKind::Unavailable, message).with_source(error)
+            })
         })
     }
 }

@@ -1,4 +1,6 @@
-//! TLS by rustls.
+//! TLS by rustls, on any stream of bytes.
+
+mod stream;
 
 use std::fmt;
 use std::io;
@@ -10,27 +12,38 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 
-use crate::options::TlsOptions;
+use crate::connection::ByteStream;
+use crate::options::{RedisOptions, TlsOptions};
+pub use stream::TlsStream;
 
 /// What is needed to prove who is who.
-pub(super) struct Tls {
-    connector: TlsConnector,
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
     /// The name that servers have to prove, if it isn't their host.
     name: Option<ServerName<'static>>,
 }
 
 impl Tls {
+    /// Prepares TLS, if the options call for it.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    pub fn of(options: &RedisOptions) -> Result<Option<Self>, Error> {
+        options.tls.as_ref().map(Self::new).transpose()
+    }
+
     /// Loads the authorities that are trusted, those of the options or else the system's,
     /// and our own certificate if there is one.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
-    pub(super) fn new(options: &TlsOptions) -> Result<Self, Error> {
+    fn new(options: &TlsOptions) -> Result<Self, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -50,20 +63,20 @@ impl Tls {
         let name = name.map_err(|error| {
             configuration("the server name is no name of a host").with_source(error)
         })?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { config: Arc::new(config), name })
     }
 
     /// Proves that the other side is who it must be, and encrypts from then on.
-    pub(super) async fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    ///
+    /// # Errors
+    /// If it isn't, or the stream's own.
+    pub async fn connect<S: ByteStream>(&self, host: &str, stream: S) -> io::Result<TlsStream<S>> {
         let name = match &self.name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
         };
-        self.connector.connect(name, stream).await
+        let connection = ClientConnection::new(Arc::clone(&self.config), name);
+        TlsStream::connect(connection.map_err(io::Error::other)?, stream).await
     }
 }
 

@@ -1,0 +1,131 @@
+//! TLS between a session and any stream of bytes.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, BufRead, Write};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use rustls::ClientConnection;
+
+use crate::connection::ByteStream;
+
+/// How much is read off the stream at once.
+const ROOM: usize = 32 << 10;
+
+/// A stream whose bytes are encrypted.
+pub struct TlsStream<S> {
+    connection: ClientConnection,
+    stream: S,
+    /// What has come, encrypted.
+    input: BytesMut,
+    /// What is to be sent, encrypted, and how much of it was.
+    output: Vec<u8>,
+    written: usize,
+}
+
+impl<S: ByteStream> TlsStream<S> {
+    /// Proves on a stream that the other side is who it must be.
+    pub(super) async fn connect(connection: ClientConnection, stream: S) -> io::Result<Self> {
+        let (input, output) = (BytesMut::new(), Vec::new());
+        let mut tls = Self { connection, stream, input, output, written: 0 };
+        poll_fn(|context| tls.poll_handshake(context)).await?;
+        Ok(tls)
+    }
+
+    fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.connection.is_handshaking() {
+            ready!(self.poll_send(context))?;
+            if self.connection.is_handshaking() && !ready!(self.poll_receive(context))? {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+        self.poll_send(context)
+    }
+
+    /// Decrypts a part of what has come, or waits for more; says whether there was any.
+    ///
+    /// Only a part: what was decrypted has to be taken before there is room for more.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.input.is_empty() {
+            self.input.reserve(ROOM);
+            if ready!(self.stream.poll_read(context, &mut self.input))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        let taken = self.connection.read_tls(&mut &self.input[..])?;
+        self.input.advance(taken);
+        if let Err(error) = self.connection.process_new_packets() {
+            // The other side is told why, if it listens.
+            let _ = self.poll_send(context);
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Encrypts and sends all that is to be sent.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while self.connection.wants_write() {
+                self.connection.write_tls(&mut self.output)?;
+            }
+            if self.written == self.output.len() {
+                self.output.clear();
+                self.written = 0;
+                return self.stream.poll_flush(context);
+            }
+            let rest = &self.output[self.written..];
+            match ready!(self.stream.poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.written += count,
+            }
+        }
+    }
+}
+
+impl<S: ByteStream> ByteStream for TlsStream<S> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut reader = self.connection.reader();
+            match reader.fill_buf() {
+                Ok(chunk) => {
+                    let count = chunk.len();
+                    buffer.extend_from_slice(chunk);
+                    reader.consume(count);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            if !ready!(self.poll_receive(context))? {
+                return Poll::Ready(Ok(0));
+            }
+            // What came may call for an answer of its own.
+            if self.connection.wants_write() {
+                let _sent_later = self.poll_send(context)?;
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        // What is kept is bounded: first it has to go.
+        ready!(self.poll_send(context))?;
+        let count = self.connection.writer().write(bytes)?;
+        let _sent_later = self.poll_send(context)?;
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(context)
+    }
+}
+
+impl<S> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("TlsStream").finish_non_exhaustive()
+    }
+}
