@@ -77,7 +77,7 @@ fn run_at(check: Check, url: &str, primaries: &[&RedisServer]) {
 }
 
 pub(crate) fn run(check: Check, options: RedisOptions, primaries: &[&RedisServer]) {
-    let backend = support::backend_with(options);
+    let backend = support::backend_with(support::with_patience(options));
     let subject = Redis { backend, runtime: support::runtime(), primaries };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(check(&subject));

@@ -25,8 +25,11 @@ pub(crate) fn runtime() -> Arc<dyn Runtime> {
 
 /// Options that wait for long: for tests that are not about deadlines.
 pub(crate) fn patient(url: &str) -> RedisOptions {
+    with_patience(RedisOptions::from_url(url).unwrap())
+}
+
+pub(crate) fn with_patience(options: RedisOptions) -> RedisOptions {
     let patience = Duration::from_secs(20);
-    let options = RedisOptions::from_url(url).unwrap();
     options.connect_timeout(patience).read_timeout(patience).store_timeout(patience)
 }
 
