@@ -100,8 +100,7 @@ class Cache:
     ) -> Pending | None: ...
     def claim(
         self,
-        identifier: str,
-        params: str | None = None,
+        keys: list[tuple[str, str | None]],
         *,
         ttl: float | None = None,
         tags: list[str] = [],
@@ -125,7 +124,7 @@ class Ticket:
 
 @final
 class Write:
-    def settle(self, value: bytes | None = None) -> Pending | bool: ...
+    def settle(self, values: list[bytes | None]) -> Pending | bool: ...
 
 @final
 class Client:

@@ -344,27 +344,57 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The writer's own; the entry is removed then, too.
         """
-        claim: Any = None
-        try:
-            claim = self._core.claim(
-                str(identifier), canonical_params(params), ttl=_lifetime(ttl), tags=list(tags)
-            )
-            if type(claim) is Pending:
-                claim = await settled(claim)
-        except (CacheError, TypeError) as error:
-            logger.warning("cache: writing %s without it: %s", self.namespace, error)
+        key = [(str(identifier), canonical_params(params))]
+        claim = await self._claim(key, ttl, tags)
         try:
             value = await self._run(write)
-            raw = None if value is None else self._encoded(value)
         except BaseException:
-            if claim is not None:
-                await self._settle(claim, None)
+            await self._settle(claim, [])
             raise
-        if claim is not None:
-            await self._settle(claim, raw)
+        await self._settle(claim, [None if value is None else self._encoded(value)])
         return value
 
-    async def _settle(self, claim: _hotshelf.Write, raw: bytes | None) -> None:
+    async def write_through_many(
+        self,
+        identifiers: Iterable[str],
+        write: Callable[[], Awaitable[Mapping[str, T]]] | Callable[[], Mapping[str, T]],
+        ttl: Lifetime | None = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> Mapping[str, T]:
+        """Writes many values to the source of truth at once, and stores what was written.
+
+        `write` gives the values by their identifiers; one that it doesn't name is removed.
+        As `write_through` in all else, for all of them together.
+        """
+        names = [str(name) for name in identifiers]
+        claim = await self._claim([(name, None) for name in names], ttl, tags)
+        try:
+            made = write()
+            values = await made if inspect.isawaitable(made) else made
+        except BaseException:
+            await self._settle(claim, [])
+            raise
+        written = {str(name): value for name, value in values.items()}
+        raw = [self._encoded(written[name]) if name in written else None for name in names]
+        await self._settle(claim, raw)
+        return values
+
+    async def _claim(
+        self, keys: list[tuple[str, str | None]], ttl: Lifetime | None, tags: Sequence[str]
+    ) -> _hotshelf.Write | None:
+        try:
+            claim = self._core.claim(keys, ttl=_lifetime(ttl), tags=list(tags))
+            if type(claim) is Pending:
+                claim = await settled(claim)
+        except CacheError as error:
+            logger.warning("cache: writing %s without it: %s", self.namespace, error)
+            return None
+        return cast("_hotshelf.Write", claim)
+
+    async def _settle(self, claim: _hotshelf.Write | None, raw: list[bytes | None]) -> None:
+        if claim is None:
+            return
         try:
             settling = claim.settle(raw)
             if type(settling) is Pending:

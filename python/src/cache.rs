@@ -1,7 +1,6 @@
 //! A cache of bytes: what they mean is Python's matter.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -407,23 +406,22 @@ impl Cache {
         })
     }
 
-    /// Takes the right to fill a key over, before the source of truth is written.
-    #[pyo3(signature = (identifier, params=None, *, ttl=None, tags=Vec::new()))]
+    /// Takes the right to fill keys over, before the source of truth is written.
+    #[pyo3(signature = (keys, *, ttl=None, tags=Vec::new()))]
     fn claim<'py>(
         &self,
         py: Python<'py>,
-        identifier: &str,
-        params: Option<String>,
+        keys: Vec<(String, Option<String>)>,
         ttl: Option<f64>,
         tags: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let inner = Arc::clone(&self.inner);
-        let (key, ttl) = (inner.key(identifier, params)?, inner.ttl(ttl)?);
+        let (keys, ttl) = (inner.keys(keys)?, inner.ttl(ttl)?);
         let (writing, state) = (inner.writing(inner.tags(&tags)?, ttl), inner.shared.state());
         begin(py, async move {
-            let claim: Claim = state.engine.claim(BTreeSet::from([key.clone()]), writing).await;
+            let claim: Claim = state.engine.claim(keys.iter().cloned().collect(), writing).await;
             outcome(move |py| {
-                let claim = crate::claim::Write::begin(py, claim, key, inner, ttl);
+                let claim = crate::claim::Write::begin(py, claim, keys, inner, ttl);
                 Ok(Py::new(py, claim?)?.into_any())
             })
         })

@@ -13,13 +13,13 @@ use crate::errors::{exception, wrong};
 use crate::pending::outcome;
 use crate::store::{begin, lock};
 
-/// A key whose right to fill was taken over. Left alone, it is invalidated.
+/// Keys whose right to fill was taken over. Left alone, they are invalidated.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Write {
     claim: Mutex<Option<Claim>>,
     /// Keeps the lease alive.
     renewal: Background,
-    key: WireKey,
+    keys: Vec<WireKey>,
     cache: Arc<Inner>,
     ttl: Ttl,
 }
@@ -28,12 +28,12 @@ impl Write {
     pub(crate) fn begin(
         py: Python<'_>,
         claim: Claim,
-        key: WireKey,
+        keys: Vec<WireKey>,
         cache: Arc<Inner>,
         ttl: Ttl,
     ) -> PyResult<Self> {
         let renewal = Driver::background(py, claim.keep_alive())?;
-        Ok(Self { claim: Mutex::new(Some(claim)), renewal, key, cache, ttl })
+        Ok(Self { claim: Mutex::new(Some(claim)), renewal, keys, cache, ttl })
     }
 
     fn take(&self) -> PyResult<Claim> {
@@ -44,16 +44,24 @@ impl Write {
 
 #[pymethods]
 impl Write {
-    /// Stores what was written, or with `None` removes the entry; says whether it stands.
-    #[pyo3(signature = (value=None))]
-    fn settle<'py>(&self, py: Python<'py>, value: Option<Vec<u8>>) -> PyResult<Bound<'py, PyAny>> {
-        let (claim, cache, key) = (self.take()?, Arc::clone(&self.cache), self.key.clone());
-        let ttl = cache.jitter.apply(self.ttl, cache.shared.state().engine.runtime());
+    /// Stores what was written, a value for each key in their order, and removes the entry
+    /// of a key whose value is `None`, or missing; says whether all stand.
+    fn settle<'py>(
+        &self,
+        py: Python<'py>,
+        values: Vec<Option<Vec<u8>>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (claim, cache) = (self.take()?, Arc::clone(&self.cache));
+        let state = cache.shared.state();
         let enabled = cache.shared.is_enabled();
+        let fill = |(key, value): (&WireKey, Option<Vec<u8>>)| {
+            let value = cache.storable(value.filter(|_| enabled)?.into()).ok()?;
+            let ttl = cache.jitter.apply(self.ttl, state.engine.runtime());
+            Some((key.clone(), (value, ttl)))
+        };
+        let values: BTreeMap<_, _> = self.keys.iter().zip(values).filter_map(fill).collect();
         begin(py, async move {
-            let value = value.filter(|_| enabled).map(|value| cache.storable(value.into()));
-            let values = value.and_then(Result::ok).map(|value| (key, (value, ttl)));
-            let settled = claim.store(BTreeMap::from_iter(values)).await;
+            let settled = claim.store(values).await;
             let stands = cache.counted(settled).map(|settled| settled == Settled::Stored);
             outcome(move |py| {
                 let stands = stands.map_err(|error| exception(&error))?;
