@@ -1,0 +1,152 @@
+"""The Rust and the Python service on one database and one Redis.
+
+Both are real processes. What one writes, the other must see at once, however warm its cache
+was: an invalidation through one is seen by the other.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """A process behind HTTP."""
+
+    def __init__(self, command: list[str], port: int, **environment: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = subprocess.Popen(
+            command, env={**os.environ, **environment}, cwd=HERE.parent
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(600):
+            try:
+                self.call("GET", "/health")
+            except OSError:
+                assert self.process.poll() is None, "the service has ended"
+                time.sleep(0.05)
+            else:
+                return
+        raise TimeoutError("the service doesn't answer")
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Service]]:
+    directory = tmp_path_factory.mktemp("products")
+    redis_port, rust_port, python_port = free_port(), free_port(), free_port()
+    redis = subprocess.Popen(
+        ["redis-server", "--port", str(redis_port), "--save", "", "--dir", str(directory)],
+        stdout=subprocess.DEVNULL,
+    )
+    settings = {"REDIS_URL": f"redis://127.0.0.1:{redis_port}"}
+    database = str(directory / "products.db")
+    running: dict[str, Service] = {}
+    try:
+        manifest = str(ROOT / "examples/product-api/Cargo.toml")
+        subprocess.run(["cargo", "build", "-q", "--locked", "--manifest-path", manifest], check=True)
+        running["rust"] = Service(
+            ["cargo", "run", "-q", "--locked", "--manifest-path", manifest],
+            rust_port,
+            ADDRESS=f"127.0.0.1:{rust_port}",
+            DATABASE_URL=f"sqlite:{database}",
+            **settings,
+        )
+        uvicorn = [sys.executable, "-m", "uvicorn", "product_api:app", "--log-level", "warning"]
+        running["python"] = Service(
+            [*uvicorn, "--port", str(python_port)], python_port, DATABASE=database, **settings
+        )
+        yield running
+    finally:
+        for service in running.values():
+            service.stop()
+        redis.kill()
+        redis.wait()
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
+def test_what_one_writes_the_other_sees(
+    services: dict[str, Service], writer: str, reader: str
+) -> None:
+    here, there = services[writer], services[reader]
+    for number in range(1, 30):
+        for in_stock in (True, False):
+            there.call("GET", f"/products/{number}")
+            here.call("PUT", f"/products/{number}/stock?in_stock={str(in_stock).lower()}")
+            assert there.call("GET", f"/products/{number}")["in_stock"] is in_stock
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
+def test_pages_go_by_their_tags(services: dict[str, Service], writer: str, reader: str) -> None:
+    here, there = services[writer], services[reader]
+    path = "/products?category=books&per_page=50"
+    before = {item["id"]: item for item in there.call("GET", path)["items"]}
+    assert here.call("GET", path) == there.call("GET", path), "they share the entry"
+    wanted = not before["2"]["in_stock"]
+    here.call("PUT", f"/products/2/stock?in_stock={str(wanted).lower()}")
+    after = {item["id"]: item for item in there.call("GET", path)["items"]}
+    assert after["2"]["in_stock"] is wanted
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
+def test_a_batch_of_one_is_read_by_the_other(
+    services: dict[str, Service], writer: str, reader: str
+) -> None:
+    product = {
+        "id": f"new-{writer}", "name": "New", "category": writer, "price": 1.5,
+        "in_stock": True, "created_at": "2026-05-01T10:00:00Z",
+    }
+    services[writer].call("POST", "/products/batch", [product])
+    assert services[reader].call("GET", f"/products/{product['id']}")["price"] == 1.5
+    product["price"] = 2.5
+    services[writer].call("POST", "/products/batch", [product])
+    assert services[reader].call("GET", f"/products/{product['id']}")["price"] == 2.5
+    deleted = services[writer].call("DELETE", f"/categories/{writer}")
+    assert deleted["products_deleted"] == 1
+
+
+def test_an_entry_of_one_is_a_hit_for_the_other(services: dict[str, Service]) -> None:
+    def loads(service: str) -> int:
+        caches = services[service].call("GET", "/cache/info")["caches"]
+        figures = caches.values() if isinstance(caches, dict) else caches
+        return sum(cache["loads"] for cache in figures)
+
+    before = loads("rust"), loads("python")
+    services["rust"].call("GET", "/products/501")
+    services["python"].call("GET", "/products/501")
+    services["python"].call("GET", "/products/502")
+    services["rust"].call("GET", "/products/502")
+    after = loads("rust"), loads("python")
+    assert (after[0] - before[0], after[1] - before[1]) == (1, 1)
