@@ -79,7 +79,7 @@ impl Trailer {
         bytes.extend(MAGIC_BYTES);
 
         entry.reserve(4 * bytes.len());
-        entry.extend(bytes.into_iter().flat_map(to_white_space));
+        entry.extend(bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]));
     }
 
     /// Finds the trailer of an entry, and where the entry's value stands.
@@ -136,31 +136,41 @@ impl Trailer {
 
 const WHITE_SPACE: &[u8; 4] = b" \t\n\r";
 
-fn to_white_space(byte: u8) -> [u8; 4] {
-    [6, 4, 2, 0].map(|shift| WHITE_SPACE[usize::from(byte >> shift & 3)])
-}
-
-/// The two bits of each character; [`NONE`] for one that isn't white space.
-const BITS: [u8; 256] = {
-    let mut table = [NONE; 256];
-    let mut bits = 0;
-    while bits < WHITE_SPACE.len() {
-        table[WHITE_SPACE[bits] as usize] = bits as u8;
-        bits += 1;
+/// The four characters of each byte.
+const WRITTEN: [[u8; 4]; 256] = {
+    let mut table = [[0; 4]; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let mut place = 0;
+        while place < 4 {
+            table[byte][place] = WHITE_SPACE[byte >> (6 - 2 * place) & 3];
+            place += 1;
+        }
+        byte += 1;
     }
     table
 };
-const NONE: u8 = 0x80;
 
 /// Reads four characters into each byte.
 fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let mut seen = 0;
+    let mut whole = true;
     for (byte, characters) in bytes.iter_mut().zip(characters.as_chunks().0) {
-        let [a, b, c, d] = characters.map(|character| BITS[usize::from(character)]);
-        *byte = a << 6 | b << 4 | c << 2 | d;
-        seen |= a | b | c | d;
+        *byte = packed(*characters);
+        whole &= WRITTEN[usize::from(*byte)] == *characters;
     }
-    (seen & NONE == 0).then_some(())
+    whole.then_some(())
+}
+
+/// Gives the byte that four characters of white space stand for.
+///
+/// Of the bits of these characters, the lowest is the low bit of the two that each stands
+/// for; the high one is set where the second or the third lowest is.
+fn packed(characters: [u8; 4]) -> u8 {
+    const LOWEST: u32 = 0x0101_0101;
+    let all = u32::from_le_bytes(characters);
+    let pairs = all & LOWEST | (all >> 1 & LOWEST | all >> 2 & LOWEST) << 1;
+    // Moves the four pairs together into the highest byte, the first one on top.
+    (pairs.wrapping_mul(1 << 30 | 1 << 20 | 1 << 10 | 1) >> 24) as u8
 }
 
 #[cfg(test)]
@@ -199,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_magic_is_the_magic() {
-        assert_eq!(MAGIC_BYTES.map(to_white_space).concat(), MAGIC);
+        assert_eq!(MAGIC_BYTES.map(|byte| WRITTEN[usize::from(byte)]).concat(), MAGIC);
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
     }
 
@@ -222,7 +232,7 @@ mod tests {
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         bytes.extend(((HEAD + FOOT) as u16).to_be_bytes());
         bytes.extend(MAGIC_BYTES);
-        let text: Vec<u8> = bytes.into_iter().flat_map(to_white_space).collect();
+        let text: Vec<u8> = bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]).collect();
         assert_eq!(Trailer::length(&text), Some(HEAD + FOOT));
         assert_eq!(Trailer::find(&text), None);
     }

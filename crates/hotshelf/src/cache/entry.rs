@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::tag::Tags;
-use hotshelf_core::{Error, Key, Ttl};
+use hotshelf_core::{Error, Key, Ttl, WireKey};
 use serde::Serialize;
 
 use super::load::{LoadOptions, Mode, infallible};
@@ -111,9 +111,9 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         F: AsyncFnOnce() -> Result<T, E>,
         E: Send + Sync + 'static,
     {
-        let key = self.cache.wire_key(&self.key);
-        let options = self.options(false);
-        let loaded = self.cache.load(key, options, async || load().await.map(Some)).await;
+        let cache = self.cache;
+        let (target, options) = self.into_target(false);
+        let loaded = cache.load(target, options, async || load().await.map(Some)).await;
         loaded.map(|value| value.expect("a call that takes no negative is given a value"))
     }
 
@@ -136,9 +136,9 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         F: AsyncFnOnce(Option<Arc<T>>) -> Result<Option<T>, E>,
         E: Send + Sync + 'static,
     {
-        let key = self.cache.wire_key(&self.key);
-        let options = self.options(true);
-        self.cache.load(key, options, async || load(None).await).await
+        let cache = self.cache;
+        let (target, options) = self.into_target(true);
+        cache.load(target, options, async || load(None).await).await
     }
 
     /// Writes the value; see [`Cache::insert`].
@@ -200,8 +200,11 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Ok(self.cache.ticket_for(key, tags, ttl).await)
     }
 
-    fn options(&self, takes_absent: bool) -> LoadOptions {
-        let (ttl, tags) = (self.ttl.clone(), self.tags.clone());
-        LoadOptions { ttl, tags, mode: self.mode, takes_absent }
+    /// Gives the key, with the tags of its entry, and how to load it.
+    fn into_target(self, takes_absent: bool) -> (Result<(WireKey, Tags), Error>, LoadOptions) {
+        let key = self.cache.wire_key(&self.key);
+        // Without its tags an entry could not be invalidated: better none at all.
+        let target = key.and_then(|key| Ok((key, self.tags?)));
+        (target, LoadOptions { ttl: self.ttl, mode: self.mode, takes_absent })
     }
 }

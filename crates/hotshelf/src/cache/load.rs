@@ -22,8 +22,6 @@ use crate::load_error::LoadError;
 #[derive(Clone, Debug)]
 pub(super) struct LoadOptions {
     pub(super) ttl: Result<Ttl, Error>,
-    /// The tags that the entry carries, with those of the whole cache.
-    pub(super) tags: Result<Tags, Error>,
     pub(super) mode: Mode,
     /// Whether a cached negative answers the call.
     pub(super) takes_absent: bool,
@@ -103,7 +101,7 @@ impl<T: CacheValue> Cache<T> {
     /// Reads, and loads what isn't there. `None` is a cached, or just loaded, negative.
     pub(super) async fn load<F, E>(
         &self,
-        key: Result<WireKey, Error>,
+        target: Result<(WireKey, Tags), Error>,
         options: LoadOptions,
         load: F,
     ) -> Result<Option<Arc<T>>, LoadError<E>>
@@ -112,9 +110,7 @@ impl<T: CacheValue> Cache<T> {
         E: Send + Sync + 'static,
     {
         let usable = self.inner.shared.is_enabled() && options.mode != Mode::Bypass;
-        // Without its tags an entry could not be invalidated: better none at all.
-        let key_and_tags = key.and_then(|key| Ok((key, options.tags.clone()?)));
-        let (key, tags) = match self.counted(key_and_tags) {
+        let (key, tags) = match self.counted(target) {
             Ok(both) if usable => both,
             _ => return self.load_uncached(load).await,
         };
