@@ -33,7 +33,8 @@ const LONGEST_LINE: usize = 64 << 10;
 /// The bytes of the shortest value.
 const SHORTEST: usize = 3;
 
-/// How many items are made room for before they have come.
+/// How many items are made room for before they have come: half as many at each depth, so
+/// that aggregates in aggregates are given no more than twice as much together.
 const ROOM: usize = 256;
 
 /// Reads values from bytes that arrive in pieces.
@@ -246,7 +247,8 @@ impl Decoder {
                 if self.open.len() >= self.limits.depth {
                     return Err(ProtocolError::Depth);
                 }
-                let items = Vec::with_capacity(left.unwrap_or(0).min(ROOM));
+                let room = ROOM.checked_shr(self.open.len() as u32).unwrap_or(0);
+                let items = Vec::with_capacity(left.unwrap_or(0).min(room));
                 self.open.push(Open { kind, items, left });
                 match left {
                     Some(0) => match self.close() {
@@ -513,6 +515,11 @@ mod tests {
         let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::from("*300000000\r\n"));
         assert_eq!(decoder.decode(&mut buffer), Ok(None));
         assert!(decoder.open[0].items.capacity() <= ROOM);
+        let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::from("*256\r\n"));
+        buffer.extend_from_slice(&b"*256\r\n".repeat(63));
+        assert_eq!(decoder.decode(&mut buffer), Ok(None));
+        let room: usize = decoder.open.iter().map(|open| open.items.capacity()).sum();
+        assert!((ROOM..2 * ROOM).contains(&room), "nesting reserved room for {room}");
     }
 
     #[test]
