@@ -28,7 +28,7 @@ impl Default for Limits {
 const COPIED: usize = 1024;
 
 /// The longest line: an error, a status, a length.
-const LONGEST_LINE: usize = 64 << 10;
+pub(super) const LONGEST_LINE: usize = 64 << 10;
 
 /// The bytes of the shortest value.
 const SHORTEST: usize = 3;

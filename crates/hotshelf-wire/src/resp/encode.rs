@@ -1,6 +1,7 @@
 //! Writing commands, and values as a server does.
 
 use super::Value;
+use super::decode::LONGEST_LINE;
 
 /// One command: its name and its arguments.
 ///
@@ -74,7 +75,8 @@ pub fn value(output: &mut Vec<u8>, value: &Value) {
             output.extend_from_slice(content);
             output.extend_from_slice(b"\r\n");
         }
-        Value::Error(error) => text(output, b'-', error.line()),
+        Value::Error(error) if is_line(error.line()) => text(output, b'-', error.line()),
+        Value::Error(error) => counted(output, b'!', error.line()),
         Value::Array(items) => all(output, b'*', items),
         Value::Set(items) => all(output, b'~', items),
         Value::Push(items) => all(output, b'>', items),
@@ -84,6 +86,11 @@ pub fn value(output: &mut Vec<u8>, value: &Value) {
             self::value(output, attributed);
         }
     }
+}
+
+/// Says whether a text can be sent as a line: it must not hold what looks like the end of one.
+fn is_line(text: &[u8]) -> bool {
+    memchr::memchr2(b'\r', b'\n', text).is_none() && text.len() + b"-\r\n".len() <= LONGEST_LINE
 }
 
 fn all(output: &mut Vec<u8>, kind: u8, items: &[Value]) {
@@ -114,8 +121,12 @@ fn text(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
 }
 
 fn string(output: &mut Vec<u8>, content: &[u8]) {
+    counted(output, b'$', content);
+}
+
+fn counted(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
     output.reserve(content.len() + DIGITS + 5);
-    line(output, b'$', content.len() as u64);
+    line(output, kind, content.len() as u64);
     output.extend_from_slice(content);
     output.extend_from_slice(b"\r\n");
 }
@@ -144,6 +155,7 @@ fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resp::ServerError;
 
     #[test]
     fn a_command_is_an_array_of_strings() {
@@ -153,6 +165,19 @@ mod tests {
         let written =
             b"*4\r\n$3\r\nSET\r\n$3\r\nk\r\n\r\n$0\r\n\r\n$20\r\n18446744073709551615\r\n";
         assert_eq!(output.as_slice(), written);
+    }
+
+    #[test]
+    fn an_error_that_is_no_line_is_sent_with_its_length() {
+        let mut output = Vec::new();
+        value(&mut output, &Value::Error(ServerError::new("ERR a\r\n+b".into())));
+        value(&mut output, &Value::Error(ServerError::new("ERR c".into())));
+        assert_eq!(output, b"!9\r\nERR a\r\n+b\r\n-ERR c\r\n");
+        for (length, kind) in [(LONGEST_LINE - 3, b'-'), (LONGEST_LINE - 2, b'!')] {
+            output.clear();
+            value(&mut output, &Value::Error(ServerError::new(vec![b'x'; length].into())));
+            assert_eq!(output[0], kind, "{length}");
+        }
     }
 
     #[test]
