@@ -44,7 +44,7 @@ pub enum Event<W> {
     Late,
     /// What the server says of its own accord. It stands between the replies where it came.
     Push(Vec<Value>),
-    /// A reply where no command waits for one. On a connection that only listens it is how
+    /// A reply where no command that was sent waits for one. On a connection that only listens it is how
     /// RESP2 brings messages, and how a subscription fails; on any other the two sides don't
     /// understand each other, and no later reply can be trusted.
     Unasked(Value),
@@ -111,6 +111,9 @@ impl<W> Pipeline<W> {
             Value::Push(push) => return Event::Push(push),
             value => value,
         };
+        if !self.is_owed() {
+            return Event::Unasked(value);
+        }
         let Some(waiting) = self.waiting.pop_front() else { return Event::Unasked(value) };
         if self.waiting.is_empty() {
             self.earliest = None;
@@ -178,7 +181,7 @@ mod tests {
         Moment::after_start(Duration::from_millis(millis))
     }
 
-    fn asked(deadlines: &[u64]) -> Pipeline<usize> {
+    fn queued(deadlines: &[u64]) -> Pipeline<usize> {
         let mut pipeline = Pipeline::new();
         for (waiter, deadline) in deadlines.iter().enumerate() {
             pipeline.push(&Command::new("PING"), waiter, at(*deadline));
@@ -186,9 +189,15 @@ mod tests {
         pipeline
     }
 
+    fn asked(deadlines: &[u64]) -> Pipeline<usize> {
+        let mut pipeline = queued(deadlines);
+        pipeline.take_output(&mut Vec::new());
+        pipeline
+    }
+
     #[test]
     fn all_that_was_queued_is_sent_at_once() {
-        let mut pipeline = asked(&[5, 5]);
+        let mut pipeline = queued(&[5, 5]);
         let mut sent = Vec::new();
         pipeline.take_output(&mut sent);
         assert_eq!(sent, b"*1\r\n$4\r\nPING\r\n".repeat(2));
@@ -216,6 +225,7 @@ mod tests {
         pipeline.push(&Command::new("GET").arg("k"), 'w', at(5));
         pipeline.tell(&Command::new("SUBSCRIBE").arg("c"));
         assert_eq!(pipeline.in_flight(), 2);
+        pipeline.take_output(&mut Vec::new());
         assert_eq!(pipeline.receive(Value::Nil), Event::Late);
         assert_eq!(pipeline.receive(Value::Nil), Event::Reply('w', Value::Nil));
         assert_eq!(pipeline.in_flight(), 0);
@@ -235,6 +245,14 @@ mod tests {
         let events: Vec<_> = (0..3).map(|_| pipeline.receive(Value::Nil)).collect();
         assert_eq!(events, [Event::Late, Event::Reply(1, Value::Nil), Event::Late]);
         assert_eq!(pipeline.in_flight(), 0);
+    }
+
+    #[test]
+    fn what_comes_before_a_command_was_sent_is_no_reply_to_it() {
+        let mut pipeline = queued(&[5]);
+        assert_eq!(pipeline.receive(Value::Nil), Event::Unasked(Value::Nil));
+        pipeline.take_output(&mut Vec::new());
+        assert_eq!(pipeline.receive(Value::Integer(1)), Event::Reply(0, Value::Integer(1)));
     }
 
     #[test]
