@@ -75,6 +75,9 @@ impl SlotMap {
     }
 
     fn own(&mut self, first: u16, last: u16, owner: Endpoint) -> Option<()> {
+        if first > last || last >= SLOTS {
+            return None;
+        }
         let index = self.index(owner)?;
         self.owners.get_mut(usize::from(first)..=usize::from(last))?.fill(Some(index));
         Some(())
@@ -184,7 +187,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_no_map_is_refused() {
-        for text in ["*0|", "+OK|", "*1|*3|:0|:99999|*2|$1|a|:1|", "*1|*2|:0|:1|"] {
+        let no_range = "*1|*3|:5|:0|*2|$1|a|:1|";
+        for text in ["*0|", "+OK|", no_range, "*1|*3|:0|:99999|*2|$1|a|:1|", "*1|*2|:0|:1|"] {
             assert_eq!(map(text).map(|map| map.primaries().len()), Err(NoMap), "{text}");
         }
     }
@@ -196,5 +200,7 @@ pub(super) mod tests {
         assert_eq!(map.owner(7), Some(&Endpoint::new("b", 2)));
         assert_eq!(map.owner(8), Some(&Endpoint::new("a", 1)));
         assert_eq!(map.primaries().len(), 2);
+        map.moved(SLOTS, Endpoint::new("c", 3));
+        assert_eq!(map.primaries().len(), 2, "there is no such slot");
     }
 }
