@@ -33,7 +33,8 @@ impl Command {
                 let count = arguments.nth(at)?;
                 (count != b"0").then(|| arguments.next()).flatten()
             }
-            Place::Behind(word) => {
+            Place::Behind { word, from } => {
+                let mut arguments = arguments.skip(from);
                 arguments.find(|argument| argument.eq_ignore_ascii_case(word))?;
                 arguments.next()
             }
@@ -50,8 +51,8 @@ enum Place {
     Second,
     /// Behind the number of keys, which is this argument behind the name.
     Counted { at: usize },
-    /// Behind this word.
-    Behind(&'static [u8]),
+    /// Behind this word. It is looked for behind so many arguments, which may be any words.
+    Behind { word: &'static [u8], from: usize },
     /// There is none.
     Nowhere,
 }
@@ -64,7 +65,9 @@ fn place(name: &[u8]) -> Place {
             Place::Counted { at: 0 }
         }
         b"BITOP" | b"OBJECT" | b"MEMORY" | b"XINFO" | b"XGROUP" | b"DEBUG" => Place::Second,
-        b"XREAD" | b"XREADGROUP" => Place::Behind(b"STREAMS"),
+        b"XREAD" => Place::Behind { word: b"STREAMS", from: 0 },
+        // GROUP, the group and the consumer come first.
+        b"XREADGROUP" => Place::Behind { word: b"STREAMS", from: 3 },
         b"ACL" | b"ASKING" | b"AUTH" | b"BGREWRITEAOF" | b"BGSAVE" | b"CLIENT" | b"CLUSTER"
         | b"COMMAND" | b"CONFIG" | b"DBSIZE" | b"DISCARD" | b"ECHO" | b"EXEC" | b"FAILOVER"
         | b"FLUSHALL" | b"FLUSHDB" | b"FUNCTION" | b"HELLO" | b"INFO" | b"KEYS" | b"LASTSAVE"
@@ -104,6 +107,7 @@ mod tests {
             ("BITOP AND k l", Some("k")),
             ("XREAD COUNT 2 STREAMS k 0", Some("k")),
             ("xreadgroup GROUP g c streams k 0", Some("k")),
+            ("XREADGROUP GROUP streams streams STREAMS k 0", Some("k")),
             ("SPUBLISH k message", Some("k")),
             ("PUBLISH channel message", None),
             ("SCAN 0 MATCH k", None),
