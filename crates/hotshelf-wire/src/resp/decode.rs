@@ -81,6 +81,8 @@ enum Piece {
     Open(Kind, Option<usize>),
     /// A chunk of a string.
     Chunk(Bytes),
+    /// The end of a string that came in chunks.
+    LastChunk,
     /// The end of an aggregate that didn't announce its length.
     End,
 }
@@ -209,7 +211,7 @@ impl Decoder {
             // A last chunk is empty, and no line break stands behind it.
             (b';', b"0") => {
                 buffer.advance(end + 2);
-                return Ok(Some(Piece::End));
+                return Ok(Some(Piece::LastChunk));
             }
             (_, line) => (end + 2, unsigned(line)?),
         };
@@ -241,7 +243,10 @@ impl Decoder {
     fn place(&mut self, piece: Piece) -> Result<Option<Value>, ProtocolError> {
         let in_text = matches!(self.open.last(), Some(Open { kind: Kind::Text, .. }));
         let mut value = match piece {
-            Piece::Open(..) | Piece::Value(_) if in_text => return Err(ProtocolError::Misplaced),
+            Piece::Open(..) | Piece::Value(_) | Piece::End if in_text => {
+                return Err(ProtocolError::Misplaced);
+            }
+            Piece::LastChunk if !in_text => return Err(ProtocolError::Misplaced),
             Piece::Value(value) => value,
             Piece::Open(kind, left) => {
                 if self.open.len() >= self.limits.depth {
@@ -265,7 +270,7 @@ impl Decoder {
                 }
                 _ => return Err(ProtocolError::Misplaced),
             },
-            Piece::End => {
+            Piece::LastChunk | Piece::End => {
                 let whole = |open: &Open| match open.kind {
                     Kind::Map | Kind::Attribute => open.items.len().is_multiple_of(2),
                     _ => true,
@@ -468,7 +473,7 @@ mod tests {
     fn what_is_no_resp_is_an_error() {
         use ProtocolError::*;
 
-        let cases: [(&[u8], ProtocolError); 22] = [
+        let cases: [(&[u8], ProtocolError); 24] = [
             (b"?\r\n", Kind(b'?')),
             (b"\r\n", End),
             (b"\n", End),
@@ -491,6 +496,8 @@ mod tests {
             (b"$?\r\n:1\r\n", Misplaced),
             (b"%?\r\n:1\r\n.\r\n", Misplaced),
             (b"*2\r\n.\r\n", Misplaced),
+            (b"*?\r\n;0\r\n", Misplaced),
+            (b"$?\r\n.\r\n", Misplaced),
         ];
         for (text, error) in cases {
             assert_eq!(decode([text]), Err(error), "{:?}", text.escape_ascii());
