@@ -1,0 +1,85 @@
+//! What was written behind a value is found again, and what is damaged is not.
+
+use hotshelf_core::tag::{TagId, TagStamp};
+use hotshelf_core::trailer::{MAGIC, MOST_TAGS, Trailer};
+
+use crate::input::Input;
+
+/// The characters that a trailer is written in.
+const WHITE_SPACE: [u8; 4] = *b" \t\n\r";
+
+/// How many bytes stand before the tags.
+const HEAD: usize = 25;
+
+/// Takes the input as an entry, as the white space of one, and as what a trailer is made of.
+pub fn trailer(input: &[u8]) {
+    find(input);
+    let mut white: Vec<u8> = input.iter().map(|byte| WHITE_SPACE[usize::from(byte % 4)]).collect();
+    white.extend(MAGIC);
+    find(&white);
+    forge(input);
+    write_and_damage(Input(input));
+}
+
+/// Finds a trailer, if there is one; what is found is written the same again.
+fn find(entry: &[u8]) {
+    let Some((place, found)) = Trailer::find(entry) else { return };
+    assert!(entry.ends_with(MAGIC) && found.tags.len() <= MOST_TAGS, "{found:?}");
+    assert_eq!(place.start, 0, "a value stands first");
+    let mut again = entry[place].to_vec();
+    found.append_to(&mut again);
+    assert_eq!(again.len(), entry.len(), "{found:?}");
+    assert_eq!(Trailer::find(&again).map(|(_, again)| again), Some(found));
+}
+
+/// Writes the input where the fields of a trailer stand, with the check that belongs to it.
+fn forge(fields: &[u8]) {
+    let length = fields.len() + 8;
+    let mut bytes = fields.to_vec();
+    bytes.extend(crc32fast::hash(fields).to_be_bytes());
+    bytes.extend((length as u16).to_be_bytes());
+    bytes.extend([0xca, 0x5e]);
+    let bits = |byte: u8| [6, 4, 2, 0].map(|shift| WHITE_SPACE[usize::from(byte >> shift & 3)]);
+    let entry: Vec<u8> = bytes.into_iter().flat_map(bits).collect();
+    let is_one = matches!(fields, [1, ..]) && {
+        let tags = fields.get(HEAD - 1).map(|tags| usize::from(*tags));
+        tags.is_some_and(|tags| tags <= MOST_TAGS && fields.len() == HEAD + 16 * tags)
+    };
+    assert_eq!(Trailer::find(&entry).is_some(), is_one, "{fields:?}");
+    find(&entry);
+}
+
+fn write_and_damage(mut input: Input<'_>) {
+    let damage = (input.number(), input.small());
+    let written = Trailer {
+        absent: input.small() % 2 == 1,
+        fill: eight(&mut input),
+        loaded_at: u64::from_be_bytes(eight(&mut input)),
+        fresh_for: u32::from(input.number()) << 16 | u32::from(input.number()),
+        load_time: input.number(),
+        tags: (0..input.small() % 40)
+            .map(|_| TagStamp { id: TagId::new(eight(&mut input)), version: eight(&mut input) })
+            .collect(),
+    };
+    // What is left is the value. It may itself end in white space, or in a trailer.
+    let value = input.0;
+    let mut entry = value.to_vec();
+    written.append_to(&mut entry);
+    let (place, found) = Trailer::find(&entry).expect("what was written is found");
+    assert_eq!(&entry[place], value);
+    let kept = written.tags.len().min(MOST_TAGS);
+    assert_eq!(found, Trailer { tags: written.tags[..kept].to_vec(), ..written });
+    assert!(entry[value.len()..].iter().all(|byte| WHITE_SPACE.contains(byte)));
+
+    let at = value.len() + usize::from(damage.0) % (entry.len() - value.len());
+    let old = std::mem::replace(&mut entry[at], damage.1);
+    let again = Trailer::find(&entry);
+    // A trailer that is damaged where it says how long it is may show one behind it.
+    let is_its_own = |place: &std::ops::Range<usize>| place.end == value.len();
+    let is_found = again.is_some_and(|(place, _)| is_its_own(&place));
+    assert_eq!(is_found, old == damage.1, "{old} at {at} became {}", damage.1);
+}
+
+fn eight(input: &mut Input<'_>) -> [u8; 8] {
+    [(); 8].map(|()| input.small())
+}
