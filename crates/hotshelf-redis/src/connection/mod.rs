@@ -160,6 +160,11 @@ impl Connection {
         self.shared.traffic.end(why);
     }
 
+    /// Takes no more commands, and ends once those that were sent are answered.
+    pub(crate) fn close(&self) {
+        self.shared.traffic.close();
+    }
+
     /// Says why the connection has ended, if it has.
     pub(crate) fn ended(&self) -> Option<Ended> {
         self.shared.traffic.ended()

@@ -30,6 +30,8 @@ struct State {
     opted_in: bool,
     /// Whether the driver has to be woken for what is queued next.
     asleep: bool,
+    /// Whether the connection ends with the last reply that somebody waits for.
+    closing: bool,
     ended: Option<Ended>,
 }
 
@@ -51,7 +53,7 @@ pub struct Rest {
 impl Traffic {
     pub(super) fn new() -> Self {
         let pipeline = Pipeline::new();
-        let state = State { pipeline, opted_in: false, asleep: false, ended: None };
+        let state = State { pipeline, opted_in: false, asleep: false, closing: false, ended: None };
         Self { state: Mutex::new(state), driver: AtomicWaker::new() }
     }
 
@@ -116,6 +118,18 @@ impl Traffic {
         self.driver.wake();
     }
 
+    /// Takes no more commands, and ends the connection once all that were sent are answered,
+    /// or their deadlines have passed.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        let done = state.is_done();
+        drop(state);
+        if done {
+            self.end(Ended::Closed);
+        }
+    }
+
     pub(super) fn ended(&self) -> Option<Ended> {
         self.lock().ended
     }
@@ -158,7 +172,7 @@ impl Traffic {
         let mut state = self.lock();
         state.asleep = true;
         Rest {
-            ended: state.ended,
+            ended: state.ended.or(state.is_done().then_some(Ended::Closed)),
             has_output: state.pipeline.has_output(),
             deadline: state.pipeline.next_deadline(),
         }
@@ -179,9 +193,14 @@ impl Traffic {
 }
 
 impl State {
+    /// Says whether the connection is to end, and nobody waits for a reply any more.
+    fn is_done(&self) -> bool {
+        self.closing && self.pipeline.next_deadline().is_none()
+    }
+
     /// Says why no more commands can be queued.
     fn check(&self, more: usize) -> Result<(), Error> {
-        if let Some(why) = self.ended {
+        if let Some(why) = self.ended.or(self.closing.then_some(Ended::Closed)) {
             return Err(why.into());
         }
         if self.pipeline.in_flight() + more > WINDOW {

@@ -118,11 +118,11 @@ impl Link {
         }
     }
 
-    /// Lets the connection go for good.
+    /// Lets the connection go for good. Calls that are under way are still answered.
     pub(crate) fn close(&self) {
         let state = std::mem::replace(&mut self.shared.write().0, State::Closed);
         if let State::Up(connection, _) = state {
-            connection.give_up(Ended::Closed);
+            connection.close();
         }
         self.shared.changed.notify(usize::MAX);
     }
@@ -160,14 +160,16 @@ impl Shared {
         }
     }
 
-    /// Changes the state, unless the link is closed, which is for good.
-    fn set(&self, new: State) {
+    /// Changes the state and says so, unless the link is closed, which is for good.
+    fn set(&self, new: State) -> bool {
         let mut guard = self.write();
-        if !matches!(guard.0, State::Closed) {
+        let open = !matches!(guard.0, State::Closed);
+        if open {
             guard.0 = new;
         }
         drop(guard);
         self.changed.notify(usize::MAX);
+        open
     }
 
     /// No code that could panic half-way runs under the lock.

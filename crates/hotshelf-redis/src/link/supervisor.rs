@@ -34,19 +34,27 @@ impl Shared {
         drop(state);
         let supervisor = Supervisor(Arc::clone(shared));
         shared.dialer.runtime.spawn(Box::pin(async move {
-            let shared = &supervisor.0;
-            select(pin!(shared.keep_up()), pin!(shared.closed())).await;
+            supervisor.0.keep_up().await;
         }));
     }
 
+    /// Connects again and again, until the link is closed.
     async fn keep_up(&self) {
         let mut pause = FIRST_PAUSE;
         loop {
             let mut address = None;
-            match self.connect(&mut address).await {
+            let connected =
+                match select(pin!(self.connect(&mut address)), pin!(self.closed())).await {
+                    Either::Left((connected, _)) => connected,
+                    Either::Right(_) => return,
+                };
+            match connected {
                 Ok(dialled) => {
                     let connection = dialled.connection.clone();
                     let why = self.serve(dialled, address.as_ref()).await;
+                    if why == Ended::Closed {
+                        return;
+                    }
                     tracing::warn!("lost the connection to the cache server: {why}");
                     self.set(State::Down(why.into()));
                     // A server that takes connections and answers nothing is asked less and
@@ -59,9 +67,11 @@ impl Shared {
             }
             let cut = self.dialer.runtime.random() as f64 / u64::MAX as f64;
             let paused = self.dialer.runtime.sleep(pause.mul_f64(1.0 - cut / 2.0));
-            match select(paused, self.place.replaced(address.as_ref())).await {
-                Either::Left(_) => pause = (pause * 2).min(LONGEST_PAUSE),
-                Either::Right(_) => pause = FIRST_PAUSE,
+            let paused = select(paused, self.place.replaced(address.as_ref()));
+            match select(paused, pin!(self.closed())).await {
+                Either::Left((Either::Left(_), _)) => pause = (pause * 2).min(LONGEST_PAUSE),
+                Either::Left((Either::Right(_), _)) => pause = FIRST_PAUSE,
+                Either::Right(_) => return,
             }
         }
     }
@@ -92,7 +102,9 @@ impl Shared {
     async fn serve(&self, dialled: Dialled, address: Option<&Address>) -> Ended {
         tracing::debug!("connected to the cache server");
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
-        self.set(State::Up(connection.clone(), agreed.tracking));
+        if !self.set(State::Up(connection.clone(), agreed.tracking)) {
+            return Ended::Closed;
+        }
         let upkeep = pin!(self.keep_authenticated(&connection, valid_for));
         let replaced = select(upkeep, self.place.replaced(address));
         match select(carrier, replaced).await {

@@ -140,6 +140,26 @@ async fn a_closed_backend_leaves_no_connection_behind() {
     assert_only_our_own_connection(&server).await;
 }
 
+/// What is under way is answered; what comes later is not sent.
+#[tokio::test]
+async fn a_close_waits_for_what_is_under_way() {
+    let server = support::server();
+    let proxy = hotshelf_testkit::Proxy::start(server.port()).unwrap();
+    let backend = support::backend_with(support::patient(&proxy.url()));
+    backend.client().set("k", "v").await.unwrap();
+    let slow = hotshelf_testkit::Conditions::default().delay(Duration::from_millis(40));
+    proxy.set_both(slow);
+    let reads = futures_util::future::join_all((0..20).map(|_| backend.client().get("k")));
+    let close = async {
+        support::pause(Duration::from_millis(20)).await;
+        backend.close().await;
+        assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Closed);
+    };
+    let (reads, ()) = futures_util::future::join(reads, close).await;
+    assert!(reads.into_iter().all(|read| read.unwrap().unwrap() == "v"));
+    assert_only_our_own_connection(&server).await;
+}
+
 #[tokio::test]
 async fn a_dropped_backend_leaves_no_connection_behind() {
     let server = support::server();

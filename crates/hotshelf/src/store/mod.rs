@@ -222,7 +222,9 @@ impl Store {
         self.shared.redis.as_ref()
     }
 
-    /// Lets the connection go. Loads still run their loaders after it, without a cache.
+    /// Lets the connections go, once what is under way is answered or its deadline has
+    /// passed; it doesn't wait for that. Loads still run their loaders after it, without a
+    /// cache.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
