@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
+    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
 use hotshelf_core::{
     Backend, BoxFuture, Error, ErrorKind, Pattern, Remaining, ServerInfo, Ttl, WireKey,
@@ -26,6 +26,8 @@ use super::server::SimServer;
 #[derive(Clone)]
 pub struct SimLink {
     wire: Arc<Wire>,
+    /// Those who are told of changes, if the server tells.
+    watchers: Option<Watchers>,
     closed: Arc<AtomicBool>,
 }
 
@@ -38,8 +40,12 @@ impl SimLink {
         network: Network,
         overlaps: &Arc<Overlaps>,
     ) -> Self {
+        let watchers = network.pushes.then(Watchers::default);
+        if let Some(watchers) = &watchers {
+            server.listen(watchers.clone(), network);
+        }
         let wire = Wire::new(process, server, network, overlaps);
-        Self { wire: Arc::new(wire), closed: Arc::default() }
+        Self { wire: Arc::new(wire), watchers, closed: Arc::default() }
     }
 
     async fn send<T: Send + 'static>(
@@ -169,6 +175,10 @@ impl Backend for SimLink {
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
         let key = key.clone();
         Box::pin(self.send(Operation::Other, move |server, _| server.remaining(&key)))
+    }
+
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        self.watchers.as_ref().map(|watchers| watchers.watch(key))
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {

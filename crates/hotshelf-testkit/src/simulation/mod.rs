@@ -13,6 +13,7 @@ mod guarantees;
 mod history;
 mod keyspace;
 mod link;
+mod listeners;
 mod network;
 mod overlaps;
 mod process;

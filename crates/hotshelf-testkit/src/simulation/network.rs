@@ -30,6 +30,9 @@ pub struct Network {
     /// The same for captures, which must not be repeated: the version that a capture brings
     /// along would come back after its tag was invalidated. For broken twins only.
     pub repeated_captures: u64,
+    /// Whether the server tells of changes. What it says is lost as often as requests have
+    /// trouble.
+    pub pushes: bool,
     /// How long after its caller has gone on a late request is executed at the latest.
     pub latest: Duration,
 }
@@ -44,6 +47,7 @@ impl Network {
             trouble: 0,
             repeated: 0,
             repeated_captures: 0,
+            pushes: false,
             latest: Duration::ZERO,
         }
     }

@@ -5,13 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotshelf_core::backend::{Acquired, Fill, ServerInfo, Stored, TagVersion, Take, Taken, Token};
+use hotshelf_core::backend::{
+    Acquired, Fill, ServerInfo, Stored, TagVersion, Take, Taken, Token, Watchers,
+};
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
 
 use super::history::History;
 use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire};
-use super::network::Sender;
+use super::listeners::Listeners;
+use super::network::{Network, Sender};
 use super::overlaps::{Overlap, Overlaps};
 use super::runtime::SimRuntime;
 
@@ -27,6 +30,7 @@ struct Shared {
     runtime: SimRuntime,
     overlaps: Arc<Overlaps>,
     history: Arc<History>,
+    listeners: Listeners,
     state: Mutex<State>,
 }
 
@@ -52,6 +56,7 @@ impl SimServer {
             runtime: runtime.clone(),
             overlaps: Arc::clone(overlaps),
             history: Arc::clone(history),
+            listeners: Listeners::default(),
             state: Mutex::new(state),
         };
         Self { shared: Arc::new(shared) }
@@ -98,6 +103,7 @@ impl SimServer {
         };
         self.shared.overlaps.count(overlap);
         self.shared.history.note(None, concerned(key), || format!("{}: evicted", key.as_str()));
+        self.tell(Some(key));
     }
 
     /// Loses everything, as a restart without persistence does.
@@ -105,6 +111,7 @@ impl SimServer {
         self.now_state().keyspace = Keyspace::default();
         self.shared.overlaps.count(Overlap::Flushed);
         self.shared.history.note(None, &[], || "the server restarts without its data".to_owned());
+        self.tell(None);
     }
 
     /// Sets the server's clock by so much forward or, with `back`, backward.
@@ -116,6 +123,15 @@ impl SimServer {
         let way = if back { "back" } else { "forward" };
         let text = || format!("the server's clock jumps {way} by {by:?}");
         self.shared.history.note(None, &[], text);
+    }
+
+    /// Tells a process of changes from now on.
+    pub(super) fn listen(&self, watchers: Watchers, network: Network) {
+        self.shared.listeners.add(watchers, network);
+    }
+
+    fn tell(&self, key: Option<&WireKey>) {
+        self.shared.listeners.tell(&self.shared.runtime, key);
     }
 
     /// Takes note of an operation on one key.
@@ -171,7 +187,8 @@ impl SimServer {
         match &answer {
             Acquired::Present(_) => self.shared.overlaps.count(Overlap::FilledMeanwhile),
             Acquired::Busy(_) => self.shared.overlaps.count(Overlap::KeyBusy),
-            Acquired::Granted(_) | Acquired::Held(_) => {}
+            Acquired::Granted(_) => self.tell(Some(&acquire.key)),
+            Acquired::Held(_) => {}
         }
         self.note_key(sender, &acquire.key, || {
             let answer = match &answer {
@@ -188,6 +205,7 @@ impl SimServer {
         let now = self.clock(&state);
         state.keyspace.take(take, now);
         drop(state);
+        self.tell(Some(&take.key));
         self.note_key(sender, &take.key, || format!("TAKE {}", Short(take.token)));
         Taken::Granted
     }
@@ -218,11 +236,16 @@ impl SimServer {
             let answer = if stored { "stored".to_owned() } else { format!("refused: {end:?}") };
             format!("STORE {} {}: {answer}", Short(fill.token), shown(Some(&fill.value)))
         });
-        if stored { Stored::Stored } else { Stored::Refused }
+        if !stored {
+            return Stored::Refused;
+        }
+        self.tell(Some(&fill.key));
+        Stored::Stored
     }
 
     pub(super) fn release(&self, sender: Sender, key: &WireKey, token: Token) {
         self.begin().keyspace.release(key, token);
+        self.tell(Some(key));
         self.note_key(sender, key, || format!("RELEASE {}", Short(token)));
     }
 
@@ -237,7 +260,9 @@ impl SimServer {
         let now = self.clock(&state);
         let renewed = state.keyspace.renew(key, token, now + lease);
         drop(state);
-        if !renewed {
+        if renewed {
+            self.tell(Some(key));
+        } else {
             self.shared.overlaps.count(Overlap::RenewedTooLate);
         }
         self.note_key(sender, key, || format!("RENEW {}: {renewed}", Short(token)));
@@ -269,6 +294,7 @@ impl SimServer {
         drop(state);
         for key in keys {
             self.note_key(sender, key, || "UNLINK entry and lease".to_owned());
+            self.tell(Some(key));
         }
         removed
     }
@@ -286,6 +312,7 @@ impl SimServer {
     pub(super) fn remove_leases(&self, sender: Sender, pattern: &Pattern) {
         self.begin().keyspace.invalidate_matching_leases(pattern);
         self.note_of(sender, &[], || "UNLINK matching leases".to_owned());
+        self.tell(None);
     }
 
     /// The second walk, which removes what it has found afterwards.

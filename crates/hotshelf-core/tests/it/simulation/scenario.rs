@@ -113,6 +113,7 @@ impl Scenario {
             trouble,
             repeated: if often(30) { 50 } else { 0 },
             repeated_captures: 0,
+            pushes: dice.below(2) == 0,
             latest: Duration::from_millis([30, 30, 300, 8000][dice.below(4) as usize]),
         };
         Self {
@@ -140,7 +141,7 @@ impl Scenario {
         let dice = SimRuntime::new(seed);
         let focus = [Focus::Keys, Focus::Tags, Focus::Writes][dice.below(3) as usize];
         let mut calm = Self {
-            network: Network::calm(),
+            network: Network { pushes: dice.below(2) == 0, ..Network::calm() },
             faults: Vec::new(),
             impatient: false,
             loaders_fail: false,

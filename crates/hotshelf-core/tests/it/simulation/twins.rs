@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
+    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Backend, BoxFuture, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey};
@@ -260,6 +260,10 @@ impl Backend for Broken {
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
         self.link.remaining(key)
+    }
+
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        self.link.watch(key)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {

@@ -1,0 +1,47 @@
+//! Telling processes what has changed, as servers do that track what was read.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hotshelf_core::backend::Watchers;
+use hotshelf_core::{Runtime, WireKey};
+
+use super::network::Network;
+use super::runtime::SimRuntime;
+
+/// The processes that are told of changes.
+#[derive(Default)]
+pub(super) struct Listeners(Mutex<Vec<Listener>>);
+
+struct Listener {
+    watchers: Watchers,
+    longest_delay: Duration,
+    /// How many words in a thousand get lost.
+    lost: u64,
+}
+
+impl Listeners {
+    pub(super) fn add(&self, watchers: Watchers, network: Network) {
+        let (longest_delay, lost) = (network.longest_delay, network.trouble);
+        let listener = Listener { watchers, longest_delay, lost };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
+    /// Tells of a key, or of all; each word takes its time, and may get lost.
+    pub(super) fn tell(&self, runtime: &SimRuntime, key: Option<&WireKey>) {
+        for listener in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if listener.watchers.is_empty() || runtime.below(1000) < listener.lost {
+                continue;
+            }
+            let arrival = runtime.sleep(runtime.mostly_far_below(listener.longest_delay));
+            let (watchers, key) = (listener.watchers.clone(), key.cloned());
+            runtime.spawn(Box::pin(async move {
+                arrival.await;
+                match key {
+                    Some(key) => watchers.changed(&key),
+                    None => watchers.lost_sight(),
+                }
+            }));
+        }
+    }
+}
