@@ -2,6 +2,7 @@
 //!
 //! - [`conformance`]: the suite that every backend runs.
 //! - [`RedisServer`]: a real `redis-server` on a free port that dies with its handle.
+//! - [`valkey_server`]: the program to start it with in place of `redis-server`.
 //! - [`RedisCluster`]: a real cluster whose nodes fail and whose slots move when tests say so.
 //! - [`RedisSentinels`]: a real primary with replicas and the Sentinels that replace it.
 //! - [`Proxy`]: a network between client and server that delays, holds, drops and cuts.
@@ -27,6 +28,7 @@ mod sentinel;
 pub mod simulation;
 mod slow;
 mod troubled;
+mod valkey;
 
 pub use cluster::{Failover, RedisCluster};
 pub use proxy::{Conditions, Direction, Proxy};
@@ -36,3 +38,4 @@ pub use sentinel::{Passwords, RedisSentinels};
 pub use simulation::SimRuntime;
 pub use slow::Slow;
 pub use troubled::{Operation, Trouble, Troubled};
+pub use valkey::valkey_server;

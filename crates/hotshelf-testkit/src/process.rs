@@ -28,9 +28,14 @@ kill $reader
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Process {
-    /// Starts `redis-server` and waits until it answers at all on the port, be it that it
-    /// wants a password. The arguments must have it write its [`pid_file`].
-    pub(crate) fn start(port: u16, arguments: &[String], directory: &Path) -> io::Result<Self> {
+    /// Starts a program and waits until it answers at all on the port, be it that it wants a
+    /// password. The arguments must have it write its [`pid_file`].
+    pub(crate) fn start(
+        program: &Path,
+        port: u16,
+        arguments: &[String],
+        directory: &Path,
+    ) -> io::Result<Self> {
         let pid_file = pid_file(directory);
         // The one of a process that was killed would be taken for the new one's.
         if pid_file.exists() {
@@ -39,7 +44,8 @@ impl Process {
         let log_file = directory.join("redis.log");
         let log = File::create(&log_file)?;
         let mut shell = Command::new("sh")
-            .args(["-c", HOLDER, "sh", "redis-server"])
+            .args(["-c", HOLDER, "sh"])
+            .arg(program)
             .args(arguments)
             .current_dir(directory)
             .stdin(Stdio::piped())
@@ -52,7 +58,8 @@ impl Process {
             Err(error) => {
                 end(&mut shell);
                 let log = std::fs::read_to_string(log_file).unwrap_or_default();
-                let text = format!("redis-server didn't come up on port {port}: {error}\n{log}");
+                let program = program.display();
+                let text = format!("{program} didn't come up on port {port}: {error}\n{log}");
                 Err(io::Error::new(error.kind(), text))
             }
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -9,13 +10,17 @@ use crate::ports::Port;
 use crate::process::{self, Process};
 use crate::resp::{self, Reply};
 
+/// What is started where a test names no other program.
+pub(crate) const REDIS: &str = "redis-server";
+
 /// A `redis-server` on a free loopback port, in a directory of its own, without
 /// persistence. It dies with this handle, and also with the test process.
 pub struct RedisServer {
     /// `None` while the server is killed. It ends before its directory does.
     process: Option<Process>,
     place: Place,
-    /// The whole command line.
+    program: PathBuf,
+    /// All that the program is told.
     arguments: Vec<String>,
     password: Option<String>,
 }
@@ -40,6 +45,15 @@ impl RedisServer {
     /// # Errors
     /// As [`RedisServer::start`].
     pub fn start_with(arguments: &[&str]) -> io::Result<Self> {
+        Self::start_program(REDIS, arguments)
+    }
+
+    /// Starts another program that understands what `redis-server` does, say the one that
+    /// [`valkey_server`](crate::valkey_server) gives.
+    ///
+    /// # Errors
+    /// As [`RedisServer::start`].
+    pub fn start_program(program: impl AsRef<Path>, arguments: &[&str]) -> io::Result<Self> {
         let place = Place::new()?;
         let mut line = Vec::new();
         for (name, value) in place.settings() {
@@ -48,17 +62,18 @@ impl RedisServer {
         let given = ["--save", "", "--appendonly", "no"].iter().chain(arguments);
         line.extend(given.map(|&argument| argument.to_owned()));
         let password = arguments.windows(2).find(|pair| pair[0] == "--requirepass");
-        Self::launch(place, line, password.map(|pair| pair[1]))
+        Self::launch(place, program.as_ref(), line, password.map(|pair| pair[1]))
     }
 
-    /// Starts `redis-server` by a command line that is told all of [`Place::settings`].
+    /// Starts a program by a command line that is told all of [`Place::settings`].
     pub(crate) fn launch(
         place: Place,
+        program: &Path,
         arguments: Vec<String>,
         password: Option<&str>,
     ) -> io::Result<Self> {
-        let password = password.map(str::to_owned);
-        let mut server = Self { process: None, place, arguments, password };
+        let (program, password) = (program.to_owned(), password.map(str::to_owned));
+        let mut server = Self { process: None, place, program, arguments, password };
         server.restart()?;
         Ok(server)
     }
@@ -110,7 +125,8 @@ impl RedisServer {
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
         let directory = self.place.directory.path();
-        self.process = Some(Process::start(self.port(), &self.arguments, directory)?);
+        let (program, port) = (&self.program, self.port());
+        self.process = Some(Process::start(program, port, &self.arguments, directory)?);
         Ok(())
     }
 

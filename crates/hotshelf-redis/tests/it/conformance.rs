@@ -6,7 +6,7 @@ use std::time::Duration;
 use hotshelf_core::{Backend, BoxFuture, Runtime};
 use hotshelf_redis::{RedisBackend, RedisOptions};
 use hotshelf_testkit::conformance::{CHECKS, Check, Subject};
-use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, Reply};
+use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, Reply, valkey_server};
 
 use crate::support;
 
@@ -62,7 +62,31 @@ fn the_suite_holds_behind_sentinels() {
 
 #[test]
 fn the_suite_holds_on_a_cluster() {
-    let cluster = RedisCluster::start().unwrap();
+    run_all_on(&RedisCluster::start().unwrap());
+}
+
+/// What a machine lacks is left out, and the test says so.
+const NO_VALKEY: &str = "left out: there is no valkey-server. scripts/install-tools installs one";
+
+#[test]
+fn the_suite_holds_on_valkey() {
+    let Some(program) = valkey_server() else { return eprintln!("{NO_VALKEY}") };
+    let server = RedisServer::start_program(program, &[]).unwrap();
+    for (name, check) in CHECKS {
+        eprintln!("{name}");
+        server.command(&["FLUSHALL"]);
+        run_at(*check, &server.url(), &[&server]);
+    }
+}
+
+#[test]
+fn the_suite_holds_on_a_valkey_cluster() {
+    let Some(program) = valkey_server() else { return eprintln!("{NO_VALKEY}") };
+    run_all_on(&RedisCluster::start_program(program).unwrap());
+}
+
+#[expect(clippy::print_stderr, reason = "says which check it is that fails")]
+fn run_all_on(cluster: &RedisCluster) {
     let primaries: Vec<_> =
         cluster.primaries().into_iter().map(|index| cluster.node(index)).collect();
     for (name, check) in CHECKS {

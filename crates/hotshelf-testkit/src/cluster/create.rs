@@ -1,6 +1,7 @@
 //! How a cluster comes into being.
 
 use std::io;
+use std::path::Path;
 
 use super::{PATIENCE, RedisCluster, SLOTS};
 use crate::patience::{side_by_side, wait_for};
@@ -21,6 +22,7 @@ const SETTINGS: [&str; 8] = [
 ];
 
 pub(super) fn create(
+    program: &Path,
     primaries: usize,
     replicas_each: usize,
     arguments: &[&str],
@@ -31,7 +33,7 @@ pub(super) fn create(
         let bus = bus.number().to_string();
         let arguments =
             [&["--cluster-port", &bus], &SETTINGS[..], &replication::SETTINGS, arguments].concat();
-        RedisServer::start_with(&arguments)
+        RedisServer::start_program(program, &arguments)
     };
     let nodes = side_by_side(bus_ports.iter().map(|bus| move || start(bus)))?;
     let id = |node: &RedisServer| Ok(node.order("CLUSTER MYID")?.to_text());

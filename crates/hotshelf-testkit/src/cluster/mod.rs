@@ -7,10 +7,12 @@ mod view;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::patience::wait_for;
 use crate::ports::Port;
+use crate::redis_server::REDIS;
 use crate::replication::replicates;
 use crate::{RedisServer, Reply};
 use view::View;
@@ -54,6 +56,15 @@ impl RedisCluster {
         Self::start_sized(3, 1, arguments)
     }
 
+    /// Starts three primaries with a replica each, all by another program, as
+    /// [`RedisServer::start_program`].
+    ///
+    /// # Errors
+    /// As [`RedisCluster::start`].
+    pub fn start_program(program: impl AsRef<Path>) -> io::Result<Self> {
+        create::create(program.as_ref(), 3, 1, &[])
+    }
+
     /// Starts as many primaries with as many replicas each. A password takes two
     /// arguments, `--requirepass` and `--masterauth`.
     ///
@@ -64,7 +75,7 @@ impl RedisCluster {
         replicas_each: usize,
         arguments: &[&str],
     ) -> io::Result<Self> {
-        create::create(primaries, replicas_each, arguments)
+        create::create(REDIS.as_ref(), primaries, replicas_each, arguments)
     }
 
     /// Gives all nodes, also those that are killed.

@@ -6,7 +6,7 @@ use std::io;
 use super::{PATIENCE, Passwords, RedisSentinels, SERVICE};
 use crate::RedisServer;
 use crate::patience::{side_by_side, wait_for};
-use crate::redis_server::Place;
+use crate::redis_server::{Place, REDIS};
 use crate::replication::{self, replicates};
 
 const REPLICAS: usize = 2;
@@ -79,7 +79,7 @@ fn start_sentinel(monitor: &str, password: Option<&str>) -> io::Result<RedisServ
     }
     place.write(FILE, &(text + monitor))?;
     let line = [FILE, "--sentinel"].map(str::to_owned).to_vec();
-    let sentinel = RedisServer::launch(place, line, password)?;
+    let sentinel = RedisServer::launch(place, REDIS.as_ref(), line, password)?;
     hurry(&sentinel)?;
     Ok(sentinel)
 }
