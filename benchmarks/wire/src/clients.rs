@@ -1,22 +1,13 @@
 //! The clients that are compared, each by its own documented way to share a connection.
 
 use std::error::Error;
-use std::future::Future;
 
 use fred::interfaces::{ClientLike, KeysInterface};
 use hotshelf::{RedisClient, Store};
-use redis::AsyncCommands;
-use redis::aio::MultiplexedConnection;
 use rustis::commands::StringCommands;
 use rustis::resp::BulkString;
 
-/// A client that reads values.
-pub(crate) trait Reader: Clone + Send + Sync + Sized + 'static {
-    fn connect(port: u16) -> impl Future<Output = Result<Self, Box<dyn Error>>>;
-
-    /// Reads a value and gives its length.
-    fn get(&self, key: &str) -> impl Future<Output = usize> + Send;
-}
+use crate::load::{Key, Reader};
 
 #[derive(Clone)]
 pub(crate) struct Hotshelf {
@@ -32,14 +23,15 @@ impl Reader for Hotshelf {
         Ok(Self { client, _store: store })
     }
 
-    async fn get(&self, key: &str) -> usize {
-        let reply = self.client.command(&["GET", key]).await.and_then(hotshelf::Reply::bytes);
-        reply.ok().flatten().map_or(0, |value| value.len())
+    async fn get(&self, key: &Key) -> usize {
+        let value = self.client.get(key).await.unwrap_or_default();
+        value.map_or(0, |value| value.len())
     }
 }
 
+/// The redis crate, told to send at once and to queue as many commands as there are callers.
 #[derive(Clone)]
-pub(crate) struct Redis(MultiplexedConnection);
+pub(crate) struct Redis(pub(crate) redis::aio::MultiplexedConnection);
 
 impl Reader for Redis {
     async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
@@ -52,7 +44,32 @@ impl Reader for Redis {
         Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
     }
 
-    async fn get(&self, key: &str) -> usize {
+    async fn get(&self, key: &Key) -> usize {
+        use redis::AsyncCommands;
+
+        let value: Option<Vec<u8>> = self.0.clone().get(key).await.unwrap_or_default();
+        value.map_or(0, |value| value.len())
+    }
+}
+
+/// Its next version, told the same.
+#[derive(Clone)]
+pub(crate) struct Redis2(redis2::aio::MultiplexedConnection);
+
+impl Reader for Redis2 {
+    async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
+        use redis2::IntoConnectionInfo;
+
+        let tcp = redis2::io::tcp::TcpSettings::default().set_nodelay(true);
+        let info = format!("redis://127.0.0.1:{port}/?protocol=resp3").into_connection_info()?;
+        let client = redis2::Client::open(info.set_tcp_settings(tcp))?;
+        let config = redis2::AsyncConnectionConfig::new().set_pipeline_buffer_size(2048);
+        Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
+    }
+
+    async fn get(&self, key: &Key) -> usize {
+        use redis2::AsyncCommands;
+
         let value: Option<Vec<u8>> = self.0.clone().get(key).await.unwrap_or_default();
         value.map_or(0, |value| value.len())
     }
@@ -66,8 +83,8 @@ impl Reader for Rustis {
         Ok(Self(rustis::client::Client::connect(format!("127.0.0.1:{port}")).await?))
     }
 
-    async fn get(&self, key: &str) -> usize {
-        let value: rustis::Result<BulkString> = self.0.get(key).await;
+    async fn get(&self, key: &Key) -> usize {
+        let value: rustis::Result<BulkString> = self.0.get(key.as_str()).await;
         value.map_or(0, |value| value.as_bytes().len())
     }
 }
@@ -83,8 +100,8 @@ impl Reader for Fred {
         Ok(Self(client))
     }
 
-    async fn get(&self, key: &str) -> usize {
-        let value: Option<bytes::Bytes> = self.0.get(key).await.unwrap_or_default();
+    async fn get(&self, key: &Key) -> usize {
+        let value: Option<bytes::Bytes> = self.0.get(key.as_str()).await.unwrap_or_default();
         value.map_or(0, |value| value.len())
     }
 }

@@ -1,0 +1,96 @@
+//! One run: so many callers who read values, and what that costs their process.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// How often values are read before it counts.
+const WARM_UP: usize = 4096;
+
+/// What reads values.
+pub(crate) trait Reader: Clone + Send + Sync + Sized + 'static {
+    fn connect(port: u16) -> impl Future<Output = Result<Self, Box<dyn Error>>>;
+
+    /// Reads a value and gives its length.
+    fn get(&self, key: &Key) -> impl Future<Output = usize> + Send;
+}
+
+/// A key. All are made before they are read, for that is no client's cost.
+pub(crate) type Key = String;
+
+/// How many keys there are of each size.
+pub(crate) const KEYS: usize = 1000;
+
+/// Gives a key, written as redis-benchmark writes those that it draws.
+pub(crate) fn key(size: usize, number: usize) -> Key {
+    format!("{size}:{number:012}")
+}
+
+/// What one run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) size: usize,
+    pub(crate) callers: usize,
+    pub(crate) workers: usize,
+}
+
+/// What it cost.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Cost {
+    pub(crate) cpu_micros: f64,
+    pub(crate) per_second: f64,
+}
+
+impl Load {
+    pub(crate) fn run<R: Reader>(self, port: u16, calls: usize) -> Result<Cost, Box<dyn Error>> {
+        let mut tokio = match self.workers {
+            1 => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        let tokio = tokio.worker_threads(self.workers).enable_all().build()?;
+        tokio.block_on(async {
+            let client = R::connect(port).await?;
+            self.call(&client, WARM_UP).await?;
+            let (wall, cpu) = (clock(ClockId::Monotonic), clock(ClockId::ProcessCPUTime));
+            self.call(&client, calls).await?;
+            let wall = clock(ClockId::Monotonic) - wall;
+            let cpu = clock(ClockId::ProcessCPUTime) - cpu;
+            let calls = (calls / self.callers * self.callers) as f64;
+            Ok(Cost {
+                cpu_micros: cpu.as_secs_f64() * 1e6 / calls,
+                per_second: calls / wall.as_secs_f64(),
+            })
+        })
+    }
+
+    async fn call<R: Reader>(self, client: &R, calls: usize) -> Result<(), Box<dyn Error>> {
+        let Self { size, callers, .. } = self;
+        let keys: Arc<[Key]> = (0..KEYS).map(|number| key(size, number)).collect();
+        let callers: Vec<_> = (0..callers)
+            .map(|caller| {
+                let (client, keys) = (client.clone(), Arc::clone(&keys));
+                tokio::spawn(async move {
+                    for call in 0..calls / callers {
+                        if client.get(&keys[(caller * 31 + call) % KEYS]).await != size {
+                            return Err("a value is not what was written");
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await??;
+        }
+        Ok(())
+    }
+}
+
+fn clock(id: ClockId) -> Duration {
+    let time = clock_gettime(id);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
