@@ -86,3 +86,25 @@ async fn a_frozen_primary_is_replaced_under_load() {
     let outcome = outcome.await;
     assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
 }
+
+/// A primary that became a replica without a word answers, and takes no writes: it is left
+/// with the first of them that it refuses.
+#[tokio::test]
+async fn a_demoted_primary_is_left() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let backend = backend(&sentinels).await;
+    let demoted = sentinels.primary_index();
+    let other = &sentinels.servers()[(demoted + 1) % 3];
+    let port = other.port().to_string();
+    sentinels.servers()[demoted].command(&["REPLICAOF", "127.0.0.1", &port]);
+    let refused = backend.client().set("k", "v").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ReadOnly);
+    let mut refusals = 0;
+    let left = async || {
+        let kind = backend.client().set("k", "v").await.map_err(|error| error.kind());
+        refusals += u32::from(kind == Err(ErrorKind::ReadOnly));
+        kind.ok()
+    };
+    support::until("there is a primary again", left).await;
+    assert!(refusals < 3, "{refusals} more calls have asked the server that refuses");
+}

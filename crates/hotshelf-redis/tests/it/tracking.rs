@@ -10,6 +10,12 @@ use hotshelf_testkit::{RedisCluster, RedisServer};
 
 use crate::support;
 
+/// Waits until a change is told, and not for ever.
+async fn woken(mut watch: hotshelf_core::backend::Watch) {
+    let told = support::until("a change is told", async || (&mut watch).now_or_never());
+    told.await;
+}
+
 async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
     let token = Token::random(&*support::runtime());
     let (lease, seen) = (Duration::from_secs(5), Seen::Nothing);
@@ -29,18 +35,17 @@ async fn is_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
     for ending in ["store", "release", "renew"] {
         let (token, granted) = acquire(holder, key).await;
         assert!(matches!(granted, Acquired::Granted(_)), "{granted:?}");
-        let watch = waiter.watch(key).expect("the server tells of changes");
+        let mut watch = waiter.watch(key).expect("the server tells of changes");
         let (_, busy) = acquire(waiter, key).await;
         assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
         waiter.ping().await.unwrap();
-        let mut watch = Box::pin(watch);
         assert_eq!((&mut watch).now_or_never(), None, "nothing has changed yet");
         match ending {
             "store" => store(holder, key, token).await,
             "release" => holder.release(key, token).await.unwrap(),
             _ => assert!(holder.renew(key, token, Duration::from_secs(5)).await.unwrap()),
         }
-        watch.await;
+        woken(watch).await;
         holder.invalidate(std::slice::from_ref(key)).await.unwrap();
     }
 }
@@ -81,7 +86,7 @@ async fn a_lost_connection_wakes_those_who_wait() {
     backend.ping().await.unwrap();
     let watch = backend.watch(&"k".into()).expect("the server tells of changes");
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
-    watch.await;
+    woken(watch).await;
 }
 
 #[tokio::test]
@@ -114,5 +119,5 @@ async fn an_acquire_is_tracked_also_when_its_script_was_unknown() {
     let (_, busy) = acquire(&waiter, &key).await;
     assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
     holder.release(&key, token).await.unwrap();
-    watch.await;
+    woken(watch).await;
 }
