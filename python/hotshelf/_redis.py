@@ -282,14 +282,19 @@ class RedisClient(Commands):
     (`SELECT`, `SUBSCRIBE`, `BLPOP`) don't belong here. Writing to the keys of a cache
     through it, the cache's guarantees don't hold.
 
+    Each command, and each step of a walk, waits for up to `timeout` seconds, and for the
+    store's `store_timeout` unless told otherwise.
+
     Raises:
         CacheError: The server's own errors, and trouble with the connection.
     """
 
-    def __init__(self, store: Store, decode_responses: bool = True) -> None:
+    def __init__(
+        self, store: Store, decode_responses: bool = True, timeout: float | None = None
+    ) -> None:
         self.store = store
         self.decode_responses = decode_responses
-        self._client = _hotshelf.Client(store)
+        self._client = _hotshelf.Client(store, timeout)
 
     async def execute_command(self, *words: Word) -> Any:
         """Sends any command, and gives its reply."""

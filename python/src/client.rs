@@ -1,6 +1,7 @@
 //! The servers themselves: any command, any pipeline.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hotshelf_core::Error;
 use hotshelf_redis::{RedisClient, Reply, Scan};
@@ -10,28 +11,33 @@ use pyo3::types::{PyBytes, PyList};
 use crate::convert;
 use crate::errors::exception;
 use crate::pending::outcome;
-use crate::store::{Shared, Store, begin};
+use crate::store::{Shared, Store, begin, duration};
 
 /// Sends commands to the servers of a store.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Client {
     shared: Arc<Shared>,
+    timeout: Option<Duration>,
 }
 
 type Command = Vec<Vec<u8>>;
 
 #[pymethods]
 impl Client {
+    /// Waits for each command, and each step of a walk, for up to `timeout` seconds: the
+    /// store's `store_timeout` unless told otherwise.
     #[new]
-    fn new(store: &Store) -> Self {
-        Self { shared: Arc::clone(&store.shared) }
+    #[pyo3(signature = (store, timeout=None))]
+    fn new(store: &Store, timeout: Option<f64>) -> PyResult<Self> {
+        let timeout = timeout.map(duration).transpose()?;
+        Ok(Self { shared: Arc::clone(&store.shared), timeout })
     }
 
     /// Sends a command, and gives its reply.
     fn command<'py>(&self, py: Python<'py>, command: Command) -> PyResult<Bound<'py, PyAny>> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
         begin(py, async move {
-            let reply = ask(&shared, async |client| client.command(&command).await).await;
+            let reply = ask(&shared, timeout, async |client| client.command(&command).await).await;
             outcome(move |py| convert::reply(py, reply.map_err(|error| exception(&error))?))
         })
     }
@@ -44,9 +50,9 @@ impl Client {
         commands: Vec<Command>,
         transaction: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let shared = Arc::clone(&self.shared);
+        let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
         begin(py, async move {
-            let replies = ask(&shared, async |client| match transaction {
+            let replies = ask(&shared, timeout, async |client| match transaction {
                 true => client.transaction(&commands).await,
                 false => client.pipeline(&commands).await,
             })
@@ -60,7 +66,8 @@ impl Client {
 
     /// Begins a walk over the keys that match a pattern, on all primaries.
     fn scan(&self, pattern: Vec<u8>) -> Walk {
-        Walk { shared: Arc::clone(&self.shared), pattern, scan: Arc::default() }
+        let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
+        Walk { shared, timeout, pattern, scan: Arc::default() }
     }
 }
 
@@ -68,6 +75,7 @@ impl Client {
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Walk {
     shared: Arc<Shared>,
+    timeout: Option<Duration>,
     pattern: Vec<u8>,
     scan: Arc<std::sync::Mutex<Option<Scan>>>,
 }
@@ -77,10 +85,11 @@ impl Walk {
     /// Takes a step: a list of keys, `None` at the end.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
-        let pattern = self.pattern.clone();
+        let (timeout, pattern) = (self.timeout, self.pattern.clone());
         begin(py, async move {
             let begun = crate::store::lock(&kept).take();
-            let mut scan = match begun.map_or_else(|| begin_scan(&shared, &pattern), Ok) {
+            let start = || Ok(client(&shared, timeout)?.scan(&pattern));
+            let mut scan = match begun.map_or_else(start, Ok) {
                 Ok(scan) => scan,
                 Err(error) => return outcome(move |_| Err(exception(&error))),
             };
@@ -97,13 +106,18 @@ impl Walk {
     }
 }
 
-fn begin_scan(shared: &Shared, pattern: &[u8]) -> Result<Scan, Error> {
-    Ok(shared.client()?.scan(pattern))
-}
-
 async fn ask<T>(
     shared: &Shared,
+    timeout: Option<Duration>,
     asking: impl AsyncFnOnce(RedisClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    asking(shared.client()?).await
+    asking(client(shared, timeout)?).await
+}
+
+fn client(shared: &Shared, timeout: Option<Duration>) -> Result<RedisClient, Error> {
+    let client = shared.client()?;
+    Ok(match timeout {
+        Some(timeout) => client.with_timeout(timeout),
+        None => client,
+    })
 }

@@ -35,9 +35,10 @@ pub use script::Script;
 /// In a Cluster a command goes to the node that owns its first key, and follows where it is
 /// told to go. One without a key goes to any primary.
 ///
-/// All methods wait for at most the store's `store_timeout`, scans and subscriptions for
-/// each of their steps, and cost one round trip unless they say otherwise. Dropping one
-/// leaves open whether the server executes the command; it disturbs no other.
+/// All methods wait for at most the store's `store_timeout`, or for what
+/// [`RedisClient::with_timeout`] says, scans and subscriptions for each of their steps, and
+/// cost one round trip unless they say otherwise. Dropping one leaves open whether the server
+/// executes the command; it disturbs no other.
 #[derive(Clone)]
 pub struct RedisClient {
     topology: Arc<Topology>,
@@ -63,6 +64,14 @@ impl RedisClient {
             store_timeout: options.store_timeout,
             warned_of_acl: Arc::default(),
         }
+    }
+
+    /// Gives a client on the same connections whose calls wait for up to `timeout`: for
+    /// reports and long walks. What the store's caches wait for stays as it is.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
     }
 
     /// Sends one command and gives its answer.

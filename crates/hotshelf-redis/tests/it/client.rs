@@ -36,6 +36,20 @@ async fn a_failed_command_of_a_pipeline_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_client_may_wait_for_longer_than_the_caches_of_its_store() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    assert_eq!(server.cli(&["CLIENT", "PAUSE", "600"]).trim(), "OK");
+    let patient = backend.client().clone().with_timeout(Duration::from_secs(20));
+
+    let (hasty, patient) =
+        tokio::join!(backend.client().command(&["DBSIZE"]), patient.command(&["DBSIZE"]));
+    assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(patient.unwrap().integer().unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_command_needs_a_name() {
     let server = support::server();
     let nothing: [&str; 0] = [];
