@@ -45,6 +45,8 @@ class Codec(Generic[T]):
             return self._adapter.dump_json(value, by_alias=self._round_trips_by_alias())
         if isinstance(value, BaseModel):
             return value.__pydantic_serializer__.to_json(value)
+        if isinstance(value, bytes | bytearray | memoryview):
+            raise TypeError("bytes would be read as text: say `model=bytes`")
         return _plain().dump_json(value)
 
     def decode(self, raw: bytes) -> Any:
@@ -61,19 +63,36 @@ class Codec(Generic[T]):
                 return self._adapter.validate_json(raw)
             return json.loads(raw)
         except (ValidationError, ValueError, TypeError) as error:
-            raise Undecodable(str(error)) from error
+            raise Undecodable(in_short(error)) from error
 
     def normalized(self, value: Any) -> Any:
         """Gives what a reader would be given, for one who has loaded the value.
 
-        A factory may give a dict where the model is a class: then a hit and a miss still
-        return the same type.
+        A factory may give a dict where the model is a class, or a model where the cache
+        has none: a hit and a miss still return the same type.
+
+        Raises:
+            Exception: That of pydantic or of json, if it is no value of this cache.
         """
-        if self._adapter is None or self._model is None:
-            return value
-        if isinstance(self._model, type) and type(value) is self._model:
-            return value
-        return self._adapter.validate_python(value)
+        return value if self._is_exactly_its(value) else self.packed(value)[0]
+
+    def packed(self, value: Any) -> tuple[Any, bytes]:
+        """Gives what a reader would be given, and how it is written.
+
+        Raises:
+            Exception: As `normalized`.
+        """
+        if value is None:
+            return None, b"null"
+        if self._is_exactly_its(value):
+            return value, self.encode(value)
+        if self._adapter is not None:
+            value = self._adapter.validate_python(value)
+        raw = self.encode(value)
+        return self.decode(raw), raw
+
+    def _is_exactly_its(self, value: Any) -> bool:
+        return isinstance(self._model, type) and type(value) is self._model
 
     def _round_trips_by_alias(self) -> bool:
         """Says whether a model reads its fields by their aliases alone."""
@@ -83,6 +102,14 @@ class Codec(Generic[T]):
         if not any(field.alias for field in model.model_fields.values()):
             return False
         return not model.model_config.get("populate_by_name", False)
+
+
+def in_short(error: Exception) -> str:
+    """Says what is wrong with a value, and nothing of what it holds."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
 
 
 @lru_cache(maxsize=1)

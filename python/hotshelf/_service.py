@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
 
 from hotshelf import _hotshelf
-from hotshelf._codec import Codec, Undecodable, codec_of
-from hotshelf._hotshelf import CacheError, Pending, Ticket
+from hotshelf._codec import Codec, Undecodable, codec_of, in_short
+from hotshelf._hotshelf import CacheError, Pending, Ticket, Write
 from hotshelf._keys import canonical_params, seconds
 from hotshelf._pending import settled
 
@@ -30,6 +30,13 @@ Lifetime = float | timedelta
 _loading: ContextVar[frozenset[tuple[int, str]]] = ContextVar("hotshelf_loading", default=frozenset())
 
 _MISSING: Any = object()
+
+#: Trouble with the backend, or with an argument that makes no key or lifetime.
+_TROUBLE = (CacheError, TypeError, ValueError, RecursionError)
+
+
+class _Unshareable(Exception):
+    """What a factory made is no value of this cache: each caller makes its own."""
 
 
 class Stats(TypedDict):
@@ -139,7 +146,7 @@ class CacheService(Generic[T]):
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return None
         value = self._decoded(raw)
@@ -194,18 +201,21 @@ class CacheService(Generic[T]):
         try:
             text = canonical_params(params)
             key = (id(self._core), f"{identifier}\n{text}")
-            around = _loading.get()
-            if key in around:
-                # The factory asks for its own key: it would wait for itself.
-                return await self._run(factory)
-            loaded = self._core.load(
+            # A factory that asks for its own key would wait for itself.
+            loaded = None if key in _loading.get() else self._core.load(
                 str(identifier), text, tags=list(tags), ttl=_lifetime(ttl), reload=reload
             )
-            if type(loaded) is Pending:
-                loaded = await settled(loaded)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.warning("cache: loading %s without it: %s", self.namespace, error)
             return await self._run(factory)
+        if type(loaded) is Pending:
+            try:
+                loaded = await settled(loaded)
+            except CacheError as error:
+                logger.warning("cache: loading %s without it: %s", self.namespace, error)
+                return await self._run(factory)
+            except _Unshareable:
+                return await self._run(factory)
         if type(loaded) is Ticket:
             return await self._lead(loaded, factory, key, ttl, negative_ttl)
         if loaded is None:
@@ -221,9 +231,17 @@ class CacheService(Generic[T]):
         )
 
     async def _run(self, factory: Factory[T]) -> T:
-        made = factory()
-        value = await made if inspect.isawaitable(made) else made
-        return cast("T", value if value is None else self._codec.normalized(value))
+        """Runs a factory whose value is not stored."""
+        value = await _called(factory)
+        try:
+            return cast("T", value if value is None else self._codec.normalized(value))
+        except Exception as error:
+            self._is_unstorable(error)
+            return value
+
+    def _is_unstorable(self, error: Exception) -> None:
+        self._core.count_unstorable()
+        logger.warning("cache: a value of %s was not stored: %s", self.namespace, in_short(error))
 
     async def _lead(
         self,
@@ -235,7 +253,7 @@ class CacheService(Generic[T]):
     ) -> T:
         token = _loading.set(_loading.get() | {key})
         try:
-            value = await self._run(factory)
+            value = await _called(factory)
         except Exception as error:
             ticket.fail(error)
             raise
@@ -244,33 +262,30 @@ class CacheService(Generic[T]):
             raise
         finally:
             _loading.reset(token)
+        value, raw = self._packed(value)
+        if raw is None and value is not None:
+            ticket.fail(_Unshareable())
+            return value
         try:
-            ended = self._fill(ticket, value, ttl, negative_ttl)
+            ended = self._fill(ticket, raw, ttl, negative_ttl)
             if type(ended) is Pending:
                 await settled(ended)
-        except CacheError as error:
+        except _TROUBLE as error:
             logger.warning("cache: storing in %s failed: %s", self.namespace, error)
         return value
 
     def _fill(
         self,
         ticket: Ticket,
-        value: T | None,
+        raw: bytes | None,
         ttl: Lifetime | None,
         negative_ttl: Lifetime | None,
     ) -> Any:
-        if value is None:
+        if raw is None:
             lifetime = self.negative_ttl if negative_ttl is None else negative_ttl
             if lifetime is None:
                 return ticket.fill(None, _lifetime(ttl))
             return ticket.fill(None, seconds(lifetime)) if seconds(lifetime) > 0 else ticket.share(None)
-        try:
-            raw = self._codec.encode(value)
-        except Exception as error:
-            self._core.count_unstorable()
-            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
-            ticket.abandon()
-            return None
         return ticket.fill(raw, _lifetime(ttl))
 
     async def set(
@@ -289,17 +304,16 @@ class CacheService(Generic[T]):
         right.
         """
         try:
-            raw = self._codec.encode(self._codec.normalized(value))
+            _, raw = self._codec.packed(value)
         except Exception as error:
-            self._core.count_unstorable()
-            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            self._is_unstorable(error)
             return False
         try:
             entry = (str(identifier), canonical_params(params), raw)
             stored = self._core.insert([entry], ttl=_lifetime(ttl), tags=list(tags))
             if type(stored) is Pending:
                 await settled(stored)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.warning("cache: writing %s failed: %s", self.namespace, error)
             return False
         return True
@@ -315,7 +329,7 @@ class CacheService(Generic[T]):
         1,000; see `set` for what it is good for."""
         try:
             entries = [
-                (str(name), None, self._codec.encode(self._codec.normalized(value)))
+                (str(name), None, self._codec.packed(value)[1])
                 for name, value in values.items()
             ]
             stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
@@ -344,14 +358,13 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The writer's own; the entry is removed then, too.
         """
-        key = [(str(identifier), canonical_params(params))]
-        claim = await self._claim(key, ttl, tags)
+        claim = await self._claim([(identifier, params)], ttl, tags)
         try:
-            value = await self._run(write)
+            value, raw = self._packed(await _called(write))
         except BaseException:
             await self._settle(claim, [])
             raise
-        await self._settle(claim, [None if value is None else self._encoded(value)])
+        await self._settle(claim, [raw])
         return value
 
     async def write_through_many(
@@ -370,29 +383,26 @@ class CacheService(Generic[T]):
         names = [str(name) for name in identifiers]
         claim = await self._claim([(name, None) for name in names], ttl, tags)
         try:
-            made = write()
-            values = await made if inspect.isawaitable(made) else made
+            values = await _called(write)
+            packed = {str(name): self._packed(value) for name, value in values.items()}
         except BaseException:
             await self._settle(claim, [])
             raise
-        written = {str(name): value for name, value in values.items()}
-        raw = [self._encoded(written[name]) if name in written else None for name in names]
-        await self._settle(claim, raw)
-        return values
+        await self._settle(claim, [packed[name][1] if name in packed else None for name in names])
+        return {name: packed[str(name)][0] for name in values}
 
     async def _claim(
-        self, keys: list[tuple[str, str | None]], ttl: Lifetime | None, tags: Sequence[str]
-    ) -> _hotshelf.Write | None:
+        self, keys: Iterable[tuple[str, Params]], ttl: Lifetime | None, tags: Sequence[str]
+    ) -> Write | None:
         try:
-            claim = self._core.claim(keys, ttl=_lifetime(ttl), tags=list(tags))
-            if type(claim) is Pending:
-                claim = await settled(claim)
-        except CacheError as error:
+            named = [(str(name), canonical_params(params)) for name, params in keys]
+            claim = self._core.claim(named, ttl=_lifetime(ttl), tags=list(tags))
+            return await settled(claim) if isinstance(claim, Pending) else claim
+        except _TROUBLE as error:
             logger.warning("cache: writing %s without it: %s", self.namespace, error)
             return None
-        return cast("_hotshelf.Write", claim)
 
-    async def _settle(self, claim: _hotshelf.Write | None, raw: list[bytes | None]) -> None:
+    async def _settle(self, claim: Write | None, raw: list[bytes | None]) -> None:
         if claim is None:
             return
         try:
@@ -402,13 +412,14 @@ class CacheService(Generic[T]):
         except CacheError as error:
             logger.warning("cache: writing %s failed: %s", self.namespace, error)
 
-    def _encoded(self, value: T) -> bytes | None:
+    def _packed(self, value: T) -> tuple[T, bytes | None]:
+        if value is None:
+            return value, None
         try:
-            return self._codec.encode(value)
+            return cast("tuple[T, bytes]", self._codec.packed(value))
         except Exception as error:
-            self._core.count_unstorable()
-            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
-            return None
+            self._is_unstorable(error)
+            return value, None
 
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
@@ -421,7 +432,7 @@ class CacheService(Generic[T]):
             removed = self._core.invalidate([(str(identifier), canonical_params(params))])
             if type(removed) is Pending:
                 await settled(removed)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.error("cache: deleting from %s failed: %s", self.namespace, error)
             return False
         return True
@@ -469,7 +480,7 @@ class CacheService(Generic[T]):
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return False
         return raw is not None
@@ -480,7 +491,7 @@ class CacheService(Generic[T]):
             millis = self._core.remaining(str(identifier), canonical_params(params))
             if type(millis) is Pending:
                 millis = await settled(millis)
-        except (CacheError, TypeError) as error:
+        except _TROUBLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return -2
         left = cast("int", millis)
@@ -502,6 +513,11 @@ class CacheService(Generic[T]):
             self._core.count_foreign()
             logger.warning("cache: an entry of %s is no %s: %s", self.namespace, self._codec.name, error)
             return _MISSING
+
+
+async def _called(factory: Factory[T]) -> T:
+    made = factory()
+    return cast("T", await made if inspect.isawaitable(made) else made)
 
 
 def _lifetime(ttl: Lifetime | None) -> float | None:
