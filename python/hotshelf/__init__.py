@@ -26,7 +26,12 @@ from hotshelf._hotshelf import (
     UnavailableError,
     __version__,
 )
-from hotshelf._keys import build_cache_key, canonical_params, get_ttl_with_jitter
+from hotshelf._keys import (
+    build_cache_key,
+    canonical_params,
+    escape_pattern,
+    get_ttl_with_jitter,
+)
 from hotshelf._manager import CacheManager, Health
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._service import CacheService, Stats
@@ -50,5 +55,6 @@ __all__ = [
     "__version__",
     "build_cache_key",
     "canonical_params",
+    "escape_pattern",
     "get_ttl_with_jitter",
 ]

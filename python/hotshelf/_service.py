@@ -448,20 +448,29 @@ class CacheService(Generic[T]):
             return False
         return True
 
-    async def invalidate_pattern(self, pattern: str = "*") -> int:
+    async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
 
         It walks over all keys of the server: prefer tags, or `delete` where you know the
         identifiers. Those that users chose go into it through `escape_pattern`.
+
+        Args:
+            pattern: What identifiers are to match; `*` for all of them. Others begin with a
+                literal part.
+            anywhere: Whether they may begin with a wildcard, too. A `*` that a user has
+                typed matches what belongs to others then.
         """
         try:
-            removed = self._core.invalidate_pattern(pattern)
-            if type(removed) is Pending:
-                removed = await settled(removed)
-        except CacheError as error:
+            if pattern == "*":
+                removed = self._core.invalidate_all()
+            else:
+                removed = self._core.invalidate_pattern(pattern, anywhere)
+            if isinstance(removed, Pending):
+                removed = cast("int", await settled(removed))
+        except _TROUBLE as error:
             logger.error("cache: invalidating %s failed: %s", self.namespace, error)
             return 0
-        return cast("int", removed)
+        return removed
 
     async def invalidate_all(self) -> bool:
         """Removes all entries of the cache; one round trip if it has an epoch."""

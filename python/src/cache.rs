@@ -12,8 +12,8 @@ use hotshelf_core::engine::{
 };
 use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{
-    Counter, Error, ErrorKind, Jitter, Key, Namespace, Params, Pattern, Remaining, Stats, Ttl,
-    WireKey,
+    Counter, Error, ErrorKind, Jitter, Key, KeyLayout, Namespace, Params, Pattern, Remaining,
+    Stats, Ttl, WireKey,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -438,14 +438,22 @@ impl Cache {
         begin(py, async move { count_outcome(inner.counted(state.engine.invalidate(keys).await)) })
     }
 
-    /// Removes all entries whose identifier matches a pattern.
+    /// Removes all entries whose identifier matches a pattern. It begins with a literal
+    /// part, unless it may match `anywhere`.
+    #[pyo3(signature = (pattern, anywhere=false))]
     fn invalidate_pattern<'py>(
         &self,
         py: Python<'py>,
         pattern: &str,
+        anywhere: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let inner = Arc::clone(&self.inner);
-        let pattern = inner.namespace.pattern(&inner.stem, pattern);
+        let pattern = match (anywhere, inner.namespace.layout_in_use()) {
+            (true, KeyLayout::V1) => {
+                Ok(Pattern::new(format!("{}{pattern}", Pattern::escape(&inner.stem))))
+            }
+            _ => inner.namespace.pattern(&inner.stem, pattern),
+        };
         let pattern = inner.counted(pattern).map_err(|error| exception(&error))?;
         inner.invalidate_matching(py, pattern)
     }
