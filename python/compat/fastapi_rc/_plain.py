@@ -1,0 +1,145 @@
+"""A plain cache-aside on any client: for tests with a fake one."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, cast
+
+from fastapi_rc._engine import View
+from hotshelf import build_cache_key, escape_pattern, get_ttl_with_jitter
+from hotshelf._codec import codec_of
+
+logger = logging.getLogger("fastapi_rc")
+
+T = TypeVar("T")
+
+_MISSING: Any = object()
+
+
+class PlainCache(Generic[T]):
+    """Reads and writes bare JSON by the client's own commands.
+
+    It returns what a service on a server returns, without its guarantees: every caller
+    loads for itself, entries carry no tags, and a load that was overtaken by an
+    invalidation is stored.
+    """
+
+    def __init__(self, redis: Any, view: View) -> None:
+        self._redis = redis
+        self._view = view
+        self._codec = codec_of(view.model)
+
+    async def get(self, identifier: str, params: Any = None) -> T | None:
+        value = await self._read(identifier, params)
+        return None if value is _MISSING else cast("T", value)
+
+    async def get_or_set(
+        self,
+        identifier: str,
+        factory: Any,
+        ttl: float | timedelta | None = None,
+        params: Any = None,
+        *,
+        tags: Sequence[str] = (),
+        negative_ttl: float | timedelta | None = None,
+        reload: bool = False,
+    ) -> T:
+        found = _MISSING if reload else await self._read(identifier, params)
+        if found is not _MISSING:
+            return cast("T", found)
+        made = factory()
+        value = await made if inspect.isawaitable(made) else made
+        if value is None:
+            options = dict(self._view.options)
+            negative = options.get("negative_ttl") if negative_ttl is None else negative_ttl
+            ttl = ttl if negative is None else negative
+            if negative is not None and not _seconds(negative) > 0:
+                return cast("T", None)
+        try:
+            value, _ = self._codec.packed(value)
+        except Exception as error:
+            logger.warning("cache: a value of %s was not stored: %s", self._view.namespace, error)
+            return cast("T", value)
+        await self.set(identifier, value, ttl, params)
+        return cast("T", value)
+
+    async def set(
+        self,
+        identifier: str,
+        value: Any,
+        ttl: float | timedelta | None = None,
+        params: Any = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> bool:
+        try:
+            _, raw = self._codec.packed(value)
+            await self._redis.set(self._key(identifier, params), raw.decode(), **self._until(ttl))
+        except Exception as error:
+            logger.error("cache: writing %s failed: %s", self._view.namespace, error)
+            return False
+        return True
+
+    async def delete(self, identifier: str, params: Any = None) -> bool:
+        try:
+            await self._redis.delete(self._key(identifier, params))
+        except Exception as error:
+            logger.error("cache: deleting from %s failed: %s", self._view.namespace, error)
+            return False
+        return True
+
+    async def exists(self, identifier: str, params: Any = None) -> bool:
+        try:
+            return bool(await self._redis.exists(self._key(identifier, params)) > 0)
+        except Exception as error:
+            logger.warning("cache: reading %s failed: %s", self._view.namespace, error)
+            return False
+
+    async def get_ttl(self, identifier: str, params: Any = None) -> int:
+        try:
+            return int(await self._redis.ttl(self._key(identifier, params)))
+        except Exception as error:
+            logger.warning("cache: reading %s failed: %s", self._view.namespace, error)
+            return -2
+
+    async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = True) -> int:
+        removed = 0
+        try:
+            stem = escape_pattern(self._key("", None))
+            async for key in self._redis.scan_iter(match=stem + pattern):
+                removed += int(await self._redis.delete(key))
+        except Exception as error:
+            logger.error("cache: invalidating %s failed: %s", self._view.namespace, error)
+        return removed
+
+    async def _read(self, identifier: str, params: Any) -> Any:
+        try:
+            raw = await self._redis.get(self._key(identifier, params))
+            if raw is None:
+                return _MISSING
+            raw = raw.encode() if isinstance(raw, str) else raw
+            return None if raw.strip() == b"null" else self._codec.decode(raw)
+        except Exception as error:
+            logger.warning("cache: reading %s failed: %s", self._view.namespace, error)
+            return _MISSING
+
+    def _key(self, identifier: str, params: Any) -> str:
+        view = self._view
+        return build_cache_key(
+            view.namespace, str(identifier), params, prefix=view.prefix, version=view.version
+        )
+
+    def _until(self, ttl: float | timedelta | None) -> dict[str, int]:
+        """Says how long to keep an entry, as whole seconds where they are."""
+        lifetime = _seconds(self._view.default_ttl if ttl is None else ttl)
+        if not lifetime.is_integer():
+            return {"px": round(lifetime * 1000)}
+        whole = int(lifetime)
+        return {"ex": get_ttl_with_jitter(whole) if self._view.use_jitter else whole}
+
+
+def _seconds(ttl: float | timedelta) -> float:
+    return ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
