@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
@@ -13,6 +14,9 @@ from hotshelf import CacheService as Cache
 from hotshelf import escape_pattern
 
 logger = logging.getLogger("fastapi_rc")
+
+#: Patterns without a literal part.
+_MATCHES_ALL = re.compile(r"(?:[*?:]|\[[^]]*])+")
 
 T = TypeVar("T")
 
@@ -165,7 +169,7 @@ class CacheService(Generic[T]):
         """
         if identifier is not None:
             pattern = f"{escape_pattern(identifier)}:{pattern}"
-        if pattern != "*" and not pattern.strip("*?[]^-\\:"):
+        if pattern != "*" and _MATCHES_ALL.fullmatch(pattern):
             logger.error("cache: the pattern %r of %s matches all", pattern, self.namespace)
             return 0
         return await self._cache().invalidate_pattern(pattern, anywhere=True)

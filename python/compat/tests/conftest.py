@@ -18,8 +18,8 @@ from fastapi_rc import CacheManager, cachemanager
 class Server:
     """A `redis-server` on a free port of the loopback, that dies with its process."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.port = free_port()
+    def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
+        self.port = port or free_port()
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--dir", str(directory), *options]
         self.process = subprocess.Popen(
