@@ -1,0 +1,49 @@
+"""What is counted once, not compared run by run: a herd, and a Redis that was stopped."""
+
+from __future__ import annotations
+
+import time
+
+from rows import Rows
+from server import Server
+from turns import command, has_fastapi_rc, result, start
+
+PROCESSES, CALLERS = 4, 200
+
+
+def libraries() -> list[str]:
+    return ["hotshelf", "fastapi-rc"] if has_fastapi_rc() else ["hotshelf"]
+
+
+def herd(server: Server, rows: Rows) -> None:
+    """Lets many callers in many processes want one cold key."""
+    print(f"\n{PROCESSES} processes of {CALLERS} callers on one cold key\n")
+    print("| library | factory calls |\n| --- | ---: |")
+    for library in libraries():
+        server.forget_all()
+        begin = time.time() + 5
+        words = command("herd.py", library, server.port, CALLERS, begin)
+        processes = [start(words) for _ in range(PROCESSES)]
+        count = sum(result(library, process)["factory calls"] for process in processes)
+        variant = f"{PROCESSES} processes of {CALLERS} callers"
+        rows.add_all("factory calls", library, variant, [count], "calls")
+        print(f"| {library} | {count} |", flush=True)
+
+
+def frozen(server: Server, rows: Rows, most: float) -> None:
+    """Stops Redis for 3 seconds of calls, and longer for who waits longer."""
+    print("\n20 callers while Redis is stopped: ms that get_or_set takes\n")
+    print("| library | p50 | p99 | max | calls | cut off |\n| --- |" + " ---: |" * 5)
+    for library in libraries():
+        server.forget_all()
+        words = command("frozen.py", library, server.port, server.pid, 3, most)
+        found = result(library, start(words))
+        for name in ("p50", "p99", "max"):
+            variant = "20 callers, Redis stopped"
+            if found["cut off"]:
+                variant += f", cut off after {most:g} s"
+            rows.add_all(f"{name} latency", library, variant, [found[name]], "ms")
+        cells = [library, *(f"{found[name]:.1f}" for name in ("p50", "p99", "max"))]
+        print(f"| {' | '.join(cells)} | {found['calls']} | {found['cut off']} |", flush=True)
+        if found["cut off"]:
+            print(f"\n{library} was cut off after {most:g} s: it would have waited longer.\n")
