@@ -383,7 +383,7 @@ class CacheService(Generic[T]):
         names = [str(name) for name in identifiers]
         claim = await self._claim([(name, None) for name in names], ttl, tags)
         try:
-            values = await _called(write)
+            values: Mapping[str, T] = await _called(write)
             packed = {str(name): self._packed(value) for name, value in values.items()}
         except BaseException:
             await self._settle(claim, [])
