@@ -3,6 +3,9 @@
 use super::Value;
 use super::decode::LONGEST_LINE;
 
+/// How much room a command is given at once: most commands of one key fit in.
+const ROOM: usize = 128;
+
 /// One command: its name and its arguments.
 ///
 /// It is sent as an array of strings: whatever bytes an argument holds, it can't be taken
@@ -17,7 +20,7 @@ pub struct Command {
 impl Command {
     /// Begins a command.
     pub fn new(name: impl AsRef<[u8]>) -> Self {
-        Self { count: 0, strings: Vec::new() }.arg(name)
+        Self { count: 0, strings: Vec::with_capacity(ROOM) }.arg(name)
     }
 
     /// Adds an argument.
@@ -125,15 +128,21 @@ fn string(output: &mut Vec<u8>, content: &[u8]) {
 }
 
 fn counted(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
-    output.reserve(content.len() + DIGITS + 5);
+    output.reserve(content.len() + LINE + 2);
     line(output, kind, content.len() as u64);
     output.extend_from_slice(content);
     output.extend_from_slice(b"\r\n");
 }
 
+/// The longest line of a number: its kind, its digits and the line break.
+const LINE: usize = DIGITS + 3;
+
 fn line(output: &mut Vec<u8>, kind: u8, number: u64) {
-    let mut digits = [0; DIGITS];
-    text(output, kind, decimal(number, &mut digits));
+    // One digit is the rule: names, and the counts of arguments.
+    if number < 10 {
+        return output.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
+    }
+    text(output, kind, decimal(number, &mut [0; DIGITS]));
 }
 
 /// The most digits that a number has.
