@@ -1,5 +1,6 @@
 //! One connection to a server, shared by all callers.
 
+mod answer;
 mod driver;
 mod request;
 mod session;
@@ -121,8 +122,7 @@ impl Connection {
         manner: Manner,
         deadline: Moment,
     ) -> Result<Value, Error> {
-        let answer = self.shared.traffic.send(request, manner, deadline)?;
-        answer.await.unwrap_or_else(|_| Err(traffic::lost()))
+        self.shared.traffic.send(request, manner, deadline)?.await
     }
 
     /// Sends commands at once and gives their replies in order.
@@ -135,7 +135,7 @@ impl Connection {
         let answers = self.shared.traffic.send_all(requests, manner, deadline)?;
         let mut values = Vec::with_capacity(answers.len());
         for answer in answers {
-            values.push(answer.await.unwrap_or_else(|_| Err(traffic::lost())));
+            values.push(answer.await);
         }
         Ok(values)
     }

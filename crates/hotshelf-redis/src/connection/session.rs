@@ -8,8 +8,8 @@ use hotshelf_core::{BoxFuture, Error, ErrorKind, Moment};
 use hotshelf_wire::Event;
 use hotshelf_wire::resp::{Decoder, Value};
 
+use super::answer::Waiter;
 use super::driver::{ByteStream, Driver};
-use super::traffic::Waiter;
 use super::{Connection, Ended, Rest};
 
 /// How much room there is to read into at least, and how much is made when it runs out.
@@ -82,8 +82,7 @@ impl Session {
             match event {
                 Event::Reply(waiter, value) => {
                     shared.answered();
-                    // Who is gone needs no answer.
-                    let _ = waiter.send(Ok(value));
+                    waiter.give(Ok(value));
                 }
                 Event::Push(push) => shared.listener.heard(push),
                 Event::Unasked(value) => {
@@ -133,7 +132,7 @@ impl Session {
             next = deadline;
             let late = Error::new(ErrorKind::Timeout, "the server didn't answer in time");
             for waiter in expired {
-                let _ = waiter.send(Err(late.clone()));
+                waiter.give(Err(late.clone()));
             }
             if news {
                 shared.timed_out();

@@ -3,13 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use futures_channel::oneshot;
 use futures_util::task::AtomicWaker;
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Event, Pipeline};
 
 use super::Ended;
+use super::answer::{self, Answer, Waiter};
 use super::request::{ASKING, CACHING, Manner, Request};
 
 /// How many commands may be in flight. More of them only show that nothing comes back.
@@ -34,9 +34,6 @@ struct State {
     closing: bool,
     ended: Option<Ended>,
 }
-
-pub(super) type Waiter = oneshot::Sender<Result<Value, Error>>;
-pub(super) type Answer = oneshot::Receiver<Result<Value, Error>>;
 
 /// What a driver has to look after before it sleeps.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +66,7 @@ impl Traffic {
         manner: Manner,
         deadline: Moment,
     ) -> Result<Answer, Error> {
-        let (waiter, answer) = oneshot::channel();
+        let (waiter, answer) = answer::channel();
         let mut state = self.lock();
         state.check(1)?;
         state.queue(request, manner, waiter, deadline);
@@ -88,7 +85,7 @@ impl Traffic {
         let mut state = self.lock();
         state.check(requests.len())?;
         for request in requests {
-            let (waiter, answer) = oneshot::channel();
+            let (waiter, answer) = answer::channel();
             state.queue(request, manner, waiter, deadline);
             answers.push(answer);
         }
@@ -112,8 +109,7 @@ impl Traffic {
         let pipeline = std::mem::take(&mut state.pipeline);
         drop(state);
         for waiter in pipeline.close() {
-            // Who is gone needs no answer.
-            let _ = waiter.send(Err(lost()));
+            waiter.give(Err(lost()));
         }
         self.driver.wake();
     }
