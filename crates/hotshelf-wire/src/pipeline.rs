@@ -107,7 +107,8 @@ impl<W> Pipeline<W> {
 
     /// Takes the next value that has come, and says whom it is for.
     pub fn receive(&mut self, value: Value) -> Event<W> {
-        let value = match value.without_attributes() {
+        let value = match value {
+            Value::Attributed(_, value) => return self.receive(*value),
             Value::Push(push) => return Event::Push(push),
             value => value,
         };

@@ -77,13 +77,13 @@ impl Session {
         };
         let shared = &self.connection.shared;
         shared.traffic.receive(&mut self.values, &mut self.events);
+        if self.events.iter().any(|event| matches!(event, Event::Reply(..))) {
+            shared.answered();
+        }
         let mut understood = Ok(());
         for event in self.events.drain(..) {
             match event {
-                Event::Reply(waiter, value) => {
-                    shared.answered();
-                    waiter.give(Ok(value));
-                }
+                Event::Reply(waiter, value) => waiter.give(Ok(value)),
                 Event::Push(push) => shared.listener.heard(push),
                 Event::Unasked(value) => {
                     if !shared.listener.unasked(value) {

@@ -78,7 +78,7 @@ impl Link {
 
     /// Says whether the server can be talked to, as far as is known.
     pub(crate) fn is_up(&self) -> bool {
-        self.shared.up().is_some()
+        self.shared.up().is_some_and(|connection| connection.ended().is_none())
     }
 
     /// Says whether the server tells of changes to what is read from it.
@@ -129,10 +129,11 @@ impl Link {
 }
 
 impl Shared {
-    /// Gives the connection if it is up.
+    /// Gives the connection if it is up. It may have ended just now: then it says so to
+    /// whoever asks something of it.
     fn up(&self) -> Option<Connection> {
         match &self.read().0 {
-            State::Up(connection, _) if connection.ended().is_none() => Some(connection.clone()),
+            State::Up(connection, _) => Some(connection.clone()),
             _ => None,
         }
     }

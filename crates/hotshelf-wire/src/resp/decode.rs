@@ -222,15 +222,16 @@ impl Decoder {
         if behind != b"\r\n" {
             return Err(ProtocolError::End);
         }
-        buffer.advance(start);
         let bytes = if length <= COPIED {
-            let copy = Bytes::copy_from_slice(&buffer[..length]);
-            buffer.advance(length);
+            let copy = Bytes::copy_from_slice(&buffer[start..start + length]);
+            buffer.advance(start + length + 2);
             copy
         } else {
-            buffer.split_to(length).freeze()
+            buffer.advance(start);
+            let slice = buffer.split_to(length).freeze();
+            buffer.advance(2);
+            slice
         };
-        buffer.advance(2);
         Ok(Some(match kind {
             b'$' => Piece::Value(Value::Bulk(bytes)),
             b';' => Piece::Chunk(bytes),
