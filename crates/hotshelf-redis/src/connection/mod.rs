@@ -2,6 +2,7 @@
 
 mod answer;
 mod driver;
+mod input;
 mod request;
 mod session;
 mod traffic;

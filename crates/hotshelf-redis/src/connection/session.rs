@@ -10,11 +10,8 @@ use hotshelf_wire::resp::{Decoder, Value};
 
 use super::answer::Waiter;
 use super::driver::{ByteStream, Driver};
+use super::input::Input;
 use super::{Connection, Ended, Rest};
-
-/// How much room there is to read into at least, and how much is made when it runs out.
-const LEAST: usize = 64 << 10;
-const ROOM: usize = 256 << 10;
 
 /// A connection as its driver sees it: bytes to send, bytes that have come, deadlines.
 ///
@@ -26,7 +23,7 @@ const ROOM: usize = 256 << 10;
 pub struct Session {
     connection: Connection,
     decoder: Decoder,
-    input: BytesMut,
+    input: Input,
     /// Kept for their room.
     values: Vec<Value>,
     events: Vec<Event<Waiter>>,
@@ -38,7 +35,7 @@ impl Session {
         Self {
             connection,
             decoder: Decoder::default(),
-            input: BytesMut::new(),
+            input: Input::default(),
             values: Vec::new(),
             events: Vec::new(),
             timer: None,
@@ -57,10 +54,7 @@ impl Session {
 
     /// Gives the buffer to read into, behind what it holds. It has room for 64 KiB at least.
     pub fn input(&mut self) -> &mut BytesMut {
-        if self.input.capacity() - self.input.len() < LEAST {
-            self.input.reserve(ROOM);
-        }
-        &mut self.input
+        self.input.with_room()
     }
 
     /// Takes what was read into [`Self::input`], and answers those who wait for it.
@@ -69,7 +63,7 @@ impl Session {
     /// If it is not understood: the stream is of no use any more.
     pub fn received(&mut self) -> Result<(), Ended> {
         let decoded = loop {
-            match self.decoder.decode(&mut self.input) {
+            match self.decoder.decode(self.input.buffer()) {
                 Ok(Some(value)) => self.values.push(value),
                 Ok(None) => break Ok(()),
                 Err(_) => break Err(Ended::Garbled),
