@@ -20,9 +20,10 @@ from pydantic import BaseModel
 def canonical(value: Any) -> Any:
     """Gives the canonical form of a value that JSON has no form for.
 
-    Each form is a text that other languages write the same way: ISO 8601 for dates and
-    times, the 36 characters of a UUID, the digits of a `Decimal`, seconds for a
-    `timedelta`, the value of an `Enum`, a sorted list for a set.
+    Each form is a text that Rust writes the same way by itself, by chrono, uuid and
+    rust_decimal: RFC 3339 for dates and times, with `Z` for UTC and as many groups of three
+    digits behind the second as there must be, the 36 characters of a UUID, all digits of a
+    `Decimal`. A `timedelta` gives its seconds, an `Enum` its value, a set a sorted list.
 
     Raises:
         TypeError: For anything else.
@@ -30,10 +31,14 @@ def canonical(value: Any) -> Any:
     match value:
         case Enum():
             return value.value
-        case datetime() | date() | time():
+        case datetime() | time():
+            return _clock_text(value)
+        case date():
             return value.isoformat()
-        case UUID() | Decimal() | PurePath():
+        case UUID() | PurePath():
             return str(value)
+        case Decimal():
+            return format(value, "f")
         case timedelta():
             return value.total_seconds()
         case set() | frozenset():
@@ -47,6 +52,13 @@ def canonical(value: Any) -> Any:
         case _:
             kind = type(value).__name__
             raise TypeError(f"a value of type {kind} makes no key: give its text instead")
+
+
+def _clock_text(value: datetime | time) -> str:
+    micros = value.microsecond
+    digits = "seconds" if micros == 0 else "microseconds" if micros % 1000 else "milliseconds"
+    text = value.isoformat(timespec=digits)
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
 def canonical_params(params: Any) -> str | None:

@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 const GOLDEN: &str = include_str!("../data/golden_keys.json");
+const CANONICAL: &str = include_str!("../data/canonical_texts.json");
 
 /// What Rust does where Python raises an error.
 #[derive(Debug, PartialEq)]
@@ -53,6 +54,20 @@ fn json_text_of_every_row_gives_its_key() {
         let params = Params::from_json(canonical).unwrap();
         assert_eq!(params.as_str(), canonical, "{}", row["name"]);
         assert_eq!(key_of_row(row, params), text(row, "key"), "{}", row["name"]);
+    }
+}
+
+#[test]
+fn dates_and_their_like_give_the_keys_that_python_gives() {
+    let mut table: Value = serde_json::from_str(CANONICAL).expect("the table is JSON");
+    let Value::Array(rows) = table["values"].take() else { panic!("the table has no values") };
+    assert!(rows.len() > 20, "only {} rows", rows.len());
+    for row in rows {
+        let params = Params::new(&BTreeMap::from([("it", &row["rust"])])).unwrap();
+        assert_eq!(params.as_str(), text(&row, "text"), "{}", row["name"]);
+        let namespace = Namespace::new("products").prefix("cache").version("v1");
+        let key = wire_key(&namespace, &Key::new("list").params(params));
+        assert_eq!(key, text(&row, "key"), "{}", row["name"]);
     }
 }
 
