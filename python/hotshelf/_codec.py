@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import json
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 T = TypeVar("T")
+
+#: Names are taken beside aliases, where pydantic can do that.
+_BY_NAME: dict[str, Any] = (
+    {"by_alias": True, "by_name": True}
+    if "by_name" in inspect.signature(TypeAdapter.validate_json).parameters
+    else {}
+)
 
 
 class Undecodable(ValueError):
@@ -24,7 +32,7 @@ class Codec(Generic[T]):
     them.
     """
 
-    __slots__ = ("_adapter", "_model", "name")
+    __slots__ = ("_adapter", "_manners", "_model", "name")
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -32,22 +40,35 @@ class Codec(Generic[T]):
         if model is not None and model is not bytes:
             self._adapter = TypeAdapter(model)
         self.name = "json" if model is None else getattr(model, "__qualname__", str(model))
+        self._manners = _manners(model)
 
-    def encode(self, value: Any) -> bytes:
-        """Writes a value.
+    def prepare(self, value: Any) -> tuple[T, bytes]:
+        """Gives a value as a reader will be given it, and its form in JSON.
+
+        A factory may give a dict where the model is a class: then a hit and a miss still
+        return the same type. What could not be read back is an error here, not a miss each
+        time that it is read.
 
         Raises:
-            Exception: That of pydantic or of json, if it has no form in JSON.
+            Exception: That of pydantic or of json, if it has no such form.
         """
         if self._model is bytes:
-            return b'"' + base64.b64encode(value) + b'"'
-        if self._adapter is not None:
-            return self._adapter.dump_json(value, by_alias=self._round_trips_by_alias())
-        if isinstance(value, BaseModel):
-            return value.__pydantic_serializer__.to_json(value)
-        if isinstance(value, bytes | bytearray | memoryview):
-            raise TypeError("bytes would be read as text: say `model=bytes`")
-        return _plain().dump_json(value)
+            return value, b'"' + base64.b64encode(value) + b'"'
+        if self._adapter is None:
+            raw = _plain().dump_json(value)
+            return self.decode(raw), raw
+        value = self.normalized(value)
+        return value, self._readable(value)
+
+    def normalized(self, value: Any) -> Any:
+        """Gives a value the type that the cache declares.
+
+        Raises:
+            ValidationError: If it can't have it.
+        """
+        if self._adapter is None or type(value) is self._model:
+            return value
+        return self._adapter.validate_python(value)
 
     def decode(self, raw: bytes) -> Any:
         """Reads a value.
@@ -60,61 +81,53 @@ class Codec(Generic[T]):
                 text = json.loads(raw)
                 return base64.b64decode(text, validate=True)
             if self._adapter is not None:
-                return self._adapter.validate_json(raw)
-            return json.loads(raw)
-        except (ValidationError, ValueError, TypeError) as error:
-            raise Undecodable(in_short(error)) from error
+                return self._adapter.validate_json(raw, **_BY_NAME)
+            return json.loads(raw, parse_constant=_refuse)
+        except (ValidationError, ValueError, TypeError, RecursionError) as error:
+            raise Undecodable(str(error)) from error
 
-    def normalized(self, value: Any) -> Any:
-        """Gives what a reader would be given, for one who has loaded the value.
-
-        A factory may give a dict where the model is a class, or a model where the cache
-        has none: a hit and a miss still return the same type.
-
-        Raises:
-            Exception: That of pydantic or of json, if it is no value of this cache.
-        """
-        return value if self._is_exactly_its(value) else self.packed(value)[0]
-
-    def packed(self, value: Any) -> tuple[Any, bytes]:
-        """Gives what a reader would be given, and how it is written.
-
-        Raises:
-            Exception: As `normalized`.
-        """
-        if value is None:
-            return None, b"null"
-        if self._is_exactly_its(value):
-            return value, self.encode(value)
-        if self._adapter is not None:
-            value = self._adapter.validate_python(value)
-        raw = self.encode(value)
-        return self.decode(raw), raw
-
-    def _is_exactly_its(self, value: Any) -> bool:
-        return isinstance(self._model, type) and type(value) is self._model
-
-    def _round_trips_by_alias(self) -> bool:
-        """Says whether a model reads its fields by their aliases alone."""
-        model = self._model
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            return False
-        if not any(field.alias for field in model.model_fields.values()):
-            return False
-        return not model.model_config.get("populate_by_name", False)
+    def _readable(self, value: Any) -> bytes:
+        """Writes a value in the first manner in which it can be read back."""
+        assert self._adapter is not None
+        trouble: Exception | None = None
+        for manner in self._manners:
+            raw = self._adapter.dump_json(value, **manner)
+            try:
+                self.decode(raw)
+            except Undecodable as error:
+                trouble = trouble or error
+                continue
+            if manner is not self._manners[0]:
+                self._manners = [manner, *(it for it in self._manners if it is not manner)]
+            return raw
+        raise trouble or Undecodable("it can't be written")
 
 
-def in_short(error: Exception) -> str:
-    """Says what is wrong with a value, and nothing of what it holds."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
+def _manners(model: Any) -> list[dict[str, Any]]:
+    """The ways in which values can be written: the first that can be read is kept.
+
+    Most models read aliases, some names only. Computed fields go along, unless the model
+    refuses them when it is read.
+    """
+    by_name = (
+        isinstance(model, type)
+        and issubclass(model, BaseModel)
+        and bool(model.model_config.get("populate_by_name"))
+    )
+    return [
+        {"by_alias": by_alias, "round_trip": round_trip}
+        for round_trip in (False, True)
+        for by_alias in (not by_name, by_name)
+    ]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 @lru_cache(maxsize=1)
 def _plain() -> TypeAdapter[Any]:
-    return TypeAdapter(Any)
+    return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 
 
 @lru_cache(maxsize=512)

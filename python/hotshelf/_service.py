@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -10,10 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
 
 from hotshelf import _hotshelf
-from hotshelf._codec import Codec, Undecodable, codec_of, in_short
-from hotshelf._hotshelf import CacheError, Pending, Ticket, Write
+from hotshelf._codec import Codec, Undecodable, codec_of
+from hotshelf._hotshelf import CacheError, Failed, Given, Pending, Ticket
 from hotshelf._keys import canonical_params, seconds
-from hotshelf._pending import settled
+from hotshelf._pending import settled, settled_within
 
 if TYPE_CHECKING:
     from hotshelf._manager import CacheManager
@@ -26,17 +27,25 @@ Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
 Lifetime = float | timedelta
 
-#: The keys that are being loaded by the callers around this one.
-_loading: ContextVar[frozenset[tuple[int, str]]] = ContextVar("hotshelf_loading", default=frozenset())
-
 _MISSING: Any = object()
 
-#: Trouble with the backend, or with an argument that makes no key or lifetime.
-_TROUBLE = (CacheError, TypeError, ValueError, RecursionError)
+#: Trouble with the backend, or with what was to become a key, a tag or a lifetime.
+_UNUSABLE = (CacheError, TypeError, ValueError)
 
 
-class _Unshareable(Exception):
-    """What a factory made is no value of this cache: each caller makes its own."""
+class _Load:
+    """A factory that is running."""
+
+    __slots__ = ("key", "under_way")
+
+    def __init__(self, key: tuple[int, str]) -> None:
+        self.key = key
+        self.under_way = True
+
+
+#: The factories that have called this code, or begun its task. Those of a task that goes on
+#: by itself may have ended.
+_loading: ContextVar[tuple[_Load, ...]] = ContextVar("hotshelf_loading", default=())
 
 
 class Stats(TypedDict):
@@ -64,7 +73,7 @@ class CacheService(Generic[T]):
     """
 
     __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
-                 "negative_ttl", "prefix", "use_jitter", "version")
+                 "_patience", "negative_ttl", "prefix", "use_jitter", "version")
 
     def __init__(
         self,
@@ -115,6 +124,7 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
+        self._patience = seconds(wait_timeout)
         self._codec: Codec[T] = codec_of(model)
         self._core = manager._cache(
             namespace,
@@ -146,7 +156,7 @@ class CacheService(Generic[T]):
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return None
         value = self._decoded(raw)
@@ -198,50 +208,50 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The factory's own.
         """
+        around = [load for load in _loading.get() if load.under_way]
+        loaded: Any = None
         try:
             text = canonical_params(params)
-            key = (id(self._core), f"{identifier}\n{text}")
             # A factory that asks for its own key would wait for itself.
-            loaded = None if key in _loading.get() else self._core.load(
-                str(identifier), text, tags=list(tags), ttl=_lifetime(ttl), reload=reload
-            )
-        except _TROUBLE as error:
+            if not any(load.key == self._place(identifier, text) for load in around):
+                loaded = self._core.load(
+                    str(identifier), text, tags=list(tags), ttl=_lifetime(ttl), reload=reload
+                )
+        except _UNUSABLE as error:
             logger.warning("cache: loading %s without it: %s", self.namespace, error)
-            return await self._run(factory)
         if type(loaded) is Pending:
             try:
-                loaded = await settled(loaded)
-            except CacheError as error:
-                logger.warning("cache: loading %s without it: %s", self.namespace, error)
-                return await self._run(factory)
-            except _Unshareable:
-                return await self._run(factory)
-        if type(loaded) is Ticket:
-            return await self._lead(loaded, factory, key, ttl, negative_ttl)
-        if loaded is None:
-            return await self._run(factory)
+                if around:
+                    # The other caller's factory may be waiting for what this one loads.
+                    loaded = await settled_within(loaded, self._patience)
+                else:
+                    loaded = await settled(loaded)
+            except (CacheError, asyncio.TimeoutError) as error:
+                logger.warning("cache: loading %s without it: %r", self.namespace, error)
+                loaded = None
+        match loaded:
+            case Ticket():
+                return await self._lead(
+                    loaded, factory, self._place(identifier, text), ttl, negative_ttl
+                )
+            case Failed():
+                raise loaded.exception.with_traceback(loaded.traceback)
+            case Given():
+                return cast("T", loaded.value)
+            case None:
+                return self._normal(await _made(factory))
         value = self._decoded(loaded)
         if value is not _MISSING:
             return cast("T", value)
         if reload:
-            return await self._run(factory)
+            return self._normal(await _made(factory))
         # What stands there is no value of this cache: it is loaded over it.
         return await self.get_or_set(
             identifier, factory, ttl, params, tags=tags, negative_ttl=negative_ttl, reload=True
         )
 
-    async def _run(self, factory: Factory[T]) -> T:
-        """Runs a factory whose value is not stored."""
-        value = await _called(factory)
-        try:
-            return cast("T", value if value is None else self._codec.normalized(value))
-        except Exception as error:
-            self._is_unstorable(error)
-            return value
-
-    def _is_unstorable(self, error: Exception) -> None:
-        self._core.count_unstorable()
-        logger.warning("cache: a value of %s was not stored: %s", self.namespace, in_short(error))
+    def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
+        return id(self._manager), self._core.key(str(identifier), params)
 
     async def _lead(
         self,
@@ -251,9 +261,11 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None,
         negative_ttl: Lifetime | None,
     ) -> T:
-        token = _loading.set(_loading.get() | {key})
+        load = _Load(key)
+        around = _loading.get()
+        _loading.set((*around, load))
         try:
-            value = await _called(factory)
+            made = await _made(factory)
         except Exception as error:
             ticket.fail(error)
             raise
@@ -261,32 +273,53 @@ class CacheService(Generic[T]):
             ticket.abandon()
             raise
         finally:
-            _loading.reset(token)
-        value, raw = self._packed(value)
-        if raw is None and value is not None:
-            ticket.fail(_Unshareable())
-            return value
+            load.under_way = False
+            _loading.set(around)
+        value, raw = self._prepared(made)
         try:
-            ended = self._fill(ticket, raw, ttl, negative_ttl)
+            ended = self._fill(ticket, value, raw, ttl, negative_ttl)
             if type(ended) is Pending:
                 await settled(ended)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.warning("cache: storing in %s failed: %s", self.namespace, error)
+            ticket.abandon()
         return value
 
     def _fill(
         self,
         ticket: Ticket,
+        value: T,
         raw: bytes | None,
         ttl: Lifetime | None,
         negative_ttl: Lifetime | None,
     ) -> Any:
-        if raw is None:
+        if value is None:
             lifetime = self.negative_ttl if negative_ttl is None else negative_ttl
             if lifetime is None:
                 return ticket.fill(None, _lifetime(ttl))
             return ticket.fill(None, seconds(lifetime)) if seconds(lifetime) > 0 else ticket.share(None)
+        if raw is None:
+            return ticket.share(value)
         return ticket.fill(raw, _lifetime(ttl))
+
+    def _normal(self, value: Any) -> T:
+        """Gives a value as a hit would give it, if it has such a form."""
+        try:
+            return cast("T", self._codec.normalized(value))
+        except Exception:
+            return cast("T", value)
+
+    def _prepared(self, value: Any) -> tuple[T, bytes | None]:
+        """Gives a value as a hit would give it, and its form in JSON, if it has one."""
+        if value is None:
+            return cast("T", value), b"null"
+        try:
+            return self._codec.prepare(value)
+        except Exception as error:
+            # The model's own code may raise anything.
+            self._core.count_unstorable()
+            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            return cast("T", value), None
 
     async def set(
         self,
@@ -303,17 +336,15 @@ class CacheService(Generic[T]):
         may come last. After a write to the source of truth, `write_through` or `delete` is
         right.
         """
-        try:
-            _, raw = self._codec.packed(value)
-        except Exception as error:
-            self._is_unstorable(error)
+        _, raw = self._prepared(value)
+        if raw is None:
             return False
         try:
             entry = (str(identifier), canonical_params(params), raw)
             stored = self._core.insert([entry], ttl=_lifetime(ttl), tags=list(tags))
             if type(stored) is Pending:
                 await settled(stored)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.warning("cache: writing %s failed: %s", self.namespace, error)
             return False
         return True
@@ -327,18 +358,16 @@ class CacheService(Generic[T]):
     ) -> bool:
         """Writes many values, and says whether that worked. Costs two round trips for each
         1,000; see `set` for what it is good for."""
+        prepared = [(str(name), None, self._prepared(value)[1]) for name, value in values.items()]
+        entries = [(name, params, raw) for name, params, raw in prepared if raw is not None]
         try:
-            entries = [
-                (str(name), None, self._codec.packed(value)[1])
-                for name, value in values.items()
-            ]
             stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
             if type(stored) is Pending:
                 await settled(stored)
-        except Exception as error:
+        except _UNUSABLE as error:
             logger.warning("cache: writing many of %s failed: %s", self.namespace, error)
             return False
-        return True
+        return len(entries) == len(values)
 
     async def write_through(
         self,
@@ -359,12 +388,8 @@ class CacheService(Generic[T]):
             Exception: The writer's own; the entry is removed then, too.
         """
         claim = await self._claim([(identifier, params)], ttl, tags)
-        try:
-            value, raw = self._packed(await _called(write))
-        except BaseException:
-            await self._settle(claim, [])
-            raise
-        await self._settle(claim, [raw])
+        value, raw = self._prepared(await self._written(claim, write))
+        await self._settle(claim, [None if value is None else raw])
         return value
 
     async def write_through_many(
@@ -382,27 +407,38 @@ class CacheService(Generic[T]):
         """
         names = [str(name) for name in identifiers]
         claim = await self._claim([(name, None) for name in names], ttl, tags)
-        try:
-            values: Mapping[str, T] = await _called(write)
-            packed = {str(name): self._packed(value) for name, value in values.items()}
-        except BaseException:
-            await self._settle(claim, [])
-            raise
-        await self._settle(claim, [packed[name][1] if name in packed else None for name in names])
-        return {name: packed[str(name)][0] for name in values}
+        values: Mapping[str, T] = await self._written(claim, write)
+        prepared = {str(name): self._prepared(value) for name, value in values.items()}
+        raw = {name: None if value is None else raw for name, (value, raw) in prepared.items()}
+        await self._settle(claim, [raw.get(name) for name in names])
+        return {name: prepared[str(name)][0] for name in values}
 
     async def _claim(
-        self, keys: Iterable[tuple[str, Params]], ttl: Lifetime | None, tags: Sequence[str]
-    ) -> Write | None:
+        self, keys: list[tuple[str, Params]], ttl: Lifetime | None, tags: Sequence[str]
+    ) -> _hotshelf.Write | None:
         try:
             named = [(str(name), canonical_params(params)) for name, params in keys]
             claim = self._core.claim(named, ttl=_lifetime(ttl), tags=list(tags))
-            return await settled(claim) if isinstance(claim, Pending) else claim
-        except _TROUBLE as error:
+            if type(claim) is Pending:
+                claim = await settled(claim)
+        except _UNUSABLE as error:
             logger.warning("cache: writing %s without it: %s", self.namespace, error)
             return None
+        return cast("_hotshelf.Write", claim)
 
-    async def _settle(self, claim: Write | None, raw: list[bytes | None]) -> None:
+    async def _written(self, claim: _hotshelf.Write | None, write: Callable[[], Any]) -> Any:
+        try:
+            return await _made(write)
+        except Exception:
+            await self._settle(claim, [])
+            raise
+        except BaseException:
+            # Cancelled, or closed: nothing can be waited for any more.
+            if claim is not None:
+                claim.abandon()
+            raise
+
+    async def _settle(self, claim: _hotshelf.Write | None, raw: list[bytes | None]) -> None:
         if claim is None:
             return
         try:
@@ -411,15 +447,6 @@ class CacheService(Generic[T]):
                 await settled(settling)
         except CacheError as error:
             logger.warning("cache: writing %s failed: %s", self.namespace, error)
-
-    def _packed(self, value: T) -> tuple[T, bytes | None]:
-        if value is None:
-            return value, None
-        try:
-            return cast("tuple[T, bytes]", self._codec.packed(value))
-        except Exception as error:
-            self._is_unstorable(error)
-            return value, None
 
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
@@ -432,7 +459,7 @@ class CacheService(Generic[T]):
             removed = self._core.invalidate([(str(identifier), canonical_params(params))])
             if type(removed) is Pending:
                 await settled(removed)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.error("cache: deleting from %s failed: %s", self.namespace, error)
             return False
         return True
@@ -448,29 +475,20 @@ class CacheService(Generic[T]):
             return False
         return True
 
-    async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
+    async def invalidate_pattern(self, pattern: str = "*") -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
 
         It walks over all keys of the server: prefer tags, or `delete` where you know the
         identifiers. Those that users chose go into it through `escape_pattern`.
-
-        Args:
-            pattern: What identifiers are to match; `*` for all of them. Others begin with a
-                literal part.
-            anywhere: Whether they may begin with a wildcard, too. A `*` that a user has
-                typed matches what belongs to others then.
         """
         try:
-            if pattern == "*":
-                removed = self._core.invalidate_all()
-            else:
-                removed = self._core.invalidate_pattern(pattern, anywhere)
-            if isinstance(removed, Pending):
-                removed = cast("int", await settled(removed))
-        except _TROUBLE as error:
+            removed = self._core.invalidate_pattern(pattern)
+            if type(removed) is Pending:
+                removed = await settled(removed)
+        except CacheError as error:
             logger.error("cache: invalidating %s failed: %s", self.namespace, error)
             return 0
-        return removed
+        return cast("int", removed)
 
     async def invalidate_all(self) -> bool:
         """Removes all entries of the cache; one round trip if it has an epoch."""
@@ -489,7 +507,7 @@ class CacheService(Generic[T]):
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return False
         return raw is not None
@@ -500,7 +518,7 @@ class CacheService(Generic[T]):
             millis = self._core.remaining(str(identifier), canonical_params(params))
             if type(millis) is Pending:
                 millis = await settled(millis)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return -2
         left = cast("int", millis)
@@ -524,10 +542,10 @@ class CacheService(Generic[T]):
             return _MISSING
 
 
-async def _called(factory: Factory[T]) -> T:
-    made = factory()
-    return cast("T", await made if inspect.isawaitable(made) else made)
-
-
 def _lifetime(ttl: Lifetime | None) -> float | None:
     return None if ttl is None else seconds(ttl)
+
+
+async def _made(factory: Factory[T]) -> Any:
+    made = factory()
+    return await made if inspect.isawaitable(made) else made

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) struct PerLoop {
     transport: Arc<LoopTransport>,
     /// The backends, by where the executors of their loops are.
     backends: Mutex<HashMap<usize, OfLoop>>,
+    closed: AtomicBool,
 }
 
 /// The backend of a loop, which lasts as long as the loop's executor.
@@ -30,7 +32,7 @@ type OfLoop = (Weak<Executor>, Arc<RedisBackend>);
 
 impl PerLoop {
     pub(crate) fn new(options: RedisOptions, transport: Arc<LoopTransport>) -> Self {
-        Self { options, transport, backends: Mutex::default() }
+        Self { options, transport, backends: Mutex::default(), closed: AtomicBool::new(false) }
     }
 
     /// Gives the backend of the loop that is running.
@@ -38,15 +40,18 @@ impl PerLoop {
         let executor = Executor::current().ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "there is no event loop to talk to servers on")
         })?;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Closed, "the cache was closed"));
+        }
         let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
         let place = Arc::as_ptr(&executor) as usize;
         if let Some((of, backend)) = backends.get(&place)
-            && of.strong_count() > 0
+            && of.upgrade().is_some_and(|of| !of.is_closed())
         {
             return Ok(Arc::clone(backend));
         }
         // Loops come and go; what was theirs goes with them.
-        backends.retain(|_, (of, _)| of.strong_count() > 0);
+        backends.retain(|_, (of, _)| of.upgrade().is_some_and(|of| !of.is_closed()));
         let transport = Arc::clone(&self.transport);
         let backend = RedisBackend::on(transport, &self.options, Arc::new(LoopRuntime));
         let backend = Arc::new(backend);
@@ -153,6 +158,7 @@ impl Backend for PerLoop {
     /// On all loops: connections of other loops end when those next have their turn.
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            self.closed.store(true, Ordering::Release);
             let backends =
                 std::mem::take(&mut *self.backends.lock().unwrap_or_else(PoisonError::into_inner));
             for (_, backend) in backends.into_values() {

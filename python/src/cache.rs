@@ -22,10 +22,15 @@ use crate::convert;
 use crate::errors::exception;
 use crate::pending::{Outcome, outcome};
 use crate::store::{Shared, State, Store, begin, duration};
-use crate::ticket::{Failure, Ticket};
+use crate::ticket::{Failed, Failure, Given, Ticket};
 
-/// The bytes that callers of one flight share.
-pub(crate) struct Shareable(pub(crate) Bytes);
+/// What callers of one flight share.
+pub(crate) enum Shareable {
+    /// A value as it is stored.
+    Bytes(Bytes),
+    /// The value itself, where it can't be stored.
+    Object(Py<PyAny>),
+}
 
 /// A view of the entries of one namespace.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
@@ -48,6 +53,17 @@ pub(crate) struct Inner {
     pub(crate) stats: Arc<Stats>,
 }
 
+impl Shareable {
+    fn for_caller(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Self::Bytes(value) => Ok(PyBytes::new(py, value).into_any().unbind()),
+            Self::Object(value) => {
+                Ok(Py::new(py, Given { value: value.clone_ref(py) })?.into_any())
+            }
+        }
+    }
+}
+
 /// Every entry is a value, as far as the engine can tell.
 struct AnyBytes;
 
@@ -55,7 +71,7 @@ impl Judge for AnyBytes {
     fn judge(&self, value: &Bytes, absent: bool) -> Verdict {
         Verdict::Hit(match absent {
             true => Value::Absent,
-            false => Value::Present(Arc::new(Shareable(value.clone()))),
+            false => Value::Present(Arc::new(Shareable::Bytes(value.clone()))),
         })
     }
 }
@@ -63,6 +79,7 @@ impl Judge for AnyBytes {
 /// What a loading call is given.
 enum Loaded {
     Value(Bytes),
+    Shared(Arc<Shareable>),
     Absent,
     Ticket(hotshelf_core::engine::Ticket),
     Failed(Arc<dyn Any + Send + Sync>),
@@ -183,7 +200,7 @@ impl Inner {
         match Box::pin(state.engine.acquire(call, known)).await {
             Acquisition::Hit(Value::Absent) => Loaded::Absent,
             Acquisition::Hit(Value::Present(shared)) => match shared.downcast::<Shareable>() {
-                Ok(shared) => Loaded::Value(shared.0.clone()),
+                Ok(shared) => Loaded::Shared(shared),
                 Err(_) => Loaded::Absent,
             },
             Acquisition::Lead(ticket) => Loaded::Ticket(ticket),
@@ -319,8 +336,9 @@ impl Cache {
         })
     }
 
-    /// Reads, or gives the right and the duty to load: bytes, `False`, or a ticket. Raises
-    /// the exception that another caller's factory has raised.
+    /// Reads, or gives the right and the duty to load: bytes, `False`, a ticket, or what
+    /// another caller's factory has given that can't be stored, or raised. `None` while the
+    /// caches are off.
     #[pyo3(signature = (identifier, params=None, *, tags=Vec::new(), ttl=None, reload=false))]
     fn load<'py>(
         &self,
@@ -352,7 +370,8 @@ impl Cache {
                     let ticket = Ticket::begin(py, ticket, inner)?;
                     Ok(ticket.into_any())
                 }
-                Loaded::Failed(error) => Err(Failure::raise(py, &error)),
+                Loaded::Shared(shared) => shared.for_caller(py),
+                Loaded::Failed(error) => Failed::of(py, &error),
             })
         })
     }

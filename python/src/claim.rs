@@ -69,4 +69,16 @@ impl Write {
             })
         })
     }
+
+    /// Ends the write: the entry is removed in the background.
+    pub(crate) fn abandon(&self) {
+        let claim = lock(&self.claim).take();
+        self.renewal.end_with(claim);
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        self.abandon();
+    }
 }

@@ -5,7 +5,7 @@
 //! is settled, since whoever waits for it may be the caller.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hotshelf_core::Moment;
 use mio::{Events, Poll};
@@ -13,18 +13,30 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyWeakrefReference;
+use pyo3::{PyTraverseError, PyVisit};
+use slab::Slab;
 
 use crate::executor::{Executor, Task};
+use crate::fork::Process;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
 
 /// How often a turn looks again for what has become ready, before the loop goes on.
 const ROUNDS: usize = 64;
 
-/// The drivers of all loops.
-static DRIVERS: Mutex<Vec<Py<Driver>>> = Mutex::new(Vec::new());
+/// The drivers of all loops. The loops own them.
+static DRIVERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
 
-/// Drives the executor of one event loop.
+struct Known {
+    /// Where the event loop is: no two that live are at one place.
+    event_loop: usize,
+    driver: Py<PyWeakrefReference>,
+    executor: Weak<Executor>,
+}
+
+/// Drives the executor of one event loop, which owns it as one of its readers: it goes when
+/// the loop is closed, and all connections with it.
 #[pyclass(frozen, weakref, module = "hotshelf._hotshelf")]
 pub(crate) struct Driver {
     event_loop: Py<PyAny>,
@@ -34,11 +46,14 @@ pub(crate) struct Driver {
     poll: Mutex<(Poll, Events)>,
     /// Operations that have ended, and whose waiters are to be told.
     ended: Arc<Mutex<Vec<Arc<Operation>>>>,
-    /// How many operations wait, and how many were told in the last turn.
-    waiting: AtomicUsize,
+    /// The loop's futures that wait for operations. They are the driver's, and so the loop's
+    /// own, for the garbage collector to see: what waits lives as long as the loop.
+    waiters: Mutex<Slab<Py<PyAny>>>,
+    /// How many were told in the last turn.
     last_batch: AtomicUsize,
     /// Whether the loop was asked to come back.
     asked: AtomicBool,
+    process: Process,
     timer: Mutex<Option<(Moment, Py<PyAny>)>>,
 }
 
@@ -47,12 +62,13 @@ impl Driver {
     pub(crate) fn on_this_loop(py: Python<'_>) -> PyResult<Bound<'_, Self>> {
         let running = running_loop(py)?;
         let drivers = lock(&DRIVERS);
-        let is_its = |driver: &&Py<Self>| driver.get().event_loop.is(&running);
-        if let Some(driver) = drivers.iter().find(is_its) {
-            return Ok(driver.bind(py).clone());
-        }
+        let known = drivers.iter().find(|known| known.event_loop == place(&running));
+        let driver = known.map(|known| known.driver.clone_ref(py));
         drop(drivers);
-        Self::start(&running)
+        match driver.and_then(|driver| driver.bind(py).upgrade()) {
+            Some(driver) => Ok(driver.cast_into::<Self>()?),
+            None => Self::start(&running),
+        }
     }
 
     fn start<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
@@ -68,15 +84,26 @@ impl Driver {
                 executor,
                 poll: Mutex::new((poll, Events::with_capacity(256))),
                 ended: Arc::default(),
-                waiting: AtomicUsize::new(0),
+                waiters: Mutex::default(),
                 last_batch: AtomicUsize::new(0),
                 asked: AtomicBool::new(false),
+                process: Process::this(),
                 timer: Mutex::new(None),
             },
         )?;
         event_loop.call_method1("add_reader", (watched, driver.getattr("on_ready")?))?;
-        sweep(py);
-        lock(&DRIVERS).push(driver.clone().unbind());
+        let known = Known {
+            event_loop: place(event_loop),
+            driver: PyWeakrefReference::new(&driver)?.unbind(),
+            executor: Arc::downgrade(&driver.get().executor),
+        };
+        let mut drivers = lock(&DRIVERS);
+        let is_gone =
+            |it: &mut Known| it.event_loop == known.event_loop || it.executor.strong_count() == 0;
+        let gone: Vec<_> = drivers.extract_if(.., is_gone).collect();
+        drivers.push(known);
+        drop(drivers);
+        drop(gone);
         Ok(driver)
     }
 
@@ -86,7 +113,7 @@ impl Driver {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let (py, driver) = (slf.py(), slf.get());
+        let driver = slf.get();
         let entered = driver.executor.enter();
         let state = Operation::new();
         let (ended, told) = (Arc::clone(&driver.ended), Arc::clone(&state));
@@ -98,18 +125,31 @@ impl Driver {
         };
         let task = Task::new(&driver.executor, Box::pin(work));
         task.run();
-        let begun = state.outcome_or_wait(py, || driver.create_future.call0(py))?;
-        let given = match begun {
-            Ok(outcome) => outcome(py)?.into_bound(py),
-            Err(future) => {
-                driver.waiting.fetch_add(1, Ordering::Relaxed);
-                let driver = slf.clone().unbind();
-                Bound::new(py, Pending::new(future, task, state, driver))?.into_any()
-            }
-        };
+        let given = Self::give(slf, state, task);
+        // Whatever it gives: what it has woken or spawned must get its turn.
         driver.send_or_ask(slf)?;
         drop(entered);
-        Ok(given)
+        given
+    }
+
+    fn give<'py>(
+        slf: &Bound<'py, Self>,
+        operation: Arc<Operation>,
+        task: Arc<Task>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, driver) = (slf.py(), slf.get());
+        let mut future = py.None();
+        let outcome = operation.outcome_or_wait(|| {
+            future = driver.create_future.call0(py)?;
+            Ok(lock(&driver.waiters).insert(future.clone_ref(py)))
+        })?;
+        match outcome {
+            Some(outcome) => Ok(outcome(py)?.into_bound(py)),
+            None => {
+                let driver = slf.clone().unbind();
+                Ok(Bound::new(py, Pending::new(future, task, operation, driver))?.into_any())
+            }
+        }
     }
 
     /// Lets something go on in the background of the loop that runs on this thread.
@@ -137,15 +177,15 @@ impl Driver {
         driver.get().ask(&driver)
     }
 
-    /// Takes note that nobody waits any more for an operation that was under way.
-    pub(crate) fn forget_one(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// Takes a future out that waited.
+    pub(crate) fn take_waiter(&self, waiter: usize) -> Option<Py<PyAny>> {
+        lock(&self.waiters).try_remove(waiter)
     }
 
     /// Sends what is ready at once where only one operation is under way; else the loop is
     /// asked to come back, and what else is begun until then goes along.
     fn send_or_ask(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        let alone = self.waiting.load(Ordering::Relaxed) <= 1
+        let alone = lock(&self.waiters).len() <= 1
             && self.last_batch.load(Ordering::Relaxed) <= 1
             && !self.asked.load(Ordering::Relaxed);
         if alone && self.executor.has_ready() {
@@ -168,6 +208,9 @@ impl Driver {
 
     /// Runs what is ready, and tells those who wait.
     fn turn(&self, slf: &Bound<'_, Self>, look: bool) -> PyResult<()> {
+        if self.process.is_gone() {
+            return Ok(());
+        }
         let py = slf.py();
         let entered = self.executor.enter();
         if look {
@@ -182,9 +225,8 @@ impl Driver {
         }
         let ended = std::mem::take(&mut *lock(&self.ended));
         self.last_batch.store(ended.len(), Ordering::Relaxed);
-        self.waiting.fetch_sub(ended.len(), Ordering::Relaxed);
         for operation in ended {
-            operation.settle(py);
+            operation.settle(py, self);
         }
         if self.executor.has_ready() {
             self.ask(slf)?;
@@ -206,7 +248,7 @@ impl Driver {
         let handle = self.event_loop.call_method1(
             py,
             intern!(py, "call_later"),
-            (delay, slf.getattr(intern!(py, "on_time"))?),
+            (delay, Alarm { driver: PyWeakrefReference::new(slf)?.unbind() }),
         )?;
         let before = timer.replace((next, handle));
         drop(timer);
@@ -214,11 +256,6 @@ impl Driver {
             before.call_method0(py, intern!(py, "cancel"))?;
         }
         Ok(())
-    }
-
-    fn is_closed(&self, py: Python<'_>) -> bool {
-        let closed = self.event_loop.call_method0(py, intern!(py, "is_closed"));
-        closed.and_then(|closed| closed.extract(py)).unwrap_or(true)
     }
 }
 
@@ -235,10 +272,45 @@ impl Driver {
         slf.get().turn(slf, false)
     }
 
-    /// The loop says that time has passed.
-    fn on_time(slf: &Bound<'_, Self>) -> PyResult<()> {
-        lock(&slf.get().timer).take();
-        slf.get().turn(slf, false)
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.event_loop)?;
+        visit.call(&self.create_future)?;
+        visit.call(&self.call_soon)?;
+        if let Ok(timer) = self.timer.try_lock()
+            && let Some((_, handle)) = timer.as_ref()
+        {
+            visit.call(handle)?;
+        }
+        match self.waiters.try_lock() {
+            Ok(waiters) => waiters.iter().try_for_each(|(_, waiter)| visit.call(waiter)),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        match self.process.is_gone() {
+            true => std::mem::forget(Arc::clone(&self.executor)),
+            false => self.executor.shut_down(now()),
+        }
+    }
+}
+
+/// What the loop calls when time has passed. The driver keeps the timer, which keeps this: so
+/// this doesn't keep the driver.
+#[pyclass(frozen, module = "hotshelf._hotshelf")]
+struct Alarm {
+    driver: Py<PyWeakrefReference>,
+}
+
+#[pymethods]
+impl Alarm {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(driver) = self.driver.bind(py).upgrade() else { return Ok(()) };
+        let driver = driver.cast_into::<Driver>()?;
+        lock(&driver.get().timer).take();
+        driver.get().turn(&driver, false)
     }
 }
 
@@ -248,6 +320,12 @@ pub(crate) struct Background(Arc<Task>);
 impl Background {
     pub(crate) fn end(&self) {
         self.0.abandon();
+    }
+
+    /// Ends it, and drops what it was for, on whatever thread.
+    pub(crate) fn end_with<T>(&self, thing: T) {
+        self.end();
+        self.0.drop_on_its_loop(thing);
     }
 }
 
@@ -259,24 +337,30 @@ impl Drop for Background {
 
 /// Gives some loop's executor, for work that may be done on any.
 pub(crate) fn any_executor() -> Option<Arc<Executor>> {
-    lock(&DRIVERS).last().map(|driver| Arc::clone(&driver.get().executor))
-}
-
-/// Lets go of loops that were closed.
-fn sweep(py: Python<'_>) {
-    let drivers = std::mem::take(&mut *lock(&DRIVERS));
-    let (gone, mut kept): (Vec<_>, Vec<_>) =
-        drivers.into_iter().partition(|driver| driver.get().is_closed(py));
-    lock(&DRIVERS).append(&mut kept);
-    // Their connections end here, and may wake others.
-    drop(gone);
+    let drivers = lock(&DRIVERS);
+    let mut open = drivers.iter().rev().filter_map(|known| known.executor.upgrade());
+    open.find(|executor| !executor.is_closed())
 }
 
 /// Forgets all loops: they are those of the parent process, whose sockets and memory they
-/// share. Nothing of them may be closed, or dropped.
-pub(crate) fn forget_all() {
+/// share. The sockets are closed here, or the parent's connections would outlive it; nothing
+/// else of them may be dropped.
+pub(crate) fn forget_all(py: Python<'_>) -> PyResult<()> {
     let drivers = std::mem::take(&mut *lock(&DRIVERS));
-    drivers.into_iter().for_each(std::mem::forget);
+    let close = py.import("os")?.getattr("close")?;
+    for executor in drivers.iter().filter_map(|known| known.executor.upgrade()) {
+        for descriptor in executor.sockets().descriptors() {
+            // One that is closed already needs nothing.
+            let _ = close.call1((descriptor,));
+        }
+        std::mem::forget(executor);
+    }
+    Ok(())
+}
+
+/// Where an object is.
+fn place(object: &Bound<'_, PyAny>) -> usize {
+    object.as_ptr() as usize
 }
 
 fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {

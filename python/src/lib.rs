@@ -15,6 +15,7 @@ mod convert;
 mod driver;
 mod errors;
 mod executor;
+mod fork;
 mod pending;
 mod runtime;
 mod socket;
@@ -36,6 +37,8 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<driver::Driver>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
+    module.add_class::<ticket::Failed>()?;
+    module.add_class::<ticket::Given>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     errors::register(module)
 }

@@ -3,9 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit, intern};
 
+use crate::claim::Write;
 use crate::driver::Driver;
 use crate::executor::Task;
+use crate::ticket::Ticket;
 
 /// Turns what an operation gives into a Python object, once that may be done.
 pub(crate) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -25,19 +28,21 @@ pub(crate) struct Operation {
 struct State {
     /// What it gave, until that is handed on.
     outcome: Option<Outcome>,
-    /// The future of the event loop that waits for it.
-    waiter: Option<Py<PyAny>>,
+    /// Which of the driver's futures waits for it.
+    waiter: Option<usize>,
+    ended: bool,
 }
 
 impl Operation {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { outcome: None, waiter: None }) })
+        Arc::new(Self { state: Mutex::new(State { outcome: None, waiter: None, ended: false }) })
     }
 
     /// Keeps what the operation gave; says whether somebody waits for it.
     pub(crate) fn ended(&self, outcome: Outcome) -> bool {
         let mut state = self.lock();
         state.outcome = Some(outcome);
+        state.ended = true;
         state.waiter.is_some()
     }
 
@@ -46,22 +51,22 @@ impl Operation {
     /// Operations run on this thread only, so that none ends in between.
     pub(crate) fn outcome_or_wait(
         &self,
-        py: Python<'_>,
-        make: impl FnOnce() -> PyResult<Py<PyAny>>,
-    ) -> PyResult<Result<Outcome, Py<PyAny>>> {
+        wait: impl FnOnce() -> PyResult<usize>,
+    ) -> PyResult<Option<Outcome>> {
         if let Some(outcome) = self.lock().outcome.take() {
-            return Ok(Ok(outcome));
+            return Ok(Some(outcome));
         }
-        let waiter = make()?;
-        self.lock().waiter = Some(waiter.clone_ref(py));
-        Ok(Err(waiter))
+        let waiter = wait()?;
+        self.lock().waiter = Some(waiter);
+        Ok(None)
     }
 
     /// Hands on what the operation gave.
-    pub(crate) fn settle(&self, py: Python<'_>) {
+    pub(crate) fn settle(&self, py: Python<'_>, driver: &Driver) {
         let mut state = self.lock();
         let (outcome, waiter) = (state.outcome.take(), state.waiter.take());
         drop(state);
+        let waiter = waiter.and_then(|waiter| driver.take_waiter(waiter));
         let (Some(outcome), Some(waiter)) = (outcome, waiter) else { return };
         let waiter = waiter.bind(py);
         // A future whose caller was cancelled takes nothing.
@@ -77,9 +82,18 @@ impl Operation {
         }
     }
 
-    /// Says whether the operation is still under way.
-    fn is_under_way(&self) -> bool {
-        self.lock().outcome.is_none()
+    /// Takes note that nobody waits any more; says whether the operation was under way.
+    fn leave(&self, driver: &Driver) -> bool {
+        let mut state = self.lock();
+        let (waiter, ended) = (state.waiter.take(), state.ended);
+        // What it gave and nobody took is dropped in the driver's next turn.
+        if ended && state.outcome.is_some() {
+            state.waiter = waiter;
+            return false;
+        }
+        drop(state);
+        drop(waiter.and_then(|waiter| driver.take_waiter(waiter)));
+        !ended
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,10 +127,24 @@ impl Pending {
 impl Pending {
     /// Ends the operation where it stands: whoever waited for it was cancelled, or closed
     /// on whatever thread.
-    fn abandon(&self) {
+    fn abandon(&self, py: Python<'_>) {
+        let was_under_way = self.operation.leave(self.driver.get());
         self.task.abandon();
-        if self.operation.is_under_way() {
-            self.driver.get().forget_one();
+        if was_under_way {
+            return;
         }
+        // Cancelled in the same turn in which it ended: nobody takes what it gave, and the
+        // traceback may keep it for long.
+        let Ok(given) = self.future.bind(py).call_method0(intern!(py, "result")) else { return };
+        if let Ok(ticket) = given.cast::<Ticket>() {
+            ticket.get().abandon();
+        } else if let Ok(write) = given.cast::<Write>() {
+            write.get().abandon();
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.future)?;
+        visit.call(&self.driver)
     }
 }

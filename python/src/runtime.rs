@@ -34,7 +34,8 @@ impl Runtime for LoopRuntime {
     /// On the loop of this thread, or else on any that is there. Without one, what was to be
     /// cleaned up ends by its own time.
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        if let Some(executor) = Executor::current().or_else(driver::any_executor) {
+        let here = Executor::current().filter(|executor| !executor.is_closed());
+        if let Some(executor) = here.or_else(driver::any_executor) {
             executor.spawn(future);
         }
     }

@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use futures_channel::oneshot;
 use hotshelf_redis::{Address, ByteStream, Endpoint};
-use mio::event::Source as MioSource;
 use mio::net::{TcpStream, UnixStream};
 
-use crate::executor::{Executor, Source};
+use crate::executor::{Executor, Source, Watched};
 
 /// A connected socket.
-pub(crate) struct Socket<S: MioSource> {
+pub(crate) struct Socket<S: Watched> {
     source: Source<S>,
     /// What is read goes through here, since room that was never written can't be read into.
     scratch: Box<[u8]>,
@@ -74,7 +73,7 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
 }
 
 /// Waits until a socket that connects has done so.
-async fn connected<S: MioSource>(
+async fn connected<S: Watched>(
     source: Source<S>,
     error_of: fn(&S) -> io::Result<Option<io::Error>>,
 ) -> io::Result<Socket<S>> {
@@ -85,7 +84,7 @@ async fn connected<S: MioSource>(
     }
 }
 
-impl<S: MioSource + Read + Write> Socket<S> {
+impl<S: Watched + Read + Write> Socket<S> {
     fn poll_read(
         &mut self,
         context: &Context<'_>,

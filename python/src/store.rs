@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,19 +17,17 @@ use crate::backend::PerLoop;
 use crate::convert;
 use crate::driver::Driver;
 use crate::errors::exception;
+use crate::fork::{self, Process};
 use crate::pending::{Outcome, outcome};
 use crate::runtime::LoopRuntime;
 use crate::transport::LoopTransport;
-
-/// How often this process was forked off another.
-static FORKS: AtomicU64 = AtomicU64::new(0);
 
 /// What a store keeps until the process is forked.
 pub(crate) struct State {
     pub(crate) engine: Engine,
     /// The connections; `None` in memory.
     redis: Option<Arc<PerLoop>>,
-    forks: u64,
+    process: Process,
 }
 
 /// What a store and its caches share.
@@ -50,7 +48,7 @@ impl Shared {
     /// left as it is: its sockets and what it was about to do are the parent's.
     pub(crate) fn state(&self) -> Arc<State> {
         let mut state = lock(&self.state);
-        if state.forks != FORKS.load(Ordering::Relaxed) {
+        if state.process.is_gone() {
             std::mem::forget(std::mem::replace(&mut *state, self.target.state()));
         }
         Arc::clone(&state)
@@ -79,7 +77,6 @@ impl Shared {
 
 impl Target {
     fn state(&self) -> Arc<State> {
-        let forks = FORKS.load(Ordering::Relaxed);
         let runtime = Arc::new(LoopRuntime);
         let (backend, redis): (Arc<dyn Backend>, _) = match self {
             Self::Memory { capacity } => {
@@ -91,7 +88,7 @@ impl Target {
                 (Arc::clone(&redis) as Arc<dyn Backend>, Some(redis))
             }
         };
-        Arc::new(State { engine: Engine::new(backend, runtime), redis, forks })
+        Arc::new(State { engine: Engine::new(backend, runtime), redis, process: Process::this() })
     }
 }
 
@@ -237,9 +234,9 @@ pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
 
 /// The process was forked: what is there is the parent's.
 #[pyfunction]
-pub(crate) fn after_fork() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-    crate::driver::forget_all();
+pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
+    fork::note();
+    crate::driver::forget_all(py)
 }
 
 /// No code that could panic half-way runs under these locks.

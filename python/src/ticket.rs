@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hotshelf_core::engine::{self, Filled, Standing, Value};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
+use pyo3::types::PyTraceback;
 
 use crate::cache::{Inner, Shareable};
 use crate::driver::{Background, Driver};
@@ -15,16 +16,33 @@ use crate::pending::outcome;
 use crate::store::{begin, lock};
 
 /// The exception of a factory, which those who waited for it share.
-pub(crate) struct Failure(Py<PyBaseException>);
+pub(crate) struct Failure {
+    exception: Py<PyBaseException>,
+    /// Where it was raised. Each caller that raises it again starts from here.
+    traceback: Option<Py<PyTraceback>>,
+}
 
-impl Failure {
-    /// Gives the exception as one to be raised by another caller.
-    pub(crate) fn raise(py: Python<'_>, shared: &Arc<dyn Any + Send + Sync>) -> PyErr {
-        match shared.downcast_ref::<Self>() {
-            Some(Self(exception)) => PyErr::from_value(exception.bind(py).clone().into_any()),
-            None => wrong("another caller's factory failed"),
-        }
+/// The exception of another caller's factory, to be raised again.
+#[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
+pub(crate) struct Failed {
+    exception: Py<PyBaseException>,
+    traceback: Option<Py<PyTraceback>>,
+}
+
+impl Failed {
+    pub(crate) fn of(py: Python<'_>, shared: &Arc<dyn Any + Send + Sync>) -> PyResult<Py<PyAny>> {
+        let Some(Failure { exception, traceback }) = shared.downcast_ref() else {
+            return Err(wrong("another caller's factory failed"));
+        };
+        let traceback = traceback.as_ref().map(|traceback| traceback.clone_ref(py));
+        Ok(Py::new(py, Self { exception: exception.clone_ref(py), traceback })?.into_any())
     }
+}
+
+/// A value of another caller of this process that has no form in which it can be stored.
+#[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
+pub(crate) struct Given {
+    pub(crate) value: Py<PyAny>,
 }
 
 /// The right, and the duty, to load for oneself and those who wait. Left alone, it goes to
@@ -93,10 +111,12 @@ impl Ticket {
     }
 
     /// Gives a value to those who came before the load began, and stores nothing.
-    #[pyo3(signature = (value))]
-    fn share<'py>(&self, py: Python<'py>, value: Option<Vec<u8>>) -> PyResult<Bound<'py, PyAny>> {
-        let ticket = self.take()?;
-        let shared = share(value.map(Bytes::from).as_ref());
+    fn share<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, ticket) = (value.py(), self.take()?);
+        let shared = match value.is_none() {
+            true => Value::Absent,
+            false => Value::Present(Arc::new(Shareable::Object(value.clone().unbind()))),
+        };
         begin(py, async move {
             ticket.share(shared).await;
             outcome(|py| Ok(py.None()))
@@ -106,21 +126,27 @@ impl Ticket {
     /// Gives the factory's exception to those who came before the load began.
     fn fail(&self, py: Python<'_>, exception: Py<PyBaseException>) -> PyResult<()> {
         let ticket = self.take()?;
-        let failure: engine::SharedError = Arc::new(Failure(exception));
+        let traceback = exception.bind(py).getattr("__traceback__")?.extract()?;
+        let failure: engine::SharedError = Arc::new(Failure { exception, traceback });
         Driver::within(py, || ticket.fail(&failure))
     }
 
     /// Leaves the load to the caller that has waited longest.
-    fn abandon(&self) {
-        self.renewal.end();
+    pub(crate) fn abandon(&self) {
         let ticket = lock(&self.ticket).take();
-        drop(ticket);
+        self.renewal.end_with(ticket);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
 
 fn share(value: Option<&Bytes>) -> Value {
     match value {
-        Some(value) => Value::Present(Arc::new(Shareable(value.clone()))),
+        Some(value) => Value::Present(Arc::new(Shareable::Bytes(value.clone()))),
         None => Value::Absent,
     }
 }

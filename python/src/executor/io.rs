@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Result;
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -25,10 +26,16 @@ pub(crate) struct Sockets {
 /// What a socket is ready for, until trying says otherwise.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
+    descriptor: RawFd,
     readable: AtomicBool,
     writable: AtomicBool,
     waiting: AtomicWaker,
 }
+
+/// A socket that can be watched.
+pub(crate) trait Watched: MioSource + AsRawFd {}
+
+impl<S: MioSource + AsRawFd> Watched for S {}
 
 impl Sockets {
     pub(super) fn new(registry: Registry) -> Self {
@@ -51,8 +58,22 @@ impl Sockets {
         }
     }
 
-    fn add(&self, socket: &mut impl MioSource) -> Result<(Token, Arc<Readiness>)> {
-        let readiness = Arc::new(Readiness::default());
+    /// Lets go of all who wait for sockets.
+    pub(super) fn forget_all(&self) {
+        let sources = std::mem::take(&mut *lock(&self.sources));
+        for source in sources.into_iter().flatten() {
+            drop(source.waiting.take());
+        }
+    }
+
+    /// The descriptors of all sockets.
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
+        lock(&self.sources).iter().flatten().map(|source| source.descriptor).collect()
+    }
+
+    fn add(&self, socket: &mut impl Watched) -> Result<(Token, Arc<Readiness>)> {
+        let descriptor = socket.as_raw_fd();
+        let readiness = Arc::new(Readiness { descriptor, ..Readiness::default() });
         let mut sources = lock(&self.sources);
         let free = sources.iter().position(Option::is_none).unwrap_or(sources.len());
         let token = Token(free);
@@ -64,7 +85,7 @@ impl Sockets {
         Ok((token, readiness))
     }
 
-    fn remove(&self, socket: &mut impl MioSource, token: Token) {
+    fn remove(&self, socket: &mut impl Watched, token: Token) {
         // A socket that is closed right after leaves by itself.
         let _ = self.registry.deregister(socket);
         if let Some(source) = lock(&self.sources).get_mut(token.0) {
@@ -107,28 +128,28 @@ impl Readiness {
 }
 
 /// A socket that an executor watches.
-pub(crate) struct Source<S: MioSource> {
+pub(crate) struct Source<S: Watched> {
     pub(crate) socket: S,
     pub(crate) readiness: Arc<Readiness>,
     token: Token,
     executor: Arc<Executor>,
 }
 
-impl<S: MioSource> Source<S> {
+impl<S: Watched> Source<S> {
     pub(crate) fn new(mut socket: S, executor: Arc<Executor>) -> Result<Self> {
         let (token, readiness) = executor.sockets().add(&mut socket)?;
         Ok(Self { socket, readiness, token, executor })
     }
 }
 
-impl<S: MioSource> Drop for Source<S> {
+impl<S: Watched> Drop for Source<S> {
     fn drop(&mut self) {
         let Self { socket, token, executor, .. } = self;
         executor.sockets().remove(socket, *token);
     }
 }
 
-impl<S: MioSource> fmt::Debug for Source<S> {
+impl<S: Watched> fmt::Debug for Source<S> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Source").field("token", &self.token).finish_non_exhaustive()
     }

@@ -12,12 +12,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Result;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hotshelf_core::{BoxFuture, Moment};
 use mio::{Events, Poll};
 
-pub(crate) use io::Source;
+pub(crate) use io::{Source, Watched};
 pub(crate) use task::Task;
 pub(crate) use timers::Sleep;
 use timers::Timers;
@@ -27,7 +28,14 @@ const MOST_IN_A_TURN: usize = 4096;
 
 thread_local! {
     /// The executor on whose behalf this thread runs right now.
-    static CURRENT: RefCell<Option<Arc<Executor>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+#[derive(Clone)]
+struct Current {
+    executor: Arc<Executor>,
+    /// Whether who runs here also looks for what has become ready.
+    looks: bool,
 }
 
 /// Runs futures for one event loop.
@@ -35,8 +43,18 @@ pub(crate) struct Executor {
     ready: Mutex<Ready>,
     timers: Mutex<Timers>,
     sockets: io::Sockets,
+    /// What runs in the background, and is to end with the loop.
+    background: Mutex<Background>,
+    closed: AtomicBool,
     /// Wakes the loop out of its sleep, from any thread.
     bell: mio::Waker,
+}
+
+#[derive(Default)]
+struct Background {
+    tasks: Vec<Weak<Task>>,
+    /// How many there may be before those that have ended are looked for.
+    room: usize,
 }
 
 #[derive(Default)]
@@ -55,6 +73,8 @@ impl Executor {
             ready: Mutex::default(),
             timers: Mutex::default(),
             sockets: io::Sockets::new(poll.registry().try_clone()?),
+            background: Mutex::default(),
+            closed: AtomicBool::new(false),
             bell,
         };
         Ok((Arc::new(executor), poll))
@@ -62,18 +82,69 @@ impl Executor {
 
     /// Gives the executor that this thread runs for.
     pub(crate) fn current() -> Option<Arc<Self>> {
-        CURRENT.with_borrow(Clone::clone)
+        CURRENT.with_borrow(|current| Some(Arc::clone(&current.as_ref()?.executor)))
     }
 
     /// From here to the guard's end this thread runs for the executor: what is woken
     /// meanwhile is found by whoever entered, and needs no bell.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
-        Entered { before: CURRENT.replace(Some(Arc::clone(self))) }
+        self.become_current(true)
     }
 
-    /// Runs a future to its end, from the next turn on.
+    /// From here to the guard's end this thread acts for the executor, without running it:
+    /// what is woken or spawned meanwhile rings the bell.
+    pub(crate) fn stand_in(self: &Arc<Self>) -> Entered {
+        self.become_current(false)
+    }
+
+    fn become_current(self: &Arc<Self>, looks: bool) -> Entered {
+        let looks = looks || self.is_looked_after();
+        Entered { before: CURRENT.replace(Some(Current { executor: Arc::clone(self), looks })) }
+    }
+
+    /// Says whether this thread finds what becomes ready.
+    fn is_looked_after(self: &Arc<Self>) -> bool {
+        CURRENT.with_borrow(|current| {
+            current.as_ref().is_some_and(|it| it.looks && Arc::ptr_eq(&it.executor, self))
+        })
+    }
+
+    /// Runs a future to its end, from the next turn on, or until the loop is closed.
     pub(crate) fn spawn(self: &Arc<Self>, future: BoxFuture<'static, ()>) {
-        self.push(Task::new(self, future));
+        let task = Task::new(self, future);
+        let mut background = lock(&self.background);
+        if background.tasks.len() >= background.room {
+            background.tasks.retain(|task| task.upgrade().is_some_and(|it| it.is_under_way()));
+            background.room = (2 * background.tasks.len()).max(64);
+        }
+        background.tasks.push(Arc::downgrade(&task));
+        drop(background);
+        self.push(task);
+    }
+
+    /// Whether the loop is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends all that runs in the background, and with it the connections: the loop is closed.
+    /// What is ready is run once more, so that what was to be sent goes out if it can.
+    pub(crate) fn shut_down(self: &Arc<Self>, now: Moment) {
+        let entered = self.enter();
+        for _ in 0..4 {
+            self.run(now);
+        }
+        self.closed.store(true, Ordering::Release);
+        let background = std::mem::take(&mut *lock(&self.background));
+        for task in background.tasks.iter().filter_map(Weak::upgrade) {
+            task.abandon();
+        }
+        let tasks = std::mem::take(&mut lock(&self.ready).tasks);
+        let timers = std::mem::take(&mut *lock(&self.timers));
+        self.sockets.forget_all();
+        // What waits for none of these waits in vain, too.
+        drop((tasks, timers));
+        drop(entered);
     }
 
     pub(crate) fn sockets(&self) -> &io::Sockets {
@@ -110,11 +181,12 @@ impl Executor {
     }
 
     fn push(self: &Arc<Self>, task: Arc<Task>) {
+        if self.is_closed() {
+            return;
+        }
+        let entered = self.is_looked_after();
         let mut ready = lock(&self.ready);
         ready.tasks.push_back(task);
-        let entered = CURRENT.with_borrow(|current| {
-            current.as_ref().is_some_and(|current| Arc::ptr_eq(current, self))
-        });
         let ring = !entered && !std::mem::replace(&mut ready.rung, !entered);
         drop(ready);
         if ring {
@@ -126,7 +198,7 @@ impl Executor {
 
 /// Ends what [`Executor::enter`] began.
 pub(crate) struct Entered {
-    before: Option<Arc<Executor>>,
+    before: Option<Current>,
 }
 
 impl Drop for Entered {

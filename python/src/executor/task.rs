@@ -7,6 +7,7 @@ use std::task::{Context, Wake, Waker};
 use hotshelf_core::BoxFuture;
 
 use super::{Executor, lock};
+use crate::fork::Process;
 
 /// A future that is run to its end, or until somebody drops it.
 pub(crate) struct Task {
@@ -14,12 +15,14 @@ pub(crate) struct Task {
     future: Mutex<Option<BoxFuture<'static, ()>>>,
     queued: AtomicBool,
     executor: Weak<Executor>,
+    process: Process,
 }
 
 impl Task {
     pub(crate) fn new(executor: &Arc<Executor>, future: BoxFuture<'static, ()>) -> Arc<Self> {
         let (future, queued) = (Mutex::new(Some(future)), AtomicBool::new(false));
-        Arc::new(Self { future, queued, executor: Arc::downgrade(executor) })
+        let (executor, process) = (Arc::downgrade(executor), Process::this());
+        Arc::new(Self { future, queued, executor, process })
     }
 
     /// Polls the future. A wake that comes meanwhile queues the task again.
@@ -36,10 +39,29 @@ impl Task {
         drop(ended);
     }
 
-    /// Drops the future where it stands.
+    /// Says whether the future is still there.
+    pub(crate) fn is_under_way(&self) -> bool {
+        lock(&self.future).is_some()
+    }
+
+    /// Drops the future where it stands, on whatever thread.
     pub(crate) fn abandon(&self) {
         let future = lock(&self.future).take();
-        drop(future);
+        if let Some(future) = future {
+            self.drop_on_its_loop(future);
+        }
+    }
+
+    /// Drops something that belongs to the same loop. What it leaves to be cleaned up goes
+    /// over the loop's own connections, behind what was sent there before.
+    pub(crate) fn drop_on_its_loop<T>(&self, thing: T) {
+        if self.process.is_gone() {
+            return std::mem::forget(thing);
+        }
+        let executor = self.executor.upgrade();
+        let standing_in = executor.as_ref().map(Executor::stand_in);
+        drop(thing);
+        drop(standing_in);
     }
 }
 
@@ -50,5 +72,11 @@ impl Wake for Task {
         {
             executor.push(self);
         }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }
