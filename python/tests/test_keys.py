@@ -1,0 +1,101 @@
+"""Keys, byte for byte those of fastapi-rc and of Rust."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import json
+import pathlib
+import uuid
+from typing import Any
+
+import pytest
+from conftest import TESTS
+
+from hotshelf import CacheManager, CacheService, build_cache_key, canonical_params
+
+DATA = TESTS.parents[1] / "crates" / "hotshelf-core" / "tests" / "data"
+GOLDEN = json.loads((DATA / "golden_keys.json").read_text())
+CANONICAL = json.loads((DATA / "canonical_texts.json").read_text())
+
+#: What the expressions of the tables may name.
+NAMES = {
+    "datetime": datetime, "decimal": decimal, "enum": enum, "pathlib": pathlib, "uuid": uuid,
+    "nan": float("nan"), "inf": float("inf"),
+}  # fmt: skip
+
+
+def value_of(expression: str) -> Any:
+    return eval(expression, dict(NAMES))
+
+
+def rows() -> list[Any]:
+    """The keys of all parameters that an expression can say."""
+    sayable = [
+        row for row in GOLDEN["params"]
+        if "key" in row and row["params_python"][:1] + row["params_python"][-1:] in ("{}", "Ne")
+        and "<" not in row["params_python"]
+    ]
+    return [pytest.param(row, id=row["name"]) for row in sayable]
+
+
+@pytest.mark.parametrize("row", rows())
+def test_golden_keys(row: dict[str, Any], manager_of_none: CacheManager) -> None:
+    params = value_of(row["params_python"])
+    assert build_cache_key(row["namespace"], row["identifier"], params) == row["key"]
+    service = CacheService[Any](manager_of_none, row["namespace"])
+    assert service.key(row["identifier"], params) == row["key"]
+
+
+@pytest.mark.parametrize("row", CANONICAL["values"], ids=lambda row: row["name"])
+def test_values_that_json_has_no_form_for(row: dict[str, Any]) -> None:
+    assert canonical_params({"it": value_of(row["python"])}) == row["text"]
+    assert build_cache_key("products", "list", {"it": value_of(row["python"])}) == row["key"]
+
+
+@pytest.mark.parametrize("params", [{"it": object()}, {"it": lambda: 1}, {"it": b"bytes"}])
+def test_what_makes_no_key_is_an_error(params: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="makes no key"):
+        build_cache_key("products", "list", params)
+
+
+async def test_parameters_without_a_key_cost_the_cache_alone(manager: CacheManager) -> None:
+    cache = CacheService[int](manager, "products", int)
+    runs = 0
+
+    def compute() -> int:
+        nonlocal runs
+        runs += 1
+        return 7
+
+    for params in ({"it": object()}, {"it": {1, "mixed"}}, {"it": {"\ud800": 1, 2: 3}}):
+        assert await cache.get_or_set("1", compute, params=params) == 7
+        assert await cache.get("1", params) is None
+        assert not await cache.set("1", 7, params=params)
+        assert not await cache.delete("1", params)
+    assert runs == 3
+
+
+async def test_the_key_in_the_server_is_the_one_that_is_told(
+    manager: CacheManager, server: Any
+) -> None:
+    cache = CacheService[int](manager, "products", int, prefix="api", version="v2")
+    params = {"day": datetime.date(2024, 1, 31), "page": 1}
+    await cache.set("list", 7, params=params)
+    assert server.keys() == [cache.key("list", params)]
+    assert cache.key("list", params).startswith("api:v2:products:list:")
+
+
+@pytest.mark.parametrize("identifier", ["a:b", "a b", "ключ", "🔑", "a\nb", "{x}", "*?[]", "x" * 2000])
+async def test_any_text_is_an_identifier(manager: CacheManager, identifier: str) -> None:
+    cache = CacheService[int](manager, "texts", int)
+    assert await cache.get_or_set(identifier, lambda: 7) == 7
+    assert await cache.get(identifier) == 7
+    assert await cache.delete(identifier)
+    assert await cache.get(identifier) is None
+
+
+@pytest.fixture
+def manager_of_none() -> CacheManager:
+    return CacheManager("memory://")

@@ -1,0 +1,140 @@
+"""A server that is away, or silent, costs milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from conftest import RedisServer, eventually, free_port
+
+from hotshelf import CacheManager, CacheService
+
+
+def p99(times: list[float]) -> float:
+    return sorted(times)[int(len(times) * 0.99) - 1]
+
+
+async def timed_loads(cache: CacheService[int], count: int, at_once: int = 20) -> list[float]:
+    """Loads as many keys, some of them at the same time: how long each call took."""
+    times: list[float] = []
+
+    async def caller(first: int) -> None:
+        for number in range(first, count, at_once):
+            began = time.monotonic()
+            assert await cache.get_or_set(f"{began}", lambda: number) == number
+            times.append(time.monotonic() - began)
+
+    await asyncio.gather(*(caller(first) for first in range(at_once)))
+    return times
+
+
+async def test_a_silent_server_costs_milliseconds(own_server: RedisServer) -> None:
+    manager = CacheManager(own_server.url)
+    cache = CacheService[int](manager, "numbers", int)
+    assert await cache.get_or_set("1", lambda: 1) == 1
+    own_server.pause()
+    try:
+        times = await timed_loads(cache, 400)
+        assert p99(times) < 0.3
+        # Once it is known to be silent, nobody waits for it any more.
+        later = await timed_loads(cache, 400)
+        assert sum(later) / len(later) < 0.1
+        began = time.monotonic()
+        assert not await cache.delete("1")
+        assert time.monotonic() - began < 0.5
+    finally:
+        own_server.go_on()
+    await eventually_serves(cache)
+    await manager.close()
+
+
+async def eventually_serves(cache: CacheService[int]) -> None:
+    deadline = time.monotonic() + 5
+    while not (await cache.set("back", 1) and await cache.get("back") == 1):
+        assert time.monotonic() < deadline, "it never came back"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_server_that_was_never_there() -> None:
+    manager = CacheManager(f"redis://127.0.0.1:{free_port()}")
+    cache = CacheService[int](manager, "numbers", int)
+    assert not await manager.ping()
+    assert p99(await timed_loads(cache, 200)) < 0.3
+    began = time.monotonic()
+    assert await cache.get("1") is None
+    assert not await cache.set("1", 1)
+    assert not await cache.delete("1")
+    assert not await cache.exists("1")
+    assert await cache.get_ttl("1") == -2
+    assert await cache.get_many(["1", "2"]) == [None, None]
+    assert not await manager.invalidate_tag("tag")
+    assert time.monotonic() - began < 1
+    await manager.close()
+
+
+async def test_an_address_that_swallows_everything(own_server: RedisServer) -> None:
+    """Packets to it come back from nobody: connecting hangs."""
+    manager = CacheManager("redis://10.255.255.1:6379")
+    cache = CacheService[int](manager, "numbers", int)
+    assert p99(await timed_loads(cache, 60)) < 0.4
+    await manager.close()
+
+
+async def test_a_name_that_nobody_knows() -> None:
+    manager = CacheManager("redis://no-such-host.invalid:6379")
+    cache = CacheService[int](manager, "numbers", int)
+    began = time.monotonic()
+    assert await cache.get_or_set("1", lambda: 1) == 1
+    assert time.monotonic() - began < 1
+    await manager.close()
+
+
+async def test_it_comes_back_by_itself(own_server: RedisServer) -> None:
+    own_server.stop()
+    manager = CacheManager(own_server.url)
+    cache = CacheService[int](manager, "numbers", int)
+    assert await cache.get_or_set("1", lambda: 1) == 1
+    own_server.start()
+    await eventually_serves(cache)
+    own_server.stop()
+    await eventually(lambda: True)
+    assert await cache.get("back") is None
+    assert not await cache.delete("back")
+    own_server.start()
+    await eventually_serves(cache)
+    await manager.close()
+
+
+async def test_callers_wait_together_while_the_first_connection_comes_up(
+    own_server: RedisServer,
+) -> None:
+    manager = CacheManager(own_server.url)
+    cache = CacheService[int](manager, "numbers", int)
+    found = await asyncio.gather(*(cache.get_or_set("1", lambda: 7) for _ in range(100)))
+    assert set(found) == {7}
+    assert cache.stats()["errors"] == 0
+    assert len(own_server.clients()) <= 2
+    await manager.close()
+
+
+async def test_a_wrong_password_is_no_secret_and_no_outage(own_server: RedisServer) -> None:
+    own_server.command("CONFIG", "SET", "requirepass", "secret")
+    manager = CacheManager(f"redis://:wrong-word@127.0.0.1:{own_server.port}")
+    cache = CacheService[int](manager, "numbers", int)
+    assert await cache.get_or_set("1", lambda: 7) == 7
+    health = await manager.health()
+    assert not health["available"]
+    assert "wrong-word" not in repr(health) + repr(manager.store) + manager.store.address
+    await manager.close()
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_caches_are_switched_while_they_run(manager: CacheManager, on: bool) -> None:
+    cache = CacheService[int](manager, "numbers", int)
+    await cache.set("1", 1)
+    manager.set_enabled(on)
+    assert await cache.get_or_set("1", lambda: 2) == (1 if on else 2)
+    assert await cache.delete("1")
+    manager.set_enabled(True)
+    assert await cache.get("1") is None

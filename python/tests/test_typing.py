@@ -1,0 +1,32 @@
+"""What the types say."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+import hotshelf
+
+ASYNC = {
+    hotshelf.CacheManager: {"ping", "health", "invalidate_tag", "invalidate_tags", "close"},
+    hotshelf.CacheService: {
+        "get", "get_many", "get_or_set", "set", "set_many", "write_through", "delete",
+        "delete_many", "invalidate_pattern", "invalidate_all", "exists", "get_ttl",
+    },
+    hotshelf.RedisClient: {"execute_command", "aclose"},
+    hotshelf.Pipeline: {"execute", "reset"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("of", ASYNC, ids=lambda it: it.__name__)
+def test_what_is_awaited_is_a_coroutine_function(of: Any) -> None:
+    for name in ASYNC[of]:
+        assert inspect.iscoroutinefunction(getattr(of, name)), name
+
+
+def test_all_that_is_public_is_there_and_documented() -> None:
+    for name in hotshelf.__all__:
+        it = getattr(hotshelf, name)
+        assert name.startswith("__") or inspect.getdoc(it), name

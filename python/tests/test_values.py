@@ -1,0 +1,352 @@
+"""What survives a round trip, and how: the table of docs/python-values.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import math
+import uuid
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import pydantic
+import pytest
+from conftest import RedisServer
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
+
+from hotshelf import CacheManager, CacheService
+
+T = TypeVar("T")
+UTC = dt.timezone.utc
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Product(BaseModel):
+    id: int
+    name: str = "lamp"
+
+
+class Aliased(BaseModel):
+    product_id: int = Field(alias="productId")
+
+
+class AliasedByEither(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+    product_id: int = Field(alias="productId")
+
+
+class TwoAliases(BaseModel):
+    product_id: int = Field(validation_alias="in", serialization_alias="out")
+
+
+class Generated(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+    product_id: int
+
+
+class Nested(BaseModel):
+    inner: Aliased
+    many: list[Aliased] = []
+
+
+class Validated(BaseModel):
+    name: str
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def capital(cls, name: str) -> str:
+        return name.title()
+
+
+class Computed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    width: int
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def double(self) -> int:
+        return 2 * self.width
+
+
+class Page(BaseModel, Generic[T]):
+    items: list[T]
+
+
+class Everything(BaseModel):
+    when: dt.datetime
+    price: decimal.Decimal
+    colour: Colour
+    level: Level
+    raw: bytes
+    uid: uuid.UUID
+    took: dt.timedelta
+    tags: set[str]
+    pair: tuple[int, str]
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"] = "cat"
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int = 0
+
+
+class Row(TypedDict):
+    id: int
+
+
+class Floats(BaseModel):
+    number: float
+
+
+AWARE = dt.datetime(2024, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
+ELSEWHERE = AWARE.astimezone(dt.timezone(dt.timedelta(hours=5, minutes=30)))
+
+#: The model, and a value that comes back equal and of the same type.
+SURVIVES: list[tuple[Any, Any]] = [
+    (Product, Product(id=1)),
+    (Aliased, Aliased(productId=1)),
+    (AliasedByEither, AliasedByEither(product_id=1)),
+    (TwoAliases, TwoAliases(**{"in": 1})),
+    (Generated, Generated(productId=1)),
+    (Nested, Nested(inner=Aliased(productId=1), many=[Aliased(productId=2)])),
+    (Validated, Validated(name="desk lamp")),
+    (Computed, Computed(width=2)),
+    (Page[Product], Page[Product](items=[Product(id=1)])),
+    (list[Product], [Product(id=1), Product(id=2)]),
+    (list[Aliased], [Aliased(productId=1)]),
+    (dict[str, Product], {"one": Product(id=1)}),
+    (Annotated[Cat | Dog, Field(discriminator="kind")], Dog()),
+    (Product | None, Product(id=1)),
+    (Point, Point(1, 2)),
+    (Row, {"id": 1}),
+    (Everything, Everything(
+        when=AWARE, price=decimal.Decimal("19.90"), colour=Colour.RED, level=Level.HIGH,
+        raw=b"text", uid=uuid.UUID(int=1), took=dt.timedelta(hours=1, microseconds=5),
+        tags={"a", "b"}, pair=(1, "a"),
+    )),
+    (dt.datetime, dt.datetime(2024, 1, 31, 12, 30)),
+    (dt.datetime, AWARE),
+    (dt.datetime, ELSEWHERE),
+    (dt.date, dt.date(2024, 1, 31)),
+    (dt.time, dt.time(7, 5)),
+    (dt.timedelta, dt.timedelta(days=-1, microseconds=1)),
+    (decimal.Decimal, decimal.Decimal("0.10")),
+    (decimal.Decimal, decimal.Decimal("12345678901234567890.123456789")),
+    (int, 2**53 + 1),
+    (int, 2**70),
+    (int, -(2**64)),
+    (float, 0.1),
+    (float, 5e-324),
+    (bool, True),
+    (bool, False),
+    (str, ""),
+    (str, "ключ 🔑 \x00 \\ \""),
+    (str, "null"),
+    (bytes, b""),
+    (bytes, bytes(range(256))),
+    (Colour, Colour.RED),
+    (Level, Level.HIGH),
+    (uuid.UUID, uuid.UUID(int=1)),
+    (tuple[int, str], (1, "a")),
+    (set[int], {1, 2}),
+    (None, {"a": [1, 2.5, None, True, "text"], "b": {}}),
+    (None, []),
+    (None, "text"),
+    (None, 0),
+    (None, False),
+    (None, 2**70),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "value"), SURVIVES, ids=lambda it: str(it)[:40])
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_what_comes_back_as_it_was(
+    manager: CacheManager, model: Any, value: Any, foreign: bool
+) -> None:
+    cache = CacheService[Any](manager, "values", model, foreign=foreign)
+    missed = await cache.get_or_set("it", lambda: value)
+    hit = await cache.get_or_set("it", never)
+    assert (type(missed), type(hit)) == (type(value), type(value))
+    assert missed == hit == value
+    assert repr(hit) == repr(value) or isinstance(value, set | Everything | dt.datetime)
+    assert await cache.get("it") == value
+    assert await cache.set("it", value)
+    assert await cache.get("it") == value
+    assert cache.stats()["unstorable"] == cache.stats()["foreign"] == 0
+
+
+def never() -> Any:
+    raise AssertionError("there is an entry")
+
+
+#: The model, what a factory gives, and what both a miss and a hit give then.
+BECOMES: list[tuple[Any, Any, Any]] = [
+    (Product, {"id": "1"}, Product(id=1)),
+    (list[Product], [{"id": 1}], [Product(id=1)]),
+    (Point, {"x": 1}, Point(1)),
+    (int, "7", 7),
+    (Page[Product], Page(items=[{"id": 1}]), Page[Product](items=[Product(id=1)])),
+    (None, (1, 2), [1, 2]),
+    (None, {1: "a"}, {"1": "a"}),
+    (None, Product(id=1), {"id": 1, "name": "lamp"}),
+    (None, AWARE, "2024-01-31T12:30:00.123456Z"),
+    (None, decimal.Decimal("1.50"), "1.50"),
+    (None, Colour.RED, "red"),
+    (None, b"text", "text"),
+]
+
+
+@pytest.mark.parametrize(("model", "value", "becomes"), BECOMES, ids=lambda it: str(it)[:40])
+async def test_a_hit_and_a_miss_give_the_same(
+    manager: CacheManager, model: Any, value: Any, becomes: Any
+) -> None:
+    cache = CacheService[Any](manager, "values", model)
+    missed = await cache.get_or_set("it", lambda: value)
+    hit = await cache.get_or_set("it", never)
+    assert (type(missed), type(hit)) == (type(becomes), type(becomes))
+    assert missed == hit == becomes
+
+
+#: The model, and a value that is given to its callers, but not stored.
+UNSTORED: list[tuple[Any, Any]] = [
+    (None, object()),
+    (None, "\ud800"),
+    (Product, {"id": "no number"}),
+    (Floats, Floats(number=math.nan)),
+    (float, math.inf),
+    (None, [math.nan]),
+    (bytes, "text"),
+]
+
+
+@pytest.mark.parametrize(("model", "value"), UNSTORED, ids=["object", "surrogate", "invalid",
+                         "nan in a model", "inf", "nan", "text for bytes"])  # fmt: skip
+async def test_what_has_no_form_is_given_but_not_stored(
+    manager: CacheManager, server: RedisServer, model: Any, value: Any
+) -> None:
+    cache = CacheService[Any](manager, "values", model)
+    assert await cache.get_or_set("it", lambda: value) is value
+    assert await cache.get_or_set("it", lambda: value) is value
+    assert not await cache.set("it", value)
+    assert server.keys() == []
+    assert cache.stats()["unstorable"] == 3
+
+
+async def test_none_is_a_value(manager: CacheManager) -> None:
+    cache = CacheService[Product](manager, "values", Product)
+    assert await cache.get_or_set("it", lambda: None) is None
+    assert await cache.get_or_set("it", never) is None
+    assert await cache.exists("it")
+    assert 200 < await cache.get_ttl("it") <= 330
+
+
+async def test_none_lives_as_long_as_it_is_told(manager: CacheManager) -> None:
+    cache = CacheService[Product](manager, "values", Product, use_jitter=False)
+    assert await cache.get_or_set("it", lambda: None, negative_ttl=30) is None
+    assert await cache.get_ttl("it") == 30
+    assert await cache.get_or_set("it", never, negative_ttl=30) is None
+
+
+async def test_none_is_not_kept_where_that_is_asked(manager: CacheManager) -> None:
+    cache = CacheService[Product](manager, "values", Product, negative_ttl=0)
+    assert await cache.get_or_set("it", lambda: None) is None
+    assert not await cache.exists("it")
+    assert await cache.get_or_set("it", lambda: Product(id=1)) == Product(id=1)
+
+
+@pytest.mark.parametrize("raw", [
+    b"", b"{", b"[]", b'{"id": "no number"}', b'{"other": 1}', b"\xff\xfe", b"nil", b"\x00" * 100,
+    b'"text"', b"[" * 5000,
+])  # fmt: skip
+@pytest.mark.parametrize("foreign", [False, True])
+async def test_what_is_no_value_of_the_cache_is_a_miss(
+    manager: CacheManager, server: RedisServer, raw: bytes, foreign: bool
+) -> None:
+    cache = CacheService[Product](manager, "values", Product, foreign=foreign)
+    server.command("SET", cache.key("it"), raw)
+    assert await cache.get("it") is None
+    assert await cache.get_many(["it"]) == [None]
+    assert cache.stats()["foreign"] >= 1
+    runs = 0
+
+    def compute() -> Product:
+        nonlocal runs
+        runs += 1
+        return Product(id=1)
+
+    assert await cache.get_or_set("it", compute) == Product(id=1)
+    assert await cache.get_or_set("it", compute) == Product(id=1)
+    assert runs == 1
+
+
+async def test_an_entry_of_another_model_is_loaded_over_by_one_of_many(
+    manager: CacheManager,
+) -> None:
+    """A release changes the model and forgets the version: its callers don't stampede."""
+    before = CacheService[Product](manager, "values", Product)
+    await before.set("it", Product(id=1))
+    after = CacheService[Point](manager, "values", Point)
+    runs = 0
+
+    async def compute() -> Point:
+        nonlocal runs
+        runs += 1
+        import asyncio
+
+        await asyncio.sleep(0.05)
+        return Point(1)
+
+    import asyncio
+
+    found = await asyncio.gather(*(after.get_or_set("it", compute) for _ in range(100)))
+    assert found == [Point(1)] * 100
+    assert runs == 1
+    assert await after.get("it") == Point(1)
+    assert await before.get("it") is None
+
+
+@pytest.mark.parametrize("ttl", [0.5, dt.timedelta(seconds=0.5), 1, 86400 * 400])
+async def test_lifetimes_are_numbers_or_timedeltas(manager: CacheManager, ttl: Any) -> None:
+    cache = CacheService[int](manager, "values", int, use_jitter=False)
+    assert await cache.set("it", 7, ttl)
+    left = await cache.get_ttl("it")
+    seconds = ttl.total_seconds() if isinstance(ttl, dt.timedelta) else ttl
+    assert left == math.ceil(seconds)
+
+
+@pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf])
+async def test_a_lifetime_that_is_none_costs_the_cache_alone(
+    manager: CacheManager, ttl: float
+) -> None:
+    cache = CacheService[int](manager, "values", int)
+    assert await cache.get_or_set("it", lambda: 7, ttl) == 7
+    assert not await cache.set("it", 7, ttl)
+
+
+@pytest.mark.parametrize("value", ["text", 7, True, [1], {"a": 1}])
+async def test_other_programs_read_the_value(
+    manager: CacheManager, server: RedisServer, value: Any
+) -> None:
+    import json
+
+    cache = CacheService[Any](manager, "values", None)
+    await cache.set("it", value)
+    assert json.loads(server.command("GET", cache.key("it"))) == value
