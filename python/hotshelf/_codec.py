@@ -52,6 +52,8 @@ class Codec(Generic[T]):
         Raises:
             Exception: That of pydantic or of json, if it has no such form.
         """
+        if value is None:
+            return value, b"null"
         if self._model is bytes:
             return value, b'"' + base64.b64encode(value) + b'"'
         if self._adapter is None:
@@ -84,7 +86,7 @@ class Codec(Generic[T]):
                 return self._adapter.validate_json(raw, **_BY_NAME)
             return json.loads(raw, parse_constant=_refuse)
         except (ValidationError, ValueError, TypeError, RecursionError) as error:
-            raise Undecodable(str(error)) from error
+            raise Undecodable(in_short(error)) from error
 
     def _readable(self, value: Any) -> bytes:
         """Writes a value in the first manner in which it can be read back."""
@@ -119,6 +121,14 @@ def _manners(model: Any) -> list[dict[str, Any]]:
         for round_trip in (False, True)
         for by_alias in (not by_name, by_name)
     ]
+
+
+def in_short(error: Exception) -> str:
+    """Says what is wrong with a value, and nothing of what it holds."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
 
 
 def _refuse(constant: str) -> None:

@@ -5,8 +5,33 @@ Methods that talk to a backend give what they give at once if it is there, or el
 """
 
 from asyncio import Future
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, final
+
+__all__ = [
+    "AuthenticationError",
+    "Cache",
+    "CacheError",
+    "Client",
+    "ClosedError",
+    "ConfigurationError",
+    "Driver",
+    "EncodeError",
+    "Failed",
+    "Given",
+    "KeyError",
+    "Pending",
+    "ServerError",
+    "Store",
+    "Ticket",
+    "TimeoutError",
+    "UnavailableError",
+    "Walk",
+    "Write",
+    "__version__",
+    "after_fork",
+]
 
 __version__: str
 
@@ -80,33 +105,33 @@ class Cache:
     def key(self, identifier: str, params: str | None = None) -> str: ...
     def read(self, identifier: str, params: str | None = None) -> Pending | bytes | bool | None: ...
     def read_many(
-        self, keys: list[tuple[str, str | None]]
+        self, keys: Sequence[tuple[str, str | None]]
     ) -> Pending | list[bytes | bool | None]: ...
     def load(
         self,
         identifier: str,
         params: str | None = None,
         *,
-        tags: list[str] = [],
+        tags: list[str] = ...,
         ttl: float | None = None,
         reload: bool = False,
     ) -> Pending | bytes | bool | Ticket | Failed | Given | None: ...
     def insert(
         self,
-        entries: list[tuple[str, str | None, bytes]],
+        entries: Sequence[tuple[str, str | None, bytes]],
         *,
         ttl: float | None = None,
-        tags: list[str] = [],
+        tags: list[str] = ...,
     ) -> Pending | None: ...
     def claim(
         self,
-        keys: list[tuple[str, str | None]],
+        keys: Sequence[tuple[str, str | None]],
         *,
         ttl: float | None = None,
-        tags: list[str] = [],
+        tags: list[str] = ...,
     ) -> Pending | Write: ...
-    def invalidate(self, keys: list[tuple[str, str | None]]) -> Pending | int: ...
-    def invalidate_pattern(self, pattern: str) -> Pending | int: ...
+    def invalidate(self, keys: Sequence[tuple[str, str | None]]) -> Pending | int: ...
+    def invalidate_pattern(self, pattern: str, anywhere: bool = False) -> Pending | int: ...
     def invalidate_all(self) -> Pending | int: ...
     def remaining(self, identifier: str, params: str | None = None) -> Pending | int: ...
     def stats(self) -> dict[str, int]: ...
@@ -136,12 +161,12 @@ class Given:
 
 @final
 class Write:
-    def settle(self, values: list[bytes | None]) -> Pending | bool: ...
+    def settle(self, values: Sequence[bytes | None]) -> Pending | bool: ...
     def abandon(self) -> None: ...
 
 @final
 class Client:
-    def __new__(cls, store: Store) -> Client: ...
+    def __new__(cls, store: Store, timeout: float | None = None) -> Client: ...
     def command(self, command: list[bytes]) -> Pending | Any: ...
     def pipeline(self, commands: list[list[bytes]], transaction: bool) -> Pending | list[Any]: ...
     def scan(self, pattern: bytes) -> Walk: ...

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
 
 from hotshelf import _hotshelf
-from hotshelf._codec import Codec, Undecodable, codec_of
+from hotshelf._codec import Codec, Undecodable, codec_of, in_short
 from hotshelf._hotshelf import CacheError, Failed, Given, Pending, Ticket
 from hotshelf._keys import canonical_params, seconds
 from hotshelf._pending import settled, settled_within
@@ -30,7 +30,7 @@ Lifetime = float | timedelta
 _MISSING: Any = object()
 
 #: Trouble with the backend, or with what was to become a key, a tag or a lifetime.
-_UNUSABLE = (CacheError, TypeError, ValueError)
+_UNUSABLE = (CacheError, TypeError, ValueError, RecursionError)
 
 
 class _Load:
@@ -175,6 +175,7 @@ class CacheService(Generic[T]):
         values = [self._decoded(value) for value in cast("list[Any]", raw)]
         return [None if value is _MISSING else value for value in values]
 
+    @overload
     async def get_or_set(
         self,
         identifier: str,
@@ -185,7 +186,32 @@ class CacheService(Generic[T]):
         tags: Sequence[str] = (),
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
-    ) -> T:
+    ) -> T: ...
+
+    @overload
+    async def get_or_set(
+        self,
+        identifier: str,
+        factory: Factory[T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+    ) -> T | None: ...
+
+    async def get_or_set(
+        self,
+        identifier: str,
+        factory: Factory[Any],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+    ) -> T | None:
         """Reads a value, or computes it.
 
         Of all callers, in this process and in others, one runs its factory; the rest wait
@@ -210,6 +236,7 @@ class CacheService(Generic[T]):
         """
         around = [load for load in _loading.get() if load.under_way]
         loaded: Any = None
+        text: str | None = None
         try:
             text = canonical_params(params)
             # A factory that asks for its own key would wait for itself.
@@ -246,9 +273,10 @@ class CacheService(Generic[T]):
         if reload:
             return self._normal(await _made(factory))
         # What stands there is no value of this cache: it is loaded over it.
-        return await self.get_or_set(
+        again = await self.get_or_set(
             identifier, factory, ttl, params, tags=tags, negative_ttl=negative_ttl, reload=True
         )
+        return cast("T | None", again)
 
     def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
         return id(self._manager), self._core.key(str(identifier), params)
@@ -263,7 +291,8 @@ class CacheService(Generic[T]):
     ) -> T:
         load = _Load(key)
         around = _loading.get()
-        _loading.set((*around, load))
+        within = (*around, load)
+        _loading.set(within)
         try:
             made = await _made(factory)
         except Exception as error:
@@ -274,7 +303,9 @@ class CacheService(Generic[T]):
             raise
         finally:
             load.under_way = False
-            _loading.set(around)
+            # A coroutine may be closed in a context that isn't its own.
+            if _loading.get() is within:
+                _loading.set(around)
         value, raw = self._prepared(made)
         try:
             ended = self._fill(ticket, value, raw, ttl, negative_ttl)
@@ -311,14 +342,13 @@ class CacheService(Generic[T]):
 
     def _prepared(self, value: Any) -> tuple[T, bytes | None]:
         """Gives a value as a hit would give it, and its form in JSON, if it has one."""
-        if value is None:
-            return cast("T", value), b"null"
         try:
             return self._codec.prepare(value)
         except Exception as error:
             # The model's own code may raise anything.
             self._core.count_unstorable()
-            logger.warning("cache: a value of %s was not stored: %s", self.namespace, error)
+            short = in_short(error)
+            logger.warning("cache: a value of %s was not stored: %s", self.namespace, short)
             return cast("T", value), None
 
     async def set(
@@ -475,20 +505,29 @@ class CacheService(Generic[T]):
             return False
         return True
 
-    async def invalidate_pattern(self, pattern: str = "*") -> int:
+    async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
 
         It walks over all keys of the server: prefer tags, or `delete` where you know the
         identifiers. Those that users chose go into it through `escape_pattern`.
+
+        Args:
+            pattern: What identifiers are to match; `*` for all of them. Others begin with a
+                literal part.
+            anywhere: Whether they may begin with a wildcard, too. A `*` that a user has
+                typed matches what belongs to others then.
         """
         try:
-            removed = self._core.invalidate_pattern(pattern)
-            if type(removed) is Pending:
-                removed = await settled(removed)
-        except CacheError as error:
+            if pattern == "*":
+                removed = self._core.invalidate_all()
+            else:
+                removed = self._core.invalidate_pattern(pattern, anywhere)
+            if isinstance(removed, Pending):
+                removed = cast("int", await settled(removed))
+        except _UNUSABLE as error:
             logger.error("cache: invalidating %s failed: %s", self.namespace, error)
             return 0
-        return cast("int", removed)
+        return removed
 
     async def invalidate_all(self) -> bool:
         """Removes all entries of the cache; one round trip if it has an epoch."""

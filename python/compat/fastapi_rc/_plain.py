@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from fastapi_rc._engine import View
 from hotshelf import build_cache_key, escape_pattern, get_ttl_with_jitter
-from hotshelf._codec import codec_of
+from hotshelf._codec import codec_of, in_short
 
 logger = logging.getLogger("fastapi_rc")
 
@@ -59,9 +59,10 @@ class PlainCache(Generic[T]):
             if negative is not None and not _seconds(negative) > 0:
                 return cast("T", None)
         try:
-            value, _ = self._codec.packed(value)
+            value, _ = self._codec.prepare(value)
         except Exception as error:
-            logger.warning("cache: a value of %s was not stored: %s", self._view.namespace, error)
+            short = in_short(error)
+            logger.warning("cache: a value of %s was not stored: %s", self._view.namespace, short)
             return cast("T", value)
         await self.set(identifier, value, ttl, params)
         return cast("T", value)
@@ -76,7 +77,7 @@ class PlainCache(Generic[T]):
         tags: Sequence[str] = (),
     ) -> bool:
         try:
-            _, raw = self._codec.packed(value)
+            _, raw = self._codec.prepare(value)
             await self._redis.set(self._key(identifier, params), raw.decode(), **self._until(ttl))
         except Exception as error:
             logger.error("cache: writing %s failed: %s", self._view.namespace, error)
