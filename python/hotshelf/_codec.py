@@ -42,7 +42,7 @@ class Codec(Generic[T]):
         self.name = "json" if model is None else getattr(model, "__qualname__", str(model))
         self._manners = _manners(model)
 
-    def prepare(self, value: Any) -> tuple[T, bytes]:
+    def prepare(self, value: Any) -> tuple[Any, bytes]:
         """Gives a value as a reader will be given it, and its form in JSON.
 
         A factory may give a dict where the model is a class: then a hit and a miss still
@@ -57,6 +57,8 @@ class Codec(Generic[T]):
         if self._model is bytes:
             return value, b'"' + base64.b64encode(value) + b'"'
         if self._adapter is None:
+            if isinstance(value, bytes | bytearray | memoryview):
+                raise TypeError("bytes would be read as text: say `model=bytes`")
             raw = _plain().dump_json(value)
             return self.decode(raw), raw
         value = self.normalized(value)
@@ -105,6 +107,14 @@ class Codec(Generic[T]):
         raise trouble or Undecodable("it can't be written")
 
 
+def in_short(error: Exception) -> str:
+    """Says what is wrong with a value, and nothing of what it holds."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
+
+
 def _manners(model: Any) -> list[dict[str, Any]]:
     """The ways in which values can be written: the first that can be read is kept.
 
@@ -121,14 +131,6 @@ def _manners(model: Any) -> list[dict[str, Any]]:
         for round_trip in (False, True)
         for by_alias in (not by_name, by_name)
     ]
-
-
-def in_short(error: Exception) -> str:
-    """Says what is wrong with a value, and nothing of what it holds."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
 
 
 def _refuse(constant: str) -> None:

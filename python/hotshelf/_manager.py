@@ -78,6 +78,7 @@ class CacheManager:
             "enabled": enabled,
         }
         self._store: Store | None = None
+        self._closed: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
         self._prefixes: set[str] = set()
         if url is not None:
@@ -140,8 +141,12 @@ class CacheManager:
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Connects when an application starts, and closes when it ends.
 
-        A server that is away is no error: the application starts without.
+        A server that is away is no error: the application starts without. One that is
+        started again, as tests do, opens the same servers again.
         """
+        if self._store is None and self._closed is not None:
+            self._closed.reopen()
+            self._store = self._closed
         if not await self.ping():
             logger.warning("the cache server doesn't answer; serving without it for now")
         try:
@@ -208,6 +213,7 @@ class CacheManager:
     async def close(self) -> None:
         """Lets all connections go."""
         store, self._store = self._store, None
+        self._closed = store or self._closed
         self._cores.clear()
         if store is not None:
             closing = store.close()

@@ -336,7 +336,7 @@ class CacheService(Generic[T]):
     def _normal(self, value: Any) -> T:
         """Gives a value as a hit would give it, if it has such a form."""
         try:
-            return cast("T", self._codec.normalized(value))
+            return cast("T", self._codec.prepare(value)[0])
         except Exception:
             return cast("T", value)
 
@@ -364,10 +364,11 @@ class CacheService(Generic[T]):
 
         It is for warm-up, batches and values that never change: of two writers the older
         may come last. After a write to the source of truth, `write_through` or `delete` is
-        right.
+        right. A value that can't be written removes what it was to replace.
         """
         _, raw = self._prepared(value)
         if raw is None:
+            await self.delete(identifier, params)
             return False
         try:
             entry = (str(identifier), canonical_params(params), raw)
@@ -390,6 +391,8 @@ class CacheService(Generic[T]):
         1,000; see `set` for what it is good for."""
         prepared = [(str(name), None, self._prepared(value)[1]) for name, value in values.items()]
         entries = [(name, params, raw) for name, params, raw in prepared if raw is not None]
+        for name in (name for name, _, raw in prepared if raw is None):
+            await self.delete(name)
         try:
             stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
             if type(stored) is Pending:

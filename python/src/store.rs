@@ -208,6 +208,12 @@ impl Store {
         Ok(all)
     }
 
+    /// Begins anew, after it was closed. Its caches go on with it.
+    fn reopen(&self) {
+        let before = std::mem::replace(&mut *lock(&self.shared.state), self.shared.target.state());
+        drop(before);
+    }
+
     /// Lets all connections go.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();

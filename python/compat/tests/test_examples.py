@@ -56,6 +56,13 @@ DIFFERENCES = [
     ),
     Difference(
         "02_cache_service",
+        "put null poisons cache -> 500",
+        "entries",
+        {"api:v1:users:1": None},
+        "a value that can't be read back is not stored, and removes what it was to replace",
+    ),
+    Difference(
+        "02_cache_service",
         "wrong type",
         "entries",
         {"api:v1:users:9": ["a"]},

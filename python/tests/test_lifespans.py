@@ -1,0 +1,122 @@
+"""A cache from the start of an application to its end, and to the next start."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from conftest import RedisServer, eventually, free_port
+
+from hotshelf import CacheManager, CacheService
+
+
+def test_an_application_starts_again_on_another_loop(server: RedisServer) -> None:
+    """What FastAPI's `TestClient` does with a cache that a module holds."""
+    manager = CacheManager(server.url)
+    held = CacheService[int](manager, "held", int)
+    dependency = manager.service("made", int)
+    runs = 0
+
+    def compute() -> int:
+        nonlocal runs
+        runs += 1
+        return 7
+
+    async def serve() -> None:
+        async with manager.lifespan():
+            for cache in (held, dependency()):
+                assert await cache.get_or_set("1", compute) == 7
+        assert not manager.is_open
+        assert server.clients() == []
+
+    for _ in range(3):
+        asyncio.run(serve())
+    assert runs == 2
+
+
+async def test_an_application_starts_without_its_server(caplog: pytest.LogCaptureFixture) -> None:
+    manager = CacheManager(f"redis://:secret@127.0.0.1:{free_port()}")
+    with caplog.at_level(logging.WARNING, "hotshelf"):
+        async with manager.lifespan():
+            assert await CacheService[int](manager, "1", int).get_or_set("1", lambda: 7) == 7
+    assert "serving without it" in caplog.text
+    assert "secret" not in caplog.text
+
+
+async def test_tags_invalidate_whatever_carries_them(manager: CacheManager) -> None:
+    cache = CacheService[int](manager, "tagged", int)
+    other = CacheService[int](manager, "others", int)
+    await cache.get_or_set("1", lambda: 1, tags=["a", "b"])
+    await cache.get_or_set("2", lambda: 2, tags=["b"])
+    await other.set("3", 3, tags=["a"])
+    await other.set("4", 4)
+    assert await manager.invalidate_tag("a")
+    assert [await cache.get("1"), await cache.get("2")] == [None, 2]
+    assert [await other.get("3"), await other.get("4")] == [None, 4]
+
+
+async def test_a_tag_refuses_the_load_in_flight(manager: CacheManager) -> None:
+    cache = CacheService[str](manager, "tagged", str)
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def older() -> str:
+        began.set()
+        await go.wait()
+        return "older"
+
+    loading = asyncio.create_task(cache.get_or_set("1", older, tags=["a"]))
+    await began.wait()
+    assert await manager.invalidate_tags(["a"])
+    go.set()
+    assert await loading == "older"
+    assert await cache.get_or_set("1", lambda: "newer", tags=["a"]) == "newer"
+
+
+async def test_a_write_and_its_entry_are_one(manager: CacheManager, server: RedisServer) -> None:
+    cache = CacheService[str](manager, "written", str)
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def older() -> str:
+        began.set()
+        await go.wait()
+        return "older"
+
+    loading = asyncio.create_task(cache.get_or_set("1", older))
+    await began.wait()
+    assert await cache.write_through("1", lambda: "newer") == "newer"
+    go.set()
+    await loading
+    assert await cache.get("1") == "newer"
+
+
+@pytest.mark.parametrize("how", ["raise", "cancel", "close"])
+async def test_a_write_that_fails_removes_the_entry(
+    manager: CacheManager, server: RedisServer, how: str
+) -> None:
+    cache = CacheService[str](manager, "written", str)
+    await cache.set("1", "older")
+    began = asyncio.Event()
+
+    async def write() -> str:
+        began.set()
+        if how == "raise":
+            raise LookupError
+        await asyncio.sleep(60)
+        return "never"
+
+    if how == "close":
+        coroutine = cache.write_through("1", write)
+        future = coroutine.send(None)
+        while not began.is_set():
+            await asyncio.wait([future])
+            future = coroutine.send(None)
+        coroutine.close()
+    else:
+        writing = asyncio.create_task(cache.write_through("1", write))
+        await began.wait()
+        if how == "cancel":
+            writing.cancel()
+        with pytest.raises((LookupError, asyncio.CancelledError)):
+            await writing
+    await eventually(lambda: server.keys() == [])
