@@ -52,6 +52,22 @@ async def hotshelf_get_or_set(port: int) -> Calls:
     return Calls(lambda key: service.get_or_set(key, unused), service.set, service.get_or_set)
 
 
+class Undecoded:
+    """Stands for the codec of a service, and leaves values as the bytes that they were."""
+
+    name = "bytes"
+
+    def decode(self, raw: bytes) -> bytes:
+        return raw
+
+
+async def hotshelf_undecoded(port: int) -> Calls:
+    """The whole of get_or_set but pydantic's part."""
+    service, writer = hotshelf(port), hotshelf(port)
+    service._codec = Undecoded()
+    return Calls(lambda key: service.get_or_set(key, unused), writer.set)
+
+
 async def hotshelf_get(port: int) -> Calls:
     service = hotshelf(port)
     return Calls(service.get, service.set)
@@ -145,6 +161,7 @@ async def glide_raw(port: int) -> Calls:
 LIBRARIES: dict[str, Callable[[int], Awaitable[Calls]]] = {
     "hotshelf get_or_set": hotshelf_get_or_set,
     "hotshelf get": hotshelf_get,
+    "hotshelf undecoded": hotshelf_undecoded,
     "hotshelf bare": hotshelf_bare,
     "hotshelf command": hotshelf_command,
     "fastapi-rc get_or_set": fastapi_rc,

@@ -85,7 +85,8 @@ class Codec(Generic[T]):
                 text = json.loads(raw)
                 return base64.b64decode(text, validate=True)
             if self._adapter is not None:
-                return self._adapter.validate_json(raw, **_BY_NAME)
+                # The adapter's own method passes seven options on, to this one.
+                return self._adapter.validator.validate_json(raw, **_BY_NAME)
             return json.loads(raw, parse_constant=_refuse)
         except (ValidationError, ValueError, TypeError, RecursionError) as error:
             raise Undecodable(in_short(error)) from error

@@ -155,7 +155,13 @@ class CacheService(Generic[T]):
         try:
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
-                raw = await settled(raw)
+                # As `settled` does, without a coroutine of its own for each hit.
+                pending = raw
+                try:
+                    raw = await pending.future
+                except BaseException:
+                    pending.abandon()
+                    raise
         except _UNUSABLE as error:
             logger.warning("cache: reading %s failed: %s", self.namespace, error)
             return None
@@ -252,7 +258,13 @@ class CacheService(Generic[T]):
                     # The other caller's factory may be waiting for what this one loads.
                     loaded = await settled_within(loaded, self._patience)
                 else:
-                    loaded = await settled(loaded)
+                    # As `settled` does, without a coroutine of its own for each hit.
+                    pending = loaded
+                    try:
+                        loaded = await pending.future
+                    except BaseException:
+                        pending.abandon()
+                        raise
             except (CacheError, asyncio.TimeoutError) as error:
                 logger.warning("cache: loading %s without it: %r", self.namespace, error)
                 loaded = None

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit, intern};
 
@@ -70,12 +71,13 @@ impl Operation {
         let (Some(outcome), Some(waiter)) = (outcome, waiter) else { return };
         let waiter = waiter.bind(py);
         // A future whose caller was cancelled takes nothing.
-        if waiter.call_method0("done").and_then(|done| done.extract()).unwrap_or(true) {
+        let done = waiter.call_method0(intern!(py, "done"));
+        if done.and_then(|done| done.extract()).unwrap_or(true) {
             return;
         }
         let settled = match outcome(py) {
-            Ok(value) => waiter.call_method1("set_result", (value,)),
-            Err(error) => waiter.call_method1("set_exception", (error,)),
+            Ok(value) => waiter.call_method1(intern!(py, "set_result"), (value,)),
+            Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error,)),
         };
         if let Err(error) = settled {
             error.write_unraisable(py, Some(waiter));

@@ -112,6 +112,16 @@ class Row(TypedDict):
     id: int
 
 
+class Raw(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+    raw: bytes
+
+
+class Hidden(BaseModel):
+    word: pydantic.SecretStr
+    internal: int = Field(default=0, exclude=True)
+
+
 class Floats(BaseModel):
     number: float
 
@@ -142,6 +152,7 @@ SURVIVES: list[tuple[Any, Any]] = [
         raw=b"text", uid=uuid.UUID(int=1), took=dt.timedelta(hours=1, microseconds=5),
         tags={"a", "b"}, pair=(1, "a"),
     )),
+    (Raw, Raw(raw=bytes(range(256)))),
     (dt.datetime, dt.datetime(2024, 1, 31, 12, 30)),
     (dt.datetime, AWARE),
     (dt.datetime, ELSEWHERE),
@@ -210,6 +221,9 @@ BECOMES: list[tuple[Any, Any, Any]] = [
     (None, AWARE, "2024-01-31T12:30:00.123456Z"),
     (None, decimal.Decimal("1.50"), "1.50"),
     (None, Colour.RED, "red"),
+    (None, uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    (None, Point(1), {"x": 1, "y": 0}),
+    (None, {1}, [1]),
 ]
 
 
@@ -227,6 +241,10 @@ async def test_a_hit_and_a_miss_give_the_same(
 #: The model, and a value that is given to its callers, but not stored.
 UNSTORED: list[tuple[Any, Any]] = [
     (None, object()),
+    (Everything, Everything.model_construct(
+        when=AWARE, price=decimal.Decimal(1), colour=Colour.RED, level=Level.HIGH, raw=b"\xff",
+        uid=uuid.UUID(int=1), took=dt.timedelta(), tags=set(), pair=(1, "a"),
+    )),
     (None, "\ud800"),
     (Product, {"id": "no number"}),
     (Floats, Floats(number=math.nan)),
@@ -237,7 +255,7 @@ UNSTORED: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("model", "value"), UNSTORED, ids=["object", "surrogate", "invalid",
+@pytest.mark.parametrize(("model", "value"), UNSTORED, ids=["object", "bytes in a model", "surrogate", "invalid",
                          "nan in a model", "inf", "nan", "text for bytes",
                          "bytes without a model"])  # fmt: skip
 async def test_what_has_no_form_is_given_but_not_stored(
@@ -249,6 +267,15 @@ async def test_what_has_no_form_is_given_but_not_stored(
     assert not await cache.set("it", value)
     assert server.keys() == []
     assert cache.stats()["unstorable"] == 3
+
+
+async def test_what_a_model_does_not_write_a_hit_lacks(manager: CacheManager) -> None:
+    cache = CacheService[Hidden](manager, "values", Hidden)
+    secret = Hidden(word=pydantic.SecretStr("open sesame"), internal=7)
+    await cache.set("it", secret)
+    hit = await cache.get("it")
+    assert hit is not None
+    assert (hit.word.get_secret_value(), hit.internal) == ("**********", 0)
 
 
 async def test_logs_show_nothing_of_a_value(

@@ -1,0 +1,207 @@
+"""One server, a process in Rust and this one: entries, tags, leases and invalidations."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TESTS, RedisServer
+from pydantic import BaseModel
+
+from hotshelf import CacheManager, CacheService
+
+pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="it takes Rust to build it")
+
+
+class Product(BaseModel):
+    name: str
+    price: float = 0.1
+
+
+class Partner:
+    """The process in Rust; `interop/src/main.rs` says what it can do."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.numbers = itertools.count()
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            answer = json.loads(line)
+            waiting = self.waiting.pop(answer["id"])
+            if "error" in answer:
+                waiting.set_exception(AssertionError(answer["error"]))
+            else:
+                waiting.set_result(answer["result"])
+
+    def does(self, what: str, key: str, **options: Any) -> asyncio.Future[Any]:
+        number = next(self.numbers)
+        self.waiting[number] = asyncio.get_running_loop().create_future()
+        order = json.dumps({"id": number, "do": what, "key": key, **options})
+        assert self.process.stdin is not None
+        self.process.stdin.write(order.encode() + b"\n")
+        return self.waiting[number]
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """Builds the program, beside what the workspace has built already."""
+    target = TESTS.parents[1] / "target"
+    subprocess.run(
+        ["cargo", "build", "--quiet", "--locked", "--manifest-path", TESTS / "interop/Cargo.toml"],
+        env={**os.environ, "CARGO_TARGET_DIR": str(target)}, check=True,
+    )  # fmt: skip
+    return target / "debug" / "interop"
+
+
+@pytest.fixture
+async def partner(program: Path, server: RedisServer) -> AsyncIterator[Partner]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(program, server.url, stdin=pipe, stdout=pipe)
+    partner = Partner(process)
+    assert await asyncio.wait_for(partner.does("get", "nothing"), 5) is None
+    yield partner
+    process.kill()
+    await process.wait()
+    await partner.reading
+
+
+@pytest.fixture
+def products(manager: CacheManager) -> CacheService[Product]:
+    return CacheService(manager, "interop", Product, backend_budget=5)
+
+
+async def test_each_reads_what_the_other_has_written(
+    partner: Partner, products: CacheService[Product]
+) -> None:
+    await products.set("1", Product(name="of Python"))
+    assert await partner.does("get", "1") == "of Python"
+    await partner.does("set", "2", name="of Rust")
+    assert await products.get("2") == Product(name="of Rust")
+    assert await products.get_or_set("2", lambda: Product(name="never")) == Product(name="of Rust")
+    assert await partner.does("load", "1", name="never") == {"name": "of Python", "ran": False}
+    assert products.stats()["foreign"] == 0
+
+
+async def test_each_removes_what_the_other_has_written(
+    partner: Partner, products: CacheService[Product]
+) -> None:
+    await products.set("1", Product(name="of Python"))
+    await partner.does("delete", "1")
+    assert await products.get("1") is None
+    await partner.does("set", "2", name="of Rust")
+    assert await products.delete("2")
+    assert await partner.does("get", "2") is None
+
+
+@pytest.mark.parametrize("first", ["python", "rust"])
+async def test_a_cold_key_is_loaded_once_over_both(
+    partner: Partner, products: CacheService[Product], first: str
+) -> None:
+    runs = 0
+
+    async def compute() -> Product:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0.3)
+        return Product(name="of Python")
+
+    async def in_python() -> list[str]:
+        found = await asyncio.gather(*(products.get_or_set("1", compute) for _ in range(50)))
+        return [product.name for product in found]
+
+    async def in_rust() -> list[Any]:
+        loads = [partner.does("load", "1", name="of Rust", millis=300) for _ in range(50)]
+        return list(await asyncio.gather(*loads))
+
+    both = [in_python(), in_rust()] if first == "python" else [in_rust(), in_python()]
+    tasks = [asyncio.ensure_future(both[0])]
+    await asyncio.sleep(0.05)
+    tasks.append(asyncio.ensure_future(both[1]))
+    results = await asyncio.gather(*tasks)
+    of_python, of_rust = results if first == "python" else reversed(results)
+    loads = runs + sum(load["ran"] for load in of_rust)
+    assert loads == 1
+    assert {*of_python, *(load["name"] for load in of_rust)} in ({"of Python"}, {"of Rust"})
+
+
+async def test_an_invalidation_of_rust_refuses_a_load_of_python(
+    partner: Partner, products: CacheService[Product]
+) -> None:
+    began, go = asyncio.Event(), asyncio.Event()
+
+    async def older() -> Product:
+        began.set()
+        await go.wait()
+        return Product(name="older")
+
+    loading = asyncio.create_task(products.get_or_set("1", older))
+    await began.wait()
+    assert await partner.does("delete", "1")
+    go.set()
+    assert (await loading).name == "older"
+    assert await products.get("1") is None
+    assert await partner.does("get", "1") is None
+    assert products.stats()["refused"] == 1
+
+
+async def test_an_invalidation_of_python_refuses_a_load_of_rust(
+    partner: Partner, products: CacheService[Product], server: RedisServer
+) -> None:
+    loading = partner.does("load", "1", name="older", millis=300)
+    while not server.keys():
+        await asyncio.sleep(0.01)
+    assert await products.delete("1")
+    assert (await loading)["name"] == "older"
+    assert await products.get("1") is None
+    assert server.keys() == []
+
+
+@pytest.mark.parametrize("by", ["python", "rust"])
+async def test_tags_are_of_both(
+    partner: Partner, products: CacheService[Product], manager: CacheManager, by: str
+) -> None:
+    await products.set("1", Product(name="of Python"), tags=["shelf"])
+    await partner.does("set", "2", name="of Rust", tags=["shelf"])
+    assert await partner.does("get", "1") == "of Python"
+    assert (await products.get("2")) == Product(name="of Rust")
+    if by == "python":
+        assert await manager.invalidate_tag("shelf")
+    else:
+        assert await partner.does("tag", "shelf")
+    assert [await products.get(key) for key in "12"] == [None, None]
+    assert [await partner.does("get", key) for key in "12"] == [None, None]
+
+
+async def test_a_write_through_one_refuses_a_load_of_the_other(
+    partner: Partner, products: CacheService[Product], server: RedisServer
+) -> None:
+    loading = partner.does("load", "1", name="older", millis=300)
+    while not server.keys():
+        await asyncio.sleep(0.01)
+    await products.write_through("1", lambda: Product(name="newer"))
+    assert (await loading)["name"] == "older"
+    assert await partner.does("get", "1") == "newer"
+    assert (await partner.does("write_through", "1", name="newest"))["cached"]
+    assert await products.get("1") == Product(name="newest")
+
+
+async def test_what_python_knows_not_to_exist_rust_loads(
+    partner: Partner, products: CacheService[Product]
+) -> None:
+    assert await products.get_or_set("1", lambda: None) is None
+    assert await partner.does("get", "1") is None
+    loaded = await partner.does("load", "1", name="there now")
+    assert loaded == {"name": "there now", "ran": True}
+    assert await products.get("1") == Product(name="there now")
