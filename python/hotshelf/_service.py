@@ -403,8 +403,9 @@ class CacheService(Generic[T]):
         1,000; see `set` for what it is good for."""
         prepared = [(str(name), None, self._prepared(value)[1]) for name, value in values.items()]
         entries = [(name, params, raw) for name, params, raw in prepared if raw is not None]
-        for name in (name for name, _, raw in prepared if raw is None):
-            await self.delete(name)
+        outdated = [name for name, _, raw in prepared if raw is None]
+        if outdated:
+            await self.delete_many(outdated)
         try:
             stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
             if type(stored) is Pending:
@@ -412,7 +413,7 @@ class CacheService(Generic[T]):
         except _UNUSABLE as error:
             logger.warning("cache: writing many of %s failed: %s", self.namespace, error)
             return False
-        return len(entries) == len(values)
+        return not outdated
 
     async def write_through(
         self,

@@ -269,6 +269,17 @@ async def test_what_has_no_form_is_given_but_not_stored(
     assert cache.stats()["unstorable"] == 3
 
 
+async def test_an_older_entry_does_not_outlive_a_value_that_can_not_be_stored(
+    manager: CacheManager,
+) -> None:
+    cache = CacheService[Floats](manager, "values", Floats)
+    unstorable = Floats(number=math.nan)
+    await cache.set_many({"1": Floats(number=1), "2": Floats(number=2)})
+    assert not await cache.set("1", unstorable)
+    assert not await cache.set_many({"2": unstorable, "3": Floats(number=3)})
+    assert await cache.get_many("123") == [None, None, Floats(number=3)]
+
+
 async def test_what_a_model_does_not_write_a_hit_lacks(manager: CacheManager) -> None:
     cache = CacheService[Hidden](manager, "values", Hidden)
     secret = Hidden(word=pydantic.SecretStr("open sesame"), internal=7)
