@@ -145,10 +145,7 @@ impl Driver {
         })?;
         match outcome {
             Some(outcome) => Ok(outcome(py)?.into_bound(py)),
-            None => {
-                let driver = slf.clone().unbind();
-                Ok(Bound::new(py, Pending::new(future, task, operation, driver))?.into_any())
-            }
+            None => Ok(Bound::new(py, Pending::new(future, task, operation, slf)?)?.into_any()),
         }
     }
 

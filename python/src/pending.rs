@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::claim::Write;
@@ -84,7 +85,7 @@ impl Operation {
     }
 
     /// Takes note that nobody waits any more; says whether the operation was under way.
-    fn leave(&self, driver: &Driver) -> bool {
+    fn leave(&self, driver: Option<&Driver>) -> bool {
         let mut state = self.lock();
         let (waiter, ended) = (state.waiter.take(), state.ended);
         // What it gave and nobody took is dropped in the driver's next turn.
@@ -93,7 +94,7 @@ impl Operation {
             return false;
         }
         drop(state);
-        drop(waiter.and_then(|waiter| driver.take_waiter(waiter)));
+        drop(waiter.and_then(|waiter| driver?.take_waiter(waiter)));
         !ended
     }
 
@@ -110,7 +111,8 @@ pub(crate) struct Pending {
     future: Py<PyAny>,
     task: Arc<Task>,
     operation: Arc<Operation>,
-    driver: Py<Driver>,
+    /// The loop's own. Tracebacks may keep this for long, and are to keep no connection.
+    driver: Py<PyWeakrefReference>,
 }
 
 impl Pending {
@@ -118,9 +120,10 @@ impl Pending {
         future: Py<PyAny>,
         task: Arc<Task>,
         operation: Arc<Operation>,
-        driver: Py<Driver>,
-    ) -> Self {
-        Self { future, task, operation, driver }
+        driver: &Bound<'_, Driver>,
+    ) -> PyResult<Self> {
+        let driver = PyWeakrefReference::new(driver)?.unbind();
+        Ok(Self { future, task, operation, driver })
     }
 }
 
@@ -129,7 +132,8 @@ impl Pending {
     /// Ends the operation where it stands: whoever waited for it was cancelled, or closed
     /// on whatever thread.
     fn abandon(&self, py: Python<'_>) {
-        let was_under_way = self.operation.leave(self.driver.get());
+        let driver = self.driver.bind(py).upgrade_as::<Driver>().ok().flatten();
+        let was_under_way = self.operation.leave(driver.as_ref().map(Bound::get));
         self.task.abandon();
         if was_under_way {
             return;
@@ -145,7 +149,6 @@ impl Pending {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.future)?;
-        visit.call(&self.driver)
+        visit.call(&self.future)
     }
 }

@@ -100,6 +100,28 @@ def test_a_closed_loop_takes_its_driver_along(server: RedisServer, new_loop: New
     assert holds_soon(lambda: server.clients() == [])
 
 
+def test_an_exception_that_is_kept_keeps_no_connection(
+    server: RedisServer, new_loop: NewLoop, name: str
+) -> None:
+    """Its traceback holds the frames of all callers that it passed through."""
+    cache = CacheService[int](CacheManager(server.url), name, int)
+
+    async def fail() -> int:
+        await asyncio.sleep(0.02)
+        raise LookupError("there is none")
+
+    async def ask() -> list[Any]:
+        calls = [cache.get_or_set("1", fail) for _ in range(3)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    gc.disable()
+    kept = run(new_loop, ask())
+    gone = holds_soon(lambda: server.clients() == [])
+    gc.enable()
+    assert [type(error) for error in kept] == [LookupError] * 3
+    assert gone, "the traceback keeps the loop's driver"
+
+
 def test_a_loop_that_nobody_closed_is_collected(server: RedisServer) -> None:
     """Of asyncio: those of uvloop that were not closed never are, whatever they watch."""
     manager = CacheManager(server.url)
