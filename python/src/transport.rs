@@ -2,7 +2,7 @@
 
 use std::io;
 
-use hotshelf_core::{BoxFuture, Error, ErrorKind};
+use hotshelf_core::{BoxFuture, Error};
 use hotshelf_redis::{Address, Carrier, RedisOptions, Session, Tls, Transport};
 
 use crate::socket::Stream;
@@ -17,7 +17,7 @@ impl LoopTransport {
     /// Prepares what streams need.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    /// Of kind `Configuration` for certificates that can't be read.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
         Ok(Self { tls: Tls::of(options)? })
     }
@@ -38,12 +38,7 @@ impl Transport for LoopTransport {
         &'a self,
         address: &'a Address,
         session: Session,
-    ) -> BoxFuture<'a, Result<Carrier, Error>> {
-        Box::pin(async move {
-            self.carry(address, session).await.map_err(|error| {
-                let message = "the server can't be reached";
-                Error::new(ErrorKind::Unavailable, message).with_source(error)
-            })
-        })
+    ) -> BoxFuture<'a, io::Result<Carrier>> {
+        Box::pin(self.carry(address, session))
     }
 }

@@ -1,8 +1,9 @@
 //! The seam between connections and whatever carries their bytes.
 
 use std::fmt;
+use std::io;
 
-use hotshelf_core::{BoxFuture, Error};
+use hotshelf_core::BoxFuture;
 
 use crate::connection::{Ended, Session};
 use crate::options::Address;
@@ -17,12 +18,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// session does. Dropping it closes the stream.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Unavailable`](hotshelf_core::ErrorKind::Unavailable).
+    /// Those of the stream: the server can't be reached, or isn't who it should be.
     fn open<'a>(
         &'a self,
         address: &'a Address,
         session: Session,
-    ) -> BoxFuture<'a, Result<Carrier, Error>>;
+    ) -> BoxFuture<'a, io::Result<Carrier>>;
 }
 
 /// Carries a session's bytes, and gives the reason for its end.

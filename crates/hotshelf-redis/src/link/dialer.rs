@@ -82,7 +82,10 @@ impl Dialer {
         self.in_time(async {
             let credentials = self.provider.credentials().await?;
             let connection = Connection::new(Arc::clone(&self.runtime), listener);
-            let mut carrier = self.transport.open(address, connection.session()).await?;
+            let opened = self.transport.open(address, connection.session()).await;
+            let mut carrier = opened.map_err(|error| {
+                errors::unavailable("the server can't be reached").with_source(error)
+            })?;
             let mut login = self.login.clone();
             login.user = credentials.user;
             login.password = credentials.password;

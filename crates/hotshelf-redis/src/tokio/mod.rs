@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use hotshelf_core::{BoxFuture, Error, ErrorKind};
+use hotshelf_core::{BoxFuture, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -27,13 +27,13 @@ impl TokioTransport {
     /// Prepares what streams need.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read, of kind
-    /// [`ErrorKind::Unsupported`] for TLS where it isn't in this build.
+    /// Of kind `Configuration` for certificates that can't be read, of kind `Unsupported` for
+    /// TLS where it isn't in this build.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
         #[cfg(not(feature = "tls"))]
         if options.tls.is_some() {
             let message = "TLS is not in this build: enable the feature `tls`";
-            return Err(Error::new(ErrorKind::Unsupported, message));
+            return Err(Error::new(hotshelf_core::ErrorKind::Unsupported, message));
         }
         Ok(Self {
             #[cfg(feature = "tls")]
@@ -85,12 +85,7 @@ impl Transport for TokioTransport {
         &'a self,
         address: &'a Address,
         session: Session,
-    ) -> BoxFuture<'a, Result<Carrier, Error>> {
-        Box::pin(async move {
-            self.carry(address, session).await.map_err(|error| {
-                let message = "the server can't be reached";
-                Error::new(ErrorKind::Unavailable, message).with_source(error)
-            })
-        })
+    ) -> BoxFuture<'a, io::Result<Carrier>> {
+        Box::pin(self.carry(address, session))
     }
 }
