@@ -58,14 +58,8 @@ class PlainCache(Generic[T]):
             ttl = ttl if negative is None else negative
             if negative is not None and not _seconds(negative) > 0:
                 return cast("T", None)
-        try:
-            value, _ = self._codec.prepare(value)
-        except Exception as error:
-            short = in_short(error)
-            logger.warning("cache: a value of %s was not stored: %s", self._view.namespace, short)
-            return cast("T", value)
-        await self.set(identifier, value, ttl, params)
-        return cast("T", value)
+        value, _ = await self._store(identifier, value, ttl, params)
+        return value
 
     async def set(
         self,
@@ -76,13 +70,22 @@ class PlainCache(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
+        _, stored = await self._store(identifier, value, ttl, params)
+        return stored
+
+    async def _store(
+        self, identifier: str, value: Any, ttl: float | timedelta | None, params: Any
+    ) -> tuple[T, bool]:
+        """Gives a value as a hit would give it, if it has such a form, and says whether it
+        was stored."""
         try:
-            _, raw = self._codec.prepare(value)
+            value, raw = self._codec.prepare(value)
             await self._redis.set(self._key(identifier, params), raw.decode(), **self._until(ttl))
         except Exception as error:
-            logger.error("cache: writing %s failed: %s", self._view.namespace, error)
-            return False
-        return True
+            short = in_short(error)
+            logger.error("cache: writing %s failed: %s", self._view.namespace, short)
+            return cast("T", value), False
+        return cast("T", value), True
 
     async def delete(self, identifier: str, params: Any = None) -> bool:
         try:
