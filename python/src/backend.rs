@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
 
 use crate::executor::Executor;
 use crate::runtime::LoopRuntime;
+use crate::sync::lock;
 use crate::transport::LoopTransport;
 
 /// Redis or Valkey. What an event loop asks goes over the connections of that loop.
@@ -43,7 +44,7 @@ impl PerLoop {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the cache was closed"));
         }
-        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut backends = lock(&self.backends);
         let place = Arc::as_ptr(&executor) as usize;
         if let Some((of, backend)) = backends.get(&place)
             && of.upgrade().is_some_and(|of| !of.is_closed())
@@ -159,8 +160,7 @@ impl Backend for PerLoop {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.closed.store(true, Ordering::Release);
-            let backends =
-                std::mem::take(&mut *self.backends.lock().unwrap_or_else(PoisonError::into_inner));
+            let backends = std::mem::take(&mut *lock(&self.backends));
             for (_, backend) in backends.into_values() {
                 backend.close().await;
             }

@@ -11,7 +11,8 @@ use crate::cache::Inner;
 use crate::driver::{Background, Driver};
 use crate::errors::{exception, wrong};
 use crate::pending::outcome;
-use crate::store::{begin, lock};
+use crate::store::begin;
+use crate::sync::lock;
 
 /// Keys whose right to fill was taken over. Left alone, they are invalidated.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]

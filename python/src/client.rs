@@ -87,14 +87,14 @@ impl Walk {
         let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
         let (timeout, pattern) = (self.timeout, self.pattern.clone());
         begin(py, async move {
-            let begun = crate::store::lock(&kept).take();
+            let begun = crate::sync::lock(&kept).take();
             let start = || Ok(client(&shared, timeout)?.scan(&pattern));
             let mut scan = match begun.map_or_else(start, Ok) {
                 Ok(scan) => scan,
                 Err(error) => return outcome(move |_| Err(exception(&error))),
             };
             let keys = scan.next_keys().await;
-            *crate::store::lock(&kept) = Some(scan);
+            *crate::sync::lock(&kept) = Some(scan);
             outcome(move |py| match keys.map_err(|error| exception(&error))? {
                 Some(keys) => {
                     let keys = keys.iter().map(|key| PyBytes::new(py, key));

@@ -5,7 +5,7 @@
 //! is settled, since whoever waits for it may be the caller.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use hotshelf_core::Moment;
 use mio::{Events, Poll};
@@ -21,6 +21,7 @@ use crate::executor::{Executor, Task};
 use crate::fork::Process;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
+use crate::sync::lock;
 
 /// How often a turn looks again for what has become ready, before the loop goes on.
 const ROUNDS: usize = 64;
@@ -372,9 +373,4 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
         }
         false => Ok(running),
     }
-}
-
-/// No code that could panic half-way runs under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

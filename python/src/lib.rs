@@ -20,6 +20,7 @@ mod pending;
 mod runtime;
 mod socket;
 mod store;
+mod sync;
 mod ticket;
 mod transport;
 

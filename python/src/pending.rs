@@ -1,6 +1,6 @@
 //! Operations of the engine as awaitables of Python.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 use crate::claim::Write;
 use crate::driver::Driver;
 use crate::executor::Task;
+use crate::sync::lock;
 use crate::ticket::Ticket;
 
 /// Turns what an operation gives into a Python object, once that may be done.
@@ -41,7 +42,7 @@ impl Operation {
 
     /// Keeps what the operation gave; says whether somebody waits for it.
     pub(crate) fn ended(&self, outcome: Outcome) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.outcome = Some(outcome);
         state.ended = true;
         state.waiter.is_some()
@@ -54,17 +55,17 @@ impl Operation {
         &self,
         wait: impl FnOnce() -> PyResult<usize>,
     ) -> PyResult<Option<Outcome>> {
-        if let Some(outcome) = self.lock().outcome.take() {
+        if let Some(outcome) = lock(&self.state).outcome.take() {
             return Ok(Some(outcome));
         }
         let waiter = wait()?;
-        self.lock().waiter = Some(waiter);
+        lock(&self.state).waiter = Some(waiter);
         Ok(None)
     }
 
     /// Hands on what the operation gave.
     pub(crate) fn settle(&self, py: Python<'_>, driver: &Driver) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let (outcome, waiter) = (state.outcome.take(), state.waiter.take());
         drop(state);
         let waiter = waiter.and_then(|waiter| driver.take_waiter(waiter));
@@ -86,7 +87,7 @@ impl Operation {
 
     /// Takes note that nobody waits any more; says whether the operation was under way.
     fn leave(&self, driver: Option<&Driver>) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let (waiter, ended) = (state.waiter.take(), state.ended);
         // What it gave and nobody took is dropped in the driver's next turn.
         if ended && state.outcome.is_some() {
@@ -96,10 +97,6 @@ impl Operation {
         drop(state);
         drop(waiter.and_then(|waiter| driver?.take_waiter(waiter)));
         !ended
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hotshelf_core::tag::TagId;
@@ -20,6 +20,7 @@ use crate::errors::exception;
 use crate::fork::{self, Process};
 use crate::pending::{Outcome, outcome};
 use crate::runtime::LoopRuntime;
+use crate::sync::lock;
 use crate::transport::LoopTransport;
 
 /// What a store keeps until the process is forked.
@@ -243,11 +244,6 @@ pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     fork::note();
     crate::driver::forget_all(py)
-}
-
-/// No code that could panic half-way runs under these locks.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Shared {

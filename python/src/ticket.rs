@@ -13,7 +13,8 @@ use crate::cache::{Inner, Shareable};
 use crate::driver::{Background, Driver};
 use crate::errors::wrong;
 use crate::pending::outcome;
-use crate::store::{begin, lock};
+use crate::store::begin;
+use crate::sync::lock;
 
 /// The exception of a factory, which those who waited for it share.
 pub(crate) struct Failure {

@@ -11,7 +11,8 @@ use futures_util::task::AtomicWaker;
 use mio::event::Source as MioSource;
 use mio::{Events, Interest, Registry, Token};
 
-use super::{Executor, lock};
+use super::Executor;
+use crate::sync::lock;
 
 /// The bell of an executor among its sockets.
 pub(super) const BELL: Token = Token(usize::MAX);

@@ -13,10 +13,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Result;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use hotshelf_core::{BoxFuture, Moment};
 use mio::{Events, Poll};
+
+use crate::sync::lock;
 
 pub(crate) use io::{Source, Watched};
 pub(crate) use task::Task;
@@ -205,11 +207,6 @@ impl Drop for Entered {
     fn drop(&mut self) {
         CURRENT.set(self.before.take());
     }
-}
-
-/// No code that could panic half-way runs under these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Executor {

@@ -6,8 +6,9 @@ use std::task::{Context, Wake, Waker};
 
 use hotshelf_core::BoxFuture;
 
-use super::{Executor, lock};
+use super::Executor;
 use crate::fork::Process;
+use crate::sync::lock;
 
 /// A future that is run to its end, or until somebody drops it.
 pub(crate) struct Task {

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use hotshelf_core::Moment;
 
-use super::{Executor, lock};
+use super::Executor;
+use crate::sync::lock;
 
 /// The timers of an executor, in the order in which they are due.
 #[derive(Default)]

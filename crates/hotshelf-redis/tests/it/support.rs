@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hotshelf_core::{Backend, BoxFuture, Moment, Runtime};
+use hotshelf_core::{Backend, BoxFuture, ErrorKind, Moment, Runtime};
 use hotshelf_redis::{RedisBackend, RedisOptions};
 use hotshelf_testkit::RedisServer;
 
@@ -31,6 +31,24 @@ pub(crate) fn patient(url: &str) -> RedisOptions {
 pub(crate) fn with_patience(options: RedisOptions) -> RedisOptions {
     let patience = Duration::from_secs(20);
     options.connect_timeout(patience).read_timeout(patience).store_timeout(patience)
+}
+
+/// The URL of a server that is gone.
+pub(crate) fn dead_url() -> String {
+    let mut server = server();
+    server.kill();
+    server.url()
+}
+
+/// Makes sure that calls of a backend that is away cost next to nothing.
+pub(crate) async fn fails_at_once(backend: &RedisBackend) {
+    assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    let start = now();
+    for _ in 0..100 {
+        let read = backend.read(&["k".into()]).await;
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
 }
 
 /// Asks until the connection has come back. The backend itself paces the attempts.
