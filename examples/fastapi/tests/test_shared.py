@@ -1,6 +1,6 @@
-"""The Rust and the Python service on one database and one Redis.
+"""The Rust and the Python service on one database and one Redis, with several workers, too.
 
-Both are real processes. What one writes, the other must see at once, however warm its cache
+All are real processes. What one writes, the other must see at once, however warm its cache
 was: an invalidation through one is seen by the other.
 """
 
@@ -59,14 +59,15 @@ class Service:
             return json.load(answer)
 
     def stop(self) -> None:
-        self.process.kill()
+        # Not killed: what has workers is to end them, too.
+        self.process.terminate()
         self.process.wait()
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Service]]:
     directory = tmp_path_factory.mktemp("products")
-    redis_port, rust_port, python_port = free_port(), free_port(), free_port()
+    redis_port, rust_port, python_port, workers_port = (free_port() for _ in range(4))
     redis = subprocess.Popen(
         ["redis-server", "--port", str(redis_port), "--save", "", "--dir", str(directory)],
         stdout=subprocess.DEVNULL,
@@ -85,9 +86,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
             **settings,
         )
         uvicorn = [sys.executable, "-m", "uvicorn", "product_api:app", "--log-level", "warning"]
-        running["python"] = Service(
-            [*uvicorn, "--port", str(python_port)], python_port, DATABASE=database, **settings
-        )
+        for name, port, workers in [("python", python_port, 1), ("workers", workers_port, 2)]:
+            command = [*uvicorn, "--port", str(port), "--workers", str(workers)]
+            running[name] = Service(command, port, DATABASE=database, **settings)
         yield running
     finally:
         for service in running.values():
@@ -96,16 +97,21 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
         redis.wait()
 
 
-@pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
+@pytest.mark.parametrize(
+    ("writer", "reader"),
+    [("rust", "python"), ("python", "rust"), ("rust", "workers"), ("workers", "workers")],
+)
 def test_what_one_writes_the_other_sees(
     services: dict[str, Service], writer: str, reader: str
 ) -> None:
     here, there = services[writer], services[reader]
     for number in range(1, 30):
+        path = f"/products/{number}"
         for in_stock in (True, False):
-            there.call("GET", f"/products/{number}")
-            here.call("PUT", f"/products/{number}/stock?in_stock={str(in_stock).lower()}")
-            assert there.call("GET", f"/products/{number}")["in_stock"] is in_stock
+            there.call("GET", path)
+            here.call("PUT", f"{path}/stock?in_stock={str(in_stock).lower()}")
+            # Each is a connection of its own, which any of several workers may take.
+            assert all(there.call("GET", path)["in_stock"] is in_stock for _ in range(3))
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
