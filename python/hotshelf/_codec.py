@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import inspect
 import json
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -32,13 +33,19 @@ class Codec(Generic[T]):
     them.
     """
 
-    __slots__ = ("_adapter", "_manners", "_model", "name")
+    __slots__ = ("_adapter", "_manners", "_model", "_parse", "name")
 
     def __init__(self, model: Any) -> None:
         self._model = model
         self._adapter: TypeAdapter[Any] | None = None
-        if model is not None and model is not bytes:
+        if model is None:
+            self._parse: Callable[[bytes], Any] = partial(json.loads, parse_constant=_refuse)
+        elif model is bytes:
+            self._parse = _parse_base64
+        else:
             self._adapter = TypeAdapter(model)
+            # The adapter's own method passes seven options on, to this one.
+            self._parse = partial(self._adapter.validator.validate_json, **_BY_NAME)
         self.name = "json" if model is None else getattr(model, "__qualname__", str(model))
         self._manners = _manners(model)
 
@@ -81,13 +88,7 @@ class Codec(Generic[T]):
             Undecodable: If it is no value of this cache.
         """
         try:
-            if self._model is bytes:
-                text = json.loads(raw)
-                return base64.b64decode(text, validate=True)
-            if self._adapter is not None:
-                # The adapter's own method passes seven options on, to this one.
-                return self._adapter.validator.validate_json(raw, **_BY_NAME)
-            return json.loads(raw, parse_constant=_refuse)
+            return self._parse(raw)
         except (ValidationError, ValueError, TypeError, RecursionError) as error:
             raise Undecodable(in_short(error)) from error
 
@@ -136,6 +137,10 @@ def _manners(model: Any) -> list[dict[str, Any]]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _parse_base64(raw: bytes) -> bytes:
+    return base64.b64decode(json.loads(raw), validate=True)
 
 
 @lru_cache(maxsize=1)

@@ -112,8 +112,7 @@ class Cache:
         self,
         identifier: str,
         params: str | None = None,
-        *,
-        tags: list[str] = ...,
+        tags: list[str] | None = None,
         ttl: float | None = None,
         reload: bool = False,
     ) -> Pending | bytes | bool | Ticket | Failed | Given | None: ...

@@ -244,11 +244,11 @@ class CacheService(Generic[T]):
         loaded: Any = None
         text: str | None = None
         try:
-            text = canonical_params(params)
+            text = canonical_params(params) if params else None
             # A factory that asks for its own key would wait for itself.
-            if not any(load.key == self._place(identifier, text) for load in around):
+            if not around or self._place(identifier, text) not in (load.key for load in around):
                 loaded = self._core.load(
-                    str(identifier), text, tags=list(tags), ttl=_lifetime(ttl), reload=reload
+                    str(identifier), text, list(tags) if tags else None, _lifetime(ttl), reload
                 )
         except _UNUSABLE as error:
             logger.warning("cache: loading %s without it: %s", self.namespace, error)
@@ -268,17 +268,18 @@ class CacheService(Generic[T]):
             except (CacheError, asyncio.TimeoutError) as error:
                 logger.warning("cache: loading %s without it: %r", self.namespace, error)
                 loaded = None
-        match loaded:
-            case Ticket():
-                return await self._lead(
-                    loaded, factory, self._place(identifier, text), ttl, negative_ttl
-                )
-            case Failed():
-                raise loaded.exception.with_traceback(loaded.traceback)
-            case Given():
-                return cast("T", loaded.value)
-            case None:
-                return self._normal(await _made(factory))
+        if type(loaded) is not bytes:
+            match loaded:
+                case Ticket():
+                    return await self._lead(
+                        loaded, factory, self._place(identifier, text), ttl, negative_ttl
+                    )
+                case Failed():
+                    raise loaded.exception.with_traceback(loaded.traceback)
+                case Given():
+                    return cast("T", loaded.value)
+                case None:
+                    return self._normal(await _made(factory))
         value = self._decoded(loaded)
         if value is not _MISSING:
             return cast("T", value)

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use futures_util::FutureExt;
 use hotshelf_core::Moment;
 use mio::{Events, Poll};
 use pyo3::exceptions::PyRuntimeError;
@@ -118,12 +119,12 @@ impl Driver {
         let entered = driver.executor.enter();
         let state = Operation::new();
         let (ended, told) = (Arc::clone(&driver.ended), Arc::clone(&state));
-        let work = async move {
-            let outcome = operation.await;
+        // Not an async block, which would have room for what it waits for twice.
+        let work = operation.map(move |outcome| {
             if told.ended(outcome) {
                 lock(&ended).push(told);
             }
-        };
+        });
         let task = Task::new(&driver.executor, Box::pin(work));
         task.run();
         let given = Self::give(slf, state, task);

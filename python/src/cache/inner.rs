@@ -164,11 +164,10 @@ impl Inner {
     }
 
     pub(super) async fn load(&self, state: &State, load: Load) -> Loaded {
-        let Load { key, tags, keep, reload } = load;
         let began = state.engine.runtime().now();
-        let known = match reload {
+        let known = match load.reload {
             true => Known::Unread,
-            false => match self.read(state, &key, &tags).await {
+            false => match self.read(state, &load.key, &load.tags).await {
                 Ok(Found::Entry { absent: true, .. }) => return Loaded::Absent,
                 Ok(Found::Entry { value, .. }) => return Loaded::Value(value),
                 Ok(Found::Unusable(standing, seen)) => Known::Read(standing, seen),
@@ -176,25 +175,35 @@ impl Inner {
                 Err(_) => Known::Unreadable,
             },
         };
+        let budget = self.backend_budget.saturating_sub(state.engine.runtime().now() - began);
+        // A box of its own: hits, which are most, shall not carry the room that it takes.
+        Box::pin(self.acquire(state, load, known, budget)).await
+    }
+
+    async fn acquire(
+        &self,
+        state: &State,
+        load: Load,
+        known: Known,
+        backend_budget: Duration,
+    ) -> Loaded {
         let call = Call {
-            key: &key,
+            key: &load.key,
             identity: Identity {
                 cache: self.number,
                 errors: TypeId::of::<Failure>(),
                 takes_absent: true,
             },
-            view: self.view(&tags),
-            keep,
+            view: self.view(&load.tags),
+            keep: load.keep,
             judge: &AnyBytes,
             stats: &self.stats,
             wait_timeout: self.wait_timeout,
-            backend_budget: self
-                .backend_budget
-                .saturating_sub(state.engine.runtime().now() - began),
+            backend_budget,
             max_waiters: 10_000,
-            reload,
+            reload: load.reload,
         };
-        match Box::pin(state.engine.acquire(call, known)).await {
+        match state.engine.acquire(call, known).await {
             Acquisition::Hit(Value::Absent) => Loaded::Absent,
             Acquisition::Hit(Value::Present(shared)) => match shared.downcast::<Shareable>() {
                 Ok(shared) => Loaded::Shared(shared),

@@ -148,13 +148,13 @@ impl Cache {
     /// Reads, or gives the right and the duty to load: bytes, `False`, a ticket, or what
     /// another caller's factory has given that can't be stored, or raised. `None` while the
     /// caches are off.
-    #[pyo3(signature = (identifier, params=None, *, tags=Vec::new(), ttl=None, reload=false))]
+    #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, reload=false))]
     fn load<'py>(
         &self,
         py: Python<'py>,
         identifier: &str,
         params: Option<String>,
-        tags: Vec<String>,
+        tags: Option<Vec<String>>,
         ttl: Option<f64>,
         reload: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -165,7 +165,7 @@ impl Cache {
         }
         let load = Load {
             key: inner.key(identifier, params)?,
-            tags: inner.tags(&tags)?,
+            tags: inner.tags(&tags.unwrap_or_default())?,
             keep: Inner::keep(inner.ttl(ttl)?),
             reload,
         };
