@@ -151,25 +151,34 @@ const WRITTEN: [[u8; 4]; 256] = {
     table
 };
 
-/// Reads four characters into each byte.
+/// Reads four characters into each byte; `None` if others than white space are among them.
 fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
-    let mut whole = true;
+    let mut strange = 0;
     for (byte, characters) in bytes.iter_mut().zip(characters.as_chunks().0) {
-        *byte = packed(*characters);
-        whole &= WRITTEN[usize::from(*byte)] == *characters;
+        let characters = u32::from_le_bytes(*characters);
+        let (pairs, expected) = pairs_of(characters);
+        *byte = packed(pairs);
+        strange |= characters ^ expected;
     }
-    whole.then_some(())
+    (strange == 0).then_some(())
 }
 
-/// Gives the byte that four characters of white space stand for.
+/// Gives the two bits that each of four characters stands for, and the characters that stand
+/// for these bits: others, where it is no white space.
 ///
-/// Of the bits of these characters, the lowest is the low bit of the two that each stands
-/// for; the high one is set where the second or the third lowest is.
-fn packed(characters: [u8; 4]) -> u8 {
-    const LOWEST: u32 = 0x0101_0101;
-    let all = u32::from_le_bytes(characters);
-    let pairs = all & LOWEST | (all >> 1 & LOWEST | all >> 2 & LOWEST) << 1;
-    // Moves the four pairs together into the highest byte, the first one on top.
+/// Of the bits of a character, the lowest is the low bit of the two; the high one is set
+/// where the second or the third lowest is.
+fn pairs_of(characters: u32) -> (u32, u32) {
+    const EACH: u32 = 0x0101_0101;
+    let low = characters & EACH;
+    let high = (characters >> 1 | characters >> 2) & EACH;
+    let (both, any) = (low & high, low | high);
+    let expected = low | (high ^ both) << 1 | both << 2 | any << 3 | (any ^ EACH) << 5;
+    (low | high << 1, expected)
+}
+
+/// Moves four pairs of bits together into a byte, the first on top.
+fn packed(pairs: u32) -> u8 {
     (pairs.wrapping_mul(1 << 30 | 1 << 20 | 1 << 10 | 1) >> 24) as u8
 }
 
@@ -211,6 +220,14 @@ mod tests {
     fn the_magic_is_the_magic() {
         assert_eq!(MAGIC_BYTES.map(|byte| WRITTEN[usize::from(byte)]).concat(), MAGIC);
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn of_all_characters_four_are_white_space() {
+        for character in 0..=255 {
+            let read = from_white_space(&[b' ', b'\t', character, b'\r'], &mut [0]);
+            assert_eq!(read.is_some(), WHITE_SPACE.contains(&character), "{character}");
+        }
     }
 
     #[test]
