@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf::{Cache, Store};
+use hotshelf_core::codec;
 use hotshelf_core::trailer::Trailer;
 use ready::Ready;
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ impl Product {
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// serde_json alone.
+    /// `codec::decode` alone.
     Decode,
     /// `Cache::get`.
     Get,
@@ -107,7 +108,7 @@ impl Bench {
             for _ in 0..count {
                 match subject {
                     Subject::Decode => {
-                        let product = serde_json::from_slice::<Product>(&self.entry).ok();
+                        let product = codec::decode::<Product>(&self.entry).ok();
                         std::hint::black_box(product.map(Arc::new));
                     }
                     Subject::Get => {
