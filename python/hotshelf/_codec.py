@@ -68,8 +68,7 @@ class Codec(Generic[T]):
                 raise TypeError("bytes would be read as text: say `model=bytes`")
             raw = _plain().dump_json(value)
             return self.decode(raw), raw
-        value = self.normalized(value)
-        return value, self._readable(value)
+        return self._readable(self.normalized(value))
 
     def normalized(self, value: Any) -> Any:
         """Gives a value the type that the cache declares.
@@ -89,30 +88,32 @@ class Codec(Generic[T]):
         """
         try:
             return self._parse(raw)
-        except (ValidationError, ValueError, TypeError, RecursionError) as error:
+        except Exception as error:
+            # The model's own code may raise anything.
             raise Undecodable(in_short(error)) from error
 
-    def _readable(self, value: Any) -> bytes:
-        """Writes a value in the first manner in which it can be read back."""
+    def _readable(self, value: Any) -> tuple[Any, bytes]:
+        """Writes a value in the first manner in which it can be read back, and reads it."""
         assert self._adapter is not None
         trouble: Exception | None = None
         for manner in self._manners:
             raw = self._adapter.dump_json(value, **manner)
             try:
-                self.decode(raw)
+                read = self.decode(raw)
             except Undecodable as error:
                 trouble = trouble or error
                 continue
             if manner is not self._manners[0]:
                 self._manners = [manner, *(it for it in self._manners if it is not manner)]
-            return raw
+            return read, raw
         raise trouble or Undecodable("it can't be written")
 
 
 def in_short(error: Exception) -> str:
     """Says what is wrong with a value, and nothing of what it holds."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        # The text of any other may be the value's own.
+        return str(error) if isinstance(error, ValueError | TypeError) else type(error).__name__
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
 

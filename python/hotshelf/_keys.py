@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -105,6 +105,17 @@ def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
 def seconds(ttl: float | timedelta) -> float:
     """Gives a lifetime in seconds."""
     return ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
+
+
+def listed(names: Iterable[Any], what: str) -> list[str]:
+    """Gives names as texts.
+
+    Raises:
+        TypeError: For a single text, each of whose characters would be a name.
+    """
+    if isinstance(names, str | bytes):
+        raise TypeError(f"`{what}` is a list of texts: write [{names!r}] instead of {names!r}")
+    return [str(name) for name in names]
 
 
 def escape_pattern(text: str) -> str:

@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any, TypedDict, TypeVar, cast
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import CacheError, ClosedError, Pending, Store
+from hotshelf._hotshelf import CacheError, ClosedError, ConfigurationError, Pending, Store
+from hotshelf._keys import listed
 from hotshelf._pending import settled
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
@@ -18,6 +19,17 @@ from hotshelf._service import CacheService, Stats
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
+
+_DEFAULT_PREFIX = "cache"
+
+#: The prefixes of all services that this process has named, of whatever manager.
+_prefixes = {_DEFAULT_PREFIX}
+
+
+def reach(prefix: str) -> None:
+    """Lets invalidations by tags reach a prefix."""
+    _prefixes.add(prefix)
+
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_hotshelf.after_fork)
@@ -80,16 +92,19 @@ class CacheManager:
         self._store: Store | None = None
         self._closed: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
-        self._prefixes: set[str] = set()
         if url is not None:
             self.open(url)
 
     def open(self, url: str, **options: Any) -> None:
         """Sets where the servers are, for a manager that was made without.
 
+        Services that were made before belong to the servers before.
+
         Raises:
-            ConfigurationError: As the constructor.
+            ConfigurationError: As the constructor, and if it is open already.
         """
+        if self._store is not None:
+            raise ConfigurationError("it is open already: close() it first, or make another")
         self._store = Store(url, **{**self._options, **options})
         self._cores.clear()
 
@@ -103,6 +118,11 @@ class CacheManager:
         if self._store is None:
             raise ClosedError("the cache is not open: give CacheManager a URL, or call open()")
         return self._store
+
+    @property
+    def _latest(self) -> Store:
+        """The store, or the one that was closed: it answers all with an error."""
+        return self.store if self._closed is None or self._store is not None else self._closed
 
     @property
     def is_open(self) -> bool:
@@ -121,13 +141,17 @@ class CacheManager:
         *,
         ttl: float | timedelta = 300,
         jitter: bool = True,
-        prefix: str = "cache",
+        prefix: str = _DEFAULT_PREFIX,
         version: str = "v1",
         **options: Any,
     ) -> Callable[[], CacheService[T]]:
         """Gives a dependency for FastAPI that gives a cache.
 
         `options` are those of `CacheService`.
+
+        Raises:
+            ConfigurationError, ValueError, TypeError: For an option that is wrong, if the
+                manager is open.
         """
 
         def cache() -> CacheService[T]:
@@ -135,6 +159,11 @@ class CacheManager:
                 self, namespace, model, ttl, jitter, prefix, version, **options
             )
 
+        if self.is_open:
+            # What is wrong shows when it is declared, not with the first request.
+            cache()
+        # A worker may be asked to invalidate before it has read anything.
+        reach(prefix)
         return cache
 
     @contextlib.asynccontextmanager
@@ -168,36 +197,52 @@ class CacheManager:
         return True
 
     async def health(self) -> Health:
-        """Says how the cache is doing. It holds no password and no key."""
+        """Says how the cache is doing. It holds no password and no key.
+
+        Raises:
+            ClosedError: Before it was first opened.
+        """
+        store = self._latest
         server: dict[str, Any] | None
         try:
-            info = self.store.info()
+            info = store.info()
             if type(info) is Pending:
                 info = await settled(info)
             server = cast("dict[str, Any]", info)
         except CacheError:
             server = None
         return {
-            "backend": self.store.backend,
-            "address": self.store.address,
-            "enabled": self.store.enabled,
+            "backend": store.backend,
+            "address": store.address,
+            "enabled": store.enabled,
             "available": server is not None,
             "server": server,
-            "caches": cast("dict[str, Stats]", self.store.stats()),
+            "caches": cast("dict[str, Stats]", store.stats()),
         }
 
-    async def invalidate_tag(self, name: str) -> bool:
+    async def invalidate_tag(self, name: str, *, prefixes: Iterable[str] = ()) -> bool:
         """Invalidates all entries that carry a tag, however many; see `invalidate_tags`."""
-        return await self.invalidate_tags([name])
+        return await self.invalidate_tags([name], prefixes=prefixes)
 
-    async def invalidate_tags(self, names: Iterable[str]) -> bool:
-        """Invalidates all entries that carry one of the tags, in all caches of the prefixes
-        that this process uses, and refuses their loads in flight. Costs one round trip.
+    async def invalidate_tags(
+        self, names: Iterable[str], *, prefixes: Iterable[str] = ()
+    ) -> bool:
+        """Invalidates all entries that carry one of the tags, and refuses their loads in
+        flight. Costs one round trip.
+
+        Tags belong to the prefix of a cache. Reached are the default one, those of all
+        services that this process has declared or made, and `prefixes`: name here what
+        other processes alone use.
 
         Call it after the change is committed. `False` says that the backend is in trouble.
+
+        Raises:
+            TypeError: For a text in place of a list of texts.
         """
+        reached = sorted(_prefixes.union(listed(prefixes, "prefixes")))
+        tags = listed(names, "names")
         try:
-            done = self.store.invalidate_tags(sorted(self._prefixes), list(names))
+            done = self.store.invalidate_tags(reached, tags)
             if type(done) is Pending:
                 await settled(done)
         except CacheError as error:
@@ -225,6 +270,6 @@ class CacheManager:
         key = (namespace, *options.values())
         core = self._cores.get(key)
         if core is None:
-            core = self._cores[key] = _hotshelf.Cache(self.store, namespace, **options)
-            self._prefixes.add(options["prefix"])
+            core = self._cores[key] = _hotshelf.Cache(self._latest, namespace, **options)
+            reach(options["prefix"])
         return core

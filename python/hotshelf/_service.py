@@ -6,15 +6,16 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
 
-from hotshelf import _hotshelf
 from hotshelf._codec import Codec, Undecodable, codec_of, in_short
 from hotshelf._hotshelf import CacheError, Failed, Given, Pending, Ticket
-from hotshelf._keys import canonical_params, seconds
+from hotshelf._keys import canonical_params, listed, seconds
 from hotshelf._pending import settled, settled_within
+from hotshelf._running import around, running
+from hotshelf._trouble import UNUSABLE, WRONG
+from hotshelf._writing import Writing
 
 if TYPE_CHECKING:
     from hotshelf._manager import CacheManager
@@ -28,24 +29,6 @@ Params = Mapping[str, Any] | None
 Lifetime = float | timedelta
 
 _MISSING: Any = object()
-
-#: Trouble with the backend, or with what was to become a key, a tag or a lifetime.
-_UNUSABLE = (CacheError, TypeError, ValueError, RecursionError)
-
-
-class _Load:
-    """A factory that is running."""
-
-    __slots__ = ("key", "under_way")
-
-    def __init__(self, key: tuple[int, str]) -> None:
-        self.key = key
-        self.under_way = True
-
-
-#: The factories that have called this code, or begun its task. Those of a task that goes on
-#: by itself may have ended.
-_loading: ContextVar[tuple[_Load, ...]] = ContextVar("hotshelf_loading", default=())
 
 
 class Stats(TypedDict):
@@ -115,6 +98,10 @@ class CacheService(Generic[T]):
             wait_timeout: How long to wait for another process's load, in seconds.
             backend_budget: How long a loading call waits for the backend in all, in seconds.
             max_value_bytes: The longest value that is stored.
+
+        Raises:
+            ConfigurationError, ValueError: For an option that is wrong.
+            ClosedError: If the manager was never opened.
         """
         self._manager = manager
         self.namespace = namespace
@@ -124,7 +111,7 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._patience = seconds(wait_timeout)
+        self._patience = seconds(wait_timeout) + seconds(backend_budget)
         self._codec: Codec[T] = codec_of(model)
         self._core = manager._cache(
             namespace,
@@ -141,6 +128,8 @@ class CacheService(Generic[T]):
             backend_budget=seconds(backend_budget),
             max_value_bytes=max_value_bytes,
         )
+        if negative_ttl:
+            self._core.check_lifetime(seconds(negative_ttl))
 
     def key(self, identifier: str, params: Params = None) -> str:
         """Gives the exact key of an entry.
@@ -162,23 +151,26 @@ class CacheService(Generic[T]):
                 except BaseException:
                     pending.abandon()
                     raise
-        except _UNUSABLE as error:
-            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: reading %s failed: %s", error)
             return None
         value = self._decoded(raw)
         return None if value is _MISSING else cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
         """Reads many values, in the order of their identifiers. Costs one round trip."""
-        keys = [(str(identifier), None) for identifier in identifiers]
+        keys: list[tuple[str, Params]]
+        keys = [(name, None) for name in listed(identifiers, "identifiers")]
+        usable = self._usable(keys)
         try:
-            raw = self._core.read_many(keys)
+            raw = self._core.read_many(usable)
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except CacheError as error:
-            logger.warning("cache: reading many of %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: reading many of %s failed: %s", error)
             return [None] * len(keys)
-        values = [self._decoded(value) for value in cast("list[Any]", raw)]
+        found = dict(zip(usable, cast("list[Any]", raw), strict=True))
+        values = [self._decoded(found.get((name, None))) for name, _ in keys]
         return [None if value is _MISSING else value for value in values]
 
     @overload
@@ -228,6 +220,11 @@ class CacheService(Generic[T]):
         A hit costs one round trip, a miss three. With the backend away the factory runs all
         the same, after its deadline at most.
 
+        A factory, or a write, that asks for its own key computes by itself. One that asks for
+        another key waits for another's load of it for `wait_timeout` at most, and then
+        computes by itself: two that ask for each other's keys would wait for ever. So does
+        one that hands the question for its own key to a task that it has not begun.
+
         Args:
             identifier: What names the entry.
             factory: Computes the value. `None` is a value, too: that there is none.
@@ -240,21 +237,23 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The factory's own.
         """
-        around = [load for load in _loading.get() if load.under_way]
+        runs = around()
         loaded: Any = None
         text: str | None = None
         try:
             text = canonical_params(params) if params else None
             # A factory that asks for its own key would wait for itself.
-            if not around or self._place(identifier, text) not in (load.key for load in around):
-                loaded = self._core.load(
-                    str(identifier), text, list(tags) if tags else None, _lifetime(ttl), reload
-                )
-        except _UNUSABLE as error:
-            logger.warning("cache: loading %s without it: %s", self.namespace, error)
+            if not (runs and any(self._place(identifier, text) in run.places for run in runs)):
+                named = listed(tags, "tags") if tags else None
+                lifetime = self._lifetime(ttl)
+                loaded = self._core.load(str(identifier), text, named, lifetime, reload)
+        except UNUSABLE as error:
+            self._failed("cache: loading %s without it: %s", error)
+            if reload and isinstance(error, WRONG):
+                await self.delete(identifier, params)
         if type(loaded) is Pending:
             try:
-                if around:
+                if runs:
                     # The other caller's factory may be waiting for what this one loads.
                     loaded = await settled_within(loaded, self._patience)
                 else:
@@ -265,8 +264,12 @@ class CacheService(Generic[T]):
                     except BaseException:
                         pending.abandon()
                         raise
-            except (CacheError, asyncio.TimeoutError) as error:
-                logger.warning("cache: loading %s without it: %r", self.namespace, error)
+            except asyncio.TimeoutError:
+                self._core.count_degraded()
+                logger.warning("cache: loading %s without waiting any longer", self.namespace)
+                loaded = None
+            except CacheError as error:
+                self._failed("cache: loading %s without it: %s", error)
                 loaded = None
         if type(loaded) is not bytes:
             match loaded:
@@ -275,57 +278,50 @@ class CacheService(Generic[T]):
                         loaded, factory, self._place(identifier, text), ttl, negative_ttl
                     )
                 case Failed():
-                    raise loaded.exception.with_traceback(loaded.traceback)
+                    try:
+                        raise loaded.exception.with_traceback(loaded.traceback)
+                    finally:
+                        # The traceback keeps this frame, which is not to keep the exception.
+                        del loaded
                 case Given():
                     return cast("T", loaded.value)
                 case None:
-                    return self._normal(await _made(factory))
+                    return self._normal(await self._made(factory))
         value = self._decoded(loaded)
         if value is not _MISSING:
             return cast("T", value)
         if reload:
-            return self._normal(await _made(factory))
+            return self._normal(await self._made(factory))
         # What stands there is no value of this cache: it is loaded over it.
         again = await self.get_or_set(
             identifier, factory, ttl, params, tags=tags, negative_ttl=negative_ttl, reload=True
         )
         return cast("T | None", again)
 
-    def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
-        return id(self._manager), self._core.key(str(identifier), params)
-
     async def _lead(
         self,
         ticket: Ticket,
         factory: Factory[T],
-        key: tuple[int, str],
+        place: tuple[int, str],
         ttl: Lifetime | None,
         negative_ttl: Lifetime | None,
     ) -> T:
-        load = _Load(key)
-        around = _loading.get()
-        within = (*around, load)
-        _loading.set(within)
         try:
-            made = await _made(factory)
+            with running([place]):
+                made = await self._made(factory)
         except Exception as error:
             ticket.fail(error)
             raise
         except BaseException:
             ticket.abandon()
             raise
-        finally:
-            load.under_way = False
-            # A coroutine may be closed in a context that isn't its own.
-            if _loading.get() is within:
-                _loading.set(around)
         value, raw = self._prepared(made)
         try:
             ended = self._fill(ticket, value, raw, ttl, negative_ttl)
             if type(ended) is Pending:
                 await settled(ended)
-        except _UNUSABLE as error:
-            logger.warning("cache: storing in %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: storing in %s failed: %s", error)
             ticket.abandon()
         return value
 
@@ -337,14 +333,17 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None,
         negative_ttl: Lifetime | None,
     ) -> Any:
+        lifetime = self._lifetime(ttl)
         if value is None:
-            lifetime = self.negative_ttl if negative_ttl is None else negative_ttl
-            if lifetime is None:
-                return ticket.fill(None, _lifetime(ttl))
-            return ticket.fill(None, seconds(lifetime)) if seconds(lifetime) > 0 else ticket.share(None)
-        if raw is None:
+            negative = self.negative_ttl if negative_ttl is None else negative_ttl
+            lifetime = lifetime if negative is None else seconds(negative)
+        if raw is None or lifetime == 0:
             return ticket.share(value)
-        return ticket.fill(raw, _lifetime(ttl))
+        try:
+            return ticket.fill(None if value is None else raw, lifetime)
+        except WRONG as error:
+            self._failed("cache: a value of %s was not stored: %s", error)
+            return ticket.share(value)
 
     def _normal(self, value: Any) -> T:
         """Gives a value as a hit would give it, if it has such a form."""
@@ -385,13 +384,16 @@ class CacheService(Generic[T]):
             return False
         try:
             entry = (str(identifier), canonical_params(params), raw)
-            stored = self._core.insert([entry], ttl=_lifetime(ttl), tags=list(tags))
+            named, lifetime = listed(tags, "tags"), self._lifetime(ttl)
+            stored = self._core.insert([entry], ttl=lifetime, tags=named)
             if type(stored) is Pending:
-                await settled(stored)
-        except _UNUSABLE as error:
-            logger.warning("cache: writing %s failed: %s", self.namespace, error)
+                stored = await settled(stored)
+        except UNUSABLE as error:
+            self._failed("cache: writing %s failed: %s", error)
+            if isinstance(error, WRONG):
+                await self.delete(identifier, params)
             return False
-        return True
+        return bool(stored)
 
     async def set_many(
         self,
@@ -402,19 +404,24 @@ class CacheService(Generic[T]):
     ) -> bool:
         """Writes many values, and says whether that worked. Costs two round trips for each
         1,000; see `set` for what it is good for."""
-        prepared = [(str(name), None, self._prepared(value)[1]) for name, value in values.items()]
-        entries = [(name, params, raw) for name, params, raw in prepared if raw is not None]
-        outdated = [name for name, _, raw in prepared if raw is None]
+        prepared = {str(name): self._prepared(value)[1] for name, value in values.items()}
+        usable = self._usable([(name, None) for name in prepared])
+        raws = [(name, text, prepared[name]) for name, text in usable]
+        entries = [(name, text, raw) for name, text, raw in raws if raw is not None]
+        outdated = [name for name, _, raw in raws if raw is None]
         if outdated:
             await self.delete_many(outdated)
         try:
-            stored = self._core.insert(entries, ttl=_lifetime(ttl), tags=list(tags))
+            named, lifetime = listed(tags, "tags"), self._lifetime(ttl)
+            stored = self._core.insert(entries, ttl=lifetime, tags=named)
             if type(stored) is Pending:
-                await settled(stored)
-        except _UNUSABLE as error:
-            logger.warning("cache: writing many of %s failed: %s", self.namespace, error)
+                stored = await settled(stored)
+        except UNUSABLE as error:
+            self._failed("cache: writing many of %s failed: %s", error)
+            if isinstance(error, WRONG):
+                await self.delete_many(name for name, _ in usable)
             return False
-        return not outdated
+        return bool(stored) and len(entries) == len(values)
 
     async def write_through(
         self,
@@ -429,14 +436,16 @@ class CacheService(Generic[T]):
 
         The key is taken over before `write` begins, so that no load that may have read the
         older value is stored; if anything is in doubt after it, the entry is removed. Costs
-        two round trips beside the write.
+        two round trips beside the write. If the backend is away by then, an older entry may
+        outlive the write; that is logged as an error, and counted.
 
         Raises:
             Exception: The writer's own; the entry is removed then, too.
         """
-        claim = await self._claim([(identifier, params)], ttl, tags)
-        value, raw = self._prepared(await self._written(claim, write))
-        await self._settle(claim, [None if value is None else raw])
+        writing = Writing(self)
+        await writing.begin([(identifier, params)], ttl, tags)
+        value, raw = await writing.run(write, self._prepared)
+        await writing.settle([None if value is None else raw])
         return value
 
     async def write_through_many(
@@ -449,51 +458,24 @@ class CacheService(Generic[T]):
     ) -> Mapping[str, T]:
         """Writes many values to the source of truth at once, and stores what was written.
 
-        `write` gives the values by their identifiers; one that it doesn't name is removed.
-        As `write_through` in all else, for all of them together.
+        `write` gives the values by their identifiers. The entry of one that it doesn't name
+        is removed, and so is one that it names beyond `identifiers`. As `write_through` in
+        all else, for all of them together.
+
+        Raises:
+            Exception: The writer's own.
+            TypeError: If `write` gives something else; all entries are removed then.
         """
-        names = [str(name) for name in identifiers]
-        claim = await self._claim([(name, None) for name in names], ttl, tags)
-        values: Mapping[str, T] = await self._written(claim, write)
-        prepared = {str(name): self._prepared(value) for name, value in values.items()}
-        raw = {name: None if value is None else raw for name, (value, raw) in prepared.items()}
-        await self._settle(claim, [raw.get(name) for name in names])
-        return {name: prepared[str(name)][0] for name in values}
-
-    async def _claim(
-        self, keys: list[tuple[str, Params]], ttl: Lifetime | None, tags: Sequence[str]
-    ) -> _hotshelf.Write | None:
-        try:
-            named = [(str(name), canonical_params(params)) for name, params in keys]
-            claim = self._core.claim(named, ttl=_lifetime(ttl), tags=list(tags))
-            if type(claim) is Pending:
-                claim = await settled(claim)
-        except _UNUSABLE as error:
-            logger.warning("cache: writing %s without it: %s", self.namespace, error)
-            return None
-        return cast("_hotshelf.Write", claim)
-
-    async def _written(self, claim: _hotshelf.Write | None, write: Callable[[], Any]) -> Any:
-        try:
-            return await _made(write)
-        except Exception:
-            await self._settle(claim, [])
-            raise
-        except BaseException:
-            # Cancelled, or closed: nothing can be waited for any more.
-            if claim is not None:
-                claim.abandon()
-            raise
-
-    async def _settle(self, claim: _hotshelf.Write | None, raw: list[bytes | None]) -> None:
-        if claim is None:
-            return
-        try:
-            settling = claim.settle(raw)
-            if type(settling) is Pending:
-                await settled(settling)
-        except CacheError as error:
-            logger.warning("cache: writing %s failed: %s", self.namespace, error)
+        names = listed(identifiers, "identifiers")
+        writing = Writing(self)
+        await writing.begin([(name, None) for name in names], ttl, tags)
+        written, values = await writing.run(write, self._prepared_many)
+        await writing.settle([written.get(name) for name in names])
+        beyond = written.keys() - set(names)
+        if beyond:
+            logger.warning("cache: a write of %s named more than it was for", self.namespace)
+            await self.delete_many(beyond)
+        return values
 
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
@@ -506,21 +488,28 @@ class CacheService(Generic[T]):
             removed = self._core.invalidate([(str(identifier), canonical_params(params))])
             if type(removed) is Pending:
                 await settled(removed)
-        except _UNUSABLE as error:
-            logger.error("cache: deleting from %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: deleting from %s failed: %s", error, logging.ERROR)
             return False
         return True
 
     async def delete_many(self, identifiers: Iterable[str]) -> bool:
-        """Removes many entries, in one round trip; see `delete`."""
+        """Removes many entries, in one round trip; see `delete`.
+
+        Raises:
+            TypeError: For a text in place of a list of texts.
+        """
+        keys: list[tuple[str, Params]]
+        keys = [(name, None) for name in listed(identifiers, "identifiers")]
+        usable = self._usable(keys)
         try:
-            removed = self._core.invalidate([(str(name), None) for name in identifiers])
+            removed = self._core.invalidate(usable)
             if type(removed) is Pending:
                 await settled(removed)
-        except CacheError as error:
-            logger.error("cache: deleting many of %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: deleting many of %s failed: %s", error, logging.ERROR)
             return False
-        return True
+        return len(usable) == len(keys)
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
@@ -541,8 +530,8 @@ class CacheService(Generic[T]):
                 removed = self._core.invalidate_pattern(pattern, anywhere)
             if isinstance(removed, Pending):
                 removed = cast("int", await settled(removed))
-        except _UNUSABLE as error:
-            logger.error("cache: invalidating %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: invalidating %s failed: %s", error, logging.ERROR)
             return 0
         return removed
 
@@ -553,7 +542,7 @@ class CacheService(Generic[T]):
             if type(removed) is Pending:
                 await settled(removed)
         except CacheError as error:
-            logger.error("cache: invalidating all of %s failed: %s", self.namespace, error)
+            self._failed("cache: invalidating all of %s failed: %s", error, logging.ERROR)
             return False
         return True
 
@@ -563,8 +552,8 @@ class CacheService(Generic[T]):
             raw = self._core.read(str(identifier), canonical_params(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except _UNUSABLE as error:
-            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: reading %s failed: %s", error)
             return False
         return raw is not None
 
@@ -574,8 +563,8 @@ class CacheService(Generic[T]):
             millis = self._core.remaining(str(identifier), canonical_params(params))
             if type(millis) is Pending:
                 millis = await settled(millis)
-        except _UNUSABLE as error:
-            logger.warning("cache: reading %s failed: %s", self.namespace, error)
+        except UNUSABLE as error:
+            self._failed("cache: reading %s failed: %s", error)
             return -2
         left = cast("int", millis)
         return left if left < 0 else -(-left // 1000)
@@ -597,11 +586,42 @@ class CacheService(Generic[T]):
             logger.warning("cache: an entry of %s is no %s: %s", self.namespace, self._codec.name, error)
             return _MISSING
 
+    def _prepared_many(self, values: Any) -> tuple[dict[str, bytes | None], Mapping[str, T]]:
+        """As `_prepared`, for many by their names: what is to be stored, and the values."""
+        if not isinstance(values, Mapping):
+            kind = type(values).__name__
+            raise TypeError(f"`write` gives what it has written by identifier, not a {kind}")
+        prepared = {name: self._prepared(value) for name, value in values.items()}
+        raws = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
+        return raws, {name: value for name, (value, _) in prepared.items()}
 
-def _lifetime(ttl: Lifetime | None) -> float | None:
-    return None if ttl is None else seconds(ttl)
+    def _usable(self, keys: Iterable[tuple[str, Params]]) -> list[tuple[str, str | None]]:
+        """Leaves out what can be no key: nothing is cached under it."""
+        usable = []
+        for identifier, params in keys:
+            try:
+                key = str(identifier), canonical_params(params)
+                self._core.key(*key)
+            except UNUSABLE as error:
+                self._failed("cache: a key of %s is left out: %s", error)
+            else:
+                usable.append(key)
+        return usable
 
+    def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
+        return id(self._manager), self._core.key(str(identifier), params)
 
-async def _made(factory: Factory[T]) -> Any:
-    made = factory()
-    return await made if inspect.isawaitable(made) else made
+    def _failed(self, text: str, error: Exception, level: int = logging.WARNING) -> None:
+        """Logs trouble, and counts what the engine has not counted itself."""
+        if not isinstance(error, CacheError):
+            self._core.count_error()
+        logger.log(level, text, self.namespace, error)
+
+    @staticmethod
+    def _lifetime(ttl: Lifetime | None) -> float | None:
+        return None if ttl is None else seconds(ttl)
+
+    @staticmethod
+    async def _made(factory: Callable[[], Any]) -> Any:
+        made = factory()
+        return await made if inspect.isawaitable(made) else made

@@ -8,6 +8,7 @@ use hotshelf_core::engine::{self, Filled, Standing, Value};
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::cache::{Inner, Shareable};
 use crate::driver::{Background, Driver};
@@ -40,10 +41,26 @@ impl Failed {
     }
 }
 
+// The exception's traceback may keep the frame that raises it again, which keeps this.
+#[pymethods]
+impl Failed {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.exception)?;
+        visit.call(&self.traceback)
+    }
+}
+
 /// A value of another caller of this process that has no form in which it can be stored.
 #[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
 pub(crate) struct Given {
     pub(crate) value: Py<PyAny>,
+}
+
+#[pymethods]
+impl Given {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.value)
+    }
 }
 
 /// The right, and the duty, to load for oneself and those who wait. Left alone, it goes to

@@ -8,7 +8,7 @@ import logging
 import pytest
 from conftest import RedisServer, eventually, free_port
 
-from hotshelf import CacheManager, CacheService
+from hotshelf import CacheManager, CacheService, ConfigurationError
 
 
 def test_an_application_starts_again_on_another_loop(server: RedisServer) -> None:
@@ -120,3 +120,23 @@ async def test_a_write_that_fails_removes_the_entry(
         with pytest.raises((LookupError, asyncio.CancelledError)):
             await writing
     await eventually(lambda: server.keys() == [])
+
+
+async def test_an_open_manager_is_not_opened_again() -> None:
+    manager = CacheManager("memory://")
+    with pytest.raises(ConfigurationError, match="close"):
+        manager.open("memory://")
+    await manager.close()
+    manager.open("memory://")
+    assert await manager.ping()
+
+
+async def test_after_the_end_all_is_answered(manager: CacheManager) -> None:
+    held = CacheService[int](manager, "numbers", int)
+    await manager.close()
+    assert not (await manager.health())["available"]
+    for cache in (held, CacheService[int](manager, "others", int)):
+        assert await cache.get_or_set("it", lambda: 1) == 1
+        assert await cache.get("it") is None
+        assert not await cache.set("it", 1)
+        assert not await cache.delete("it")

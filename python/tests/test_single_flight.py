@@ -8,6 +8,7 @@ import contextvars
 import gc
 import threading
 import traceback
+import weakref
 from typing import Any
 
 import pytest
@@ -402,3 +403,33 @@ async def test_a_cancelled_reader_leaves_the_connection_in_order(
         with contextlib.suppress(asyncio.CancelledError):
             await reading
         assert await products.get(str(number)) == Product(id=number)
+
+
+async def test_an_exception_that_was_shared_is_let_go(manager: CacheManager) -> None:
+    cache, kept = CacheService[int](manager, "flights", int), []
+
+    async def fail() -> int:
+        await asyncio.sleep(0.01)
+        error = NotThere(code=404)
+        kept.append(weakref.ref(error))
+        raise error
+
+    calls = [cache.get_or_set("it", fail) for _ in range(4)]
+    given: Any = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in given] == [NotThere] * 4
+    del given, calls
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [error() for error in kept] == [None] * len(kept)
+
+
+async def test_a_write_that_reads_its_own_key_does_not_wait_for_itself(
+    manager: CacheManager,
+) -> None:
+    cache = CacheService[int](manager, "flights", int)
+
+    async def increment() -> int:
+        return await cache.get_or_set("it", lambda: 1) + 1
+
+    assert await asyncio.wait_for(cache.write_through("it", increment), 1.5) == 2
+    assert await cache.get("it") == 2

@@ -277,7 +277,7 @@ async def test_an_older_entry_does_not_outlive_a_value_that_can_not_be_stored(
     await cache.set_many({"1": Floats(number=1), "2": Floats(number=2)})
     assert not await cache.set("1", unstorable)
     assert not await cache.set_many({"2": unstorable, "3": Floats(number=3)})
-    assert await cache.get_many("123") == [None, None, Floats(number=3)]
+    assert await cache.get_many(["1", "2", "3"]) == [None, None, Floats(number=3)]
 
 
 async def test_what_a_model_does_not_write_a_hit_lacks(manager: CacheManager) -> None:
@@ -287,6 +287,37 @@ async def test_what_a_model_does_not_write_a_hit_lacks(manager: CacheManager) ->
     hit = await cache.get("it")
     assert hit is not None
     assert (hit.word.get_secret_value(), hit.internal) == ("**********", 0)
+
+
+class Subclass(Product):
+    stock: int = 0
+
+
+async def test_a_miss_gives_what_a_hit_gives(manager: CacheManager) -> None:
+    cache = CacheService[Product](manager, "values", Product)
+    missed = await cache.get_or_set("it", lambda: Subclass(id=1, stock=7))
+    assert type(missed) is Product
+    assert await cache.get("it") == missed
+
+
+class Careless(BaseModel):
+    name: str
+
+    @pydantic.field_validator("name", mode="before")
+    @classmethod
+    def stripped(cls, value: Any) -> Any:
+        return value.strip()
+
+
+async def test_what_a_validator_stumbles_over_is_a_miss(manager: CacheManager) -> None:
+    older = CacheService[Any](manager, "values")
+    await older.set("it", {"name": 5})
+    cache = CacheService[Careless](manager, "values", Careless)
+    assert await cache.get("it") is None
+    assert await cache.get_many(["it"]) == [None]
+    assert await cache.get_or_set("it", lambda: Careless(name=" lamp ")) == Careless(name="lamp")
+    assert await cache.get("it") == Careless(name="lamp")
+    assert cache.stats()["foreign"] >= 3
 
 
 async def test_logs_show_nothing_of_a_value(

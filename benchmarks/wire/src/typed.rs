@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::time::Duration;
 
 use cached::{AsyncRedisCache, ConcurrentCachedAsync};
 use hotshelf::{Cache, Store};
@@ -66,7 +67,11 @@ pub(crate) struct HotshelfCache {
 
 impl Reader for HotshelfCache {
     async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
-        let store = Store::connect(&format!("redis://127.0.0.1:{port}")).await?;
+        // What is measured is no outage: other processes may take the cores for long.
+        let store = Store::builder()
+            .url(format!("redis://127.0.0.1:{port}"))
+            .read_timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self { cache: store.cache("products").build()?, _store: store })
     }
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Hashable
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import hotshelf
-from hotshelf import CacheError
-
-logger = logging.getLogger("fastapi_rc")
 
 
 class NotAvailable(hotshelf.UnavailableError, RuntimeError):
@@ -44,7 +40,11 @@ class Client(hotshelf.RedisClient):
         self._caches: dict[Hashable, hotshelf.CacheService[Any]] = {}
 
     def cache(self, view: View) -> hotshelf.CacheService[Any]:
-        """Gives the cache of a view."""
+        """Gives the cache of a view.
+
+        Raises:
+            Exception: If an option is wrong, or nothing can be made of the model.
+        """
         try:
             cache = self._caches.get(view)
         except TypeError:
@@ -57,11 +57,7 @@ class Client(hotshelf.RedisClient):
     def _made(self, view: View) -> hotshelf.CacheService[Any]:
         options: dict[str, Any] = {**view._asdict(), **dict(view.options)}
         del options["options"]
-        try:
-            return hotshelf.CacheService(self.manager, **options)
-        except (CacheError, TypeError, ValueError) as error:
-            logger.error("cache: %s is off: %s", view.namespace, error)
-            return hotshelf.CacheService(_off(), str(view.namespace), view.model)
+        return hotshelf.CacheService(self.manager, **options)
 
 
 class DisabledClient(Client):

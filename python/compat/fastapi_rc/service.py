@@ -9,9 +9,11 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
 from fastapi_rc._engine import Client, View
+from fastapi_rc._off import OffCache
 from fastapi_rc._plain import PlainCache
 from hotshelf import CacheService as Cache
 from hotshelf import escape_pattern
+from hotshelf._manager import reach
 
 logger = logging.getLogger("fastapi_rc")
 
@@ -71,6 +73,7 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self._options = (("foreign", foreign), *options.items())
+        reach(prefix)
 
     @property
     def hotshelf(self) -> Cache[T]:
@@ -79,8 +82,11 @@ class CacheService(Generic[T]):
 
         Raises:
             RuntimeError: On a client that is not `RedisClient`.
+            Exception: If an option is wrong, or nothing can be made of the model.
         """
         cache = self._cache()
+        if isinstance(cache, OffCache):
+            raise cache.reason
         if isinstance(cache, PlainCache):
             raise RuntimeError("there is no hotshelf behind this client")
         return cache
@@ -178,7 +184,7 @@ class CacheService(Generic[T]):
         """Says how many seconds an entry still lives: -1 for ever, -2 if there is none."""
         return await self._cache().get_ttl(identifier, params)
 
-    def _cache(self) -> Cache[T] | PlainCache[T]:
+    def _cache(self) -> Cache[T] | PlainCache[T] | OffCache[T]:
         view = View(
             self.namespace,
             self.model,
@@ -188,9 +194,13 @@ class CacheService(Generic[T]):
             self.version,
             self._options,
         )
-        if isinstance(self.redis, Client):
-            return self.redis.cache(view)
-        return PlainCache(self.redis, view)
+        try:
+            if isinstance(self.redis, Client):
+                return self.redis.cache(view)
+            return PlainCache(self.redis, view)
+        except Exception as error:
+            # A handler of fastapi-rc expects its factory to run, whatever the options.
+            return OffCache(self.namespace, error)
 
     def _parsed(self, value: Any) -> Any:
         """Takes the JSON text of a model for the model, as fastapi-rc does."""

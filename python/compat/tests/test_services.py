@@ -215,8 +215,32 @@ async def test_a_lifetime_that_is_none_costs_the_cache_and_not_the_request(
     assert await cache.get_or_set("k", Counting({"a": 1}), ttl=ttl) == {"a": 1}
     assert await cache.set("k", {"a": 1}, ttl=ttl) is False
     off = service(manager, default_ttl=ttl)
-    assert await off.get_or_set("k", Counting({"a": 1})) == {"a": 1}
+    await service(manager).set("k", {"a": 1})
+    assert await off.get_or_set("k", Counting({"a": 2})) == {"a": 2}
     assert await off.get("k") is None
+    assert not await off.set("k", {"a": 2})
+    assert not await off.delete("k"), "nothing was deleted"
+    with pytest.raises(ValueError, match="time"):
+        off.hotshelf  # noqa: B018
+
+
+async def test_a_model_that_is_none_costs_the_cache_and_not_the_request(
+    manager: CacheManager,
+) -> None:
+    class NoModel:
+        pass
+
+    cache, made = service(manager, NoModel), NoModel()
+    assert await cache.get_or_set("k", Counting(made)) is made
+
+
+async def test_after_the_end_nothing_is_said_to_be_deleted(manager: CacheManager) -> None:
+    cache, late = service(manager), service(manager, Product)
+    await cache.set("k", {"a": 1})
+    await manager.close()
+    assert not await cache.delete("k")
+    assert not await late.delete("k")
+    assert await late.get_or_set("k", Counting(Product(id="1"))) == Product(id="1")
 
 
 async def test_lifetimes_are_spread_unless_told_otherwise(manager: CacheManager) -> None:

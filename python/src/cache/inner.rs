@@ -93,14 +93,14 @@ impl Inner {
             return Ok(self.tags.clone());
         }
         let ids: Result<Vec<TagId>, Error> = names.iter().map(|name| TagId::of(name)).collect();
-        ids.and_then(|ids| match self.format {
+        let tags = ids.and_then(|ids| match self.format {
             Format::Plain => Err(Error::new(
                 ErrorKind::Configuration,
                 "plain entries carry no tags: leave `strict_plain` out",
             )),
             Format::Trailer(_) => self.tags.with(ids),
-        })
-        .map_err(|error| exception(&error))
+        });
+        self.counted(tags).map_err(|error| exception(&error))
     }
 
     pub(super) fn view<'a>(&self, tags: &'a Tags) -> View<'a> {
@@ -110,7 +110,10 @@ impl Inner {
     pub(crate) fn ttl(&self, seconds: Option<f64>) -> PyResult<Ttl> {
         match seconds {
             None => Ok(self.ttl),
-            Some(seconds) => Ttl::new(duration(seconds)?).map_err(|error| exception(&error)),
+            Some(seconds) => {
+                let ttl = Ttl::new(duration(seconds)?);
+                self.counted(ttl).map_err(|error| exception(&error))
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod inner;
 
 use std::sync::Arc;
 
+use hotshelf_core::backend::Stored;
 use hotshelf_core::engine::{Claim, Foreign, Format, Found, Insert};
 use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{
@@ -55,12 +56,12 @@ impl Cache {
             Some(version) => namespace.version(version),
             None => namespace.without_version(),
         };
+        let ttl = duration(ttl)?;
         let made = || {
             let stem = namespace.stem()?;
             let none = Tags::none(namespace.prefix_name().into());
             let tags = if epoch { none.with([TagId::of_epoch(&stem)])? } else { none };
-            let ttl = Ttl::new(duration(ttl).unwrap_or_default())?;
-            Ok::<_, Error>((stem, tags, ttl, Jitter::ratio(jitter)?))
+            Ok::<_, Error>((stem, tags, Ttl::new(ttl)?, Jitter::ratio(jitter)?))
         };
         let (stem, tags, ttl, jitter) = made().map_err(|error| exception(&error))?;
         let foreign = if foreign { Foreign::Accept } else { Foreign::Reject };
@@ -185,7 +186,8 @@ impl Cache {
         })
     }
 
-    /// Writes a value; see the docs of `insert` for what that is good for.
+    /// Writes values, and says whether all of them stand; see the docs of the engine's
+    /// `insert` for what that is good for.
     #[pyo3(signature = (entries, *, ttl=None, tags=Vec::new()))]
     fn insert<'py>(
         &self,
@@ -214,23 +216,27 @@ impl Cache {
             }
         }
         begin(py, async move {
-            let mut answer = trouble.map_or(Ok(()), Err);
+            let mut answer = trouble.map_or(Ok(outdated.is_empty()), Err);
             if !outdated.is_empty() {
                 let removed = inner.counted(state.engine.invalidate(outdated).await);
-                answer = answer.and(removed.map(drop));
+                answer = answer.and_then(|all| removed.map(|_| all));
             }
             while !inserts.is_empty() {
                 let rest = inserts.split_off(inserts.len().min(1000));
                 let writing = inner.writing(tags.clone(), ttl);
                 for stored in state.engine.insert(inserts, writing).await {
-                    if let Ok(hotshelf_core::backend::Stored::Refused) = stored {
+                    let stands = inner.counted(stored).map(|stored| stored == Stored::Stored);
+                    if let Ok(false) = stands {
                         inner.stats.count(Counter::Refused);
                     }
-                    answer = answer.and(inner.counted(stored).map(drop));
+                    answer = answer.and_then(|all| stands.map(|stands| all && stands));
                 }
                 inserts = rest;
             }
-            outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))
+            outcome(move |py| {
+                let all = answer.map_err(|error| exception(&error))?;
+                Ok(all.into_pyobject(py)?.to_owned().into_any().unbind())
+            })
         })
     }
 
@@ -338,6 +344,21 @@ impl Cache {
     /// Counts a value that can't be stored.
     fn count_unstorable(&self) {
         self.inner.stats.count(Counter::Unstorable);
+    }
+
+    /// Counts trouble that Python has seen itself.
+    fn count_error(&self) {
+        self.inner.stats.count(Counter::Error);
+    }
+
+    /// Counts a load that didn't wait for another one of its key.
+    fn count_degraded(&self) {
+        self.inner.stats.count(Counter::Degraded);
+    }
+
+    /// Refuses a lifetime that is none.
+    fn check_lifetime(&self, seconds: f64) -> PyResult<()> {
+        self.inner.ttl(Some(seconds)).map(drop)
     }
 }
 

@@ -1,0 +1,197 @@
+"""What is wrong is told apart from a miss: nothing outdated stays because of it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from conftest import Script
+
+from hotshelf import CacheManager, CacheService, ConfigurationError
+
+
+def numbers(manager: CacheManager, **options: Any) -> CacheService[int]:
+    return CacheService[int](manager, "numbers", int, **options)
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://h:port", ""])
+def test_a_url_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigurationError):
+        CacheManager(url)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"default_ttl": -5}, ValueError, "-5"),
+        ({"default_ttl": math.nan}, ValueError, "NaN"),
+        ({"default_ttl": 0}, ConfigurationError, "stores nothing"),
+        ({"negative_ttl": math.inf}, ValueError, "inf"),
+        ({"negative_ttl": -1}, ValueError, "-1"),
+        ({"default_ttl": 1e10}, ConfigurationError, "100 years"),
+        ({"wait_timeout": -1}, ValueError, "-1"),
+        ({"layout": 3}, ValueError, "layout 3"),
+        ({"strict_plain": True, "epoch": True}, ConfigurationError, "leave"),
+    ],
+)
+async def test_options_that_are_wrong(options: dict[str, Any], kind: type[Exception], text: str) -> None:
+    manager = CacheManager("memory://")
+    with pytest.raises(kind, match=text):
+        numbers(manager, **options)
+
+
+WRONG = [{"tags": "all"}, {"tags": [""]}, {"ttl": -1}, {"ttl": 0}]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_with_wrong_options_nothing_is_stored(manager: CacheManager, wrong: dict[str, Any]) -> None:
+    cache = numbers(manager)
+    assert await cache.get_or_set("it", lambda: 1, **wrong) == 1
+    assert not await cache.exists("it")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_write_with_wrong_options_removes_what_it_makes_outdated(
+    manager: CacheManager, wrong: dict[str, Any]
+) -> None:
+    cache = numbers(manager)
+    for write in ("set", "set_many", "write_through", "write_through_many"):
+        assert await cache.set("it", 1)
+        match write:
+            case "set":
+                assert not await cache.set("it", 2, **wrong)
+            case "set_many":
+                assert not await cache.set_many({"it": 2}, **wrong)
+            case "write_through":
+                assert await cache.write_through("it", lambda: 2, **wrong) == 2
+            case _:
+                written = await cache.write_through_many(["it"], lambda: {"it": 2}, **wrong)
+                assert written == {"it": 2}
+        assert await cache.get("it") is None, write
+
+
+async def test_a_text_is_no_list_of_texts(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    for call in (cache.get_many, cache.delete_many, manager.invalidate_tags):
+        with pytest.raises(TypeError, match=r"write \['it'\] instead"):
+            await call("it")
+
+
+ELSEWHERE = """
+import asyncio, sys
+from hotshelf import CacheManager
+
+async def main():
+    manager = CacheManager(sys.argv[1], read_timeout=5, connect_timeout=5, store_timeout=5)
+    manager.service("numbers", int, prefix="declared")
+    assert await manager.invalidate_tag("all", prefixes=sys.argv[2:])
+    await manager.close()
+
+asyncio.run(main())
+"""
+
+
+async def test_tags_reach_caches_that_another_process_has_not_used(
+    manager: CacheManager, script: Script
+) -> None:
+    caches = [numbers(manager, prefix=prefix) for prefix in ("cache", "declared", "elsewhere")]
+    for cache in caches:
+        await cache.set("it", 1, tags=["all"])
+    await asyncio.to_thread(script.run, ELSEWHERE)
+    assert [await cache.get("it") for cache in caches] == [None, None, 1]
+    await asyncio.to_thread(script.run, ELSEWHERE, "elsewhere")
+    assert await caches[2].get("it") is None
+
+
+async def test_a_service_that_is_wrong_shows_when_it_is_declared(manager: CacheManager) -> None:
+    for wrong in ({"ttl": 0}, {"prefix": None}, {"no_such_option": 1}):
+        with pytest.raises((ConfigurationError, TypeError)):
+            manager.service("numbers", int, **wrong)
+    assert await manager.invalidate_tag("all")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_reload_with_wrong_options_removes_what_is_there(
+    manager: CacheManager, wrong: dict[str, Any]
+) -> None:
+    cache = numbers(manager)
+    await cache.set("it", 1)
+    assert await cache.get_or_set("it", lambda: 2, reload=True, **wrong) == 2
+    assert await cache.get("it") is None
+
+
+async def test_a_lifetime_of_nothing_that_is_wrong_costs_nobody_the_value(
+    manager: CacheManager,
+) -> None:
+    cache, runs = numbers(manager), 0
+
+    async def load() -> None:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0.01)
+
+    calls = [cache.get_or_set("it", load, negative_ttl=math.inf) for _ in range(5)]
+    assert await asyncio.gather(*calls) == [None] * 5
+    assert (runs, cache.stats()["errors"]) == (1, 1)
+
+
+NO_KEY = "\ud800"
+
+
+async def test_what_can_be_no_key_spoils_nothing_else(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    assert not await cache.set_many({"1": 1, NO_KEY: 2})
+    assert await cache.get_many([NO_KEY, "1"]) == [None, 1]
+    await cache.write_through_many(["1", NO_KEY], lambda: {"1": 2})
+    assert await cache.get("1") is None
+    await cache.set("1", 1)
+    assert not await cache.delete_many(["1", NO_KEY])
+    assert await cache.get("1") is None
+    assert not await cache.delete(NO_KEY)
+    assert await cache.get_or_set(NO_KEY, lambda: 3) == 3
+
+
+async def test_a_write_that_gives_no_mapping_removes_what_it_may_have_changed(
+    manager: CacheManager,
+) -> None:
+    cache = numbers(manager)
+    await cache.set_many({"1": 1, "2": 2})
+    forgot_to_return: Any = lambda: None  # noqa: E731
+    with pytest.raises(TypeError, match="by identifier, not a NoneType"):
+        await cache.write_through_many(["1"], forgot_to_return)
+    assert await cache.get("1") is None
+
+
+async def test_a_write_of_more_than_was_named_removes_it(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    await cache.set_many({"1": 1, "2": 2})
+    written = await cache.write_through_many(["1"], lambda: {"1": 10, "2": 20})
+    assert written == {"1": 10, "2": 20}
+    assert await cache.get_many(["1", "2"]) == [10, None]
+
+
+async def test_trouble_is_counted(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    await cache.get_or_set("it", lambda: 1, ttl=-1)
+    await cache.get_or_set("it", lambda: 1, tags=[str(number) for number in range(100)])
+    await cache.get("it", {"unknown": object()})
+    assert not await cache.delete("it", {"unknown": object()})
+    assert cache.stats()["errors"] == 4
+
+
+async def test_tags_may_be_numbers(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    tags: Any = [7]
+    await cache.set("it", 1, tags=tags)
+    assert await cache.get("it") == 1
+    await manager.invalidate_tags(tags)
+    assert await cache.get("it") is None
+
+
+async def test_while_caches_are_off_nothing_is_said_to_be_written(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    manager.set_enabled(False)
+    assert not await cache.set("it", 1)
+    assert not await cache.set_many({"it": 1})
