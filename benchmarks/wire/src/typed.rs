@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use cached::{AsyncRedisCache, ConcurrentCachedAsync};
-use hotshelf::{Cache, Store};
+use hotshelf::{Cache, RedisOptions, Store};
 use redis::AsyncCommands;
 use serde::{Deserialize, Serialize};
 
@@ -68,10 +68,9 @@ pub(crate) struct HotshelfCache {
 impl Reader for HotshelfCache {
     async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
         // What is measured is no outage: other processes may take the cores for long.
-        let store = Store::builder()
-            .url(format!("redis://127.0.0.1:{port}"))
-            .read_timeout(Duration::from_secs(10))
-            .build()?;
+        let options = RedisOptions::from_url(&format!("redis://127.0.0.1:{port}"))?;
+        let store =
+            Store::builder().redis(options.read_timeout(Duration::from_secs(10))).build()?;
         Ok(Self { cache: store.cache("products").build()?, _store: store })
     }
 

@@ -147,8 +147,8 @@ impl RedisBackend {
         replies.into_iter().map(version).collect()
     }
 
-    /// One `UNLINK` for each 1,000 keys, in a Cluster one for each key, all in one round
-    /// trip. An entry and its lease go in one step.
+    /// One `UNLINK` for each 1,000 keys, in a Cluster one for each key; 1,000 of these in one
+    /// round trip. An entry and its lease go in one step.
     async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
         let unlink = |batch: &[WireKey]| {
             let both = |command: Command, key: &WireKey| {
@@ -158,8 +158,7 @@ impl RedisBackend {
         };
         let at_once = if self.client.is_cluster() { 1 } else { 1000 };
         let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
-        let deadline = self.client.deadline(self.client.store_timeout);
-        let replies = self.client.send_all(&requests, deadline).await;
+        let replies = self.client.send_in_turns(&requests).await;
         let (mut removed, mut moving) = (0, Vec::new());
         for (batch, reply) in keys.chunks(at_once).zip(replies) {
             match reply.count() {

@@ -34,6 +34,8 @@ pub enum Operation {
     Capture,
     /// [`Backend::store`].
     Store,
+    /// [`Backend::release`].
+    Release,
 }
 
 impl<B: Backend> Troubled<B> {
@@ -122,7 +124,8 @@ impl<B: Backend> Backend for Troubled<B> {
 
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
         self.releases.fetch_add(1, Ordering::Relaxed);
-        self.backend.release(key, token)
+        let releasing = async move { self.backend.release(key, token).await };
+        Box::pin(self.run(Operation::Release, key, releasing))
     }
 
     fn renew<'a>(

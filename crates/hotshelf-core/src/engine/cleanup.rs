@@ -4,9 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use super::EngineShared;
 use crate::backend::Token;
+use crate::error::Error;
 use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
 use crate::stats::{Counter, Stats};
@@ -54,22 +58,44 @@ impl<T: Send + 'static> Drop for Finishing<T> {
     }
 }
 
-/// Gives leases up in the background.
+/// How long to wait before a backend in trouble is told again.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Gives leases up in the background, all at once.
 ///
-/// Failing to tell the backend costs others the rest of the lease, no more.
+/// A backend that is in trouble is told again, until the leases have run out by themselves:
+/// a token is in use once, so that a release that comes late, or twice, harms nobody.
 pub(crate) fn release(
     shared: &Arc<EngineShared>,
     stats: &Arc<Stats>,
     leases: Vec<(WireKey, Token)>,
 ) {
-    let (backend, stats) = (Arc::clone(&shared.backend), Arc::clone(stats));
+    let (backend, runtime) = (Arc::clone(&shared.backend), Arc::clone(&shared.runtime));
+    let (lease, stats) = (shared.lease, Arc::clone(stats));
     shared.runtime.spawn(Box::pin(async move {
-        for (key, token) in leases {
-            if backend.release(&key, token).await.is_err() {
-                stats.count(Counter::Error);
+        let until = runtime.now() + lease;
+        let (mut left, mut pause) = (leases, FIRST_PAUSE);
+        loop {
+            let releases = left.iter().map(|(key, token)| backend.release(key, *token));
+            let mut released = join_all(releases).await.into_iter();
+            left.retain(|_| released.next().is_some_and(|it| in_vain(&it, &stats)));
+            if left.is_empty() || runtime.now() >= until {
+                return;
             }
+            runtime.sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }));
+}
+
+/// Counts what went wrong, and says whether it may go well later.
+fn in_vain(released: &Result<(), Error>, stats: &Stats) -> bool {
+    let trouble = released.as_ref().err();
+    if trouble.is_some() {
+        stats.count(Counter::Error);
+    }
+    trouble.is_some_and(Error::is_temporary)
 }
 
 /// Leases that may have been granted, to nobody's use. Dropped, they are given back: others

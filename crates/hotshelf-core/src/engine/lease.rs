@@ -42,7 +42,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     };
     let deadline = shared.runtime.now() + call.wait_timeout;
     let mut pause = FIRST_PAUSE;
-    // Looks while another process loads take no time off, but don't wait for longer either.
+    // Looks while another process loads take no time off: that is `wait_timeout`'s.
     let mut waited = false;
     loop {
         let mark = leadership.mark();
@@ -51,11 +51,11 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
         if watch.is_some() {
             pause = WATCHING_PAUSE;
         }
-        let mut budget = leadership.budget;
-        let answer = budget.spend(&*shared.runtime, acquire(call, &shared, &seen)).await;
-        if !waited {
-            leadership.budget = budget;
-        }
+        let asking = acquire(call, &shared, &seen);
+        let answer = match waited {
+            true => Some(asking.await),
+            false => leadership.budget.spend(&*shared.runtime, asking).await,
+        };
         let (raw, versions) = match answer.unwrap_or_else(|| too_late(call)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { standing, ..lease });
@@ -76,7 +76,11 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
             }
         };
         let judging = shared.judge(call, &raw, &versions);
-        let judged = match leadership.budget.spend(&*shared.runtime, judging).await {
+        let judged = match waited {
+            true => Some(judging.await),
+            false => leadership.budget.spend(&*shared.runtime, judging).await,
+        };
+        let judged = match judged {
             Some(Ok(Verdict::Hit(value))) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);

@@ -3,6 +3,7 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -181,4 +182,50 @@ fn of_an_insert_that_cant_be_stored() {
         assert!(bench.is_free("a").await);
         assert_eq!(bench.backend.releases(), 1);
     });
+}
+
+/// A connection that was lost takes a while to come back, and the server may have granted
+/// what it was asked for before.
+#[test]
+fn by_a_backend_that_is_in_trouble_for_a_while() {
+    static IN_TROUBLE: AtomicU32 = AtomicU32::new(3);
+    let bench = Bench::with(|operation, _| match operation {
+        Operation::Capture => Some(ErrorKind::Unavailable),
+        Operation::Release => {
+            let left = |left: u32| left.checked_sub(1);
+            IN_TROUBLE.fetch_update(Relaxed, Relaxed, left).ok().map(|_| ErrorKind::Unavailable)
+        }
+        _ => None,
+    });
+    bench.runtime.block_on(async {
+        let Acquisition::Lead(_ticket) = bench.acquire("k").await else { panic!("it leads") };
+        assert!(!bench.is_free("k").await);
+        bench.runtime.sleep(Duration::from_millis(500)).await;
+        assert!(bench.is_free("k").await, "long before its five seconds are over");
+        assert_eq!(bench.backend.releases(), 4);
+    });
+}
+
+/// Nobody is told for ever, nor what will never take it.
+#[test]
+fn not_for_longer_than_they_last() {
+    for (kind, most) in [(ErrorKind::Unavailable, 12), (ErrorKind::Closed, 1)] {
+        let trouble = match kind {
+            ErrorKind::Closed => |operation, _: &WireKey| match operation {
+                Operation::Capture => Some(ErrorKind::Unavailable),
+                Operation::Release => Some(ErrorKind::Closed),
+                _ => None,
+            },
+            _ => |operation, _: &WireKey| match operation {
+                Operation::Capture | Operation::Release => Some(ErrorKind::Unavailable),
+                _ => None,
+            },
+        };
+        let bench = Bench::with(trouble);
+        bench.runtime.block_on(async {
+            let Acquisition::Lead(_ticket) = bench.acquire("k").await else { panic!("it leads") };
+            bench.runtime.sleep(Duration::from_secs(60)).await;
+            assert!((1..=most).contains(&bench.backend.releases()));
+        });
+    }
 }

@@ -18,6 +18,10 @@ use crate::connection::{Listener, Request};
 use crate::options::RedisOptions;
 use crate::topology::Topology;
 use crate::transport::Transport;
+
+/// How many commands are sent at once where there may be any number. A connection takes no
+/// more than 65,536.
+const TURN: usize = 1000;
 pub use commands::{Expiry, SetIf, SetOptions};
 pub use pub_sub::{Message, PubSub};
 pub use reply::Reply;
@@ -204,6 +208,15 @@ impl RedisClient {
         }
         let replies = self.topology.ask_all(requests, deadline).await;
         replies.into_iter().map(Reply::from_answer).collect()
+    }
+
+    /// Sends however many commands, so many at a time as a connection takes at once.
+    pub(crate) async fn send_in_turns(&self, requests: &[Request]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(requests.len());
+        for turn in requests.chunks(TURN) {
+            replies.extend(self.send_all(turn, self.deadline(self.store_timeout)).await);
+        }
+        replies
     }
 
     /// Gives the moment until which an answer is waited for that is asked for now.

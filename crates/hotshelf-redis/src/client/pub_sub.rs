@@ -101,6 +101,10 @@ impl PubSub {
     /// Listens to these channels and patterns no longer. Messages that are on their way
     /// still come.
     pub fn unsubscribe<C: AsRef<[u8]>>(&mut self, names: &[C]) {
+        if names.is_empty() {
+            // To the server, no name means all of them.
+            return;
+        }
         let is_named = |known: &Bytes| names.iter().any(|name| name.as_ref() == &known[..]);
         self.channels.retain(|name| !is_named(name));
         self.patterns.retain(|name| !is_named(name));
@@ -186,7 +190,14 @@ impl PubSub {
     /// Waits for what the server says: a message, or its word on a subscription.
     async fn heard(&mut self) -> Result<Option<Message>, Error> {
         let Some(open) = &mut self.open else { return Err(Ended::Cut.into()) };
-        match open.values.next().await {
+        // Nobody waits for the word on what is listened to no longer.
+        let heard = loop {
+            match open.values.next().await {
+                Some(value) if is_farewell(&value) => {}
+                heard => break heard,
+            }
+        };
+        match heard {
             Some(value) => read(&value),
             None => {
                 let too_fast = || errors::unavailable("messages came faster than they were taken");
@@ -252,6 +263,12 @@ impl Listener for Inbox {
     fn ended(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// Says whether it is the server's word on what is listened to no longer.
+fn is_farewell(value: &Value) -> bool {
+    let Value::Array(parts) = value else { return false };
+    matches!(parts.first().and_then(Value::text), Some("unsubscribe" | "punsubscribe"))
 }
 
 /// Reads a message; `None` for the server's word on a subscription.

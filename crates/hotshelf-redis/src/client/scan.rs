@@ -11,12 +11,15 @@ use hotshelf_core::{Error, ErrorKind, Pattern};
 use hotshelf_wire::resp::Command;
 
 use super::{RedisClient, Reply};
-use crate::connection::{Manner, Request};
+use crate::connection::{Connection, Manner, Request};
 use crate::link::Link;
 use crate::names;
 
 /// How many keys a server looks at in one step.
 const STEP: u64 = 1000;
+
+/// The cursor of a walk's beginning, and of its end.
+const START: &[u8] = b"0";
 
 /// A walk over the keys that match a pattern, on all primaries, step by step.
 ///
@@ -29,6 +32,8 @@ pub struct Scan {
     /// walk has begun.
     rest: Option<VecDeque<Arc<Link>>>,
     cursor: Bytes,
+    /// The connection that the cursor came over.
+    at: Option<Connection>,
 }
 
 impl Scan {
@@ -37,7 +42,9 @@ impl Scan {
     /// Costs one round trip. The server looks at 1,000 keys.
     ///
     /// # Errors
-    /// As [`RedisClient::command`]. The walk can go on after an error.
+    /// As [`RedisClient::command`]. The walk can go on after an error. Where the connection
+    /// was lost, it begins anew on that server, since another one may stand in its place:
+    /// keys may come again.
     ///
     /// # Cancel safety
     /// A step that is dropped is taken again by the next call.
@@ -47,12 +54,17 @@ impl Scan {
             self.rest = Some(self.client.topology.primaries(deadline).await?.into());
         }
         let Some(link) = self.rest.as_ref().and_then(|rest| rest.front()) else { return Ok(None) };
+        let connection = link.connection(deadline).await?;
+        if !self.at.replace(connection.clone()).is_some_and(|at| at.is(&connection)) {
+            self.cursor = Bytes::from_static(START);
+        }
         let scan = Command::new("SCAN").arg(&self.cursor).arg("MATCH").arg(&self.pattern);
         let request: Request = scan.arg("COUNT").number(STEP).into();
-        let reply = link.ask(&request, Manner::Plain, deadline).await?;
+        let reply = connection.ask(&request, Manner::Plain, deadline).await?;
         let (next, keys) = read_step(reply.into())?;
-        if &next[..] == b"0" {
+        if next == START {
             self.rest.as_mut().and_then(VecDeque::pop_front);
+            self.at = None;
         }
         self.cursor = next;
         Ok(Some(keys))
@@ -78,7 +90,13 @@ impl RedisClient {
     /// Begins a walk over all keys that match a glob-style pattern: `user:*`.
     pub fn scan(&self, pattern: impl AsRef<[u8]>) -> Scan {
         let pattern = pattern.as_ref().to_vec();
-        Scan { client: self.clone(), pattern, rest: None, cursor: Bytes::from_static(b"0") }
+        Scan {
+            client: self.clone(),
+            pattern,
+            rest: None,
+            cursor: Bytes::from_static(START),
+            at: None,
+        }
     }
 
     /// Removes all entries and leases whose key matches, and says how many entries.
@@ -109,13 +127,14 @@ impl RedisClient {
         Ok(removed)
     }
 
-    /// Removes keys wherever they live, in one round trip, and says how many there were.
+    /// Removes keys wherever they live, and says how many there were: 1,000 commands in one
+    /// round trip, each of 1,000 keys, in a Cluster of one.
     pub(crate) async fn unlink_all(&self, keys: &[Bytes]) -> Result<u64, Error> {
         let unlink = |keys: &[Bytes]| Command::new("UNLINK").args(keys).into();
         // Keys of several slots can't stand in one command.
         let at_once = if self.is_cluster() { 1 } else { STEP as usize };
         let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
-        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        let replies = self.send_in_turns(&requests).await;
         let count = |reply: Reply| Ok(u64::try_from(reply.integer()?).unwrap_or_default());
         replies.into_iter().map(count).sum()
     }

@@ -110,7 +110,8 @@ impl<S: ByteStream> Driver<S> {
             }
             if !rest.has_output || written.is_pending() {
                 self.session.poll_deadlines(rest.deadline, context);
-                return Poll::Pending;
+                // The last one that a closed connection was kept for may have run out of time.
+                return self.session.rest().ended.map_or(Poll::Pending, Poll::Ready);
             }
         }
         context.waker().wake_by_ref();

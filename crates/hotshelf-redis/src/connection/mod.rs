@@ -95,6 +95,11 @@ impl From<Ended> for Error {
 }
 
 impl Connection {
+    /// Says whether it is the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     pub(crate) fn new(runtime: Arc<dyn Runtime>, listener: Arc<dyn Listener>) -> Self {
         let shared = Shared {
             traffic: Traffic::new(),

@@ -92,7 +92,7 @@ impl Link {
     }
 
     /// Gives the connection.
-    async fn connection(&self, deadline: Moment) -> Result<Connection, Error> {
+    pub(crate) async fn connection(&self, deadline: Moment) -> Result<Connection, Error> {
         if let Some(connection) = self.shared.up() {
             return Ok(connection);
         }

@@ -217,3 +217,56 @@ async fn a_standalone_server_is_no_cluster() {
     let error = support::backend_with(options.unwrap()).ping().await.unwrap_err();
     assert!(format!("{error:?}").contains("cluster"), "{error:?}");
 }
+
+/// `SCAN` has no key, so that no node says that the map is old.
+#[tokio::test]
+async fn a_walk_reaches_a_node_that_has_joined_since() {
+    let cluster = cluster();
+    let backend = backend(&cluster).await;
+    let slot = slot(b"m");
+    let joining = cluster.replicas_of(another(&cluster, slot))[0];
+    let node = cluster.node(joining);
+    node.cli(&["CLUSTER", "RESET", "SOFT"]);
+    let nodes = cluster.node(cluster.owner(slot)).cli(&["CLUSTER", "NODES"]);
+    let ourselves = nodes.lines().find(|line| line.contains("myself")).unwrap();
+    let (_, bus) = ourselves.split(' ').nth(1).unwrap().split_once('@').unwrap();
+    let port = cluster.node(cluster.owner(slot)).port().to_string();
+    node.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, bus.split(',').next().unwrap()]);
+    support::until("the node to know the others", async || {
+        (node.cli(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:6")
+            && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+        .then_some(())
+    })
+    .await;
+    backend.client().set("{m}:entry", "1").await.unwrap();
+    cluster.migrate_begin(slot, joining);
+    cluster.migrate_keys(slot, joining);
+    cluster.migrate_end(slot, joining);
+    assert_eq!(backend.invalidate_matching(&Pattern::new("{m}*")).await.unwrap(), 1);
+    assert_eq!(node.cli(&["DBSIZE"]), "0");
+}
+
+#[tokio::test]
+async fn any_number_of_keys_is_invalidated() {
+    let cluster = cluster();
+    let backend = backend(&cluster).await;
+    backend.client().mset(&[("k1", "1"), ("k199999", "1")]).await.unwrap();
+    let keys: Vec<_> = (0..200_000).map(|number| WireKey::from(format!("k{number}"))).collect();
+    assert_eq!(backend.invalidate(&keys).await.unwrap(), 2);
+}
+
+/// An async runtime that ends takes along whoever was looking for the Cluster.
+#[test]
+fn a_cluster_that_was_away_is_found_in_a_later_async_runtime() {
+    let cluster = cluster();
+    let backend = support::backend(&cluster.url());
+    let all = 0..cluster.nodes().len();
+    all.clone().for_each(|node| cluster.pause(node));
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime().block_on(support::until("all nodes were asked in vain", async || {
+        let start = support::now();
+        (backend.ping().await.is_err() && start.elapsed() < Duration::from_millis(5)).then_some(())
+    }));
+    all.for_each(|node| cluster.resume(node));
+    runtime().block_on(support::ping_until_back(&backend));
+}

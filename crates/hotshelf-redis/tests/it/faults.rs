@@ -146,6 +146,66 @@ async fn a_close_waits_for_what_is_under_way() {
     assert_only_our_own_connection(&server).await;
 }
 
+/// Nothing says that a frozen server has gone.
+#[tokio::test]
+async fn a_close_waits_no_longer_than_the_last_deadline() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    backend.ping().await.unwrap();
+    server.pause();
+    let read = backend.client().get("k");
+    let close = async {
+        tokio::task::yield_now().await;
+        backend.close().await;
+    };
+    let (read, ()) = futures_util::future::join(read, close).await;
+    assert!(read.unwrap_err().is_timeout());
+    support::until("no task is left", async || {
+        (tokio::runtime::Handle::current().metrics().num_alive_tasks() == 0).then_some(())
+    })
+    .await;
+    server.resume();
+}
+
+/// Of a script that is refused half-way, what it has done stays done.
+#[tokio::test]
+async fn a_lease_is_granted_wholly_or_not_at_all() {
+    let server = support::server();
+    server.command(&["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-time"]);
+    let backend = support::backend(&server.url().replace("redis://", "redis://app:secret@"));
+    let acquire = Acquire {
+        key: &"k".into(),
+        token: Token::random(&*support::runtime()),
+        lease: Duration::from_secs(5),
+        seen: Seen::Nothing,
+        skip_foreign: true,
+    };
+    backend.acquire(acquire).await.unwrap_err();
+    assert_eq!(server.cli(&["DBSIZE"]), "0");
+}
+
+#[tokio::test]
+async fn a_walk_goes_on_when_its_connection_was_lost() {
+    let server = support::server();
+    let fill = "for i = 1, 5000 do redis.call('SET', 'k' .. i, 1) end";
+    server.command(&["EVAL", fill, "0"]);
+    let backend = support::backend(&server.url());
+    let mut scan = backend.client().scan("k*");
+    let mut found = std::collections::BTreeSet::new();
+    for step in 0.. {
+        match scan.next_keys().await {
+            Ok(Some(keys)) => found.extend(keys),
+            Ok(None) => break,
+            Err(error) => assert!(error.is_temporary(), "{error}"),
+        }
+        if step < 3 {
+            server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+            support::ping_until_back(&backend).await;
+        }
+    }
+    assert_eq!(found.len(), 5000);
+}
+
 #[tokio::test]
 async fn a_dropped_backend_leaves_no_connection_behind() {
     let server = support::server();

@@ -63,6 +63,31 @@ async fn a_lost_connection_is_told_and_made_anew() {
     assert_eq!(message.unwrap().payload, "again");
 }
 
+/// To the server, `UNSUBSCRIBE` without a name means all of them.
+#[tokio::test]
+async fn to_leave_no_channel_leaves_none() {
+    let server = support::server();
+    let mut messages = support::backend(&server.url()).client().pub_sub();
+    messages.subscribe(&["news"]).await.unwrap();
+    messages.unsubscribe::<&str>(&[]);
+    messages.subscribe(&["more"]).await.unwrap();
+    let message = heard(&mut messages, || drop(server.cli(&["PUBLISH", "news", "1"]))).await;
+    assert_eq!(message.payload, "1");
+}
+
+/// The word on what was left is not the word on what is subscribed to next.
+#[tokio::test]
+async fn a_subscription_stands_once_it_is_said_to() {
+    let server = support::server();
+    let mut messages = support::backend(&server.url()).client().pub_sub();
+    messages.subscribe(&["0"]).await.unwrap();
+    for round in 1..200 {
+        messages.unsubscribe(&[(round - 1).to_string()]);
+        messages.subscribe(&[round.to_string()]).await.unwrap();
+        assert_eq!(server.cli(&["PUBLISH", &round.to_string(), "1"]), "1", "{round}");
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_is_told() {
     let server = support::server();

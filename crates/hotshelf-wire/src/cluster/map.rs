@@ -47,6 +47,12 @@ impl SlotMap {
         if map.primaries.is_empty() { Err(NoMap) } else { Ok(map) }
     }
 
+    /// Says whether each slot has an owner.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.owners.iter().all(Option::is_some)
+    }
+
     /// Reads an entry of `CLUSTER SLOTS`: first and last slot, the primary, its replicas.
     fn read_range(&mut self, entry: &Value, speaker: &Endpoint) -> Option<()> {
         let Value::Array(parts) = entry else { return None };

@@ -32,6 +32,8 @@ pub struct Router {
     failures: u32,
     /// How many in a row have brought the same map again.
     repeats: u32,
+    /// Whose turn it is to be asked.
+    turn: usize,
 }
 
 /// What to do about the map.
@@ -50,7 +52,8 @@ impl Router {
     #[must_use]
     pub fn new(seeds: Vec<Endpoint>) -> Self {
         let (map, not_before) = (None, Moment::default());
-        Self { seeds, map, doubted: true, asking: false, not_before, failures: 0, repeats: 0 }
+        let (failures, repeats, turn) = (0, 0, 0);
+        Self { seeds, map, doubted: true, asking: false, not_before, failures, repeats, turn }
     }
 
     /// Gives the map, once there is one.
@@ -74,8 +77,9 @@ impl Router {
         self.doubted = true;
     }
 
-    /// Says whether to ask for the map, and whom. Each failure makes it the next node's
-    /// turn: first those of the map, then the seeds.
+    /// Says whether to ask for the map, and whom. Each failure, and each map that is the old
+    /// one again, makes it the next node's turn: first those of the map, then the seeds. One
+    /// that is cut off from the others tells what once was.
     pub fn refresh(&mut self, now: Moment) -> Refresh {
         if !self.doubted || self.asking {
             return Refresh::Rest;
@@ -84,7 +88,7 @@ impl Router {
             return Refresh::Wait(self.not_before);
         }
         let known = self.map.iter().flat_map(|map| map.primaries()).chain(&self.seeds);
-        let turn = self.failures as usize % known.clone().count().max(1);
+        let turn = self.turn % known.clone().count().max(1);
         match known.clone().nth(turn) {
             Some(node) => {
                 self.asking = true;
@@ -128,12 +132,14 @@ impl Router {
                 let same = self.map.as_deref() == Some(&map);
                 self.failures = 0;
                 self.repeats = if same { (self.repeats + 1).min(10) } else { 0 };
+                self.turn = if same { self.turn.wrapping_add(1) } else { self.turn };
                 self.map = Some(Arc::new(map));
                 let pause = SHORTEST_PAUSE * 2_u32.pow(self.repeats);
                 (pause.min(LONGEST_PAUSE_BETWEEN_REPEATS), Ok(()))
             }
             Err(NoMap) => {
                 self.failures = self.failures.saturating_add(1);
+                self.turn = self.turn.wrapping_add(1);
                 self.doubted = true;
                 (self.pause_after_failure(), Err(NoMap))
             }
@@ -193,16 +199,18 @@ mod tests {
     fn a_map_that_stays_the_same_is_asked_for_more_and_more_rarely() {
         let mut router = informed();
         let mut now = at(1);
-        let mut pauses = Vec::new();
+        let (mut pauses, mut asked) = (Vec::new(), Vec::new());
         for _ in 0..5 {
             router.doubt();
             let Refresh::Wait(until) = router.refresh(now) else { panic!("it is too early") };
             pauses.push(until.since(now).as_millis());
             now = until;
-            assert_eq!(router.refresh(now), Refresh::Ask(node("a")));
-            router.answered(&node("a"), Some(&reply()), now).unwrap();
+            let Refresh::Ask(node) = router.refresh(now) else { panic!("it is time") };
+            router.answered(&node, Some(&reply()), now).unwrap();
+            asked.push(node.host().to_owned());
         }
         assert_eq!(pauses, [50, 100, 200, 400, 400]);
+        assert_eq!(asked, ["a", "b", "a", "a", "b"], "the first may be cut off from the others");
     }
 
     #[test]

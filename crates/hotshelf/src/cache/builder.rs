@@ -138,6 +138,10 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// fill that is under way when the time is over goes on in the background; what was
     /// loaded is given to its caller at once. Waiting for the load of another process is
     /// not counted: see [`wait_timeout`](Self::wait_timeout).
+    ///
+    /// The read that each call begins with takes its time off, and is itself bounded by the
+    /// store's `read_timeout` alone: a timer of its own would cost each hit. Callers that
+    /// wait for one of this process to load are given the value when its fill has ended.
     pub fn backend_budget(mut self, duration: Duration) -> Self {
         self.backend_budget = duration;
         self

@@ -17,6 +17,10 @@ impl Cluster {
     /// Gives the map; only the first one of all is waited for, until the deadline.
     pub(super) async fn map(self: &Arc<Self>, deadline: Moment) -> Result<Arc<SlotMap>, Error> {
         if let Some(known) = self.known_map() {
+            if known.is_err() {
+                // Anew if it ended with an earlier async runtime.
+                self.discover();
+            }
             return known;
         }
         self.discover();
@@ -27,6 +31,36 @@ impl Cluster {
             // Nothing was sent, so nothing is unknown.
             Either::Right(_) => Err(errors::unavailable("the Cluster can't be reached in time")),
         }
+    }
+
+    /// Gives the map as a node tells it now: where no node can say that the map is old,
+    /// because commands have no key, an old one would leave nodes out.
+    ///
+    /// # Errors
+    /// If no node tells, or there are slots that none of those that it names serves.
+    pub(super) async fn fresh_map(
+        self: &Arc<Self>,
+        deadline: Moment,
+    ) -> Result<Arc<SlotMap>, Error> {
+        let known = self.map(deadline).await?;
+        let mut trouble = errors::unavailable("the Cluster has no nodes");
+        for node in known.primaries() {
+            if self.dialer.runtime.now() >= deadline {
+                break;
+            }
+            let reply = self.ask_for_map(node).await;
+            match reply.as_ref().map(|reply| SlotMap::read(reply, node)) {
+                Ok(Ok(map)) if map.is_whole() => {
+                    self.learn(node, reply);
+                    return Ok(Arc::new(map));
+                }
+                Ok(Ok(_)) => trouble = errors::unavailable("some slots are served by no node"),
+                Ok(Err(_)) => {}
+                Err(error) => trouble = error.clone(),
+            }
+        }
+        self.doubt();
+        Err(trouble)
     }
 
     async fn first_map(&self) -> Result<Arc<SlotMap>, Error> {

@@ -98,11 +98,12 @@ impl Cluster {
         Ok(replies)
     }
 
+    /// Gives links to all primaries there are now.
     pub(super) async fn primaries(
         self: &Arc<Self>,
         deadline: Moment,
     ) -> Result<Vec<Arc<Link>>, Error> {
-        let map = self.map(deadline).await?;
+        let map = self.fresh_map(deadline).await?;
         map.primaries().iter().map(|node| self.link(node)).collect()
     }
 
