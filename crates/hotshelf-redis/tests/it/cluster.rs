@@ -226,12 +226,12 @@ async fn a_walk_reaches_a_node_that_has_joined_since() {
     let slot = slot(b"m");
     let joining = cluster.replicas_of(another(&cluster, slot))[0];
     let node = cluster.node(joining);
-    node.cli(&["CLUSTER", "RESET", "SOFT"]);
+    node.command(&["CLUSTER", "RESET", "SOFT"]);
     let nodes = cluster.node(cluster.owner(slot)).cli(&["CLUSTER", "NODES"]);
     let ourselves = nodes.lines().find(|line| line.contains("myself")).unwrap();
     let (_, bus) = ourselves.split(' ').nth(1).unwrap().split_once('@').unwrap();
     let port = cluster.node(cluster.owner(slot)).port().to_string();
-    node.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, bus.split(',').next().unwrap()]);
+    node.command(&["CLUSTER", "MEET", "127.0.0.1", &port, bus.split(',').next().unwrap()]);
     support::until("the node to know the others", async || {
         (node.cli(&["CLUSTER", "INFO"]).contains("cluster_known_nodes:6")
             && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))

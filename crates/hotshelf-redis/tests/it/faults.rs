@@ -199,7 +199,7 @@ async fn a_walk_goes_on_when_its_connection_was_lost() {
             Err(error) => assert!(error.is_temporary(), "{error}"),
         }
         if step < 3 {
-            server.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+            server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
             support::ping_until_back(&backend).await;
         }
     }
