@@ -118,6 +118,14 @@ def listed(names: Iterable[Any], what: str) -> list[str]:
     return [str(name) for name in names]
 
 
+def is_text(name: str) -> bool:
+    """Says whether a name can stand in a key: it isn't empty, and UTF-8 has a form for it."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def escape_pattern(text: str) -> str:
     """Makes a text match itself alone, as a part of a pattern."""
     return "".join("\\" + char if char in "*?[]\\^-" else char for char in text)

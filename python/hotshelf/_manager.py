@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypedDict, TypeVar, cast
 
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+
 from hotshelf import _hotshelf
 from hotshelf._hotshelf import CacheError, ClosedError, ConfigurationError, Pending, Store
-from hotshelf._keys import listed
+from hotshelf._keys import is_text, listed
 from hotshelf._pending import settled
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
@@ -26,9 +28,10 @@ _DEFAULT_PREFIX = "cache"
 _prefixes = {_DEFAULT_PREFIX}
 
 
-def reach(prefix: str) -> None:
-    """Lets invalidations by tags reach a prefix."""
-    _prefixes.add(prefix)
+def reach(prefix: Any) -> None:
+    """Lets invalidations by tags reach a prefix, if it is one."""
+    if isinstance(prefix, str) and is_text(prefix):
+        _prefixes.add(prefix)
 
 
 if hasattr(os, "register_at_fork"):
@@ -160,8 +163,10 @@ class CacheManager:
             )
 
         if self.is_open:
-            # What is wrong shows when it is declared, not with the first request.
-            cache()
+            # What is wrong shows when it is declared, not with the first request. Only a
+            # model may name what is defined further down.
+            with contextlib.suppress(PydanticUserError, PydanticUndefinedAnnotation):
+                cache()
         # A worker may be asked to invalidate before it has read anything.
         reach(prefix)
         return cache
@@ -234,21 +239,25 @@ class CacheManager:
         services that this process has declared or made, and `prefixes`: name here what
         other processes alone use.
 
-        Call it after the change is committed. `False` says that the backend is in trouble.
+        Call it after the change is committed. `False` says that the backend is in trouble, or
+        that there are names that are none: the others are invalidated all the same.
 
         Raises:
             TypeError: For a text in place of a list of texts.
         """
-        reached = sorted(_prefixes.union(listed(prefixes, "prefixes")))
+        reached = sorted(_prefixes.union(filter(is_text, listed(prefixes, "prefixes"))))
         tags = listed(names, "names")
+        usable = [name for name in tags if is_text(name)]
+        if len(usable) < len(tags):
+            logger.error("cache: there are tags that are no text, or an empty one: left out")
         try:
-            done = self.store.invalidate_tags(reached, tags)
+            done = self.store.invalidate_tags(reached, usable)
             if type(done) is Pending:
                 await settled(done)
         except CacheError as error:
             logger.error("cache: invalidating tags failed: %s", error)
             return False
-        return True
+        return len(usable) == len(tags)
 
     def set_enabled(self, enabled: bool) -> None:
         """Switches all caches on or off. While they are off, factories run and nothing is

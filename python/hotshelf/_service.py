@@ -28,6 +28,9 @@ Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
 Lifetime = float | timedelta
 
+#: An identifier, and the text of parameters.
+_Key = tuple[str, str | None]
+
 _MISSING: Any = object()
 
 
@@ -159,18 +162,24 @@ class CacheService(Generic[T]):
 
     async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
         """Reads many values, in the order of their identifiers. Costs one round trip."""
-        keys: list[tuple[str, Params]]
-        keys = [(name, None) for name in listed(identifiers, "identifiers")]
-        usable = self._usable(keys)
+        names = listed(identifiers, "identifiers")
+        keys: Sequence[_Key | None] = ()
         try:
-            raw = self._core.read_many(usable)
+            try:
+                raw = self._core.read_many([(name, None) for name in names])
+            except WRONG:
+                keys = self._checked((name, None) for name in names)
+                raw = self._core.read_many([key for key in keys if key is not None])
             if type(raw) is Pending:
                 raw = await settled(raw)
         except UNUSABLE as error:
             self._failed("cache: reading many of %s failed: %s", error)
-            return [None] * len(keys)
-        found = dict(zip(usable, cast("list[Any]", raw), strict=True))
-        values = [self._decoded(found.get((name, None))) for name, _ in keys]
+            return [None] * len(names)
+        found = cast("list[Any]", raw)
+        if keys:
+            given = iter(found)
+            found = [None if key is None else next(given) for key in keys]
+        values = [self._decoded(value) for value in found]
         return [None if value is _MISSING else value for value in values]
 
     @overload
@@ -405,7 +414,8 @@ class CacheService(Generic[T]):
         """Writes many values, and says whether that worked. Costs two round trips for each
         1,000; see `set` for what it is good for."""
         prepared = {str(name): self._prepared(value)[1] for name, value in values.items()}
-        usable = self._usable([(name, None) for name in prepared])
+        checked = self._checked([(name, None) for name in prepared])
+        usable = [key for key in checked if key is not None]
         raws = [(name, text, prepared[name]) for name, text in usable]
         entries = [(name, text, raw) for name, text, raw in raws if raw is not None]
         outdated = [name for name, _, raw in raws if raw is None]
@@ -494,22 +504,27 @@ class CacheService(Generic[T]):
         return True
 
     async def delete_many(self, identifiers: Iterable[str]) -> bool:
-        """Removes many entries, in one round trip; see `delete`.
+        """Removes many entries; see `delete`. Costs one round trip, in a Cluster one for each
+        1,000. What can be no key makes the answer `False`; the others are removed.
 
         Raises:
             TypeError: For a text in place of a list of texts.
         """
-        keys: list[tuple[str, Params]]
-        keys = [(name, None) for name in listed(identifiers, "identifiers")]
-        usable = self._usable(keys)
+        names = listed(identifiers, "identifiers")
+        usable: list[_Key] = [(name, None) for name in names]
         try:
-            removed = self._core.invalidate(usable)
+            try:
+                removed = self._core.invalidate(usable)
+            except WRONG:
+                checked = self._checked((name, None) for name in names)
+                usable = [key for key in checked if key is not None]
+                removed = self._core.invalidate(usable)
             if type(removed) is Pending:
                 await settled(removed)
         except UNUSABLE as error:
             self._failed("cache: deleting many of %s failed: %s", error, logging.ERROR)
             return False
-        return len(usable) == len(keys)
+        return len(usable) == len(names)
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
@@ -595,18 +610,19 @@ class CacheService(Generic[T]):
         raws = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
         return raws, {name: value for name, (value, _) in prepared.items()}
 
-    def _usable(self, keys: Iterable[tuple[str, Params]]) -> list[tuple[str, str | None]]:
-        """Leaves out what can be no key: nothing is cached under it."""
-        usable = []
+    def _checked(self, keys: Iterable[tuple[str, Params]]) -> list[_Key | None]:
+        """Puts `None` where something can be no key: nothing is cached under it."""
+        checked: list[_Key | None] = []
         for identifier, params in keys:
             try:
                 key = str(identifier), canonical_params(params)
                 self._core.key(*key)
             except UNUSABLE as error:
                 self._failed("cache: a key of %s is left out: %s", error)
+                checked.append(None)
             else:
-                usable.append(key)
-        return usable
+                checked.append(key)
+        return checked
 
     def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
         return id(self._manager), self._core.key(str(identifier), params)

@@ -4,7 +4,14 @@ from hotshelf import _hotshelf
 from hotshelf._hotshelf import CacheError, ConfigurationError
 
 #: Trouble with what was to become a key, a tag or a lifetime.
-WRONG = (ConfigurationError, _hotshelf.KeyError, TypeError, ValueError, RecursionError)
+WRONG = (
+    ConfigurationError,
+    _hotshelf.KeyError,
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
 
 #: The same, or trouble with the backend.
 UNUSABLE = (CacheError, *WRONG)

@@ -24,11 +24,13 @@ class Writing:
     Whatever becomes of the write, what it may have made outdated is removed.
     """
 
-    __slots__ = ("_claim", "_places", "_service", "_stores")
+    __slots__ = ("_claim", "_kept", "_places", "_service", "_stores")
 
     def __init__(self, service: CacheService[Any]) -> None:
         self._service = service
         self._claim: Write | None = None
+        #: Which of the keys are some.
+        self._kept: list[bool] = []
         self._places: list[tuple[int, str]] = []
         self._stores = True
 
@@ -37,8 +39,9 @@ class Writing:
     ) -> None:
         """Takes the keys over. With options that are wrong, what is written isn't stored."""
         service = self._service
-        named = service._usable(keys)
-        self._stores = len(named) == len(keys)
+        checked = service._checked(keys)
+        named = [key for key in checked if key is not None]
+        self._kept = [key is not None for key in checked]
         self._places = [service._place(*key) for key in named]
         try:
             try:
@@ -74,7 +77,8 @@ class Writing:
         if self._claim is None:
             return
         try:
-            settling = self._claim.settle(raw if self._stores else [])
+            kept = [value for value, kept in zip(raw, self._kept, strict=False) if kept]
+            settling = self._claim.settle(kept if self._stores else [])
             if type(settling) is Pending:
                 await settled(settling)
         except UNUSABLE as error:

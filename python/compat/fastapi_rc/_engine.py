@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import hotshelf
+from fastapi_rc._off import OffCache
+from hotshelf import CacheError
 
 
 class NotAvailable(hotshelf.UnavailableError, RuntimeError):
@@ -37,13 +39,13 @@ class Client(hotshelf.RedisClient):
     ) -> None:
         super().__init__(manager.store, decode_responses, timeout)
         self.manager = manager
-        self._caches: dict[Hashable, hotshelf.CacheService[Any]] = {}
+        self._caches: dict[Hashable, hotshelf.CacheService[Any] | OffCache[Any]] = {}
 
-    def cache(self, view: View) -> hotshelf.CacheService[Any]:
-        """Gives the cache of a view.
+    def cache(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
+        """Gives the cache of a view; one that is off if an option is wrong.
 
         Raises:
-            Exception: If an option is wrong, or nothing can be made of the model.
+            Exception: If nothing can be made of the model, as long as it isn't whole.
         """
         try:
             cache = self._caches.get(view)
@@ -54,10 +56,13 @@ class Client(hotshelf.RedisClient):
             cache = self._caches[view] = self._made(view)
         return cache
 
-    def _made(self, view: View) -> hotshelf.CacheService[Any]:
+    def _made(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
         options: dict[str, Any] = {**view._asdict(), **dict(view.options)}
         del options["options"]
-        return hotshelf.CacheService(self.manager, **options)
+        try:
+            return hotshelf.CacheService(self.manager, **options)
+        except (CacheError, TypeError, ValueError) as error:
+            return OffCache(view.namespace, error)
 
 
 class DisabledClient(Client):

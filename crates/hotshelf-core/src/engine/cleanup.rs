@@ -10,7 +10,6 @@ use futures_util::future::join_all;
 
 use super::EngineShared;
 use crate::backend::Token;
-use crate::error::Error;
 use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
 use crate::stats::{Counter, Stats};
@@ -76,26 +75,24 @@ pub(crate) fn release(
     shared.runtime.spawn(Box::pin(async move {
         let until = runtime.now() + lease;
         let (mut left, mut pause) = (leases, FIRST_PAUSE);
-        loop {
+        for tries in 0.. {
             let releases = left.iter().map(|(key, token)| backend.release(key, *token));
             let mut released = join_all(releases).await.into_iter();
-            left.retain(|_| released.next().is_some_and(|it| in_vain(&it, &stats)));
+            left.retain(|_| {
+                let trouble = released.next().and_then(Result::err);
+                if trouble.is_some() && tries == 0 {
+                    stats.count(Counter::Error);
+                }
+                trouble.is_some_and(|error| error.is_temporary())
+            });
             if left.is_empty() || runtime.now() >= until {
                 return;
             }
-            runtime.sleep(pause).await;
+            // Not all of them at once when the backend comes back.
+            runtime.sleep(pause.mul_f64(1.0 + (runtime.random() % 1000) as f64 / 1000.0)).await;
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }));
-}
-
-/// Counts what went wrong, and says whether it may go well later.
-fn in_vain(released: &Result<(), Error>, stats: &Stats) -> bool {
-    let trouble = released.as_ref().err();
-    if trouble.is_some() {
-        stats.count(Counter::Error);
-    }
-    trouble.is_some_and(Error::is_temporary)
 }
 
 /// Leases that may have been granted, to nobody's use. Dropped, they are given back: others

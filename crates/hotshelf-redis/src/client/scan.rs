@@ -49,10 +49,11 @@ impl Scan {
     /// # Cancel safety
     /// A step that is dropped is taken again by the next call.
     pub async fn next_keys(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
-        let deadline = self.client.deadline(self.client.store_timeout);
         if self.rest.is_none() {
+            let deadline = self.client.deadline(self.client.store_timeout);
             self.rest = Some(self.client.topology.primaries(deadline).await?.into());
         }
+        let deadline = self.client.deadline(self.client.store_timeout);
         let Some(link) = self.rest.as_ref().and_then(|rest| rest.front()) else { return Ok(None) };
         let connection = link.connection(deadline).await?;
         if !self.at.replace(connection.clone()).is_some_and(|at| at.is(&connection)) {

@@ -12,6 +12,7 @@ pub struct SlotMap {
     /// For each slot, which of the primaries owns it.
     owners: Box<[Option<u16>]>,
     primaries: Vec<Endpoint>,
+    whole: bool,
 }
 
 /// A reply is no map of slots.
@@ -38,19 +39,20 @@ impl SlotMap {
     /// If it isn't one, or tells of no slot.
     pub fn read(reply: &Value, speaker: &Endpoint) -> Result<Self, NoMap> {
         let Value::Array(entries) = reply else { return Err(NoMap) };
-        let mut map = Self { owners: vec![None; usize::from(SLOTS)].into(), primaries: Vec::new() };
+        let owners = vec![None; usize::from(SLOTS)].into();
+        let mut map = Self { owners, primaries: Vec::new(), whole: true };
         for entry in entries {
             // What one entry says wrong must not hide the others.
-            let _skipped =
-                map.read_range(entry, speaker).or_else(|| map.read_shard(entry, speaker));
+            let read = map.read_range(entry, speaker).or_else(|| map.read_shard(entry, speaker));
+            map.whole &= read.is_some();
         }
         if map.primaries.is_empty() { Err(NoMap) } else { Ok(map) }
     }
 
-    /// Says whether each slot has an owner.
+    /// Says whether all was understood that the node has told: there is no further primary.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.owners.iter().all(Option::is_some)
+        self.whole
     }
 
     /// Reads an entry of `CLUSTER SLOTS`: first and last slot, the primary, its replicas.

@@ -78,8 +78,8 @@ impl Router {
     }
 
     /// Says whether to ask for the map, and whom. Each failure, and each map that is the old
-    /// one again, makes it the next node's turn: first those of the map, then the seeds. One
-    /// that is cut off from the others tells what once was.
+    /// one again, makes it the next node's turn: one that is cut off from the others tells
+    /// what once was. Seeds have a turn, after the nodes of the map, while requests fail.
     pub fn refresh(&mut self, now: Moment) -> Refresh {
         if !self.doubted || self.asking {
             return Refresh::Rest;
@@ -87,9 +87,13 @@ impl Router {
         if now < self.not_before {
             return Refresh::Wait(self.not_before);
         }
-        let known = self.map.iter().flat_map(|map| map.primaries()).chain(&self.seeds);
-        let turn = self.turn % known.clone().count().max(1);
-        match known.clone().nth(turn) {
+        let primaries = self.map.as_ref().map_or(&[][..], |map| map.primaries());
+        let in_turn = match self.failures {
+            0 if !primaries.is_empty() => primaries.len(),
+            _ => self.nodes(),
+        };
+        let mut known = primaries.iter().chain(&self.seeds);
+        match known.nth(self.turn % in_turn.max(1)) {
             Some(node) => {
                 self.asking = true;
                 self.doubted = false;
@@ -210,7 +214,7 @@ mod tests {
             asked.push(node.host().to_owned());
         }
         assert_eq!(pauses, [50, 100, 200, 400, 400]);
-        assert_eq!(asked, ["a", "b", "a", "a", "b"], "the first may be cut off from the others");
+        assert_eq!(asked, ["a", "b", "a", "b", "a"], "the first may be cut off from the others");
     }
 
     #[test]

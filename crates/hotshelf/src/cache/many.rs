@@ -137,7 +137,7 @@ impl<T: CacheValue> Cache<T> {
 
     /// Removes many entries; see [`Cache::invalidate`].
     ///
-    /// Costs one round trip.
+    /// Costs one round trip, in a Cluster one for each 1,000 keys.
     ///
     /// # Errors
     /// The backend's own: then some of the entries may still stand.

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, select_ok};
 use hotshelf_core::{Error, Moment};
 use hotshelf_wire::Endpoint;
 use hotshelf_wire::cluster::{Refresh, SlotMap};
@@ -34,33 +34,31 @@ impl Cluster {
     }
 
     /// Gives the map as a node tells it now: where no node can say that the map is old,
-    /// because commands have no key, an old one would leave nodes out.
+    /// because commands have no key, an old one would leave nodes out. All are asked at once.
     ///
     /// # Errors
-    /// If no node tells, or there are slots that none of those that it names serves.
+    /// If none of them tells, or tells of nodes that can't be named.
     pub(super) async fn fresh_map(
         self: &Arc<Self>,
         deadline: Moment,
     ) -> Result<Arc<SlotMap>, Error> {
         let known = self.map(deadline).await?;
-        let mut trouble = errors::unavailable("the Cluster has no nodes");
-        for node in known.primaries() {
-            if self.dialer.runtime.now() >= deadline {
-                break;
-            }
-            let reply = self.ask_for_map(node).await;
-            match reply.as_ref().map(|reply| SlotMap::read(reply, node)) {
-                Ok(Ok(map)) if map.is_whole() => {
-                    self.learn(node, reply);
-                    return Ok(Arc::new(map));
-                }
-                Ok(Ok(_)) => trouble = errors::unavailable("some slots are served by no node"),
-                Ok(Err(_)) => {}
-                Err(error) => trouble = error.clone(),
+        let asking = known.primaries().iter().map(|node| Box::pin(self.told_by(node)));
+        match select_ok(asking).await {
+            Ok((map, _)) => Ok(map),
+            Err(trouble) => {
+                self.doubt();
+                Err(trouble)
             }
         }
-        self.doubt();
-        Err(trouble)
+    }
+
+    async fn told_by(&self, node: &Endpoint) -> Result<Arc<SlotMap>, Error> {
+        let reply = self.ask_for_map(node).await?;
+        let map = SlotMap::read(&reply, node).ok().filter(SlotMap::is_whole);
+        let map = map.ok_or_else(|| errors::unavailable("a node doesn't name all the others"))?;
+        self.learn(node, Ok(reply));
+        Ok(Arc::new(map))
     }
 
     async fn first_map(&self) -> Result<Arc<SlotMap>, Error> {
