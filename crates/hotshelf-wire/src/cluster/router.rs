@@ -32,7 +32,7 @@ pub struct Router {
     failures: u32,
     /// How many in a row have brought the same map again.
     repeats: u32,
-    /// Whose turn it is to be asked.
+    /// Which of the map's nodes is asked first.
     turn: usize,
 }
 
@@ -88,12 +88,12 @@ impl Router {
             return Refresh::Wait(self.not_before);
         }
         let primaries = self.map.as_ref().map_or(&[][..], |map| map.primaries());
-        let in_turn = match self.failures {
-            0 if !primaries.is_empty() => primaries.len(),
-            _ => self.nodes(),
+        let next = self.failures as usize % self.nodes().max(1);
+        let node = match next.checked_sub(primaries.len()) {
+            None => primaries.get(self.turn.wrapping_add(next) % primaries.len()),
+            Some(next) => self.seeds.get(next),
         };
-        let mut known = primaries.iter().chain(&self.seeds);
-        match known.nth(self.turn % in_turn.max(1)) {
+        match node {
             Some(node) => {
                 self.asking = true;
                 self.doubted = false;
@@ -136,14 +136,13 @@ impl Router {
                 let same = self.map.as_deref() == Some(&map);
                 self.failures = 0;
                 self.repeats = if same { (self.repeats + 1).min(10) } else { 0 };
-                self.turn = if same { self.turn.wrapping_add(1) } else { self.turn };
+                self.turn = if same { self.turn.wrapping_add(1) } else { 0 };
                 self.map = Some(Arc::new(map));
                 let pause = SHORTEST_PAUSE * 2_u32.pow(self.repeats);
                 (pause.min(LONGEST_PAUSE_BETWEEN_REPEATS), Ok(()))
             }
             Err(NoMap) => {
                 self.failures = self.failures.saturating_add(1);
-                self.turn = self.turn.wrapping_add(1);
                 self.doubted = true;
                 (self.pause_after_failure(), Err(NoMap))
             }
