@@ -68,17 +68,9 @@ class Codec(Generic[T]):
                 raise TypeError("bytes would be read as text: say `model=bytes`")
             raw = _plain().dump_json(value)
             return self.decode(raw), raw
-        return self._readable(self.normalized(value))
-
-    def normalized(self, value: Any) -> Any:
-        """Gives a value the type that the cache declares.
-
-        Raises:
-            ValidationError: If it can't have it.
-        """
-        if self._adapter is None or type(value) is self._model:
-            return value
-        return self._adapter.validate_python(value)
+        if type(value) is not self._model:
+            value = self._adapter.validate_python(value)
+        return self._readable(self._adapter, value)
 
     def decode(self, raw: bytes) -> Any:
         """Reads a value.
@@ -92,12 +84,11 @@ class Codec(Generic[T]):
             # The model's own code may raise anything.
             raise Undecodable(in_short(error)) from error
 
-    def _readable(self, value: Any) -> tuple[Any, bytes]:
+    def _readable(self, adapter: TypeAdapter[Any], value: Any) -> tuple[Any, bytes]:
         """Writes a value in the first manner in which it can be read back, and reads it."""
-        assert self._adapter is not None
         trouble: Exception | None = None
         for manner in self._manners:
-            raw = self._adapter.dump_json(value, **manner)
+            raw = adapter.dump_json(value, **manner)
             try:
                 read = self.decode(raw)
             except Undecodable as error:

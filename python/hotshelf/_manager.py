@@ -125,7 +125,7 @@ class CacheManager:
     @property
     def _latest(self) -> Store:
         """The store, or the one that was closed: it answers all with an error."""
-        return self.store if self._closed is None or self._store is not None else self._closed
+        return self._store or self._closed or self.store
 
     @property
     def is_open(self) -> bool:

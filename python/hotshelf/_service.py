@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
@@ -163,23 +164,15 @@ class CacheService(Generic[T]):
     async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
         """Reads many values, in the order of their identifiers. Costs one round trip."""
         names = listed(identifiers, "identifiers")
-        keys: Sequence[_Key | None] = ()
         try:
-            try:
-                raw = self._core.read_many([(name, None) for name in names])
-            except WRONG:
-                keys = self._checked((name, None) for name in names)
-                raw = self._core.read_many([key for key in keys if key is not None])
+            raw, keys = self._of_usable(names, self._core.read_many)
             if type(raw) is Pending:
                 raw = await settled(raw)
         except UNUSABLE as error:
             self._failed("cache: reading many of %s failed: %s", error)
             return [None] * len(names)
-        found = cast("list[Any]", raw)
-        if keys:
-            given = iter(found)
-            found = [None if key is None else next(given) for key in keys]
-        values = [self._decoded(value) for value in found]
+        found = iter(cast("list[Any]", raw))
+        values = [_MISSING if key is None else self._decoded(next(found)) for key in keys]
         return [None if value is _MISSING else value for value in values]
 
     @overload
@@ -511,20 +504,14 @@ class CacheService(Generic[T]):
             TypeError: For a text in place of a list of texts.
         """
         names = listed(identifiers, "identifiers")
-        usable: list[_Key] = [(name, None) for name in names]
         try:
-            try:
-                removed = self._core.invalidate(usable)
-            except WRONG:
-                checked = self._checked((name, None) for name in names)
-                usable = [key for key in checked if key is not None]
-                removed = self._core.invalidate(usable)
+            removed, keys = self._of_usable(names, self._core.invalidate)
             if type(removed) is Pending:
                 await settled(removed)
         except UNUSABLE as error:
             self._failed("cache: deleting many of %s failed: %s", error, logging.ERROR)
             return False
-        return len(usable) == len(names)
+        return None not in keys
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and says how many.
@@ -623,6 +610,18 @@ class CacheService(Generic[T]):
             else:
                 checked.append(key)
         return checked
+
+    def _of_usable(
+        self, names: list[str], ask: Callable[[list[_Key]], R]
+    ) -> tuple[R, Sequence[_Key | None]]:
+        """Asks for all at once; if there is one that can be no key, for the others. Gives the
+        keys, too, as `_checked` does."""
+        keys: list[_Key] = [(name, None) for name in names]
+        try:
+            return ask(keys), keys
+        except WRONG:
+            checked = self._checked((name, None) for name in names)
+            return ask([key for key in checked if key is not None]), checked
 
     def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
         return id(self._manager), self._core.key(str(identifier), params)

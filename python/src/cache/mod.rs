@@ -5,7 +5,7 @@ mod inner;
 use std::sync::Arc;
 
 use hotshelf_core::backend::Stored;
-use hotshelf_core::engine::{Claim, Foreign, Format, Found, Insert};
+use hotshelf_core::engine::{BATCH, Claim, Foreign, Format, Found, Insert};
 use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{
     Counter, Error, ErrorKind, Jitter, KeyLayout, Namespace, Pattern, Remaining, Ttl, WireKey,
@@ -129,7 +129,7 @@ impl Cache {
         let state = inner.shared.state();
         begin(py, async move {
             let mut all = Vec::with_capacity(keys.len());
-            for batch in keys.chunks(1000) {
+            for batch in keys.chunks(BATCH) {
                 let found = state.engine.read_many(batch, inner.view(&inner.tags)).await;
                 match inner.counted(found) {
                     Ok(found) => all.extend(found),
@@ -222,7 +222,7 @@ impl Cache {
                 answer = answer.and_then(|all| removed.map(|_| all));
             }
             while !inserts.is_empty() {
-                let rest = inserts.split_off(inserts.len().min(1000));
+                let rest = inserts.split_off(inserts.len().min(BATCH));
                 let writing = inner.writing(tags.clone(), ttl);
                 for stored in state.engine.insert(inserts, writing).await {
                     let stands = inner.counted(stored).map(|stored| stored == Stored::Stored);

@@ -42,7 +42,6 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
     };
     let deadline = shared.runtime.now() + call.wait_timeout;
     let mut pause = FIRST_PAUSE;
-    // Looks while another process loads take no time off: that is `wait_timeout`'s.
     let mut waited = false;
     loop {
         let mark = leadership.mark();
@@ -52,10 +51,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
             pause = WATCHING_PAUSE;
         }
         let asking = acquire(call, &shared, &seen);
-        let answer = match waited {
-            true => Some(asking.await),
-            false => leadership.budget.spend(&*shared.runtime, asking).await,
-        };
+        let answer = in_time(&mut leadership, waited, asking).await;
         let (raw, versions) = match answer.unwrap_or_else(|| too_late(call)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { standing, ..lease });
@@ -76,11 +72,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
             }
         };
         let judging = shared.judge(call, &raw, &versions);
-        let judged = match waited {
-            true => Some(judging.await),
-            false => leadership.budget.spend(&*shared.runtime, judging).await,
-        };
-        let judged = match judged {
+        let judged = match in_time(&mut leadership, waited, judging).await {
             Some(Ok(Verdict::Hit(value))) if !call.reload => {
                 call.stats.count(Counter::Coalesced);
                 leadership.land_vouched(mark, &value);
@@ -99,6 +91,20 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, known: Know
             return Acquisition::Lead(Ticket::begin(leadership));
         }
     }
+}
+
+/// Waits for the backend, within the call's budget. Who has waited for another process needs
+/// none: from then on the time is `wait_timeout`'s.
+async fn in_time<F: Future>(
+    leadership: &mut Leadership,
+    waited: bool,
+    request: F,
+) -> Option<F::Output> {
+    if waited {
+        return Some(request.await);
+    }
+    let runtime = Arc::clone(&leadership.shared.runtime);
+    leadership.budget.spend(&*runtime, request).await
 }
 
 /// Asks for the lease without waiting for it, whatever stands at the key.

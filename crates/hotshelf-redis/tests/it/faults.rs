@@ -206,6 +206,30 @@ async fn a_walk_goes_on_when_its_connection_was_lost() {
     assert_eq!(found.len(), 5000);
 }
 
+/// A cursor means nothing to another server in the same place.
+#[tokio::test]
+async fn a_walk_begins_anew_on_a_server_that_was_restarted() {
+    let mut server = support::server();
+    let fill = |server: &RedisServer| {
+        let fill = "for i = 1, 5000 do redis.call('SET', 'k' .. i, 1) end";
+        server.command(&["EVAL", fill, "0"]);
+    };
+    fill(&server);
+    let backend = support::backend(&server.url());
+    let mut scan = backend.client().scan("k*");
+    for _ in 0..3 {
+        scan.next_keys().await.unwrap().unwrap();
+    }
+    server.restart().unwrap();
+    fill(&server);
+    support::ping_until_back(&backend).await;
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(keys) = scan.next_keys().await.unwrap() {
+        found.extend(keys);
+    }
+    assert_eq!(found.len(), 5000);
+}
+
 #[tokio::test]
 async fn a_dropped_backend_leaves_no_connection_behind() {
     let server = support::server();
