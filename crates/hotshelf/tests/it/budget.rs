@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
 use hotshelf::{Cache, Jitter, Store};
-use hotshelf_core::Runtime;
+use hotshelf_core::{Backend, Runtime};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
 
 use crate::support::SECOND;
 
-/// A cache whose backend takes up to this long in each direction.
-fn slow(seed: u64, longest: Duration) -> (SimRuntime, Cache<u32>) {
+/// A cache whose backend takes up to this long in each direction, in two processes.
+fn slow(seed: u64, longest: Duration) -> (SimRuntime, [Cache<u32>; 2]) {
     let runtime = SimRuntime::new(seed);
     let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
     let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
     let backend = Arc::new(Slow::new(memory, Arc::clone(&shared), longest));
-    let store = Store::builder().backend(backend).runtime(shared).build().unwrap();
-    let cache = store.cache("n").jitter(Jitter::NONE).build().unwrap();
-    (runtime, cache)
+    let process = |_| {
+        let builder = Store::builder().backend(Arc::clone(&backend) as Arc<dyn Backend>);
+        let store = builder.runtime(Arc::clone(&shared)).build().unwrap();
+        store.cache("n").jitter(Jitter::NONE).build().unwrap()
+    };
+    (runtime, [0, 1].map(process))
 }
 
 /// In time of the runtime, however slow the backend is.
@@ -27,7 +31,7 @@ fn a_call_waits_for_the_backend_no_longer_than_it_may() {
     let (budget, load) = (Duration::from_millis(250), SECOND);
     let mut cut = 0;
     for seed in 0..300 {
-        let (runtime, cache) = slow(seed, SECOND * 3);
+        let (runtime, [cache, _]) = slow(seed, SECOND * 3);
         let began = runtime.now();
         let value = runtime.block_on(cache.entry("k").reload().or_insert_with(async || {
             runtime.sleep(load).await;
@@ -46,7 +50,7 @@ fn a_call_waits_for_the_backend_no_longer_than_it_may() {
 fn a_fill_that_takes_too_long_goes_on() {
     let mut late = 0;
     for seed in 0..300 {
-        let (runtime, cache) = slow(seed, SECOND * 3);
+        let (runtime, [cache, _]) = slow(seed, SECOND * 3);
         let load = cache.entry("k").reload().or_insert_with(async || 7);
         runtime.block_on(load);
         let degraded = cache.stats().degraded > 0;
@@ -57,4 +61,26 @@ fn a_fill_that_takes_too_long_goes_on() {
         late += u32::from(later && !at_once);
     }
     assert!(late > 5, "{late} of 300 were stored late");
+}
+
+/// What reading and asking for the lease have left of the time is no bound for each look.
+#[test]
+fn who_waits_for_another_process_looks_without_haste() {
+    let mut shared = 0;
+    for seed in 0..300 {
+        let (runtime, [first, second]) = slow(seed, SECOND / 2);
+        let load = async || {
+            runtime.sleep(SECOND).await;
+            7
+        };
+        let late = async {
+            runtime.sleep(SECOND / 2).await;
+            second.get_or_insert_with("k", async || 8).await
+        };
+        let (_, given) = runtime.block_on(join(first.get_or_insert_with("k", load), late));
+        shared += u32::from(*given == 7);
+    }
+    // The others had no time left before they waited. Of those that had, all but one fail
+    // where it bounds their looks.
+    assert!(shared > 40, "{shared} of 300 were given what the other process has loaded");
 }
