@@ -16,9 +16,11 @@
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`engine`] | flights and tickets: who loads, who waits, who is given which value |
 //! | [`runtime`] | time, background work and randomness, all injected |
+//! | [`backoff`] | pauses between attempts: bounded doubling with jitter |
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod backoff;
 pub mod codec;
 pub mod engine;
 mod error;
