@@ -18,9 +18,9 @@ use crate::entry::Entries;
 use crate::leases::Leases;
 use crate::tags::Tags;
 
-/// Entries in the process's own memory, bounded by bytes.
+/// Entries in the process's memory, bounded by bytes.
 ///
-/// No operation ever waits. What is evicted or lost with the process is a miss.
+/// Operations never wait. Entries that are evicted or lost with the process are misses.
 pub struct MemoryBackend {
     entries: Entries,
     leases: Leases,
@@ -34,9 +34,9 @@ pub struct MemoryBackend {
 }
 
 impl MemoryBackend {
-    /// Makes a backend that holds at most `capacity` bytes of keys and values, overhead
-    /// included. A single entry may take nine tenths of a shard, of which there is one for
-    /// every 16 MiB; a larger one is answered by an error of kind `TooLarge`.
+    /// Creates a backend that holds at most `capacity` bytes of keys and values, including
+    /// overhead. A single entry may take nine tenths of a shard, of which there is one for
+    /// every 16 MiB; storing a larger one is an error of kind `TooLarge`.
     pub fn new(capacity: u64, runtime: Arc<dyn Runtime>) -> Self {
         Self {
             entries: Entries::new(capacity, Arc::clone(&runtime)),
@@ -51,7 +51,7 @@ impl MemoryBackend {
         }
     }
 
-    /// Counts an operation, or refuses it once the store is closed.
+    /// Counts an operation; an error once the store is closed.
     fn begin(&self) -> Result<()> {
         self.commands.fetch_add(1, Ordering::Relaxed);
         if self.closed.load(Ordering::Relaxed) {
@@ -70,9 +70,9 @@ impl MemoryBackend {
 
     fn acquire_now(&self, acquire: &Acquire<'_>) -> Acquired {
         let mut leases = self.leases.lock(acquire.key);
-        let counts = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
-        let unseen = |raw: &Bytes| counts(raw) && !acquire.seen.is(raw);
-        if let Some(raw) = self.entries.get(acquire.key).filter(unseen) {
+        let is_accepted = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
+        let is_unseen = |raw: &Bytes| is_accepted(raw) && !acquire.seen.is(raw);
+        if let Some(raw) = self.entries.get(acquire.key).filter(is_unseen) {
             return Acquired::Present(raw);
         }
         let now = self.runtime.now();
@@ -91,24 +91,23 @@ impl MemoryBackend {
         }
         leases.remove(&fill.key);
         if !self.entries.has_room_for(&fill.key, &fill.value) {
-            // What stands there is outdated all the same.
+            // The existing entry is outdated nevertheless.
             self.entries.remove(&fill.key);
-            let message =
-                "the value is too large for the memory of the store: raise `memory_capacity`";
+            let message = "value too large for the store's memory: raise `memory_capacity`";
             return Err(Error::new(ErrorKind::TooLarge, message).with_key(&fill.key));
         }
         self.entries.insert(fill.key.clone(), fill.value.clone(), fill.ttl);
         Ok(Stored::Stored)
     }
 
-    /// Removes entry and lease, and says whether each was there.
+    /// Removes entry and lease; returns whether each existed.
     fn invalidate_now(&self, key: &WireKey) -> (bool, bool) {
         let mut leases = self.leases.lock(key);
         (self.entries.remove(key), leases.remove(key))
     }
 
-    /// Leases go first: a fill in flight is either refused from here on, or its entry
-    /// stands before the walk over the entries begins.
+    /// Leases are removed first: a fill in flight is either refused from then on, or has stored
+    /// its entry before the scan of the entries begins.
     fn invalidate_matching_now(&self, pattern: &Pattern) -> u64 {
         self.leases.remove_where(|key| pattern.matches(key));
         let entries = self.entries.matching(pattern);
@@ -116,7 +115,7 @@ impl MemoryBackend {
     }
 }
 
-/// All operations are over when they are called; the futures are there for the trait.
+/// All operations complete when they are called; the trait requires futures.
 impl Backend for MemoryBackend {
     fn name(&self) -> &'static str {
         "memory"

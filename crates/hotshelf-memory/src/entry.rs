@@ -9,12 +9,11 @@ use hotshelf_core::{Moment, Pattern, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-/// What an entry costs beside its key and value: the cache's own table, the heap's
-/// bookkeeping, reference counts. Counted per entry, so that many small ones can't
-/// outgrow the bound.
+/// The overhead of an entry beyond its key and value: the cache's table, heap bookkeeping,
+/// reference counts. Counted per entry, so that many small ones can't exceed the bound.
 const OVERHEAD: usize = 150;
 
-/// A bounded map from keys to entries that expire.
+/// A bounded map from keys to expiring entries.
 pub(crate) struct Entries {
     cache: Cache<WireKey, Entry, ByBytes, RandomState>,
     runtime: Arc<dyn Runtime>,
@@ -39,15 +38,15 @@ fn weight(key: &WireKey, value: &[u8]) -> u64 {
     (key.as_bytes().len() + value.len() + OVERHEAD) as u64
 }
 
-/// The part of a shard that is for entries that were asked for again, and the largest part
-/// of one that a single entry may take.
+/// The share of a shard for entries that were read again, and the largest share that a single
+/// entry may take.
 const HOT: f64 = 0.97;
 const LARGEST: f64 = 0.9;
 
-/// The room that a shard should have at least, so that large entries fit into one.
+/// The least capacity of a shard in bytes, so that large entries fit into one.
 const SHARD: u64 = 16 << 20;
 
-/// As many shards as let the machine's threads work side by side, if each has room enough.
+/// Returns the number of shards: enough for the machine's threads, if each is large enough.
 fn shards(capacity: u64) -> usize {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let roomy = usize::try_from(capacity / SHARD).unwrap_or(usize::MAX);
@@ -57,7 +56,7 @@ fn shards(capacity: u64) -> usize {
 }
 
 impl Entries {
-    /// Makes room for `capacity` bytes.
+    /// Creates a map for `capacity` bytes.
     pub(crate) fn new(capacity: u64, runtime: Arc<dyn Runtime>) -> Self {
         let items = usize::try_from(capacity / 1024).unwrap_or(usize::MAX).max(16);
         let options = OptionsBuilder::new()
@@ -66,24 +65,24 @@ impl Entries {
             .shards(shards(capacity))
             .hot_allocation(HOT)
             .build();
-        let options = options.expect("capacity, items and shards are set, and HOT is a share");
+        let options = options.expect("capacity, items and shards are set, and HOT is below 1");
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         Self { cache: Cache::with_options(options, ByBytes, hasher, lifecycle), runtime }
     }
 
-    /// Says whether an entry is small enough to be kept at all.
+    /// Returns `true` if an entry is small enough to be stored at all.
     pub(crate) fn has_room_for(&self, key: &WireKey, value: &[u8]) -> bool {
         weight(key, value) as f64 <= self.cache.shard_capacity() as f64 * LARGEST
     }
 
-    /// Reads an entry that hasn't expired; an expired one is dropped.
+    /// Reads an entry; an expired one is removed.
     pub(crate) fn get(&self, key: &WireKey) -> Option<Bytes> {
         let entry = self.cache.get(key)?;
         let now = self.runtime.now();
         if entry.expires > now {
             return Some(entry.value);
         }
-        // Another thread may have stored anew since: only what has expired goes.
+        // Another thread may have stored a new entry since: only an expired one is removed.
         self.cache.remove_if(key, |entry| entry.expires <= now);
         None
     }
@@ -93,13 +92,13 @@ impl Entries {
         self.cache.insert(key, Entry { value, expires });
     }
 
-    /// Removes an entry and says whether there was one.
+    /// Removes an entry; returns `true` if it existed and had not expired.
     pub(crate) fn remove(&self, key: &WireKey) -> bool {
         let now = self.runtime.now();
         self.cache.remove(key).is_some_and(|(_, entry)| entry.expires > now)
     }
 
-    /// Lists the keys that match.
+    /// Returns the matching keys.
     pub(crate) fn matching(&self, pattern: &Pattern) -> Vec<WireKey> {
         self.cache.iter().map(|(key, _)| key).filter(|key| pattern.matches(key)).collect()
     }
@@ -112,7 +111,7 @@ impl Entries {
         }
     }
 
-    /// Gives the bytes in use, and how many there may be.
+    /// Returns the bytes in use, and the capacity.
     pub(crate) fn weight_and_capacity(&self) -> (u64, u64) {
         (self.cache.weight(), self.cache.capacity())
     }

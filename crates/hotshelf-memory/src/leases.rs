@@ -1,20 +1,20 @@
-//! Leases: who may fill a key.
+//! Leases: the exclusive right to fill a key.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hotshelf_core::backend::Token;
 use hotshelf_core::{Moment, WireKey};
+use parking_lot::{Mutex, MutexGuard};
 
 const SHARDS: usize = 64;
 
 /// The leases of all keys.
 ///
-/// The lock of a key's shard is what makes the operations on that key atomic: whoever
-/// changes or judges entry and lease together holds it meanwhile.
+/// The lock of a key's shard makes the operations on that key atomic: every operation that
+/// reads or changes its entry and its lease together holds the lock.
 pub(crate) struct Leases {
     shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
@@ -24,7 +24,7 @@ pub(crate) struct Leases {
 #[derive(Default)]
 pub(crate) struct Shard {
     leases: HashMap<WireKey, Lease, RandomState>,
-    /// The size at which leases that ran out are swept next.
+    /// The size at which expired leases are swept next.
     sweep_at: usize,
 }
 
@@ -45,29 +45,25 @@ impl Leases {
     /// Locks the shard of a key.
     pub(crate) fn lock(&self, key: &WireKey) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(key) as usize;
-        lock(&self.shards[hash % SHARDS])
+        self.shards[hash % SHARDS].lock()
     }
 
-    /// Removes all leases whose key the closure picks.
+    /// Removes all leases whose key the closure selects.
     pub(crate) fn remove_where(&self, mut picks: impl FnMut(&WireKey) -> bool) {
         for shard in &self.shards {
-            lock(shard).leases.retain(|key, _| !picks(key));
+            shard.lock().leases.retain(|key, _| !picks(key));
         }
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shard {
-    /// Gives the time that a lease still lasts, or `None` if nobody holds one.
+    /// Returns the remaining time of a key's lease; `None` if it is not held.
     pub(crate) fn held_for(&self, key: &WireKey, now: Moment) -> Option<Duration> {
         let left = self.leases.get(key)?.expires.since(now);
         (!left.is_zero()).then_some(left)
     }
 
-    /// Says whether this token holds the lease.
+    /// Returns `true` if this token holds the lease.
     pub(crate) fn is_held_by(&self, key: &WireKey, token: Token, now: Moment) -> bool {
         self.leases.get(key).is_some_and(|lease| lease.token == token && lease.expires > now)
     }
@@ -81,8 +77,8 @@ impl Shard {
         self.leases.remove(key).is_some()
     }
 
-    /// Drops what has run out, whenever the shard has doubled: a holder that crashed
-    /// never comes back for its lease.
+    /// Drops expired leases whenever the shard has doubled: a holder that has crashed never
+    /// releases its lease.
     fn sweep(&mut self, now: Moment) {
         if self.leases.len() >= self.sweep_at {
             self.leases.retain(|_, lease| lease.expires > now);

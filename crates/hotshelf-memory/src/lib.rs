@@ -1,9 +1,9 @@
-//! The embedded backend of [hotshelf](https://docs.rs/hotshelf): entries in the
-//! process's own memory, bounded by bytes.
+//! The embedded backend of [hotshelf](https://docs.rs/hotshelf): entries in the process's
+//! memory, bounded by bytes.
 //!
-//! [`MemoryBackend`] executes the operations of the consistency protocol atomically, each
-//! under the lock of its key's shard. Entries live in a `quick_cache` (S3-FIFO-like
-//! eviction); it knows no expiry, so every entry carries its own, checked when read.
+//! [`MemoryBackend`] executes the operations of the consistency protocol atomically, each under
+//! the lock of its key's shard. Entries are stored in a `quick_cache` (S3-FIFO-like eviction)
+//! without built-in expiry: every entry holds its own, which is checked on reads.
 #![forbid(unsafe_code)]
 
 mod backend;

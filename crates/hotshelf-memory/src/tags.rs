@@ -1,4 +1,4 @@
-//! Versions of tags.
+//! The versions of tags.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use hotshelf_core::backend::TagVersion;
 use hotshelf_core::{Runtime, WireKey};
 use quick_cache::sync::Cache;
 
-/// How many tags keep a version. A tag that is evicted gets a new version when it is
-/// next captured, so that losing one costs loads and never serves an old value.
+/// The most tags with a version. An evicted tag gets a new version when it is captured again:
+/// losing one costs loads, and never serves an outdated value.
 const TAGS: usize = 100_000;
 
 /// The versions of all tags.
@@ -21,7 +21,7 @@ impl Tags {
         Self { versions: Cache::new(TAGS), runtime }
     }
 
-    /// Reads a tag's version, or gives it a new one that no tag ever had.
+    /// Returns a tag's version; a tag without one gets a new, unique version.
     pub(crate) fn capture(&self, tag: &WireKey) -> TagVersion {
         let new = || Ok::<_, std::convert::Infallible>(self.runtime.random().to_be_bytes());
         self.versions.get_or_insert_with(tag, new).unwrap_or_else(|never| match never {})

@@ -1,4 +1,4 @@
-//! The suite that every backend runs.
+//! The conformance suite of all backends.
 
 use std::sync::Arc;
 use std::time::Duration;
