@@ -1,49 +1,51 @@
 //! The Redis and Valkey backend of [hotshelf](https://docs.rs/hotshelf).
 //!
-//! [`RedisBackend`] executes the operations of the consistency protocol: a hit is one
-//! native command, scripts run on misses only. All callers share one connection to each
-//! server (RESP3, or RESP2 where a server knows no other; `TCP_NODELAY`, keepalive). It
-//! comes up in the background and comes back by itself, with jittered back-off; while it is
-//! down, every operation fails at once.
+//! [`RedisBackend`] executes the operations of the consistency protocol: a hit is one native
+//! command, scripts run on misses only. All callers share one connection to each server (RESP3,
+//! or RESP2 for servers without it; `TCP_NODELAY`, keepalive). It is opened and reopened in the
+//! background, with jittered back-off; while it is down, every operation fails at once.
 //!
-//! Servers stand alone, behind Sentinels or in a Cluster; [`RedisOptions::from_url`] says
-//! how to name them.
+//! Servers can be standalone, behind Sentinels or in a Cluster: see [`RedisOptions::from_url`].
 //!
-//! An entry is plain JSON at its plain key. Beside it, and only while a fill is in
-//! flight, stands a lease at `hs:l:{key}`; see the `names` module for the exact rule.
+//! An entry is plain JSON at its plain key. While a fill is in flight there is also a lease,
+//! at `hs:l:{key}`; see the `names` module for the exact rule.
 //!
-//! Nothing in here knows a socket but the transport ([`Transport`]): the feature `tokio`
-//! brings one, another event loop brings its own.
+//! Only the [`Transport`] knows sockets: the feature `tokio` provides one, other event loops
+//! bring their own.
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
-//! | `tokio` | yes | TCP and Unix sockets by tokio |
+//! | `tokio` | yes | TCP and Unix sockets of tokio |
 //! | `sockets` | with `tokio` | `watch_peer`, for the sockets of another event loop |
-//! | `tls` | no | `rediss://` by rustls, certificates verified |
+//! | `tls` | no | `rediss://` with rustls, certificates verified |
 #![forbid(unsafe_code)]
 
+// Modules depend in one direction, from left to right:
+//
+//   backend → client → topology → link → transport → connection → errors
+//
+// `tokio`, `tls` and `peer` implement the transport; `options` and `names` depend on none of
+// these. Within a folder, `mod.rs` depends on its files and not the other way round, unless
+// they extend its type.
 mod backend;
 mod client;
 mod connection;
 mod errors;
-mod info;
 mod link;
 mod names;
 mod options;
 #[cfg(feature = "sockets")]
 mod peer;
-mod scripts;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tokio")]
 mod tokio;
 mod topology;
-mod tracking;
 mod transport;
 
 pub use backend::RedisBackend;
-pub use client::{Expiry, Message, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
-pub use connection::{ByteStream, Ended, Rest, Session};
+pub use client::{Expiry, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
+pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{Address, Credentials, CredentialsProvider, RedisOptions};
 #[cfg(feature = "sockets")]

@@ -1,22 +1,22 @@
-//! What the keys beside an entry are called.
+//! The names of leases.
 //!
-//! The lease of a key lives in the key's own Cluster slot, whatever the key looks like,
-//! since scripts touch both. Redis hashes the text between the first `{` and the next
-//! `}` if it is not empty, else the whole key. So the lease of `K` is
+//! A lease is in the same Cluster slot as its key, whatever the key looks like, since scripts
+//! touch both. Redis hashes the text between the first `{` and the next `}` if it is not
+//! empty, otherwise the whole key. So the lease of `K` is
 //!
 //! 1. `hs:l:{h}:K` if `K` has a hash tag `{h}` of its own,
-//! 2. `hs:l:{K}` if `K` is not empty and holds no `}`,
-//! 3. `hs:l:{s}:K` else, with a short text `s` of the same slot.
+//! 2. `hs:l:{K}` if `K` is not empty and contains no `}`,
+//! 3. `hs:l:{s}:K` otherwise, with a short text `s` of the same slot.
 
 use std::sync::OnceLock;
 
 use hotshelf_core::WireKey;
 use hotshelf_wire::{SLOTS, hash_tag, slot};
 
-/// What every lease's name begins with.
+/// The prefix of all leases.
 pub(crate) const LEASE_PREFIX: &str = "hs:l:";
 
-/// Gives the name of a key's lease.
+/// Returns the name of a key's lease.
 pub(crate) fn lease(key: &WireKey) -> String {
     let key = key.as_str();
     if let Some(tag) = hash_tag(key.as_bytes()) {
@@ -28,7 +28,7 @@ pub(crate) fn lease(key: &WireKey) -> String {
     format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key.as_bytes())))
 }
 
-/// Gives the key whose lease has this name, or `None` if it is no lease's name.
+/// Returns the key whose lease has this name; `None` if no lease has it.
 pub(crate) fn key_of_lease(name: &str) -> Option<WireKey> {
     let rest = name.strip_prefix(LEASE_PREFIX)?.strip_prefix('{')?;
     let (tag, key) = rest.split_once('}')?;
@@ -38,10 +38,10 @@ pub(crate) fn key_of_lease(name: &str) -> Option<WireKey> {
     }
 }
 
-/// Gives the first of the texts `0`, `1`, `2` … that lies in a slot.
+/// Returns the first of the texts `0`, `1`, `2` … in a slot.
 ///
-/// All processes must agree on it. Few keys need it, so the table of all slots is made
-/// when the first one does.
+/// All processes must agree on it. Few keys need it: the table of all slots is computed on
+/// first use.
 fn text_of_slot(slot: u16) -> u32 {
     static TEXTS: OnceLock<Vec<u32>> = OnceLock::new();
     TEXTS.get_or_init(texts_of_slots)[usize::from(slot)]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_key_has_its_name() {
+    fn lease_names_follow_the_rule() {
         assert_eq!(name("cache:v1:users:1"), "hs:l:{cache:v1:users:1}");
         assert_eq!(name("a{b"), "hs:l:{a{b}");
         assert_eq!(name("{user1}:cart"), "hs:l:{user1}:{user1}:cart");
@@ -96,12 +96,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_lease_lies_in_the_slot_of_its_key(key in "[a-b{}:é]{0,9}") {
+        fn lease_is_in_slot_of_key(key in "[a-b{}:é]{0,9}") {
             prop_assert_eq!(slot_of(&name(&key)), slot_of(&key));
         }
 
         #[test]
-        fn a_lease_names_its_key(key in "[a-b{}:é]{0,9}") {
+        fn lease_name_contains_key(key in "[a-b{}:é]{0,9}") {
             prop_assert_eq!(key_of_lease(&name(&key)), Some(key.as_str().into()));
         }
     }

@@ -1,20 +1,21 @@
-//! Noticing that a peer is gone.
+//! Detecting dead peers.
 
 use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// After so long without a word the system asks whether the other side is still there, and
-/// so often before it takes it for gone.
+/// How long a connection is idle before the system probes the peer, and how many probes may
+/// fail before it counts as dead.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// After so long the system gives up on bytes that the other side doesn't confirm.
+/// How long sent bytes may stay unacknowledged before the system closes the connection.
 #[cfg(target_os = "linux")]
-const UNCONFIRMED: Duration = Duration::from_secs(10);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Lets the system notice a peer that is gone without a word, while nothing is asked.
+/// Makes the system detect a peer that has disappeared without closing the connection, also
+/// while the connection is idle.
 ///
 /// # Errors
 /// The system's own.
@@ -23,6 +24,6 @@ pub fn watch_peer<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
     socket.set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_PROBES))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(UNCONFIRMED))?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     Ok(())
 }

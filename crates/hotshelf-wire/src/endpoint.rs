@@ -1,4 +1,4 @@
-//! Where a server listens.
+//! The addresses that servers listen on.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,38 +12,38 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Takes a name or an address, without brackets, and a port.
+    /// Creates an endpoint from a name or an address, without brackets, and a port.
     #[must_use]
     pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
 
-    /// Gives the name or the address.
+    /// Returns the name or the address.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Gives the port.
+    /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Reads what servers write: `host:port`, where an address of IPv6 stands without
-    /// brackets. Without a host, it is the one of the server that said so.
-    pub(crate) fn parse(text: &[u8], speaker: &Self) -> Option<Self> {
+    /// Reads `host:port` as servers write it, with IPv6 addresses without brackets. An empty
+    /// host means the host of the sender.
+    pub(crate) fn parse(text: &[u8], sender: &Self) -> Option<Self> {
         let (host, port) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
-        Self::said(host, port.parse().ok()?, speaker)
+        Self::reported(host, port.parse().ok()?, sender)
     }
 
-    /// Takes a host and a port from the words of a server. An empty host is its own; of a
-    /// `?` nothing is known.
-    pub(crate) fn said(host: &str, port: u16, speaker: &Self) -> Option<Self> {
+    /// Creates an endpoint from a host and a port that `sender` has reported. An empty host
+    /// means the sender's own; `?` means unknown.
+    pub(crate) fn reported(host: &str, port: u16, sender: &Self) -> Option<Self> {
         match host.trim_start_matches('[').trim_end_matches(']') {
             _ if port == 0 => None,
             "?" => None,
-            "" => Some(Self { host: Arc::clone(&speaker.host), port }),
+            "" => Some(Self { host: Arc::clone(&sender.host), port }),
             host => Some(Self::new(host, port)),
         }
     }
@@ -69,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_servers_are_read() {
-        let speaker = Endpoint::new("here", 1);
-        let read = |text: &str| Endpoint::parse(text.as_bytes(), &speaker);
+    fn reported_endpoints_are_read() {
+        let sender = Endpoint::new("here", 1);
+        let read = |text: &str| Endpoint::parse(text.as_bytes(), &sender);
         assert_eq!(read("10.0.0.1:6379"), Some(Endpoint::new("10.0.0.1", 6379)));
         assert_eq!(read(":6379"), Some(Endpoint::new("here", 6379)));
         assert_eq!(read("fe80::1:6379").unwrap().to_string(), "[fe80::1]:6379");

@@ -1,30 +1,30 @@
-//! What is said on a new connection before anything else.
+//! The first commands on a new connection.
 
 use std::fmt;
 
 use crate::resp::{Command, ServerError, Value};
 
-/// Who we are on a server, and which of its databases we mean.
+/// The identity of a client, and the database that it uses.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Login {
-    /// The user; without one, the server's `default`.
+    /// The user. Default: the server's `default`.
     pub user: Option<String>,
-    /// The password, if the server asks for one.
+    /// The password, if the server requires one.
     pub password: Option<String>,
     /// The number of the database.
     pub database: u64,
     /// The name that `CLIENT LIST` shows for the connection.
     pub client_name: Option<String>,
-    /// The library's name and version, which `CLIENT LIST` shows, too.
+    /// The library's name and version, also shown by `CLIENT LIST`.
     pub library: Option<(String, String)>,
-    /// Whether RESP2 is spoken without asking for RESP3.
+    /// Whether to use RESP2 without trying RESP3.
     pub resp2: bool,
-    /// Which changes of keys the server is to tell of.
+    /// The changes of keys that the server reports.
     pub tracking: Tracking,
 }
 
-/// Which changes of keys a server tells a connection of. It takes RESP3.
+/// The changes of keys that a server reports to a connection. Requires RESP3.
 ///
 /// After <https://redis.io/docs/latest/develop/reference/client-side-caching/>.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub enum Tracking {
     /// None.
     #[default]
     Off,
-    /// Those of keys that were read by a command behind `CLIENT CACHING YES`.
+    /// Changes of keys that were read by a command after `CLIENT CACHING YES`.
     OptIn,
-    /// Those of all keys that begin with one of these prefixes.
+    /// Changes of all keys with one of these prefixes.
     Broadcast(Vec<String>),
 }
 
@@ -46,8 +46,7 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Introduces a client to a server: in two round trips, or three to a server that doesn't
-/// know `HELLO`.
+/// The handshake with a server: two round trips, or three if the server doesn't know `HELLO`.
 #[derive(Debug)]
 pub struct Handshake {
     login: Login,
@@ -63,36 +62,36 @@ enum Step {
     Auth {
         replies: usize,
     },
-    /// `SELECT`, and what may fail.
+    /// `SELECT`, and the commands that may fail.
     Settings {
         replies: usize,
     },
     Done,
 }
 
-/// What a handshake has come to.
+/// The outcome of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
-    /// Whether the connection speaks RESP3, or else RESP2.
+    /// Whether the connection uses RESP3 rather than RESP2.
     pub resp3: bool,
-    /// Whether the server tells of changes. A server that can't, or whose rules forbid it,
-    /// is used without.
+    /// Whether the server reports changes. A server that can't, or whose ACL forbids it, is
+    /// used without.
     pub tracking: bool,
 }
 
-/// How far a handshake has come.
+/// The progress of a handshake.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
-    /// These commands are to be sent; a reply to each of them belongs to the handshake.
+    /// Send these commands; their replies belong to the handshake.
     Send(Vec<Command>),
-    /// More replies are to come.
+    /// More replies are outstanding.
     Wait,
-    /// The connection can be used.
+    /// The connection is ready.
     Done(Agreed),
 }
 
 impl Handshake {
-    /// Begins a handshake, and gives the commands to send.
+    /// Begins a handshake and returns the commands to send.
     #[must_use]
     pub fn begin(login: Login) -> (Self, Vec<Command>) {
         if login.resp2 {
@@ -111,7 +110,7 @@ impl Handshake {
         (Self { login, step: Step::Hello, resp3: true }, vec![hello])
     }
 
-    /// Takes the next reply.
+    /// Processes the next reply.
     ///
     /// # Errors
     /// The server's, if it refuses the user, the name or the database.
@@ -123,7 +122,7 @@ impl Handshake {
                 Ok(Progress::Send(self.authenticate()))
             }
             (Step::Hello | Step::Auth { .. }, Value::Error(error)) => Err(error),
-            // SELECT is the first; of the others, a server may know none.
+            // SELECT is the first. The server may not know the others.
             (Step::Settings { replies }, Value::Error(error))
                 if *replies == settings && self.login.database > 0 =>
             {
@@ -133,7 +132,7 @@ impl Handshake {
                 *replies -= 1;
                 Ok(Progress::Wait)
             }
-            (Step::Hello | Step::Auth { .. }, _) => Ok(self.settle()),
+            (Step::Hello | Step::Auth { .. }, _) => Ok(self.send_settings()),
             (Step::Settings { .. } | Step::Done, reply) => {
                 let refused = matches!(reply, Value::Error(_));
                 Ok(self.done(self.wants_tracking() && !refused))
@@ -146,7 +145,7 @@ impl Handshake {
         Progress::Done(Agreed { resp3: self.resp3, tracking })
     }
 
-    /// Introduces us the way of RESP2.
+    /// Returns the commands that authenticate with RESP2.
     fn authenticate(&mut self) -> Vec<Command> {
         let mut commands = Vec::new();
         if let Some(password) = &self.login.password {
@@ -157,14 +156,14 @@ impl Handshake {
             commands.push(Command::new("CLIENT").arg("SETNAME").arg(name));
         }
         if commands.is_empty() {
-            // Something has to be answered.
+            // The handshake needs at least one reply.
             commands.push(Command::new("PING"));
         }
         self.step = Step::Auth { replies: commands.len() };
         commands
     }
 
-    fn settle(&mut self) -> Progress {
+    fn send_settings(&mut self) -> Progress {
         let commands = self.settings();
         if commands.is_empty() {
             return self.done(false);
@@ -173,8 +172,8 @@ impl Handshake {
         Progress::Send(commands)
     }
 
-    /// The commands behind the login: the database first, if it isn't the one that every
-    /// connection begins with, and tracking last.
+    /// The commands after the login: the database first, unless it is the default one, and
+    /// tracking last.
     fn settings(&self) -> Vec<Command> {
         let client = |what: &str| Command::new("CLIENT").arg(what);
         let mut commands = Vec::new();
@@ -203,7 +202,7 @@ impl Handshake {
     }
 }
 
-/// Says whether a server refuses `HELLO` itself, and not the user within it.
+/// Returns `true` if a server refuses `HELLO` itself rather than the user within it.
 fn is_unknown(error: &ServerError) -> bool {
     let unknown = error.detail().starts_with(b"unknown command");
     error.code() == b"NOPROTO" || (error.code() == b"ERR" && unknown)
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_of_today_is_greeted_in_two_round_trips() {
+    fn modern_server_takes_two_round_trips() {
         let (mut handshake, first) = Handshake::begin(login());
         assert_eq!(first, commands(&["HELLO 3 AUTH app secret SETNAME web"]));
         assert_eq!(handshake.receive(Value::Map(vec![])), Ok(settings()));
@@ -264,14 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_that_isnt_needed() {
+    fn default_settings_send_only_hello() {
         let (mut handshake, first) = Handshake::begin(Login::default());
         assert_eq!(first, commands(&["HELLO 3"]));
         assert_eq!(handshake.receive(Value::Map(vec![])), Ok(Progress::Done(RESP3)));
     }
 
     #[test]
-    fn a_server_is_asked_to_tell_of_changes_and_may_refuse() {
+    fn server_may_refuse_tracking() {
         let prefixes = Tracking::Broadcast(vec!["a:".into(), "b:".into()]);
         for (tracking, line) in [
             (Tracking::OptIn, "CLIENT TRACKING ON OPTIN"),
@@ -293,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_server_is_greeted_by_its_own_words() {
+    fn older_server_falls_back_to_auth() {
         for refusal in ["ERR unknown command `HELLO`", "NOPROTO unsupported protocol version"] {
             let (mut handshake, _) = Handshake::begin(login());
             let auth = commands(&["AUTH app secret", "CLIENT SETNAME web"]);
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_refuses_is_an_error() {
+    fn refused_login_is_an_error() {
         let refused = |replies: &[Value]| {
             let (mut handshake, _) = Handshake::begin(login());
             replies.iter().find_map(|reply| handshake.receive(reply.clone()).err())
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_not_shown() {
+    fn password_is_not_shown() {
         let (handshake, _) = Handshake::begin(login());
         assert!(!format!("{handshake:?}").contains("secret"));
     }

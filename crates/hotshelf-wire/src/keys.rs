@@ -1,23 +1,23 @@
-//! Which of its arguments are a command's keys.
+//! The keys among the arguments of a command.
 
 use crate::resp::Command;
 use crate::slot::slot;
 
-/// The longest name of a command that has to be known here.
+/// The longest command name in [`KeyPosition::of`].
 const LONGEST_NAME: usize = 16;
 
 impl Command {
-    /// Gives the slot of the command's first key; `None` if it has no key, and any node of
-    /// a Cluster may execute it.
+    /// Returns the slot of the command's first key; `None` if it has no key, so that any node
+    /// of a Cluster may execute it.
     ///
-    /// A command that isn't known is taken to have its key right behind its name, as most
-    /// have. That all of its keys lie in one slot is for the server to say.
+    /// An unknown command is assumed to have its key right after its name, as most have.
+    /// Whether all of its keys are in one slot is checked by the server.
     #[must_use]
     pub fn slot(&self) -> Option<u16> {
         self.first_key().map(slot)
     }
 
-    /// Gives the command's first key.
+    /// Returns the command's first key.
     #[must_use]
     pub fn first_key(&self) -> Option<&[u8]> {
         let mut arguments = self.arguments();
@@ -26,59 +26,59 @@ impl Command {
         let Some(upper) = upper.get_mut(..name.len()) else { return arguments.next() };
         upper.copy_from_slice(name);
         upper.make_ascii_uppercase();
-        match place(upper) {
-            Place::First => arguments.next(),
-            Place::Second => arguments.nth(1),
-            Place::Counted { at } => {
+        match KeyPosition::of(upper) {
+            KeyPosition::First => arguments.next(),
+            KeyPosition::Second => arguments.nth(1),
+            KeyPosition::Counted { at } => {
                 let count = arguments.nth(at)?;
                 (count != b"0").then(|| arguments.next()).flatten()
             }
-            Place::Behind { word, from } => {
+            KeyPosition::After { word, from } => {
                 let mut arguments = arguments.skip(from);
                 arguments.find(|argument| argument.eq_ignore_ascii_case(word))?;
                 arguments.next()
             }
-            Place::Nowhere => None,
+            KeyPosition::NoKey => None,
         }
     }
 }
 
-/// Where the first key stands.
-enum Place {
-    /// Right behind the name.
+/// The position of the first key.
+enum KeyPosition {
+    /// Right after the name.
     First,
-    /// Behind a subcommand, or an operation.
+    /// After a subcommand or an operation.
     Second,
-    /// Behind the number of keys, which is this argument behind the name.
+    /// After the number of keys, which is this argument after the name.
     Counted { at: usize },
-    /// Behind this word. It is looked for behind so many arguments, which may be any words.
-    Behind { word: &'static [u8], from: usize },
-    /// There is none.
-    Nowhere,
+    /// After this word, which is searched after `from` arguments: those may be any words.
+    After { word: &'static [u8], from: usize },
+    /// The command has no key.
+    NoKey,
 }
 
-fn place(name: &[u8]) -> Place {
-    match name {
-        b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" | b"BLMPOP"
-        | b"BZMPOP" => Place::Counted { at: 1 },
-        b"ZUNION" | b"ZINTER" | b"ZDIFF" | b"ZINTERCARD" | b"SINTERCARD" | b"LMPOP" | b"ZMPOP" => {
-            Place::Counted { at: 0 }
+impl KeyPosition {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO"
+            | b"BLMPOP" | b"BZMPOP" => Self::Counted { at: 1 },
+            b"ZUNION" | b"ZINTER" | b"ZDIFF" | b"ZINTERCARD" | b"SINTERCARD" | b"LMPOP"
+            | b"ZMPOP" => Self::Counted { at: 0 },
+            b"BITOP" | b"OBJECT" | b"MEMORY" | b"XINFO" | b"XGROUP" | b"DEBUG" => Self::Second,
+            b"XREAD" => Self::After { word: b"STREAMS", from: 0 },
+            // GROUP, the group and the consumer come first.
+            b"XREADGROUP" => Self::After { word: b"STREAMS", from: 3 },
+            b"ACL" | b"ASKING" | b"AUTH" | b"BGREWRITEAOF" | b"BGSAVE" | b"CLIENT" | b"CLUSTER"
+            | b"COMMAND" | b"CONFIG" | b"DBSIZE" | b"DISCARD" | b"ECHO" | b"EXEC" | b"FAILOVER"
+            | b"FLUSHALL" | b"FLUSHDB" | b"FUNCTION" | b"HELLO" | b"INFO" | b"KEYS"
+            | b"LASTSAVE" | b"LATENCY" | b"LOLWUT" | b"MODULE" | b"MONITOR" | b"MULTI"
+            | b"PING" | b"PSUBSCRIBE" | b"PSYNC" | b"PUBLISH" | b"PUBSUB" | b"PUNSUBSCRIBE"
+            | b"QUIT" | b"RANDOMKEY" | b"READONLY" | b"READWRITE" | b"REPLICAOF" | b"RESET"
+            | b"ROLE" | b"SAVE" | b"SCAN" | b"SCRIPT" | b"SELECT" | b"SHUTDOWN" | b"SLAVEOF"
+            | b"SLOWLOG" | b"SUBSCRIBE" | b"SWAPDB" | b"SYNC" | b"TIME" | b"UNSUBSCRIBE"
+            | b"UNWATCH" | b"WAIT" | b"WAITAOF" => Self::NoKey,
+            _ => Self::First,
         }
-        b"BITOP" | b"OBJECT" | b"MEMORY" | b"XINFO" | b"XGROUP" | b"DEBUG" => Place::Second,
-        b"XREAD" => Place::Behind { word: b"STREAMS", from: 0 },
-        // GROUP, the group and the consumer come first.
-        b"XREADGROUP" => Place::Behind { word: b"STREAMS", from: 3 },
-        b"ACL" | b"ASKING" | b"AUTH" | b"BGREWRITEAOF" | b"BGSAVE" | b"CLIENT" | b"CLUSTER"
-        | b"COMMAND" | b"CONFIG" | b"DBSIZE" | b"DISCARD" | b"ECHO" | b"EXEC" | b"FAILOVER"
-        | b"FLUSHALL" | b"FLUSHDB" | b"FUNCTION" | b"HELLO" | b"INFO" | b"KEYS" | b"LASTSAVE"
-        | b"LATENCY" | b"LOLWUT" | b"MODULE" | b"MONITOR" | b"MULTI" | b"PING" | b"PSUBSCRIBE"
-        | b"PSYNC" | b"PUBLISH" | b"PUBSUB" | b"PUNSUBSCRIBE" | b"QUIT" | b"RANDOMKEY"
-        | b"READONLY" | b"READWRITE" | b"REPLICAOF" | b"RESET" | b"ROLE" | b"SAVE" | b"SCAN"
-        | b"SCRIPT" | b"SELECT" | b"SHUTDOWN" | b"SLAVEOF" | b"SLOWLOG" | b"SUBSCRIBE"
-        | b"SWAPDB" | b"SYNC" | b"TIME" | b"UNSUBSCRIBE" | b"UNWATCH" | b"WAIT" | b"WAITAOF" => {
-            Place::Nowhere
-        }
-        _ => Place::First,
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_is_found_in_each_form_of_command() {
+    fn first_key_is_found() {
         for (line, first) in [
             ("get k", Some("k")),
             ("SET k v", Some("k")),

@@ -1,16 +1,17 @@
 //! The protocol of Redis and Valkey without sockets: bytes in, bytes out.
 //!
-//! Nothing in here opens a connection, looks at a clock or spawns a task. A driver hands
-//! over what it has read and the time, and sends what it is given: the same code runs on
-//! tokio, on a Python event loop and in a test that splits its input at every byte.
+//! Nothing in here opens a connection, reads a clock or spawns a task. A driver passes in the
+//! bytes that it has read and the current time, and sends the bytes that it is given: the same
+//! code runs on tokio, on a Python event loop and in a test that splits its input at every
+//! byte. Instants are of the caller's own type, as long as it can be copied and compared.
 //!
 //! | module | holds |
 //! | --- | --- |
 //! | [`resp`] | commands and values as bytes |
-//! | [`Pipeline`] | commands on their way on one connection, and whose reply has come |
-//! | [`Handshake`] | what is said first on a connection |
-//! | [`cluster`] | who owns which slot of a Cluster, and when to ask again |
-//! | [`sentinel`] | finding the primary of a service by its Sentinels |
+//! | [`Pipeline`] | the commands in flight on one connection, matched with their replies |
+//! | [`Handshake`] | the first commands on a connection |
+//! | [`cluster`] | which node of a Cluster owns which slot, and when to ask again |
+//! | [`sentinel`] | finding the primary of a service through its Sentinels |
 #![forbid(unsafe_code)]
 
 pub mod cluster;

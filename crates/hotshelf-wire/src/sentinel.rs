@@ -1,8 +1,8 @@
-//! Finding the primary of a service by its Sentinels.
+//! Finding the primary of a service through its Sentinels.
 //!
-//! After <https://redis.io/docs/latest/develop/reference/sentinel-clients/>: ask one
-//! Sentinel after the other for the primary, make sure by `ROLE` that it is one, and ask
-//! anew when the connection is lost or a Sentinel announces a switch.
+//! After <https://redis.io/docs/latest/develop/reference/sentinel-clients/>: ask the Sentinels
+//! for the primary one by one, verify with `ROLE` that it is a primary, and ask again when the
+//! connection is lost or a Sentinel announces a switch.
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Command, Value};
@@ -10,55 +10,56 @@ use crate::resp::{Command, Value};
 /// The channel on which Sentinels announce that a service has a new primary.
 pub const SWITCHES: &str = "+switch-master";
 
-/// More Sentinels than these nobody runs; a reply that names more is cut.
+/// The most Sentinels that are kept, far more than a deployment has; a longer reply is cut.
 const MOST: usize = 64;
 
-/// The Sentinels of a service: those that answered last come first.
+/// The Sentinels of a service, with those that answered last at the front.
 #[derive(Clone, Debug)]
 pub struct Sentinels {
     service: String,
-    known: Vec<Endpoint>,
+    endpoints: Vec<Endpoint>,
 }
 
 impl Sentinels {
-    /// Takes the name of the service, and where some of its Sentinels are.
+    /// Creates the list from the name of the service and the endpoints of some Sentinels.
     #[must_use]
     pub fn new(service: String, seeds: Vec<Endpoint>) -> Self {
-        Self { service, known: seeds }
+        Self { service, endpoints: seeds }
     }
 
-    /// Gives the Sentinels in the order in which to ask them.
+    /// Returns the Sentinels in the order in which to ask them.
     #[must_use]
-    pub fn known(&self) -> &[Endpoint] {
-        &self.known
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
-    /// Gives what to ask a Sentinel, in one round trip.
-    pub fn ask(&self) -> [Command; 2] {
+    /// Returns the commands to send to a Sentinel, in one round trip.
+    pub fn requests(&self) -> [Command; 2] {
         let ask = |what: &str| Command::new("SENTINEL").arg(what).arg(&self.service);
         [ask("GET-MASTER-ADDR-BY-NAME"), ask("SENTINELS")]
     }
 
-    /// Takes a Sentinel's replies, and gives the primary; `None` if it knows of none.
+    /// Reads a Sentinel's replies and returns the primary; `None` if the Sentinel doesn't know
+    /// of one.
     ///
-    /// A Sentinel that knows it is asked first from now on, and those that it names are
-    /// asked when others fail.
+    /// A Sentinel that knows the primary is asked first from now on, and the Sentinels that it
+    /// names are asked when others fail.
     pub fn answered(&mut self, sentinel: &Endpoint, replies: &[Value]) -> Option<Endpoint> {
         let [Value::Array(primary), others @ ..] = replies else { return None };
         let primary = address(primary, sentinel)?;
-        self.known.retain(|known| known != sentinel);
-        self.known.insert(0, sentinel.clone());
+        self.endpoints.retain(|endpoint| endpoint != sentinel);
+        self.endpoints.insert(0, sentinel.clone());
         if let [Value::Array(others), ..] = others {
-            for other in others.iter().filter_map(|other| named(other, sentinel)) {
-                if !self.known.contains(&other) && self.known.len() < MOST {
-                    self.known.push(other);
+            for other in others.iter().filter_map(|other| described(other, sentinel)) {
+                if !self.endpoints.contains(&other) && self.endpoints.len() < MOST {
+                    self.endpoints.push(other);
                 }
             }
         }
         Some(primary)
     }
 
-    /// Says whether what a Sentinel has published is that our service has a new primary.
+    /// Returns `true` if a published message announces a new primary of our service.
     #[must_use]
     pub fn is_switch(&self, channel: &[u8], message: &[u8]) -> bool {
         let mut words = message.split(|byte| *byte == b' ');
@@ -66,7 +67,7 @@ impl Sentinels {
     }
 }
 
-/// Says whether the reply to `ROLE` is that of a primary.
+/// Returns `true` if the reply to `ROLE` is that of a primary.
 #[must_use]
 pub fn is_primary(role: &Value) -> bool {
     let Value::Array(parts) = role else { return false };
@@ -74,15 +75,15 @@ pub fn is_primary(role: &Value) -> bool {
 }
 
 /// Reads `[host, port]`.
-fn address(parts: &[Value], speaker: &Endpoint) -> Option<Endpoint> {
+fn address(parts: &[Value], sender: &Endpoint) -> Option<Endpoint> {
     let [host, port] = parts else { return None };
-    Endpoint::said(host.text()?, port.text()?.parse().ok()?, speaker)
+    Endpoint::reported(host.text()?, port.text()?.parse().ok()?, sender)
 }
 
-/// Reads the address out of what a Sentinel says of another one.
-fn named(sentinel: &Value, speaker: &Endpoint) -> Option<Endpoint> {
-    let said = |name| sentinel.field(name).and_then(Value::text);
-    Endpoint::said(said("ip")?, said("port")?.parse().ok()?, speaker)
+/// Reads the address from a Sentinel's description of another one.
+fn described(sentinel: &Value, sender: &Endpoint) -> Option<Endpoint> {
+    let text = |name| sentinel.field(name).and_then(Value::text);
+    Endpoint::reported(text("ip")?, text("port")?.parse().ok()?, sender)
 }
 
 #[cfg(test)]
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_the_primary_is_asked_first_from_then_on() {
+    fn successful_sentinel_is_asked_first() {
         let mut sentinels = sentinels();
         assert_eq!(sentinels.answered(&sentinel(1), &[Value::Nil]), None);
         let primary = Value::Array(vec![bulk("10.0.0.1"), bulk("6379")]);
@@ -113,11 +114,11 @@ mod tests {
         let others = Value::Array(vec![Value::Map(third), Value::Array(fourth), Value::Nil]);
         let found = sentinels.answered(&sentinel(2), &[primary, others]);
         assert_eq!(found, Some(Endpoint::new("10.0.0.1", 6379)));
-        assert_eq!(sentinels.known(), [2, 1, 3, 4].map(sentinel));
+        assert_eq!(sentinels.endpoints(), [2, 1, 3, 4].map(sentinel));
     }
 
     #[test]
-    fn a_switch_is_told_from_those_of_other_services() {
+    fn switches_of_other_services_are_ignored() {
         let sentinels = sentinels();
         let is_switch = |message: &str| sentinels.is_switch(b"+switch-master", message.as_bytes());
         assert!(is_switch("main 127.0.0.1 1 127.0.0.1 2"));
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_read() {
+    fn roles_are_read() {
         assert!(is_primary(&Value::Array(vec![bulk("master"), Value::Integer(0)])));
         assert!(!is_primary(&Value::Array(vec![bulk("slave")])));
         assert!(!is_primary(&Value::Array(vec![])));

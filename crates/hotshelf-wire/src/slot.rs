@@ -1,16 +1,16 @@
-//! Which of a Cluster's slots a key lies in.
+//! The Cluster slot of a key.
 
-/// How many slots a Cluster has.
+/// The number of slots of a Cluster.
 pub const SLOTS: u16 = 16_384;
 
-/// Gives the slot of a key: that of its hash tag if it has one, else that of all of it.
+/// Returns the slot of a key: that of its hash tag if it has one, otherwise of the whole key.
 #[must_use]
 pub fn slot(key: &[u8]) -> u16 {
     crc16(hash_tag(key).unwrap_or(key)) % SLOTS
 }
 
-/// Finds the part of a key that decides on its slot, unless that is the whole key: the
-/// text between the first `{` and the next `}`, if there is any.
+/// Returns the part of a key that determines its slot, unless that is the whole key: the text
+/// between the first `{` and the next `}`, if it is not empty.
 #[must_use]
 pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'{', key)?;
@@ -19,12 +19,12 @@ pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     (close > 0).then(|| &behind[..close])
 }
 
-/// CRC-16/XMODEM, as the Cluster specification says.
+/// CRC-16/XMODEM, as in the Cluster specification.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, &byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)])
 }
 
-/// What each byte adds to the checksum.
+/// The contribution of each byte to the checksum.
 const TABLE: [u16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_are_those_of_the_specification() {
+    fn slots_follow_the_specification() {
         assert_eq!(slot(b"123456789"), 0x31c3);
         assert_eq!(slot(b"{user1000}.following"), slot(b"{user1000}.followers"));
         assert_eq!(slot(b"foo{{bar}}zap"), slot(b"{bar"));
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_hash_tag_is_none() {
+    fn empty_hash_tags_are_ignored() {
         assert_eq!(hash_tag(b"foo{}{bar}"), None);
         assert_eq!(hash_tag(b"{}"), None);
         assert_eq!(hash_tag(b"a}b{c"), None);

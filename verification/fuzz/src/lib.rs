@@ -7,8 +7,8 @@
 //! | function | holds |
 //! | --- | --- |
 //! | [`decoder`] | RESP is read the same however it is cut, within its limits and in little memory |
-//! | [`pipeline`] | each reply goes to whoever asked, whatever is late, pushed or unasked |
-//! | [`router`] | a command goes to the owner of its slot, and the map is asked for in time |
+//! | [`pipeline`] | each reply reaches its own waiter, despite late and unsolicited values |
+//! | [`router`] | a command goes to the owner of its slot, and the map is fetched in time |
 //! | [`trailer`] | what was written is found again, and what is damaged is not |
 
 mod allocations;

@@ -1,53 +1,53 @@
-//! Each reply goes to whoever asked, whatever is late, pushed or unasked.
+//! Each reply reaches its own waiter, despite late replies, pushes and unsolicited values.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hotshelf_core::Moment;
 use hotshelf_wire::resp::{Command, Decoder, Value};
 use hotshelf_wire::{Event, Pipeline};
 
 use crate::input::Input;
 
-/// The command's number stands for whoever waits for it.
+/// The number of a command, also its waiter.
 type Number = i64;
 
-/// A pipeline beside the simplest one that is right, and the server that both talk to.
+/// A pipeline, the simplest correct model of it, and the server that both talk to.
 #[derive(Default)]
 struct Run {
-    pipeline: Pipeline<Number>,
-    now: Moment,
-    /// Counts all commands.
+    pipeline: Pipeline<Number, Duration>,
+    /// The time since the beginning.
+    now: Duration,
+    /// The number of commands so far.
     commands: Number,
-    /// The commands that have a reply to come, in order.
-    places: VecDeque<Place>,
-    /// What was queued and not sent.
+    /// The commands with an outstanding reply, in order.
+    queue: VecDeque<Queued>,
+    /// The bytes that were queued and not sent.
     output: Vec<u8>,
-    /// The replies that the server owes, in order.
+    /// The replies that the server has not sent yet, in order.
     owed: VecDeque<Number>,
-    /// How many commands there were when somebody expired and it was news.
-    news: Number,
+    /// The number of commands at the last expiry that was a new stall.
+    stalled_at: Number,
 }
 
-struct Place {
+struct Queued {
     number: Number,
-    deadline: Moment,
+    deadline: Duration,
     waits: bool,
 }
 
-/// Lets the input choose what callers, the clock and the server do, one after the other.
+/// Runs the steps of callers, the clock and the server that the input chooses.
 pub fn pipeline(input: &[u8]) {
     let (mut input, mut run) = (Input(input), Run::default());
     while let Some(step) = input.byte() {
         match step % 8 {
             0 => run.push(input.millis()),
-            1 => run.push_unheard(),
-            2 => run.tell(),
+            1 => run.push_ignored(),
+            2 => run.push_without_reply(),
             3 => run.send(),
             4 => run.reply(),
-            5 => run.is_pushed(),
-            6 => run.is_told_unasked(),
+            5 => run.receive_push(),
+            6 => run.receive_unsolicited(),
             _ => run.expire(input.millis()),
         }
         run.check();
@@ -59,22 +59,22 @@ impl Run {
     fn push(&mut self, timeout: Duration) {
         let (command, deadline) = (self.command("ECHO"), self.now + timeout);
         self.pipeline.push(&command, self.commands, deadline);
-        self.places.push_back(Place { number: self.commands, deadline, waits: true });
+        self.queue.push_back(Queued { number: self.commands, deadline, waits: true });
     }
 
-    fn push_unheard(&mut self) {
+    fn push_ignored(&mut self) {
         let command = self.command("ECHO");
-        self.pipeline.push_unheard(&command);
+        self.pipeline.push_ignored(&command);
         let (number, deadline) = (self.commands, self.now);
-        self.places.push_back(Place { number, deadline, waits: false });
+        self.queue.push_back(Queued { number, deadline, waits: false });
     }
 
-    fn tell(&mut self) {
+    fn push_without_reply(&mut self) {
         let command = self.command("SUBSCRIBE");
-        self.pipeline.tell(&command);
+        self.pipeline.push_without_reply(&command);
     }
 
-    /// Makes the next command, and notes that it is to be sent.
+    /// Creates the next command, and expects it to be sent.
     fn command(&mut self, name: &str) -> Command {
         self.commands += 1;
         let command = Command::new(name).arg(self.commands.to_string());
@@ -82,11 +82,11 @@ impl Run {
         command
     }
 
-    /// Sends what was queued; the server reads it as any server does.
+    /// Sends the queued bytes, which the server decodes.
     fn send(&mut self) {
         let mut sent = Vec::new();
         self.pipeline.take_output(&mut sent);
-        assert_eq!(sent, std::mem::take(&mut self.output), "all is sent once, and in order");
+        assert_eq!(sent, std::mem::take(&mut self.output), "everything is sent once, and in order");
         let (mut decoder, mut bytes) = (Decoder::default(), BytesMut::from(&sent[..]));
         while let Some(command) = decoder.decode(&mut bytes).expect("commands are RESP") {
             let Value::Array(parts) = command else { panic!("{command:?} is no command") };
@@ -95,71 +95,74 @@ impl Run {
                 self.owed.push_back(number.expect("commands are numbered"));
             }
         }
-        assert!(bytes.is_empty(), "half of a command is sent");
+        assert!(bytes.is_empty(), "only whole commands are sent");
     }
 
-    /// The server answers the oldest command by its number.
+    /// The server replies to the oldest command with its number.
     fn reply(&mut self) {
-        let Some(number) = self.owed.pop_front() else { return self.is_told_unasked() };
-        let place = self.places.pop_front().expect("a place stays until its reply has come");
-        assert_eq!(place.number, number, "the model is right");
+        let Some(number) = self.owed.pop_front() else { return self.receive_unsolicited() };
+        let queued = self.queue.pop_front().expect("a command stays until its reply arrives");
+        assert_eq!(queued.number, number, "the model is correct");
         let value = Value::Integer(number);
         let received = match number % 3 {
             0 => Value::Attributed(vec![(Value::Nil, Value::Nil)], Box::new(value.clone())),
             _ => value.clone(),
         };
-        let expected = if place.waits { Event::Reply(number, value) } else { Event::Late };
+        let expected = if queued.waits { Event::Reply(number, value) } else { Event::Late };
         assert_eq!(self.pipeline.receive(received), expected);
     }
 
-    fn is_pushed(&mut self) {
+    fn receive_push(&mut self) {
         let push = vec![Value::Integer(self.commands)];
         assert_eq!(self.pipeline.receive(Value::Push(push.clone())), Event::Push(push));
     }
 
-    /// The server says something though it owes nothing: commands that weren't sent are not
-    /// what it answers.
-    fn is_told_unasked(&mut self) {
+    /// The server sends a value without an outstanding reply: it can't be the reply to a
+    /// command that was not sent.
+    fn receive_unsolicited(&mut self) {
         if self.owed.is_empty() {
-            assert_eq!(self.pipeline.receive(Value::Nil), Event::Unasked(Value::Nil));
+            assert_eq!(self.pipeline.receive(Value::Nil), Event::Unsolicited(Value::Nil));
         }
     }
 
     fn expire(&mut self, passed: Duration) {
-        self.now = self.now + passed;
-        let (now, news) = (self.now, self.news);
-        let (mut expected, mut is_news) = (Vec::new(), false);
-        for place in self.places.iter_mut().filter(|place| place.waits && place.deadline <= now) {
-            place.waits = false;
-            expected.push(place.number);
-            is_news |= place.number > news;
+        self.now += passed;
+        let (now, stalled_at) = (self.now, self.stalled_at);
+        let (mut expected, mut new_stall) = (Vec::new(), false);
+        let waiting = self.queue.iter_mut().filter(|queued| queued.waits);
+        for queued in waiting.filter(|queued| queued.deadline <= now) {
+            queued.waits = false;
+            expected.push(queued.number);
+            new_stall |= queued.number > stalled_at;
         }
         let mut expired = Vec::new();
-        assert_eq!(self.pipeline.expire(now, &mut expired), is_news);
-        assert_eq!(expired, expected, "all whose time has passed are told once");
+        assert_eq!(self.pipeline.expire(now, &mut expired), new_stall);
+        assert_eq!(expired, expected, "each waiter expires once");
         assert_eq!(self.pipeline.next_deadline(), self.next_deadline());
-        if is_news {
-            self.news = self.commands;
+        if new_stall {
+            self.stalled_at = self.commands;
         }
     }
 
-    fn next_deadline(&self) -> Option<Moment> {
-        self.places.iter().filter(|place| place.waits).map(|place| place.deadline).min()
+    fn next_deadline(&self) -> Option<Duration> {
+        self.queue.iter().filter(|queued| queued.waits).map(|queued| queued.deadline).min()
     }
 
     fn check(&self) {
-        assert_eq!(self.pipeline.in_flight(), self.places.len());
-        assert_eq!(self.pipeline.is_owed(), !self.owed.is_empty());
+        assert_eq!(self.pipeline.in_flight(), self.queue.len());
+        assert_eq!(self.pipeline.awaits_replies(), !self.owed.is_empty());
         assert_eq!(self.pipeline.has_output(), !self.output.is_empty());
         if let Some(next) = self.next_deadline() {
-            let looks = self.pipeline.next_deadline();
-            assert!(looks.is_some_and(|looks| looks <= next), "{looks:?} is after {next:?}");
+            let reported = self.pipeline.next_deadline();
+            let is_bound = reported.is_some_and(|reported| reported <= next);
+            assert!(is_bound, "{reported:?} is after {next:?}");
         }
     }
 
     fn close(self) {
-        let waits = self.places.iter().filter(|place| place.waits).map(|place| place.number);
-        let expected: Vec<_> = waits.collect();
-        assert_eq!(self.pipeline.close().collect::<Vec<_>>(), expected, "all are told of the end");
+        let waiting = self.queue.iter().filter(|queued| queued.waits).map(|queued| queued.number);
+        let expected: Vec<_> = waiting.collect();
+        let closed: Vec<_> = self.pipeline.close().collect();
+        assert_eq!(closed, expected, "all remaining waiters are returned");
     }
 }

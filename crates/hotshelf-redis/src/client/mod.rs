@@ -1,14 +1,13 @@
-//! The raw client, for full control.
+//! The raw client: any command, on the cache's connections.
 
 mod commands;
-pub(crate) mod pub_sub;
+mod evalsha;
+mod pub_sub;
 mod reply;
 mod scan;
-mod script;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
@@ -19,38 +18,37 @@ use crate::options::RedisOptions;
 use crate::topology::Topology;
 use crate::transport::Transport;
 
-/// How many commands are sent at once where there may be any number. A connection takes no
-/// more than 65,536.
-const TURN: usize = 1000;
 pub use commands::{Expiry, SetIf, SetOptions};
-pub use pub_sub::{Message, PubSub};
+pub use evalsha::Script;
+pub(crate) use evalsha::ScriptCall;
+/// Bounds each step of work of any size: the commands in one round trip, the keys in one
+/// `UNLINK`, and the keys that a step of a scan looks at. A connection accepts at most 65,536
+/// commands at once.
+pub(crate) use hotshelf_core::engine::BATCH;
+pub use pub_sub::PubSub;
 pub use reply::Reply;
 pub use scan::Scan;
-pub use script::Script;
 
-/// The servers themselves, past all that a cache does: any command, any pipeline.
+/// Direct access to the servers, without the cache: any command, any pipeline.
 ///
-/// It shares the cache's connections, so that commands which change a connection's state
-/// or block it (`SELECT`, `CLIENT TRACKING`, `MULTI` on its own, `BLPOP`) don't belong here;
-/// for `SUBSCRIBE` there is [`RedisClient::pub_sub`], for `MULTI` there is
-/// [`RedisClient::transaction`]. Writing to the keys of a cache through it, the cache's
-/// guarantees don't hold.
+/// It shares the cache's connections. Don't send commands that change a connection's state or
+/// block it (`SELECT`, `CLIENT TRACKING`, `MULTI` on its own, `BLPOP`); instead of `SUBSCRIBE`
+/// use [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`]. The
+/// cache's guarantees don't hold for keys of a cache that are written through it.
 ///
-/// In a Cluster a command goes to the node that owns its first key, and follows where it is
-/// told to go. One without a key goes to any primary.
+/// In a Cluster a command goes to the node that owns its first key, and follows redirections.
+/// A command without a key goes to any primary.
 ///
-/// All methods wait for at most the store's `store_timeout`, or for what
-/// [`RedisClient::with_timeout`] says, scans and subscriptions for each of their steps, and
-/// cost one round trip unless they say otherwise. Dropping one leaves open whether the server
-/// executes the command; it disturbs no other.
+/// All methods wait for at most the store's `store_timeout`, or the timeout set by
+/// [`RedisClient::with_timeout`] (scans and subscriptions: per step), and cost one round trip
+/// unless documented otherwise. If one is dropped, it is unknown whether the server executes
+/// the command; other calls are not affected.
 #[derive(Clone)]
 pub struct RedisClient {
     topology: Arc<Topology>,
     runtime: Arc<dyn Runtime>,
     pub(crate) read_timeout: Duration,
     pub(crate) store_timeout: Duration,
-    /// Whether it was said that an ACL forbids scripts.
-    warned_of_acl: Arc<AtomicBool>,
 }
 
 impl RedisClient {
@@ -66,19 +64,18 @@ impl RedisClient {
             runtime,
             read_timeout: options.read_timeout,
             store_timeout: options.store_timeout,
-            warned_of_acl: Arc::default(),
         }
     }
 
-    /// Gives a client on the same connections whose calls wait for up to `timeout`: for
-    /// reports and long walks. What the store's caches wait for stays as it is.
+    /// Returns a client on the same connections whose calls wait for up to `timeout`: for
+    /// reports and long scans. The timeouts of the store's caches don't change.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// Sends one command and gives its answer.
+    /// Sends one command and returns its reply.
     ///
     /// ```no_run
     /// # async fn example(redis: hotshelf_redis::RedisClient) -> Result<(), hotshelf_core::Error> {
@@ -93,20 +90,20 @@ impl RedisClient {
     /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety
-    /// Dropping it leaves open whether the server executes the command.
+    /// If dropped, it is unknown whether the server executes the command.
     pub async fn command<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
         self.send(packed(command)?, self.store_timeout).await
     }
 
-    /// Sends several commands at once and gives their answers in order.
+    /// Sends several commands at once and returns their replies in order.
     ///
-    /// It is no transaction: other clients' commands may run in between, and a command that
-    /// fails ([`Reply::Error`]) doesn't stop the others. In a Cluster each command goes to
-    /// its own node, and all nodes are asked side by side.
+    /// This is not a transaction: other clients' commands may run in between, and a command
+    /// that fails ([`Reply::Error`]) doesn't stop the others. In a Cluster each command goes to
+    /// its own node, all nodes in parallel.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for a command without a name; of kind
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] if no server has answered any of
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] if no server has replied to any of
     /// them.
     ///
     /// # Cancel safety
@@ -121,22 +118,22 @@ impl RedisClient {
             return Ok(Vec::new());
         }
         let deadline = self.deadline(self.store_timeout);
-        let replies = self.topology.ask_all(&requests, deadline).await;
+        let replies = self.topology.send_all(&requests, deadline).await;
         match replies.iter().all(Result::is_err) {
             true => replies.into_iter().map(|reply| reply.map(Reply::from)).collect(),
-            false => Ok(replies.into_iter().map(Reply::from_answer).collect()),
+            false => Ok(replies.into_iter().map(Reply::from_result).collect()),
         }
     }
 
-    /// Executes several commands as one (`MULTI`, `EXEC`) and gives their answers in order:
-    /// no other client's commands run in between. In a Cluster all keys have to lie in one
-    /// slot.
+    /// Executes several commands as a transaction (`MULTI`, `EXEC`) and returns their replies
+    /// in order: no other client's commands run in between. In a Cluster all keys have to be in
+    /// one slot.
     ///
-    /// A command that fails ([`Reply::Error`]) doesn't stop the others, but one that isn't
-    /// understood stops all.
+    /// A command that fails ([`Reply::Error`]) doesn't stop the others, but an invalid one stops
+    /// all.
     ///
     /// # Errors
-    /// As [`RedisClient::command`]. What isn't executed as a whole isn't executed at all.
+    /// As [`RedisClient::command`]. After an error either all or none of them were executed.
     ///
     /// # Cancel safety
     /// As [`RedisClient::command`].
@@ -149,19 +146,19 @@ impl RedisClient {
         requests.extend(packed_all(commands)?);
         requests.push(Command::new("EXEC").into());
         let deadline = self.deadline(self.store_timeout);
-        let mut replies = self.topology.ask_together(&requests, deadline).await?;
+        let mut replies = self.topology.send_together(&requests, deadline).await?;
         let executed = Reply::from(replies.pop().unwrap_or(Value::Nil));
         if !matches!(executed, Reply::Error(_)) {
             return executed.array();
         }
-        // `EXEC` says that something was wrong, the command itself says what.
+        // The error of the command is more specific than that of `EXEC`.
         let mut replies = replies.into_iter().map(Reply::from);
         let reason = replies.find(|reply| matches!(reply, Reply::Error(_)));
         reason.unwrap_or(executed).array()
     }
 
-    /// Sends a command to each primary and gives their answers: `DBSIZE`, `FLUSHALL`,
-    /// `SCRIPT FLUSH` mean all of a Cluster so.
+    /// Sends a command to each primary and returns their replies: for `DBSIZE`, `FLUSHALL`,
+    /// `SCRIPT FLUSH` on a whole Cluster.
     ///
     /// # Errors
     /// As [`RedisClient::command`], if one of them fails.
@@ -174,66 +171,58 @@ impl RedisClient {
     ) -> Result<Vec<Reply>, Error> {
         let request = packed(command)?.into();
         let deadline = self.deadline(self.store_timeout);
-        let replies = self.topology.ask_each(&request, deadline).await?;
+        let replies = self.topology.send_to_each(&request, deadline).await?;
         replies.into_iter().map(|reply| Reply::from(reply).ok()).collect()
     }
 
-    /// Listens to channels, on a connection of its own that is opened by the first
-    /// subscription.
+    /// Returns a subscriber with a connection of its own, which the first subscription opens.
     #[must_use]
     pub fn pub_sub(&self) -> PubSub {
         PubSub::new(Arc::clone(&self.topology))
     }
 
-    /// Says whether keys live on several servers.
+    /// Returns `true` if keys are distributed over several servers.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         self.topology.is_cluster()
     }
 
-    /// Sends a command and gives its answer.
+    /// Sends a command and returns its reply.
     pub(crate) async fn send(
         &self,
         request: impl Into<Request>,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        let reply = self.topology.ask(&request.into(), self.deadline(timeout)).await?;
+        let reply = self.topology.send(&request.into(), self.deadline(timeout)).await?;
         Reply::from(reply).ok()
     }
 
-    /// Sends commands at once and gives an answer for each, in order.
+    /// Sends commands at once and returns a reply for each, in order.
     pub(crate) async fn send_all(&self, requests: &[Request], deadline: Moment) -> Vec<Reply> {
         if requests.is_empty() {
             return Vec::new();
         }
-        let replies = self.topology.ask_all(requests, deadline).await;
-        replies.into_iter().map(Reply::from_answer).collect()
+        let replies = self.topology.send_all(requests, deadline).await;
+        replies.into_iter().map(Reply::from_result).collect()
     }
 
-    /// Sends however many commands, so many at a time as a connection takes at once.
-    pub(crate) async fn send_in_turns(&self, requests: &[Request]) -> Vec<Reply> {
+    /// Sends any number of commands, one [`BATCH`] after the other.
+    pub(crate) async fn send_in_batches(&self, requests: &[Request]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(requests.len());
-        for turn in requests.chunks(TURN) {
-            replies.extend(self.send_all(turn, self.deadline(self.store_timeout)).await);
+        for batch in requests.chunks(BATCH) {
+            replies.extend(self.send_all(batch, self.deadline(self.store_timeout)).await);
         }
         replies
     }
 
-    /// Gives the moment until which an answer is waited for that is asked for now.
+    /// Returns the deadline of a command that is sent now.
     pub(crate) fn deadline(&self, timeout: Duration) -> Moment {
         self.runtime.now() + timeout
     }
 
-    /// Says whether the server of a key tells of its changes.
+    /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         self.topology.is_tracking(key)
-    }
-
-    /// Says once what every load would be told anew.
-    pub(crate) fn warn_of_acl(&self, error: &Error) {
-        if !self.warned_of_acl.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "nothing can be stored in the cache");
-        }
     }
 
     pub(crate) fn close(&self) {
@@ -244,7 +233,7 @@ impl RedisClient {
 fn packed<A: AsRef<[u8]>>(command: &[A]) -> Result<Command, Error> {
     match command.split_first() {
         Some((name, arguments)) => Ok(Command::new(name).args(arguments)),
-        None => Err(Error::new(ErrorKind::Configuration, "a command needs a name")),
+        None => Err(Error::new(ErrorKind::Configuration, "empty command: a command needs a name")),
     }
 }
 

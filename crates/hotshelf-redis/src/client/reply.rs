@@ -1,4 +1,4 @@
-//! What a server answers.
+//! Replies as users see them.
 
 use bytes::Bytes;
 use hotshelf_core::{Error, ErrorKind};
@@ -6,35 +6,35 @@ use hotshelf_wire::resp::Value;
 
 use crate::errors;
 
-/// One answer of a server.
+/// One reply of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reply {
-    /// Nothing: a key or field that doesn't exist.
+    /// Null: a key or field that doesn't exist.
     Nil,
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// A number with a fraction.
+    /// A floating point number.
     Double(f64),
-    /// Yes or no.
+    /// A boolean.
     Boolean(bool),
-    /// A string of any bytes.
+    /// A binary-safe string.
     Bytes(Bytes),
-    /// A status such as `OK`, text of the server's own, or a number of more than 64 bits.
+    /// A status such as `OK`, other text from the server, or an integer of more than 64 bits.
     Text(String),
-    /// Several answers: a list or a set.
+    /// Several replies: a list or a set.
     Array(Vec<Self>),
-    /// Pairs, in the order in which the server sent them.
+    /// Key-value pairs, in the order in which the server sent them.
     Map(Vec<(Self, Self)>),
-    /// The command failed; those beside it in a pipeline may not have.
+    /// The command failed; other commands of its pipeline may have succeeded.
     Error(Error),
 }
 
 impl Reply {
-    /// Turns a failed command into an error.
+    /// Converts the reply of a failed command to an error.
     ///
     /// # Errors
-    /// The server's own, of kind [`ErrorKind::Server`] mostly.
+    /// The server's own, usually of kind [`ErrorKind::Server`].
     pub fn ok(self) -> Result<Self, Error> {
         match self {
             Self::Error(error) => Err(error),
@@ -42,23 +42,23 @@ impl Reply {
         }
     }
 
-    /// Takes an answer, or the trouble that there was in place of one.
-    pub(crate) fn from_answer(answer: Result<Value, Error>) -> Self {
-        answer.map_or_else(Self::Error, Self::from)
+    /// Converts a reply, or the error that occurred instead.
+    pub(crate) fn from_result(result: Result<Value, Error>) -> Self {
+        result.map_or_else(Self::Error, Self::from)
     }
 
-    /// Reads a whole number.
+    /// Returns an integer.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no number.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
     pub fn integer(self) -> Result<i64, Error> {
         match self.ok()? {
             Self::Integer(number) => Ok(number),
-            reply => Err(reply.is_no("whole number")),
+            reply => Err(reply.unexpected("an integer")),
         }
     }
 
-    /// Reads a whole number that is not below zero.
+    /// Returns an integer that is not negative.
     ///
     /// # Errors
     /// As [`Reply::integer`].
@@ -66,49 +66,50 @@ impl Reply {
         Ok(u64::try_from(self.integer()?).unwrap_or_default())
     }
 
-    /// Reads a number, with or without a fraction.
+    /// Returns a number, an integer or a floating point number.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no number.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
     pub fn double(self) -> Result<f64, Error> {
-        let parsed = match self.ok()? {
-            Self::Double(number) => return Ok(number),
-            Self::Integer(number) => return Ok(number as f64),
-            // As RESP2 writes it.
-            Self::Bytes(text) => std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()),
+        let reply = self.ok()?;
+        let number = match &reply {
+            Self::Double(number) => Some(*number),
+            Self::Integer(number) => Some(*number as f64),
+            // The representation in RESP2.
+            Self::Bytes(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
             _ => None,
         };
-        parsed.ok_or_else(|| Self::Nil.is_no("number"))
+        number.ok_or_else(|| reply.unexpected("a number"))
     }
 
-    /// Reads a string of bytes that may be missing.
+    /// Returns a string, or `None` for null.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no string.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
     pub fn bytes(self) -> Result<Option<Bytes>, Error> {
         match self.ok()? {
             Self::Nil => Ok(None),
             Self::Bytes(bytes) => Ok(Some(bytes)),
             Self::Text(text) => Ok(Some(text.into())),
-            reply => Err(reply.is_no("string")),
+            reply => Err(reply.unexpected("a string")),
         }
     }
 
-    /// Reads several answers.
+    /// Returns the replies of a list.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Protocol`] if there is one answer only.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
     pub fn array(self) -> Result<Vec<Self>, Error> {
         match self.ok()? {
             Self::Array(items) => Ok(items),
-            reply => Err(reply.is_no("list")),
+            reply => Err(reply.unexpected("a list")),
         }
     }
 
-    /// Reads pairs of strings: a map, or the list that RESP2 makes of one.
+    /// Returns pairs of strings: a map, or the flat list that RESP2 sends instead.
     ///
     /// # Errors
-    /// The server's own, or of kind [`ErrorKind::Protocol`] if the answer is no map.
+    /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
     pub fn pairs(self) -> Result<Vec<(Bytes, Bytes)>, Error> {
         let string = |reply: Self| Ok::<_, Error>(reply.bytes()?.unwrap_or_default());
         match self.ok()? {
@@ -121,14 +122,14 @@ impl Reply {
                     .map(|(name, value)| Ok((string(name)?, string(value)?)))
                     .collect()
             }
-            reply => Err(reply.is_no("map")),
+            reply => Err(reply.unexpected("a map")),
         }
     }
 
-    fn is_no(&self, expected: &'static str) -> Error {
+    fn unexpected(&self, expected: &'static str) -> Error {
         let kind = match self {
-            Self::Nil => "nothing",
-            Self::Integer(_) => "a whole number",
+            Self::Nil => "null",
+            Self::Integer(_) => "an integer",
             Self::Double(_) => "a number",
             Self::Boolean(_) => "a boolean",
             Self::Bytes(_) | Self::Text(_) => "a string",
@@ -138,14 +139,14 @@ impl Reply {
         };
         Error::new(
             ErrorKind::Protocol,
-            format!("the server answered {kind} where a {expected} was expected"),
+            format!("unexpected reply: expected {expected}, got {kind}"),
         )
     }
 }
 
 impl From<Value> for Reply {
     fn from(value: Value) -> Self {
-        let many = |values: Vec<Value>| values.into_iter().map(Self::from).collect();
+        let all = |values: Vec<Value>| values.into_iter().map(Self::from).collect();
         let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
         match value {
             Value::Nil => Self::Nil,
@@ -157,7 +158,7 @@ impl From<Value> for Reply {
                 Self::Text(text(bytes))
             }
             Value::Array(values) | Value::Set(values) | Value::Push(values) => {
-                Self::Array(many(values))
+                Self::Array(all(values))
             }
             Value::Map(pairs) => Self::Map(
                 pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
@@ -166,7 +167,7 @@ impl From<Value> for Reply {
             Value::Error(error) => Self::Error(errors::from_server(error)),
             other => Self::Error(Error::new(
                 ErrorKind::Protocol,
-                format!("an answer of a kind that is not understood: {other:?}"),
+                format!("unexpected reply of an unknown type: {other:?}"),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Carries bytes between a session and its stream.
+//! The driver that carries bytes between a session and its stream.
 
 use std::future::Future;
 use std::io;
@@ -6,19 +6,21 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use hotshelf_core::BoxFuture;
 
-use super::{Ended, Session};
+use super::close_reason::CloseReason;
+use super::session::Session;
 
-/// Above which size an idle buffer is given back.
+/// An idle output buffer above this size is shrunk to it.
 const KEPT: usize = 1 << 20;
 
-/// How often the driver goes round before it lets others run.
+/// How many rounds the driver makes before it yields to other tasks.
 const ROUNDS: u32 = 64;
 
-/// A stream of bytes that never blocks: a socket of some event loop, TLS on one.
+/// A non-blocking stream of bytes: the socket of an event loop, or TLS on top of one.
 pub trait ByteStream: Send + Unpin + 'static {
-    /// Reads what has come behind what the buffer holds, at most as much as it has room for;
-    /// 0 means that nothing will come any more.
+    /// Appends received bytes to the buffer, at most as many as it has room for; 0 means the
+    /// end of the stream.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -28,38 +30,45 @@ pub trait ByteStream: Send + Unpin + 'static {
     /// Writes some of the bytes.
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
-    /// Sends what was written and is still kept.
+    /// Sends written bytes that are still buffered.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 
-/// Carries a session's bytes; awaited, it gives the reason for the end.
-pub(super) struct Driver<S> {
+impl Session {
+    /// Carries the session's bytes over a stream until one of them ends, and returns the reason.
+    pub fn carry(self, stream: impl ByteStream) -> BoxFuture<'static, CloseReason> {
+        Box::pin(Driver::new(self, stream))
+    }
+}
+
+/// Carries a session's bytes; resolves to the reason for the end.
+struct Driver<S> {
     session: Session,
     stream: S,
-    /// What is being written, and how much of it was.
+    /// The bytes that are being written, and how many of them were.
     output: Vec<u8>,
     written: usize,
     flushed: bool,
-    /// Whether callers were given a turn since the last write, to queue more.
+    /// Whether callers were given a turn to queue more since the last write.
     gathered: bool,
 }
 
 impl<S: ByteStream> Driver<S> {
-    pub(super) fn new(session: Session, stream: S) -> Self {
+    fn new(session: Session, stream: S) -> Self {
         Self { session, stream, output: Vec::new(), written: 0, flushed: true, gathered: false }
     }
 
-    /// Reads what has come, and answers those who wait for it.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    /// Reads received bytes, and delivers the replies.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         let read = ready!(self.stream.poll_read(context, self.session.input()));
         match read {
             Ok(1..) => Poll::Ready(self.session.received()),
-            Ok(0) | Err(_) => Poll::Ready(Err(Ended::Cut)),
+            Ok(0) | Err(_) => Poll::Ready(Err(CloseReason::Disconnected)),
         }
     }
 
-    /// Writes until there is nothing more to write; pending while the other side is slow.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    /// Writes until there is nothing left to write; pending while the other side is slow.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         loop {
             if self.written == self.output.len() {
                 self.output.clear();
@@ -74,7 +83,7 @@ impl<S: ByteStream> Driver<S> {
             let written = ready!(self.stream.poll_write(context, rest));
             match written {
                 Ok(count) if count > 0 => self.written += count,
-                _ => return Poll::Ready(Err(Ended::Cut)),
+                _ => return Poll::Ready(Err(CloseReason::Disconnected)),
             }
             self.flushed = false;
             self.gathered = false;
@@ -82,12 +91,12 @@ impl<S: ByteStream> Driver<S> {
         if !self.flushed {
             let flushed = ready!(self.stream.poll_flush(context));
             self.flushed = true;
-            return Poll::Ready(flushed.map_err(|_| Ended::Cut));
+            return Poll::Ready(flushed.map_err(|_| CloseReason::Disconnected));
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_session(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_session(&mut self, context: &mut Context<'_>) -> Poll<CloseReason> {
         self.session.register(context);
         if !self.gathered && self.session.can_gather() {
             self.gathered = true;
@@ -96,22 +105,22 @@ impl<S: ByteStream> Driver<S> {
         }
         for _ in 0..ROUNDS {
             let written = self.poll_write(context);
-            if let Poll::Ready(Err(why)) = written {
-                return Poll::Ready(why);
+            if let Poll::Ready(Err(reason)) = written {
+                return Poll::Ready(reason);
             }
             match self.poll_read(context) {
-                Poll::Ready(Err(why)) => return Poll::Ready(why),
+                Poll::Ready(Err(reason)) => return Poll::Ready(reason),
                 Poll::Ready(Ok(())) => continue,
                 Poll::Pending => {}
             }
-            let rest = self.session.rest();
-            if let Some(why) = rest.ended {
-                return Poll::Ready(why);
+            let status = self.session.status();
+            if let Some(reason) = status.closed {
+                return Poll::Ready(reason);
             }
-            if !rest.has_output || written.is_pending() {
-                self.session.poll_deadlines(rest.deadline, context);
-                // The last one that a closed connection was kept for may have run out of time.
-                return self.session.rest().ended.map_or(Poll::Pending, Poll::Ready);
+            if !status.has_output || written.is_pending() {
+                self.session.poll_deadlines(status.deadline, context);
+                // The last command that kept a closing connection open may have expired.
+                return self.session.status().closed.map_or(Poll::Pending, Poll::Ready);
             }
         }
         context.waker().wake_by_ref();
@@ -120,10 +129,10 @@ impl<S: ByteStream> Driver<S> {
 }
 
 impl<S: ByteStream> Future for Driver<S> {
-    type Output = Ended;
+    type Output = CloseReason;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
-        let why = ready!(self.poll_session(context));
-        Poll::Ready(self.session.end(why))
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<CloseReason> {
+        let reason = ready!(self.poll_session(context));
+        Poll::Ready(self.session.end(reason))
     }
 }

@@ -1,32 +1,32 @@
-//! What was read from a server and is not decoded yet.
+//! Received bytes that are not decoded yet.
 
 use bytes::BytesMut;
 
-/// How much room there is to read into at least.
+/// The least room to read into.
 const LEAST: usize = 64 << 10;
 
-/// How much a buffer holds, unless a single value is larger.
+/// The capacity of a buffer, unless a single value is larger.
 const ROOM: usize = 256 << 10;
 
-/// How many buffers are kept beside the one that is read into.
+/// How many buffers are kept besides the current one.
 const SPARE: usize = 3;
 
-/// The buffer that is read into, and those that come after it.
+/// The current read buffer, and those that take turns with it.
 ///
-/// Large values are slices of the buffer that they were read into, so that it can be read
-/// into again only when they are gone. Until then others take turns: to have the system make
-/// memory anew for each would cost more than all else that is done for a value.
+/// Large values are slices of the buffer that they were read into, which can be reused only
+/// after they were dropped. Until then other buffers take turns: allocating a new one each time
+/// would cost more than everything else that is done for a value.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     buffer: BytesMut,
-    /// Whether the buffer is of the usual size. One that has grown for a value is not kept.
+    /// Whether the buffer has the usual capacity. One that has grown for a value is not kept.
     is_usual: bool,
-    /// Empty buffers of the usual size, of whose values some may still be there.
+    /// Empty buffers of the usual capacity, some of whose values may still be alive.
     spare: Vec<BytesMut>,
 }
 
 impl Input {
-    /// Gives what was read and not decoded. There is room for 64 KiB behind it at least.
+    /// Returns the current buffer, with room for at least 64 KiB.
     pub(super) fn with_room(&mut self) -> &mut BytesMut {
         if self.buffer.capacity() - self.buffer.len() < LEAST {
             self.make_room();
@@ -34,7 +34,7 @@ impl Input {
         &mut self.buffer
     }
 
-    /// Gives what was read and not decoded.
+    /// Returns the current buffer.
     pub(super) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
@@ -48,7 +48,7 @@ impl Input {
         let mut next = match self.spare.iter_mut().position(|spare| spare.try_reclaim(needed)) {
             Some(free) => self.spare.swap_remove(free),
             None if is_usual => BytesMut::with_capacity(ROOM),
-            // Twice as much each time, or a value of many pieces would be copied for each.
+            // Twice as much each time, or a value in many pieces would be copied for each.
             None => BytesMut::with_capacity(2 * needed),
         };
         next.extend_from_slice(&self.buffer);
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads some bytes, and gives them as a value that is a slice of the buffer.
+    /// Reads some bytes, and returns them as a value that is a slice of the buffer.
     fn read(input: &mut Input, length: usize) -> Bytes {
         for _ in 0..length.div_ceil(LEAST) {
             let piece = LEAST.min(length - input.buffer().len());
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_whose_values_are_gone_is_read_into_again() {
+    fn buffer_is_reused_without_values() {
         let mut input = Input::default();
         let first = read(&mut input, LEAST).as_ptr() as usize;
         for _ in 0..100 {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_kept_are_left_alone_and_few_buffers_are_kept() {
+    fn live_values_are_not_overwritten() {
         let mut input = Input::default();
         let values: Vec<_> = (0..100).map(|_| read(&mut input, LEAST)).collect();
         assert!(values.iter().all(|value| value.iter().all(|byte| *byte == 7)));
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_value_is_copied_few_times_and_its_buffer_is_not_kept() {
+    fn large_values_are_copied_rarely() {
         let mut input = Input::default();
         let mut moves = 0;
         let mut before = std::ptr::null();

@@ -1,14 +1,14 @@
-//! What is asked of a server.
+//! Commands as the connection sends them.
 
 use std::sync::LazyLock;
 
 use hotshelf_wire::resp::Command;
 
-/// A command, and whether the server is to tell when the keys that it reads change.
+/// A command, and whether the server should report changes of the keys that it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) command: Command,
-    /// Only where the connection has agreed on it.
+    /// Ignored on connections without opt-in tracking.
     pub(crate) tracked: bool,
 }
 
@@ -18,17 +18,17 @@ impl From<Command> for Request {
     }
 }
 
-/// What has to stand right before a command, in the same breath.
+/// Why a command goes to this node, which decides on the prefix that it is sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// Nothing, or what the request itself calls for.
-    Plain,
-    /// `ASKING`: the slot is on its way to this node. Nothing that is read so is tracked.
+pub(crate) enum Routing {
+    /// The node owns the slot: no prefix but that of a tracked request.
+    Owner,
+    /// The slot is migrating to the node: `ASKING`. What is read so is not tracked.
     Asking,
 }
 
 pub(super) static ASKING: LazyLock<Command> = LazyLock::new(|| Command::new("ASKING"));
 
-/// Covers the next command and no other.
+/// Applies to the next command only.
 pub(super) static CACHING: LazyLock<Command> =
     LazyLock::new(|| Command::new("CLIENT").arg("CACHING").arg("YES"));

@@ -1,4 +1,4 @@
-//! A connection as the one sees it who carries its bytes.
+//! A connection as its driver sees it.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -8,30 +8,32 @@ use hotshelf_core::{BoxFuture, Error, ErrorKind, Moment};
 use hotshelf_wire::Event;
 use hotshelf_wire::resp::{Decoder, Value};
 
-use super::answer::Waiter;
-use super::driver::{ByteStream, Driver};
+use super::close_reason::CloseReason;
+use super::handle::Connection;
 use super::input::Input;
-use super::{Connection, Ended, Rest};
+use super::reply_channel::ReplySender;
+use super::traffic::DriverStatus;
 
-/// A connection as its driver sees it: bytes to send, bytes that have come, deadlines.
+/// A connection as its driver sees it: bytes to send, received bytes, deadlines.
 ///
-/// [`Session::carry`] is the driver for whoever has a [`ByteStream`]. Another one
-/// [registers](Self::register) its waker, sends what it [takes](Self::take_output), reads into
-/// [`Self::input`], says that it has [received](Self::received), and before it sleeps looks
-/// what is [left to do](Self::rest). Dropping the session ends the connection: no caller waits
-/// for a driver that is gone.
+/// [`Session::carry`] is the driver of a [`ByteStream`](crate::ByteStream). Another driver
+/// [registers](Self::register) its waker, sends the bytes that it [takes](Self::take_output),
+/// reads into [`Self::input`] and reports that it has [received](Self::received) them, and
+/// before it sleeps checks the [status](Self::status). Dropping the session closes the
+/// connection: no caller waits for a driver that is gone.
 pub struct Session {
     connection: Connection,
     decoder: Decoder,
     input: Input,
-    /// Kept for their room.
+    /// Kept for its capacity.
     values: Vec<Value>,
-    events: Vec<Event<Waiter>>,
+    events: Vec<Event<ReplySender>>,
     timer: Option<(Moment, BoxFuture<'static, ()>)>,
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection) -> Self {
+    /// Creates the driver's side of a connection. There is one for each.
+    pub(crate) fn new(connection: Connection) -> Self {
         Self {
             connection,
             decoder: Decoder::default(),
@@ -42,31 +44,26 @@ impl Session {
         }
     }
 
-    /// Carries the session's bytes on a stream until one of them ends, and gives the reason.
-    pub fn carry(self, stream: impl ByteStream) -> BoxFuture<'static, Ended> {
-        Box::pin(Driver::new(self, stream))
-    }
-
-    /// Registers who is woken when there is something to send, or the connection has ended.
+    /// Registers the waker for new commands and for the end of the connection.
     pub fn register(&self, context: &Context<'_>) {
         self.connection.shared.traffic.register(context.waker());
     }
 
-    /// Gives the buffer to read into, behind what it holds. It has room for 64 KiB at least.
+    /// Returns the buffer to append received bytes to. It has room for at least 64 KiB.
     pub fn input(&mut self) -> &mut BytesMut {
         self.input.with_room()
     }
 
-    /// Takes what was read into [`Self::input`], and answers those who wait for it.
+    /// Decodes the bytes that were appended to [`Self::input`], and delivers the replies.
     ///
     /// # Errors
-    /// If it is not understood: the stream is of no use any more.
-    pub fn received(&mut self) -> Result<(), Ended> {
+    /// If they are not valid: the stream can't be used any more.
+    pub fn received(&mut self) -> Result<(), CloseReason> {
         let decoded = loop {
             match self.decoder.decode(self.input.buffer()) {
                 Ok(Some(value)) => self.values.push(value),
                 Ok(None) => break Ok(()),
-                Err(_) => break Err(Ended::Garbled),
+                Err(_) => break Err(CloseReason::ProtocolError),
             }
         };
         let shared = &self.connection.shared;
@@ -74,41 +71,43 @@ impl Session {
         if self.events.iter().any(|event| matches!(event, Event::Reply(..))) {
             shared.answered();
         }
-        let mut understood = Ok(());
+        let mut expected = Ok(());
         for event in self.events.drain(..) {
             match event {
-                Event::Reply(waiter, value) => waiter.give(Ok(value)),
-                Event::Push(push) => shared.listener.heard(push),
-                Event::Unasked(value) => {
-                    if !shared.listener.unasked(value) {
-                        understood = Err(Ended::Garbled);
+                Event::Reply(sender, value) => sender.send(Ok(value)),
+                Event::Push(push) => shared.listener.on_push(push),
+                Event::Unsolicited(value) => {
+                    if !shared.listener.on_unsolicited(value) {
+                        expected = Err(CloseReason::ProtocolError);
                     }
                 }
                 Event::Late => {}
             }
         }
-        understood.and(decoded)
+        expected.and(decoded)
     }
 
-    /// Takes all that is to be sent, into an empty buffer; nothing leaves it empty.
+    /// Takes all bytes to send, into an empty buffer; it stays empty if there are none.
     pub fn take_output(&self, buffer: &mut Vec<u8>) {
         self.connection.shared.traffic.take_output(buffer);
     }
 
-    /// Says whether what is queued may wait for more: the server works on earlier commands.
+    /// Returns `true` if queued commands may wait for more: the server is busy with earlier
+    /// ones.
     #[must_use]
     pub fn can_gather(&self) -> bool {
         self.connection.shared.traffic.can_gather()
     }
 
-    /// Says what is left to do. From now on the next command wakes the driver.
+    /// Returns what is left to do before sleeping. From now on the next command wakes the
+    /// driver.
     #[must_use]
-    pub fn rest(&self) -> Rest {
-        self.connection.shared.traffic.rest()
+    pub fn status(&self) -> DriverStatus {
+        self.connection.shared.traffic.status()
     }
 
-    /// Answers those whose deadline has passed, and wakes the driver for the next one: by
-    /// one timer for all, which is set anew no oftener than the shortest deadline.
+    /// Fails the commands whose deadline has passed, and wakes the driver for the next one. All
+    /// deadlines share one timer, which is set no more often than the shortest of them.
     pub fn poll_deadlines(&mut self, mut next: Option<Moment>, context: &mut Context<'_>) {
         let shared = &self.connection.shared;
         while let Some(deadline) = next {
@@ -122,29 +121,29 @@ impl Session {
             }
             self.timer = None;
             let mut expired = Vec::new();
-            let (news, deadline) = shared.traffic.expire(shared.runtime.now(), &mut expired);
+            let (new_stall, deadline) = shared.traffic.expire(shared.runtime.now(), &mut expired);
             next = deadline;
-            let late = Error::new(ErrorKind::Timeout, "the server didn't answer in time");
-            for waiter in expired {
-                waiter.give(Err(late.clone()));
+            let late = Error::new(ErrorKind::Timeout, "the server didn't reply in time");
+            for sender in expired {
+                sender.send(Err(late.clone()));
             }
-            if news {
+            if new_stall {
                 shared.timed_out();
             }
         }
     }
 
-    /// Ends the connection, and gives the reason that came first.
-    pub fn end(&self, why: Ended) -> Ended {
-        self.connection.give_up(why);
-        self.connection.ended().unwrap_or(why)
+    /// Closes the connection, and returns the first reason for it.
+    pub fn end(&self, reason: CloseReason) -> CloseReason {
+        self.connection.abort(reason);
+        self.connection.closed().unwrap_or(reason)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.connection.give_up(Ended::Cut);
-        self.connection.shared.listener.ended();
+        self.connection.abort(CloseReason::Disconnected);
+        self.connection.shared.listener.on_close();
     }
 }
 

@@ -1,174 +1,178 @@
-//! What the callers of a connection and its driver share.
+//! The state that the callers of a connection share with its driver.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Event, Pipeline};
+use parking_lot::{Mutex, MutexGuard};
 
-use super::Ended;
-use super::answer::{self, Answer, Waiter};
-use super::request::{ASKING, CACHING, Manner, Request};
+use super::close_reason::CloseReason;
+use super::reply_channel::{self, ReplyReceiver, ReplySender, connection_lost};
+use super::request::{ASKING, CACHING, Request, Routing};
 
-/// How many commands may be in flight. More of them only show that nothing comes back.
+/// The most commands in flight. More of them only show that no replies arrive.
 const WINDOW: usize = 1 << 16;
 
-/// Commands on their way, and a bell for the driver.
+/// The commands in flight, and the waker of the driver.
 ///
-/// The lock is held for as long as it takes to copy a command or to tell whose reply has
-/// come; nobody is woken under it.
+/// The lock is held while a command is copied or a reply is matched; no task is woken under it.
 pub(super) struct Traffic {
     state: Mutex<State>,
     driver: AtomicWaker,
 }
 
 struct State {
-    pipeline: Pipeline<Waiter>,
-    /// Whether `CLIENT CACHING` may be said.
+    pipeline: Pipeline<ReplySender, Moment>,
+    /// Whether tracked requests are sent with `CLIENT CACHING`.
     opted_in: bool,
-    /// Whether the driver has to be woken for what is queued next.
+    /// Whether the next command has to wake the driver.
     asleep: bool,
-    /// Whether the connection ends with the last reply that somebody waits for.
+    /// Whether the connection is closed after the last awaited reply.
     closing: bool,
-    ended: Option<Ended>,
+    closed: Option<CloseReason>,
 }
 
 /// What a driver has to look after before it sleeps.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Rest {
-    /// Why the session has ended, if it has.
-    pub ended: Option<Ended>,
-    /// Whether something was queued meanwhile.
+pub struct DriverStatus {
+    /// Why the connection was closed, if it was.
+    pub closed: Option<CloseReason>,
+    /// Whether there are bytes to send.
     pub has_output: bool,
-    /// No deadline passes before this one.
+    /// An instant before which no deadline passes.
     pub deadline: Option<Moment>,
 }
 
 impl Traffic {
     pub(super) fn new() -> Self {
         let pipeline = Pipeline::new();
-        let state = State { pipeline, opted_in: false, asleep: false, closing: false, ended: None };
+        let state =
+            State { pipeline, opted_in: false, asleep: false, closing: false, closed: None };
         Self { state: Mutex::new(state), driver: AtomicWaker::new() }
     }
 
-    /// From now on, what is tracked is said to be.
+    /// Sends tracked requests with `CLIENT CACHING` from now on.
     pub(super) fn opt_in(&self) {
-        self.lock().opted_in = true;
+        self.state.lock().opted_in = true;
     }
 
     /// Queues a command.
     pub(super) fn send(
         &self,
         request: &Request,
-        manner: Manner,
+        routing: Routing,
         deadline: Moment,
-    ) -> Result<Answer, Error> {
-        let (waiter, answer) = answer::channel();
-        let mut state = self.lock();
+    ) -> Result<ReplyReceiver, Error> {
+        let (sender, receiver) = reply_channel::channel();
+        let mut state = self.state.lock();
         state.check(1)?;
-        state.queue(request, manner, waiter, deadline);
+        state.enqueue(request, routing, sender, deadline);
         self.wake(state);
-        Ok(answer)
+        Ok(receiver)
     }
 
-    /// Queues commands, one behind the other.
+    /// Queues commands one after the other, with none of other callers in between.
     pub(super) fn send_all<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
-        manner: Manner,
+        routing: Routing,
         deadline: Moment,
-    ) -> Result<Vec<Answer>, Error> {
-        let mut answers = Vec::with_capacity(requests.len());
-        let mut state = self.lock();
+    ) -> Result<Vec<ReplyReceiver>, Error> {
+        let mut receivers = Vec::with_capacity(requests.len());
+        let mut state = self.state.lock();
         state.check(requests.len())?;
         for request in requests {
-            let (waiter, answer) = answer::channel();
-            state.queue(request, manner, waiter, deadline);
-            answers.push(answer);
+            let (sender, receiver) = reply_channel::channel();
+            state.enqueue(request, routing, sender, deadline);
+            receivers.push(receiver);
         }
         self.wake(state);
-        Ok(answers)
+        Ok(receivers)
     }
 
-    /// Queues a command that is not answered: a subscription.
-    pub(super) fn tell(&self, command: &Command) -> Result<(), Error> {
-        let mut state = self.lock();
+    /// Queues a command that the server does not reply to: a subscription.
+    pub(super) fn send_without_reply(&self, command: &Command) -> Result<(), Error> {
+        let mut state = self.state.lock();
         state.check(0)?;
-        state.pipeline.tell(command);
+        state.pipeline.push_without_reply(command);
         self.wake(state);
         Ok(())
     }
 
-    /// Ends the connection, for its first reason.
-    pub(super) fn end(&self, why: Ended) {
-        let mut state = self.lock();
-        state.ended.get_or_insert(why);
+    /// Closes the connection at once. The first reason is kept.
+    pub(super) fn abort(&self, reason: CloseReason) {
+        let mut state = self.state.lock();
+        state.closed.get_or_insert(reason);
         let pipeline = std::mem::take(&mut state.pipeline);
         drop(state);
-        for waiter in pipeline.close() {
-            waiter.give(Err(lost()));
+        for sender in pipeline.close() {
+            sender.send(Err(connection_lost()));
         }
         self.driver.wake();
     }
 
-    /// Takes no more commands, and ends the connection once all that were sent are answered,
+    /// Refuses further commands, and closes the connection once the queued ones are answered
     /// or their deadlines have passed.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closing = true;
-        let done = state.is_done();
+        let drained = state.is_drained();
         drop(state);
-        if done {
-            self.end(Ended::Closed);
+        if drained {
+            self.abort(CloseReason::Closed);
         }
     }
 
-    pub(super) fn ended(&self) -> Option<Ended> {
-        self.lock().ended
+    pub(super) fn closed(&self) -> Option<CloseReason> {
+        self.state.lock().closed
     }
 
-    /// Registers the driver as the one to wake.
+    /// Registers the waker of the driver.
     pub(super) fn register(&self, driver: &Waker) {
         self.driver.register(driver);
     }
 
-    /// Says whether what is queued may wait for more: while the server works on earlier
-    /// commands, nothing is lost by it.
+    /// Returns `true` if queued commands may wait for more: the server is busy with earlier
+    /// ones, so that nothing is lost.
     pub(super) fn can_gather(&self) -> bool {
-        let state = self.lock();
-        state.pipeline.has_output() && state.pipeline.is_owed()
+        let state = self.state.lock();
+        state.pipeline.has_output() && state.pipeline.awaits_replies()
     }
 
-    /// Gives all that is to be sent; nothing leaves the buffer empty.
+    /// Takes all bytes to send; the buffer stays empty if there are none.
     pub(super) fn take_output(&self, buffer: &mut Vec<u8>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.pipeline.has_output() {
             state.pipeline.take_output(buffer);
         }
     }
 
-    /// Says whom values that have come are for.
-    pub(super) fn receive(&self, values: &mut Vec<Value>, events: &mut Vec<Event<Waiter>>) {
-        let mut state = self.lock();
+    /// Matches received values with their commands.
+    pub(super) fn receive(&self, values: &mut Vec<Value>, events: &mut Vec<Event<ReplySender>>) {
+        let mut state = self.state.lock();
         events.extend(values.drain(..).map(|value| state.pipeline.receive(value)));
     }
 
-    /// Takes out those whose deadline has passed, and gives the next deadline. Says whether
-    /// that is news of the server.
-    pub(super) fn expire(&self, now: Moment, expired: &mut Vec<Waiter>) -> (bool, Option<Moment>) {
-        let mut state = self.lock();
+    /// Removes the senders whose deadline has passed. Returns whether that is evidence of
+    /// another stall of the server, and the next deadline.
+    pub(super) fn expire(
+        &self,
+        now: Moment,
+        expired: &mut Vec<ReplySender>,
+    ) -> (bool, Option<Moment>) {
+        let mut state = self.state.lock();
         (state.pipeline.expire(now, expired), state.pipeline.next_deadline())
     }
 
-    /// Says what is left to do. From now on the next command wakes the driver.
-    pub(super) fn rest(&self) -> Rest {
-        let mut state = self.lock();
+    /// Returns what is left to do. From now on the next command wakes the driver.
+    pub(super) fn status(&self) -> DriverStatus {
+        let mut state = self.state.lock();
         state.asleep = true;
-        Rest {
-            ended: state.ended.or(state.is_done().then_some(Ended::Closed)),
+        DriverStatus {
+            closed: state.closed.or(state.is_drained().then_some(CloseReason::Closed)),
             has_output: state.pipeline.has_output(),
             deadline: state.pipeline.next_deadline(),
         }
@@ -181,45 +185,40 @@ impl Traffic {
             self.driver.wake();
         }
     }
-
-    /// No code that could panic half-way runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl State {
-    /// Says whether the connection is to end, and nobody waits for a reply any more.
-    fn is_done(&self) -> bool {
+    /// Returns `true` if the connection is closing, and no caller waits for a reply.
+    fn is_drained(&self) -> bool {
         self.closing && self.pipeline.next_deadline().is_none()
     }
 
-    /// Says why no more commands can be queued.
+    /// Returns an error if no more commands can be queued.
     fn check(&self, more: usize) -> Result<(), Error> {
-        if let Some(why) = self.ended.or(self.closing.then_some(Ended::Closed)) {
-            return Err(why.into());
+        if let Some(reason) = self.closed.or(self.closing.then_some(CloseReason::Closed)) {
+            return Err(reason.into());
         }
         if self.pipeline.in_flight() + more > WINDOW {
-            let message = format!("more than {WINDOW} commands wait for the server's answers");
+            let message = format!("more than {WINDOW} commands wait for the server's replies");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         Ok(())
     }
 
-    fn queue(&mut self, request: &Request, manner: Manner, waiter: Waiter, deadline: Moment) {
-        match manner {
-            Manner::Asking => self.pipeline.push_unheard(&ASKING),
-            Manner::Plain if request.tracked && self.opted_in => {
-                self.pipeline.push_unheard(&CACHING);
+    fn enqueue(
+        &mut self,
+        request: &Request,
+        routing: Routing,
+        sender: ReplySender,
+        deadline: Moment,
+    ) {
+        match routing {
+            Routing::Asking => self.pipeline.push_ignored(&ASKING),
+            Routing::Owner if request.tracked && self.opted_in => {
+                self.pipeline.push_ignored(&CACHING);
             }
-            Manner::Plain => {}
+            Routing::Owner => {}
         }
-        self.pipeline.push(&request.command, waiter, deadline);
+        self.pipeline.push(&request.command, sender, deadline);
     }
-}
-
-/// What those are told who were waiting when the connection ended. As with a deadline
-/// that has passed, the server may have executed their commands, or may still do so.
-pub(super) fn lost() -> Error {
-    Error::new(ErrorKind::Timeout, "the connection was lost before the server answered")
 }

@@ -1,4 +1,4 @@
-//! Opening connections: a stream, and what is said first on it.
+//! Opening connections: a stream, and the handshake on it.
 
 use std::fmt;
 use std::pin::pin;
@@ -11,33 +11,34 @@ use hotshelf_core::{Error, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 
-use crate::connection::{Connection, Listener, Manner, Request};
+use crate::connection::{Connection, Listener, Request, Routing, Session};
 use crate::errors;
+use crate::names::LEASE_PREFIX;
 use crate::options::{Address, Credentials, CredentialsProvider, RedisOptions};
 use crate::transport::{Carrier, Transport};
 
-/// Opens connections, and introduces us on them.
+/// Opens connections and performs the handshake.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     pub(crate) runtime: Arc<dyn Runtime>,
     transport: Arc<dyn Transport>,
     provider: Arc<dyn CredentialsProvider>,
-    /// All that we say of ourselves but the credentials.
+    /// The settings of the handshake, without the credentials.
     login: Login,
     timeout: Duration,
 }
 
-/// A connection that is ready, and what carries its bytes.
+/// A connection after the handshake, and the future that carries its bytes.
 pub(crate) struct Dialled {
     pub(crate) connection: Connection,
     pub(crate) carrier: Carrier,
-    /// What to believe of the credentials.
+    /// How long the credentials are valid.
     pub(crate) valid_for: Option<Duration>,
     pub(crate) agreed: Agreed,
 }
 
 impl Dialer {
-    /// Makes a dialer for servers.
+    /// Creates a dialer for servers.
     pub(crate) fn new(
         options: &RedisOptions,
         transport: Arc<dyn Transport>,
@@ -49,20 +50,20 @@ impl Dialer {
         login.library = Some(("hotshelf".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
         login.tracking = options.tracking.clone();
         if let Tracking::Broadcast(prefixes) = &mut login.tracking {
-            prefixes.push(crate::names::LEASE_PREFIX.to_owned());
+            prefixes.push(LEASE_PREFIX.to_owned());
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
         Self { runtime, transport, provider, login, timeout }
     }
 
-    /// Makes a dialer for connections that ask nothing of a cache: those that listen.
+    /// Returns a dialer for connections that only listen: without tracking.
     pub(crate) fn for_listening(&self) -> Self {
         let mut dialer = self.clone();
         dialer.login.tracking = Tracking::Off;
         dialer
     }
 
-    /// Makes a dialer for Sentinels, who have credentials of their own and no databases.
+    /// Returns a dialer for Sentinels, which have their own credentials and no databases.
     pub(crate) fn for_sentinels(&self, credentials: Credentials) -> Self {
         let mut dialer = self.for_listening();
         dialer.login.database = 0;
@@ -70,10 +71,10 @@ impl Dialer {
         dialer
     }
 
-    /// Opens a connection and introduces us, within the time for connecting.
+    /// Opens a connection and performs the handshake, within the connect timeout.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Unavailable`], or what the server says to our credentials.
+    /// Of kind `Unavailable`, those of the provider, and the server's.
     pub(crate) async fn dial(
         &self,
         address: &Address,
@@ -82,14 +83,14 @@ impl Dialer {
         self.in_time(async {
             let credentials = self.provider.credentials().await?;
             let connection = Connection::new(Arc::clone(&self.runtime), listener);
-            let opened = self.transport.open(address, connection.session()).await;
+            let opened = self.transport.open(address, Session::new(connection.clone())).await;
             let mut carrier = opened.map_err(|error| {
                 errors::unavailable("the server can't be reached").with_source(error)
             })?;
             let mut login = self.login.clone();
             login.user = credentials.user;
             login.password = credentials.password;
-            let agreed = while_carried(self.greet(&connection, login), &mut carrier).await?;
+            let agreed = drive(self.handshake(&connection, login), &mut carrier).await?;
             if agreed.tracking && self.login.tracking == Tracking::OptIn {
                 connection.opt_in();
             }
@@ -99,7 +100,7 @@ impl Dialer {
         .await
     }
 
-    /// Gives up what takes longer than connecting may.
+    /// Runs `work` within the connect timeout.
     pub(crate) async fn in_time<T>(
         &self,
         work: impl Future<Output = Result<T, Error>>,
@@ -110,10 +111,10 @@ impl Dialer {
         }
     }
 
-    async fn greet(&self, connection: &Connection, login: Login) -> Result<Agreed, Error> {
+    async fn handshake(&self, connection: &Connection, login: Login) -> Result<Agreed, Error> {
         let (mut handshake, mut commands) = Handshake::begin(login);
         loop {
-            let replies = ask_all(connection, commands, self.deadline()).await?;
+            let replies = send_all(connection, commands, self.deadline()).await?;
             let mut next = Vec::new();
             for reply in replies {
                 match handshake.receive(reply).map_err(errors::from_server)? {
@@ -126,7 +127,7 @@ impl Dialer {
         }
     }
 
-    /// Authenticates anew on a connection that is in use, and says for how long that is good.
+    /// Re-authenticates a connection in use, and returns how long the credentials are valid.
     ///
     /// # Errors
     /// Those of the provider, and the server's.
@@ -138,7 +139,7 @@ impl Dialer {
             let credentials = self.provider.credentials().await?;
             let Some(password) = credentials.password else { return Ok(credentials.valid_for) };
             let auth = Command::new("AUTH").args(credentials.user).arg(password);
-            match connection.ask(&auth.into(), Manner::Plain, self.deadline()).await? {
+            match connection.send(&auth.into(), Routing::Owner, self.deadline()).await? {
                 Value::Error(error) => Err(errors::from_server(error)),
                 _ => Ok(credentials.valid_for),
             }
@@ -146,33 +147,33 @@ impl Dialer {
         .await
     }
 
-    /// Gives the moment until which an answer of a new server is waited for.
+    /// Returns the deadline of a command that is sent now, as part of connecting.
     pub(crate) fn deadline(&self) -> Moment {
         self.runtime.now() + self.timeout
     }
 }
 
-/// Sends commands at once and gives all replies, or the first trouble.
-pub(crate) async fn ask_all(
+/// Sends commands at once and returns all replies, or the first error.
+pub(crate) async fn send_all(
     connection: &Connection,
     commands: impl IntoIterator<Item = Command>,
     deadline: Moment,
 ) -> Result<Vec<Value>, Error> {
     let requests: Vec<Request> = commands.into_iter().map(Request::from).collect();
-    let replies = connection.ask_all(requests.iter(), Manner::Plain, deadline).await?;
+    let replies = connection.send_all(requests.iter(), Routing::Owner, deadline).await?;
     replies.into_iter().collect()
 }
 
-/// Does something on a connection that nobody else carries.
-pub(crate) async fn while_carried<T>(
+/// Runs `work` on a connection while driving its carrier.
+pub(crate) async fn drive<T>(
     work: impl Future<Output = Result<T, Error>>,
     carrier: &mut Carrier,
 ) -> Result<T, Error> {
     match select(pin!(work), carrier).await {
         Either::Left((done, _)) => done,
-        // The last answer may have come in the same breath.
-        Either::Right((why, work)) => {
-            work.now_or_never().filter(Result::is_ok).unwrap_or_else(|| Err(why.into()))
+        // The last reply may have arrived together with the end of the stream.
+        Either::Right((reason, work)) => {
+            work.now_or_never().filter(Result::is_ok).unwrap_or_else(|| Err(reason.into()))
         }
     }
 }

@@ -6,41 +6,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::sentinel::is_primary;
 
-use super::{Dialled, Shared, State, ask_all, while_carried};
-use crate::connection::{Connection, Ended};
+use super::dialer::{Dialled, drive, send_all};
+use super::state::{Shared, State};
+use crate::connection::{CloseReason, Connection};
 use crate::errors;
 use crate::options::Address;
 
-/// The first and the longest pause between attempts to connect; each is cut at random.
+/// The first and the longest pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// The pause before credentials are asked for again that couldn't be had, or were refused.
+/// The pause before new credentials are requested again after a failure.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Starts a supervisor if there is none, also anew if it went down with an earlier
-    /// async runtime.
+    /// Starts a supervisor if there is none, also if the previous one ended with its async
+    /// runtime.
     pub(super) fn supervise(shared: &Arc<Self>) {
-        let mut state = shared.write();
-        if state.1 || matches!(state.0, State::Closed) {
+        let mut supervision = shared.supervision.write();
+        if supervision.is_supervised || matches!(supervision.state, State::Closed) {
             return;
         }
-        state.1 = true;
-        drop(state);
+        supervision.is_supervised = true;
+        drop(supervision);
         let supervisor = Supervisor(Arc::clone(shared));
         shared.dialer.runtime.spawn(Box::pin(async move {
-            supervisor.0.keep_up().await;
+            supervisor.0.keep_connected().await;
         }));
     }
 
     /// Connects again and again, until the link is closed.
-    async fn keep_up(&self) {
-        let mut pause = FIRST_PAUSE;
+    async fn keep_connected(&self) {
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let mut address = None;
             let connected =
@@ -51,79 +53,79 @@ impl Shared {
             match connected {
                 Ok(dialled) => {
                     let connection = dialled.connection.clone();
-                    let why = self.serve(dialled, address.as_ref()).await;
-                    if why == Ended::Closed {
+                    let reason = self.serve(dialled, address.as_ref()).await;
+                    if reason == CloseReason::Closed {
                         return;
                     }
-                    tracing::warn!("lost the connection to the cache server: {why}");
-                    self.set(State::Down(why.into()));
-                    // A server that takes connections and answers nothing is asked less and
-                    // less.
-                    if connection.has_answered() || why == Ended::Replaced {
-                        pause = FIRST_PAUSE;
+                    tracing::warn!("lost the connection to the cache server: {reason}");
+                    self.set(State::Down(reason.into()));
+                    // A server that accepts connections and never replies is tried less often.
+                    if connection.has_answered() || reason == CloseReason::Replaced {
+                        backoff.reset();
                     }
                 }
                 Err(error) => self.failed(error),
             }
-            let cut = self.dialer.runtime.random() as f64 / u64::MAX as f64;
-            let paused = self.dialer.runtime.sleep(pause.mul_f64(1.0 - cut / 2.0));
-            let paused = select(paused, self.place.replaced(address.as_ref()));
-            match select(paused, pin!(self.closed())).await {
-                Either::Left((Either::Left(_), _)) => pause = (pause * 2).min(LONGEST_PAUSE),
-                Either::Left((Either::Right(_), _)) => pause = FIRST_PAUSE,
+            let runtime = &self.dialer.runtime;
+            let pause = runtime.sleep(backoff.next(runtime.random()));
+            let pause = select(pause, self.resolver.replaced(address.as_ref()));
+            match select(pause, pin!(self.closed())).await {
+                Either::Left((Either::Left(_), _)) => {}
+                Either::Left((Either::Right(_), _)) => backoff.reset(),
                 Either::Right(_) => return,
             }
         }
     }
 
-    async fn connect(&self, found: &mut Option<Address>) -> Result<Dialled, Error> {
-        let address = found.insert(self.place.find().await?);
+    async fn connect(&self, address: &mut Option<Address>) -> Result<Dialled, Error> {
+        let address = address.insert(self.resolver.resolve().await?);
         let mut dialled = self.dialer.dial(address, Arc::clone(&self.listener)).await?;
-        if self.place.is_elected() {
-            let role = self.dialer.in_time(self.ask_role(&dialled.connection));
-            while_carried(role, &mut dialled.carrier).await?;
+        if self.resolver.is_elected() {
+            let role = self.dialer.in_time(self.verify_role(&dialled.connection));
+            drive(role, &mut dialled.carrier).await?;
         }
-        dialled.connection.introduced();
+        dialled.connection.handshake_completed();
         Ok(dialled)
     }
 
-    /// Makes sure that the server is a primary. One whose rules don't let us ask is taken
-    /// for what the Sentinels say; its first `READONLY` will tell.
-    async fn ask_role(&self, connection: &Connection) -> Result<(), Error> {
-        let role = ask_all(connection, [Command::new("ROLE")], self.dialer.deadline()).await?;
+    /// Verifies that the server is a primary. One whose ACL forbids to ask is trusted to be
+    /// what the Sentinels report; otherwise its first `READONLY` reveals it.
+    async fn verify_role(&self, connection: &Connection) -> Result<(), Error> {
+        let role = send_all(connection, [Command::new("ROLE")], self.dialer.deadline()).await?;
         match &role[..] {
             [Value::Error(_)] => Ok(()),
             [role] if is_primary(role) => Ok(()),
-            _ => Err(errors::unavailable("the Sentinels name a server that is no primary")),
+            _ => Err(errors::unavailable("the server named by the Sentinels is not a primary")),
         }
     }
 
-    /// Carries the connection's bytes until it ends, or has to.
-    async fn serve(&self, dialled: Dialled, address: Option<&Address>) -> Ended {
+    /// Carries the connection's bytes until it is closed or has to be replaced.
+    async fn serve(&self, dialled: Dialled, address: Option<&Address>) -> CloseReason {
         tracing::debug!("connected to the cache server");
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
-        if !self.set(State::Up(connection.clone(), agreed.tracking)) {
-            return Ended::Closed;
+        let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
+        if !self.set(up) {
+            return CloseReason::Closed;
         }
-        let upkeep = pin!(self.keep_authenticated(&connection, valid_for));
-        let replaced = select(upkeep, self.place.replaced(address));
+        let authenticated = pin!(self.keep_authenticated(&connection, valid_for));
+        let replaced = select(authenticated, self.resolver.replaced(address));
         match select(carrier, replaced).await {
-            Either::Left((why, _)) => why,
+            Either::Left((reason, _)) => reason,
             Either::Right(_) => {
-                connection.give_up(Ended::Replaced);
-                Ended::Replaced
+                connection.abort(CloseReason::Replaced);
+                CloseReason::Replaced
             }
         }
     }
 
-    /// Authenticates anew each time before the credentials end to be valid. Never ends.
+    /// Re-authenticates each time before the credentials expire. Never returns.
     async fn keep_authenticated(&self, connection: &Connection, mut valid_for: Option<Duration>) {
         while let Some(duration) = valid_for {
             self.dialer.runtime.sleep(duration.mul_f64(0.8)).await;
             valid_for = match self.dialer.authenticate(connection).await {
                 Ok(valid_for) => valid_for,
                 Err(error) => {
-                    tracing::warn!(%error, "can't renew the credentials of the cache server");
+                    tracing::warn!(%error, "can't renew the credentials for the cache server");
                     Some(CREDENTIALS_PAUSE)
                 }
             };
@@ -132,12 +134,12 @@ impl Shared {
     }
 
     fn failed(&self, error: Error) {
-        let already_down = matches!(self.read().0, State::Down(_));
+        let already_down = matches!(self.supervision.read().state, State::Down(_));
         if !already_down {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(%error, cause, "can't connect to the cache server");
         }
-        // To a caller, trouble with a server that isn't understood is trouble with a server.
+        // For a caller, a timeout would mean that its command may have been executed.
         let error = match error.kind() {
             ErrorKind::Timeout => {
                 errors::unavailable("connecting took too long").with_source(error)
@@ -148,17 +150,17 @@ impl Shared {
     }
 }
 
-/// Leaves the link to the next supervisor if it is dropped.
+/// Leaves the link to the next supervisor when dropped.
 struct Supervisor(Arc<Shared>);
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        let mut state = self.0.write();
-        state.1 = false;
-        if !matches!(state.0, State::Closed) {
-            state.0 = State::New;
+        let mut supervision = self.0.supervision.write();
+        supervision.is_supervised = false;
+        if !matches!(supervision.state, State::Closed) {
+            supervision.state = State::New;
         }
-        drop(state);
+        drop(supervision);
         self.0.changed.notify(usize::MAX);
     }
 }

@@ -1,4 +1,4 @@
-//! Who we are on a server.
+//! Users and passwords.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use hotshelf_core::{BoxFuture, Error};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credentials {
-    /// The user; without one, the server's `default`.
+    /// The user. Default: the server's `default`.
     pub user: Option<String>,
     /// The password, or the token.
     pub password: Option<String>,
-    /// For how long they are good. Default: for ever.
+    /// How long they are valid. Default: for ever.
     pub valid_for: Option<Duration>,
 }
 
 impl Credentials {
-    /// Makes credentials of a user and a password, good for ever.
+    /// Creates credentials that don't expire.
     #[must_use]
     pub fn new(user: impl Into<String>, password: impl Into<String>) -> Self {
         Self { user: Some(user.into()), password: Some(password.into()), valid_for: None }
     }
 
-    /// Says for how long they are good.
+    /// Sets how long they are valid.
     ///
-    /// When four fifths of it are over the provider is asked again, and the connections are
-    /// authenticated anew while calls go on.
+    /// After four fifths of this time the provider is asked again, and the connections are
+    /// re-authenticated while calls go on.
     #[must_use]
     pub fn valid_for(mut self, duration: Duration) -> Self {
         self.valid_for = Some(duration);
@@ -43,14 +43,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Knows the credentials of the day: tokens that rotate, secrets kept elsewhere.
+/// Provides the current credentials: rotating tokens, secrets from a vault.
 ///
-/// It is asked for each new connection, and again before what it gave ends to be valid.
+/// It is asked for each new connection, and again before its credentials expire.
 pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
-    /// Gives the credentials that are good now.
+    /// Returns the credentials that are valid now.
     ///
-    /// It has `connect_timeout` to answer. An error leaves a connection that is up as it is,
-    /// and one that is being made undone; both try again.
+    /// It has to answer within `connect_timeout`. An error doesn't affect a connection that is
+    /// up, and fails one that is being opened; both try again.
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, Error>>;
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_is_not_shown() {
+    fn password_is_not_shown() {
         let credentials = Credentials::new("app", "sekret");
         assert!(!format!("{credentials:?}").contains("sekret"));
     }

@@ -1,10 +1,10 @@
-//! Where servers are.
+//! The addresses of servers.
 
 use std::fmt;
 
 use hotshelf_wire::Endpoint;
 
-/// Where one server listens.
+/// The address of one server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -14,14 +14,14 @@ pub enum Address {
     Unix(String),
 }
 
-/// What kind of installation the servers are.
+/// The kind of deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deployment {
     /// One server.
     Standalone(Address),
-    /// A primary with replicas, and Sentinels that say which it is.
+    /// A primary with replicas, found through Sentinels.
     Sentinel { service: String, sentinels: Vec<Endpoint> },
-    /// A Cluster, of which some nodes are known.
+    /// A Cluster, with some of its nodes.
     Cluster(Vec<Endpoint>),
 }
 

@@ -1,4 +1,4 @@
-//! Where the servers are, who we are there, and how long to wait for them.
+//! Addresses, credentials and timeouts.
 
 mod credentials;
 mod deployment;
@@ -15,7 +15,7 @@ pub use credentials::{Credentials, CredentialsProvider};
 pub use deployment::Address;
 pub(crate) use deployment::Deployment;
 
-/// Where the servers are, who we are there, and how long to wait for them.
+/// The addresses of the servers, the credentials, and how long to wait.
 ///
 /// | option | default |
 /// | --- | --- |
@@ -23,7 +23,7 @@ pub(crate) use deployment::Deployment;
 /// | [`read_timeout`](Self::read_timeout) | 100 ms |
 /// | [`store_timeout`](Self::store_timeout) | 250 ms |
 /// | [`tracking`](Self::tracking) | `Tracking::OptIn` |
-/// | [`credentials`](Self::credentials) | those of the URL |
+/// | [`credentials`](Self::credentials) | the URL's |
 /// | [`client_name`](Self::client_name) | none |
 /// | [`root_certificates`](Self::root_certificates) | the system's |
 /// | [`client_certificate`](Self::client_certificate) | none |
@@ -33,7 +33,7 @@ pub(crate) use deployment::Deployment;
 #[derive(Clone)]
 pub struct RedisOptions {
     pub(crate) deployment: Deployment,
-    /// Those of the URL.
+    /// The URL's.
     own_credentials: Credentials,
     provider: Option<Arc<dyn CredentialsProvider>>,
     pub(crate) sentinel_credentials: Credentials,
@@ -46,7 +46,7 @@ pub struct RedisOptions {
     pub(crate) store_timeout: Duration,
 }
 
-/// What proves who is who.
+/// Certificates and their verification.
 #[derive(Clone, Default)]
 pub(crate) struct TlsOptions {
     pub(crate) root_certificates: Option<Vec<u8>>,
@@ -57,25 +57,25 @@ pub(crate) struct TlsOptions {
 }
 
 impl RedisOptions {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// | URL | servers |
     /// | --- | --- |
     /// | `redis://[user[:password]@]host[:port][/database]` | one server |
-    /// | `unix:///path` | one server, by a Unix socket |
-    /// | `redis+sentinel://[user[:password]@]host[:port][,host[:port]]…/service[/database]` | the primary of a service, by its Sentinels (port 26379) |
-    /// | `redis+cluster://[user[:password]@]host[:port][,host[:port]]…` | a Cluster, of which some nodes are named |
+    /// | `unix:///path` | one server, on a Unix socket |
+    /// | `redis+sentinel://[user[:password]@]host[:port][,host[:port]]…/service[/database]` | the primary of a service, found through its Sentinels (port 26379) |
+    /// | `redis+cluster://[user[:password]@]host[:port][,host[:port]]…` | a Cluster, with some of its nodes |
     ///
-    /// `rediss` in place of `redis` means TLS; `valkey` and `valkeys` mean the same as the
-    /// two, and a hyphen the same as `+`. All of them take
-    /// `?db=…&user=…&password=…&client_name=…`, those of Sentinels also `sentinel_user=…`
-    /// and `sentinel_password=…`. What can't stand in a URL, in a password above all, is
+    /// `rediss` instead of `redis` means TLS; `valkey` and `valkeys` are synonyms of the two,
+    /// and a hyphen is a synonym of `+`. All of them accept
+    /// `?db=…&user=…&password=…&client_name=…`, those of Sentinels also `sentinel_user=…` and
+    /// `sentinel_password=…`. Reserved characters, in passwords above all, have to be
     /// percent-encoded.
     ///
     /// # Errors
-    /// Of kind [`Configuration`](hotshelf_core::ErrorKind::Configuration) for a URL that is
-    /// wrong, of kind [`Unsupported`](hotshelf_core::ErrorKind::Unsupported) for one that
-    /// this build can't serve. Neither shows the password.
+    /// Of kind [`Configuration`](hotshelf_core::ErrorKind::Configuration) for an invalid URL,
+    /// of kind [`Unsupported`](hotshelf_core::ErrorKind::Unsupported) for one that this build
+    /// doesn't support. Neither shows the password.
     pub fn from_url(text: &str) -> Result<Self, Error> {
         url::read(text)
     }
@@ -108,19 +108,18 @@ impl RedisOptions {
         self
     }
 
-    /// Sets who knows the credentials, in place of those of the URL: for tokens that rotate.
+    /// Sets the provider of credentials, instead of those of the URL: for rotating tokens.
     #[must_use]
     pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
         self.provider = Some(Arc::new(provider));
         self
     }
 
-    /// Sets which changes of keys the servers tell of, so that callers who wait for
-    /// another process's load are woken, and don't have to look. Default:
-    /// [`Tracking::OptIn`].
+    /// Sets which changes of keys the servers report, so that callers that wait for another
+    /// process's load are woken and don't have to poll. Default: [`Tracking::OptIn`].
     ///
-    /// With [`Tracking::Broadcast`], the leases (`hs:l:`) are added to the prefixes. A
-    /// server that can't tell, or whose rules forbid it, is used without.
+    /// With [`Tracking::Broadcast`], the leases (`hs:l:`) are added to the prefixes. A server
+    /// that can't report changes, or whose ACL forbids it, is used without.
     #[must_use]
     pub fn tracking(mut self, tracking: Tracking) -> Self {
         self.tracking = tracking;
@@ -130,45 +129,44 @@ impl RedisOptions {
     /// Sets the certificate authorities, in PEM, that TLS trusts instead of the system's.
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.the_tls().root_certificates = Some(pem.into());
+        self.tls_mut().root_certificates = Some(pem.into());
         self
     }
 
-    /// Sets the certificate, with those that vouch for it, and its key, both in PEM, by
-    /// which we prove who we are. Default: none.
+    /// Sets the client certificate, with its chain, and its key, both in PEM. Default: none.
     #[must_use]
     pub fn client_certificate(
         mut self,
         certificates: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.the_tls().client_certificate = Some((certificates.into(), key.into()));
+        self.tls_mut().client_certificate = Some((certificates.into(), key.into()));
         self
     }
 
-    /// Sets the name that servers have to prove, and that is sent to them (SNI). Default:
-    /// the host that is connected to.
+    /// Sets the name that the servers' certificates have to match, and that is sent to them
+    /// (SNI). Default: the host of the URL.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.the_tls().server_name = Some(name.into());
+        self.tls_mut().server_name = Some(name.into());
         self
     }
 
-    /// Takes any server for the right one: whoever is in between reads the password and
-    /// every value, and can change them. For tests only. Default: off.
+    /// Accepts any certificate: an attacker in between can read and change the password and all
+    /// values. For tests only. Default: off.
     #[must_use]
     pub fn danger_accept_invalid_certificates(mut self, accept: bool) -> Self {
-        self.the_tls().accept_invalid_certificates = accept;
+        self.tls_mut().accept_invalid_certificates = accept;
         self
     }
 
-    /// Options of TLS make a connection one of TLS, whatever the URL says: a slip there
-    /// must not send a password in the clear.
-    fn the_tls(&mut self) -> &mut TlsOptions {
+    /// TLS options imply TLS, whatever the URL says: a slip there must not send a password in
+    /// the clear.
+    fn tls_mut(&mut self) -> &mut TlsOptions {
         self.tls.get_or_insert_default()
     }
 
-    /// Gives who knows the credentials.
+    /// Returns the provider of credentials.
     pub(crate) fn provider(&self) -> Arc<dyn CredentialsProvider> {
         self.provider.clone().unwrap_or_else(|| Arc::new(self.own_credentials.clone()))
     }

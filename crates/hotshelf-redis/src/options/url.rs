@@ -1,4 +1,4 @@
-//! Options as a URL.
+//! Parsing and displaying options as a URL.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::{Address, Credentials, Deployment, RedisOptions, TlsOptions};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// What a scheme says.
+/// A parsed scheme.
 struct Scheme {
     kind: Kind,
     tls: bool,
@@ -45,7 +45,7 @@ impl Scheme {
             _ => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "the scheme {text:?} is unknown; use memory, redis, rediss, unix, \
+                    "unknown scheme {text:?}: use memory, redis, rediss, unix, \
                      redis+sentinel or redis+cluster"
                 ),
             )),
@@ -56,14 +56,12 @@ impl Scheme {
 pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
     let (text, others) = split_hosts(text);
     let url = Url::parse(&text).map_err(|error| {
-        wrong(format!(
-            "the URL can't be read ({error}); write redis://[user:password@]host:port/database"
-        ))
+        invalid(format!("invalid URL ({error}): use redis://[user:password@]host:port/database"))
     })?;
     reject_fragment(&url)?;
     let scheme = Scheme::read(url.scheme())?;
     if scheme.tls && !cfg!(feature = "tls") {
-        let message = "TLS is not in this build: enable the feature `tls` for rediss://";
+        let message = "TLS is not part of this build: enable the feature `tls` for rediss://";
         return Err(Error::new(ErrorKind::Unsupported, message));
     }
     let (deployment, database) = deployment(&url, &others, scheme.kind)?;
@@ -85,17 +83,17 @@ pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
     options.read_query(&url)?;
     match options {
         RedisOptions { deployment: Deployment::Cluster(_), database: 1.., .. } => {
-            Err(wrong("a Cluster has only database 0: leave the database out of the URL"))
+            Err(invalid("a Cluster has only database 0: remove the database from the URL"))
         }
         options => Ok(options),
     }
 }
 
-/// Takes all hosts but the first out of a URL, which it can't be read with.
+/// Removes all hosts but the first from a URL: the parser accepts only one.
 fn split_hosts(text: &str) -> (Cow<'_, str>, Vec<&str>) {
     let Some((scheme, rest)) = text.split_once("://") else { return (text.into(), Vec::new()) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at(end);
+    let (authority, tail) = rest.split_at(end);
     let start = authority.rfind('@').map_or(0, |at| at + 1);
     let (login, hosts) = authority.split_at(start);
     let mut hosts = hosts.split(',');
@@ -103,7 +101,7 @@ fn split_hosts(text: &str) -> (Cow<'_, str>, Vec<&str>) {
     let others: Vec<&str> = hosts.collect();
     match others.is_empty() {
         true => (text.into(), others),
-        false => (format!("{scheme}://{login}{first}{behind}").into(), others),
+        false => (format!("{scheme}://{login}{first}{tail}").into(), others),
     }
 }
 
@@ -111,13 +109,13 @@ fn deployment(url: &Url, others: &[&str], kind: Kind) -> Result<(Deployment, u64
     let endpoints = |port| -> Result<Vec<Endpoint>, Error> {
         let other = |text: &&str| match Url::parse(&format!("redis://{text}")) {
             Ok(url) => endpoint(&url, port),
-            Err(_) => Err(wrong("one of the URL's hosts can't be read; write host:port,host:port")),
+            Err(_) => Err(invalid("invalid host in the URL: use host:port,host:port")),
         };
         std::iter::once(endpoint(url, port)).chain(others.iter().map(other)).collect()
     };
     match kind {
-        Kind::Standalone | Kind::Unix if !others.is_empty() => Err(wrong(
-            "the URL names several hosts: write redis+cluster:// for a Cluster, or \
+        Kind::Standalone | Kind::Unix if !others.is_empty() => Err(invalid(
+            "the URL has several hosts: use redis+cluster:// for a Cluster, or \
              redis+sentinel://…/service for Sentinels",
         )),
         Kind::Standalone => {
@@ -130,8 +128,8 @@ fn deployment(url: &Url, others: &[&str], kind: Kind) -> Result<(Deployment, u64
             let path = url.path().trim_matches('/');
             let (service, database) = path.split_once('/').unwrap_or((path, ""));
             if service.is_empty() {
-                return Err(wrong(
-                    "the URL names no service; write redis+sentinel://host:port/service",
+                return Err(invalid(
+                    "the URL has no service: use redis+sentinel://host:port/service",
                 ));
             }
             let (service, sentinels) = (decode(service)?, endpoints(SENTINEL_PORT)?);
@@ -145,7 +143,7 @@ fn endpoint(url: &Url, port: u16) -> Result<Endpoint, Error> {
         Some(url::Host::Domain(name)) if !name.is_empty() => decode(name)?,
         Some(url::Host::Ipv4(address)) => address.to_string(),
         Some(url::Host::Ipv6(address)) => address.to_string(),
-        _ => return Err(wrong("the URL names no host; write redis://host:port")),
+        _ => return Err(invalid("the URL has no host: use redis://host:port")),
     };
     Ok(Endpoint::new(host, url.port().unwrap_or(port)))
 }
@@ -153,8 +151,8 @@ fn endpoint(url: &Url, port: u16) -> Result<Endpoint, Error> {
 fn unix(url: &Url) -> Result<Address, Error> {
     let path = decode(url.path())?;
     if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
-        return Err(wrong(
-            "a Unix socket needs an absolute path; write unix:///path/to/redis.sock",
+        return Err(invalid(
+            "a Unix socket needs an absolute path: use unix:///path/to/redis.sock",
         ));
     }
     Ok(Address::Unix(path))
@@ -167,34 +165,36 @@ fn path_database(path: &str) -> Result<u64, Error> {
     }
 }
 
-/// The text is not shown: it is part of a password in which `/` should have been encoded.
+/// The text is not shown: it may be part of a password with an unencoded `/`.
 fn database(text: &str) -> Result<u64, Error> {
     text.parse().map_err(|_| {
-        wrong(
-            "the URL's database is no number: write redis://host:port/0, and percent-encode \
-             `/` (%2F) if it belongs to the password",
+        invalid(
+            "the URL's database is not a number: use redis://host:port/0, and percent-encode \
+             `/` (%2F) if it is part of the password",
         )
     })
 }
 
-/// Other clients turn certificate checks off by `#insecure`; a quiet way to do that is
-/// none of ours.
+/// Other clients turn certificate checks off with `#insecure`; here that takes an explicit
+/// option.
 fn reject_fragment(url: &Url) -> Result<(), Error> {
     match url.fragment() {
         None => Ok(()),
-        Some(_) => Err(wrong(
-            "the URL has a part behind `#`, which means nothing here; percent-encode it (%23) \
-             if it belongs to the password",
+        Some(_) => Err(invalid(
+            "the URL has a fragment, which is not supported: percent-encode `#` (%23) if it is \
+             part of the password",
         )),
     }
 }
 
 fn decode(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(Into::into).map_err(|_| wrong("a percent-encoded part of the URL is no UTF-8"))
+    decoded
+        .map(Into::into)
+        .map_err(|_| invalid("a percent-encoded part of the URL is not valid UTF-8"))
 }
 
-fn wrong(message: impl Into<Cow<'static, str>>) -> Error {
+fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
@@ -214,10 +214,10 @@ impl RedisOptions {
                     self.sentinel_credentials.password = Some(value.into_owned());
                 }
                 _ => {
-                    return Err(wrong(
-                        "the URL's query holds a name that is not known: db, user, password, \
-                         client_name and, with Sentinels, sentinel_user and sentinel_password \
-                         are; percent-encode `?` (%3F) if it belongs to the password",
+                    return Err(invalid(
+                        "unknown query parameter in the URL: use db, user, password, client_name \
+                         and, with Sentinels, sentinel_user and sentinel_password; \
+                         percent-encode `?` (%3F) if it is part of the password",
                     ));
                 }
             }
@@ -227,7 +227,7 @@ impl RedisOptions {
 }
 
 impl fmt::Display for RedisOptions {
-    /// Shows the URL without passwords.
+    /// Writes the URL without passwords.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secure = if self.tls.is_some() { "s" } else { "" };
         let kind = match &self.deployment {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_in_all_their_forms() {
+    fn all_forms_of_urls_are_parsed() {
         assert_eq!(shown("redis://localhost"), "redis://localhost:6379/0");
         assert_eq!(shown("valkey://cache:6380/2"), "redis://cache:6380/2");
         assert_eq!(shown("redis://[::1]:6380"), "redis://[::1]:6380/0");
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_read_and_never_shown() {
+    fn passwords_are_parsed_and_never_shown() {
         let options = RedisOptions::from_url("redis://alice:p%40ss%2Fw@host").unwrap();
         assert_eq!(options.own_credentials.password.as_deref(), Some("p@ss/w"));
         assert_eq!(options.to_string(), "redis://alice:***@host:6379/0");
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_the_password() {
+    fn errors_do_not_show_passwords() {
         for url in [
             "redis://u:sekret@",
             "redis://u:sekret@host/x",
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_says_so() {
+    fn unknown_schemes_are_unsupported() {
         for url in ["http://a", "redis+other://a", "rediss+unix:///a"] {
             assert_eq!(refused(url).kind(), ErrorKind::Unsupported, "{url}");
         }
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "tls"))]
-    fn tls_names_its_feature() {
+    fn tls_error_names_its_feature() {
         assert!(refused("rediss://host").to_string().contains("feature `tls`"));
         assert!(refused("rediss+cluster://host").to_string().contains("feature `tls`"));
     }

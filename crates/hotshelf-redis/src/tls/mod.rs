@@ -1,4 +1,4 @@
-//! TLS by rustls, on any stream of bytes.
+//! TLS with rustls, on any stream of bytes.
 
 mod stream;
 
@@ -21,55 +21,55 @@ use crate::connection::ByteStream;
 use crate::options::{RedisOptions, TlsOptions};
 pub use stream::TlsStream;
 
-/// What is needed to prove who is who.
+/// The TLS configuration.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
-    /// The name that servers have to prove, if it isn't their host.
+    /// The name that the servers' certificates have to match, if it isn't their host.
     name: Option<ServerName<'static>>,
 }
 
 impl Tls {
-    /// Prepares TLS, if the options call for it.
+    /// Creates the configuration, if the options ask for TLS.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
     pub fn of(options: &RedisOptions) -> Result<Option<Self>, Error> {
         options.tls.as_ref().map(Self::new).transpose()
     }
 
-    /// Loads the authorities that are trusted, those of the options or else the system's,
-    /// and our own certificate if there is one.
+    /// Loads the trusted authorities, those of the options or otherwise the system's, and the
+    /// client certificate if there is one.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for certificates that can't be read.
+    /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
     fn new(options: &TlsOptions) -> Result<Self, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| configuration("TLS can't be set up").with_source(error))?;
+            .map_err(|error| configuration("can't configure TLS").with_source(error))?;
         let builder = if options.accept_invalid_certificates {
-            tracing::warn!("the certificates of cache servers are not verified");
+            tracing::warn!("the certificates of the cache servers are not verified");
             let verifier = Arc::new(AcceptAnyServer(provider));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         } else {
             builder.with_root_certificates(match &options.root_certificates {
-                Some(pem) => given(pem)?,
-                None => system(),
+                Some(pem) => roots_of(pem)?,
+                None => system_roots(),
             })
         };
-        let config = prove_ourselves(builder, options)?;
+        let config = with_client_certificate(builder, options)?;
         let name = options.server_name.clone().map(ServerName::try_from).transpose();
         let name = name.map_err(|error| {
-            configuration("the server name is no name of a host").with_source(error)
+            configuration("the server name is not a valid host name").with_source(error)
         })?;
         Ok(Self { config: Arc::new(config), name })
     }
 
-    /// Proves that the other side is who it must be, and encrypts from then on.
+    /// Verifies the server and returns the encrypted stream.
     ///
     /// # Errors
-    /// If it isn't, or the stream's own.
+    /// If the verification fails, and the stream's own.
     pub async fn connect<S: ByteStream>(&self, host: &str, stream: S) -> io::Result<TlsStream<S>> {
         let name = match &self.name {
             Some(name) => name.clone(),
@@ -86,38 +86,37 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn prove_ourselves(
+fn with_client_certificate(
     builder: ConfigBuilder<ClientConfig, WantsClientCert>,
     options: &TlsOptions,
 ) -> Result<ClientConfig, Error> {
     let Some((certificates, key)) = &options.client_certificate else {
         return Ok(builder.with_no_client_auth());
     };
-    let unreadable =
-        || configuration("the client certificate or its key can't be read: give both in PEM");
+    let invalid = || configuration("invalid client certificate or key: give both in PEM");
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<_, _>>()
-        .map_err(|_| unreadable())?;
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| unreadable())?;
+        .map_err(|_| invalid())?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| invalid())?;
     let config = builder.with_client_auth_cert(certificates, key);
-    config.map_err(|error| unreadable().with_source(error))
+    config.map_err(|error| invalid().with_source(error))
 }
 
-fn given(pem: &[u8]) -> Result<RootCertStore, Error> {
-    let unreadable = || configuration("the root certificates can't be read: give them in PEM");
+fn roots_of(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let invalid = || configuration("invalid root certificates: give them in PEM");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| unreadable())?;
-        roots.add(certificate).map_err(|error| unreadable().with_source(error))?;
+        let certificate = certificate.map_err(|_| invalid())?;
+        roots.add(certificate).map_err(|error| invalid().with_source(error))?;
     }
-    if roots.is_empty() { Err(unreadable()) } else { Ok(roots) }
+    if roots.is_empty() { Err(invalid()) } else { Ok(roots) }
 }
 
-/// Takes what the system trusts. What of it can't be read vouches for nobody.
-fn system() -> RootCertStore {
+/// Loads the system's root certificates. Invalid ones are skipped.
+fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "some of the system's root certificates can't be read");
+        tracing::warn!(%error, "skipped an invalid root certificate of the system");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -128,8 +127,8 @@ fn configuration(message: &'static str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-/// Takes any certificate for the right one. The signatures are still verified: the other
-/// side has the key of whatever it shows.
+/// Accepts any certificate. The signatures are still verified: the other side has the key of
+/// the certificate.
 #[derive(Debug)]
 struct AcceptAnyServer(Arc<CryptoProvider>);
 

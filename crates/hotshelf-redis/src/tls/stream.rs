@@ -1,4 +1,4 @@
-//! TLS between a session and any stream of bytes.
+//! A TLS stream on any stream of bytes.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -10,22 +10,22 @@ use rustls::ClientConnection;
 
 use crate::connection::ByteStream;
 
-/// How much is read off the stream at once.
+/// How many bytes are read from the stream at once.
 const ROOM: usize = 32 << 10;
 
-/// A stream whose bytes are encrypted.
+/// An encrypted stream.
 pub struct TlsStream<S> {
     connection: ClientConnection,
     stream: S,
-    /// What has come, encrypted.
+    /// Received bytes, encrypted.
     input: BytesMut,
-    /// What is to be sent, encrypted, and how much of it was.
+    /// Bytes to send, encrypted, and how many of them were.
     output: Vec<u8>,
     written: usize,
 }
 
 impl<S: ByteStream> TlsStream<S> {
-    /// Proves on a stream that the other side is who it must be.
+    /// Performs the TLS handshake on a stream.
     pub(super) async fn connect(connection: ClientConnection, stream: S) -> io::Result<Self> {
         let (input, output) = (BytesMut::new(), Vec::new());
         let mut tls = Self { connection, stream, input, output, written: 0 };
@@ -43,9 +43,9 @@ impl<S: ByteStream> TlsStream<S> {
         self.poll_send(context)
     }
 
-    /// Decrypts a part of what has come, or waits for more; says whether there was any.
+    /// Decrypts a part of the received bytes, or waits for more; returns `false` at the end.
     ///
-    /// Only a part: what was decrypted has to be taken before there is room for more.
+    /// Only a part: the decrypted bytes have to be consumed before there is room for more.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.input.is_empty() {
             self.input.reserve(ROOM);
@@ -56,14 +56,14 @@ impl<S: ByteStream> TlsStream<S> {
         let taken = self.connection.read_tls(&mut &self.input[..])?;
         self.input.advance(taken);
         if let Err(error) = self.connection.process_new_packets() {
-            // The other side is told why, if it listens.
+            // The alert tells the other side why, if it still reads.
             let _ = self.poll_send(context);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         Poll::Ready(Ok(true))
     }
 
-    /// Encrypts and sends all that is to be sent.
+    /// Encrypts and sends all pending bytes.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while self.connection.wants_write() {
@@ -104,7 +104,7 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
             if !ready!(self.poll_receive(context))? {
                 return Poll::Ready(Ok(0));
             }
-            // What came may call for an answer of its own.
+            // TLS itself may have to respond.
             if self.connection.wants_write() {
                 let _sent_later = self.poll_send(context)?;
             }
@@ -112,7 +112,7 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // What is kept is bounded: first it has to go.
+        // The buffer is bounded: pending bytes have to be sent first.
         ready!(self.poll_send(context))?;
         let count = self.connection.writer().write(bytes)?;
         let _sent_later = self.poll_send(context)?;

@@ -1,4 +1,4 @@
-//! tokio as the transport: TCP, Unix sockets, TLS.
+//! The transport on tokio: TCP, Unix sockets, TLS.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -16,7 +16,7 @@ use crate::peer::watch_peer;
 use crate::tls::Tls;
 use crate::transport::{Carrier, Transport};
 
-/// Streams of tokio.
+/// Opens tokio's sockets.
 #[derive(Debug)]
 pub(crate) struct TokioTransport {
     #[cfg(feature = "tls")]
@@ -24,15 +24,15 @@ pub(crate) struct TokioTransport {
 }
 
 impl TokioTransport {
-    /// Prepares what streams need.
+    /// Creates the transport.
     ///
     /// # Errors
-    /// Of kind `Configuration` for certificates that can't be read, of kind `Unsupported` for
-    /// TLS where it isn't in this build.
+    /// Of kind `Configuration` for invalid certificates, of kind `Unsupported` for TLS if this
+    /// build lacks it.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
         #[cfg(not(feature = "tls"))]
         if options.tls.is_some() {
-            let message = "TLS is not in this build: enable the feature `tls`";
+            let message = "TLS is not part of this build: enable the feature `tls`";
             return Err(Error::new(hotshelf_core::ErrorKind::Unsupported, message));
         }
         Ok(Self {
@@ -59,7 +59,7 @@ impl TokioTransport {
     }
 }
 
-/// A socket of tokio.
+/// A tokio socket.
 struct Socket<S>(S);
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for Socket<S> {

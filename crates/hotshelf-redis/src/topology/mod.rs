@@ -9,24 +9,24 @@ use futures_util::future::join_all;
 use hotshelf_core::{Error, Moment, Runtime};
 use hotshelf_wire::resp::Value;
 
-use crate::connection::{Listener, Manner, Request};
-use crate::link::{Dialer, Fixed, Link, Place};
+use crate::connection::{Listener, Request, Routing};
+use crate::link::{Dialer, Fixed, Link, Resolver};
 use crate::options::{Deployment, RedisOptions};
 use crate::transport::Transport;
 use cluster::Cluster;
-use sentinel::BySentinels;
+use sentinel::SentinelResolver;
 
-/// The servers, and the way to each of them.
+/// The servers, and the links to them.
 #[derive(Debug)]
 pub(crate) enum Topology {
-    /// One server: a standalone one, or whichever the Sentinels say.
+    /// One server: standalone, or the primary that the Sentinels report.
     Single(Arc<Link>),
-    /// Many, each with its slots.
+    /// Many servers, each with its slots.
     Cluster(Arc<Cluster>),
 }
 
 impl Topology {
-    /// Prepares connections; nothing is sent before somebody asks for it.
+    /// Creates the links; they connect on first use.
     pub(crate) fn new(
         options: &RedisOptions,
         transport: Arc<dyn Transport>,
@@ -34,63 +34,62 @@ impl Topology {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let dialer = Dialer::new(options, transport, runtime);
-        let place: Arc<dyn Place> = match &options.deployment {
+        let resolver: Arc<dyn Resolver> = match &options.deployment {
             Deployment::Cluster(seeds) => {
                 return Self::Cluster(Arc::new(Cluster::new(dialer, seeds.clone(), listener)));
             }
             Deployment::Standalone(address) => Arc::new(Fixed(address.clone())),
             Deployment::Sentinel { service, sentinels } => {
                 let dialer = dialer.for_sentinels(options.sentinel_credentials.clone());
-                Arc::new(BySentinels::new(dialer, service.clone(), sentinels.clone()))
+                Arc::new(SentinelResolver::new(dialer, service.clone(), sentinels.clone()))
             }
         };
-        Self::Single(Arc::new(Link::new(dialer, place, listener)))
+        Self::Single(Arc::new(Link::new(dialer, resolver, listener)))
     }
 
-    /// Says whether keys live on several servers.
+    /// Returns `true` if keys are distributed over several servers.
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
     }
 
-    /// Sends one command to where it belongs and gives its reply.
-    pub(crate) async fn ask(&self, request: &Request, deadline: Moment) -> Result<Value, Error> {
+    /// Sends one command to its server and returns the reply.
+    pub(crate) async fn send(&self, request: &Request, deadline: Moment) -> Result<Value, Error> {
         match self {
-            Self::Single(link) => link.ask(request, Manner::Plain, deadline).await,
-            Self::Cluster(cluster) => cluster.ask(request, deadline).await,
+            Self::Single(link) => link.send(request, Routing::Owner, deadline).await,
+            Self::Cluster(cluster) => cluster.send(request, deadline).await,
         }
     }
 
-    /// Sends commands at once, each to where it belongs, and gives a reply for each, in
-    /// their order.
-    pub(crate) async fn ask_all(
+    /// Sends commands at once, each to its server, and returns a reply for each, in order.
+    pub(crate) async fn send_all(
         &self,
         requests: &[Request],
         deadline: Moment,
     ) -> Vec<Result<Value, Error>> {
         match self {
             Self::Single(link) => {
-                let replies = link.ask_all(requests.iter(), Manner::Plain, deadline).await;
+                let replies = link.send_all(requests.iter(), Routing::Owner, deadline).await;
                 replies.unwrap_or_else(|error| vec![Err(error); requests.len()])
             }
-            Self::Cluster(cluster) => cluster.ask_all(requests, deadline).await,
+            Self::Cluster(cluster) => cluster.send_all(requests, deadline).await,
         }
     }
 
-    /// Sends commands as one to the server that the first key among them belongs to: no
-    /// others come in between.
-    pub(crate) async fn ask_together(
+    /// Sends commands to the server of the first key among them, with no commands of other
+    /// callers in between.
+    pub(crate) async fn send_together(
         &self,
         requests: &[Request],
         deadline: Moment,
     ) -> Result<Vec<Value>, Error> {
         let replies = match self {
-            Self::Single(link) => link.ask_all(requests.iter(), Manner::Plain, deadline).await?,
-            Self::Cluster(cluster) => cluster.ask_together(requests, deadline).await?,
+            Self::Single(link) => link.send_all(requests.iter(), Routing::Owner, deadline).await?,
+            Self::Cluster(cluster) => cluster.send_together(requests, deadline).await?,
         };
         replies.into_iter().collect()
     }
 
-    /// Gives the links to all primaries.
+    /// Returns the links to all primaries.
     pub(crate) async fn primaries(&self, deadline: Moment) -> Result<Vec<Arc<Link>>, Error> {
         match self {
             Self::Single(link) => Ok(vec![Arc::clone(link)]),
@@ -98,26 +97,26 @@ impl Topology {
         }
     }
 
-    /// Sends a command to each primary, and gives their replies.
-    pub(crate) async fn ask_each(
+    /// Sends a command to each primary and returns the replies.
+    pub(crate) async fn send_to_each(
         &self,
         request: &Request,
         deadline: Moment,
     ) -> Result<Vec<Value>, Error> {
         let primaries = self.primaries(deadline).await?;
-        let asked = primaries.iter().map(|link| link.ask(request, Manner::Plain, deadline));
-        join_all(asked).await.into_iter().collect()
+        let replies = primaries.iter().map(|link| link.send(request, Routing::Owner, deadline));
+        join_all(replies).await.into_iter().collect()
     }
 
-    /// Gives what it takes to open a connection that listens.
-    pub(crate) async fn listening(&self) -> Result<(Dialer, Arc<dyn Place>), Error> {
+    /// Returns a dialer and a resolver for a listening connection.
+    pub(crate) async fn listening(&self) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
         match self {
             Self::Single(link) => Ok(link.listening()),
             Self::Cluster(cluster) => cluster.listening().await,
         }
     }
 
-    /// Says whether the server that a key belongs to tells of its changes.
+    /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         match self {
             Self::Single(link) => link.is_tracking(),

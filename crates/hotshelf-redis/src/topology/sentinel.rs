@@ -1,99 +1,102 @@
-//! The primary of a service, as its Sentinels see it.
+//! Finding the primary of a service through its Sentinels.
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{BoxFuture, Error};
 use hotshelf_wire::Endpoint;
 use hotshelf_wire::resp::Command;
 use hotshelf_wire::sentinel::{SWITCHES, Sentinels};
+use parking_lot::Mutex;
 
-use crate::client::pub_sub;
+use crate::connection::{Inbox, Message};
 use crate::errors;
-use crate::link::{Dialer, Place, ask_all, while_carried};
+use crate::link::{Dialer, Resolver, drive, send_all};
 use crate::options::Address;
 
-/// The pause before the Sentinels are listened to again, after none of them could be.
+/// The longest pause before the Sentinels are dialled again, after none of them could be
+/// listened to.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks Sentinels where the primary is, and listens for their word that it is another one.
-pub(crate) struct BySentinels {
+/// Asks the Sentinels for the primary, and listens for their announcement of another one.
+pub(crate) struct SentinelResolver {
     dialer: Dialer,
     sentinels: Mutex<Sentinels>,
 }
 
-impl BySentinels {
+impl SentinelResolver {
     pub(crate) fn new(dialer: Dialer, service: String, seeds: Vec<Endpoint>) -> Self {
         Self { dialer, sentinels: Mutex::new(Sentinels::new(service, seeds)) }
     }
 
-    async fn ask_one_after_the_other(&self) -> Result<Address, Error> {
-        let known = self.lock().known().to_vec();
-        let mut trouble = None;
-        for sentinel in known {
+    /// Asks the Sentinels one by one.
+    async fn find_primary(&self) -> Result<Address, Error> {
+        let mut last_error = None;
+        for sentinel in self.endpoints() {
             match self.ask(&sentinel).await {
                 Ok(Some(primary)) => return Ok(Address::Tcp(primary)),
                 Ok(None) => {}
-                Err(error) => trouble = Some(error),
+                Err(error) => last_error = Some(error),
             }
         }
         let error = errors::unavailable("no Sentinel knows the primary of the service");
-        Err(match trouble {
-            Some(trouble) => error.with_source(trouble),
+        Err(match last_error {
+            Some(cause) => error.with_source(cause),
             None => error,
         })
     }
 
     async fn ask(&self, sentinel: &Endpoint) -> Result<Option<Endpoint>, Error> {
         let address = Address::Tcp(sentinel.clone());
-        let (listener, _) = pub_sub::inbox();
+        let (listener, _) = Inbox::new();
         let mut dialled = self.dialer.dial(&address, listener).await?;
-        let questions = self.lock().ask();
-        let asking = ask_all(&dialled.connection, questions, self.dialer.deadline());
-        let replies = while_carried(asking, &mut dialled.carrier).await?;
-        Ok(self.lock().answered(sentinel, &replies))
+        let requests = self.sentinels.lock().requests();
+        let replies = send_all(&dialled.connection, requests, self.dialer.deadline());
+        let replies = drive(replies, &mut dialled.carrier).await?;
+        Ok(self.sentinels.lock().answered(sentinel, &replies))
     }
 
     async fn until_replaced(&self, current: Option<&Address>) {
+        let mut backoff = Backoff::new(PAUSE, PAUSE);
         loop {
-            let known = self.lock().known().to_vec();
-            for sentinel in known {
+            for sentinel in self.endpoints() {
                 if self.listen(&sentinel, current).await.is_ok() {
                     return;
                 }
             }
-            self.dialer.runtime.sleep(PAUSE).await;
+            let runtime = &self.dialer.runtime;
+            runtime.sleep(backoff.next(runtime.random())).await;
         }
     }
 
-    /// Listens to a Sentinel until it says that the primary is another one.
+    /// Listens to a Sentinel until it announces another primary.
     async fn listen(&self, sentinel: &Endpoint, current: Option<&Address>) -> Result<(), Error> {
-        let (listener, mut values) = pub_sub::inbox();
+        let (listener, mut values) = Inbox::new();
         let mut dialled = self.dialer.dial(&Address::Tcp(sentinel.clone()), listener).await?;
-        dialled.connection.tell(&Command::new("SUBSCRIBE").arg(SWITCHES))?;
-        let mut listening = false;
+        dialled.connection.send_without_reply(&Command::new("SUBSCRIBE").arg(SWITCHES))?;
+        let mut subscribed = false;
         loop {
             let value = match select(values.next(), &mut dialled.carrier).await {
                 Either::Left((Some(value), _)) => value,
-                Either::Left((None, _)) => return Err(errors::unavailable("nothing is heard")),
-                Either::Right((why, _)) => return Err(why.into()),
-            };
-            match pub_sub::read(&value)? {
-                Some(message) if self.lock().is_switch(&message.channel, &message.payload) => {
-                    return Ok(());
+                Either::Left((None, _)) => {
+                    return Err(errors::unavailable("the Sentinel's messages are lost"));
                 }
+                Either::Right((reason, _)) => return Err(reason.into()),
+            };
+            match Message::read(&value)? {
+                Some(message) if self.is_switch(&message) => return Ok(()),
                 Some(_) => {}
-                // From here on nothing is missed, but a switch may have come before.
-                None if !listening => {
-                    listening = true;
+                // From here on nothing is missed, but a switch may have happened before.
+                None if !subscribed => {
+                    subscribed = true;
                     let asking = pin!(self.ask(sentinel));
                     let primary = match select(asking, &mut dialled.carrier).await {
                         Either::Left((primary, _)) => primary?,
-                        Either::Right((why, _)) => return Err(why.into()),
+                        Either::Right((reason, _)) => return Err(reason.into()),
                     };
                     if primary.is_some() && primary.map(Address::Tcp).as_ref() != current {
                         return Ok(());
@@ -104,14 +107,18 @@ impl BySentinels {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sentinels> {
-        self.sentinels.lock().unwrap_or_else(PoisonError::into_inner)
+    fn endpoints(&self) -> Vec<Endpoint> {
+        self.sentinels.lock().endpoints().to_vec()
+    }
+
+    fn is_switch(&self, message: &Message) -> bool {
+        self.sentinels.lock().is_switch(&message.channel, &message.payload)
     }
 }
 
-impl Place for BySentinels {
-    fn find(&self) -> BoxFuture<'_, Result<Address, Error>> {
-        Box::pin(self.ask_one_after_the_other())
+impl Resolver for SentinelResolver {
+    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>> {
+        Box::pin(self.find_primary())
     }
 
     fn replaced<'a>(&'a self, current: Option<&'a Address>) -> BoxFuture<'a, ()> {
@@ -123,8 +130,8 @@ impl Place for BySentinels {
     }
 }
 
-impl fmt::Debug for BySentinels {
+impl fmt::Debug for SentinelResolver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lock().fmt(formatter)
+        self.sentinels.lock().fmt(formatter)
     }
 }

@@ -1,4 +1,4 @@
-//! Who owns which slot.
+//! Which node owns which slot.
 
 use std::fmt;
 
@@ -6,66 +6,66 @@ use crate::endpoint::Endpoint;
 use crate::resp::{Command, Value};
 use crate::slot::SLOTS;
 
-/// The owner of each slot, as one node has told.
+/// The owner of each slot, as reported by one node.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SlotMap {
-    /// For each slot, which of the primaries owns it.
+    /// For each slot, the index of its owner in `primaries`.
     owners: Box<[Option<u16>]>,
     primaries: Vec<Endpoint>,
-    whole: bool,
+    complete: bool,
 }
 
-/// A reply is no map of slots.
+/// A reply that is not a valid map of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoMap;
+pub struct InvalidSlotMap;
 
-impl fmt::Display for NoMap {
+impl fmt::Display for InvalidSlotMap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the node didn't say who owns which slot")
+        formatter.write_str("the node replied without a valid map of slots")
     }
 }
 
-impl std::error::Error for NoMap {}
+impl std::error::Error for InvalidSlotMap {}
 
 impl SlotMap {
-    /// Gives the commands that ask for the map: every server knows the first or the second.
-    pub fn ask() -> [Command; 2] {
+    /// Returns the commands that request the map: every server knows the first or the second.
+    pub fn requests() -> [Command; 2] {
         [Command::new("CLUSTER").arg("SLOTS"), Command::new("CLUSTER").arg("SHARDS")]
     }
 
-    /// Reads the reply to either of these commands, which `speaker` has given.
+    /// Reads the reply of `sender` to either of these commands.
     ///
     /// # Errors
-    /// If it isn't one, or tells of no slot.
-    pub fn read(reply: &Value, speaker: &Endpoint) -> Result<Self, NoMap> {
-        let Value::Array(entries) = reply else { return Err(NoMap) };
+    /// If it is not such a reply, or names no slot.
+    pub fn read(reply: &Value, sender: &Endpoint) -> Result<Self, InvalidSlotMap> {
+        let Value::Array(entries) = reply else { return Err(InvalidSlotMap) };
         let owners = vec![None; usize::from(SLOTS)].into();
-        let mut map = Self { owners, primaries: Vec::new(), whole: true };
+        let mut map = Self { owners, primaries: Vec::new(), complete: true };
         for entry in entries {
-            // What one entry says wrong must not hide the others.
-            let read = map.read_range(entry, speaker).or_else(|| map.read_shard(entry, speaker));
-            map.whole &= read.is_some();
+            // One invalid entry must not hide the others.
+            let read = map.read_range(entry, sender).or_else(|| map.read_shard(entry, sender));
+            map.complete &= read.is_some();
         }
-        if map.primaries.is_empty() { Err(NoMap) } else { Ok(map) }
+        if map.primaries.is_empty() { Err(InvalidSlotMap) } else { Ok(map) }
     }
 
-    /// Says whether all was understood that the node has told: there is no further primary.
+    /// Returns `true` if all entries of the reply were valid: there are no further primaries.
     #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.whole
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// Reads an entry of `CLUSTER SLOTS`: first and last slot, the primary, its replicas.
-    fn read_range(&mut self, entry: &Value, speaker: &Endpoint) -> Option<()> {
+    fn read_range(&mut self, entry: &Value, sender: &Endpoint) -> Option<()> {
         let Value::Array(parts) = entry else { return None };
         let [first, last, Value::Array(primary), ..] = parts.as_slice() else { return None };
         let [host, port, ..] = primary.as_slice() else { return None };
-        let owner = Endpoint::said(host_of(host)?, port_of(port)?, speaker)?;
-        self.own(slot_of(first)?, slot_of(last)?, owner)
+        let owner = Endpoint::reported(host_of(host)?, port_of(port)?, sender)?;
+        self.assign(slot_of(first)?, slot_of(last)?, owner)
     }
 
     /// Reads an entry of `CLUSTER SHARDS`: its slots and its nodes, by name.
-    fn read_shard(&mut self, entry: &Value, speaker: &Endpoint) -> Option<()> {
+    fn read_shard(&mut self, entry: &Value, sender: &Endpoint) -> Option<()> {
         let (Value::Array(slots), Value::Array(nodes)) =
             (entry.field("slots")?, entry.field("nodes")?)
         else {
@@ -75,14 +75,14 @@ impl SlotMap {
         let primary = nodes.iter().find(is_primary)?;
         let host = primary.field("endpoint").or_else(|| primary.field("ip"))?;
         let port = primary.field("port").or_else(|| primary.field("tls-port"))?;
-        let owner = Endpoint::said(host_of(host)?, port_of(port)?, speaker)?;
+        let owner = Endpoint::reported(host_of(host)?, port_of(port)?, sender)?;
         for range in slots.chunks_exact(2) {
-            self.own(slot_of(&range[0])?, slot_of(&range[1])?, owner.clone())?;
+            self.assign(slot_of(&range[0])?, slot_of(&range[1])?, owner.clone())?;
         }
         Some(())
     }
 
-    fn own(&mut self, first: u16, last: u16, owner: Endpoint) -> Option<()> {
+    fn assign(&mut self, first: u16, last: u16, owner: Endpoint) -> Option<()> {
         if first > last || last >= SLOTS {
             return None;
         }
@@ -100,22 +100,22 @@ impl SlotMap {
         index.try_into().ok()
     }
 
-    /// Gives the owner of a slot; `None` if nobody owns it.
+    /// Returns the owner of a slot; `None` if it has none.
     #[must_use]
     pub fn owner(&self, slot: u16) -> Option<&Endpoint> {
         let index = *self.owners.get(usize::from(slot))?;
         self.primaries.get(usize::from(index?))
     }
 
-    /// Gives all primaries, in the order in which they were told.
+    /// Returns all primaries, in the order of the reply.
     #[must_use]
     pub fn primaries(&self) -> &[Endpoint] {
         &self.primaries
     }
 
-    /// Notes the new owner of one slot.
+    /// Records the new owner of one slot.
     pub(super) fn moved(&mut self, slot: u16, owner: Endpoint) {
-        let _known = self.own(slot, slot, owner);
+        let _known = self.assign(slot, slot, owner);
     }
 }
 
@@ -127,7 +127,7 @@ impl fmt::Debug for SlotMap {
     }
 }
 
-/// A node that doesn't know its own host leaves it out.
+/// A node that doesn't know its own host replies without it.
 fn host_of(value: &Value) -> Option<&str> {
     match value {
         Value::Nil => Some(""),
@@ -156,18 +156,18 @@ pub(super) mod tests {
     use super::*;
     use crate::resp::Decoder;
 
-    /// Reads what stands on the wire; `|` is the end of a line.
+    /// Decodes a value; `|` stands for the end of a line.
     pub(crate) fn value(text: &str) -> Value {
         let mut bytes = BytesMut::from(text.replace('|', "\r\n").as_bytes());
         Decoder::default().decode(&mut bytes).unwrap().unwrap()
     }
 
-    fn map(text: &str) -> Result<SlotMap, NoMap> {
+    fn map(text: &str) -> Result<SlotMap, InvalidSlotMap> {
         SlotMap::read(&value(text), &Endpoint::new("asked", 1))
     }
 
     #[test]
-    fn the_reply_to_cluster_slots_is_read() {
+    fn cluster_slots_reply_is_read() {
         let node = "*4|$9|127.0.0.1|:7001|$2|id|*0|";
         let unknown_host = "*3|_|:7002|$2|id|";
         let map = map(&format!(
@@ -181,7 +181,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_reply_to_cluster_shards_is_read() {
+    fn cluster_shards_reply_is_read() {
         let replica = "%3|$4|role|$7|replica|$8|endpoint|$1|r|$4|port|:1|";
         let primary = "%3|$4|role|$6|master|$8|endpoint|$1|p|$4|port|:7|";
         let map = map(&format!("*1|%2|$5|slots|*4|:0|:9|:20|:29|$5|nodes|*2|{replica}{primary}"));
@@ -194,15 +194,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_map_is_refused() {
+    fn invalid_maps_are_refused() {
         let no_range = "*1|*3|:5|:0|*2|$1|a|:1|";
         for text in ["*0|", "+OK|", no_range, "*1|*3|:0|:99999|*2|$1|a|:1|", "*1|*2|:0|:1|"] {
-            assert_eq!(map(text).map(|map| map.primaries().len()), Err(NoMap), "{text}");
+            assert_eq!(map(text).map(|map| map.primaries().len()), Err(InvalidSlotMap), "{text}");
         }
     }
 
     #[test]
-    fn a_slot_that_moved_has_its_new_owner() {
+    fn moved_slot_has_new_owner() {
         let mut map = map("*1|*3|:0|:16383|*2|$1|a|:1|").unwrap();
         map.moved(7, Endpoint::new("b", 2));
         assert_eq!(map.owner(7), Some(&Endpoint::new("b", 2)));

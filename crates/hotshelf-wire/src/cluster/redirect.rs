@@ -1,37 +1,37 @@
-//! A node's word that it isn't the one to ask.
+//! Replies of a node that doesn't serve the slot of a command.
 
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
 use crate::slot::SLOTS;
 
-/// Where a node sends a client, or why it can't serve. The command was not executed.
+/// Where a node redirects a client to, or why it can't serve. The command was not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redirect {
     /// The slot belongs to another node.
     Moved(u16, Endpoint),
-    /// The slot is on its way to another node, which has to be asked for this one command:
-    /// `ASKING` first.
+    /// The slot is migrating to another node, which has to be asked for this one command,
+    /// with `ASKING` first.
     Ask(Endpoint),
-    /// Some of the command's keys are here and some are there already.
+    /// The slot is migrating, and only some of the command's keys are on this node.
     TryAgain,
     /// The Cluster doesn't serve the slot.
     Down,
 }
 
 impl Redirect {
-    /// Reads an error that `speaker` has given; `None` if it is no redirection.
+    /// Reads an error that `sender` has replied with; `None` if it is not a redirection.
     #[must_use]
-    pub fn read(error: &ServerError, speaker: &Endpoint) -> Option<Self> {
-        let told = || {
+    pub fn read(error: &ServerError, sender: &Endpoint) -> Option<Self> {
+        let target = || {
             let mut words = error.detail().split(|byte| *byte == b' ');
             let slot = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-            Some((slot, Endpoint::parse(words.next()?, speaker)?))
+            Some((slot, Endpoint::parse(words.next()?, sender)?))
         };
         match error.code() {
-            b"MOVED" => told()
+            b"MOVED" => target()
                 .filter(|(slot, _)| *slot < SLOTS)
                 .map(|(slot, owner)| Self::Moved(slot, owner)),
-            b"ASK" => told().map(|(_, owner)| Self::Ask(owner)),
+            b"ASK" => target().map(|(_, owner)| Self::Ask(owner)),
             b"TRYAGAIN" => Some(Self::TryAgain),
             b"CLUSTERDOWN" => Some(Self::Down),
             _ => None,
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_told_from_redirections() {
+    fn redirections_are_read_from_errors() {
         let read = |line: &'static str| {
             let error = ServerError::new(Bytes::from_static(line.as_bytes()));
             Redirect::read(&error, &Endpoint::new("here", 1))

@@ -1,36 +1,41 @@
-//! When to ask for the map of slots, and whom.
+//! When to fetch the map of slots, and from which node.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::Moment;
-
-use super::{NoMap, SlotMap};
+use super::{InvalidSlotMap, SlotMap};
 use crate::endpoint::Endpoint;
 use crate::resp::Value;
 
-/// At least so long lies between two requests for the map. It doubles with each round of
-/// failures, and with each map that is the old one again, as it is while a failover is
-/// still to come.
+/// The shortest pause between two requests for the map. It doubles with each round of
+/// failures, and with each reply that brings the same map again, as happens while a failover
+/// is still to come.
+///
+/// This is not the jittered back-off of reconnects: a round visits every node at the shortest
+/// pause before it slows down, and an unchanged map has a bound of its own. Both counters are
+/// part of the router's state, and the pauses are pure functions of them.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE_BETWEEN_REPEATS: Duration = Duration::from_millis(400);
 
 /// A client's map of a Cluster.
 ///
-/// It asks for the map when a node, or a lost connection, gives reason to doubt it: one
-/// request at a time, however many doubts there are, and no two in quick succession.
+/// It is fetched when a node or a lost connection gives reason to believe that it is stale:
+/// one request at a time, however many reasons there are, and no two in quick succession.
+///
+/// `T` is the caller's type of instants.
 #[derive(Debug)]
-pub struct Router {
+pub struct Router<T> {
     seeds: Vec<Endpoint>,
     map: Option<Arc<SlotMap>>,
-    doubted: bool,
-    asking: bool,
-    /// When the map may be asked for next.
-    not_before: Moment,
-    /// How many requests have failed in a row.
+    stale: bool,
+    fetching: bool,
+    /// When the map may be fetched next; `None` before the first reply.
+    not_before: Option<T>,
+    /// The number of requests that have failed in a row.
     failures: u32,
-    /// How many in a row have brought the same map again.
+    /// The number of replies in a row that have brought the same map again.
     repeats: u32,
     /// Which of the map's nodes is asked first.
     turn: usize,
@@ -38,54 +43,56 @@ pub struct Router {
 
 /// What to do about the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refresh {
-    /// Ask this node now, and tell the outcome by [`Router::answered`].
+pub enum Refresh<T> {
+    /// Ask this node now, and report the outcome with [`Router::answered`].
     Ask(Endpoint),
-    /// Look again at this time.
-    Wait(Moment),
-    /// Nothing: the map is good, or is being asked for.
-    Rest,
+    /// Call [`Router::refresh`] again at this time.
+    Wait(T),
+    /// Nothing: the map is up to date, or is being fetched.
+    Idle,
 }
 
-impl Router {
-    /// Makes a router that knows nothing but where to ask first.
+impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
+    /// Creates a router that knows only its seed nodes.
     #[must_use]
     pub fn new(seeds: Vec<Endpoint>) -> Self {
-        let (map, not_before) = (None, Moment::default());
+        let (map, not_before) = (None, None);
         let (failures, repeats, turn) = (0, 0, 0);
-        Self { seeds, map, doubted: true, asking: false, not_before, failures, repeats, turn }
+        Self { seeds, map, stale: true, fetching: false, not_before, failures, repeats, turn }
     }
 
-    /// Gives the map, once there is one.
+    /// Returns the map, once there is one.
     #[must_use]
     pub fn map(&self) -> Option<&Arc<SlotMap>> {
         self.map.as_ref()
     }
 
-    /// Takes note that a slot has another owner, and doubts the rest of the map.
+    /// Records the new owner of a slot, and marks the rest of the map as stale.
     pub fn moved(&mut self, slot: u16, owner: Endpoint) {
         if let Some(map) = &mut self.map
             && map.owner(slot) != Some(&owner)
         {
             Arc::make_mut(map).moved(slot, owner);
         }
-        self.doubted = true;
+        self.stale = true;
     }
 
-    /// Takes note that the map may be old.
-    pub fn doubt(&mut self) {
-        self.doubted = true;
+    /// Marks the map as stale.
+    pub fn mark_stale(&mut self) {
+        self.stale = true;
     }
 
-    /// Says whether to ask for the map, and whom. Each failure, and each map that is the old
-    /// one again, makes it the next node's turn: one that is cut off from the others tells
-    /// what once was. Seeds have a turn, after the nodes of the map, while requests fail.
-    pub fn refresh(&mut self, now: Moment) -> Refresh {
-        if !self.doubted || self.asking {
-            return Refresh::Rest;
+    /// Decides whether to fetch the map, and from which node.
+    ///
+    /// After each failure, and after each reply that brings the same map again, it is the next
+    /// node's turn: a node that is cut off from the others reports an outdated map. While
+    /// requests fail, the seeds are asked as well, after the nodes of the map.
+    pub fn refresh(&mut self, now: T) -> Refresh<T> {
+        if !self.stale || self.fetching {
+            return Refresh::Idle;
         }
-        if now < self.not_before {
-            return Refresh::Wait(self.not_before);
+        if let Some(not_before) = self.not_before.filter(|not_before| now < *not_before) {
+            return Refresh::Wait(not_before);
         }
         let primaries = self.map.as_ref().map_or(&[][..], |map| map.primaries());
         let next = self.failures as usize % self.nodes().max(1);
@@ -95,42 +102,42 @@ impl Router {
         };
         match node {
             Some(node) => {
-                self.asking = true;
-                self.doubted = false;
+                self.fetching = true;
+                self.stale = false;
                 Refresh::Ask(node.clone())
             }
-            None => Refresh::Rest,
+            None => Refresh::Idle,
         }
     }
 
-    /// Says whether all nodes were asked in vain since one has answered.
+    /// Returns `true` if all nodes have failed since the last valid reply.
     #[must_use]
-    pub fn has_asked_all(&self) -> bool {
+    pub fn all_nodes_failed(&self) -> bool {
         self.failures as usize >= self.nodes()
     }
 
-    /// Takes note that whoever was to ask for the map won't.
+    /// Records that the request for the map was abandoned.
     pub fn interrupted(&mut self) {
-        self.doubted |= self.asking;
-        self.asking = false;
+        self.stale |= self.fetching;
+        self.fetching = false;
     }
 
     fn nodes(&self) -> usize {
         self.seeds.len() + self.map.iter().map(|map| map.primaries().len()).sum::<usize>()
     }
 
-    /// Takes the outcome of a request for the map: the reply that `node` gave, if it did.
+    /// Records the outcome of a request for the map: the reply of `node`, if there was one.
     ///
     /// # Errors
-    /// If that is no map. The old one stays, and another node's turn comes.
+    /// If the reply is not a valid map. The old map stays, and it is another node's turn.
     pub fn answered(
         &mut self,
         node: &Endpoint,
         reply: Option<&Value>,
-        now: Moment,
-    ) -> Result<(), NoMap> {
-        self.asking = false;
-        let map = reply.ok_or(NoMap).and_then(|reply| SlotMap::read(reply, node));
+        now: T,
+    ) -> Result<(), InvalidSlotMap> {
+        self.fetching = false;
+        let map = reply.ok_or(InvalidSlotMap).and_then(|reply| SlotMap::read(reply, node));
         let (pause, outcome) = match map {
             Ok(map) => {
                 let same = self.map.as_deref() == Some(&map);
@@ -141,17 +148,17 @@ impl Router {
                 let pause = SHORTEST_PAUSE * 2_u32.pow(self.repeats);
                 (pause.min(LONGEST_PAUSE_BETWEEN_REPEATS), Ok(()))
             }
-            Err(NoMap) => {
+            Err(InvalidSlotMap) => {
                 self.failures = self.failures.saturating_add(1);
-                self.doubted = true;
-                (self.pause_after_failure(), Err(NoMap))
+                self.stale = true;
+                (self.pause_after_failure(), Err(InvalidSlotMap))
             }
         };
-        self.not_before = now + pause;
+        self.not_before = Some(now + pause);
         outcome
     }
 
-    /// One round over all nodes goes quickly, the next ones slower and slower.
+    /// The first round over all nodes is quick, the next ones slow down.
     fn pause_after_failure(&self) -> Duration {
         let nodes = u32::try_from(self.nodes()).unwrap_or(u32::MAX).max(1);
         let rounds = (self.failures / nodes).min(10);
@@ -164,8 +171,9 @@ mod tests {
     use super::super::map::tests::value;
     use super::*;
 
-    fn at(millis: u64) -> Moment {
-        Moment::after_start(Duration::from_millis(millis))
+    /// The time since the test began.
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
     }
 
     fn node(name: &str) -> Endpoint {
@@ -176,7 +184,7 @@ mod tests {
         value("*2|*3|:0|:8191|*2|$1|a|:1|*3|:8192|:16383|*2|$1|b|:1|")
     }
 
-    fn informed() -> Router {
+    fn informed() -> Router<Duration> {
         let mut router = Router::new(vec![node("a")]);
         assert_eq!(router.refresh(at(0)), Refresh::Ask(node("a")));
         router.answered(&node("a"), Some(&reply()), at(1)).unwrap();
@@ -184,29 +192,29 @@ mod tests {
     }
 
     #[test]
-    fn the_map_is_asked_for_once_however_many_doubt_it() {
+    fn concurrent_doubts_cause_one_request() {
         let mut router = informed();
-        assert_eq!(router.refresh(at(2)), Refresh::Rest);
+        assert_eq!(router.refresh(at(2)), Refresh::Idle);
         router.moved(7, node("b"));
-        router.doubt();
+        router.mark_stale();
         assert_eq!(router.map().unwrap().owner(7), Some(&node("b")));
         assert_eq!(router.refresh(at(2)), Refresh::Wait(at(51)));
         assert_eq!(router.refresh(at(51)), Refresh::Ask(node("a")));
-        router.doubt();
-        assert_eq!(router.refresh(at(200)), Refresh::Rest, "one request at a time");
+        router.mark_stale();
+        assert_eq!(router.refresh(at(200)), Refresh::Idle, "one request at a time");
         router.answered(&node("a"), Some(&reply()), at(201)).unwrap();
-        assert_eq!(router.refresh(at(300)), Refresh::Ask(node("a")), "a doubt that came since");
+        assert_eq!(router.refresh(at(300)), Refresh::Ask(node("a")), "marked stale since");
     }
 
     #[test]
-    fn a_map_that_stays_the_same_is_asked_for_more_and_more_rarely() {
+    fn unchanged_map_is_fetched_less_often() {
         let mut router = informed();
         let mut now = at(1);
         let (mut pauses, mut asked) = (Vec::new(), Vec::new());
         for _ in 0..5 {
-            router.doubt();
+            router.mark_stale();
             let Refresh::Wait(until) = router.refresh(now) else { panic!("it is too early") };
-            pauses.push(until.since(now).as_millis());
+            pauses.push((until - now).as_millis());
             now = until;
             let Refresh::Ask(node) = router.refresh(now) else { panic!("it is time") };
             router.answered(&node, Some(&reply()), now).unwrap();
@@ -217,9 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_fails_is_followed_by_the_next() {
+    fn failures_move_on_to_next_node() {
         let mut router = informed();
-        router.doubt();
+        router.mark_stale();
         let mut now = at(100);
         let mut asked = Vec::new();
         let mut pauses = Vec::new();
@@ -228,13 +236,13 @@ mod tests {
                 match router.refresh(now) {
                     Refresh::Ask(node) => break node,
                     Refresh::Wait(until) => {
-                        pauses.push(until.since(now));
+                        pauses.push(until - now);
                         now = until;
                     }
-                    Refresh::Rest => panic!("the map is still doubted"),
+                    Refresh::Idle => panic!("the map is still stale"),
                 }
             };
-            assert_eq!(router.answered(&node, None, now), Err(NoMap));
+            assert_eq!(router.answered(&node, None, now), Err(InvalidSlotMap));
             asked.push(node.host().to_owned());
         }
         assert_eq!(asked[..4], ["a", "b", "a", "a"], "the map's nodes, then the seed, again");

@@ -1,4 +1,4 @@
-//! Reading values, however their bytes are cut.
+//! Decoding values from bytes that arrive in pieces.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{ServerError, Value};
 
-/// What a decoder accepts. Whoever sends more is no server of ours, or means harm.
+/// The limits of a decoder. A peer that exceeds them is not a Redis server, or is malicious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How deep aggregates stand in aggregates. Default: 64.
+    /// The nesting depth of aggregates. Default: 64.
     pub depth: usize,
-    /// How long one reply is, in bytes on the wire. Default: 1 GiB, twice what a string of
-    /// Redis holds by default.
+    /// The encoded length of one reply in bytes. Default: 1 GiB, twice the default limit of a
+    /// Redis string.
     pub reply_bytes: usize,
 }
 
@@ -23,39 +23,39 @@ impl Default for Limits {
     }
 }
 
-/// Strings of up to this many bytes are copied out of the read buffer, so that a small
-/// value that is kept doesn't keep a large buffer. Longer ones are slices of it.
+/// Strings of up to this many bytes are copied out of the read buffer, so that a small value
+/// that is kept doesn't keep a large buffer alive. Longer ones are slices of it.
 const COPIED: usize = 1024;
 
 /// The longest line: an error, a status, a length.
 pub(super) const LONGEST_LINE: usize = 64 << 10;
 
-/// The bytes of the shortest value.
+/// The length of the shortest value in bytes.
 const SHORTEST: usize = 3;
 
-/// How many items are made room for before they have come: half as many at each depth, so
-/// that aggregates in aggregates are given no more than twice as much together.
+/// The number of items that are allocated in advance: half as many at each depth, so that
+/// nested aggregates allocate at most twice as much in total.
 const ROOM: usize = 256;
 
-/// Reads values from bytes that arrive in pieces.
+/// Decodes values from bytes that arrive in pieces.
 ///
-/// What it has read of a value it doesn't read again, and it allocates no more than a small
-/// multiple of what has arrived, whatever lengths are announced.
+/// It never reads a part of a value twice, and allocates no more than a small multiple of what
+/// has arrived, whatever lengths are announced.
 #[derive(Debug, Default)]
 pub struct Decoder {
     limits: Limits,
-    /// The aggregates that aren't complete yet, outermost first.
+    /// The incomplete aggregates, outermost first.
     open: Vec<Open>,
-    /// The bytes of the value that were read already.
+    /// The number of bytes of the value that were consumed already.
     read: usize,
 }
 
-/// An aggregate that isn't complete yet.
+/// An incomplete aggregate.
 #[derive(Debug)]
 struct Open {
     kind: Kind,
     items: Vec<Value>,
-    /// How many items are still to come; `None` if an end will say so.
+    /// The number of missing items; `None` if an end marker follows them.
     left: Option<usize>,
 }
 
@@ -65,43 +65,43 @@ enum Kind {
     Set,
     Push,
     Map,
-    /// Pairs that belong to the value behind them.
+    /// Attributes of the value that follows.
     Attribute,
-    /// That value.
+    /// A value with these attributes.
     Attributed(Vec<(Value, Value)>),
-    /// A string that comes in chunks.
+    /// A string in chunks.
     Text,
 }
 
-/// The smallest thing that is read as one.
+/// The smallest unit of decoding.
 enum Piece {
-    /// A value that is no aggregate.
+    /// A scalar value.
     Value(Value),
-    /// The beginning of an aggregate.
+    /// The header of an aggregate.
     Open(Kind, Option<usize>),
     /// A chunk of a string.
     Chunk(Bytes),
-    /// The end of a string that came in chunks.
+    /// The end of a string in chunks.
     LastChunk,
-    /// The end of an aggregate that didn't announce its length.
+    /// The end of an aggregate without an announced length.
     End,
 }
 
-/// The bytes are no RESP. What follows them on a connection can't be trusted either.
+/// Bytes that are not valid RESP. Later bytes of the connection can't be trusted either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// No value begins with this byte.
+    /// An unknown type byte.
     Kind(u8),
-    /// A length or a number is none.
+    /// An invalid length or number.
     Number,
-    /// A line or a string doesn't end where it must.
+    /// A missing line break.
     End,
     /// A line is longer than 64 KiB.
     Line,
-    /// A chunk, or an end, stands where none belongs.
+    /// An unexpected chunk or end marker.
     Misplaced,
-    /// Aggregates stand deeper in each other than [`Limits::depth`].
+    /// Aggregates are nested deeper than [`Limits::depth`].
     Depth,
     /// A reply is longer than [`Limits::reply_bytes`].
     Length,
@@ -111,14 +111,14 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kind(byte) => {
-                write!(formatter, "no value begins with \"{}\"", byte.escape_ascii())
+                write!(formatter, "unknown type byte \"{}\"", byte.escape_ascii())
             }
-            Self::Number => formatter.write_str("a length or a number is none"),
-            Self::End => formatter.write_str("a value doesn't end where it must"),
-            Self::Line => formatter.write_str("a line is too long"),
-            Self::Misplaced => formatter.write_str("a part of a value stands by itself"),
-            Self::Depth => formatter.write_str("values are nested too deeply"),
-            Self::Length => formatter.write_str("a reply is too long"),
+            Self::Number => formatter.write_str("invalid length or number"),
+            Self::End => formatter.write_str("missing line break after a value"),
+            Self::Line => formatter.write_str("line longer than 64 KiB"),
+            Self::Misplaced => formatter.write_str("unexpected chunk or end marker"),
+            Self::Depth => formatter.write_str("aggregates nested too deeply"),
+            Self::Length => formatter.write_str("reply too long"),
         }
     }
 }
@@ -126,18 +126,18 @@ impl fmt::Display for ProtocolError {
 impl std::error::Error for ProtocolError {}
 
 impl Decoder {
-    /// Makes a decoder with limits of its own.
+    /// Creates a decoder with other limits than the default.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self { limits, ..Self::default() }
     }
 
-    /// Takes the next value out of a buffer; `None` if it hasn't arrived as a whole.
+    /// Decodes the next value from a buffer; `None` if it is incomplete.
     ///
-    /// What it has taken of an incomplete value it keeps: go on with the bytes behind it.
+    /// The consumed part of an incomplete value is kept: append later bytes to the buffer.
     ///
     /// # Errors
-    /// If the bytes are no RESP, or go beyond the limits. The decoder is of no use then.
+    /// If the bytes are not valid RESP or exceed the limits. The decoder can't be used again.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Value>, ProtocolError> {
         loop {
             let before = buffer.len();
@@ -146,7 +146,7 @@ impl Decoder {
             if self.read > self.limits.reply_bytes {
                 return Err(ProtocolError::Length);
             }
-            if let Some(value) = self.place(piece)? {
+            if let Some(value) = self.add(piece)? {
                 self.read = 0;
                 return Ok(Some(value));
             }
@@ -183,8 +183,8 @@ impl Decoder {
         piece.map(Some)
     }
 
-    /// Reads how many items an aggregate has, `factor` for each that is announced; `None` for
-    /// a streamed one.
+    /// Reads the number of items of an aggregate, `factor` times the announced number; `None`
+    /// for a streamed one.
     fn count(&self, line: &[u8], factor: usize) -> Result<Option<usize>, ProtocolError> {
         if line == b"?" {
             return Ok(None);
@@ -196,7 +196,7 @@ impl Decoder {
         }
     }
 
-    /// Reads a value that announces its length in bytes.
+    /// Decodes a value that announces its length in bytes.
     fn string(&self, buffer: &mut BytesMut, end: usize) -> Result<Option<Piece>, ProtocolError> {
         let (kind, line) = (buffer[0], &buffer[1..end]);
         let (start, length) = match (kind, line) {
@@ -208,7 +208,7 @@ impl Decoder {
                 buffer.advance(end + 2);
                 return Ok(Some(Piece::Open(Kind::Text, None)));
             }
-            // A last chunk is empty, and no line break stands behind it.
+            // The last chunk is empty, and no line break follows it.
             (b';', b"0") => {
                 buffer.advance(end + 2);
                 return Ok(Some(Piece::LastChunk));
@@ -218,8 +218,10 @@ impl Decoder {
         if length > self.limits.reply_bytes - self.read.min(self.limits.reply_bytes) {
             return Err(ProtocolError::Length);
         }
-        let Some(behind) = buffer.get(start + length..start + length + 2) else { return Ok(None) };
-        if behind != b"\r\n" {
+        let Some(terminator) = buffer.get(start + length..start + length + 2) else {
+            return Ok(None);
+        };
+        if terminator != b"\r\n" {
             return Err(ProtocolError::End);
         }
         let bytes = if length <= COPIED {
@@ -240,8 +242,9 @@ impl Decoder {
         }))
     }
 
-    /// Puts a piece where it belongs, and gives the outermost value once it is complete.
-    fn place(&mut self, piece: Piece) -> Result<Option<Value>, ProtocolError> {
+    /// Adds a piece to the innermost aggregate; returns the outermost value once it is
+    /// complete.
+    fn add(&mut self, piece: Piece) -> Result<Option<Value>, ProtocolError> {
         let in_text = matches!(self.open.last(), Some(Open { kind: Kind::Text, .. }));
         let mut value = match piece {
             Piece::Open(..) | Piece::Value(_) | Piece::End if in_text => {
@@ -272,11 +275,11 @@ impl Decoder {
                 _ => return Err(ProtocolError::Misplaced),
             },
             Piece::LastChunk | Piece::End => {
-                let whole = |open: &Open| match open.kind {
+                let is_whole = |open: &Open| match open.kind {
                     Kind::Map | Kind::Attribute => open.items.len().is_multiple_of(2),
                     _ => true,
                 };
-                if !self.open.last().is_some_and(|open| open.left.is_none() && whole(open)) {
+                if !self.open.last().is_some_and(|open| open.left.is_none() && is_whole(open)) {
                     return Err(ProtocolError::Misplaced);
                 }
                 match self.close() {
@@ -303,7 +306,7 @@ impl Decoder {
         Ok(Some(value))
     }
 
-    /// Closes the innermost aggregate. Attributes are no value yet: they wait for theirs.
+    /// Closes the innermost aggregate. Attributes are not a value yet: theirs follows.
     fn close(&mut self) -> Option<Value> {
         let Open { kind, mut items, .. } = self.open.pop()?;
         Some(match kind {
@@ -337,7 +340,7 @@ fn joined(chunks: Vec<Value>) -> Bytes {
     text.into()
 }
 
-/// Finds the line break of the first line; `None` if it hasn't arrived.
+/// Returns the position of the first line break; `None` if it hasn't arrived.
 fn line_end(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
     let searched = &buffer[..buffer.len().min(LONGEST_LINE)];
     match memchr::memchr(b'\n', searched) {
@@ -361,7 +364,7 @@ fn number(line: &[u8]) -> Result<i64, ProtocolError> {
     if digits.is_empty() {
         return Err(ProtocolError::Number);
     }
-    // Summed up below zero, where there is room for one more.
+    // Summed as a negative number: `i64::MIN` has no positive counterpart.
     let add = |sum: i64, digit: &u8| match digit {
         b'0'..=b'9' => sum.checked_mul(10)?.checked_sub(i64::from(digit - b'0')),
         _ => None,
@@ -397,7 +400,7 @@ mod tests {
     use super::*;
     use crate::resp;
 
-    /// Decodes all that is in some bytes, handed over in pieces.
+    /// Decodes all values from bytes that arrive in pieces.
     fn decode(
         pieces: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<Vec<Value>, ProtocolError> {
@@ -424,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_is_read() {
+    fn every_type_is_decoded() {
         assert_eq!(one(b"_\r\n"), Value::Nil);
         assert_eq!(one(b"$-1\r\n"), Value::Nil);
         assert_eq!(one(b"*-1\r\n"), Value::Nil);
@@ -452,10 +455,10 @@ mod tests {
     }
 
     #[test]
-    fn attributes_belong_to_the_value_behind_them() {
-        let remark = || vec![(bulk("ttl"), Value::Integer(3))];
+    fn attributes_belong_to_next_value() {
+        let attributes = || vec![(bulk("ttl"), Value::Integer(3))];
         let value = one(b"*2\r\n|1\r\n$3\r\nttl\r\n:3\r\n:1\r\n:2\r\n");
-        let attributed = Value::Attributed(remark(), Box::new(Value::Integer(1)));
+        let attributed = Value::Attributed(attributes(), Box::new(Value::Integer(1)));
         assert_eq!(value, Value::Array(vec![attributed, Value::Integer(2)]));
         let of_an_array = one(b"|1\r\n$3\r\nttl\r\n:3\r\n*1\r\n:1\r\n");
         assert_eq!(of_an_array.without_attributes(), Value::Array(vec![Value::Integer(1)]));
@@ -463,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn streamed_values_end_when_they_say_so() {
+    fn streamed_values_end_at_marker() {
         assert_eq!(one(b"$?\r\n;4\r\nHell\r\n;1\r\no\r\n;0\r\n"), bulk("Hello"));
         assert_eq!(one(b"$?\r\n;0\r\n"), bulk(""));
         let nested = Value::Array(vec![Value::Map(vec![]), Value::Integer(1)]);
@@ -471,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_resp_is_an_error() {
+    fn invalid_bytes_are_errors() {
         use ProtocolError::*;
 
         let cases: [(&[u8], ProtocolError); 24] = [
@@ -506,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold() {
+    fn limits_are_enforced() {
         assert_eq!(decode(["*1\r\n".repeat(65)]), Err(ProtocolError::Depth));
         assert_eq!(decode([["-", &"x".repeat(64 << 10)].concat()]), Err(ProtocolError::Line));
         assert_eq!(decode(["$1073741825\r\n"]), Err(ProtocolError::Length));
@@ -519,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_announced_reserves_nothing() {
+    fn announced_lengths_allocate_little() {
         let (mut decoder, mut buffer) = (Decoder::default(), BytesMut::from("*300000000\r\n"));
         assert_eq!(decoder.decode(&mut buffer), Ok(None));
         assert!(decoder.open[0].items.capacity() <= ROOM);
@@ -531,15 +534,15 @@ mod tests {
     }
 
     #[test]
-    fn a_long_string_is_a_slice_of_the_buffer_and_a_short_one_is_not() {
+    fn only_long_strings_are_slices() {
         for (length, sliced) in [(COPIED, false), (COPIED + 1, true)] {
             let text = format!("${length}\r\n{}\r\n", "x".repeat(length));
             let mut buffer = BytesMut::from(text.as_str());
-            let place = buffer.as_ptr_range();
+            let range = buffer.as_ptr_range();
             let Ok(Some(Value::Bulk(bytes))) = Decoder::default().decode(&mut buffer) else {
-                panic!("a string is read")
+                panic!("not a string")
             };
-            assert_eq!(place.contains(&bytes.as_ptr()), sliced, "{length}");
+            assert_eq!(range.contains(&bytes.as_ptr()), sliced, "{length}");
         }
     }
 
@@ -574,7 +577,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_however_it_is_cut(
+        fn encoded_values_decode_in_any_pieces(
             values in proptest::collection::vec(values(), 1..4),
             cuts in proptest::collection::vec(1_usize..50, 1..20),
         ) {
@@ -592,12 +595,12 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>) {
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = decode([&bytes]);
         }
 
         #[test]
-        fn nearly_resp_does_not_panic(
+        fn almost_valid_bytes_never_panic(
             text in "([*~>%|$=!;:+,#(_.-][0-9?-]{0,3}(\r\n)?[a-z:\r\n]{0,5}){0,20}",
         ) {
             let whole = decode([&text]);

@@ -1,46 +1,46 @@
-//! Writing commands, and values as a server does.
+//! Encoding commands, and values as a server does.
 
 use super::Value;
 use super::decode::LONGEST_LINE;
 
-/// How much room a command is given at once: most commands of one key fit in.
+/// The initial capacity of a command: most commands on one key fit in.
 const ROOM: usize = 128;
 
 /// One command: its name and its arguments.
 ///
-/// It is sent as an array of strings: whatever bytes an argument holds, it can't be taken
-/// for another argument or command.
+/// It is sent as an array of length-prefixed strings: whatever bytes an argument holds, they
+/// can't be mistaken for another argument or command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "a command does nothing before it is sent"]
+#[must_use = "a command does nothing until it is sent"]
 pub struct Command {
     count: u64,
     strings: Vec<u8>,
 }
 
 impl Command {
-    /// Begins a command.
+    /// Creates a command.
     pub fn new(name: impl AsRef<[u8]>) -> Self {
         Self { count: 0, strings: Vec::with_capacity(ROOM) }.arg(name)
     }
 
-    /// Adds an argument.
+    /// Appends an argument.
     pub fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
         string(&mut self.strings, argument.as_ref());
         self.count += 1;
         self
     }
 
-    /// Adds arguments.
+    /// Appends arguments.
     pub fn args<A: AsRef<[u8]>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
         arguments.into_iter().fold(self, Self::arg)
     }
 
-    /// Adds a whole number, in decimal digits.
+    /// Appends an integer, in decimal digits.
     pub fn number(self, number: u64) -> Self {
         self.arg(decimal(number, &mut [0; DIGITS]))
     }
 
-    /// Gives the name and the arguments, as they were added.
+    /// Returns the name and the arguments, in the order in which they were appended.
     pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.strings.as_slice();
         std::iter::from_fn(move || {
@@ -54,14 +54,14 @@ impl Command {
         })
     }
 
-    /// Writes the command behind others.
+    /// Appends the encoded command to a buffer.
     pub fn write_to(&self, output: &mut Vec<u8>) {
         line(output, b'*', self.count);
         output.extend_from_slice(&self.strings);
     }
 }
 
-/// Writes a value as a server does: for tests and stand-ins of servers.
+/// Appends a value, encoded as a server does: for tests and fake servers.
 pub fn value(output: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Nil => output.extend_from_slice(b"_\r\n"),
@@ -91,7 +91,7 @@ pub fn value(output: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Says whether a text can be sent as a line: it must not hold what looks like the end of one.
+/// Returns `true` if a text can be sent as a line: it is short and without a line break.
 fn is_line(text: &[u8]) -> bool {
     memchr::memchr2(b'\r', b'\n', text).is_none() && text.len() + b"-\r\n".len() <= LONGEST_LINE
 }
@@ -134,21 +134,21 @@ fn counted(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
     output.extend_from_slice(b"\r\n");
 }
 
-/// The longest line of a number: its kind, its digits and the line break.
+/// The longest line that holds a number: its type, its digits and the line break.
 const LINE: usize = DIGITS + 3;
 
 fn line(output: &mut Vec<u8>, kind: u8, number: u64) {
-    // One digit is the rule: names, and the counts of arguments.
+    // Names and argument counts usually have one digit.
     if number < 10 {
         return output.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
     }
     text(output, kind, decimal(number, &mut [0; DIGITS]));
 }
 
-/// The most digits that a number has.
+/// The most digits of a number.
 const DIGITS: usize = 20;
 
-/// Writes a number to the end of a buffer, and gives its digits.
+/// Writes a number to the end of a buffer and returns its digits.
 fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &[u8] {
     let mut at = DIGITS;
     loop {
@@ -167,7 +167,7 @@ mod tests {
     use crate::resp::ServerError;
 
     #[test]
-    fn a_command_is_an_array_of_strings() {
+    fn commands_are_arrays_of_strings() {
         let mut output = Vec::new();
         let command = Command::new("SET").args(["k\r\n", ""]).number(u64::MAX);
         command.write_to(&mut output);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_is_no_line_is_sent_with_its_length() {
+    fn multiline_errors_are_sent_with_length() {
         let mut output = Vec::new();
         value(&mut output, &Value::Error(ServerError::new("ERR a\r\n+b".into())));
         value(&mut output, &Value::Error(ServerError::new("ERR c".into())));
@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_given_back() {
+    fn arguments_are_returned_unchanged() {
         let command = Command::new("SET").args(["k\r\n", "", &"x".repeat(100)]).number(7);
         let arguments: Vec<_> = command.arguments().collect();
         assert_eq!(arguments, [b"SET", &b"k\r\n"[..], b"", &[b'x'; 100], b"7"]);
     }
 
     #[test]
-    fn numbers_are_written_in_decimal_digits() {
+    fn numbers_are_decimal() {
         for number in [0, 9, 10, 1234, u64::MAX] {
             assert_eq!(decimal(number, &mut [0; DIGITS]), number.to_string().as_bytes());
         }

@@ -1,4 +1,4 @@
-//! RESP, the serialization protocol, in its versions 2 and 3.
+//! RESP, the serialization protocol, versions 2 and 3.
 //!
 //! The format is that of <https://redis.io/docs/latest/develop/reference/protocol-spec/>
 //! with the streamed strings and aggregates of the RESP3 specification

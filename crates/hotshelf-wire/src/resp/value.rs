@@ -1,4 +1,4 @@
-//! What a server says.
+//! Decoded values.
 
 use std::fmt;
 
@@ -8,39 +8,39 @@ use bytes::Bytes;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value {
-    /// Nothing: a key or a field that doesn't exist. RESP2's null string and null array
-    /// are the same.
+    /// Null: a key or a field that doesn't exist. The same as RESP2's null string and null
+    /// array.
     Nil,
-    /// A whole number of 64 bits.
+    /// A 64-bit integer.
     Integer(i64),
-    /// A number with a fraction, or one of the infinities.
+    /// A floating point number.
     Double(f64),
-    /// Yes or no.
+    /// A boolean.
     Boolean(bool),
-    /// A whole number of any size, in decimal digits.
+    /// An integer of any size, in decimal digits.
     BigNumber(Bytes),
-    /// A string of any bytes.
+    /// A binary-safe string.
     Bulk(Bytes),
     /// A short text without a line break: `OK`.
     Simple(Bytes),
-    /// A text with the three letters that name its format: `txt`, `mkd`.
+    /// A text with the three-letter name of its format: `txt`, `mkd`.
     Verbatim([u8; 3], Bytes),
     /// The command failed.
     Error(ServerError),
-    /// Values in order.
+    /// A list.
     Array(Vec<Self>),
-    /// Values in no order, none of them twice.
+    /// An unordered set.
     Set(Vec<Self>),
-    /// Pairs, in the order in which they were sent.
+    /// Key-value pairs, in the order in which they were sent.
     Map(Vec<(Self, Self)>),
-    /// What the server says unasked: an invalidation, a message.
+    /// An out-of-band message: an invalidation, a published message.
     Push(Vec<Self>),
-    /// A value, and what the server remarks on it.
+    /// A value with attributes.
     Attributed(Vec<(Self, Self)>, Box<Self>),
 }
 
 impl Value {
-    /// Leaves out what the server remarks on the value.
+    /// Strips the attributes, if there are any.
     #[must_use]
     pub fn without_attributes(self) -> Self {
         match self {
@@ -49,7 +49,7 @@ impl Value {
         }
     }
 
-    /// Gives a string, if it is one of text.
+    /// Returns the text of a string; `None` for other types and invalid UTF-8.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -58,8 +58,8 @@ impl Value {
         }
     }
 
-    /// Gives what stands beside a name: in a map, or in the list of names and values that
-    /// RESP2 makes of one.
+    /// Returns the value of a field: of a map, or of the flat list of names and values that
+    /// RESP2 sends instead.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Self> {
         let is_named = |key: &Self| key.text() == Some(name);
@@ -73,33 +73,33 @@ impl Value {
     }
 }
 
-/// Why a command failed, in the server's words.
+/// An error reply: why a command failed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerError {
     line: Bytes,
 }
 
 impl ServerError {
-    /// Takes the line that the server sent, without its first byte.
+    /// Creates an error from the line that the server sent, without its first byte.
     #[must_use]
     pub fn new(line: Bytes) -> Self {
         Self { line }
     }
 
-    /// Gives the first word, by which errors are told apart: `ERR`, `MOVED`, `NOSCRIPT`.
+    /// Returns the first word, which identifies the kind of error: `ERR`, `MOVED`, `OOM`.
     #[must_use]
     pub fn code(&self) -> &[u8] {
         let end = memchr::memchr(b' ', &self.line).unwrap_or(self.line.len());
         &self.line[..end]
     }
 
-    /// Gives what follows the first word.
+    /// Returns the text after the first word.
     #[must_use]
     pub fn detail(&self) -> &[u8] {
         self.line.get(self.code().len() + 1..).unwrap_or_default()
     }
 
-    /// Gives the whole line.
+    /// Returns the whole line.
     #[must_use]
     pub fn line(&self) -> &Bytes {
         &self.line
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_is_found_in_what_either_version_makes_of_a_map() {
+    fn fields_are_found_in_both_versions() {
         let text = |text: &'static str| Value::Bulk(Bytes::from_static(text.as_bytes()));
         let map = Value::Map(vec![(text("a"), Value::Integer(1)), (text("b"), text("c"))]);
         let list = Value::Array(vec![text("a"), Value::Integer(1), text("b"), text("c")]);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_a_code_and_a_detail() {
+    fn errors_have_code_and_detail() {
         let parts = |line: &'static str| {
             let error = ServerError::new(Bytes::from_static(line.as_bytes()));
             (error.code().to_vec(), error.detail().to_vec())

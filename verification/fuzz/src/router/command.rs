@@ -5,14 +5,14 @@ use hotshelf_wire::{SLOTS, slot};
 
 use crate::input::Input;
 
-/// Commands whose key stands right behind their name: also those that nobody knows.
+/// Commands with their key right after their name, an unknown one among them.
 const FIRST: [&str; 5] = ["GET", "SPUBLISH", "ZREVRANGEBYSCORE", "GEORADIUSBYMEMBER_RO", "NO.ONES"];
 const COUNTED_FIRST: [&str; 4] = ["ZUNION", "ZINTERCARD", "SINTERCARD", "LMPOP"];
 const COUNTED_SECOND: [&str; 6] = ["EVAL", "EVALSHA", "FCALL", "FCALL_RO", "BLMPOP", "BZMPOP"];
 const SECOND: [&str; 4] = ["OBJECT", "BITOP", "XGROUP", "MEMORY"];
 const NOWHERE: [&str; 6] = ["PING", "SCRIPT", "SCAN", "PUBLISH", "UNSUBSCRIBE", "BGREWRITEAOF"];
 
-/// Whatever a command is made of, it holds that, and its key is one of its arguments.
+/// A command returns the arguments that it was created from, and its key is one of them.
 pub(super) fn any(mut input: Input<'_>) {
     let mut arguments = vec![input.bytes()];
     while !input.0.is_empty() {
@@ -26,7 +26,7 @@ pub(super) fn any(mut input: Input<'_>) {
     assert!(command.slot().is_none_or(|slot| slot < SLOTS));
 }
 
-/// The key is found where the server's own table of commands says that it stands.
+/// The key is found at the position in the server's own table of commands.
 pub(super) fn of_a_known_form(mut input: Input<'_>) {
     let form = input.small() % 7;
     let cases = input.number();
@@ -60,7 +60,7 @@ pub(super) fn of_a_known_form(mut input: Input<'_>) {
     assert_eq!(slot(key), naive_slot(key), "{line:?}");
 }
 
-/// The specification's words, bit by bit.
+/// The specification, bit by bit.
 fn naive_slot(key: &[u8]) -> u16 {
     let hashed = match key.split_once_by(b'{').and_then(|(_, behind)| behind.split_once_by(b'}')) {
         Some((tag, _)) if !tag.is_empty() => tag,
@@ -77,7 +77,7 @@ fn naive_slot(key: &[u8]) -> u16 {
     (crc % u32::from(SLOTS)) as u16
 }
 
-/// What strings have and slices don't, yet.
+/// `split_once` of strings, for slices.
 trait SplitOnce {
     fn split_once_by(&self, at: u8) -> Option<(&[u8], &[u8])>;
 }

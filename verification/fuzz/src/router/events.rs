@@ -1,8 +1,7 @@
-//! When a router asks for the map, and whom.
+//! When a router fetches the map, and from which node.
 
 use std::time::Duration;
 
-use hotshelf_core::Moment;
 use hotshelf_wire::cluster::{Refresh, Router, SlotMap};
 use hotshelf_wire::resp::Value;
 use hotshelf_wire::{Endpoint, SLOTS};
@@ -13,49 +12,50 @@ use crate::input::Input;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A router beside what is known of it.
+/// A router, and the expected state of it.
 struct Run {
-    router: Router,
+    router: Router<Duration>,
     seeds: Vec<Endpoint>,
-    now: Moment,
-    /// Whom the router has asked, while the answer is still to come.
+    /// The time since the beginning.
+    now: Duration,
+    /// The node that was asked, until its reply arrives.
     asked: Option<Endpoint>,
-    doubted: bool,
-    /// When the last answer came, or failed to.
-    answered: Option<Moment>,
+    stale: bool,
+    /// When the last reply arrived, or the request failed.
+    answered: Option<Duration>,
 }
 
-/// Lets the input choose what happens to a router.
+/// Runs the events that the input chooses.
 pub(super) fn happen(mut input: Input<'_>) {
     let seeds: Vec<_> = (0..1 + u16::from(input.small() % 3)).map(|n| node(u8::MAX, n)).collect();
     let mut run = Run {
         router: Router::new(seeds.clone()),
         seeds,
-        now: Moment::default(),
+        now: Duration::ZERO,
         asked: None,
-        doubted: true,
+        stale: true,
         answered: None,
     };
     while let Some(event) = input.byte() {
         match event % 8 {
-            0 => run.doubt(),
+            0 => run.mark_stale(),
             1 => run.moved(input.number(), input.small()),
             2 => drop(run.refresh()),
             3 => run.answered(Some(&reply(&mut input))),
             4 => run.answered(None),
             5 => run.interrupted(),
-            6 => run.now = run.now + input.millis(),
-            _ => run.now = run.now + input.millis() * 20,
+            6 => run.now += input.millis(),
+            _ => run.now += input.millis() * 20,
         }
     }
-    run.asks_everybody_in_the_end();
+    run.asks_all_nodes();
 }
 
 fn node(name: u8, port: u16) -> Endpoint {
     Endpoint::new(format!("n{name}"), port + 1)
 }
 
-/// Makes a map of up to three ranges, of which some are none.
+/// Creates a map of up to three ranges, some of them invalid.
 fn reply(input: &mut Input<'_>) -> Value {
     let ranges = (0..input.small() % 4).map(|_| {
         let (first, last) = (input.number(), input.number());
@@ -65,16 +65,16 @@ fn reply(input: &mut Input<'_>) -> Value {
 }
 
 impl Run {
-    fn doubt(&mut self) {
-        self.router.doubt();
-        self.doubted = true;
+    fn mark_stale(&mut self) {
+        self.router.mark_stale();
+        self.stale = true;
     }
 
-    /// The slot has its new owner, and no other slot has changed.
+    /// The slot has its new owner, and no other slot changes.
     fn moved(&mut self, slot: u16, name: u8) {
         let before = self.router.map().cloned();
         self.router.moved(slot, node(name, 0));
-        self.doubted = true;
+        self.stale = true;
         let Some(before) = before else { return assert!(self.router.map().is_none()) };
         let after = self.router.map().expect("a map stays");
         let owner = node(name, 0);
@@ -88,30 +88,30 @@ impl Run {
         map::check(after);
     }
 
-    /// One request at a time, when there is doubt, and not too soon.
-    fn refresh(&mut self) -> Refresh {
+    /// One request at a time, while the map is stale, and not too soon.
+    fn refresh(&mut self) -> Refresh<Duration> {
         let outcome = self.router.refresh(self.now);
-        let may_ask = self.doubted && self.asked.is_none();
+        let may_ask = self.stale && self.asked.is_none();
         match &outcome {
             Refresh::Ask(node) => {
-                assert!(may_ask, "nobody doubts, or somebody asks already");
+                assert!(may_ask, "the map is up to date, or is being fetched");
                 let soonest = self.answered.map(|answered| answered + SHORTEST_PAUSE);
                 assert!(soonest.is_none_or(|soonest| self.now >= soonest), "too soon");
-                assert!(self.nodes().contains(node), "{node} is nobody to ask");
-                (self.asked, self.doubted) = (Some(node.clone()), false);
+                assert!(self.nodes().contains(node), "{node} is unknown");
+                (self.asked, self.stale) = (Some(node.clone()), false);
             }
             Refresh::Wait(until) => {
-                assert!(may_ask, "nobody doubts, or somebody asks already");
-                assert!(*until > self.now, "the time to wait for has come");
+                assert!(may_ask, "the map is up to date, or is being fetched");
+                assert!(*until > self.now, "the wait is over");
                 let latest = self.answered.map(|answered| answered + LONGEST_PAUSE);
                 assert!(latest.is_some_and(|latest| *until <= latest), "too late");
             }
-            Refresh::Rest => assert!(!may_ask, "a doubt is forgotten"),
+            Refresh::Idle => assert!(!may_ask, "a stale map is not fetched"),
         }
         outcome
     }
 
-    /// Takes an answer; as only who was told to ask has one.
+    /// Reports a reply, if a node was asked.
     fn answered(&mut self, reply: Option<&Value>) {
         let Some(node) = self.asked.take() else { return };
         let read = reply.and_then(|reply| SlotMap::read(reply, &node).ok());
@@ -119,7 +119,7 @@ impl Run {
         let outcome = self.router.answered(&node, reply, self.now);
         self.answered = Some(self.now);
         assert_eq!(outcome.is_ok(), read.is_some());
-        self.doubted |= read.is_none();
+        self.stale |= read.is_none();
         match &read {
             Some(read) => map::check(read),
             None => assert!(self.router.map() == before.as_ref(), "the old map stays"),
@@ -129,7 +129,7 @@ impl Run {
 
     fn interrupted(&mut self) {
         self.router.interrupted();
-        self.doubted |= self.asked.take().is_some();
+        self.stale |= self.asked.take().is_some();
     }
 
     fn nodes(&self) -> Vec<Endpoint> {
@@ -137,10 +137,10 @@ impl Run {
         known.chain(self.seeds.iter().cloned()).collect()
     }
 
-    /// While answers fail to come, all nodes have their turn.
-    fn asks_everybody_in_the_end(mut self) {
+    /// While requests fail, every node gets its turn.
+    fn asks_all_nodes(mut self) {
         self.answered(None);
-        self.doubt();
+        self.mark_stale();
         let nodes = self.nodes();
         let mut asked = Vec::new();
         for _ in &nodes {
@@ -152,6 +152,6 @@ impl Run {
             self.answered(None);
         }
         assert!(nodes.iter().all(|node| asked.contains(node)), "{asked:?} of {nodes:?}");
-        assert!(self.router.has_asked_all());
+        assert!(self.router.all_nodes_failed());
     }
 }

@@ -1,4 +1,4 @@
-//! A command goes to the owner of its slot, and the map of slots is asked for in time.
+//! A command goes to the owner of its slot, and the map of slots is fetched in time.
 
 mod command;
 mod events;
@@ -7,8 +7,8 @@ mod redirect;
 
 use crate::input::Input;
 
-/// Takes the input for what its first byte says: a command, replies that may be maps, an
-/// error that may redirect, or what happens to a router.
+/// Interprets the input according to its first byte: a command, replies that may be maps, an
+/// error that may be a redirection, or the events of a router.
 pub fn router(input: &[u8]) {
     let mut input = Input(input);
     match input.small() {

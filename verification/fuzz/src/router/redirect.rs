@@ -1,25 +1,25 @@
-//! What is read out of a node's error.
+//! Reading redirections from the errors of nodes.
 
 use bytes::Bytes;
 use hotshelf_wire::cluster::Redirect;
 use hotshelf_wire::resp::ServerError;
 use hotshelf_wire::{Endpoint, SLOTS};
 
-/// A redirection names a slot that exists and a place that can be reached, and is read the
-/// same from the words that a server would say it in.
+/// A redirection names an existing slot and a reachable endpoint, and is read the same from the
+/// text in which a server would send it.
 pub(super) fn any(line: &[u8]) {
-    let speaker = Endpoint::new("speaker", 1);
-    let read = |line: String| Redirect::read(&ServerError::new(Bytes::from(line)), &speaker);
+    let sender = Endpoint::new("sender", 1);
+    let read = |line: String| Redirect::read(&ServerError::new(Bytes::from(line)), &sender);
     let error = ServerError::new(Bytes::copy_from_slice(line));
-    let told = Redirect::read(&error, &speaker);
-    match &told {
+    let redirect = Redirect::read(&error, &sender);
+    match &redirect {
         Some(Redirect::Moved(slot, owner)) => {
-            assert!(*slot < SLOTS && can_be_reached(owner), "{told:?} is read from {error}");
-            assert_eq!(read(format!("MOVED {slot} {}:{}", owner.host(), owner.port())), told);
+            assert!(*slot < SLOTS && can_be_reached(owner), "{redirect:?} is read from {error}");
+            assert_eq!(read(format!("MOVED {slot} {}:{}", owner.host(), owner.port())), redirect);
         }
         Some(Redirect::Ask(owner)) => {
-            assert!(can_be_reached(owner), "{told:?} is read from {error}");
-            assert_eq!(read(format!("ASK 0 {}:{}", owner.host(), owner.port())), told);
+            assert!(can_be_reached(owner), "{redirect:?} is read from {error}");
+            assert_eq!(read(format!("ASK 0 {}:{}", owner.host(), owner.port())), redirect);
         }
         Some(Redirect::TryAgain) => assert!(line.starts_with(b"TRYAGAIN"), "{error}"),
         Some(Redirect::Down) => assert!(line.starts_with(b"CLUSTERDOWN"), "{error}"),

@@ -24,17 +24,17 @@ fn holds(name: &str, target: fn(&[u8]), usual: u64) {
 }
 
 #[test]
-fn resp_is_read_the_same_however_it_is_cut() {
+fn resp_decodes_the_same_in_pieces() {
     holds("decoder", fuzz::decoder, 30_000);
 }
 
 #[test]
-fn each_reply_goes_to_whoever_asked() {
+fn replies_reach_their_own_waiters() {
     holds("pipeline", fuzz::pipeline, 60_000);
 }
 
 #[test]
-fn commands_go_to_the_owner_of_their_slot() {
+fn commands_go_to_slot_owners() {
     holds("router", fuzz::router, 60_000);
 }
 

@@ -16,7 +16,7 @@ impl RedisClient {
         self.bytes(on("HGET", key).arg(field)).await
     }
 
-    /// Sets fields, and says how many are new.
+    /// Sets fields and returns how many are new.
     pub async fn hset<F: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -33,7 +33,7 @@ impl RedisClient {
         self.reply(on("HGETALL", key)).await?.pairs()
     }
 
-    /// Removes fields, and says how many there were.
+    /// Removes fields and returns how many existed.
     pub async fn hdel<F: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -42,7 +42,7 @@ impl RedisClient {
         self.count(on("HDEL", key).args(fields)).await
     }
 
-    /// Adds to a field's number, which is 0 if there is none, and gives the sum.
+    /// Adds to the number in a field, 0 if it doesn't exist, and returns the sum.
     pub async fn hincr_by(
         &self,
         key: impl AsRef<[u8]>,

@@ -4,35 +4,49 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::{Error, Remaining};
+use hotshelf_wire::resp::Command;
 
-use super::{RedisClient, on};
+use super::{RedisClient, Reply, on};
+use crate::client::BATCH;
+use crate::connection::Request;
 
 /// Keys of any type.
 impl RedisClient {
-    /// Removes keys, and says how many there were. Their memory is freed in the background.
+    /// Removes keys and returns how many existed. Their memory is freed in the background.
     pub async fn unlink<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<u64, Error> {
         let keys: Vec<Bytes> =
             keys.iter().map(|key| Bytes::copy_from_slice(key.as_ref())).collect();
         self.unlink_all(&keys).await
     }
 
-    /// Says how many of these keys there are.
+    /// Removes any number of keys on any nodes and returns how many existed: a [`BATCH`] of
+    /// commands in one round trip, each of a [`BATCH`] of keys, in a Cluster of one key.
+    pub(crate) async fn unlink_all(&self, keys: &[Bytes]) -> Result<u64, Error> {
+        let unlink = |keys: &[Bytes]| Command::new("UNLINK").args(keys).into();
+        // One command can't contain keys of several slots.
+        let at_once = if self.is_cluster() { 1 } else { BATCH };
+        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
+        let replies = self.send_in_batches(&requests).await;
+        replies.into_iter().map(Reply::count).sum()
+    }
+
+    /// Returns how many of these keys exist.
     pub async fn exists<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<u64, Error> {
         self.count_each("EXISTS", keys).await
     }
 
-    /// Lets a key end after a time, counted in milliseconds; says whether there is one.
+    /// Sets the time to live of a key, in milliseconds; returns `true` if the key exists.
     pub async fn expire(&self, key: impl AsRef<[u8]>, after: Duration) -> Result<bool, Error> {
         let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         Ok(self.number(on("PEXPIRE", key).number(millis)).await? == 1)
     }
 
-    /// Lets a key live for ever; says whether it would have ended.
+    /// Removes the time to live of a key; returns `true` if it had one.
     pub async fn persist(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
         Ok(self.number(on("PERSIST", key)).await? == 1)
     }
 
-    /// Says how long a key still lives.
+    /// Returns the remaining time to live of a key.
     pub async fn remaining(&self, key: impl AsRef<[u8]>) -> Result<Remaining, Error> {
         self.remaining_within(key.as_ref(), self.store_timeout).await
     }

@@ -7,7 +7,7 @@ use super::{RedisClient, on};
 
 /// Lists.
 impl RedisClient {
-    /// Adds items at the beginning, and gives the length of the list.
+    /// Adds items at the beginning and returns the length of the list.
     pub async fn lpush<V: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -16,7 +16,7 @@ impl RedisClient {
         self.count(on("LPUSH", key).args(items)).await
     }
 
-    /// Adds items at the end, and gives the length of the list.
+    /// Adds items at the end and returns the length of the list.
     pub async fn rpush<V: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -25,17 +25,17 @@ impl RedisClient {
         self.count(on("RPUSH", key).args(items)).await
     }
 
-    /// Takes the first item out.
+    /// Removes and returns the first item.
     pub async fn lpop(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
         self.bytes(on("LPOP", key)).await
     }
 
-    /// Takes the last item out.
+    /// Removes and returns the last item.
     pub async fn rpop(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
         self.bytes(on("RPOP", key)).await
     }
 
-    /// Reads the items from one place to another, both included; -1 is the last place.
+    /// Reads the items from one position to another, both included; -1 is the last.
     pub async fn lrange(
         &self,
         key: impl AsRef<[u8]>,
@@ -45,7 +45,7 @@ impl RedisClient {
         self.all_bytes(on("LRANGE", key).arg(first.to_string()).arg(last.to_string())).await
     }
 
-    /// Gives the length of a list.
+    /// Returns the length of a list.
     pub async fn llen(&self, key: impl AsRef<[u8]>) -> Result<u64, Error> {
         self.count(on("LLEN", key)).await
     }

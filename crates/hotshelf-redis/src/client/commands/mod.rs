@@ -1,8 +1,7 @@
-//! The commands that people use most, with their types.
+//! The most common commands, with typed replies.
 //!
-//! Each costs one round trip, errs as [`RedisClient::command`] does, and leaves open whether
-//! the server executes it if it is dropped. What isn't here goes by
-//! [`RedisClient::command`].
+//! Each costs one round trip, has the errors of [`RedisClient::command`], and if it is dropped,
+//! it is unknown whether the server executes it. Use [`RedisClient::command`] for others.
 
 mod hashes;
 mod keys;
@@ -19,12 +18,12 @@ use hotshelf_wire::resp::Command;
 use super::{RedisClient, Reply};
 pub use strings::{Expiry, SetIf, SetOptions};
 
-/// Begins a command on a key.
+/// Creates a command on a key.
 fn on(name: &str, key: impl AsRef<[u8]>) -> Command {
     Command::new(name).arg(key)
 }
 
-/// The kinds of answers.
+/// Helpers by type of reply.
 impl RedisClient {
     async fn reply(&self, command: Command) -> Result<Reply, Error> {
         self.send(command, self.store_timeout).await
@@ -51,8 +50,8 @@ impl RedisClient {
         items.into_iter().map(|item| Ok(item.bytes()?.unwrap_or_default())).collect()
     }
 
-    /// Counts over commands of one key each, in one round trip: keys may lie on several
-    /// nodes.
+    /// Sums the counts of commands on one key each, sent in one round trip: the keys may be on
+    /// several nodes.
     async fn count_each<K: AsRef<[u8]>>(&self, name: &str, keys: &[K]) -> Result<u64, Error> {
         let requests: Vec<_> = keys.iter().map(|key| on(name, key).into()).collect();
         let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;

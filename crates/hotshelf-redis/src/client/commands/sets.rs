@@ -7,7 +7,7 @@ use super::{RedisClient, on};
 
 /// Sets.
 impl RedisClient {
-    /// Adds members, and says how many are new.
+    /// Adds members and returns how many are new.
     pub async fn sadd<M: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -16,7 +16,7 @@ impl RedisClient {
         self.count(on("SADD", key).args(members)).await
     }
 
-    /// Removes members, and says how many there were.
+    /// Removes members and returns how many existed.
     pub async fn srem<M: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -25,12 +25,12 @@ impl RedisClient {
         self.count(on("SREM", key).args(members)).await
     }
 
-    /// Reads all members, in no order.
+    /// Reads all members, unordered.
     pub async fn smembers(&self, key: impl AsRef<[u8]>) -> Result<Vec<Bytes>, Error> {
         self.all_bytes(on("SMEMBERS", key)).await
     }
 
-    /// Says whether something is a member.
+    /// Returns `true` if the set has a member.
     pub async fn sismember(
         &self,
         key: impl AsRef<[u8]>,
@@ -39,7 +39,7 @@ impl RedisClient {
         Ok(self.number(on("SISMEMBER", key).arg(member)).await? == 1)
     }
 
-    /// Says how many members there are.
+    /// Returns the number of members.
     pub async fn scard(&self, key: impl AsRef<[u8]>) -> Result<u64, Error> {
         self.count(on("SCARD", key)).await
     }

@@ -8,7 +8,7 @@ use super::{RedisClient, Reply, on};
 
 /// Sorted sets.
 impl RedisClient {
-    /// Adds members with their scores, or gives them new ones; says how many are new.
+    /// Adds members with their scores, or updates their scores; returns how many are new.
     pub async fn zadd<M: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -20,7 +20,7 @@ impl RedisClient {
         self.count(members.iter().fold(on("ZADD", key), add)).await
     }
 
-    /// Removes members, and says how many there were.
+    /// Removes members and returns how many existed.
     pub async fn zrem<M: AsRef<[u8]>>(
         &self,
         key: impl AsRef<[u8]>,
@@ -29,7 +29,7 @@ impl RedisClient {
         self.count(on("ZREM", key).args(members)).await
     }
 
-    /// Gives the score of a member.
+    /// Returns the score of a member.
     pub async fn zscore(
         &self,
         key: impl AsRef<[u8]>,
@@ -41,8 +41,8 @@ impl RedisClient {
         }
     }
 
-    /// Reads the members from one place to another in the order of their scores, both
-    /// included; -1 is the last place.
+    /// Reads the members from one position to another in the order of their scores, both
+    /// included; -1 is the last.
     pub async fn zrange(
         &self,
         key: impl AsRef<[u8]>,
@@ -52,7 +52,7 @@ impl RedisClient {
         self.all_bytes(on("ZRANGE", key).arg(first.to_string()).arg(last.to_string())).await
     }
 
-    /// Adds to the score of a member, and gives the sum.
+    /// Adds to the score of a member and returns the sum.
     pub async fn zincr_by(
         &self,
         key: impl AsRef<[u8]>,
@@ -62,7 +62,7 @@ impl RedisClient {
         self.reply(on("ZINCRBY", key).arg(by.to_string()).arg(member)).await?.double()
     }
 
-    /// Says how many members there are.
+    /// Returns the number of members.
     pub async fn zcard(&self, key: impl AsRef<[u8]>) -> Result<u64, Error> {
         self.count(on("ZCARD", key)).await
     }

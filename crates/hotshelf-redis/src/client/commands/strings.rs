@@ -8,36 +8,36 @@ use hotshelf_wire::resp::Command;
 
 use super::{RedisClient, Reply, on};
 
-/// How [`RedisClient::set_with`] sets a value.
+/// The options of [`RedisClient::set_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetOptions {
-    /// How long the value lives. Default: for ever.
+    /// The time to live. Default: for ever.
     pub expiry: Expiry,
-    /// Under which condition it is set. Default: under none.
+    /// The condition. Default: none.
     pub only: SetIf,
 }
 
-/// How long a value lives.
+/// The time to live of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expiry {
     /// For ever.
     #[default]
     Never,
-    /// For so long, counted in milliseconds.
+    /// This time, in milliseconds.
     After(Duration),
-    /// As long as the value that it replaces.
+    /// The remaining time of the value that it replaces.
     Keep,
 }
 
-/// Under which condition a value is set.
+/// The condition under which a value is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SetIf {
-    /// Under none.
+    /// No condition.
     #[default]
     Always,
-    /// If there is none yet.
+    /// The key doesn't exist.
     Missing,
-    /// If there is one already.
+    /// The key exists.
     Present,
 }
 
@@ -48,12 +48,12 @@ impl RedisClient {
         self.bytes(on("GET", key)).await
     }
 
-    /// Sets a value that lives for ever.
+    /// Sets a value without expiry.
     pub async fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
         self.done(on("SET", key).arg(value)).await
     }
 
-    /// Sets a value, and says whether its condition was met.
+    /// Sets a value; returns `true` if the condition was met.
     pub async fn set_with(
         &self,
         key: impl AsRef<[u8]>,
@@ -64,7 +64,7 @@ impl RedisClient {
         Ok(!matches!(self.reply(command).await?, Reply::Nil))
     }
 
-    /// Sets a value that lives for ever, and gives the one that it replaces.
+    /// Sets a value without expiry and returns the previous one.
     pub async fn replace(
         &self,
         key: impl AsRef<[u8]>,
@@ -73,7 +73,7 @@ impl RedisClient {
         self.bytes(on("SET", key).arg(value).arg("GET")).await
     }
 
-    /// Reads values, in the order of their keys, wherever they live.
+    /// Reads values in the order of their keys, from any nodes.
     pub async fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         if !self.is_cluster() && !keys.is_empty() {
             let items = self.reply(Command::new("MGET").args(keys)).await?.array()?;
@@ -84,7 +84,7 @@ impl RedisClient {
         replies.into_iter().map(Reply::bytes).collect()
     }
 
-    /// Sets values that live for ever; in a Cluster not as one.
+    /// Sets values without expiry. Not atomic.
     pub async fn mset<K: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         pairs: &[(K, V)],
@@ -95,12 +95,12 @@ impl RedisClient {
         replies.into_iter().try_for_each(|reply| reply.ok().map(drop))
     }
 
-    /// Adds to a number, which is 0 if there is none, and gives the sum.
+    /// Adds to a number, 0 if the key doesn't exist, and returns the sum.
     pub async fn incr_by(&self, key: impl AsRef<[u8]>, by: i64) -> Result<i64, Error> {
         self.number(on("INCRBY", key).arg(by.to_string())).await
     }
 
-    /// Adds to the end of a value, and gives its length.
+    /// Appends to a value and returns its new length.
     pub async fn append(
         &self,
         key: impl AsRef<[u8]>,

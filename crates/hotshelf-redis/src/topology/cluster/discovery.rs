@@ -1,4 +1,4 @@
-//! Learning who owns which slot.
+//! Fetching the map of slots.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,53 +10,54 @@ use hotshelf_wire::cluster::{Refresh, SlotMap};
 use hotshelf_wire::resp::Value;
 
 use super::Cluster;
-use crate::connection::{Ended, Manner};
+use crate::connection::{CloseReason, Routing};
 use crate::errors;
 
 impl Cluster {
-    /// Gives the map; only the first one of all is waited for, until the deadline.
+    /// Returns the map; only the very first one is awaited, until the deadline.
     pub(super) async fn map(self: &Arc<Self>, deadline: Moment) -> Result<Arc<SlotMap>, Error> {
         if let Some(known) = self.known_map() {
             if known.is_err() {
-                // Anew if it ended with an earlier async runtime.
+                // The previous discovery may have ended with its async runtime.
                 self.discover();
             }
             return known;
         }
         self.discover();
         let runtime = &self.dialer.runtime;
-        let too_late = runtime.sleep(deadline.since(runtime.now()));
-        match select(pin!(self.first_map()), too_late).await {
+        let timeout = runtime.sleep(deadline.since(runtime.now()));
+        match select(pin!(self.first_map()), timeout).await {
             Either::Left((map, _)) => map,
-            // Nothing was sent, so nothing is unknown.
+            // Not a timeout of the command: it was not sent, so its outcome is known.
             Either::Right(_) => Err(errors::unavailable("the Cluster can't be reached in time")),
         }
     }
 
-    /// Gives the map as a node tells it now: where no node can say that the map is old,
-    /// because commands have no key, an old one would leave nodes out. All are asked at once.
+    /// Fetches the map for commands without a key: no node would redirect them, so that an
+    /// outdated map would miss nodes. All primaries are asked at once, the first reply counts.
     ///
     /// # Errors
-    /// If none of them tells, or tells of nodes that can't be named.
+    /// If no node replies with a complete map.
     pub(super) async fn fresh_map(
         self: &Arc<Self>,
         deadline: Moment,
     ) -> Result<Arc<SlotMap>, Error> {
         let known = self.map(deadline).await?;
-        let asking = known.primaries().iter().map(|node| Box::pin(self.told_by(node)));
-        match select_ok(asking).await {
+        let fetches = known.primaries().iter().map(|node| Box::pin(self.fetch_from(node)));
+        match select_ok(fetches).await {
             Ok((map, _)) => Ok(map),
-            Err(trouble) => {
-                self.doubt();
-                Err(trouble)
+            Err(error) => {
+                self.mark_stale();
+                Err(error)
             }
         }
     }
 
-    async fn told_by(&self, node: &Endpoint) -> Result<Arc<SlotMap>, Error> {
+    async fn fetch_from(&self, node: &Endpoint) -> Result<Arc<SlotMap>, Error> {
         let reply = self.ask_for_map(node).await?;
-        let map = SlotMap::read(&reply, node).ok().filter(SlotMap::is_whole);
-        let map = map.ok_or_else(|| errors::unavailable("a node doesn't name all the others"))?;
+        let map = SlotMap::read(&reply, node).ok().filter(SlotMap::is_complete);
+        let map = map
+            .ok_or_else(|| errors::unavailable("a node replied with an incomplete map of slots"))?;
         self.learn(node, Ok(reply));
         Ok(Arc::new(map))
     }
@@ -71,25 +72,25 @@ impl Cluster {
         }
     }
 
-    /// Gives the map, or says why there is none; `None` if that isn't known yet.
+    /// Returns the map, or why there is none; `None` before the first outcome.
     fn known_map(&self) -> Option<Result<Arc<SlotMap>, Error>> {
-        let state = self.lock();
+        let state = self.state.lock();
         match state.router.map() {
-            _ if state.closed => Some(Err(Ended::Closed.into())),
+            _ if state.closed => Some(Err(CloseReason::Closed.into())),
             Some(map) => Some(Ok(Arc::clone(map))),
-            None => state.trouble.clone().map(Err),
+            None => state.failure.clone().map(Err),
         }
     }
 
-    /// Takes note that the map may be old.
-    pub(super) fn doubt(self: &Arc<Self>) {
-        self.lock().router.doubt();
+    /// Marks the map as stale, and fetches it in the background.
+    pub(super) fn mark_stale(self: &Arc<Self>) {
+        self.state.lock().router.mark_stale();
         self.discover();
     }
 
-    /// Lets somebody ask for the map, unless somebody does already.
+    /// Fetches the map in the background, unless a task does already.
     pub(super) fn discover(self: &Arc<Self>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.discovering || state.closed {
             return;
         }
@@ -102,7 +103,7 @@ impl Cluster {
     async fn closed(&self) {
         loop {
             let changed = self.changed.listen();
-            if self.lock().closed {
+            if self.state.lock().closed {
                 return;
             }
             changed.await;
@@ -112,9 +113,9 @@ impl Cluster {
     /// Asks one node for the map.
     async fn ask_for_map(&self, node: &Endpoint) -> Result<Value, Error> {
         let link = self.link(node)?;
-        let mut reply = Err(errors::unavailable("a node doesn't know its Cluster"));
-        for command in SlotMap::ask() {
-            reply = link.ask(&command.into(), Manner::Plain, self.dialer.deadline()).await;
+        let mut reply = Err(errors::unavailable("the node doesn't know its Cluster"));
+        for command in SlotMap::requests() {
+            reply = link.send(&command.into(), Routing::Owner, self.dialer.deadline()).await;
             match &reply {
                 Ok(Value::Error(_)) => {}
                 _ => return reply,
@@ -126,35 +127,37 @@ impl Cluster {
         }
     }
 
-    /// Keeps the outcome, and lets go of links to nodes that are gone.
+    /// Records the outcome, and drops the links to nodes that are gone.
     fn learn(&self, node: &Endpoint, reply: Result<Value, Error>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = self.dialer.runtime.now();
         let learned = state.router.answered(node, reply.as_ref().ok(), now);
         let mut gone = Vec::new();
         if learned.is_ok() {
-            state.trouble = None;
+            state.failure = None;
             let map = state.router.map().cloned();
             let is_needed = |node: &Endpoint| map.iter().any(|map| map.primaries().contains(node));
             gone.extend(state.links.extract_if(|node, _| !is_needed(node)));
         } else {
             let cause = reply.err().unwrap_or_else(|| {
-                errors::unavailable("a node doesn't say who owns which slot: is it a Cluster?")
+                errors::unavailable(
+                    "the node replied without a map of slots: is it part of a Cluster?",
+                )
             });
-            tracing::warn!(%node, error = %cause, "can't learn the slots of the Cluster");
-            // Those who wait for the first map need not wait for the second round.
-            if state.router.has_asked_all() {
-                state.trouble = Some(cause);
+            tracing::warn!(%node, error = %cause, "can't fetch the slots of the Cluster");
+            // Callers that wait for the first map don't wait for a second round.
+            if state.router.all_nodes_failed() {
+                state.failure = Some(cause);
             }
         }
         drop(state);
-        // Calls that are on their way on them still end in order: they hold them, too.
+        // Calls in flight on them still complete: they hold their link, too.
         drop(gone);
         self.changed.notify(usize::MAX);
     }
 }
 
-/// Asks for the map for as long as it is doubted.
+/// Fetches the map for as long as it is stale.
 struct Discovery {
     cluster: Arc<Cluster>,
     ended: bool,
@@ -177,16 +180,16 @@ impl Discovery {
         }
     }
 
-    /// Says what to do about the map. With nothing to do, the discovery has ended: in one
-    /// step, so that no doubt falls between.
+    /// Returns what to do about the map. If there is nothing to do the discovery ends, under
+    /// the same lock, so that no stale mark is missed in between.
     fn next_step(&mut self) -> Option<Step> {
-        let mut state = self.cluster.lock();
+        let mut state = self.cluster.state.lock();
         let now = self.cluster.dialer.runtime.now();
         match state.router.refresh(now) {
             _ if state.closed => {}
             Refresh::Ask(node) => return Some(Step::Ask(node)),
             Refresh::Wait(until) => return Some(Step::Wait(until)),
-            Refresh::Rest => {}
+            Refresh::Idle => {}
         }
         state.discovering = false;
         self.ended = true;
@@ -200,10 +203,10 @@ enum Step {
 }
 
 impl Drop for Discovery {
-    /// An async runtime that ends takes its tasks along.
+    /// An async runtime drops its tasks when it ends.
     fn drop(&mut self) {
         if !self.ended {
-            let mut state = self.cluster.lock();
+            let mut state = self.cluster.state.lock();
             state.discovering = false;
             state.router.interrupted();
         }

@@ -1,54 +1,54 @@
-//! A Cluster: each command goes to the node that owns its slot, and follows where it is
-//! told to go.
+//! A Cluster: each command goes to the node that owns its slot, and follows redirections.
 
 mod discovery;
 mod pipeline;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::cluster::{Redirect, Router, SlotMap};
 use hotshelf_wire::resp::Value;
 use hotshelf_wire::{Endpoint, slot};
+use parking_lot::Mutex;
 
-use crate::connection::{Ended, Listener, Manner, Request};
+use crate::connection::{CloseReason, Listener, Request, Routing};
 use crate::errors;
-use crate::link::{Dialer, Fixed, Link, Place};
+use crate::link::{Dialer, Fixed, Link, Resolver};
 use crate::options::Address;
 
-/// How often a command follows where it is told to go.
+/// The most redirections that a command follows.
 const REDIRECTIONS: usize = 5;
 
-/// The nodes of a Cluster, a link to each that was needed, and the map of slots.
+/// The map of slots of a Cluster, and a link to each node that was needed.
 pub(crate) struct Cluster {
     dialer: Dialer,
     listener: Arc<dyn Listener>,
     state: Mutex<State>,
-    /// The map has changed, or couldn't be had.
+    /// The map has changed, or couldn't be fetched.
     changed: Event,
-    /// Whose turn it is to execute a command without a key.
+    /// Which primary is next to execute a command without a key.
     turn: AtomicUsize,
 }
 
 struct State {
-    router: Router,
+    router: Router<Moment>,
     links: HashMap<Endpoint, Arc<Link>>,
-    /// Whether somebody is about to ask for the map.
+    /// Whether a background task is fetching the map.
     discovering: bool,
-    /// Why there is no map, once every node was asked in vain.
-    trouble: Option<Error>,
+    /// Why there is no map, once every node has failed.
+    failure: Option<Error>,
     closed: bool,
 }
 
-/// Where a command goes next.
+/// Where a command is sent next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     node: Endpoint,
-    manner: Manner,
+    routing: Routing,
 }
 
 impl Cluster {
@@ -57,14 +57,14 @@ impl Cluster {
             router: Router::new(seeds),
             links: HashMap::new(),
             discovering: false,
-            trouble: None,
+            failure: None,
             closed: false,
         };
         let (state, changed, turn) = (Mutex::new(state), Event::new(), AtomicUsize::new(0));
         Self { dialer, listener, state, changed, turn }
     }
 
-    pub(super) async fn ask(
+    pub(super) async fn send(
         self: &Arc<Self>,
         request: &Request,
         deadline: Moment,
@@ -73,16 +73,16 @@ impl Cluster {
         let mut target = self.target(&map, request)?;
         for _ in 0..=REDIRECTIONS {
             let link = self.link(&target.node)?;
-            let reply = link.ask(request, target.manner, deadline).await;
+            let reply = link.send(request, target.routing, deadline).await;
             match self.redirected(&target.node, &reply) {
                 Some(next) => target = next,
                 None => return reply,
             }
         }
-        Err(going_round())
+        Err(redirection_loop())
     }
 
-    pub(super) async fn ask_together(
+    pub(super) async fn send_together(
         self: &Arc<Self>,
         requests: &[Request],
         deadline: Moment,
@@ -92,13 +92,13 @@ impl Cluster {
         let Some(first) = keyed.or(requests.first()) else { return Ok(Vec::new()) };
         let target = self.target(&map, first)?;
         let link = self.link(&target.node)?;
-        let replies = link.ask_all(requests.iter(), target.manner, deadline).await?;
-        // Redirected or not, none of them was executed if one was: it stays together.
+        let replies = link.send_all(requests.iter(), target.routing, deadline).await?;
+        // A redirection is not followed: it means that none of them was executed.
         replies.iter().for_each(|reply| drop(self.redirected(&target.node, reply)));
         Ok(replies)
     }
 
-    /// Gives links to all primaries there are now.
+    /// Returns links to all current primaries.
     pub(super) async fn primaries(
         self: &Arc<Self>,
         deadline: Moment,
@@ -107,44 +107,44 @@ impl Cluster {
         map.primaries().iter().map(|node| self.link(node)).collect()
     }
 
-    pub(super) async fn listening(self: &Arc<Self>) -> Result<(Dialer, Arc<dyn Place>), Error> {
+    pub(super) async fn listening(self: &Arc<Self>) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
         let map = self.map(self.dialer.deadline()).await?;
-        let node = self.any(&map)?;
+        let node = self.next_primary(&map)?;
         Ok((self.dialer.for_listening(), Arc::new(Fixed(Address::Tcp(node.clone())))))
     }
 
     pub(super) fn is_tracking(&self, key: &[u8]) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let owner = state.router.map().and_then(|map| map.owner(slot(key)));
         owner.and_then(|owner| state.links.get(owner)).is_some_and(|link| link.is_tracking())
     }
 
-    /// Says where a command is to go, as far as the map tells.
+    /// Returns the node of a command according to the map.
     fn target(self: &Arc<Self>, map: &SlotMap, request: &Request) -> Result<Target, Error> {
         let node = match request.command.slot() {
-            None => self.any(map)?,
+            None => self.next_primary(map)?,
             Some(slot) => map.owner(slot).ok_or_else(|| {
-                self.doubt();
+                self.mark_stale();
                 errors::unavailable("no node of the Cluster serves the key's slot")
             })?,
         };
-        Ok(Target { node: node.clone(), manner: Manner::Plain })
+        Ok(Target { node: node.clone(), routing: Routing::Owner })
     }
 
-    /// Gives a primary for a command without a key: one that is up, by turns.
-    fn any<'a>(&self, map: &'a SlotMap) -> Result<&'a Endpoint, Error> {
+    /// Returns a primary for a command without a key: one that is up, round-robin.
+    fn next_primary<'a>(&self, map: &'a SlotMap) -> Result<&'a Endpoint, Error> {
         let primaries = map.primaries();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn =
             || (0..primaries.len()).map(|step| &primaries[(turn + step) % primaries.len()]);
-        let state = self.lock();
+        let state = self.state.lock();
         let is_up = |node: &&Endpoint| state.links.get(*node).is_none_or(|link| link.is_up());
         let found = in_turn().find(is_up).or_else(|| in_turn().next());
         found.ok_or_else(|| errors::unavailable("the Cluster has no nodes"))
     }
 
-    /// Says where a command is told to go instead; `None` if its reply is its own. What is
-    /// learned of the map on the way is kept.
+    /// Returns where a command is redirected to; `None` if its reply is final. Updates the map
+    /// on the way.
     fn redirected(
         self: &Arc<Self>,
         node: &Endpoint,
@@ -152,65 +152,60 @@ impl Cluster {
     ) -> Option<Target> {
         let error = match reply {
             Ok(Value::Error(error)) => error,
-            // A node that is gone may have a successor.
+            // A failed node may have been replaced.
             Err(_) => {
-                self.doubt();
+                self.mark_stale();
                 return None;
             }
             Ok(_) => return None,
         };
         match Redirect::read(error, node)? {
             Redirect::Moved(slot, owner) => {
-                self.lock().router.moved(slot, owner.clone());
+                self.state.lock().router.moved(slot, owner.clone());
                 self.discover();
-                Some(Target { node: owner, manner: Manner::Plain })
+                Some(Target { node: owner, routing: Routing::Owner })
             }
-            Redirect::Ask(owner) => Some(Target { node: owner, manner: Manner::Asking }),
+            Redirect::Ask(owner) => Some(Target { node: owner, routing: Routing::Asking }),
             Redirect::Down => {
-                self.doubt();
+                self.mark_stale();
                 None
             }
             Redirect::TryAgain => None,
         }
     }
 
-    /// Gives the link to a node.
+    /// Returns the link to a node.
     fn link(&self, node: &Endpoint) -> Result<Arc<Link>, Error> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed {
-            return Err(Ended::Closed.into());
+            return Err(CloseReason::Closed.into());
         }
         if let Some(link) = state.links.get(node) {
             return Ok(Arc::clone(link));
         }
-        let place = Arc::new(Fixed(Address::Tcp(node.clone())));
-        let link = Arc::new(Link::new(self.dialer.clone(), place, Arc::clone(&self.listener)));
+        let resolver = Arc::new(Fixed(Address::Tcp(node.clone())));
+        let link = Arc::new(Link::new(self.dialer.clone(), resolver, Arc::clone(&self.listener)));
         state.links.insert(node.clone(), Arc::clone(&link));
         Ok(link)
     }
 
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closed = true;
         let links = std::mem::take(&mut state.links);
         drop(state);
         links.values().for_each(|link| link.close());
         self.changed.notify(usize::MAX);
     }
-
-    /// No code that could panic half-way runs under the lock.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-fn going_round() -> Error {
-    Error::new(ErrorKind::Moved, "the nodes of the Cluster send the command from one to the other")
+fn redirection_loop() -> Error {
+    Error::new(ErrorKind::Moved, "the nodes of the Cluster redirect the command to each other")
 }
 
 impl fmt::Debug for Cluster {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.lock();
+        let state = self.state.lock();
         let mut debug = formatter.debug_struct("Cluster");
         debug.field("map", &state.router.map()).field("links", &state.links).finish_non_exhaustive()
     }

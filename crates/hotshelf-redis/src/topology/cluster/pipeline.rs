@@ -1,4 +1,4 @@
-//! Many commands at once, split by the nodes that they belong to.
+//! Many commands at once, grouped by node.
 
 use std::sync::Arc;
 
@@ -6,20 +6,21 @@ use futures_util::future::join_all;
 use hotshelf_core::{Error, Moment};
 use hotshelf_wire::resp::Value;
 
-use super::{Cluster, REDIRECTIONS, Target, going_round};
+use super::{Cluster, REDIRECTIONS, Target, redirection_loop};
 use crate::connection::Request;
 
-/// A command of many, and where it goes next.
+/// One of many commands, and where it is sent next.
 struct Pending {
-    at: usize,
+    /// Its position among the commands.
+    index: usize,
     target: Target,
 }
 
 impl Cluster {
-    /// Sends commands to their nodes side by side, and gives the replies in their order.
+    /// Sends commands to their nodes in parallel, and returns the replies in order.
     ///
-    /// Those that are told to go elsewhere go there together in a next round.
-    pub(in crate::topology) async fn ask_all(
+    /// Redirected commands are grouped again, and sent in the next round.
+    pub(in crate::topology) async fn send_all(
         self: &Arc<Self>,
         requests: &[Request],
         deadline: Moment,
@@ -28,12 +29,12 @@ impl Cluster {
             Ok(map) => map,
             Err(error) => return vec![Err(error); requests.len()],
         };
-        let mut replies: Vec<Result<Value, Error>> = vec![Err(going_round()); requests.len()];
+        let mut replies: Vec<Result<Value, Error>> = vec![Err(redirection_loop()); requests.len()];
         let mut pending = Vec::with_capacity(requests.len());
-        for (at, request) in requests.iter().enumerate() {
+        for (index, request) in requests.iter().enumerate() {
             match self.target(&map, request) {
-                Ok(target) => pending.push(Pending { at, target }),
-                Err(error) => replies[at] = Err(error),
+                Ok(target) => pending.push(Pending { index, target }),
+                Err(error) => replies[index] = Err(error),
             }
         }
         for _ in 0..=REDIRECTIONS {
@@ -41,47 +42,47 @@ impl Cluster {
                 break;
             }
             let groups = by_target(pending);
-            let asked = groups.iter().map(|(target, places)| {
-                self.ask_node(target, places.iter().map(|&at| &requests[at]), deadline)
+            let sent = groups.iter().map(|(target, indices)| {
+                self.send_to_node(target, indices.iter().map(|&index| &requests[index]), deadline)
             });
-            let answered = join_all(asked).await;
+            let answered = join_all(sent).await;
             pending = Vec::new();
-            for ((target, places), answers) in groups.into_iter().zip(answered) {
-                for (at, reply) in places.into_iter().zip(answers) {
+            for ((target, indices), answers) in groups.into_iter().zip(answered) {
+                for (index, reply) in indices.into_iter().zip(answers) {
                     match self.redirected(&target.node, &reply) {
-                        Some(target) => pending.push(Pending { at, target }),
-                        None => replies[at] = reply,
+                        Some(target) => pending.push(Pending { index, target }),
+                        None => replies[index] = reply,
                     }
                 }
             }
-            // In the order in which they were given, wherever they have been.
-            pending.sort_by_key(|pending| pending.at);
+            // Groups keep the caller's order, whichever nodes the commands came back from.
+            pending.sort_by_key(|pending| pending.index);
         }
         replies
     }
 
-    async fn ask_node<'a>(
+    async fn send_to_node<'a>(
         &self,
         target: &Target,
         requests: impl ExactSizeIterator<Item = &'a Request>,
         deadline: Moment,
     ) -> Vec<Result<Value, Error>> {
         let count = requests.len();
-        let asked = match self.link(&target.node) {
-            Ok(link) => link.ask_all(requests, target.manner, deadline).await,
+        let replies = match self.link(&target.node) {
+            Ok(link) => link.send_all(requests, target.routing, deadline).await,
             Err(error) => Err(error),
         };
-        asked.unwrap_or_else(|error| vec![Err(error); count])
+        replies.unwrap_or_else(|error| vec![Err(error); count])
     }
 }
 
-/// Puts together what goes to one node in one manner. There are few nodes.
+/// Groups commands by target. A linear search is enough: there are few nodes.
 fn by_target(pending: Vec<Pending>) -> Vec<(Target, Vec<usize>)> {
     let mut groups: Vec<(Target, Vec<usize>)> = Vec::new();
-    for Pending { at, target } in pending {
+    for Pending { index, target } in pending {
         match groups.iter_mut().find(|(other, _)| *other == target) {
-            Some((_, places)) => places.push(at),
-            None => groups.push((target, vec![at])),
+            Some((_, indices)) => indices.push(index),
+            None => groups.push((target, vec![index])),
         }
     }
     groups
@@ -92,21 +93,21 @@ mod tests {
     use hotshelf_wire::Endpoint;
 
     use super::*;
-    use crate::connection::Manner;
+    use crate::connection::Routing;
 
     #[test]
-    fn commands_are_put_together_by_node_and_manner() {
-        let pending = |at, host: &str, manner| {
+    fn commands_are_grouped_by_target() {
+        let pending = |index, host: &str, routing| {
             let node = Endpoint::new(host, 1);
-            Pending { at, target: Target { node, manner } }
+            Pending { index, target: Target { node, routing } }
         };
         let groups = by_target(vec![
-            pending(0, "a", Manner::Plain),
-            pending(1, "b", Manner::Plain),
-            pending(2, "a", Manner::Plain),
-            pending(3, "a", Manner::Asking),
+            pending(0, "a", Routing::Owner),
+            pending(1, "b", Routing::Owner),
+            pending(2, "a", Routing::Owner),
+            pending(3, "a", Routing::Asking),
         ]);
-        let places: Vec<_> = groups.into_iter().map(|(_, places)| places).collect();
-        assert_eq!(places, [vec![0, 2], vec![1], vec![3]]);
+        let indices: Vec<_> = groups.into_iter().map(|(_, indices)| indices).collect();
+        assert_eq!(indices, [vec![0, 2], vec![1], vec![3]]);
     }
 }

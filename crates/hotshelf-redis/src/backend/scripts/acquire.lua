@@ -12,7 +12,7 @@ if lease then
   if mark == 'H:' then return {3, left} elseif mark == 'E:' then return {4, left} end
   return {0, left}
 end
--- First: whoever may not call it, is refused here, and no lease is left behind.
+-- Before SET: if the ACL denies TIME, the script fails here and leaves no lease behind.
 local time = redis.call('TIME')
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {1, time[1] * 1000 + math.floor(time[2] / 1000)}

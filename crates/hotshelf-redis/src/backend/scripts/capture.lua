@@ -1,4 +1,4 @@
--- Reads a tag's version, or gives it a new one; keeps it for at least as long as said.
+-- Returns a tag's version, or sets a new one; keeps it for at least the given time.
 -- KEYS: tag   ARGV: new version, time to keep in ms
 local version = redis.call('GET', KEYS[1])
 if not version then

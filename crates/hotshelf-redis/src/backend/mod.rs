@@ -1,6 +1,12 @@
 //! The backend's operations.
 
+mod info;
+mod invalidate;
+mod scripts;
+mod tracking;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,40 +15,41 @@ use hotshelf_core::backend::{
     Token, Watch,
 };
 use hotshelf_core::trailer::MAGIC;
-use hotshelf_core::{BoxFuture, Error, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
-use crate::client::{RedisClient, Reply};
+use crate::client::{RedisClient, Reply, ScriptCall};
 use crate::connection::Request;
-use crate::errors::{is_try_again, not_understood};
+use crate::errors::unexpected_reply;
+use crate::names;
 use crate::options::RedisOptions;
-use crate::tracking::Changes;
 use crate::transport::Transport;
-use crate::{info, names, scripts};
+use tracking::Changes;
 
-/// Entries on servers of Redis or Valkey.
+/// The backend for Redis and Valkey servers.
 #[derive(Debug)]
 pub struct RedisBackend {
     client: RedisClient,
     runtime: Arc<dyn Runtime>,
     changes: Changes,
+    /// Whether the log says already that an ACL forbids scripts.
+    warned_of_acl: AtomicBool,
 }
 
 impl RedisBackend {
-    /// Prepares a backend on sockets of tokio; the first operation connects.
+    /// Creates a backend on tokio's sockets; it connects on first use.
     ///
-    /// Operations need tokio's runtime around them, with its timers.
+    /// Operations have to run within a tokio runtime with timers.
     ///
     /// # Errors
-    /// Of kind [`Configuration`](hotshelf_core::ErrorKind::Configuration) for certificates
-    /// that can't be read.
+    /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
     #[cfg(feature = "tokio")]
     pub fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
         let transport = Arc::new(crate::tokio::TokioTransport::new(options)?);
         Ok(Self::on(transport, options, runtime))
     }
 
-    /// Prepares a backend on a transport of your own; the first operation connects.
+    /// Creates a backend on a custom transport; it connects on first use.
     pub fn on(
         transport: Arc<dyn Transport>,
         options: &RedisOptions,
@@ -51,16 +58,16 @@ impl RedisBackend {
         let changes = Changes::default();
         let listener = Arc::new(changes.clone());
         let client = RedisClient::new(options, transport, Arc::clone(&runtime), listener);
-        Self { client, runtime, changes }
+        Self { client, runtime, changes, warned_of_acl: AtomicBool::new(false) }
     }
 
-    /// Gives the raw client, on the same connections.
+    /// Returns the raw client, on the same connections.
     #[must_use]
     pub fn client(&self) -> &RedisClient {
         &self.client
     }
 
-    /// One `GET`, or one `MGET`; in a Cluster a `GET` for each key, side by side.
+    /// One `GET`, or one `MGET`; in a Cluster a `GET` for each key, in parallel.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
         let timeout = self.client.read_timeout;
         let get = |key: &WireKey| Command::new("GET").arg(key.as_bytes());
@@ -73,8 +80,8 @@ impl RedisBackend {
                 replies.into_iter().map(Reply::bytes).collect()
             }
             _ => {
-                let ask = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
-                let replies = self.client.send(ask, timeout).await?.array()?;
+                let mget = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
+                let replies = self.client.send(mget, timeout).await?.array()?;
                 replies.into_iter().map(Reply::bytes).collect()
             }
         }
@@ -87,15 +94,15 @@ impl RedisBackend {
             Seen::Suffix(suffix) => [b"=", &suffix[..]].concat(),
         };
         let call = scripts::ACQUIRE
-            .on(&[acquire.key.as_bytes(), lease.as_bytes()])
+            .call(&[acquire.key.as_bytes(), lease.as_bytes()])
             .tracked()
-            .arg(mark(acquire.token))
+            .arg(lease_value(acquire.token))
             .millis(acquire.lease)
             .arg(seen)
             .arg(if acquire.skip_foreign { &MAGIC[..] } else { b"" });
-        let reply = self.client.call_one(call, self.client.read_timeout).await?;
+        let reply = self.run_one(call, self.client.read_timeout).await?;
         let [code, value]: [Reply; 2] =
-            reply.array()?.try_into().map_err(|_| not_understood("ACQUIRE"))?;
+            reply.array()?.try_into().map_err(|_| unexpected_reply("ACQUIRE"))?;
         let left = |value: Reply| {
             let millis = u64::try_from(value.integer()?).unwrap_or_default();
             Ok::<_, Error>(Duration::from_millis(millis))
@@ -105,84 +112,71 @@ impl RedisBackend {
             1 => Ok(Acquired::Granted(u64::try_from(value.integer()?).unwrap_or_default())),
             2 => Ok(Acquired::Present(value.bytes()?.unwrap_or_default())),
             3 | 4 => Ok(Acquired::Held(left(value)?)),
-            _ => Err(not_understood("ACQUIRE")),
+            _ => Err(unexpected_reply("ACQUIRE")),
         }
     }
 
     async fn take_now(&self, takes: &[Take]) -> Vec<Result<Taken>> {
         let call = |take: &Take| {
-            let call = scripts::TAKE.on(&[names::lease(&take.key)]);
-            call.arg(mark(take.token)).millis(take.lease)
+            let call = scripts::TAKE.call(&[names::lease(&take.key)]);
+            call.arg(lease_value(take.token)).millis(take.lease)
         };
-        let calls: Vec<_> = takes.iter().map(call).collect();
-        let replies = self.client.call(&calls, self.client.store_timeout).await;
-        each(replies, |granted| if granted { Taken::Granted } else { Taken::Held })
+        let calls = takes.iter().map(call).collect();
+        outcomes(self.run(calls, self.client.store_timeout).await, |granted| {
+            if granted { Taken::Granted } else { Taken::Held }
+        })
     }
 
     async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let call = |fill: &Fill| {
             let lease = names::lease(&fill.key);
             scripts::STORE
-                .on(&[fill.key.as_bytes(), lease.as_bytes()])
-                .arg(mark(fill.token))
+                .call(&[fill.key.as_bytes(), lease.as_bytes()])
+                .arg(lease_value(fill.token))
                 .arg(&fill.value)
                 .millis(fill.ttl.as_duration())
         };
-        let calls: Vec<_> = fills.iter().map(call).collect();
-        let replies = self.client.call(&calls, self.client.store_timeout).await;
-        each(replies, |stored| if stored { Stored::Stored } else { Stored::Refused })
+        let calls = fills.iter().map(call).collect();
+        let replies = self.run(calls, self.client.store_timeout).await;
+        outcomes(replies, |stored| if stored { Stored::Stored } else { Stored::Refused })
     }
 
     async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
         let call = |tag: &WireKey| {
             let version = self.runtime.random().to_be_bytes();
-            scripts::CAPTURE.on(&[tag.as_bytes()]).arg(version).millis(keep.as_duration())
+            scripts::CAPTURE.call(&[tag.as_bytes()]).arg(version).millis(keep.as_duration())
         };
-        let calls: Vec<_> = tags.iter().map(call).collect();
-        let replies = self.client.call(&calls, self.client.read_timeout).await;
+        let calls = tags.iter().map(call).collect();
+        let replies = self.run(calls, self.client.read_timeout).await;
         let version = |reply: Reply| {
             let bytes = reply.bytes()?.unwrap_or_default();
-            TagVersion::try_from(&bytes[..]).map_err(|_| not_understood("TAGCAP"))
+            TagVersion::try_from(&bytes[..]).map_err(|_| unexpected_reply("CAPTURE"))
         };
         replies.into_iter().map(version).collect()
     }
 
-    /// One `UNLINK` for each 1,000 keys, in a Cluster one for each key; 1,000 of these in one
-    /// round trip. An entry and its lease go in one step.
-    async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
-        let unlink = |batch: &[WireKey]| {
-            let both = |command: Command, key: &WireKey| {
-                command.arg(key.as_bytes()).arg(names::lease(key))
-            };
-            Request::from(batch.iter().fold(Command::new("UNLINK"), both))
-        };
-        let at_once = if self.client.is_cluster() { 1 } else { 1000 };
-        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
-        let replies = self.client.send_in_turns(&requests).await;
-        let (mut removed, mut moving) = (0, Vec::new());
-        for (batch, reply) in keys.chunks(at_once).zip(replies) {
-            match reply.count() {
-                Ok(count) => removed += count,
-                Err(error) if is_try_again(&error) => moving.extend_from_slice(batch),
-                Err(error) => return Err(error),
-            }
+    /// Runs scripts of the protocol.
+    ///
+    /// If an ACL forbids scripts, every reply is an error; the cache goes on without: it reads
+    /// and invalidates, and stores nothing.
+    async fn run(&self, calls: Vec<ScriptCall<'_>>, timeout: Duration) -> Vec<Reply> {
+        let replies = self.client.run_scripts(calls, timeout).await;
+        let denied = replies.iter().find_map(|reply| match reply {
+            Reply::Error(error) if error.kind() == ErrorKind::Permission => Some(error),
+            _ => None,
+        });
+        if let Some(error) = denied
+            && !self.warned_of_acl.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "nothing can be stored in the cache");
         }
-        Ok(removed + self.invalidate_moving(&moving).await?)
+        replies
     }
 
-    /// Removes entries whose slot is on its way from one node to another, where only single
-    /// keys can be removed: the leases first, or a holder could store in between.
-    async fn invalidate_moving(&self, keys: &[WireKey]) -> Result<u64> {
-        let leases: Vec<Bytes> = keys.iter().map(|key| names::lease(key).into()).collect();
-        let entries: Vec<Bytes> =
-            keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
-        Ok(self.client.unlink_all(&leases).await? + self.client.unlink_all(&entries).await?)
-    }
-
-    async fn invalidate_tags_now(&self, tags: &[WireKey]) -> Result<()> {
-        let tags: Vec<Bytes> =
-            tags.iter().map(|tag| Bytes::copy_from_slice(tag.as_bytes())).collect();
-        self.client.unlink_all(&tags).await.map(drop)
+    /// Runs one script of the protocol.
+    async fn run_one(&self, call: ScriptCall<'_>, timeout: Duration) -> Result<Reply> {
+        let replies = self.run(vec![call], timeout).await;
+        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
     }
 }
 
@@ -209,8 +203,8 @@ impl Backend for RedisBackend {
 
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let call = scripts::RELEASE.on(&[names::lease(key)]).arg(mark(token));
-            self.client.call_one(call, self.client.store_timeout).await.map(drop)
+            let call = scripts::RELEASE.call(&[names::lease(key)]).arg(lease_value(token));
+            self.run_one(call, self.client.store_timeout).await.map(drop)
         })
     }
 
@@ -221,8 +215,9 @@ impl Backend for RedisBackend {
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            let call = scripts::RENEW.on(&[names::lease(key)]).arg(mark(token)).millis(lease);
-            let reply = self.client.call_one(call, self.client.store_timeout).await?;
+            let call = scripts::RENEW.call(&[names::lease(key)]);
+            let call = call.arg(lease_value(token)).millis(lease);
+            let reply = self.run_one(call, self.client.store_timeout).await?;
             Ok(reply.integer()? == 1)
         })
     }
@@ -244,7 +239,7 @@ impl Backend for RedisBackend {
     }
 
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(self.client.unlink_matching(pattern))
+        Box::pin(self.invalidate_matching_now(pattern))
     }
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
@@ -270,15 +265,15 @@ impl Backend for RedisBackend {
     }
 }
 
-/// What stands in a lease for a token. The letter keeps it apart from the marks of a
-/// hold (`H:`) and of a failed load (`E:`).
-fn mark(token: Token) -> [u8; 18] {
-    let mut mark = *b"t:................";
-    mark[2..].copy_from_slice(token.as_bytes());
-    mark
+/// Returns the value of a lease that a token holds. The letter distinguishes it from a hold
+/// (`H:`) and a failed load (`E:`).
+fn lease_value(token: Token) -> [u8; 18] {
+    let mut value = *b"t:................";
+    value[2..].copy_from_slice(token.as_bytes());
+    value
 }
 
-/// Reads answers of yes or no.
-fn each<T>(replies: Vec<Reply>, answer: impl Fn(bool) -> T) -> Vec<Result<T>> {
-    replies.into_iter().map(|reply| Ok(answer(reply.integer()? == 1))).collect()
+/// Reads replies of 0 or 1.
+fn outcomes<T>(replies: Vec<Reply>, outcome: impl Fn(bool) -> T) -> Vec<Result<T>> {
+    replies.into_iter().map(|reply| Ok(outcome(reply.integer()? == 1))).collect()
 }

@@ -6,24 +6,24 @@ use hotshelf_core::{BoxFuture, Error};
 
 use crate::options::Address;
 
-/// Knows where the server of a link is.
-pub(crate) trait Place: fmt::Debug + Send + Sync {
-    /// Says where the server is now.
-    fn find(&self) -> BoxFuture<'_, Result<Address, Error>>;
+/// Finds the server of a link.
+pub(crate) trait Resolver: fmt::Debug + Send + Sync {
+    /// Returns the server's current address.
+    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>>;
 
-    /// Waits until another server than this one is to be talked to.
+    /// Waits until the current server has been replaced by another one.
     fn replaced<'a>(&'a self, current: Option<&'a Address>) -> BoxFuture<'a, ()>;
 
-    /// Says whether the server was elected: then it has to be the primary.
+    /// Returns `true` if the server is elected, and therefore has to be the primary.
     fn is_elected(&self) -> bool;
 }
 
-/// A server that is where it is.
+/// A server with a fixed address.
 #[derive(Debug)]
 pub(crate) struct Fixed(pub(crate) Address);
 
-impl Place for Fixed {
-    fn find(&self) -> BoxFuture<'_, Result<Address, Error>> {
+impl Resolver for Fixed {
+    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>> {
         Box::pin(std::future::ready(Ok(self.0.clone())))
     }
 

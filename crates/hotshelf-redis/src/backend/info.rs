@@ -1,12 +1,12 @@
-//! What `INFO` says.
+//! Reading the reply to `INFO`.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use hotshelf_core::ServerInfo;
 
-/// Reads the fields that [`ServerInfo`] has; what is missing is zero.
-pub(crate) fn parse(text: &str) -> ServerInfo {
+/// Reads the fields of [`ServerInfo`]; missing ones are zero.
+pub(super) fn parse(text: &str) -> ServerInfo {
     let fields: HashMap<&str, &str> =
         text.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
     let number = |name: &str| fields.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_read_and_missing_ones_are_zero() {
+    fn missing_fields_are_zero() {
         let info =
             parse("# Server\r\nredis_version:7.0.15\r\nuptime_in_seconds:90\r\nmaxmemory:x\r\n");
         assert_eq!(info.version, "7.0.15");

@@ -1,0 +1,76 @@
+//! Removing entries, leases and the versions of tags.
+
+use bytes::Bytes;
+use hotshelf_core::backend::Result;
+use hotshelf_core::{Pattern, WireKey};
+use hotshelf_wire::resp::Command;
+
+use super::RedisBackend;
+use crate::client::{BATCH, Scan};
+use crate::connection::Request;
+use crate::errors::is_try_again;
+use crate::names;
+
+impl RedisBackend {
+    /// One `UNLINK` for each [`BATCH`] of keys, in a Cluster one for each key; a [`BATCH`] of
+    /// these in one round trip. An entry and its lease are removed in one step.
+    pub(super) async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
+        let unlink = |batch: &[WireKey]| {
+            let both = |command: Command, key: &WireKey| {
+                command.arg(key.as_bytes()).arg(names::lease(key))
+            };
+            Request::from(batch.iter().fold(Command::new("UNLINK"), both))
+        };
+        let at_once = if self.client.is_cluster() { 1 } else { BATCH };
+        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
+        let replies = self.client.send_in_batches(&requests).await;
+        let (mut removed, mut migrating) = (0, Vec::new());
+        for (batch, reply) in keys.chunks(at_once).zip(replies) {
+            match reply.count() {
+                Ok(count) => removed += count,
+                Err(error) if is_try_again(&error) => migrating.extend_from_slice(batch),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed + self.invalidate_migrating(&migrating).await?)
+    }
+
+    /// Removes entries whose slot is migrating, where only single keys can be removed: the
+    /// leases first, or a holder could store in between.
+    async fn invalidate_migrating(&self, keys: &[WireKey]) -> Result<u64> {
+        let leases: Vec<Bytes> = keys.iter().map(|key| names::lease(key).into()).collect();
+        Ok(self.client.unlink_all(&leases).await? + self.client.unlink_all(&bytes(keys)).await?)
+    }
+
+    pub(super) async fn invalidate_tags_now(&self, tags: &[WireKey]) -> Result<()> {
+        self.client.unlink_all(&bytes(tags)).await.map(drop)
+    }
+
+    /// Removes all entries and leases whose key matches, and returns the number of entries.
+    ///
+    /// Leases are removed first, in a scan of their own: a fill in flight is either refused
+    /// from then on, or has stored its entry before the second scan begins, and `SCAN` returns
+    /// every key that exists from its beginning to its end.
+    pub(super) async fn invalidate_matching_now(&self, pattern: &Pattern) -> Result<u64> {
+        let all_leases = format!("{}*", names::LEASE_PREFIX);
+        let of_matching_key =
+            |name: &str| names::key_of_lease(name).is_some_and(|key| pattern.matches(&key));
+        self.unlink_scanned(self.client.scan(all_leases), of_matching_key).await?;
+        self.unlink_scanned(self.client.scan(pattern.as_str()), |_| true).await
+    }
+
+    /// Removes the keys of a scan that `picks` selects, step by step. Keys of hotshelf are
+    /// valid UTF-8; others are skipped.
+    async fn unlink_scanned(&self, mut scan: Scan, picks: impl Fn(&str) -> bool) -> Result<u64> {
+        let mut removed = 0;
+        while let Some(mut keys) = scan.next_keys().await? {
+            keys.retain(|key| std::str::from_utf8(key).is_ok_and(&picks));
+            removed += self.client.unlink_all(&keys).await?;
+        }
+        Ok(removed)
+    }
+}
+
+fn bytes(keys: &[WireKey]) -> Vec<Bytes> {
+    keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect()
+}

@@ -1,0 +1,23 @@
+//! The scripts of the consistency protocol.
+
+use std::sync::LazyLock;
+
+use crate::client::Script;
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal;)+) => {
+        $(
+            pub(super) static $name: LazyLock<Script> =
+                LazyLock::new(|| Script::new(include_str!($file)));
+        )+
+    };
+}
+
+scripts! {
+    ACQUIRE = "scripts/acquire.lua";
+    STORE = "scripts/store.lua";
+    TAKE = "scripts/take.lua";
+    RELEASE = "scripts/release.lua";
+    RENEW = "scripts/renew.lua";
+    CAPTURE = "scripts/capture.lua";
+}

@@ -1,0 +1,154 @@
+//! Lua scripts: sent by hash (`EVALSHA`), and by text (`EVAL`) where the server replies
+//! `NOSCRIPT`.
+
+use std::time::Duration;
+
+use hotshelf_core::{Error, ErrorKind};
+use hotshelf_wire::resp::Command;
+use sha1::{Digest, Sha1};
+
+use super::{RedisClient, Reply};
+use crate::connection::Request;
+
+/// A Lua script, sent by its hash, and by its text to a server that doesn't know it.
+///
+/// ```no_run
+/// # async fn example(redis: hotshelf_redis::RedisClient) -> Result<(), hotshelf_core::Error> {
+/// use hotshelf_redis::Script;
+///
+/// let add = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1])");
+/// let sum = redis.run_script(&add, &["sum"], &["5"]).await?.integer()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Script {
+    text: String,
+    hash: String,
+}
+
+/// One call of a script.
+pub(crate) struct ScriptCall<'a> {
+    script: &'a Script,
+    /// The call by hash.
+    request: Request,
+}
+
+impl Script {
+    /// Creates a script from its text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let hash = Sha1::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { text, hash }
+    }
+
+    /// Returns the name under which a server stores the script.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Creates a call on keys.
+    pub(crate) fn call<K: AsRef<[u8]>>(&self, keys: &[K]) -> ScriptCall<'_> {
+        let command = Command::new("EVALSHA").arg(&self.hash).number(keys.len() as u64);
+        ScriptCall { script: self, request: command.args(keys).into() }
+    }
+
+    /// Returns the call by text that is equivalent to a call by hash.
+    fn by_text(&self, by_hash: &Request) -> Request {
+        // The number of keys, the keys and the arguments are the same in both.
+        let rest = by_hash.command.arguments().skip(2);
+        let command = Command::new("EVAL").arg(&self.text).args(rest);
+        Request { command, tracked: by_hash.tracked }
+    }
+}
+
+impl ScriptCall<'_> {
+    /// Appends an argument.
+    pub(crate) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.request.command = self.request.command.arg(argument);
+        self
+    }
+
+    /// Appends a duration in milliseconds, at least one.
+    pub(crate) fn millis(self, duration: Duration) -> Self {
+        self.arg(duration.as_millis().max(1).to_string())
+    }
+
+    /// Asks the server to report changes of the keys that the script reads.
+    pub(crate) fn tracked(mut self) -> Self {
+        self.request.tracked = true;
+        self
+    }
+}
+
+impl RedisClient {
+    /// Runs a script on keys, which in a Cluster have to be in one slot.
+    ///
+    /// Costs one round trip, or two if the server doesn't know the script yet.
+    ///
+    /// # Errors
+    /// As [`RedisClient::command`].
+    ///
+    /// # Cancel safety
+    /// As [`RedisClient::command`].
+    pub async fn run_script<K: AsRef<[u8]>, A: AsRef<[u8]>>(
+        &self,
+        script: &Script,
+        keys: &[K],
+        arguments: &[A],
+    ) -> Result<Reply, Error> {
+        let call = arguments.iter().fold(script.call(keys), ScriptCall::arg);
+        let replies = self.run_scripts(vec![call], self.store_timeout).await;
+        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+    }
+
+    /// Runs scripts in one round trip, and in a second one, within the same deadline, those
+    /// that their server didn't know. An unknown script was not executed, so that sending it
+    /// again doesn't repeat it.
+    pub(crate) async fn run_scripts(
+        &self,
+        calls: Vec<ScriptCall<'_>>,
+        timeout: Duration,
+    ) -> Vec<Reply> {
+        let deadline = self.deadline(timeout);
+        let (scripts, by_hash): (Vec<_>, Vec<_>) =
+            calls.into_iter().map(|call| (call.script, call.request)).unzip();
+        let mut replies = self.send_all(&by_hash, deadline).await;
+
+        let is_unknown = |reply: &Reply| match reply {
+            Reply::Error(error) => error.kind() == ErrorKind::NoScript,
+            _ => false,
+        };
+        let unknown: Vec<usize> =
+            (0..replies.len()).filter(|&index| is_unknown(&replies[index])).collect();
+        let by_text: Vec<Request> =
+            unknown.iter().map(|&index| scripts[index].by_text(&by_hash[index])).collect();
+        for (index, reply) in unknown.into_iter().zip(self.send_all(&by_text, deadline).await) {
+            replies[index] = reply;
+        }
+        replies
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_by_text_repeats_the_arguments() {
+        let script = Script::new("return 1");
+        assert_eq!(script.hash(), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+        let call = script.call(&["k", "l"]).tracked().arg("a\r\n").millis(Duration::ZERO);
+        let arguments = |request: &Request| {
+            let words = request.command.arguments().map(|word| word.escape_ascii().to_string());
+            words.collect::<Vec<_>>()
+        };
+        let tail = ["2", "k", "l", r"a\r\n", "1"];
+        assert_eq!(arguments(&call.request), [&["EVALSHA", script.hash()][..], &tail].concat());
+        let by_text = script.by_text(&call.request);
+        assert_eq!(arguments(&by_text), [&["EVAL", "return 1"][..], &tail].concat());
+        assert!(by_text.tracked);
+    }
+}

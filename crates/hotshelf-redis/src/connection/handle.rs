@@ -1,0 +1,130 @@
+//! A connection as its callers see it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use hotshelf_core::{Error, Moment, Runtime};
+use hotshelf_wire::resp::{Command, Value};
+
+use super::close_reason::CloseReason;
+use super::listener::Listener;
+use super::request::{Request, Routing};
+use super::traffic::Traffic;
+
+/// After this many timeouts in a row a connection is closed: the server may have disappeared
+/// without closing it. Requests that were in flight together count as one, or a single stall
+/// would cost the connection.
+const TIMEOUTS_IN_A_ROW: u32 = 3;
+
+/// A connection as its callers see it; a cheap handle.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) traffic: Traffic,
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) listener: Arc<dyn Listener>,
+    has_answered: AtomicBool,
+    timeouts_in_a_row: AtomicU32,
+}
+
+impl Connection {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, listener: Arc<dyn Listener>) -> Self {
+        let shared = Shared {
+            traffic: Traffic::new(),
+            runtime,
+            listener,
+            has_answered: AtomicBool::new(false),
+            timeouts_in_a_row: AtomicU32::new(0),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Returns `true` if both are handles of the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Sends tracked requests with `CLIENT CACHING` from now on.
+    pub(crate) fn opt_in(&self) {
+        self.shared.traffic.opt_in();
+    }
+
+    /// Sends one command and returns its reply.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        routing: Routing,
+        deadline: Moment,
+    ) -> Result<Value, Error> {
+        self.shared.traffic.send(request, routing, deadline)?.await
+    }
+
+    /// Sends commands at once and returns their replies in order.
+    pub(crate) async fn send_all<'a>(
+        &self,
+        requests: impl ExactSizeIterator<Item = &'a Request>,
+        routing: Routing,
+        deadline: Moment,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let receivers = self.shared.traffic.send_all(requests, routing, deadline)?;
+        let mut replies = Vec::with_capacity(receivers.len());
+        for receiver in receivers {
+            replies.push(receiver.await);
+        }
+        Ok(replies)
+    }
+
+    /// Sends a command that the server does not reply to: a subscription.
+    pub(crate) fn send_without_reply(&self, command: &Command) -> Result<(), Error> {
+        self.shared.traffic.send_without_reply(command)
+    }
+
+    /// Records that the handshake is over: [`Self::has_answered`] counts replies from here on.
+    pub(crate) fn handshake_completed(&self) {
+        self.shared.has_answered.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns `true` if the server has replied since the handshake.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.shared.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection at once: commands in flight fail, and the driver ends.
+    pub(crate) fn abort(&self, reason: CloseReason) {
+        self.shared.traffic.abort(reason);
+    }
+
+    /// Refuses further commands, and closes the connection once the queued ones are answered.
+    pub(crate) fn close(&self) {
+        self.shared.traffic.close();
+    }
+
+    /// Returns why the connection was closed, if it was.
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.shared.traffic.closed()
+    }
+}
+
+impl Shared {
+    pub(super) fn answered(&self) {
+        self.has_answered.store(true, Ordering::Relaxed);
+        self.timeouts_in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn timed_out(&self) {
+        if self.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
+            self.traffic.abort(CloseReason::Unresponsive);
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("Connection");
+        debug.field("closed", &self.closed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! Listening on a connection: a queue of what the server sends, and reading messages from it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_channel::mpsc;
+use hotshelf_core::Error;
+use hotshelf_wire::resp::Value;
+use parking_lot::Mutex;
+
+use super::listener::Listener;
+use crate::errors;
+
+/// How many values are queued. A consumer that doesn't keep up loses the connection, and gets
+/// an error.
+const BACKLOG: usize = 1 << 16;
+
+/// A listener that queues everything for one consumer.
+pub(crate) struct Inbox {
+    /// `None` once the connection was closed or the queue was full.
+    sender: Mutex<Option<mpsc::Sender<Value>>>,
+}
+
+/// A published message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The channel.
+    pub channel: Bytes,
+    /// The pattern of the subscription, if it was made by a pattern.
+    pub pattern: Option<Bytes>,
+    /// The content of the message.
+    pub payload: Bytes,
+}
+
+impl Inbox {
+    /// Creates a listener, and the queue that it fills.
+    pub(crate) fn new() -> (Arc<Self>, mpsc::Receiver<Value>) {
+        let (sender, values) = mpsc::channel(BACKLOG);
+        (Arc::new(Self { sender: Mutex::new(Some(sender)) }), values)
+    }
+
+    fn put(&self, value: Value) {
+        let mut sender = self.sender.lock();
+        if let Some(open) = &mut *sender
+            && open.try_send(value).is_err()
+        {
+            // The consumer is gone, or too slow.
+            *sender = None;
+        }
+    }
+}
+
+impl Listener for Inbox {
+    fn on_push(&self, push: Vec<Value>) {
+        self.put(Value::Array(push));
+    }
+
+    /// RESP2 sends messages as replies, and both versions send subscription errors so.
+    fn on_unsolicited(&self, value: Value) -> bool {
+        self.put(value);
+        true
+    }
+
+    fn on_close(&self) {
+        *self.sender.lock() = None;
+    }
+}
+
+impl Message {
+    /// Reads a message from a queued value; `None` for the confirmation of a subscription.
+    ///
+    /// # Errors
+    /// The server's own, if it refuses a subscription.
+    pub(crate) fn read(value: &Value) -> Result<Option<Self>, Error> {
+        let parts = match value {
+            Value::Array(parts) => parts,
+            Value::Error(error) => return Err(errors::from_server(error.clone())),
+            _ => return Ok(None),
+        };
+        let bytes = |value: &Value| match value {
+            Value::Bulk(bytes) | Value::Simple(bytes) => bytes.clone(),
+            _ => Bytes::new(),
+        };
+        Ok(match (parts.first().and_then(Value::text), &parts[..]) {
+            (Some("message"), [_, channel, payload]) => {
+                Some(Self { channel: bytes(channel), pattern: None, payload: bytes(payload) })
+            }
+            (Some("pmessage"), [_, pattern, channel, payload]) => Some(Self {
+                channel: bytes(channel),
+                pattern: Some(bytes(pattern)),
+                payload: bytes(payload),
+            }),
+            _ => None,
+        })
+    }
+
+    /// Returns `true` if a queued value confirms that a subscription was cancelled.
+    pub(crate) fn is_unsubscribe_confirmation(value: &Value) -> bool {
+        let Value::Array(parts) = value else { return false };
+        matches!(parts.first().and_then(Value::text), Some("unsubscribe" | "punsubscribe"))
+    }
+}
