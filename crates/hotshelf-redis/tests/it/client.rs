@@ -1,4 +1,4 @@
-//! The raw client, and what a server shows of us.
+//! The raw client, and its connections as the server lists them.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn any_command_can_be_sent() {
 }
 
 #[tokio::test]
-async fn a_failed_command_of_a_pipeline_stops_no_other() {
+async fn pipeline_continues_after_failed_command() {
     let server = support::server();
     let backend = support::backend(&server.url());
     let commands = [vec!["SET", "text", "x"], vec!["INCR", "text"], vec!["GET", "text"]];
@@ -36,21 +36,21 @@ async fn a_failed_command_of_a_pipeline_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_client_may_wait_for_longer_than_the_caches_of_its_store() {
+async fn client_timeout_can_exceed_the_stores() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
     assert_eq!(server.cli(&["CLIENT", "PAUSE", "600"]).trim(), "OK");
-    let patient = backend.client().clone().with_timeout(Duration::from_secs(20));
+    let longer = backend.client().clone().with_timeout(Duration::from_secs(20));
 
-    let (hasty, patient) =
-        tokio::join!(backend.client().command(&["DBSIZE"]), patient.command(&["DBSIZE"]));
-    assert_eq!(hasty.unwrap_err().kind(), ErrorKind::Timeout);
-    assert_eq!(patient.unwrap().integer().unwrap(), 0);
+    let (short, longer) =
+        tokio::join!(backend.client().command(&["DBSIZE"]), longer.command(&["DBSIZE"]));
+    assert_eq!(short.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(longer.unwrap().integer().unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_command_needs_a_name() {
+async fn empty_command_is_refused() {
     let server = support::server();
     let nothing: [&str; 0] = [];
     let error = support::backend(&server.url()).client().command(&nothing).await.unwrap_err();
@@ -58,7 +58,7 @@ async fn a_command_needs_a_name() {
 }
 
 #[tokio::test]
-async fn the_unix_socket_and_the_database_of_the_url_are_used() {
+async fn url_selects_socket_and_database() {
     let server = support::server();
     let backend = support::backend(&format!("unix://{}?db=3", server.socket()));
     backend.client().command(&["SET", "k", "here"]).await.unwrap();
@@ -68,7 +68,7 @@ async fn the_unix_socket_and_the_database_of_the_url_are_used() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_said_and_never_shown() {
+async fn wrong_password_is_never_shown() {
     let server = RedisServer::start_with(&["--requirepass", "correct"]).unwrap();
     let url = server.url().replace("redis://", "redis://:sekret@");
     let error = support::backend(&url).ping().await.unwrap_err();
@@ -80,14 +80,14 @@ async fn a_wrong_password_is_said_and_never_shown() {
 }
 
 #[tokio::test]
-async fn a_missing_password_is_said() {
+async fn missing_password_is_reported() {
     let server = RedisServer::start_with(&["--requirepass", "correct"]).unwrap();
     let error = support::backend(&server.url()).ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authentication, "{error:?}");
 }
 
 #[tokio::test]
-async fn the_server_sees_one_connection_with_our_name() {
+async fn callers_share_one_named_connection() {
     let server = support::server();
     let options = RedisOptions::from_url(&server.url()).unwrap().client_name("web-1");
     let backend = support::backend_with(options);
@@ -101,7 +101,7 @@ async fn the_server_sees_one_connection_with_our_name() {
 }
 
 #[tokio::test]
-async fn the_commands_that_people_use_have_their_types() {
+async fn common_commands_have_typed_replies() {
     for arguments in [&[][..], &["--rename-command", "HELLO", ""]] {
         let server = RedisServer::start_with(arguments).unwrap();
         let backend = support::backend(&server.url());
@@ -182,7 +182,7 @@ async fn keys(redis: &RedisClient) {
 }
 
 #[tokio::test]
-async fn a_transaction_is_executed_as_a_whole_or_not_at_all() {
+async fn transactions_are_atomic() {
     let server = support::server();
     let backend = support::backend(&server.url());
     let redis = backend.client();
@@ -193,13 +193,13 @@ async fn a_transaction_is_executed_as_a_whole_or_not_at_all() {
 
     let error = redis.transaction(&[&["SET", "t", "y"][..], &["NOSUCH"]]).await.unwrap_err();
     let words = std::error::Error::source(&error).unwrap().to_string();
-    assert!(words.contains("unknown command"), "the reason, not that there is one: {words}");
+    assert!(words.contains("unknown command"), "the reason of EXECABORT: {words}");
     assert_eq!(redis.get("t").await.unwrap().unwrap(), "x");
     redis.ping().await.unwrap();
 }
 
 #[tokio::test]
-async fn scripts_are_sent_by_their_hash_once_they_are_known() {
+async fn known_scripts_are_sent_by_hash() {
     let server = support::server();
     let backend = support::backend(&server.url());
     let script = Script::new("return {KEYS[1], ARGV[1]}");
@@ -213,7 +213,7 @@ async fn scripts_are_sent_by_their_hash_once_they_are_known() {
 }
 
 #[tokio::test]
-async fn errors_are_told_apart_by_their_kind() {
+async fn server_errors_have_their_kinds() {
     let server = RedisServer::start_with(&["--maxmemory", "1"]).unwrap();
     let backend = support::backend(&server.url());
     let redis = backend.client();
@@ -231,7 +231,7 @@ async fn errors_are_told_apart_by_their_kind() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_kind_is_not_understood() {
+async fn other_protocol_is_an_error() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("redis://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A Cluster whose slots move and whose nodes fail.
+//! A Cluster whose slots migrate and whose nodes fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ fn cluster() -> RedisCluster {
 async fn backend(cluster: &RedisCluster) -> RedisBackend {
     let backend = support::backend(&cluster.url());
     let up = async || backend.client().dbsize().await.ok();
-    support::until("all primaries answer", up).await;
+    support::until("all primaries to reply", up).await;
     backend
 }
 
-/// Gives a node that doesn't own a slot.
+/// Returns a node that doesn't own a slot.
 fn another(cluster: &RedisCluster, slot: u16) -> usize {
     let owner = cluster.owner(slot);
     cluster.primaries().into_iter().find(|node| *node != owner).unwrap()
 }
 
 #[tokio::test]
-async fn keys_live_where_their_slots_do() {
+async fn keys_go_to_owners_of_slots() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let redis = backend.client();
@@ -60,7 +60,7 @@ async fn keys_live_where_their_slots_do() {
 }
 
 #[tokio::test]
-async fn commands_that_cannot_be_split_say_so() {
+async fn cross_slot_commands_are_refused() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let error = backend.client().command(&["MGET", "a", "b", "c"]).await.unwrap_err();
@@ -73,9 +73,9 @@ async fn commands_that_cannot_be_split_say_so() {
     assert_eq!(backend.client().get("a").await.unwrap(), None);
 }
 
-/// While a slot is on its way, keys are found on either side, and new ones are stored.
+/// While a slot migrates, keys are found on both nodes, and new ones are stored.
 #[tokio::test]
-async fn single_keys_are_served_while_their_slot_moves() {
+async fn migrating_slot_serves_single_keys() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let redis = backend.client();
@@ -95,10 +95,10 @@ async fn single_keys_are_served_while_their_slot_moves() {
     assert_eq!(cluster.owner(slot), to);
 }
 
-/// The protocol while a slot moves (docs/protocol.md §4.4): nothing is stored there, what
-/// stands is invalidated wherever it is, and a fill of before is refused.
+/// The protocol while a slot migrates (docs/protocol.md §4.4): nothing is stored there, entries
+/// on both nodes are invalidated, and earlier fills are refused.
 #[tokio::test]
-async fn an_invalidation_reaches_a_slot_that_moves() {
+async fn invalidation_reaches_migrating_slot() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let key = WireKey::from("{m}:entry");
@@ -120,7 +120,7 @@ async fn an_invalidation_reaches_a_slot_that_moves() {
         if moved_first {
             cluster.migrate_keys(slot, to);
         }
-        // The entry is here or there, its lease nowhere: a lease can't be granted.
+        // The entry is on one of the nodes, its lease on none: a lease can't be granted.
         let (late, refused) = acquire(&backend).await;
         assert!(!matches!(refused, Ok(Acquired::Granted(_))), "{refused:?}");
         backend.invalidate(std::slice::from_ref(&key)).await.unwrap();
@@ -134,7 +134,7 @@ async fn an_invalidation_reaches_a_slot_that_moves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_move_under_load() {
+async fn slots_migrate_under_load() {
     let cluster = Arc::new(cluster());
     let backend = backend(&cluster).await;
     let moving = Arc::clone(&cluster);
@@ -148,7 +148,7 @@ async fn slots_move_under_load() {
         }
     });
     let outcome = outcome.await;
-    // A transaction can't follow a slot while it moves; all else can.
+    // Only transactions can't follow a migrating slot.
     assert!(outcome.failed * 20 < outcome.answered, "{outcome:?}");
 }
 
@@ -168,7 +168,7 @@ async fn replicas_take_over_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_node_is_replaced_under_load() {
+async fn killed_node_is_replaced_under_load() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let outcome = under_load(backend, STORE, move || {
@@ -185,7 +185,7 @@ async fn a_killed_node_is_replaced_under_load() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_frozen_costs_its_own_keys_a_few_deadlines() {
+async fn frozen_node_affects_only_its_keys() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let (frozen, other) = ("k1", "k2");
@@ -202,25 +202,25 @@ async fn a_node_that_is_frozen_costs_its_own_keys_a_few_deadlines() {
 }
 
 #[tokio::test]
-async fn an_absent_cluster_fails_at_once() {
+async fn absent_cluster_fails_at_once() {
     let url = support::dead_url().replace("redis://", "redis+cluster://");
     let backend = support::backend(&url);
-    support::fails_at_once(&backend).await;
+    support::assert_fails_at_once(&backend).await;
     backend.close().await;
     assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
-async fn a_standalone_server_is_no_cluster() {
+async fn standalone_server_is_not_a_cluster() {
     let server = support::server();
     let options = RedisOptions::from_url(&server.url().replace("redis:", "redis+cluster:"));
     let error = support::backend_with(options.unwrap()).ping().await.unwrap_err();
     assert!(format!("{error:?}").contains("cluster"), "{error:?}");
 }
 
-/// `SCAN` has no key, so that no node says that the map is old.
+/// `SCAN` has no key: no node redirects it if the map is outdated.
 #[tokio::test]
-async fn a_walk_reaches_a_node_that_has_joined_since() {
+async fn scan_reaches_newly_joined_node() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let slot = slot(b"m");
@@ -247,7 +247,7 @@ async fn a_walk_reaches_a_node_that_has_joined_since() {
 }
 
 #[tokio::test]
-async fn any_number_of_keys_is_invalidated() {
+async fn many_keys_are_invalidated() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     backend.client().mset(&[("k1", "1"), ("k199999", "1")]).await.unwrap();
@@ -255,15 +255,15 @@ async fn any_number_of_keys_is_invalidated() {
     assert_eq!(backend.invalidate(&keys).await.unwrap(), 2);
 }
 
-/// An async runtime that ends takes along whoever was looking for the Cluster.
+/// An async runtime that ends drops the task that discovers the Cluster.
 #[test]
-fn a_cluster_that_was_away_is_found_in_a_later_async_runtime() {
+fn discovery_restarts_in_later_runtime() {
     let cluster = cluster();
     let backend = support::backend(&cluster.url());
     let all = 0..cluster.nodes().len();
     all.clone().for_each(|node| cluster.pause(node));
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime().block_on(support::until("all nodes were asked in vain", async || {
+    runtime().block_on(support::until("all nodes to have failed", async || {
         let start = support::now();
         (backend.ping().await.is_err() && start.elapsed() < Duration::from_millis(5)).then_some(())
     }));

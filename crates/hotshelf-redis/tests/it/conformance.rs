@@ -1,4 +1,4 @@
-//! The suite that every backend runs, over each way to a server.
+//! The conformance suite of all backends, over each kind of connection and topology.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ mod over_tcp {
     }
 }
 
-mod over_a_unix_socket {
+mod over_unix_socket {
     hotshelf_testkit::conformance_suite!(run);
 
     fn run(check: super::Check) {
@@ -28,8 +28,8 @@ mod over_a_unix_socket {
     }
 }
 
-/// As against a server that knows no `HELLO`.
-mod by_resp2 {
+/// A server without `HELLO` forces RESP2.
+mod over_resp2 {
     hotshelf_testkit::conformance_suite!(run);
 
     fn run(check: super::Check) {
@@ -38,7 +38,7 @@ mod by_resp2 {
     }
 }
 
-mod as_a_user_with_a_password {
+mod as_acl_user {
     hotshelf_testkit::conformance_suite!(run);
 
     fn run(check: super::Check) {
@@ -49,9 +49,9 @@ mod as_a_user_with_a_password {
     }
 }
 
-/// The checks take turns on one installation: to start one for each would take minutes.
+/// The checks share one deployment: starting one for each would take minutes.
 #[test]
-fn the_suite_holds_behind_sentinels() {
+fn suite_passes_behind_sentinels() {
     let sentinels = RedisSentinels::start().unwrap();
     for (name, check) in CHECKS {
         eprintln!("{name}");
@@ -61,15 +61,15 @@ fn the_suite_holds_behind_sentinels() {
 }
 
 #[test]
-fn the_suite_holds_on_a_cluster() {
+fn suite_passes_on_cluster() {
     run_all_on(&RedisCluster::start().unwrap());
 }
 
-/// What a machine lacks is left out, and the test says so.
-const NO_VALKEY: &str = "left out: there is no valkey-server. scripts/install-tools installs one";
+/// Printed if the machine lacks Valkey.
+const NO_VALKEY: &str = "skipped: valkey-server not found. Install it with scripts/install-tools";
 
 #[test]
-fn the_suite_holds_on_valkey() {
+fn suite_passes_on_valkey() {
     let Some(program) = valkey_server() else { return eprintln!("{NO_VALKEY}") };
     let server = RedisServer::start_program(program, &[]).unwrap();
     for (name, check) in CHECKS {
@@ -80,12 +80,12 @@ fn the_suite_holds_on_valkey() {
 }
 
 #[test]
-fn the_suite_holds_on_a_valkey_cluster() {
+fn suite_passes_on_valkey_cluster() {
     let Some(program) = valkey_server() else { return eprintln!("{NO_VALKEY}") };
     run_all_on(&RedisCluster::start_program(program).unwrap());
 }
 
-#[expect(clippy::print_stderr, reason = "says which check it is that fails")]
+#[expect(clippy::print_stderr, reason = "names the failing check")]
 fn run_all_on(cluster: &RedisCluster) {
     let primaries: Vec<_> =
         cluster.primaries().into_iter().map(|index| cluster.node(index)).collect();
@@ -101,7 +101,7 @@ fn run_at(check: Check, url: &str, primaries: &[&RedisServer]) {
 }
 
 pub(crate) fn run(check: Check, options: RedisOptions, primaries: &[&RedisServer]) {
-    let backend = support::backend_with(support::with_patience(options));
+    let backend = support::backend_with(support::with_long_timeouts(options));
     let subject = Redis { backend, runtime: support::runtime(), primaries };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio.block_on(check(&subject));
@@ -122,7 +122,7 @@ impl Subject for Redis<'_> {
         &*self.runtime
     }
 
-    /// Takes the time that passes off what every key has left to live.
+    /// Shortens the time to live of every key by the time that passes.
     fn pass(&self, duration: Duration) -> BoxFuture<'_, ()> {
         for server in self.primaries {
             let Reply::Array(keys) = server.command(&["KEYS", "*"]) else { panic!("no keys") };

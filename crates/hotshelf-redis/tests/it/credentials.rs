@@ -1,4 +1,4 @@
-//! Users, passwords, and tokens that rotate.
+//! Users, passwords, and rotating tokens.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use hotshelf_testkit::RedisServer;
 
 use crate::support;
 
-/// Gives the token of the day, and counts how often it was asked.
+/// Provides the current token, and counts the requests for it.
 #[derive(Clone, Debug, Default)]
 struct Tokens {
     user: Arc<Mutex<String>>,
@@ -53,7 +53,7 @@ fn options(server: &RedisServer) -> RedisOptions {
 }
 
 #[tokio::test]
-async fn a_token_that_rotates_is_used_without_dropping_a_call() {
+async fn rotated_token_drops_no_calls() {
     let server = server_with_users(&["monday", "tuesday"]);
     let tokens = Tokens::of("monday");
     let backend = support::backend_with(options(&server).credentials(tokens.clone()));
@@ -64,14 +64,14 @@ async fn a_token_that_rotates_is_used_without_dropping_a_call() {
     assert_eq!(whoami().await, "monday");
     tokens.rotate("tuesday");
     let tuesday = async || (whoami().await == "tuesday").then_some(());
-    support::until("the new token is used", tuesday).await;
+    support::until("the new token to be used", tuesday).await;
     let connections = server.cli(&["CLIENT", "LIST"]);
     assert_eq!(connections.matches("user=tuesday").count(), 1, "{connections}");
     assert!(!connections.contains("user=monday"), "on the same connection: {connections}");
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_leaves_the_connection_as_it_is() {
+async fn refused_token_keeps_the_connection() {
     let server = server_with_users(&["monday"]);
     let tokens = Tokens::of("monday");
     let backend = support::backend_with(options(&server).credentials(tokens.clone()));
@@ -79,15 +79,15 @@ async fn a_token_that_is_refused_leaves_the_connection_as_it_is() {
     tokens.rotate("nobody");
     let asked = tokens.asked.load(Ordering::Relaxed);
     let refused = async || (tokens.asked.load(Ordering::Relaxed) > asked).then_some(());
-    support::until("the provider is asked again", refused).await;
+    support::until("the provider to be asked again", refused).await;
     for _ in 0..20 {
         backend.ping().await.unwrap();
     }
 }
 
-/// They would be refused again: nothing is retried while somebody waits.
+/// They would be refused again: nothing is retried while a caller waits.
 #[tokio::test]
-async fn wrong_credentials_fail_at_once_and_are_not_sent_again_by_callers() {
+async fn wrong_credentials_fail_at_once() {
     let server = server_with_users(&[]);
     let tokens = Tokens::of("nobody");
     let backend = support::backend_with(options(&server).credentials(tokens.clone()));
@@ -101,20 +101,20 @@ async fn wrong_credentials_fail_at_once_and_are_not_sent_again_by_callers() {
     assert!(tokens.asked.load(Ordering::Relaxed) < 10, "attempts are paced");
 }
 
-/// A provider in trouble.
+/// A provider that never answers.
 #[derive(Debug)]
-struct Unreachable;
+struct Unresponsive;
 
-impl CredentialsProvider for Unreachable {
+impl CredentialsProvider for Unresponsive {
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, Error>> {
         Box::pin(std::future::pending())
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_answer_costs_what_connecting_may() {
+async fn unresponsive_provider_times_out() {
     let server = support::server();
-    let backend = support::backend_with(options(&server).credentials(Unreachable));
+    let backend = support::backend_with(options(&server).credentials(Unresponsive));
     let start = support::now();
     assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());

@@ -1,4 +1,4 @@
-//! Replies on one connection: each goes to whoever asked, whatever the others do.
+//! Replies on one connection are never mixed up, whatever other callers do.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support;
 
 const KEYS: usize = 50;
 
-/// Writes values that carry their keys, small ones and some that don't fit into one read.
+/// Writes values that contain their keys, small ones and some larger than one read.
 async fn fill(backend: &RedisBackend) {
     for key in 0..KEYS {
         let value = value(key);
@@ -29,11 +29,11 @@ async fn read(backend: &RedisBackend, key: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_that_leave_disturb_nobody() {
+async fn cancelled_calls_never_mix_replies() {
     let server = support::server();
-    let patient = Duration::from_secs(20);
+    let timeout = Duration::from_secs(20);
     let options = RedisOptions::from_url(&server.url()).unwrap();
-    let options = options.read_timeout(patient).store_timeout(patient);
+    let options = options.read_timeout(timeout).store_timeout(timeout);
     let backend = std::sync::Arc::new(support::backend_with(options));
     fill(&backend).await;
     let callers = (0..64).map(|caller| {
@@ -41,17 +41,17 @@ async fn callers_that_leave_disturb_nobody() {
         tokio::spawn(async move {
             for call in 0..40 {
                 let key = (caller * 7 + call * 3) % KEYS;
-                let mut leaving = (caller + call) % 9;
-                let gone = std::pin::pin!(async {
-                    while leaving < 5 {
-                        leaving += 1;
+                let mut yields = (caller + call) % 9;
+                let cancelled = std::pin::pin!(async {
+                    while yields < 5 {
+                        yields += 1;
                         tokio::task::yield_now().await;
                     }
-                    if leaving > 5 {
+                    if yields > 5 {
                         std::future::pending::<()>().await;
                     }
                 });
-                match select(std::pin::pin!(read(&backend, key)), gone).await {
+                match select(std::pin::pin!(read(&backend, key)), cancelled).await {
                     Either::Left(_) | Either::Right(_) => {}
                 }
             }

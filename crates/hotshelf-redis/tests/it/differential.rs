@@ -1,5 +1,5 @@
-//! The same commands through our wire and through the redis crate must give the same
-//! replies, and leave the same behind.
+//! The same commands through our wire and through the redis crate have the same replies, and
+//! leave the same data.
 
 use hotshelf_redis::Reply;
 use hotshelf_testkit::RedisCluster;
@@ -10,7 +10,7 @@ use redis::aio::ConnectionLike;
 
 use crate::support;
 
-/// A command on one of a few keys, so that they meet values of other types, too.
+/// A command on one of a few keys, so that commands also meet values of other types.
 fn commands() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let key = || prop_oneof![Just("a"), Just("b"), Just("c{x}")].prop_map(|key| key.into());
     let bytes = || {
@@ -66,7 +66,7 @@ fn commands() -> impl Strategy<Value = Vec<Vec<u8>>> {
     ]
 }
 
-/// What a reply of ours says, in the words that both sides share.
+/// Formats our reply in the notation shared by both sides.
 fn ours(reply: Reply) -> String {
     let many = |items: Vec<Reply>| items.into_iter().map(ours).collect::<Vec<_>>().join(", ");
     match reply {
@@ -114,10 +114,10 @@ fn theirs(value: Value) -> String {
 }
 
 #[test]
-fn replies_are_those_of_the_redis_crate() {
+fn replies_match_the_redis_crate() {
     let server = support::server();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let backend = support::backend(&format!("{}/1", server.url()));
+    let backend = support::backend_with(support::long_timeouts(&format!("{}/1", server.url())));
     let peer = redis::Client::open(format!("{}/2?protocol=resp3", server.url())).unwrap();
     let peer = tokio.block_on(peer.get_multiplexed_async_connection()).unwrap();
 
@@ -144,7 +144,7 @@ fn replies_are_those_of_the_redis_crate() {
     outcome.unwrap();
 }
 
-/// What the redis crate's client for Clusters makes of an answer.
+/// Formats a reply of the redis crate's Cluster client.
 fn theirs_or_error(answer: redis::RedisResult<Value>) -> String {
     match answer {
         Ok(value) => theirs(value),
@@ -155,12 +155,12 @@ fn theirs_or_error(answer: redis::RedisResult<Value>) -> String {
     }
 }
 
-/// That client splits commands whose keys lie in several slots, and waits for each answer.
+/// That client splits commands with keys in several slots, and waits for each reply.
 #[test]
-fn replies_of_a_cluster_are_those_of_the_redis_crate() {
+fn cluster_replies_match_the_redis_crate() {
     let cluster = RedisCluster::start().unwrap();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let backend = support::backend_with(support::patient(&cluster.url()));
+    let backend = support::backend_with(support::long_timeouts(&cluster.url()));
     let seeds: Vec<_> = cluster.nodes().iter().map(hotshelf_testkit::RedisServer::url).collect();
     let client = redis::cluster::ClusterClientBuilder::new(seeds)
         .use_protocol(redis::ProtocolVersion::RESP3)

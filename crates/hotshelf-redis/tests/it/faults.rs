@@ -1,4 +1,4 @@
-//! Servers that are away, go away, stop answering and forget.
+//! Servers that are absent, fail, stop responding and lose their data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use hotshelf_testkit::RedisServer;
 use crate::support;
 
 #[tokio::test]
-async fn an_absent_server_fails_at_once() {
-    support::fails_at_once(&support::backend(&support::dead_url())).await;
+async fn absent_server_fails_at_once() {
+    support::assert_fails_at_once(&support::backend(&support::dead_url())).await;
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_is_used_again() {
+async fn restarted_server_is_used_again() {
     let mut server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -31,7 +31,7 @@ async fn a_server_that_comes_back_is_used_again() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_answering_costs_a_few_deadlines() {
+async fn unresponsive_server_costs_few_deadlines() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -45,14 +45,14 @@ async fn a_server_that_stops_answering_costs_a_few_deadlines() {
     let elapsed = start.elapsed();
     assert!(elapsed < Duration::from_millis(600), "50 reads took {elapsed:?}");
     let timeouts = kinds.iter().filter(|kind| **kind == ErrorKind::Timeout).count();
-    assert_eq!(timeouts, 3, "after three timeouts in a row the connection is given up");
+    assert_eq!(timeouts, 3, "after three timeouts in a row the connection is closed");
 
     server.resume();
     support::ping_until_back(&backend).await;
 }
 
 #[tokio::test]
-async fn scripts_are_sent_again_when_the_server_forgets_them() {
+async fn flushed_scripts_are_sent_again() {
     let server = support::server();
     let backend = support::backend(&server.url());
     for number in 0..3 {
@@ -66,7 +66,7 @@ async fn scripts_are_sent_again_when_the_server_forgets_them() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_is_an_error_of_the_server() {
+async fn wrong_type_is_a_server_error() {
     let server = support::server();
     let backend = support::backend(&server.url());
     server.command(&["LPUSH", "k", "x"]);
@@ -75,7 +75,7 @@ async fn a_key_of_another_type_is_an_error_of_the_server() {
 }
 
 #[tokio::test]
-async fn a_walk_over_many_keys_takes_bounded_steps() {
+async fn scan_takes_bounded_steps() {
     let server = support::server();
     let fill = "for i = 1, 20000 do redis.call('SET', ARGV[1] .. i, 1) end";
     server.command(&["EVAL", fill, "0", "cache:v1:a:"]);
@@ -84,13 +84,13 @@ async fn a_walk_over_many_keys_takes_bounded_steps() {
     let removed = backend.invalidate_matching(&Pattern::new("cache:v1:a:*")).await.unwrap();
     assert_eq!(removed, 20_000);
     assert_eq!(server.cli(&["DBSIZE"]), "20000");
-    // 40 steps for each of the two walks, a removal after half of those of the second.
+    // 40 steps for each of the two scans, a removal after half of those of the second.
     let calls = server.cli(&["INFO", "commandstats"]);
     assert!(calls.contains("cmdstat_scan:calls=8"), "{calls}");
 }
 
 #[test]
-fn a_backend_outlives_the_async_runtime_that_it_connected_in() {
+fn backend_outlives_its_async_runtime() {
     let server = support::server();
     let backend = support::backend(&server.url());
     for _ in 0..3 {
@@ -100,7 +100,7 @@ fn a_backend_outlives_the_async_runtime_that_it_connected_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_during_the_first_connection_is_for_good() {
+async fn close_while_connecting_is_final() {
     let server = support::server();
     for round in 0..300_u64 {
         let backend = Arc::new(support::backend(&server.url()));
@@ -117,7 +117,7 @@ async fn a_close_during_the_first_connection_is_for_good() {
 }
 
 #[tokio::test]
-async fn a_closed_backend_leaves_no_connection_behind() {
+async fn close_leaves_no_connection() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -126,12 +126,12 @@ async fn a_closed_backend_leaves_no_connection_behind() {
     assert_only_our_own_connection(&server).await;
 }
 
-/// What is under way is answered; what comes later is not sent.
+/// Calls in flight are answered; later ones are not sent.
 #[tokio::test]
-async fn a_close_waits_for_what_is_under_way() {
+async fn close_waits_for_calls_in_flight() {
     let server = support::server();
     let proxy = hotshelf_testkit::Proxy::start(server.port()).unwrap();
-    let backend = support::backend_with(support::patient(&proxy.url()));
+    let backend = support::backend_with(support::long_timeouts(&proxy.url()));
     backend.client().set("k", "v").await.unwrap();
     let slow = hotshelf_testkit::Conditions::default().delay(Duration::from_millis(40));
     proxy.set_both(slow);
@@ -146,9 +146,9 @@ async fn a_close_waits_for_what_is_under_way() {
     assert_only_our_own_connection(&server).await;
 }
 
-/// Nothing says that a frozen server has gone.
+/// A frozen server keeps its connections open.
 #[tokio::test]
-async fn a_close_waits_no_longer_than_the_last_deadline() {
+async fn close_waits_until_last_deadline() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -160,16 +160,16 @@ async fn a_close_waits_no_longer_than_the_last_deadline() {
     };
     let (read, ()) = futures_util::future::join(read, close).await;
     assert!(read.unwrap_err().is_timeout());
-    support::until("no task is left", async || {
+    support::until("all tasks to end", async || {
         (tokio::runtime::Handle::current().metrics().num_alive_tasks() == 0).then_some(())
     })
     .await;
     server.resume();
 }
 
-/// Of a script that is refused half-way, what it has done stays done.
+/// The effects of a script that fails half-way are not undone.
 #[tokio::test]
-async fn a_lease_is_granted_wholly_or_not_at_all() {
+async fn denied_acquire_leaves_no_lease() {
     let server = support::server();
     server.command(&["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-time"]);
     let backend = support::backend(&server.url().replace("redis://", "redis://app:secret@"));
@@ -185,7 +185,7 @@ async fn a_lease_is_granted_wholly_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_walk_goes_on_when_its_connection_was_lost() {
+async fn scan_continues_after_lost_connection() {
     let server = support::server();
     let fill = "for i = 1, 5000 do redis.call('SET', 'k' .. i, 1) end";
     server.command(&["EVAL", fill, "0"]);
@@ -206,9 +206,9 @@ async fn a_walk_goes_on_when_its_connection_was_lost() {
     assert_eq!(found.len(), 5000);
 }
 
-/// A cursor means nothing to another server in the same place.
+/// A cursor is invalid on another server at the same address.
 #[tokio::test]
-async fn a_walk_begins_anew_on_a_server_that_was_restarted() {
+async fn scan_restarts_on_restarted_server() {
     let mut server = support::server();
     let fill = |server: &RedisServer| {
         let fill = "for i = 1, 5000 do redis.call('SET', 'k' .. i, 1) end";
@@ -231,7 +231,7 @@ async fn a_walk_begins_anew_on_a_server_that_was_restarted() {
 }
 
 #[tokio::test]
-async fn a_dropped_backend_leaves_no_connection_behind() {
+async fn dropped_backend_leaves_no_connection() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -239,7 +239,7 @@ async fn a_dropped_backend_leaves_no_connection_behind() {
     assert_only_our_own_connection(&server).await;
 }
 
-/// The connection that asks is the only one left, as soon as the tasks have ended.
+/// Only the connection of `CLIENT LIST` itself is left once the tasks have ended.
 async fn assert_only_our_own_connection(server: &RedisServer) {
     let start = support::now();
     while server.cli(&["CLIENT", "LIST"]).lines().count() > 1 {

@@ -1,4 +1,4 @@
-//! Callers who go on calling whatever happens to the servers.
+//! Callers that keep calling whatever happens to the servers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +12,10 @@ use crate::support;
 const CALLERS: usize = 16;
 const KEYS: usize = 40;
 
-/// No call takes longer than its deadline, and a bit for a busy machine.
-const BEHIND_THE_DEADLINE: Duration = Duration::from_millis(250);
+/// How long a call may take beyond its deadline, on a busy machine.
+const GRACE: Duration = Duration::from_millis(250);
 
-/// What has become of the calls.
+/// The outcome of all calls.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) answered: usize,
@@ -23,17 +23,17 @@ pub(crate) struct Outcome {
     slowest: Duration,
 }
 
-/// Lets callers write and read while something is done to the servers, and goes on until
-/// all keys are answered for again.
+/// Runs callers that write and read while a fault is injected, and until all keys are served
+/// again.
 ///
-/// Every call must end in time, with its own reply (each value carries its key) or with an
-/// error that says to try again.
+/// Every call must end in time, with its own reply (each value contains its key) or with a
+/// temporary error.
 ///
-/// What the trouble gives back is kept until all is over: the servers, most often.
+/// The fault's result, usually the servers, is kept until the end.
 pub(crate) async fn under_load<T: Send + 'static>(
     backend: RedisBackend,
     deadline: Duration,
-    trouble: impl FnOnce() -> T + Send + 'static,
+    fault: impl FnOnce() -> T + Send + 'static,
 ) -> Outcome {
     let backend = Arc::new(backend);
     let stop = Arc::new(AtomicBool::new(false));
@@ -43,7 +43,7 @@ pub(crate) async fn under_load<T: Send + 'static>(
             tokio::spawn(async move { call(&backend, caller, &stop).await })
         })
         .collect();
-    let _kept = tokio::task::spawn_blocking(trouble).await.unwrap();
+    let _kept = tokio::task::spawn_blocking(fault).await.unwrap();
     recover(&backend).await;
     stop.store(true, Ordering::Relaxed);
     let mut sum = Outcome::default();
@@ -53,7 +53,7 @@ pub(crate) async fn under_load<T: Send + 'static>(
         sum.failed += outcome.failed;
         sum.slowest = sum.slowest.max(outcome.slowest);
     }
-    assert!(sum.slowest < deadline + BEHIND_THE_DEADLINE, "{sum:?}");
+    assert!(sum.slowest < deadline + GRACE, "{sum:?}");
     sum
 }
 
@@ -61,7 +61,7 @@ async fn recover(backend: &RedisBackend) {
     for key in 0..KEYS {
         let key = format!("k{key}");
         let set = async || backend.client().set(&key, format!("{key}:end")).await.ok();
-        support::until("the servers serve again", set).await;
+        support::until("the servers to serve again", set).await;
     }
 }
 
@@ -87,13 +87,13 @@ async fn call(backend: &RedisBackend, caller: usize, stop: &AtomicBool) -> Outco
                 outcome.answered += 1;
                 let own = format!("{key}:");
                 let is_own = |value: &bytes::Bytes| value.starts_with(own.as_bytes());
-                assert!(value.as_ref().is_none_or(is_own), "{key} was given {value:?}");
+                assert!(value.as_ref().is_none_or(is_own), "{key} received {value:?}");
             }
             Err(error) => {
                 outcome.failed += 1;
                 let loaded = error.kind() == ErrorKind::Server;
                 assert!(error.is_temporary() && !loaded, "{key}: {error:?}");
-                // Nobody hammers at a server that is away.
+                // Don't spin while a server is down.
                 support::pause(Duration::from_millis(1)).await;
             }
         }

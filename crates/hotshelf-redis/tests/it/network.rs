@@ -1,4 +1,4 @@
-//! A network that delays, holds, drops and cuts.
+//! A network that delays, holds and drops bytes, and closes connections.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use hotshelf_testkit::{Conditions, Direction, Proxy, RedisServer};
 
 use crate::support;
 
-/// A server behind a network.
-fn behind() -> (RedisServer, Proxy) {
+/// A server behind a proxy.
+fn behind_proxy() -> (RedisServer, Proxy) {
     let server = support::server();
     let proxy = Proxy::start(server.port()).unwrap();
     (server, proxy)
@@ -22,7 +22,7 @@ async fn write_all(backend: &RedisBackend, keys: usize) {
     }
 }
 
-/// A value that carries its key.
+/// A value that contains its key.
 fn value(key: usize) -> String {
     format!("{key}:{}", "x".repeat(key * 37))
 }
@@ -36,12 +36,12 @@ async fn read_all(backend: &RedisBackend, keys: usize) {
 }
 
 #[tokio::test]
-async fn bytes_may_come_one_by_one() {
+async fn replies_may_arrive_bytewise() {
     for conditions in
         [Conditions::default().split(), Conditions::default().drip(7, Duration::from_micros(50))]
     {
-        let (_server, proxy) = behind();
-        let backend = support::backend_with(support::patient(&proxy.url()));
+        let (_server, proxy) = behind_proxy();
+        let backend = support::backend_with(support::long_timeouts(&proxy.url()));
         proxy.set_both(conditions);
         write_all(&backend, 12).await;
         read_all(&backend, 12).await;
@@ -49,9 +49,9 @@ async fn bytes_may_come_one_by_one() {
 }
 
 #[tokio::test]
-async fn callers_do_not_queue_for_a_slow_network() {
-    let (_server, proxy) = behind();
-    let backend = support::backend_with(support::patient(&proxy.url()));
+async fn callers_share_a_slow_network() {
+    let (_server, proxy) = behind_proxy();
+    let backend = support::backend_with(support::long_timeouts(&proxy.url()));
     write_all(&backend, 100).await;
     let delay = Duration::from_millis(25);
     proxy.set_both(Conditions::default().delay(delay));
@@ -60,11 +60,11 @@ async fn callers_do_not_queue_for_a_slow_network() {
     assert!((delay * 2..delay * 8).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
-/// What comes too late is nobody's, and puts nothing out of step.
+/// Late replies are dropped, and don't shift the replies that follow.
 #[tokio::test]
-async fn late_replies_are_nobodys() {
-    let (_server, proxy) = behind();
-    let options = support::patient(&proxy.url()).read_timeout(Duration::from_millis(30));
+async fn late_replies_are_dropped() {
+    let (_server, proxy) = behind_proxy();
+    let options = support::long_timeouts(&proxy.url()).read_timeout(Duration::from_millis(30));
     let backend = support::backend_with(options);
     write_all(&backend, 20).await;
     for direction in [Direction::ToServer, Direction::ToClient] {
@@ -80,13 +80,13 @@ async fn late_replies_are_nobodys() {
         backend.ping().await.unwrap();
         read_all(&backend, 20).await;
     }
-    assert_eq!(proxy.connections(), 1, "one hiccup doesn't cost the connection");
+    assert_eq!(proxy.connections(), 1, "one stall doesn't cost the connection");
 }
 
 #[tokio::test]
-async fn a_network_that_swallows_costs_a_few_deadlines() {
+async fn packet_loss_costs_few_deadlines() {
     for direction in [Direction::ToServer, Direction::ToClient] {
-        let (_server, proxy) = behind();
+        let (_server, proxy) = behind_proxy();
         let backend = support::backend(&proxy.url());
         backend.ping().await.unwrap();
         proxy.set(direction, Conditions::default().swallow());
@@ -101,9 +101,9 @@ async fn a_network_that_swallows_costs_a_few_deadlines() {
 }
 
 #[tokio::test]
-async fn what_is_in_flight_when_the_connection_is_cut_is_unknown() {
-    let (_server, proxy) = behind();
-    let backend = support::backend_with(support::patient(&proxy.url()));
+async fn disconnect_times_out_calls_in_flight() {
+    let (_server, proxy) = behind_proxy();
+    let backend = support::backend_with(support::long_timeouts(&proxy.url()));
     backend.ping().await.unwrap();
     for how in [Proxy::cut as fn(&Proxy), |proxy| proxy.half_close(Direction::ToClient)] {
         proxy.set(Direction::ToClient, Conditions::default().hold());
@@ -119,26 +119,26 @@ async fn what_is_in_flight_when_the_connection_is_cut_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_network_that_refuses_is_tried_again_and_again() {
-    let (_server, proxy) = behind();
+async fn refused_connections_are_retried() {
+    let (_server, proxy) = behind_proxy();
     let backend = support::backend(&proxy.url());
     backend.ping().await.unwrap();
     proxy.refuse(true);
     proxy.cut();
-    support::until("it is noticed", async || backend.ping().await.err()).await;
+    support::until("the failure to be noticed", async || backend.ping().await.err()).await;
     for _ in 0..50 {
         assert!(backend.read(&["k".into()]).await.unwrap_err().is_temporary());
     }
-    support::until("it is tried again", async || (proxy.refused() > 2).then_some(())).await;
+    support::until("further attempts", async || (proxy.refused() > 2).then_some(())).await;
     proxy.refuse(false);
     support::ping_until_back(&backend).await;
 }
 
-/// Operations that were under way when the connection was given up time out later than
-/// those that gave it up. That says nothing of the next connection.
+/// Operations in flight when the connection is closed time out later than those that caused
+/// it. They don't count against the next connection.
 #[tokio::test]
-async fn late_timeouts_are_not_held_against_the_next_connection() {
-    let (_server, proxy) = behind();
+async fn late_timeouts_spare_next_connection() {
+    let (_server, proxy) = behind_proxy();
     let backend = support::backend(&proxy.url());
     backend.ping().await.unwrap();
     proxy.freeze_connections();
@@ -146,7 +146,7 @@ async fn late_timeouts_are_not_held_against_the_next_connection() {
     let writes = join_all((0..8).map(|_| backend.invalidate(&key)));
     let back = async {
         for _ in 0..3 {
-            // Each of them together with others, which don't count.
+            // Reads that time out together count once.
             let reads = join_all((0..4).map(|_| backend.read(&key)));
             assert!(reads.await.iter().all(|read| read.as_ref().unwrap_err().is_timeout()));
         }
@@ -158,20 +158,20 @@ async fn late_timeouts_are_not_held_against_the_next_connection() {
     assert_eq!(proxy.connections(), 2);
 }
 
-/// Whoever gives up asking is no reason to believe that the server is well.
+/// A cancelled call is not evidence that the server responds.
 #[tokio::test]
-async fn a_silent_server_is_noticed_though_its_callers_leave() {
-    let (_server, proxy) = behind();
+async fn cancelled_calls_count_as_timeouts() {
+    let (_server, proxy) = behind_proxy();
     let options = RedisOptions::from_url(&proxy.url()).unwrap();
     let backend = support::backend_with(options.read_timeout(Duration::from_millis(20)));
     backend.ping().await.unwrap();
     proxy.freeze_connections();
-    let leave = async || {
+    let cancelled_call = async || {
         let key = ["k".into()];
-        let impatient = support::pause(Duration::from_millis(5));
-        drop(futures_util::future::select(backend.read(&key), std::pin::pin!(impatient)).await);
+        let cancelled = support::pause(Duration::from_millis(5));
+        drop(futures_util::future::select(backend.read(&key), std::pin::pin!(cancelled)).await);
         support::pause(Duration::from_millis(20)).await;
         (proxy.connections() == 2).then_some(())
     };
-    support::until("the connection is given up", leave).await;
+    support::until("the connection to be replaced", cancelled_call).await;
 }

@@ -1,4 +1,4 @@
-//! Our own matching of patterns against the server's.
+//! Our matching of patterns compared with the server's.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use crate::support;
 
 #[test]
-fn patterns_match_what_the_server_matches() {
+fn patterns_match_like_the_server() {
     let server = support::server();
     let mut keys: BTreeSet<String> = BTreeSet::new();
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -1,4 +1,4 @@
-//! Listening to channels.
+//! Subscriptions to channels.
 
 use hotshelf_core::ErrorKind;
 use hotshelf_redis::{Message, PubSub};
@@ -6,21 +6,21 @@ use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer};
 
 use crate::support;
 
-/// Publishes until it is heard, and gives what was.
-async fn heard(messages: &mut PubSub, publish: impl Fn()) -> Message {
+/// Publishes a message and returns the one that is received.
+async fn receive(messages: &mut PubSub, publish: impl Fn()) -> Message {
     publish();
     messages.next().await.unwrap()
 }
 
 #[tokio::test]
-async fn what_is_published_is_heard_in_its_order() {
+async fn messages_arrive_in_order() {
     for arguments in [&[][..], &["--rename-command", "HELLO", ""]] {
         let server = RedisServer::start_with(arguments).unwrap();
         let backend = support::backend(&server.url());
         let mut messages = backend.client().pub_sub();
         messages.subscribe(&["news"]).await.unwrap();
         messages.subscribe_patterns(&["n*s"]).await.unwrap();
-        support::until("both are subscribed to", async || {
+        support::until("both subscriptions", async || {
             (server.cli(&["PUBSUB", "NUMPAT"]) == "1").then_some(())
         })
         .await;
@@ -32,7 +32,7 @@ async fn what_is_published_is_heard_in_its_order() {
         assert_eq!(message.pattern.as_deref(), Some(&b"n*s"[..]));
 
         messages.unsubscribe(&["n*s"]);
-        support::until("one is left", async || {
+        support::until("one subscription to be left", async || {
             (server.cli(&["PUBSUB", "NUMPAT"]) == "0").then_some(())
         })
         .await;
@@ -47,7 +47,7 @@ async fn what_is_published_is_heard_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_and_made_anew() {
+async fn lost_connection_is_reported_and_reopened() {
     let server = support::server();
     let backend = support::backend(&server.url());
     let mut messages = backend.client().pub_sub();
@@ -56,7 +56,7 @@ async fn a_lost_connection_is_told_and_made_anew() {
     assert_eq!(messages.next().await.unwrap_err().kind(), ErrorKind::Unavailable);
     let listening = async || (server.cli(&["PUBSUB", "NUMSUB", "news"]) == "news\n1").then_some(());
     let publish = async {
-        support::until("it listens again", listening).await;
+        support::until("the new subscription", listening).await;
         server.command(&["PUBLISH", "news", "again"]);
     };
     let (message, ()) = futures_util::future::join(messages.next(), publish).await;
@@ -65,19 +65,19 @@ async fn a_lost_connection_is_told_and_made_anew() {
 
 /// To the server, `UNSUBSCRIBE` without a name means all of them.
 #[tokio::test]
-async fn to_leave_no_channel_leaves_none() {
+async fn unsubscribing_no_channel_does_nothing() {
     let server = support::server();
     let mut messages = support::backend(&server.url()).client().pub_sub();
     messages.subscribe(&["news"]).await.unwrap();
     messages.unsubscribe::<&str>(&[]);
     messages.subscribe(&["more"]).await.unwrap();
-    let message = heard(&mut messages, || drop(server.cli(&["PUBLISH", "news", "1"]))).await;
+    let message = receive(&mut messages, || drop(server.cli(&["PUBLISH", "news", "1"]))).await;
     assert_eq!(message.payload, "1");
 }
 
-/// The word on what was left is not the word on what is subscribed to next.
+/// The confirmation of an unsubscription is not that of the next subscription.
 #[tokio::test]
-async fn a_subscription_stands_once_it_is_said_to() {
+async fn confirmed_subscription_is_active() {
     let server = support::server();
     let mut messages = support::backend(&server.url()).client().pub_sub();
     messages.subscribe(&["0"]).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_subscription_stands_once_it_is_said_to() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told() {
+async fn refused_subscription_is_an_error() {
     let server = support::server();
     let nothing = support::backend(&server.url()).client().pub_sub().next().await;
     assert_eq!(nothing.unwrap_err().kind(), ErrorKind::Configuration);
@@ -101,18 +101,18 @@ async fn a_refusal_is_told() {
 }
 
 #[tokio::test]
-async fn every_topology_is_listened_to() {
+async fn pub_sub_works_on_every_topology() {
     let cluster = RedisCluster::start().unwrap();
-    let backend = support::backend_with(support::patient(&cluster.url()));
+    let backend = support::backend_with(support::long_timeouts(&cluster.url()));
     let mut messages = backend.client().pub_sub();
     messages.subscribe(&["news"]).await.unwrap();
     let publish = || drop(cluster.node(0).command(&["PUBLISH", "news", "1"]));
-    assert_eq!(heard(&mut messages, publish).await.payload, "1");
+    assert_eq!(receive(&mut messages, publish).await.payload, "1");
 
     let sentinels = RedisSentinels::start().unwrap();
-    let backend = support::backend_with(support::patient(&sentinels.url()));
+    let backend = support::backend_with(support::long_timeouts(&sentinels.url()));
     let mut messages = backend.client().pub_sub();
     messages.subscribe(&["news"]).await.unwrap();
     let publish = || drop(sentinels.primary().command(&["PUBLISH", "news", "1"]));
-    assert_eq!(heard(&mut messages, publish).await.payload, "1");
+    assert_eq!(receive(&mut messages, publish).await.payload, "1");
 }

@@ -13,12 +13,12 @@ const STORE: Duration = Duration::from_millis(250);
 
 async fn backend(sentinels: &RedisSentinels) -> RedisBackend {
     let backend = support::backend(&sentinels.url());
-    support::until("the primary answers", async || backend.ping().await.ok()).await;
+    support::until("the primary to reply", async || backend.ping().await.ok()).await;
     backend
 }
 
 #[tokio::test]
-async fn the_primary_is_found_with_the_passwords_of_both_sides() {
+async fn sentinels_have_their_own_password() {
     let passwords = Passwords { server: Some("s3cret"), sentinel: Some("s3ntinel") };
     let sentinels = RedisSentinels::start_with(passwords).unwrap();
     let backend = backend(&sentinels).await;
@@ -29,15 +29,15 @@ async fn the_primary_is_found_with_the_passwords_of_both_sides() {
 }
 
 #[tokio::test]
-async fn a_sentinel_that_is_away_is_passed_over() {
+async fn absent_sentinel_is_skipped() {
     let mut sentinels = RedisSentinels::start().unwrap();
     sentinels.kill_sentinel(0);
-    let backend = support::backend_with(support::patient(&sentinels.url()));
+    let backend = support::backend_with(support::long_timeouts(&sentinels.url()));
     backend.ping().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_service_that_nobody_knows_says_so() {
+async fn unknown_service_is_an_error() {
     let sentinels = RedisSentinels::start().unwrap();
     let backend = support::backend(&sentinels.url().replace("/main", "/other"));
     let error = backend.ping().await.unwrap_err();
@@ -46,7 +46,7 @@ async fn a_service_that_nobody_knows_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failover_is_followed_under_load() {
+async fn failover_is_followed_under_load() {
     let sentinels = RedisSentinels::start().unwrap();
     let backend = backend(&sentinels).await;
     let before = sentinels.primary_index();
@@ -58,7 +58,7 @@ async fn a_failover_is_followed_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_primary_is_replaced_under_load() {
+async fn killed_primary_is_replaced_under_load() {
     let sentinels = RedisSentinels::start().unwrap();
     let backend = backend(&sentinels).await;
     let outcome = under_load(backend, STORE, move || {
@@ -71,10 +71,10 @@ async fn a_killed_primary_is_replaced_under_load() {
     assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
 }
 
-/// A primary that was frozen and replaced comes back as what it thinks it is. Nobody goes
-/// on talking to it.
+/// A primary that was frozen and replaced still believes to be the primary when it resumes. It
+/// is not used any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_primary_is_replaced_under_load() {
+async fn frozen_primary_is_replaced_under_load() {
     let sentinels = RedisSentinels::start().unwrap();
     let backend = backend(&sentinels).await;
     let outcome = under_load(backend, STORE, move || {
@@ -87,10 +87,10 @@ async fn a_frozen_primary_is_replaced_under_load() {
     assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
 }
 
-/// A primary that became a replica without a word answers, and takes no writes: it is left
-/// with the first of them that it refuses.
+/// A primary that silently became a replica replies, and refuses writes: it is abandoned after
+/// the first refusal.
 #[tokio::test]
-async fn a_demoted_primary_is_left() {
+async fn demoted_primary_is_abandoned() {
     let sentinels = RedisSentinels::start().unwrap();
     let backend = backend(&sentinels).await;
     let demoted = sentinels.primary_index();
@@ -100,11 +100,11 @@ async fn a_demoted_primary_is_left() {
     let refused = backend.client().set("k", "v").await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ReadOnly);
     let mut refusals = 0;
-    let left = async || {
+    let written = async || {
         let kind = backend.client().set("k", "v").await.map_err(|error| error.kind());
         refusals += u32::from(kind == Err(ErrorKind::ReadOnly));
         kind.ok()
     };
-    support::until("there is a primary again", left).await;
-    assert!(refusals < 3, "{refusals} more calls have asked the server that refuses");
+    support::until("a primary that accepts writes", written).await;
+    assert!(refusals < 3, "{refusals} more writes went to the demoted primary");
 }

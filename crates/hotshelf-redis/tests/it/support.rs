@@ -23,25 +23,25 @@ pub(crate) fn runtime() -> Arc<dyn Runtime> {
     Arc::new(RealTime { start: now() })
 }
 
-/// Options that wait for long: for tests that are not about deadlines.
-pub(crate) fn patient(url: &str) -> RedisOptions {
-    with_patience(RedisOptions::from_url(url).unwrap())
+/// Options with long timeouts: for tests that are not about deadlines.
+pub(crate) fn long_timeouts(url: &str) -> RedisOptions {
+    with_long_timeouts(RedisOptions::from_url(url).unwrap())
 }
 
-pub(crate) fn with_patience(options: RedisOptions) -> RedisOptions {
-    let patience = Duration::from_secs(20);
-    options.connect_timeout(patience).read_timeout(patience).store_timeout(patience)
+pub(crate) fn with_long_timeouts(options: RedisOptions) -> RedisOptions {
+    let timeout = Duration::from_secs(20);
+    options.connect_timeout(timeout).read_timeout(timeout).store_timeout(timeout)
 }
 
-/// The URL of a server that is gone.
+/// Returns the URL of a server that was killed.
 pub(crate) fn dead_url() -> String {
     let mut server = server();
     server.kill();
     server.url()
 }
 
-/// Makes sure that calls of a backend that is away cost next to nothing.
-pub(crate) async fn fails_at_once(backend: &RedisBackend) {
+/// Asserts that calls fail at once while the server is down.
+pub(crate) async fn assert_fails_at_once(backend: &RedisBackend) {
     assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Unavailable);
     let start = now();
     for _ in 0..100 {
@@ -51,12 +51,12 @@ pub(crate) async fn fails_at_once(backend: &RedisBackend) {
     assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
 }
 
-/// Asks until the connection has come back. The backend itself paces the attempts.
+/// Pings until the connection is back. The backend itself paces the attempts.
 pub(crate) async fn ping_until_back(backend: &RedisBackend) {
     until("the server answers again", async || backend.ping().await.ok()).await;
 }
 
-/// Asks until the answer is as it must become, and gives up after half a minute.
+/// Polls until there is a result, for at most half a minute.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = now();
     loop {

@@ -1,4 +1,4 @@
-//! TLS: only a server that proves to be the one of the URL is talked to.
+//! TLS: only servers with a valid certificate for the URL's host are used.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::conformance;
 use crate::support;
 
-/// A server behind TLS, and the authority that vouches for its name.
+/// A server with TLS, and the authority of its certificate.
 struct Tls {
     server: RedisServer,
     _files: TempDir,
@@ -29,7 +29,7 @@ impl Tls {
         Self::start_asking("no")
     }
 
-    /// Starts a server that asks clients who they are: `no`, or `yes`.
+    /// Starts a server; `clients` is `yes` if it requires client certificates, otherwise `no`.
     fn start_asking(clients: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let authority = authority();
@@ -83,7 +83,7 @@ async fn refused(options: RedisOptions) -> ErrorKind {
 }
 
 #[test]
-fn the_suite_holds_over_tls() {
+fn suite_passes_over_tls() {
     let tls = Tls::start();
     for (name, check) in CHECKS {
         eprintln!("{name}");
@@ -93,7 +93,7 @@ fn the_suite_holds_over_tls() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_authority_or_name_is_refused() {
+async fn untrusted_certificates_are_refused() {
     let tls = Tls::start();
     let other = authority().pem();
     for options in [
@@ -107,21 +107,21 @@ async fn a_certificate_of_another_authority_or_name_is_refused() {
 }
 
 #[tokio::test]
-async fn the_name_to_prove_may_be_another_than_the_host() {
+async fn server_name_overrides_host() {
     let tls = Tls::start();
     let options = tls.trusting("127.0.0.1").server_name("localhost");
     support::backend_with(options).ping().await.unwrap();
 }
 
 #[tokio::test]
-async fn certificates_are_not_verified_where_that_was_asked_for() {
+async fn danger_option_accepts_any_certificate() {
     let tls = Tls::start();
     let options = tls.options("127.0.0.1").danger_accept_invalid_certificates(true);
     support::backend_with(options).ping().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_server_may_want_to_know_who_we_are() {
+async fn client_certificate_is_presented() {
     let tls = Tls::start_asking("yes");
     assert_eq!(refused(tls.trusting("localhost")).await, ErrorKind::Unavailable);
 
@@ -141,7 +141,7 @@ async fn a_server_may_want_to_know_who_we_are() {
 
 /// A slip in the URL must not send a password in the clear.
 #[tokio::test]
-async fn options_of_tls_mean_tls() {
+async fn tls_options_imply_tls() {
     let tls = Tls::start();
     let options = RedisOptions::from_url(&format!("redis://localhost:{}", tls.port)).unwrap();
     let backend = support::backend_with(options.root_certificates(tls.authority.pem()));
@@ -149,7 +149,7 @@ async fn options_of_tls_mean_tls() {
 }
 
 #[tokio::test]
-async fn certificates_that_cant_be_read_are_an_error_of_the_configuration() {
+async fn invalid_certificates_are_configuration_errors() {
     let options = || RedisOptions::from_url("rediss://localhost").unwrap();
     for options in [
         options().root_certificates("no certificate"),

@@ -1,4 +1,4 @@
-//! Servers tell of changes, and callers who wait are woken by that.
+//! Servers report changes, which wake waiting callers.
 
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use hotshelf_testkit::{RedisCluster, RedisServer};
 
 use crate::support;
 
-/// Waits until a change is told, and not for ever.
+/// Waits until a change is reported, for a bounded time.
 async fn woken(mut watch: hotshelf_core::backend::Watch) {
-    let told = support::until("a change is told", async || (&mut watch).now_or_never());
-    told.await;
+    support::until("a change", async || (&mut watch).now_or_never()).await;
 }
 
 async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
@@ -29,13 +28,13 @@ async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 
-/// One holds the lease, another waits for it and is woken by what the first one does.
-async fn is_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
+/// One backend holds the lease, another one waits for it and is woken by each operation.
+async fn assert_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
     waiter.read(std::slice::from_ref(key)).await.unwrap();
     for ending in ["store", "release", "renew"] {
         let (token, granted) = acquire(holder, key).await;
         assert!(matches!(granted, Acquired::Granted(_)), "{granted:?}");
-        let mut watch = waiter.watch(key).expect("the server tells of changes");
+        let mut watch = waiter.watch(key).expect("the server reports changes");
         let (_, busy) = acquire(waiter, key).await;
         assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
         waiter.ping().await.unwrap();
@@ -51,46 +50,46 @@ async fn is_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_lease_is_woken_when_it_ends() {
+async fn lease_changes_wake_waiters() {
     let server = support::server();
     let (holder, waiter) = (support::backend(&server.url()), support::backend(&server.url()));
     for key in ["k", "{a}b", "a}b"] {
-        is_woken(&holder, &waiter, &key.into()).await;
+        assert_woken(&holder, &waiter, &key.into()).await;
     }
 }
 
 #[tokio::test]
-async fn broadcasts_wake_as_well() {
+async fn broadcast_tracking_wakes_waiters() {
     let server = support::server();
     let options = RedisOptions::from_url(&server.url()).unwrap();
     let holder = support::backend(&server.url());
     let waiter = support::backend_with(options.tracking(Tracking::Broadcast(vec![])));
-    is_woken(&holder, &waiter, &"k".into()).await;
+    assert_woken(&holder, &waiter, &"k".into()).await;
 }
 
 #[tokio::test]
-async fn every_node_of_a_cluster_tells_of_its_keys() {
+async fn every_cluster_node_reports_changes() {
     let cluster = RedisCluster::start().unwrap();
-    let holder = support::backend_with(support::patient(&cluster.url()));
-    let waiter = support::backend_with(support::patient(&cluster.url()));
+    let holder = support::backend_with(support::long_timeouts(&cluster.url()));
+    let waiter = support::backend_with(support::long_timeouts(&cluster.url()));
     for number in 0..10 {
-        is_woken(&holder, &waiter, &format!("k{number}").into()).await;
+        assert_woken(&holder, &waiter, &format!("k{number}").into()).await;
     }
 }
 
-/// What was to be told on a connection that is lost will not be: those who wait look again.
+/// Reports on a lost connection are lost: waiters look again.
 #[tokio::test]
-async fn a_lost_connection_wakes_those_who_wait() {
+async fn lost_connection_wakes_waiters() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
-    let watch = backend.watch(&"k".into()).expect("the server tells of changes");
+    let watch = backend.watch(&"k".into()).expect("the server reports changes");
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     woken(watch).await;
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_tell_is_used_without() {
+async fn server_without_tracking_is_usable() {
     for arguments in [["--rename-command", "HELLO", ""], ["--rename-command", "CLIENT", ""]] {
         let server = RedisServer::start_with(&arguments).unwrap();
         let backend = support::backend(&server.url());
@@ -106,16 +105,16 @@ async fn a_server_that_does_not_tell_is_used_without() {
     assert!(backend.watch(&"k".into()).is_none());
 }
 
-/// `CLIENT CACHING` covers the next command only, also where the script's text is sent.
+/// `CLIENT CACHING` applies to the next command only, also when the script's text is sent.
 #[tokio::test]
-async fn an_acquire_is_tracked_also_when_its_script_was_unknown() {
+async fn acquire_by_script_text_is_tracked() {
     let server = support::server();
     let (holder, waiter) = (support::backend(&server.url()), support::backend(&server.url()));
     let key = WireKey::from("k");
     waiter.ping().await.unwrap();
     let (token, _) = acquire(&holder, &key).await;
     server.command(&["SCRIPT", "FLUSH"]);
-    let watch = waiter.watch(&key).expect("the server tells of changes");
+    let watch = waiter.watch(&key).expect("the server reports changes");
     let (_, busy) = acquire(&waiter, &key).await;
     assert!(matches!(busy, Acquired::Busy(_)), "{busy:?}");
     holder.release(&key, token).await.unwrap();
