@@ -10,6 +10,8 @@
 //! Each operation is atomic for its key. A backend answers within its own deadlines: no
 //! operation may wait without bound.
 
+mod layer;
+mod operation;
 mod watch;
 
 use std::fmt;
@@ -24,6 +26,8 @@ use crate::runtime::{BoxFuture, Runtime};
 use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
 
+pub use layer::Layer;
+pub use operation::{Answer, Operation};
 pub use watch::{Watch, Watchers};
 
 /// The result of an operation.

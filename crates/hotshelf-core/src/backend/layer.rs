@@ -1,0 +1,474 @@
+//! Backends that wrap another backend and change some of its operations.
+
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    Acquire, Acquired, Answer, Backend, Fill, Operation, Result, ServerInfo, Stored, TagVersion,
+    Take, Taken, Token, Watch,
+};
+use crate::key::{Pattern, WireKey};
+use crate::runtime::BoxFuture;
+use crate::ttl::{Remaining, Ttl};
+
+/// A backend that wraps another one. Every `Layer` is a [`Backend`].
+///
+/// Each method of [`Backend`] has a counterpart here, with `on_` before its name, which
+/// forwards to the inner backend. A layer overrides the ones that it changes. What it does
+/// to every operation alike, such as delaying, failing or counting, goes into
+/// [`around`](Self::around).
+///
+/// The names differ so that both traits can be in scope: callers use the methods of
+/// [`Backend`], and only layers see those with `on_`.
+///
+/// A layer costs each operation one allocation, and nothing else where `around` is not
+/// overridden.
+///
+/// ```
+/// use std::ops::Deref;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use hotshelf_core::backend::{Answer, Layer, Operation, Result};
+/// use hotshelf_core::{Backend, BoxFuture};
+///
+/// /// Counts the operations on a backend.
+/// #[derive(Debug)]
+/// struct Counted<B> {
+///     backend: B,
+///     count: AtomicU64,
+/// }
+///
+/// impl<B: Backend> Layer for Counted<B> {
+///     type Inner = B;
+///
+///     fn inner(&self) -> Result<impl Deref<Target = B> + Send> {
+///         Ok(&self.backend)
+///     }
+///
+///     fn around<'a, A: Answer + 'a>(
+///         &'a self,
+///         _: Operation<'a>,
+///         run: BoxFuture<'a, A>,
+///     ) -> BoxFuture<'a, A> {
+///         self.count.fetch_add(1, Ordering::Relaxed);
+///         run
+///     }
+/// }
+/// ```
+pub trait Layer: fmt::Debug + Send + Sync + 'static {
+    /// The type of the inner backend.
+    type Inner: Backend + ?Sized;
+
+    /// Returns the inner backend, which may be another one for each operation. It is called
+    /// when an operation is polled for the first time.
+    ///
+    /// # Errors
+    /// The operation fails with this error, each of its items on its own.
+    fn inner(&self) -> Result<impl Deref<Target = Self::Inner> + Send>;
+
+    /// Wraps every operation except for [`on_watch`](Self::on_watch), which doesn't wait.
+    ///
+    /// `run` is the operation. It hasn't begun, unless an overridden method does its work
+    /// before it is polled. Dropping `run` skips the operation, and [`Answer::failure`] makes
+    /// the answer of one that fails. Returns `run` unchanged by default.
+    fn around<'a, A: Answer + 'a>(
+        &'a self,
+        operation: Operation<'a>,
+        run: BoxFuture<'a, A>,
+    ) -> BoxFuture<'a, A> {
+        let _unused = operation;
+        run
+    }
+
+    /// Implements [`Backend::name`]. Without an inner backend it is `unavailable`.
+    fn on_name(&self) -> &'static str {
+        self.inner().map_or("unavailable", |inner| inner.name())
+    }
+
+    /// Implements [`Backend::read`].
+    fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        Box::pin(async move { self.inner()?.read(keys).await })
+    }
+
+    /// Implements [`Backend::acquire`].
+    fn on_acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        Box::pin(async move { self.inner()?.acquire(acquire).await })
+    }
+
+    /// Implements [`Backend::take`].
+    fn on_take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        Box::pin(async move {
+            match self.inner() {
+                Ok(inner) => inner.take(takes).await,
+                Err(error) => Answer::failure(Operation::Take(takes), error),
+            }
+        })
+    }
+
+    /// Implements [`Backend::store`].
+    fn on_store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        Box::pin(async move {
+            match self.inner() {
+                Ok(inner) => inner.store(fills).await,
+                Err(error) => Answer::failure(Operation::Store(fills), error),
+            }
+        })
+    }
+
+    /// Implements [`Backend::release`].
+    fn on_release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.inner()?.release(key, token).await })
+    }
+
+    /// Implements [`Backend::renew`].
+    fn on_renew<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.inner()?.renew(key, token, lease).await })
+    }
+
+    /// Implements [`Backend::capture`].
+    fn on_capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        Box::pin(async move { self.inner()?.capture(tags, keep).await })
+    }
+
+    /// Implements [`Backend::invalidate`].
+    fn on_invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { self.inner()?.invalidate(keys).await })
+    }
+
+    /// Implements [`Backend::invalidate_tags`].
+    fn on_invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.inner()?.invalidate_tags(tags).await })
+    }
+
+    /// Implements [`Backend::invalidate_matching`].
+    fn on_invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { self.inner()?.invalidate_matching(pattern).await })
+    }
+
+    /// Implements [`Backend::remaining`].
+    fn on_remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+        Box::pin(async move { self.inner()?.remaining(key).await })
+    }
+
+    /// Implements [`Backend::watch`]. Without an inner backend the engine polls.
+    fn on_watch(&self, key: &WireKey) -> Option<Watch> {
+        self.inner().ok()?.watch(key)
+    }
+
+    /// Implements [`Backend::ping`].
+    fn on_ping(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.inner()?.ping().await })
+    }
+
+    /// Implements [`Backend::info`].
+    fn on_info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        Box::pin(async move { self.inner()?.info().await })
+    }
+
+    /// Implements [`Backend::close`]. Without an inner backend there is nothing to close.
+    fn on_close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Ok(inner) = self.inner() {
+                inner.close().await;
+            }
+        })
+    }
+}
+
+impl<L: Layer> Backend for L {
+    fn name(&self) -> &'static str {
+        self.on_name()
+    }
+
+    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        self.around(Operation::Read(keys), self.on_read(keys))
+    }
+
+    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        self.around(Operation::Acquire(acquire.key), self.on_acquire(acquire))
+    }
+
+    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        self.around(Operation::Take(takes), self.on_take(takes))
+    }
+
+    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        self.around(Operation::Store(fills), self.on_store(fills))
+    }
+
+    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
+        self.around(Operation::Release(key), self.on_release(key, token))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.around(Operation::Renew(key), self.on_renew(key, token, lease))
+    }
+
+    fn capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        self.around(Operation::Capture(tags), self.on_capture(tags, keep))
+    }
+
+    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        self.around(Operation::Invalidate(keys), self.on_invalidate(keys))
+    }
+
+    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+        self.around(Operation::InvalidateTags(tags), self.on_invalidate_tags(tags))
+    }
+
+    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+        self.around(Operation::InvalidateMatching(pattern), self.on_invalidate_matching(pattern))
+    }
+
+    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+        self.around(Operation::Remaining(key), self.on_remaining(key))
+    }
+
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        self.on_watch(key)
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.around(Operation::Ping, self.on_ping())
+    }
+
+    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+        self.around(Operation::Info, self.on_info())
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.around(Operation::Close, self.on_close())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::backend::{Seen, Watchers};
+    use crate::error::{Error, ErrorKind};
+
+    /// Records the operations that reach it.
+    #[derive(Debug, Default)]
+    struct Recorder(Mutex<Vec<&'static str>>);
+
+    impl Recorder {
+        fn push(&self, name: &'static str) {
+            self.0.lock().unwrap().push(name);
+        }
+
+        fn answer<T: Send + 'static>(&self, name: &'static str, answer: T) -> BoxFuture<'_, T> {
+            Box::pin(async move {
+                self.push(name);
+                answer
+            })
+        }
+
+        fn recorded(&self) -> Vec<&'static str> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    impl Backend for Recorder {
+        fn name(&self) -> &'static str {
+            "recorder"
+        }
+
+        fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+            self.answer("read", Ok(vec![None; keys.len()]))
+        }
+
+        fn acquire<'a>(&'a self, _: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+            self.answer("acquire", Ok(Acquired::Granted(0)))
+        }
+
+        fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+            self.answer("take", takes.iter().map(|_| Ok(Taken::Granted)).collect())
+        }
+
+        fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+            self.answer("store", fills.iter().map(|_| Ok(Stored::Stored)).collect())
+        }
+
+        fn release<'a>(&'a self, _: &'a WireKey, _: Token) -> BoxFuture<'a, Result<()>> {
+            self.answer("release", Ok(()))
+        }
+
+        fn renew<'a>(
+            &'a self,
+            _: &'a WireKey,
+            _: Token,
+            _: Duration,
+        ) -> BoxFuture<'a, Result<bool>> {
+            self.answer("renew", Ok(true))
+        }
+
+        fn capture<'a>(
+            &'a self,
+            tags: &'a [WireKey],
+            _: Ttl,
+        ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+            self.answer("capture", Ok(vec![[0; 8]; tags.len()]))
+        }
+
+        fn invalidate<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+            self.answer("invalidate", Ok(0))
+        }
+
+        fn invalidate_tags<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
+            self.answer("invalidate_tags", Ok(()))
+        }
+
+        fn invalidate_matching<'a>(&'a self, _: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
+            self.answer("invalidate_matching", Ok(0))
+        }
+
+        fn remaining<'a>(&'a self, _: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
+            self.answer("remaining", Ok(Remaining::Missing))
+        }
+
+        fn watch(&self, key: &WireKey) -> Option<Watch> {
+            self.push("watch");
+            Some(Watchers::default().watch(key))
+        }
+
+        fn ping(&self) -> BoxFuture<'_, Result<()>> {
+            self.answer("ping", Ok(()))
+        }
+
+        fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
+            self.answer("info", Ok(ServerInfo::default()))
+        }
+
+        fn close(&self) -> BoxFuture<'_, ()> {
+            self.answer("close", ())
+        }
+    }
+
+    /// Forwards to a recorder, or fails in one of the two ways in which a layer can.
+    #[derive(Debug, Default)]
+    struct Recorded {
+        inner: Option<Arc<Recorder>>,
+        fails: bool,
+        around: Recorder,
+    }
+
+    impl Layer for Recorded {
+        type Inner = Recorder;
+
+        fn inner(&self) -> Result<impl Deref<Target = Recorder> + Send> {
+            self.inner.clone().ok_or_else(|| Error::new(ErrorKind::Closed, "no inner backend"))
+        }
+
+        fn around<'a, A: Answer + 'a>(
+            &'a self,
+            operation: Operation<'a>,
+            run: BoxFuture<'a, A>,
+        ) -> BoxFuture<'a, A> {
+            self.around.push(operation.name());
+            if !self.fails {
+                return run;
+            }
+            let error = Error::new(ErrorKind::Unavailable, "the layer fails");
+            Box::pin(std::future::ready(A::failure(operation, error)))
+        }
+    }
+
+    /// All that have a future, in the order in which [`call_all`] calls them.
+    const OPERATIONS: [&str; 14] = [
+        "read",
+        "acquire",
+        "take",
+        "store",
+        "release",
+        "renew",
+        "capture",
+        "invalidate",
+        "invalidate_tags",
+        "invalidate_matching",
+        "remaining",
+        "ping",
+        "info",
+        "close",
+    ];
+
+    /// Calls every operation, batches with two items, and returns the errors: one for each
+    /// operation except for `close`, and one more for each batch.
+    async fn call_all(backend: &dyn Backend) -> Vec<ErrorKind> {
+        let keys = ["a", "b"].map(WireKey::from);
+        let (key, token, lease) = (&keys[0], Token([0; 16]), Duration::from_secs(5));
+        let acquire = Acquire { key, token, lease, seen: Seen::Nothing, skip_foreign: false };
+        let takes = keys.clone().map(|key| Take { key, token, lease });
+        let fill = |key| Fill { key, token, value: Bytes::new(), ttl: Ttl::MAX };
+        let fills = keys.clone().map(fill);
+        let mut results: Vec<Result<()>> =
+            vec![backend.read(&keys).await.map(drop), backend.acquire(acquire).await.map(drop)];
+        results.extend(backend.take(&takes).await.into_iter().map(|answer| answer.map(drop)));
+        results.extend(backend.store(&fills).await.into_iter().map(|answer| answer.map(drop)));
+        results.extend([
+            backend.release(key, token).await,
+            backend.renew(key, token, lease).await.map(drop),
+            backend.capture(&keys, Ttl::MAX).await.map(drop),
+            backend.invalidate(&keys).await.map(drop),
+            backend.invalidate_tags(&keys).await,
+            backend.invalidate_matching(&Pattern::new("*")).await.map(drop),
+            backend.remaining(key).await.map(drop),
+            backend.ping().await,
+            backend.info().await.map(drop),
+        ]);
+        backend.close().await;
+        results.into_iter().filter_map(Result::err).map(|error| error.kind()).collect()
+    }
+
+    #[test]
+    fn every_operation_reaches_inner_backend() {
+        let recorder = Arc::new(Recorder::default());
+        let layer = Recorded { inner: Some(Arc::clone(&recorder)), ..Recorded::default() };
+        assert_eq!(call_all(&layer).now_or_never(), Some(vec![]));
+        assert_eq!(recorder.recorded(), OPERATIONS);
+        assert_eq!(layer.around.recorded(), OPERATIONS);
+        assert!(layer.watch(&"k".into()).is_some());
+        assert_eq!(recorder.recorded().last(), Some(&"watch"));
+        assert_eq!(layer.name(), "recorder");
+    }
+
+    #[test]
+    fn missing_inner_backend_fails_each_item() {
+        let layer = Recorded::default();
+        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Closed; 15]));
+        assert!(layer.watch(&"k".into()).is_none());
+        assert_eq!(layer.name(), "unavailable");
+    }
+
+    #[test]
+    fn around_can_fail_each_item() {
+        let recorder = Arc::new(Recorder::default());
+        let inner = Some(Arc::clone(&recorder));
+        let layer = Recorded { inner, fails: true, ..Recorded::default() };
+        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Unavailable; 15]));
+        assert_eq!(recorder.recorded(), [""; 0]);
+    }
+}
