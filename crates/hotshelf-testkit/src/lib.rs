@@ -7,8 +7,8 @@
 //! - [`RedisSentinels`]: a real primary with replicas and the Sentinels that replace it.
 //! - [`Proxy`]: a network between client and server that delays, holds, drops and cuts.
 //! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed, and
-//!   [`Slow`]: a backend behind a network whose delays do. [`Troubled`]: one some of whose
-//!   operations fail.
+//!   [`Slow`]: a backend behind a network whose delays do. [`FaultyBackend`]: one with faults
+//!   injected.
 //! - [`simulation`]: several processes on it, with a server, a network that does harm, and
 //!   a history that is checked against the guarantees.
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@
 mod cluster;
 #[macro_use]
 pub mod conformance;
+mod faulty;
 mod patience;
 mod ports;
 mod process;
@@ -27,15 +28,14 @@ mod resp;
 mod sentinel;
 pub mod simulation;
 mod slow;
-mod troubled;
 mod valkey;
 
 pub use cluster::{Failover, RedisCluster};
+pub use faulty::{Fault, FaultyBackend};
 pub use proxy::{Conditions, Direction, Proxy};
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use sentinel::{Passwords, RedisSentinels};
 pub use simulation::SimRuntime;
 pub use slow::Slow;
-pub use troubled::{Operation, Trouble, Troubled};
 pub use valkey::valkey_server;

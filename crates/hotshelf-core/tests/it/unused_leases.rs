@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join;
-use hotshelf_core::backend::{Acquire, Acquired, Seen, Stored, Token};
+use hotshelf_core::backend::{Acquire, Acquired, Operation, Seen, Stored, Token};
 use hotshelf_core::engine::{
     Acquisition, Call, Engine, Filled, Foreign, Format, Identity, Insert, Judge, Known, Standing,
     Value, Verdict, View, Writing,
@@ -16,14 +16,14 @@ use hotshelf_core::engine::{
 use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{Backend, Error, ErrorKind, Runtime, Stats, Ttl, WireKey};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_testkit::{Operation, SimRuntime, Trouble, Troubled};
+use hotshelf_testkit::{Fault, FaultyBackend, SimRuntime};
 
 const FORMAT: Format = Format::Trailer(Foreign::Reject);
 
-/// An engine on a backend with trouble.
+/// An engine on a backend with injected faults.
 struct Bench {
     runtime: SimRuntime,
-    backend: Arc<Troubled<MemoryBackend>>,
+    backend: Arc<FaultyBackend<MemoryBackend>>,
     engine: Engine,
     tags: Tags,
     stats: Arc<Stats>,
@@ -39,11 +39,11 @@ impl Judge for Nothing {
 }
 
 impl Bench {
-    fn with(trouble: Trouble) -> Self {
+    fn with(fault: Fault) -> Self {
         let runtime = SimRuntime::new(1);
         let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
         let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
-        let backend = Arc::new(Troubled::new(memory, trouble));
+        let backend = Arc::new(FaultyBackend::new(memory, fault));
         let engine = Engine::new(Arc::clone(&backend) as Arc<dyn Backend>, shared);
         let tags = Tags::new("test".into(), [TagId::of("t").unwrap()]).unwrap();
         Self { runtime, backend, engine, tags, stats: Arc::default() }
@@ -102,7 +102,7 @@ fn kinds(answers: Vec<Result<Stored, Error>>) -> Vec<Result<Stored, ErrorKind>> 
 #[test]
 fn of_a_load_whose_tags_cant_be_captured() {
     let bench = Bench::with(|operation, _| {
-        (operation == Operation::Capture).then_some(ErrorKind::Unavailable)
+        matches!(operation, Operation::Capture(_)).then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
         let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
@@ -114,7 +114,7 @@ fn of_a_load_whose_tags_cant_be_captured() {
 #[test]
 fn of_a_load_that_cant_be_stored() {
     let bench = Bench::with(|operation, _| {
-        (operation == Operation::Store).then_some(ErrorKind::Unavailable)
+        matches!(operation, Operation::Store(_)).then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
         let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
@@ -127,8 +127,9 @@ fn of_a_load_that_cant_be_stored() {
 /// What was sent under the old token may be executed late. So the next leader has its own.
 #[test]
 fn of_a_load_that_cant_be_stored_even_if_another_leads_on() {
-    let bench =
-        Bench::with(|operation, _| (operation == Operation::Store).then_some(ErrorKind::Timeout));
+    let bench = Bench::with(|operation, _| {
+        matches!(operation, Operation::Store(_)).then_some(ErrorKind::Timeout)
+    });
     bench.runtime.block_on(async {
         let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
         let fill = ticket.fill(Some(Bytes::from_static(b"1")), Ttl::MAX, Value::Absent);
@@ -144,9 +145,9 @@ fn of_a_load_that_cant_be_stored_even_if_another_leads_on() {
 #[test]
 fn of_an_insert_whose_tags_cant_be_captured() {
     let bench = Bench::with(|operation, key| match (operation, key.as_str()) {
-        (Operation::Take, "b") => Some(ErrorKind::Timeout),
-        (Operation::Take, "c") => Some(ErrorKind::Server),
-        (Operation::Capture, _) => Some(ErrorKind::Unavailable),
+        (Operation::Take(_), "b") => Some(ErrorKind::Timeout),
+        (Operation::Take(_), "c") => Some(ErrorKind::Server),
+        (Operation::Capture(_), _) => Some(ErrorKind::Unavailable),
         _ => None,
     });
     bench.runtime.block_on(async {
@@ -161,7 +162,8 @@ fn of_an_insert_whose_tags_cant_be_captured() {
 #[test]
 fn of_an_insert_that_may_have_been_granted() {
     let bench = Bench::with(|operation, key| {
-        (operation == Operation::Take && key.as_str() == "a").then_some(ErrorKind::Timeout)
+        (matches!(operation, Operation::Take(_)) && key.as_str() == "a")
+            .then_some(ErrorKind::Timeout)
     });
     bench.runtime.block_on(async {
         let answers = kinds(bench.insert(&["a", "b"]).await);
@@ -174,7 +176,8 @@ fn of_an_insert_that_may_have_been_granted() {
 #[test]
 fn of_an_insert_that_cant_be_stored() {
     let bench = Bench::with(|operation, key| {
-        (operation == Operation::Store && key.as_str() == "a").then_some(ErrorKind::Unavailable)
+        (matches!(operation, Operation::Store(_)) && key.as_str() == "a")
+            .then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
         let answers = kinds(bench.insert(&["a", "b"]).await);
@@ -190,8 +193,8 @@ fn of_an_insert_that_cant_be_stored() {
 fn by_a_backend_that_is_in_trouble_for_a_while() {
     static IN_TROUBLE: AtomicU32 = AtomicU32::new(3);
     let bench = Bench::with(|operation, _| match operation {
-        Operation::Capture => Some(ErrorKind::Unavailable),
-        Operation::Release => {
+        Operation::Capture(_) => Some(ErrorKind::Unavailable),
+        Operation::Release(_) => {
             let left = |left: u32| left.checked_sub(1);
             IN_TROUBLE.fetch_update(Relaxed, Relaxed, left).ok().map(|_| ErrorKind::Unavailable)
         }
@@ -210,18 +213,18 @@ fn by_a_backend_that_is_in_trouble_for_a_while() {
 #[test]
 fn not_for_longer_than_they_last() {
     for (kind, most) in [(ErrorKind::Unavailable, 12), (ErrorKind::Closed, 1)] {
-        let trouble = match kind {
-            ErrorKind::Closed => |operation, _: &WireKey| match operation {
-                Operation::Capture => Some(ErrorKind::Unavailable),
-                Operation::Release => Some(ErrorKind::Closed),
+        let fault: Fault = match kind {
+            ErrorKind::Closed => |operation, _| match operation {
+                Operation::Capture(_) => Some(ErrorKind::Unavailable),
+                Operation::Release(_) => Some(ErrorKind::Closed),
                 _ => None,
             },
-            _ => |operation, _: &WireKey| match operation {
-                Operation::Capture | Operation::Release => Some(ErrorKind::Unavailable),
+            _ => |operation, _| match operation {
+                Operation::Capture(_) | Operation::Release(_) => Some(ErrorKind::Unavailable),
                 _ => None,
             },
         };
-        let bench = Bench::with(trouble);
+        let bench = Bench::with(fault);
         bench.runtime.block_on(async {
             let Acquisition::Lead(_ticket) = bench.acquire("k").await else { panic!("it leads") };
             bench.runtime.sleep(Duration::from_secs(60)).await;

@@ -1,0 +1,120 @@
+//! A backend some of whose operations fail.
+
+use std::fmt;
+use std::ops::Deref;
+use std::slice::from_ref;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hotshelf_core::backend::{
+    Answer, Fill, Layer, Operation, Result, Stored, TagVersion, Take, Taken,
+};
+use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Ttl, WireKey};
+
+/// Injects faults into the operations of another backend.
+///
+/// An operation that times out is executed, and only its answer is lost. One that fails
+/// otherwise is not executed.
+pub struct FaultyBackend<B> {
+    backend: B,
+    fault: Fault,
+    releases: AtomicU64,
+}
+
+/// Returns the error with which an operation on a key fails, if it does.
+///
+/// It is asked about each key of [`Backend::take`], [`Backend::store`] and
+/// [`Backend::capture`], and about other operations if they have one key.
+pub type Fault = fn(Operation<'_>, &WireKey) -> Option<ErrorKind>;
+
+impl<B: Backend> FaultyBackend<B> {
+    /// Fails the operations on a backend that `fault` picks.
+    pub fn new(backend: B, fault: Fault) -> Self {
+        Self { backend, fault, releases: AtomicU64::new(0) }
+    }
+
+    /// Returns how many leases were released, or would have been but for a fault.
+    pub fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Relaxed)
+    }
+
+    fn fault(&self, operation: Operation<'_>) -> Option<Error> {
+        let [key] = operation.keys()[..] else { return None };
+        let kind = (self.fault)(operation, key)?;
+        Some(Error::new(kind, format!("injected fault: {} fails", operation.name())))
+    }
+}
+
+/// The items of a batch pass one by one, so that each can fail on its own.
+impl<B: Backend> Layer for FaultyBackend<B> {
+    type Inner = B;
+
+    fn inner(&self) -> Result<impl Deref<Target = B> + Send> {
+        Ok(&self.backend)
+    }
+
+    fn around<'a, A: Answer + 'a>(
+        &'a self,
+        operation: Operation<'a>,
+        run: BoxFuture<'a, A>,
+    ) -> BoxFuture<'a, A> {
+        if matches!(operation, Operation::Release(_)) {
+            self.releases.fetch_add(1, Ordering::Relaxed);
+        }
+        Box::pin(async move {
+            let Some(error) = self.fault(operation) else { return run.await };
+            if error.is_timeout() {
+                run.await;
+            }
+            A::failure(operation, error)
+        })
+    }
+
+    fn on_take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
+        Box::pin(async move {
+            if takes.len() == 1 {
+                return self.backend.take(takes).await;
+            }
+            let mut answers = Vec::new();
+            for take in takes {
+                answers.extend(self.take(from_ref(take)).await);
+            }
+            answers
+        })
+    }
+
+    fn on_store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        Box::pin(async move {
+            if fills.len() == 1 {
+                return self.backend.store(fills).await;
+            }
+            let mut answers = Vec::new();
+            for fill in fills {
+                answers.extend(self.store(from_ref(fill)).await);
+            }
+            answers
+        })
+    }
+
+    fn on_capture<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        Box::pin(async move {
+            if tags.len() == 1 {
+                return self.backend.capture(tags, keep).await;
+            }
+            let mut versions = Vec::new();
+            for tag in tags {
+                versions.extend(self.capture(from_ref(tag), keep).await?);
+            }
+            Ok(versions)
+        })
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for FaultyBackend<B> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("FaultyBackend").field(&self.backend).finish()
+    }
+}
