@@ -17,7 +17,6 @@ mod cluster;
 #[macro_use]
 pub mod conformance;
 mod faulty;
-mod patience;
 mod ports;
 mod process;
 mod proxy;
@@ -29,6 +28,7 @@ mod sentinel;
 pub mod simulation;
 mod slow;
 mod valkey;
+mod wait;
 
 pub use cluster::{Failover, RedisCluster};
 pub use faulty::{Fault, FaultyBackend};

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::patience::wait_for;
 use crate::resp;
+use crate::wait::wait_for;
 
 /// The shell that holds the server: once its standard input closes, be it because this
 /// process was killed, it kills the server too. It ends when the server has ended.
@@ -25,7 +25,7 @@ exec 3<&0
 wait $server
 kill $reader
 "#;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Process {
     /// Starts a program and waits until it answers at all on the port, be it that it wants a
@@ -98,7 +98,7 @@ pub(crate) fn pid_file(directory: &Path) -> PathBuf {
 }
 
 fn wait_until_up(port: u16, shell: &mut Child) -> io::Result<()> {
-    wait_for("an answer", PATIENCE, || match shell.try_wait()? {
+    wait_for("an answer", TIMEOUT, || match shell.try_wait()? {
         Some(_) => Ok(Err(io::Error::other("it ended"))),
         None => resp::command(port, None, &["PING"]).map(|_| Ok(())),
     })?

@@ -18,15 +18,15 @@ pub(crate) const REDIS: &str = "redis-server";
 pub struct RedisServer {
     /// `None` while the server is killed. It ends before its directory does.
     process: Option<Process>,
-    place: Place,
+    server_dir: ServerDir,
     program: PathBuf,
     /// All that the program is told.
     arguments: Vec<String>,
     password: Option<String>,
 }
 
-/// Where a server is at home, also while it is killed.
-pub(crate) struct Place {
+/// The directory and the port of a server, which it keeps while it is killed.
+pub(crate) struct ServerDir {
     port: Port,
     directory: TempDir,
 }
@@ -54,26 +54,26 @@ impl RedisServer {
     /// # Errors
     /// As [`RedisServer::start`].
     pub fn start_program(program: impl AsRef<Path>, arguments: &[&str]) -> io::Result<Self> {
-        let place = Place::new()?;
+        let server_dir = ServerDir::new()?;
         let mut line = Vec::new();
-        for (name, value) in place.settings() {
+        for (name, value) in server_dir.settings() {
             line.extend([format!("--{name}"), value]);
         }
         let given = ["--save", "", "--appendonly", "no"].iter().chain(arguments);
         line.extend(given.map(|&argument| argument.to_owned()));
         let password = arguments.windows(2).find(|pair| pair[0] == "--requirepass");
-        Self::launch(place, program.as_ref(), line, password.map(|pair| pair[1]))
+        Self::launch(server_dir, program.as_ref(), line, password.map(|pair| pair[1]))
     }
 
-    /// Starts a program by a command line that is told all of [`Place::settings`].
+    /// Starts a program by a command line that is given all of [`ServerDir::settings`].
     pub(crate) fn launch(
-        place: Place,
+        server_dir: ServerDir,
         program: &Path,
         arguments: Vec<String>,
         password: Option<&str>,
     ) -> io::Result<Self> {
         let (program, password) = (program.to_owned(), password.map(str::to_owned));
-        let mut server = Self { process: None, place, program, arguments, password };
+        let mut server = Self { process: None, server_dir, program, arguments, password };
         server.restart()?;
         Ok(server)
     }
@@ -87,13 +87,13 @@ impl RedisServer {
     /// Gives the port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.place.port.number()
+        self.server_dir.port.number()
     }
 
     /// Gives the path of the server's Unix socket.
     #[must_use]
     pub fn socket(&self) -> String {
-        self.place.socket()
+        self.server_dir.socket()
     }
 
     /// Sends a command on a connection of its own, with the password where there is one.
@@ -124,7 +124,7 @@ impl RedisServer {
     /// If it doesn't come up.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
-        let directory = self.place.directory.path();
+        let directory = self.server_dir.directory.path();
         let (program, port) = (&self.program, self.port());
         self.process = Some(Process::start(program, port, &self.arguments, directory)?);
         Ok(())
@@ -184,13 +184,13 @@ impl fmt::Debug for RedisServer {
     }
 }
 
-impl Place {
+impl ServerDir {
     pub(crate) fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("hotshelf-redis-").tempdir()?;
         Ok(Self { port: Port::reserve()?, directory })
     }
 
-    /// Gives the server's settings for this place, by name.
+    /// Returns the server's settings for this directory and port, by name.
     pub(crate) fn settings(&self) -> [(&'static str, String); 4] {
         let pid_file = process::pid_file(self.directory.path()).display().to_string();
         [

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::{PATIENCE, RedisCluster, SLOTS};
-use crate::patience::{side_by_side, wait_for};
+use super::{RedisCluster, SLOTS, TIMEOUT};
 use crate::ports::Port;
+use crate::wait::{in_parallel, wait_for};
 use crate::{RedisServer, replication};
 
 /// Tests wait for a failed node to be noticed, and know better than the cluster which
@@ -35,7 +35,7 @@ pub(super) fn create(
             [&["--cluster-port", &bus], &SETTINGS[..], &replication::SETTINGS, arguments].concat();
         RedisServer::start_program(program, &arguments)
     };
-    let nodes = side_by_side(bus_ports.iter().map(|bus| move || start(bus)))?;
+    let nodes = in_parallel(bus_ports.iter().map(|bus| move || start(bus)))?;
     let id = |node: &RedisServer| Ok(node.order("CLUSTER MYID")?.to_text());
     let ids = nodes.iter().map(id).collect::<io::Result<_>>()?;
     let cluster = RedisCluster { nodes, ids, bus_ports };
@@ -43,7 +43,7 @@ pub(super) fn create(
     cluster.give_slots(primaries)?;
     cluster.introduce()?;
     cluster.attach_replicas(primaries, replicas_each)?;
-    cluster.settle()?;
+    cluster.try_wait_until_ok()?;
     Ok(cluster)
 }
 
@@ -80,7 +80,7 @@ impl RedisCluster {
         for (index, replica) in self.nodes[primaries..].iter().enumerate() {
             let replicate = format!("CLUSTER REPLICATE {}", self.ids[index / replicas_each]);
             // The primary is unknown until the handshake is done.
-            wait_for("a replica to know its primary", PATIENCE, || replica.order(&replicate))?;
+            wait_for("a replica to know its primary", TIMEOUT, || replica.order(&replicate))?;
         }
         Ok(())
     }

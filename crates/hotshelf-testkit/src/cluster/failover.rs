@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::{PATIENCE, RedisCluster};
-use crate::patience::wait_for;
+use super::{RedisCluster, TIMEOUT};
+use crate::wait::wait_for;
 
 /// After so long the replica has given a failover up.
 const ATTEMPT: Duration = Duration::from_secs(6);
@@ -42,7 +42,7 @@ impl RedisCluster {
             self.nodes[replica].order(order)?;
             wait_for("the replica's new role", ATTEMPT, || self.promoted(replica))
         };
-        wait_for("a failover", PATIENCE, attempt).unwrap_or_else(|error| panic!("{error}"));
+        wait_for("a failover", TIMEOUT, attempt).unwrap_or_else(|error| panic!("{error}"));
     }
 
     fn promoted(&self, replica: usize) -> io::Result<()> {

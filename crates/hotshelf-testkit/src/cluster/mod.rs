@@ -10,16 +10,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::patience::wait_for;
 use crate::ports::Port;
 use crate::redis_server::REDIS;
 use crate::replication::replicates;
+use crate::wait::wait_for;
 use crate::{RedisServer, Reply};
 use view::View;
 
 pub use failover::Failover;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many slots a cluster has.
 const SLOTS: usize = 16384;
@@ -167,14 +167,14 @@ impl RedisCluster {
     /// # Panics
     /// If that isn't so after 30 seconds.
     pub fn wait_until_ok(&self) {
-        self.settle().unwrap_or_else(|error| panic!("{error}"));
+        self.try_wait_until_ok().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    fn settle(&self) -> io::Result<()> {
-        wait_for("the cluster", PATIENCE, || {
+    fn try_wait_until_ok(&self) -> io::Result<()> {
+        wait_for("the cluster", TIMEOUT, || {
             let mut first: Option<View> = None;
             for node in self.running() {
-                let view = self.settled_view(node)?;
+                let view = self.view_if_ok(node)?;
                 if first.get_or_insert_with(|| view.clone()).differs(&view) {
                     return Err(io::Error::other(format!("node {node} sees it differently")));
                 }
@@ -184,7 +184,7 @@ impl RedisCluster {
     }
 
     /// Gives a node's view if all is well in it.
-    fn settled_view(&self, node: usize) -> io::Result<View> {
+    fn view_if_ok(&self, node: usize) -> io::Result<View> {
         let not_yet = |what: &str| Err(io::Error::other(format!("node {node} {what}")));
         let state = self.nodes[node].order("CLUSTER INFO")?.to_text();
         if !state.contains("cluster_state:ok") {

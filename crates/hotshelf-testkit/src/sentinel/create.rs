@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::io;
 
-use super::{PATIENCE, Passwords, RedisSentinels, SERVICE};
+use super::{Passwords, RedisSentinels, SERVICE, TIMEOUT};
 use crate::RedisServer;
-use crate::patience::{side_by_side, wait_for};
-use crate::redis_server::{Place, REDIS};
+use crate::redis_server::{REDIS, ServerDir};
 use crate::replication::{self, replicates};
+use crate::wait::{in_parallel, wait_for};
 
 const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
@@ -17,9 +17,9 @@ pub(super) fn create(passwords: Passwords<'_>) -> io::Result<RedisSentinels> {
     let servers = start_servers(passwords.server)?;
     let monitor = monitor(&servers[0], passwords.server);
     let start = || start_sentinel(&monitor, passwords.sentinel);
-    let sentinels = side_by_side([start; SENTINELS])?;
+    let sentinels = in_parallel([start; SENTINELS])?;
     let all = RedisSentinels { servers, sentinels };
-    all.settle()?;
+    all.try_wait_until_ok()?;
     Ok(all)
 }
 
@@ -45,10 +45,10 @@ fn start_servers(password: Option<&str>) -> io::Result<Vec<RedisServer>> {
     arguments.extend(["--replicaof", &address]);
     let start = || {
         let replica = RedisServer::start_with(&arguments)?;
-        wait_for("a replica", PATIENCE, || replicates(&replica, &primary))?;
+        wait_for("a replica", TIMEOUT, || replicates(&replica, &primary))?;
         Ok(replica)
     };
-    let replicas = side_by_side([start; REPLICAS])?;
+    let replicas = in_parallel([start; REPLICAS])?;
     Ok([primary].into_iter().chain(replicas).collect())
 }
 
@@ -69,17 +69,17 @@ fn monitor(primary: &RedisServer, password: Option<&str>) -> String {
 }
 
 fn start_sentinel(monitor: &str, password: Option<&str>) -> io::Result<RedisServer> {
-    let place = Place::new()?;
+    let server_dir = ServerDir::new()?;
     let mut text = String::new();
-    for (name, value) in place.settings() {
+    for (name, value) in server_dir.settings() {
         let _ = writeln!(text, "{name} {value}");
     }
     if let Some(password) = password {
         let _ = writeln!(text, "requirepass {password}");
     }
-    place.write(FILE, &(text + monitor))?;
+    server_dir.write(FILE, &(text + monitor))?;
     let line = [FILE, "--sentinel"].map(str::to_owned).to_vec();
-    let sentinel = RedisServer::launch(place, REDIS.as_ref(), line, password)?;
+    let sentinel = RedisServer::launch(server_dir, REDIS.as_ref(), line, password)?;
     hurry(&sentinel)?;
     Ok(sentinel)
 }

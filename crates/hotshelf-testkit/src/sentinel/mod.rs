@@ -6,11 +6,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::patience::wait_for;
 use crate::replication::replicates;
+use crate::wait::wait_for;
 use crate::{RedisServer, Reply};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// After so long the Sentinels have given a failover up.
 const ATTEMPT: Duration = Duration::from_secs(8);
@@ -100,7 +100,7 @@ impl RedisSentinels {
     /// As there.
     #[must_use]
     pub fn primary_index(&self) -> usize {
-        wait_for("a primary by majority", PATIENCE, || self.elected())
+        wait_for("a primary by majority", TIMEOUT, || self.elected())
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -119,7 +119,7 @@ impl RedisSentinels {
                 primary => Ok(primary),
             })
         };
-        wait_for("a failover", PATIENCE, attempt).unwrap_or_else(|error| panic!("{error}"))
+        wait_for("a failover", TIMEOUT, attempt).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Kills the primary (SIGKILL), gives its index and waits for nothing.
@@ -154,7 +154,7 @@ impl RedisSentinels {
     /// # Panics
     /// If that isn't so after 30 seconds.
     pub fn wait_for_new_primary(&self) -> usize {
-        wait_for("a running primary", PATIENCE, || self.agreed())
+        wait_for("a running primary", TIMEOUT, || self.agreed())
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -193,11 +193,11 @@ impl RedisSentinels {
     /// # Panics
     /// If that isn't so after 30 seconds.
     pub fn wait_until_ok(&self) {
-        self.settle().unwrap_or_else(|error| panic!("{error}"));
+        self.try_wait_until_ok().unwrap_or_else(|error| panic!("{error}"));
     }
 
-    fn settle(&self) -> io::Result<()> {
-        wait_for("servers and Sentinels", PATIENCE, || {
+    fn try_wait_until_ok(&self) -> io::Result<()> {
+        wait_for("servers and Sentinels", TIMEOUT, || {
             let primary = &self.servers[self.agreed()?];
             let running = self.servers.iter().filter(|server| server.is_running());
             for server in running.filter(|server| server.port() != primary.port()) {
