@@ -7,12 +7,13 @@ mod pipe;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use conditions::{Conditions, Direction};
 use connection::Connection;
+use parking_lot::Mutex;
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -88,27 +89,27 @@ impl Proxy {
     /// then: a reply is a proof.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.shared.state().accepted
+        self.shared.state.lock().accepted
     }
 
     /// Counts the connections that were refused so far, by [`Proxy::refuse`] or because the
     /// server wasn't there.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.shared.state().refused
+        self.shared.state.lock().refused
     }
 
     /// Counts the bytes that were delivered in a direction so far.
     #[must_use]
     pub fn bytes(&self, direction: Direction) -> u64 {
-        let state = self.shared.state();
+        let state = self.shared.state.lock();
         let current = state.connections.iter().map(|connection| connection.bytes(direction));
         state.delivered[direction.index()] + current.sum::<u64>()
     }
 
     /// Sets what happens to bytes of a direction. What is under way keeps its delay.
     pub fn set(&self, direction: Direction, conditions: Conditions) {
-        let mut state = self.shared.state();
+        let mut state = self.shared.state.lock();
         state.conditions[direction.index()] = conditions;
         for connection in &state.connections {
             connection.set(direction, conditions);
@@ -129,26 +130,26 @@ impl Proxy {
     /// Closes the connections that exist now, in both directions. What is under way is lost;
     /// either side meets an end or a reset.
     pub fn cut(&self) {
-        self.shared.state().cut();
+        self.shared.state.lock().cut();
     }
 
     /// Ends the connections that exist now in one direction: the receiver meets their end and
     /// can still send. What is under way is lost, and what the sender still sends.
     pub fn half_close(&self, direction: Direction) {
-        for connection in &self.shared.state().connections {
+        for connection in &self.shared.state.lock().connections {
             connection.half_close(direction);
         }
     }
 
     /// Closes new connections at once, or ends doing so. Those that exist go on.
     pub fn refuse(&self, refuse: bool) {
-        self.shared.state().refuse = refuse;
+        self.shared.state.lock().refuse = refuse;
     }
 
     /// Silences the connections that exist now for ever: they stay open, and all bytes of
     /// both directions are swallowed, those under way too. New connections work.
     pub fn freeze_connections(&self) {
-        for connection in &self.shared.state().connections {
+        for connection in &self.shared.state.lock().connections {
             connection.freeze();
         }
     }
@@ -156,7 +157,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.state().stopped = true;
+        self.shared.state.lock().stopped = true;
         // The listener looks up when somebody connects.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         if let Some(listener) = self.listener.take() {
@@ -177,13 +178,9 @@ impl fmt::Debug for Proxy {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn listen(&self, listener: &TcpListener) {
         for client in listener.incoming().flatten() {
-            if self.state().stopped {
+            if self.state.lock().stopped {
                 return;
             }
             self.accept(client);
@@ -191,9 +188,9 @@ impl Shared {
     }
 
     fn accept(&self, client: TcpStream) {
-        let refuse = self.state().refuse;
+        let refuse = self.state.lock().refuse;
         let server = (!refuse).then(|| TcpStream::connect_timeout(&self.server, CONNECT));
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let Some(Ok(server)) = server else {
             state.refused += 1;
             return;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::conditions::{Conditions, Delivery};
 use crate::random::Random;
@@ -62,7 +63,7 @@ impl Pipe {
     }
 
     pub(super) fn set(&self, conditions: Conditions) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.conditions = conditions;
         state.swallow();
         self.changed.notify_all();
@@ -79,7 +80,7 @@ impl Pipe {
     }
 
     fn end(&self, fate: Fate) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.fate != Fate::Closed {
             state.fate = fate;
         }
@@ -88,7 +89,7 @@ impl Pipe {
     }
 
     pub(super) fn delivered(&self) -> u64 {
-        self.state().delivered
+        self.state.lock().delivered
     }
 
     /// Reads until the stream's end, also where nothing of it is delivered, so that the
@@ -113,7 +114,7 @@ impl Pipe {
             }
             if let Err(error) = stream.write_all(&piece) {
                 // Who closes the pipe shuts the stream down too: not the receiver's doing.
-                return if self.state().fate == Fate::Closed { Ok(()) } else { Err(error) };
+                return if self.state.lock().fate == Fate::Closed { Ok(()) } else { Err(error) };
             }
         }
         Ok(())
@@ -122,8 +123,8 @@ impl Pipe {
     #[expect(clippy::disallowed_methods, reason = "a real network takes real time")]
     fn push(&self, bytes: &[u8]) {
         let full = |state: &mut State| state.fate == Fate::Open && state.size >= CAPACITY;
-        let mut state =
-            self.changed.wait_while(self.state(), full).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
+        self.changed.wait_while(&mut state, full);
         let due = state.due(Instant::now());
         state.size += bytes.len();
         state.chunks.push_back(Chunk { due, bytes: bytes.to_vec().into() });
@@ -134,30 +135,24 @@ impl Pipe {
     /// Waits for the next piece that may be written. An empty one is the stream's end.
     #[expect(clippy::disallowed_methods, reason = "a real network takes real time")]
     fn next_piece(&self) -> Option<Vec<u8>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         loop {
             if state.fate == Fate::Closed {
                 return None;
             }
             let now = Instant::now();
-            state = match state.next_moment() {
+            match state.next_moment() {
                 Some(moment) if moment <= now => {
                     let piece = state.take(now);
                     self.changed.notify_all();
                     return Some(piece);
                 }
-                Some(moment) => self.wait(state, moment - now),
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                Some(moment) => {
+                    self.changed.wait_until(&mut state, moment);
+                }
+                None => self.changed.wait(&mut state),
+            }
         }
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use hotshelf_core::WireKey;
 
-use super::history::{Event, History, Place, What};
+use super::history::{Event, EventIndex, History, What};
 
 /// A promise that wasn't kept, and the part of the history that shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,26 +38,26 @@ const MOST_LINES: usize = 400;
 pub fn check_nothing_stale(history: &History) -> Result<(), Violation> {
     let events = history.events();
     let mut answered: BTreeMap<&WireKey, Bar> = BTreeMap::new();
-    let mut bars: BTreeMap<Place, Bar> = BTreeMap::new();
-    for (place, event) in events.iter().enumerate() {
+    let mut bars: BTreeMap<EventIndex, Bar> = BTreeMap::new();
+    for (index, event) in events.iter().enumerate() {
         match event.what {
             What::Invalidated { invalidation } => {
-                let bar = Bar { origin: invalidation, since: place };
+                let bar = Bar { origin: invalidation, since: index };
                 for key in &event.keys {
                     let highest = answered.entry(key).or_insert(bar);
                     *highest = bar.max(*highest);
                 }
             }
             What::Asks { fresh: true } => {
-                bars.insert(place, Bar { origin: place, since: place });
+                bars.insert(index, Bar { origin: index, since: index });
             }
             What::Asks { fresh: false } => {
                 let bar = answered.get(&event.keys[0]);
-                bars.extend(bar.map(|&bar| (place, bar)));
+                bars.extend(bar.map(|&bar| (index, bar)));
             }
             What::Given { call, origin } | What::GivenError { call, origin } => {
                 if let Some(bar) = bars.get(&call).filter(|bar| origin < bar.origin) {
-                    return Err(stale(&events, place, call, origin, *bar));
+                    return Err(stale(&events, index, call, origin, *bar));
                 }
             }
             _ => {}
@@ -69,12 +69,18 @@ pub fn check_nothing_stale(history: &History) -> Result<(), Violation> {
 /// What a call must not be given: reads that began before `origin`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Bar {
-    origin: Place,
+    origin: EventIndex,
     /// When that became so.
-    since: Place,
+    since: EventIndex,
 }
 
-fn stale(events: &[Event], given: Place, call: Place, origin: Place, bar: Bar) -> Violation {
+fn stale(
+    events: &[Event],
+    given: EventIndex,
+    call: EventIndex,
+    origin: EventIndex,
+    bar: Bar,
+) -> Violation {
     let key = &events[given].keys[0];
     let why = match bar.origin == call {
         true => "it had asked for a fresh one".to_owned(),
@@ -99,20 +105,20 @@ fn stale(events: &[Event], given: Place, call: Place, origin: Place, bar: Bar) -
 pub fn check_single_flight(history: &History) -> Result<(), Violation> {
     let events = history.events();
     let mut keys: BTreeMap<&WireKey, Activity> = BTreeMap::new();
-    for (place, event) in events.iter().enumerate() {
+    for (index, event) in events.iter().enumerate() {
         match event.what {
             What::Reads { call: Some(asked) } => {
                 let activity = keys.entry(&event.keys[0]).or_default();
-                activity.loads.push(Load { asked, began: place });
+                activity.loads.push(Load { asked, began: index });
             }
             What::Invalidates { .. } => {
                 for key in &event.keys {
-                    keys.entry(key).or_default().invalidations.insert(place, Place::MAX);
+                    keys.entry(key).or_default().invalidations.insert(index, EventIndex::MAX);
                 }
             }
             What::Invalidated { invalidation } => {
                 for key in &event.keys {
-                    keys.entry(key).or_default().invalidations.insert(invalidation, place);
+                    keys.entry(key).or_default().invalidations.insert(invalidation, index);
                 }
             }
             _ => {}
@@ -141,14 +147,14 @@ pub fn check_single_flight(history: &History) -> Result<(), Violation> {
 struct Activity {
     loads: Vec<Load>,
     /// Where invalidations end, by where they begin.
-    invalidations: BTreeMap<Place, Place>,
+    invalidations: BTreeMap<EventIndex, EventIndex>,
 }
 
 #[derive(Clone, Copy)]
 struct Load {
     /// When the call that ran it began: its lease was granted after that.
-    asked: Place,
-    began: Place,
+    asked: EventIndex,
+    began: EventIndex,
 }
 
 impl Activity {
@@ -173,14 +179,14 @@ impl Activity {
 }
 
 /// Shows what happened to a key, and to everything, about the events from `first` to `last`.
-fn excerpt(events: &[Event], key: &WireKey, first: Place, last: Place) -> String {
+fn excerpt(events: &[Event], key: &WireKey, first: EventIndex, last: EventIndex) -> String {
     let concerns = |event: &Event| event.keys.is_empty() || event.keys.contains(key);
-    let places = |range: Range<Place>| -> Vec<Place> {
-        range.filter(|&place| concerns(&events[place])).collect()
+    let indices = |range: Range<EventIndex>| -> Vec<EventIndex> {
+        range.filter(|&index| concerns(&events[index])).collect()
     };
-    let (before, between) = (places(0..first), places(first..last + 1));
+    let (before, between) = (indices(0..first), indices(first..last + 1));
     let shown = [&before[before.len().saturating_sub(BEFORE)..], &between].concat();
-    let line = |place: &Place| format!("{place:>6} {}\n", events[*place]);
+    let line = |index: &EventIndex| format!("{index:>6} {}\n", events[*index]);
     let lines: Vec<String> = shown.iter().map(line).collect();
     match lines.len().checked_sub(MOST_LINES) {
         None | Some(0) => lines.concat(),

@@ -1,24 +1,23 @@
 //! What the processes of a simulation did, in the order in which it happened.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotshelf_core::{Moment, Runtime, WireKey};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::runtime::SimRuntime;
 
 /// A record of all calls, reads of the source of truth and invalidations.
 ///
-/// The places in it are the one order that everything has: also what happens at the same
-/// moment of a simulated clock stands there one after the other.
+/// Its events are in a total order, even those at the same moment of the simulated clock.
 pub struct History {
     runtime: SimRuntime,
     detailed: bool,
     events: Mutex<Vec<Event>>,
 }
 
-/// The place of an event in its history. Those that begin something are known by it.
-pub type Place = usize;
+/// The index of an event in its history, which identifies calls, reads and invalidations.
+pub type EventIndex = usize;
 
 #[derive(Clone, Debug)]
 pub(super) struct Event {
@@ -32,13 +31,13 @@ pub(super) struct Event {
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Asks { fresh: bool },
-    Given { call: Place, origin: Place },
-    GivenError { call: Place, origin: Place },
-    GivesUp { call: Place },
-    Reads { call: Option<Place> },
-    Finds { origin: Place, version: u64 },
+    Given { call: EventIndex, origin: EventIndex },
+    GivenError { call: EventIndex, origin: EventIndex },
+    GivesUp { call: EventIndex },
+    Reads { call: Option<EventIndex> },
+    Finds { origin: EventIndex, version: u64 },
     Invalidates { by: &'static str },
-    Invalidated { invalidation: Place },
+    Invalidated { invalidation: EventIndex },
     Note(String),
 }
 
@@ -50,44 +49,44 @@ impl History {
     }
 
     /// A call begins. With `fresh`, only what is read after it began answers it.
-    pub fn asks(&self, process: usize, key: &WireKey, fresh: bool) -> Place {
+    pub fn asks(&self, process: usize, key: &WireKey, fresh: bool) -> EventIndex {
         self.push(process, key, What::Asks { fresh })
     }
 
     /// A call was given the value that a read of the source of truth had found.
-    pub fn given(&self, process: usize, key: &WireKey, call: Place, origin: Place) {
+    pub fn given(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
         self.push(process, key, What::Given { call, origin });
     }
 
     /// A call was given the error in which a read of the source of truth had ended.
-    pub fn given_error(&self, process: usize, key: &WireKey, call: Place, origin: Place) {
+    pub fn given_error(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
         self.push(process, key, What::GivenError { call, origin });
     }
 
     /// A caller has given its call up.
-    pub fn gives_up(&self, process: usize, key: &WireKey, call: Place) {
+    pub fn gives_up(&self, process: usize, key: &WireKey, call: EventIndex) {
         self.push(process, key, What::GivesUp { call });
     }
 
     /// Somebody begins to read the source of truth, or to write it. What they find there,
-    /// or have written, is known by the place that this returns, its origin. For a loader,
+    /// or have written, is identified by the index that this returns, its origin. For a loader,
     /// `call` is the call that runs it.
-    pub fn reads(&self, process: usize, key: &WireKey, call: Option<Place>) -> Place {
+    pub fn reads(&self, process: usize, key: &WireKey, call: Option<EventIndex>) -> EventIndex {
         self.push(process, key, What::Reads { call })
     }
 
     /// What was read or written is this version. It shows in reports only.
-    pub fn finds(&self, process: usize, key: &WireKey, origin: Place, version: u64) {
+    pub fn finds(&self, process: usize, key: &WireKey, origin: EventIndex, version: u64) {
         self.push(process, key, What::Finds { origin, version });
     }
 
     /// An invalidation begins: of keys, or of all entries that carry a tag.
-    pub fn invalidates(&self, process: usize, keys: &[WireKey], by: &'static str) -> Place {
+    pub fn invalidates(&self, process: usize, keys: &[WireKey], by: &'static str) -> EventIndex {
         self.push_all(Some(process), keys, What::Invalidates { by })
     }
 
     /// An invalidation has answered `Ok`.
-    pub fn invalidated(&self, process: usize, keys: &[WireKey], invalidation: Place) {
+    pub fn invalidated(&self, process: usize, keys: &[WireKey], invalidation: EventIndex) {
         self.push_all(Some(process), keys, What::Invalidated { invalidation });
     }
 
@@ -102,7 +101,7 @@ impl History {
     /// Counts the invalidations of a key that began and ended since a read of its source
     /// began.
     #[must_use]
-    pub fn invalidations_since(&self, origin: Place) -> u64 {
+    pub fn invalidations_since(&self, origin: EventIndex) -> u64 {
         let events = self.events();
         let key = &events[origin].keys[0];
         let since = |event: &&Event| match event.what {
@@ -121,14 +120,14 @@ impl History {
     }
 
     pub(super) fn events(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        self.events.lock()
     }
 
-    fn push(&self, process: usize, key: &WireKey, what: What) -> Place {
+    fn push(&self, process: usize, key: &WireKey, what: What) -> EventIndex {
         self.push_all(Some(process), std::slice::from_ref(key), what)
     }
 
-    fn push_all(&self, process: Option<usize>, keys: &[WireKey], what: What) -> Place {
+    fn push_all(&self, process: Option<usize>, keys: &[WireKey], what: What) -> EventIndex {
         let event = Event { at: self.runtime.now(), process, keys: keys.to_vec(), what };
         let mut events = self.events();
         events.push(event);
@@ -139,8 +138,8 @@ impl History {
 /// Shows everything that happened.
 impl fmt::Display for History {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, event) in self.events().iter().enumerate() {
-            write!(formatter, "{place:>6} {event}")?;
+        for (index, event) in self.events().iter().enumerate() {
+            write!(formatter, "{index:>6} {event}")?;
             for key in &event.keys {
                 write!(formatter, " [{}]", key.as_str())?;
             }

@@ -1,10 +1,10 @@
 //! Telling processes what has changed, as servers do that track what was read.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hotshelf_core::backend::Watchers;
 use hotshelf_core::{Runtime, WireKey};
+use parking_lot::Mutex;
 
 use super::network::Network;
 use super::runtime::SimRuntime;
@@ -24,12 +24,12 @@ impl Listeners {
     pub(super) fn add(&self, watchers: Watchers, network: Network) {
         let (longest_delay, lost) = (network.longest_delay, network.trouble);
         let listener = Listener { watchers, longest_delay, lost };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        self.0.lock().push(listener);
     }
 
     /// Tells of a key, or of all; each word takes its time, and may get lost.
     pub(super) fn tell(&self, runtime: &SimRuntime, key: Option<&WireKey>) {
-        for listener in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for listener in self.0.lock().iter() {
             if listener.watchers.is_empty() || runtime.below(1000) < listener.lost {
                 continue;
             }

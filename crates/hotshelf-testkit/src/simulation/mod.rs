@@ -22,7 +22,7 @@ mod runtime;
 mod server;
 
 pub use guarantees::{Violation, check_nothing_stale, check_single_flight};
-pub use history::{History, Place};
+pub use history::{EventIndex, History};
 pub use link::SimLink;
 pub use network::Network;
 pub use overlaps::{Overlap, Overlaps};

@@ -1,10 +1,11 @@
 //! What becomes of requests between a process and the server.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::backend::{Result, TagVersion};
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
+use parking_lot::Mutex;
 
 use super::overlaps::{Overlap, Overlaps};
 use super::process::SimProcess;
@@ -28,7 +29,7 @@ pub struct Network {
     /// How many in a thousand of those that may be repeated are executed twice.
     pub repeated: u64,
     /// The same for captures, which must not be repeated: the version that a capture brings
-    /// along would come back after its tag was invalidated. For broken twins only.
+    /// along would come back after its tag was invalidated. For mutants only.
     pub repeated_captures: u64,
     /// Whether the server tells of changes. What it says is lost as often as requests have
     /// trouble.
@@ -199,7 +200,7 @@ impl Wire {
     /// connection.
     fn arrival(&self, connection: usize, way: fn(&mut Order) -> &mut Moment) -> Moment {
         let delay = self.runtime.mostly_far_below(self.network.longest_delay);
-        let mut order = self.connections[connection].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.connections[connection].lock();
         let last = way(&mut order);
         *last = (self.runtime.now() + delay).max(*last + TICK);
         *last

@@ -1,10 +1,11 @@
 //! An answer that may come, to one who waits for some time only.
 
 use std::future::{Future, poll_fn};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hotshelf_core::BoxFuture;
+use parking_lot::Mutex;
 
 /// Where an answer is put.
 pub(super) struct Reply<T>(Arc<Mutex<Slot<T>>>);
@@ -20,7 +21,7 @@ impl<T> Reply<T> {
     }
 
     pub(super) fn put(&self, answer: T) {
-        let mut slot = self.slot();
+        let mut slot = self.0.lock();
         slot.answer = Some(answer);
         let waker = slot.waker.take();
         drop(slot);
@@ -42,7 +43,7 @@ impl<T> Reply<T> {
     }
 
     fn poll(&self, context: &mut Context<'_>) -> Poll<T> {
-        let mut slot = self.slot();
+        let mut slot = self.0.lock();
         match slot.answer.take() {
             Some(answer) => Poll::Ready(answer),
             None => {
@@ -50,10 +51,6 @@ impl<T> Reply<T> {
                 Poll::Pending
             }
         }
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

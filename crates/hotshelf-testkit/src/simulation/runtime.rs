@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use hotshelf_core::{BoxFuture, Moment, Runtime};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::process::{Life, ProcessId, SimProcess};
 use crate::random::Random;
@@ -187,7 +188,7 @@ impl SimRuntime {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+        self.state.lock()
     }
 }
 
@@ -235,10 +236,6 @@ impl State {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 struct TaskWaker {
     state: Arc<Mutex<State>>,
     task: TaskId,
@@ -246,7 +243,7 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.ready.contains(&self.task) {
             state.ready.push(self.task);
         }
@@ -264,7 +261,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let shared = Arc::clone(&self.state);
-        let mut state = lock(&shared);
+        let mut state = shared.lock();
         if state.now >= self.due {
             return Poll::Ready(());
         }
@@ -277,7 +274,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(timer) = self.timer {
-            let waker = lock(&self.state).timers.remove(&(self.due, timer));
+            let waker = self.state.lock().timers.remove(&(self.due, timer));
             drop(waker);
         }
     }
@@ -301,10 +298,10 @@ mod tests {
             let seen = Arc::new(Mutex::new(Vec::new()));
             for task in 0..8 {
                 let seen = Arc::clone(&seen);
-                runtime.spawn(Box::pin(async move { seen.lock().unwrap().push(task) }));
+                runtime.spawn(Box::pin(async move { seen.lock().push(task) }));
             }
             runtime.run_until_idle();
-            Arc::try_unwrap(seen).unwrap().into_inner().unwrap()
+            Arc::try_unwrap(seen).unwrap().into_inner()
         };
         assert_eq!(order(5), order(5));
         assert!((0..9).any(|seed| order(seed) != order(5)));

@@ -1,7 +1,7 @@
 //! The server that simulated processes share.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use hotshelf_core::backend::{
 };
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::history::History;
 use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire};
@@ -116,7 +117,7 @@ impl SimServer {
 
     /// Sets the server's clock by so much forward or, with `back`, backward.
     pub fn jump_clock(&self, by: Duration, back: bool) {
-        let mut state = self.state();
+        let mut state = self.shared.state.lock();
         state.ahead = if back { state.ahead.saturating_sub(by) } else { state.ahead + by };
         drop(state);
         self.shared.overlaps.count(Overlap::ServerClockJumped);
@@ -149,7 +150,7 @@ impl SimServer {
 
     /// Gives what is kept, without what has run out.
     fn now_state(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state();
+        let mut state = self.shared.state.lock();
         let now = self.clock(&state);
         state.keyspace.expire(now);
         state
@@ -157,10 +158,6 @@ impl SimServer {
 
     fn clock(&self, state: &State) -> Duration {
         state.ahead + (self.shared.runtime.now() - hotshelf_core::Moment::default())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

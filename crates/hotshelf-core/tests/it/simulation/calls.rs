@@ -13,7 +13,7 @@ use hotshelf_core::engine::{
     Standing, Ticket, Value, Verdict, View,
 };
 use hotshelf_core::tag::Tags;
-use hotshelf_testkit::simulation::{Overlap, Place};
+use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
 use super::scenario::Operation;
 use super::source::{PREFIX, Row};
@@ -27,10 +27,11 @@ const IDLE: Duration = Duration::from_millis(12);
 const LOAD: Duration = Duration::from_millis(6);
 const LONG_LOAD: Duration = Duration::from_secs(7);
 
-/// How long a caller is patient, if it isn't.
-const PATIENCE: Duration = Duration::from_millis(40);
+/// The longest time after which a caller cancels its call, if it does.
+const CANCEL_AFTER: Duration = Duration::from_millis(40);
 
-/// A value is the place at which its read of the source began, and so is an error.
+/// A value is the index of the event at which its read of the source began, and so is an
+/// error.
 struct Origins;
 
 impl Judge for Origins {
@@ -39,15 +40,15 @@ impl Judge for Origins {
     }
 }
 
-fn shared(origin: Place) -> Value {
+fn shared(origin: EventIndex) -> Value {
     Value::Present(Arc::new(origin) as Arc<dyn Any + Send + Sync>)
 }
 
-fn origin(raw: &[u8]) -> Place {
+fn origin(raw: &[u8]) -> EventIndex {
     std::str::from_utf8(raw).unwrap().parse().unwrap()
 }
 
-pub(crate) fn raw(origin: Place) -> Bytes {
+pub(crate) fn raw(origin: EventIndex) -> Bytes {
     Bytes::from(origin.to_string())
 }
 
@@ -84,7 +85,7 @@ impl Task {
     }
 
     /// Reads the cache, or loads: what a service does for a request.
-    async fn answer(&self, row: &Row, call: Place, fresh: bool) {
+    async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
         if fresh {
             return self.load(row, call, true, Known::Unread).await;
         }
@@ -97,15 +98,15 @@ impl Task {
         self.load(row, call, false, known).await;
     }
 
-    async fn load(&self, row: &Row, call: Place, fresh: bool, known: Known) {
+    async fn load(&self, row: &Row, call: EventIndex, fresh: bool, known: Known) {
         match self.member.engine.acquire(self.engine_call(row, fresh), known).await {
             Acquisition::Hit(Value::Present(value)) => {
                 self.world.overlaps.count(Overlap::Joined);
-                self.given(row, call, *value.downcast::<Place>().unwrap());
+                self.given(row, call, *value.downcast::<EventIndex>().unwrap());
             }
             Acquisition::Failed(error) => {
                 self.world.overlaps.count(Overlap::ErrorShared);
-                let origin = *error.downcast::<Place>().unwrap();
+                let origin = *error.downcast::<EventIndex>().unwrap();
                 self.world.history.given_error(self.process(), &row.key, call, origin);
             }
             Acquisition::Lead(ticket) => drop(self.lead(row, Some(call), ticket).await),
@@ -116,7 +117,11 @@ impl Task {
     fn engine_call<'a>(&'a self, row: &'a Row, reload: bool) -> Call<'a> {
         Call {
             key: &row.key,
-            identity: Identity { cache: 1, errors: TypeId::of::<Place>(), takes_absent: false },
+            identity: Identity {
+                cache: 1,
+                errors: TypeId::of::<EventIndex>(),
+                takes_absent: false,
+            },
             view: view(&row.tags),
             keep: self.world.scenario.ttl,
             judge: &Origins,
@@ -129,7 +134,7 @@ impl Task {
     }
 
     /// Runs a loader, and ends its flight in one of the ways in which flights end.
-    async fn lead(&self, row: &Row, call: Option<Place>, ticket: Ticket) -> Option<Filled> {
+    async fn lead(&self, row: &Row, call: Option<EventIndex>, ticket: Ticket) -> Option<Filled> {
         let _holding = ticket.can_store().then(|| Holding::begin(&self.member.holders));
         let origin = self.world.history.reads(self.process(), &row.key, call);
         let failed = ticket.run(self.query(row, origin)).await.is_err();
@@ -148,7 +153,7 @@ impl Task {
         Some(ticket.fill(Some(raw(origin)), self.world.scenario.ttl, shared(origin)).await)
     }
 
-    async fn query(&self, row: &Row, origin: Place) -> Result<(), ()> {
+    async fn query(&self, row: &Row, origin: EventIndex) -> Result<(), ()> {
         let long = self.world.scenario.long_loads && self.below(8) == 0;
         self.pause(if long { LONG_LOAD } else { LOAD }).await;
         self.world.history.finds(self.process(), &row.key, origin, row.version());
@@ -179,7 +184,7 @@ impl Task {
         self.patiently(filling).await;
     }
 
-    fn given(&self, row: &Row, call: Place, origin: Place) {
+    fn given(&self, row: &Row, call: EventIndex, origin: EventIndex) {
         self.world.history.given(self.process(), &row.key, call, origin);
     }
 
@@ -188,8 +193,8 @@ impl Task {
         if !self.world.scenario.impatient || self.below(3) != 0 {
             return Some(future.await);
         }
-        let patience = self.member.process.sleep(self.world.runtime.up_to(PATIENCE));
-        match futures_util::future::select(Box::pin(future), patience).await {
+        let timer = self.member.process.sleep(self.world.runtime.up_to(CANCEL_AFTER));
+        match futures_util::future::select(Box::pin(future), timer).await {
             futures_util::future::Either::Left((output, _)) => Some(output),
             futures_util::future::Either::Right(_) => None,
         }

@@ -1,10 +1,10 @@
 //! The source of truth: rows with versions, and who is writing them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotshelf_core::WireKey;
 use hotshelf_core::tag::{TagId, Tags};
+use parking_lot::Mutex;
 
 use super::scenario::Tagged;
 
@@ -65,7 +65,7 @@ impl Row {
 
     /// Begins to write or to invalidate, unless somebody inserts.
     pub(crate) fn try_invalidating(&self) -> Option<Writing<'_>> {
-        let mut writers = self.writers();
+        let mut writers = self.writers.lock();
         if writers.inserting > 0 {
             return None;
         }
@@ -75,22 +75,18 @@ impl Row {
 
     /// Begins to insert, unless somebody writes or invalidates.
     pub(crate) fn try_inserting(&self) -> Option<Writing<'_>> {
-        let mut writers = self.writers();
+        let mut writers = self.writers.lock();
         if writers.invalidating > 0 {
             return None;
         }
         writers.inserting += 1;
         Some(Writing { row: self, inserting: true })
     }
-
-    fn writers(&self) -> MutexGuard<'_, Writers> {
-        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        let mut writers = self.row.writers();
+        let mut writers = self.row.writers.lock();
         let count = if self.inserting { &mut writers.inserting } else { &mut writers.invalidating };
         *count -= 1;
     }

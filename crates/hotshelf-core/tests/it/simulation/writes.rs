@@ -9,7 +9,7 @@ use hotshelf_core::backend::Stored;
 use hotshelf_core::engine::{Insert, Settled, Writing as CacheWriting};
 use hotshelf_core::tag::TagId;
 use hotshelf_core::{Error, Pattern, Ttl, WireKey};
-use hotshelf_testkit::simulation::{Overlap, Place};
+use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
 use super::calls::{FORMAT, raw};
 use super::source::{Row, Writing, shared_tag};
@@ -118,7 +118,7 @@ impl Task {
         &self,
         rows: &[&Row],
         keys: &[WireKey],
-    ) -> (Place, BTreeMap<WireKey, (Bytes, Ttl)>) {
+    ) -> (EventIndex, BTreeMap<WireKey, (Bytes, Ttl)>) {
         let history = &self.world.history;
         let mut versions = Vec::new();
         for row in rows {
