@@ -2,8 +2,8 @@
 //! loses, delays and repeats, a server that evicts and whose clock jumps.
 //!
 //! Whatever happens, nobody is given what was invalidated before they asked; and where
-//! nothing goes wrong, no key is loaded twice without need. Backends that leave a rule of
-//! the protocol out are caught by the same seeds.
+//! nothing goes wrong, no key is loaded twice without need. Mutants of the backend, each of
+//! which breaks a rule of the protocol, are caught by the same seeds.
 //!
 //! A seed decides everything. `HOTSHELF_SEED=17` replays one and shows what happened,
 //! `HOTSHELF_SEEDS=100000` runs more of them than usual. All of this together takes about
@@ -11,10 +11,10 @@
 
 mod calls;
 mod faults;
+mod mutants;
 mod scenario;
 mod seeds;
 mod source;
-mod twins;
 mod world;
 mod writes;
 
@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use hotshelf_core::Moment;
 use hotshelf_testkit::simulation::{Overlap, Overlaps};
+use mutants::Mutant;
 use scenario::{Focus, Scenario};
 use seeds::{first_caught, hold, is_replay, seeds, show};
-use twins::Twin;
 use world::run;
 
 /// The seeds of a test in which everything may go wrong, and of one in which little does.
@@ -67,16 +67,16 @@ fn hold_in_storms(focus: Focus) {
 }
 
 #[test]
-fn each_broken_twin_is_caught() {
+fn each_mutant_is_caught() {
     let mut missed = Vec::new();
-    for twin in Twin::ALL {
-        let caught = match twin.focus() {
-            Some(focus) => first_caught(twin, STORMS, |seed| Scenario::stormy(seed, focus)),
-            None => first_caught(twin, CALMS, Scenario::calm),
+    for mutant in Mutant::ALL {
+        let caught = match mutant.focus() {
+            Some(focus) => first_caught(mutant, STORMS, |seed| Scenario::stormy(seed, focus)),
+            None => first_caught(mutant, CALMS, Scenario::calm),
         };
         match caught {
-            Some(seed) => show(&format!("the twin {twin:?} is caught by seed {seed}")),
-            None => missed.push(twin),
+            Some(seed) => show(&format!("the mutant {mutant:?} is caught by seed {seed}")),
+            None => missed.push(mutant),
         }
     }
     assert!(missed.is_empty(), "no seed catches these: {missed:?}");

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use hotshelf_testkit::simulation::Overlaps;
 
+use super::mutants::Mutant;
 use super::scenario::Scenario;
-use super::twins::Twin;
 use super::world::{Outcome, run};
 
 /// Runs one seed only, and shows all that happened: `HOTSHELF_SEED=17`.
@@ -51,13 +51,13 @@ pub(crate) fn hold(scenario: Scenario, overlaps: &Overlaps) -> Outcome {
     outcome
 }
 
-/// Finds the first seed with which a broken twin is caught.
+/// Returns the first seed that catches a mutant.
 pub(crate) fn first_caught(
-    twin: Twin,
+    mutant: Mutant,
     seeds: u64,
     scenario: impl Fn(u64) -> Scenario,
 ) -> Option<u64> {
-    (0..seeds).find(|&seed| run(scenario(seed), Some(twin), false).violation.is_some())
+    (0..seeds).find(|&seed| run(scenario(seed), Some(mutant), false).violation.is_some())
 }
 
 /// Prints past the test runner, which keeps what tests that pass print to itself.

@@ -1,7 +1,7 @@
 //! A world: the source of truth, the server, and processes whose tasks use both.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hotshelf_core::{Backend, Engine, Moment, Runtime, Stats};
@@ -10,15 +10,16 @@ use hotshelf_testkit::simulation::{
     History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation, check_nothing_stale,
     check_single_flight,
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use super::faults;
+use super::mutants::{Mutant, MutantBackend};
 use super::scenario::Scenario;
 use super::source::Row;
-use super::twins::{Broken, Twin};
 
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
-    pub(crate) twin: Option<Twin>,
+    pub(crate) mutant: Option<Mutant>,
     pub(crate) runtime: SimRuntime,
     pub(crate) server: SimServer,
     pub(crate) history: Arc<History>,
@@ -57,8 +58,8 @@ const STUCK: Duration = Duration::from_secs(3600);
 
 /// Runs a world to its end. A detailed run takes note of all that the server does, and is
 /// the same otherwise.
-pub(crate) fn run(scenario: Scenario, twin: Option<Twin>, detailed: bool) -> Outcome {
-    let world = World::new(scenario, twin, detailed);
+pub(crate) fn run(scenario: Scenario, mutant: Option<Mutant>, detailed: bool) -> Outcome {
+    let world = World::new(scenario, mutant, detailed);
     for _ in 0..world.scenario.processes {
         world.start_process(world.scenario.operations);
     }
@@ -72,7 +73,7 @@ pub(crate) fn run(scenario: Scenario, twin: Option<Twin>, detailed: bool) -> Out
 }
 
 impl World {
-    fn new(scenario: Scenario, twin: Option<Twin>, detailed: bool) -> Arc<Self> {
+    fn new(scenario: Scenario, mutant: Option<Mutant>, detailed: bool) -> Arc<Self> {
         let runtime = SimRuntime::new(scenario.seed);
         let history = Arc::new(History::new(runtime.clone(), detailed));
         let overlaps = Arc::default();
@@ -84,7 +85,7 @@ impl World {
             members: Mutex::default(),
             running: AtomicU64::new(0),
             scenario,
-            twin,
+            mutant,
             runtime,
             history,
             overlaps,
@@ -95,13 +96,13 @@ impl World {
     pub(crate) fn start_process(self: &Arc<Self>, operations: u64) {
         let process = self.runtime.start_process();
         let mut network = self.scenario.network;
-        if self.twin == Some(Twin::Recapture) {
+        if self.mutant == Some(Mutant::Recapture) {
             network.repeated_captures = 300;
         }
         let link = SimLink::new(&process, &self.server, network, &self.overlaps);
-        let backend: Arc<dyn Backend> = match self.twin {
+        let backend: Arc<dyn Backend> = match self.mutant {
             None => Arc::new(link),
-            Some(twin) => Arc::new(Broken::new(link, twin, &self.server, &process)),
+            Some(mutant) => Arc::new(MutantBackend::new(link, mutant, &self.server, &process)),
         };
         let member = Arc::new(Member {
             engine: Engine::new(backend, Arc::new(process.clone())),
@@ -128,7 +129,7 @@ impl World {
     }
 
     pub(crate) fn members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 
     async fn wait_for_all(&self) {

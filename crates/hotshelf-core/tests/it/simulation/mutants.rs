@@ -1,47 +1,47 @@
-//! Broken twins of the backend: each leaves one rule of the protocol out, and must be
-//! caught.
+//! Mutants of the backend: each breaks one rule of the protocol, and must be caught.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Fill, Layer, Result, Stored, TagVersion, Take, Taken, Token,
 };
 use hotshelf_core::trailer::Trailer;
-use hotshelf_core::{Backend, BoxFuture, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey};
+use hotshelf_core::{Backend, BoxFuture, Runtime, WireKey};
 use hotshelf_testkit::simulation::{SimLink, SimProcess, SimServer};
+use parking_lot::Mutex;
 
 use super::scenario::Focus;
 use super::source::PREFIX;
 
-/// The rule that is left out. The numbers are those of the controls in docs/protocol.md.
+/// The rule that is broken. The numbers are those of the controls in docs/protocol.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Twin {
-    /// A fill is a plain `SET`: nobody looks at its token (n2).
+pub(crate) enum Mutant {
+    /// A fill is a plain `SET`, which checks no token (n2).
     Fence,
-    /// An invalidation removes the entry and leaves the lease (n3).
+    /// An invalidation removes the entry but not the lease (n3).
     Lease,
-    /// A fill carries the versions that its tags have when it is stored, and not those from
-    /// before its load (n5).
+    /// A fill carries the versions that its tags have when it is stored, instead of those
+    /// from before its load (n5).
     Capture,
     /// A renewal sets the lease, whoever holds it (n20).
     Renewal,
-    /// Nobody looks at the tags behind a store (n26).
+    /// The tags are not verified after a store (n26).
     TagsUnchecked,
     /// A capture is executed twice, with the version that it brings along (n33).
     Recapture,
-    /// An acquire that was given up is sent again with its old token, and the first attempt
+    /// An acquire that was cancelled is sent again with its old token, and the first attempt
     /// is executed late (n27).
     Resend,
-    /// A fill that was refused is given to all who wait (n28).
+    /// A fill that was refused is shared with all waiters (n28).
     Shared,
-    /// Nobody waits for another's lease (n31).
+    /// Nobody waits for the lease of another process (n31).
     NoWaiting,
 }
 
-impl Twin {
+impl Mutant {
     pub(crate) const ALL: [Self; 9] = [
         Self::Fence,
         Self::Lease,
@@ -54,7 +54,7 @@ impl Twin {
         Self::NoWaiting,
     ];
 
-    /// Says in which storms its rule matters most; `None` if it does in a calm.
+    /// Returns the storms in which its rule matters most; `None` if it does in a calm.
     pub(crate) fn focus(self) -> Option<Focus> {
         match self {
             Self::Capture | Self::TagsUnchecked | Self::Recapture => Some(Focus::Tags),
@@ -67,10 +67,10 @@ impl Twin {
 /// How late the first attempt of an acquire is executed: while its loader may still run.
 const LATE: Duration = Duration::from_millis(30);
 
-/// A link that leaves a rule out.
-pub(crate) struct Broken {
+/// A link that breaks a rule.
+pub(crate) struct MutantBackend {
     link: SimLink,
-    twin: Twin,
+    mutant: Mutant,
     server: SimServer,
     process: SimProcess,
     stored: Mutex<Option<Stamped>>,
@@ -82,10 +82,15 @@ struct Stamped {
     versions: Vec<Option<Bytes>>,
 }
 
-impl Broken {
-    pub(crate) fn new(link: SimLink, twin: Twin, server: &SimServer, process: &SimProcess) -> Self {
+impl MutantBackend {
+    pub(crate) fn new(
+        link: SimLink,
+        mutant: Mutant,
+        server: &SimServer,
+        process: &SimProcess,
+    ) -> Self {
         let (server, process) = (server.clone(), process.clone());
-        Self { link, twin, server, process, stored: Mutex::default() }
+        Self { link, mutant, server, process, stored: Mutex::default() }
     }
 
     /// Takes the lease before it stores, so that the store is never refused.
@@ -117,24 +122,21 @@ impl Broken {
         self.link.store(&late).await
     }
 
-    /// Remembers the versions that entries carry, for whoever asks behind the store.
-    async fn store_and_vouch(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
+    /// Remembers the versions that entries carry, as the answer to the read that verifies
+    /// the tags after the store.
+    async fn store_unverified(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         for fill in fills {
             let Some((_, trailer)) = Trailer::find(&fill.value) else { continue };
             let tags = trailer.tags.iter().map(|tag| tag.id.key(PREFIX)).collect();
             let version = |version: TagVersion| Some(Bytes::copy_from_slice(&version));
             let versions = trailer.tags.iter().map(|tag| version(tag.version)).collect();
-            *self.stored() = Some(Stamped { tags, versions });
+            *self.stored.lock() = Some(Stamped { tags, versions });
         }
         self.link.store(fills).await
     }
 
-    fn vouched(&self, keys: &[WireKey]) -> Option<Vec<Option<Bytes>>> {
-        self.stored().take_if(|stored| stored.tags == keys).map(|stored| stored.versions)
-    }
-
-    fn stored(&self) -> MutexGuard<'_, Option<Stamped>> {
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unverified(&self, keys: &[WireKey]) -> Option<Vec<Option<Bytes>>> {
+        self.stored.lock().take_if(|stored| stored.tags == keys).map(|stored| stored.versions)
     }
 
     async fn store_and_share(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
@@ -142,8 +144,7 @@ impl Broken {
         answers.into_iter().map(|answer| answer.and(Ok(Stored::Stored))).collect()
     }
 
-    /// Acquires under the token of an attempt that was given up: that one is still on its
-    /// way.
+    /// Acquires with the token of a cancelled attempt, which is still on its way.
     async fn acquire_again(&self, acquire: Acquire<'_>) -> Result<Acquired> {
         let world = self.process.world();
         let late = world.sleep(world.up_to(LATE));
@@ -165,7 +166,7 @@ impl Broken {
         }
     }
 
-    /// Removes entries and leaves their leases.
+    /// Removes entries but not their leases.
     async fn invalidate_entries_only(&self, keys: &[WireKey]) -> Result<u64> {
         self.link.ping().await?;
         let removed = keys.iter().filter(|key| self.server.evict_entry(key)).count();
@@ -179,102 +180,63 @@ impl Broken {
     }
 }
 
-impl fmt::Debug for Broken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Broken").field("twin", &self.twin).finish_non_exhaustive()
-    }
-}
+impl Layer for MutantBackend {
+    type Inner = SimLink;
 
-impl Backend for Broken {
-    fn name(&self) -> &'static str {
-        self.link.name()
+    fn inner(&self) -> Result<impl Deref<Target = SimLink> + Send> {
+        Ok(&self.link)
     }
 
-    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        match self.vouched(keys) {
+    fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        match self.unverified(keys) {
             Some(versions) => Box::pin(std::future::ready(Ok(versions))),
             None => self.link.read(keys),
         }
     }
 
-    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        match self.twin {
-            Twin::Resend => Box::pin(self.acquire_again(acquire)),
-            Twin::NoWaiting => Box::pin(self.acquire_without_waiting(acquire)),
+    fn on_acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        match self.mutant {
+            Mutant::Resend => Box::pin(self.acquire_again(acquire)),
+            Mutant::NoWaiting => Box::pin(self.acquire_without_waiting(acquire)),
             _ => self.link.acquire(acquire),
         }
     }
 
-    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        self.link.take(takes)
-    }
-
-    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        match self.twin {
-            Twin::Fence => Box::pin(self.store_unfenced(fills)),
-            Twin::Capture => Box::pin(self.store_captured_late(fills)),
-            Twin::TagsUnchecked => Box::pin(self.store_and_vouch(fills)),
-            Twin::Shared => Box::pin(self.store_and_share(fills)),
+    fn on_store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        match self.mutant {
+            Mutant::Fence => Box::pin(self.store_unfenced(fills)),
+            Mutant::Capture => Box::pin(self.store_captured_late(fills)),
+            Mutant::TagsUnchecked => Box::pin(self.store_unverified(fills)),
+            Mutant::Shared => Box::pin(self.store_and_share(fills)),
             _ => self.link.store(fills),
         }
     }
 
-    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        self.link.release(key, token)
-    }
-
-    fn renew<'a>(
+    fn on_renew<'a>(
         &'a self,
         key: &'a WireKey,
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        match self.twin {
-            Twin::Renewal => Box::pin(self.renew_by_taking(key, token, lease)),
+        match self.mutant {
+            Mutant::Renewal => Box::pin(self.renew_by_taking(key, token, lease)),
             _ => self.link.renew(key, token, lease),
         }
     }
 
-    fn capture<'a>(
-        &'a self,
-        tags: &'a [WireKey],
-        keep: Ttl,
-    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        self.link.capture(tags, keep)
-    }
-
-    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        match self.twin {
-            Twin::Lease => Box::pin(self.invalidate_entries_only(keys)),
+    fn on_invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        match self.mutant {
+            Mutant::Lease => Box::pin(self.invalidate_entries_only(keys)),
             _ => self.link.invalidate(keys),
         }
     }
+}
 
-    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        self.link.invalidate_tags(tags)
-    }
-
-    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        self.link.invalidate_matching(pattern)
-    }
-
-    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        self.link.remaining(key)
-    }
-
-    fn watch(&self, key: &WireKey) -> Option<Watch> {
-        self.link.watch(key)
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        self.link.ping()
-    }
-
-    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        self.link.info()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.link.close()
+impl fmt::Debug for MutantBackend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MutantBackend")
+            .field("mutant", &self.mutant)
+            .finish_non_exhaustive()
     }
 }
