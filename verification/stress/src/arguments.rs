@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::faults::Fault;
+use crate::mutant::Mutant;
 use crate::run::Plan;
-use crate::twin::Twin;
 use crate::worker::Job;
 
 const USAGE: &str = "usage: scripts/stress [--quick] [--seconds N] [--processes N] \
@@ -20,7 +20,7 @@ const FEWEST_PROCESSES: usize = 2;
 pub(crate) enum Command {
     /// One run.
     Run(Plan),
-    /// A short run with every fault, and one of each twin.
+    /// A short run with every fault, and one of each mutant.
     Quick { processes: usize },
     /// The part of one process in a run.
     Work(Job),
@@ -31,7 +31,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
     if let Some(("work", rest)) = arguments.split_first().map(|(first, rest)| (&**first, rest)) {
         return Ok(Command::Work(Job::from_arguments(rest)?));
     }
-    let mut plan = Plan { seconds: 30, processes: 4, faults: Vec::new(), twin: None };
+    let mut plan = Plan { seconds: 30, processes: 4, faults: Vec::new(), mutant: None };
     let (mut quick, mut chosen) = (false, false);
     let mut words = arguments.iter();
     while let Some(option) = words.next() {
@@ -47,7 +47,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
                 chosen = true;
                 plan.faults.extend((value != "none").then(|| Fault::named(value)).transpose()?);
             }
-            "--break" => plan.twin = Some(Twin::named(value)?),
+            "--break" => plan.mutant = Some(Mutant::named(value)?),
             _ => return Err(USAGE.into()),
         }
     }
@@ -57,8 +57,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
     if quick {
         return Ok(Command::Quick { processes: plan.processes });
     }
-    // A twin must be caught on its own account, not on that of a fault.
-    if !chosen && plan.twin.is_none() {
+    // A mutant must be caught on its own account, not on that of a fault.
+    if !chosen && plan.mutant.is_none() {
         plan.faults = Fault::ALL.to_vec();
     }
     Ok(Command::Run(plan))

@@ -4,7 +4,7 @@
 //! The parent starts two servers, one for the cache and one for the database, which no
 //! fault reaches. Its children ([`worker`]) write down each operation with its times on
 //! the clock that all processes share; the parent does the faults ([`faults`]) and reads
-//! the merged history ([`history`]). A broken twin ([`twin`]) of the backend must show
+//! the merged history ([`history`]). A mutant of the backend ([`mutant`]) must show
 //! stale answers, or the run proves nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -12,8 +12,8 @@ mod arguments;
 mod clock;
 mod faults;
 mod history;
+mod mutant;
 mod run;
-mod twin;
 mod worker;
 
 use std::error::Error;
@@ -21,12 +21,12 @@ use std::process::ExitCode;
 
 use arguments::Command;
 use faults::Fault;
+use mutant::Mutant;
 use run::Plan;
-use twin::Twin;
 
 /// How long the parts of `--quick` take.
 const QUICK_SECONDS: u64 = 9;
-const QUICK_TWIN_SECONDS: u64 = 3;
+const QUICK_MUTANT_SECONDS: u64 = 3;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,24 +48,25 @@ fn one_run(plan: &Plan) -> Result<(), Box<dyn Error>> {
     println!("{plan}");
     let report = run::run(plan)?;
     println!("{report}");
-    report.verdict(plan.twin)
+    report.verdict(plan.mutant)
 }
 
-/// Does every fault to the sound backend, and shows that each twin would be caught.
+/// Runs the sound backend with every fault, and shows that each mutant would be caught.
 fn quick(processes: usize) -> Result<(), Box<dyn Error>> {
-    let sound = Plan { seconds: QUICK_SECONDS, processes, faults: Fault::ALL.to_vec(), twin: None };
+    let sound =
+        Plan { seconds: QUICK_SECONDS, processes, faults: Fault::ALL.to_vec(), mutant: None };
     println!("{sound}");
     let report = run::run(&sound)?;
     println!("{report}\n");
     report.verdict(None)?;
-    for twin in Twin::ALL {
-        let twin = Some(twin);
-        let broken = Plan { seconds: QUICK_TWIN_SECONDS, processes, faults: Vec::new(), twin };
+    for mutant in Mutant::ALL {
+        let mutant = Some(mutant);
+        let broken = Plan { seconds: QUICK_MUTANT_SECONDS, processes, faults: Vec::new(), mutant };
         println!("{broken}");
         let report = run::run(&broken)?;
         println!("{report}\n");
-        report.verdict(twin)?;
+        report.verdict(mutant)?;
     }
-    println!("sound, and each twin was caught:\n{}", report.summary());
+    println!("sound, and each mutant was caught:\n{}", report.summary());
     Ok(())
 }

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 use crate::clock::now;
 use crate::faults::{Fault, count, strike_until};
 use crate::history::{Findings, Record, check};
-use crate::twin::Twin;
+use crate::mutant::Mutant;
 use crate::worker::{Job, KEYS};
 
 /// Longer than a loader takes, shorter than most stops.
@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) seconds: u64,
     pub(crate) processes: usize,
     pub(crate) faults: Vec<Fault>,
-    pub(crate) twin: Option<Twin>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// What came of it.
@@ -46,7 +46,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let end = now() + plan.seconds * 1_000_000_000;
     let start = |process| {
         let (cache, database) = (cache.url(), database.url());
-        start(&Job { cache, database, end, lease: lease_of(process), twin: plan.twin })
+        start(&Job { cache, database, end, lease: lease_of(process), mutant: plan.mutant })
     };
     let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
     let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
@@ -56,7 +56,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
         records.extend(finish(child)?);
     }
     let (evicted, ran_out) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
-    let must_run_out = plan.twin.is_none() && plan.faults.contains(&Fault::Stop);
+    let must_run_out = plan.mutant.is_none() && plan.faults.contains(&Fault::Stop);
     if must_run_out && ran_out == 0 {
         return Err("no lease ran out under a process that was stopped".into());
     }
@@ -90,19 +90,18 @@ impl Report {
         format!("stale {stale} of {gets} gets, {loads} loads, {invalidations} invalidations")
     }
 
-    /// Says whether the run is what it has to be: without a stale answer for the sound
-    /// backend, with one for a broken twin.
-    pub(crate) fn verdict(&self, twin: Option<Twin>) -> Result<(), Box<dyn Error>> {
+    /// Checks that the sound backend gave no stale answer, or that a mutant gave one.
+    pub(crate) fn verdict(&self, mutant: Option<Mutant>) -> Result<(), Box<dyn Error>> {
         let Findings { stale, overlaps, .. } = self.findings;
-        match twin {
+        match mutant {
             _ if overlaps == 0 => {
                 Err("no invalidation fell into a load: nothing was tested".into())
             }
             None if stale > 0 => {
                 Err(format!("{stale} gets were given what was invalidated").into())
             }
-            Some(twin) if stale == 0 => {
-                Err(format!("the twin without {} was not caught", twin.name()).into())
+            Some(mutant) if stale == 0 => {
+                Err(format!("the mutant {} was not caught", mutant.name()).into())
             }
             _ => Ok(()),
         }
@@ -111,10 +110,10 @@ impl Report {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seconds, processes, faults, twin } = self;
+        let Self { seconds, processes, faults, mutant } = self;
         write!(formatter, "{processes} processes for {seconds} s")?;
-        if let Some(twin) = twin {
-            write!(formatter, ", broken: {}", twin.name())?;
+        if let Some(mutant) = mutant {
+            write!(formatter, ", mutant: {}", mutant.name())?;
         }
         let names: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

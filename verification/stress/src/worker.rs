@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::error::Error;
 use std::io::{BufWriter, Write, stdout};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,12 +15,13 @@ use hotshelf_core::engine::{
 use hotshelf_core::tag::{TagId, Tags};
 use hotshelf_core::{Backend, Engine, Runtime, Stats, Ttl, WireKey};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
+use parking_lot::Mutex;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::runtime::Builder;
 
 use crate::clock::{RealTime, below, now, pause, up_to_millis};
 use crate::history::{Kind, Record};
-use crate::twin::{Broken, Twin};
+use crate::mutant::{Mutant, MutantBackend};
 
 /// Rows of the database, each with an entry in the cache.
 pub(crate) const KEYS: usize = 6;
@@ -52,24 +53,24 @@ pub(crate) struct Job {
     pub(crate) end: u64,
     /// How long the leases of the process's store last.
     pub(crate) lease: Duration,
-    pub(crate) twin: Option<Twin>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl Job {
     pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [cache, database, end, lease, twin @ ..] = arguments else {
+        let [cache, database, end, lease, mutant @ ..] = arguments else {
             return Err("work is what the parent starts".into());
         };
-        let twin = twin.first().map(|name| Twin::named(name)).transpose()?;
+        let mutant = mutant.first().map(|name| Mutant::named(name)).transpose()?;
         let (cache, database, end) = (cache.clone(), database.clone(), end.parse()?);
-        Ok(Self { cache, database, end, lease: Duration::from_millis(lease.parse()?), twin })
+        Ok(Self { cache, database, end, lease: Duration::from_millis(lease.parse()?), mutant })
     }
 
     pub(crate) fn to_arguments(&self) -> Vec<String> {
         let fixed = ["work", &self.cache, &self.database].map(str::to_owned);
         let numbers = [self.end.to_string(), self.lease.as_millis().to_string()];
-        let twin = self.twin.map(|twin| twin.name().to_owned());
-        fixed.into_iter().chain(numbers).chain(twin).collect()
+        let mutant = self.mutant.map(|mutant| mutant.name().to_owned());
+        fixed.into_iter().chain(numbers).chain(mutant).collect()
     }
 }
 
@@ -104,8 +105,7 @@ async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
     for task in tasks {
         task.await??;
     }
-    let mut records = worker.records.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(std::mem::take(&mut *records))
+    Ok(std::mem::take(&mut *worker.records.lock()))
 }
 
 /// What the tasks of a process share.
@@ -115,7 +115,7 @@ struct Worker {
     keys: Vec<WireKey>,
     /// Each entry has a tag of its own.
     tags: Vec<Tags>,
-    twin: Option<Twin>,
+    mutant: Option<Mutant>,
     stats: Arc<Stats>,
     records: Mutex<Vec<Record>>,
 }
@@ -144,9 +144,9 @@ impl Worker {
     fn new(job: &Job) -> Result<Self, hotshelf_core::Error> {
         let runtime: Arc<dyn Runtime> = Arc::new(RealTime);
         let cache = RedisBackend::new(&RedisOptions::from_url(&job.cache)?, Arc::clone(&runtime))?;
-        let backend: Arc<dyn Backend> = match job.twin {
+        let backend: Arc<dyn Backend> = match job.mutant {
             None => Arc::new(cache),
-            Some(twin) => Arc::new(Broken::new(cache, twin)),
+            Some(mutant) => Arc::new(MutantBackend::new(cache, mutant)),
         };
         let options = RedisOptions::from_url(&job.database)?
             .connect_timeout(DATABASE_TIMEOUT)
@@ -157,7 +157,7 @@ impl Worker {
             database: database.client().clone(),
             keys: (0..KEYS).map(|key| key_name(key).into()).collect(),
             tags: (0..KEYS).map(|key| tag(&key_name(key))).collect::<Result<_, _>>()?,
-            twin: job.twin,
+            mutant: job.mutant,
             stats: Arc::default(),
             records: Mutex::default(),
         })
@@ -184,7 +184,7 @@ impl Worker {
     }
 
     fn push(&self, record: Record) {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+        self.records.lock().push(record);
     }
 
     /// Changes a row and invalidates its entry, as often as that takes.
@@ -200,11 +200,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Invalidates an entry by its key or by its tag; a twin by that which it breaks.
+    /// Invalidates an entry by its key or by its tag; a mutant in the way that it breaks.
     async fn invalidate(&self, key: usize) -> Result<(), hotshelf_core::Error> {
-        let by_tag = match self.twin {
+        let by_tag = match self.mutant {
             None => below(2) == 0,
-            Some(twin) => twin == Twin::Capture,
+            Some(mutant) => mutant == Mutant::Capture,
         };
         if by_tag {
             return self.engine.invalidate_tags(self.tags[key].keys().to_vec()).await;

@@ -1,49 +1,47 @@
-//! Broken twins of the backend: each leaves one rule of the protocol out, and must be
-//! caught.
+//! Mutants of the backend: each breaks one rule of the protocol, and must be caught.
 
 use std::error::Error;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
-};
+use hotshelf_core::backend::{Acquire, Acquired, Fill, Layer, Result, Stored};
 use hotshelf_core::trailer::Trailer;
-use hotshelf_core::{Backend, BoxFuture, Pattern, Remaining, ServerInfo, Ttl, WireKey};
+use hotshelf_core::{Backend, BoxFuture, WireKey};
 use hotshelf_redis::RedisBackend;
+use tokio::time::timeout;
 
 use crate::arguments::find;
 use crate::clock::{pause, up_to_millis};
 use crate::worker::PREFIX;
 
-/// The rule that is left out.
+/// The rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Twin {
-    /// A fill is a plain `SET`: nobody looks at its token.
+pub(crate) enum Mutant {
+    /// A fill is a plain `SET`, which checks no token.
     Fence,
-    /// An invalidation removes the entry and leaves the lease.
+    /// An invalidation removes the entry but not the lease.
     Lease,
     /// An acquire is sent again with its old token, late, as the automatic retry of a
     /// client library would do.
     Resend,
-    /// A fill that was refused is given to all who wait, also to those who came after the
-    /// loader had begun.
+    /// A fill that was refused is shared with all waiters, also with those that came after
+    /// the loader had begun.
     Shared,
-    /// A fill carries the versions that its tags have when it is stored, and not those from
-    /// before its load.
+    /// A fill carries the versions that its tags have when it is stored, instead of those
+    /// from before its load.
     Capture,
 }
 
-/// How often an acquire is sent again, and after how long at the latest: while its loader
-/// may still be running.
-const RESENDS: u32 = 3;
+/// How often an acquire is sent again, and how long after the last time at the latest: while
+/// its loader may still be running.
+const RESENDS: u32 = 5;
 const RESEND_MILLIS: u64 = 10;
 
-/// When what it took is given back: its loader has ended by then.
+/// When what it took is released: its loader has ended by then.
 const RELEASE_AFTER: Duration = Duration::from_millis(60);
 
-impl Twin {
+impl Mutant {
     pub(crate) const ALL: [Self; 5] =
         [Self::Fence, Self::Lease, Self::Resend, Self::Shared, Self::Capture];
 
@@ -62,19 +60,19 @@ impl Twin {
     }
 }
 
-/// A Redis backend that leaves a rule out.
+/// A Redis backend that breaks a rule.
 #[derive(Debug)]
-pub(crate) struct Broken {
+pub(crate) struct MutantBackend {
     backend: Arc<RedisBackend>,
-    twin: Twin,
+    mutant: Mutant,
 }
 
-impl Broken {
-    pub(crate) fn new(backend: RedisBackend, twin: Twin) -> Self {
-        Self { backend: Arc::new(backend), twin }
+impl MutantBackend {
+    pub(crate) fn new(backend: RedisBackend, mutant: Mutant) -> Self {
+        Self { backend: Arc::new(backend), mutant }
     }
 
-    /// Stores without a look at the token.
+    /// Stores without checking the token.
     async fn store_unfenced(&self, fill: &Fill) -> Result<Stored> {
         let millis = fill.ttl.as_duration().as_millis().to_string();
         let set: [&[u8]; 5] = [b"SET", fill.key.as_bytes(), &fill.value, b"PX", millis.as_bytes()];
@@ -110,7 +108,7 @@ impl Broken {
         self.backend.store(&late).await
     }
 
-    /// Removes entries and leaves their leases.
+    /// Removes entries but not their leases.
     async fn invalidate_entries_only(&self, keys: &[WireKey]) -> Result<u64> {
         let mut unlink: Vec<&[u8]> = vec![b"UNLINK"];
         unlink.extend(keys.iter().map(WireKey::as_bytes));
@@ -127,13 +125,20 @@ impl Broken {
         if matches!(answer, Ok(Acquired::Granted(_))) {
             let backend = Arc::clone(&self.backend);
             tokio::spawn(async move {
-                // Their answers reach nobody, so what they may have taken is given back once
-                // the loader is done: else the key would be nobody's for a whole lease.
+                // Their answers reach nobody, so the lease is released once the loader is
+                // done. Otherwise nobody could fill the key for as long as it lasts.
                 for _ in 0..RESENDS {
-                    pause(up_to_millis(RESEND_MILLIS)).await;
+                    // Waiters are told of each change and take a free lease at once. Only
+                    // what is sent as early has a chance to get it.
+                    let watch = backend.watch(&key);
                     let seen = seen.clone();
                     let again = Acquire { key: &key, token, lease, seen, skip_foreign };
                     let _ = backend.acquire(again).await;
+                    let longest = up_to_millis(RESEND_MILLIS);
+                    match watch {
+                        Some(watch) => drop(timeout(longest, watch).await),
+                        None => pause(longest).await,
+                    }
                 }
                 pause(RELEASE_AFTER).await;
                 let _ = backend.release(&key, token).await;
@@ -143,87 +148,36 @@ impl Broken {
     }
 }
 
-impl Backend for Broken {
-    fn name(&self) -> &'static str {
-        self.backend.name()
+impl Layer for MutantBackend {
+    type Inner = RedisBackend;
+
+    fn inner(&self) -> Result<impl Deref<Target = RedisBackend> + Send> {
+        Ok(&*self.backend)
     }
 
-    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        self.backend.read(keys)
-    }
-
-    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        match self.twin {
-            Twin::Resend => Box::pin(self.acquire_again(acquire)),
+    fn on_acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
+        match self.mutant {
+            Mutant::Resend => Box::pin(self.acquire_again(acquire)),
             _ => self.backend.acquire(acquire),
         }
     }
 
-    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        self.backend.take(takes)
-    }
-
-    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        match self.twin {
-            Twin::Fence => Box::pin(self.store_each_unfenced(fills)),
-            Twin::Shared => Box::pin(async {
+    fn on_store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
+        match self.mutant {
+            Mutant::Fence => Box::pin(self.store_each_unfenced(fills)),
+            Mutant::Shared => Box::pin(async {
                 let answers = self.backend.store(fills).await;
                 answers.into_iter().map(|answer| answer.and(Ok(Stored::Stored))).collect()
             }),
-            Twin::Capture => Box::pin(self.store_captured_late(fills)),
-            Twin::Lease | Twin::Resend => self.backend.store(fills),
+            Mutant::Capture => Box::pin(self.store_captured_late(fills)),
+            Mutant::Lease | Mutant::Resend => self.backend.store(fills),
         }
     }
 
-    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        self.backend.release(key, token)
-    }
-
-    fn renew<'a>(
-        &'a self,
-        key: &'a WireKey,
-        token: Token,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
-        self.backend.renew(key, token, lease)
-    }
-
-    fn capture<'a>(
-        &'a self,
-        tags: &'a [WireKey],
-        keep: Ttl,
-    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        self.backend.capture(tags, keep)
-    }
-
-    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        match self.twin {
-            Twin::Lease => Box::pin(self.invalidate_entries_only(keys)),
+    fn on_invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
+        match self.mutant {
+            Mutant::Lease => Box::pin(self.invalidate_entries_only(keys)),
             _ => self.backend.invalidate(keys),
         }
-    }
-
-    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        self.backend.invalidate_tags(tags)
-    }
-
-    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        self.backend.invalidate_matching(pattern)
-    }
-
-    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        self.backend.remaining(key)
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        self.backend.ping()
-    }
-
-    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        self.backend.info()
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.backend.close()
     }
 }
