@@ -2,16 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
-    Watch,
-};
-use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Ttl, WireKey};
+use hotshelf_core::backend::{Backend, Layer, Result};
+use hotshelf_core::{BoxFuture, Error, ErrorKind};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
 
 use crate::executor::Executor;
@@ -19,11 +15,11 @@ use crate::runtime::LoopRuntime;
 use crate::sync::lock;
 use crate::transport::LoopTransport;
 
-/// Redis or Valkey. What an event loop asks goes over the connections of that loop.
+/// Redis or Valkey, with connections of its own for each event loop.
 pub(crate) struct PerLoop {
     options: RedisOptions,
     transport: Arc<LoopTransport>,
-    /// The backends, by where the executors of their loops are.
+    /// The backends, by the addresses of their loops' executors.
     backends: Mutex<HashMap<usize, OfLoop>>,
     closed: AtomicBool,
 }
@@ -36,7 +32,7 @@ impl PerLoop {
         Self { options, transport, backends: Mutex::default(), closed: AtomicBool::new(false) }
     }
 
-    /// Gives the backend of the loop that is running.
+    /// Returns the backend of the running loop.
     fn here(&self) -> Result<Arc<RedisBackend>> {
         let executor = Executor::current().ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "there is no event loop to talk to servers on")
@@ -60,104 +56,27 @@ impl PerLoop {
         Ok(backend)
     }
 
-    /// Gives the raw client of the loop that is running.
+    /// Returns the raw client of the running loop.
     pub(crate) fn client(&self) -> Result<RedisClient> {
         Ok(self.here()?.client().clone())
     }
 }
 
-/// Asks the backend of the loop that is running.
-macro_rules! here {
-    ($self:ident, $backend:ident => $ask:expr) => {
-        Box::pin(async move {
-            let $backend = $self.here()?;
-            $ask.await
-        })
-    };
-}
+impl Layer for PerLoop {
+    type Inner = RedisBackend;
 
-impl Backend for PerLoop {
-    fn name(&self) -> &'static str {
+    fn inner(&self) -> Result<impl Deref<Target = RedisBackend> + Send> {
+        self.here()
+    }
+
+    /// Known without a running loop.
+    fn on_name(&self) -> &'static str {
         "redis"
     }
 
-    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        here!(self, backend => backend.read(keys))
-    }
-
-    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        here!(self, backend => backend.acquire(acquire))
-    }
-
-    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        Box::pin(async move {
-            match self.here() {
-                Ok(backend) => backend.take(takes).await,
-                Err(error) => takes.iter().map(|_| Err(error.clone())).collect(),
-            }
-        })
-    }
-
-    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        Box::pin(async move {
-            match self.here() {
-                Ok(backend) => backend.store(fills).await,
-                Err(error) => fills.iter().map(|_| Err(error.clone())).collect(),
-            }
-        })
-    }
-
-    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        here!(self, backend => backend.release(key, token))
-    }
-
-    fn renew<'a>(
-        &'a self,
-        key: &'a WireKey,
-        token: Token,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
-        here!(self, backend => backend.renew(key, token, lease))
-    }
-
-    fn capture<'a>(
-        &'a self,
-        tags: &'a [WireKey],
-        keep: Ttl,
-    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        here!(self, backend => backend.capture(tags, keep))
-    }
-
-    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        here!(self, backend => backend.invalidate(keys))
-    }
-
-    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        here!(self, backend => backend.invalidate_tags(tags))
-    }
-
-    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        here!(self, backend => backend.invalidate_matching(pattern))
-    }
-
-    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        here!(self, backend => backend.remaining(key))
-    }
-
-    fn watch(&self, key: &WireKey) -> Option<Watch> {
-        self.here().ok()?.watch(key)
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        here!(self, backend => backend.ping())
-    }
-
-    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        here!(self, backend => backend.info())
-    }
-
-    /// On all loops: connections of other loops end when those next have their turn.
-    fn close(&self) -> BoxFuture<'_, ()> {
+    /// Closes the backends of all loops. The connections of another loop end when it runs
+    /// next.
+    fn on_close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.closed.store(true, Ordering::Release);
             let backends = std::mem::take(&mut *lock(&self.backends));

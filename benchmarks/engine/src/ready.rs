@@ -1,14 +1,13 @@
 //! A backend that has the entry at hand.
 
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
-};
-use hotshelf_core::{Backend, BoxFuture, Pattern, Remaining, ServerInfo, Ttl, WireKey};
+use hotshelf_core::backend::{Layer, Result};
+use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, WireKey};
 
-/// Answers every read with the same entry, at once, and has nothing else to say.
+/// Answers every read at once with the same entry. Other operations fail.
 #[derive(Debug)]
 pub(crate) struct Ready {
     entry: Bytes,
@@ -20,68 +19,20 @@ impl Ready {
     }
 }
 
-fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
-    Box::pin(std::future::ready(value))
-}
+impl Layer for Ready {
+    type Inner = dyn Backend;
 
-impl Backend for Ready {
-    fn name(&self) -> &'static str {
+    fn inner(&self) -> Result<impl Deref<Target = dyn Backend> + Send> {
+        let error = Error::new(ErrorKind::Unsupported, "only reads are measured");
+        Err::<Arc<dyn Backend>, _>(error)
+    }
+
+    fn on_name(&self) -> &'static str {
         "ready"
     }
 
-    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        ready(Ok(keys.iter().map(|_| Some(self.entry.clone())).collect()))
-    }
-
-    fn acquire<'a>(&'a self, _: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        ready(Ok(Acquired::Present(self.entry.clone())))
-    }
-
-    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        ready(takes.iter().map(|_| Ok(Taken::Held)).collect())
-    }
-
-    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        ready(fills.iter().map(|_| Ok(Stored::Refused)).collect())
-    }
-
-    fn release<'a>(&'a self, _: &'a WireKey, _: Token) -> BoxFuture<'a, Result<()>> {
-        ready(Ok(()))
-    }
-
-    fn renew<'a>(&'a self, _: &'a WireKey, _: Token, _: Duration) -> BoxFuture<'a, Result<bool>> {
-        ready(Ok(false))
-    }
-
-    fn capture<'a>(&'a self, _: &'a [WireKey], _: Ttl) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        ready(Ok(Vec::new()))
-    }
-
-    fn invalidate<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        ready(Ok(0))
-    }
-
-    fn invalidate_tags<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        ready(Ok(()))
-    }
-
-    fn invalidate_matching<'a>(&'a self, _: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        ready(Ok(0))
-    }
-
-    fn remaining<'a>(&'a self, _: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        ready(Ok(Remaining::Missing))
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        ready(Ok(()))
-    }
-
-    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        ready(Ok(ServerInfo::default()))
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        ready(())
+    fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
+        let entries = keys.iter().map(|_| Some(self.entry.clone())).collect();
+        Box::pin(std::future::ready(Ok(entries)))
     }
 }

@@ -23,18 +23,13 @@
 //! # }
 //! ```
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token,
-};
-use hotshelf_core::{
-    Backend, BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, ServerInfo, Ttl,
-    WireKey,
-};
+use hotshelf_core::backend::{Answer, Layer, Operation, Result};
+use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Moment, Runtime};
 use hotshelf_memory::MemoryBackend;
 
 use crate::runtime::TokioRuntime;
@@ -45,7 +40,7 @@ use crate::store::Store;
 pub struct TestStore {
     store: Store,
     clock: Arc<Clock>,
-    backend: Arc<Faulty>,
+    backend: Arc<FaultyBackend>,
 }
 
 impl TestStore {
@@ -55,7 +50,7 @@ impl TestStore {
         let clock = Arc::new(Clock { now: Mutex::default(), tokio: TokioRuntime::new() });
         let runtime: Arc<dyn Runtime> = Arc::clone(&clock) as Arc<dyn Runtime>;
         let memory = MemoryBackend::new(64 << 20, Arc::clone(&runtime));
-        let backend = Arc::new(Faulty { memory, fails: AtomicBool::new(false) });
+        let backend = Arc::new(FaultyBackend { memory, fails: AtomicBool::new(false) });
         let builder = Store::builder().backend(Arc::clone(&backend) as Arc<dyn Backend>);
         let store = builder.runtime(runtime).build().expect("a backend that is given needs no URL");
         Self { store, clock, backend }
@@ -112,116 +107,30 @@ impl Runtime for Clock {
     }
 }
 
-/// A backend that fails on demand.
+/// A backend that fails on demand, except for `close`.
 #[derive(Debug)]
-struct Faulty {
+struct FaultyBackend {
     memory: MemoryBackend,
     fails: AtomicBool,
 }
 
-impl Faulty {
-    fn check(&self) -> Result<()> {
-        match self.fails.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(Error::new(ErrorKind::Unavailable, "the test lets the backend fail")),
+impl Layer for FaultyBackend {
+    type Inner = MemoryBackend;
+
+    fn inner(&self) -> Result<impl Deref<Target = MemoryBackend> + Send> {
+        Ok(&self.memory)
+    }
+
+    fn around<'a, A: Answer + 'a>(
+        &'a self,
+        operation: Operation<'a>,
+        run: BoxFuture<'a, A>,
+    ) -> BoxFuture<'a, A> {
+        if matches!(operation, Operation::Close) || !self.fails.load(Ordering::Relaxed) {
+            return run;
         }
-    }
-
-    /// Runs an operation of the memory, or fails.
-    fn or_fail<'a, T: Send + 'a>(
-        &'a self,
-        operation: impl FnOnce(&'a MemoryBackend) -> BoxFuture<'a, Result<T>>,
-    ) -> BoxFuture<'a, Result<T>> {
-        match self.check() {
-            Ok(()) => operation(&self.memory),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
-    }
-
-    /// The same for operations that answer for each item.
-    fn each_or_fail<'a, T: Send + 'a>(
-        &'a self,
-        items: usize,
-        operation: impl FnOnce(&'a MemoryBackend) -> BoxFuture<'a, Vec<Result<T>>>,
-    ) -> BoxFuture<'a, Vec<Result<T>>> {
-        match self.check() {
-            Ok(()) => operation(&self.memory),
-            Err(error) => {
-                let answers = (0..items).map(|_| Err(error.clone())).collect();
-                Box::pin(std::future::ready(answers))
-            }
-        }
-    }
-}
-
-impl Backend for Faulty {
-    fn name(&self) -> &'static str {
-        self.memory.name()
-    }
-
-    fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        self.or_fail(|memory| memory.read(keys))
-    }
-
-    fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        self.or_fail(|memory| memory.acquire(acquire))
-    }
-
-    fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        self.each_or_fail(takes.len(), |memory| memory.take(takes))
-    }
-
-    fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-        self.each_or_fail(fills.len(), |memory| memory.store(fills))
-    }
-
-    fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        self.or_fail(|memory| memory.release(key, token))
-    }
-
-    fn renew<'a>(
-        &'a self,
-        key: &'a WireKey,
-        token: Token,
-        lease: Duration,
-    ) -> BoxFuture<'a, Result<bool>> {
-        self.or_fail(|memory| memory.renew(key, token, lease))
-    }
-
-    fn capture<'a>(
-        &'a self,
-        tags: &'a [WireKey],
-        keep: Ttl,
-    ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        self.or_fail(|memory| memory.capture(tags, keep))
-    }
-
-    fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        self.or_fail(|memory| memory.invalidate(keys))
-    }
-
-    fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        self.or_fail(|memory| memory.invalidate_tags(tags))
-    }
-
-    fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        self.or_fail(|memory| memory.invalidate_matching(pattern))
-    }
-
-    fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        self.or_fail(|memory| memory.remaining(key))
-    }
-
-    fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        self.or_fail(MemoryBackend::ping)
-    }
-
-    fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        self.or_fail(MemoryBackend::info)
-    }
-
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.memory.close()
+        let error = Error::new(ErrorKind::Unavailable, "unavailable, as set by `TestStore::fail`");
+        Box::pin(std::future::ready(A::failure(operation, error)))
     }
 }
 
