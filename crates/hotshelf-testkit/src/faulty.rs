@@ -118,3 +118,40 @@ impl<B: fmt::Debug> fmt::Debug for FaultyBackend<B> {
         formatter.debug_tuple("FaultyBackend").field(&self.backend).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use hotshelf_core::backend::Token;
+
+    use super::*;
+    use crate::simulation::{History, Network, SimLink, SimRuntime, SimServer};
+
+    #[test]
+    fn timeout_executes_and_error_skips() {
+        let runtime = SimRuntime::new(1);
+        let (history, overlaps) = (Arc::new(History::new(runtime.clone(), false)), Arc::default());
+        let server = SimServer::new(&runtime, &history, &overlaps);
+        let link = SimLink::new(&runtime.start_process(), &server, Network::calm(), &overlaps);
+        let backend = FaultyBackend::new(link, |operation, key| match (operation, key.as_str()) {
+            (Operation::Take(_), "skipped") => Some(ErrorKind::Server),
+            (Operation::Take(_), "executed") => Some(ErrorKind::Timeout),
+            _ => None,
+        });
+        let (token, lease) = (Token::random(&runtime), Duration::from_secs(5));
+        let keys = ["skipped", "executed", "answered"].map(WireKey::from);
+        runtime.block_on(async {
+            let taken = backend.take(&keys.clone().map(|key| Take { key, token, lease })).await;
+            let kinds: Vec<_> =
+                taken.into_iter().map(|answer| answer.map_err(|error| error.kind())).collect();
+            let (skipped, executed) = (Err(ErrorKind::Server), Err(ErrorKind::Timeout));
+            assert_eq!(kinds, [skipped, executed, Ok(Taken::Granted)]);
+            for (key, held) in keys.iter().zip([false, true, true]) {
+                assert_eq!(backend.renew(key, token, lease).await.unwrap(), held, "{key:?}");
+            }
+        });
+        runtime.shut_down();
+    }
+}

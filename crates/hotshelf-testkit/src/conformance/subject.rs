@@ -1,0 +1,89 @@
+//! A backend under test, and its operations in the short form that checks use.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, Stored, Take, Taken, Token};
+use hotshelf_core::{Backend, BoxFuture, Pattern, Runtime, Ttl, WireKey};
+
+/// A backend under test, and what the suite needs around it.
+pub trait Subject: Send + Sync {
+    /// Returns the backend, which is empty at the beginning of a check.
+    fn backend(&self) -> &dyn Backend;
+
+    /// Returns the runtime that tokens are drawn from.
+    fn runtime(&self) -> &dyn Runtime;
+
+    /// Lets time pass for entries and leases, without waiting for it.
+    fn pass(&self, duration: Duration) -> BoxFuture<'_, ()>;
+}
+
+pub(super) const LEASE: Duration = Duration::from_secs(5);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// Operations that panic if they fail.
+impl dyn Subject + '_ {
+    pub(super) fn token(&self) -> Token {
+        Token::random(self.runtime())
+    }
+
+    pub(super) async fn read(&self, key: &str) -> Option<Bytes> {
+        self.backend().read(&[key.into()]).await.unwrap().remove(0)
+    }
+
+    pub(super) async fn acquire(&self, key: &str, token: Token) -> Acquired {
+        self.acquire_seeing(key, token, Seen::Nothing).await
+    }
+
+    pub(super) async fn acquire_seeing(&self, key: &str, token: Token, seen: Seen) -> Acquired {
+        let key = WireKey::from(key);
+        let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: false };
+        self.backend().acquire(acquire).await.unwrap()
+    }
+
+    /// Acquires, which must be granted.
+    pub(super) async fn granted(&self, key: &str) -> Token {
+        let token = self.token();
+        let answer = self.acquire(key, token).await;
+        assert!(matches!(answer, Acquired::Granted(_)), "{key}: {answer:?}");
+        token
+    }
+
+    pub(super) async fn store(&self, key: &str, token: Token, value: &'static str) -> Stored {
+        self.store_for(key, token, value, MINUTE).await
+    }
+
+    pub(super) async fn store_for(
+        &self,
+        key: &str,
+        token: Token,
+        value: &'static str,
+        ttl: Duration,
+    ) -> Stored {
+        let ttl = Ttl::new(ttl).unwrap();
+        let fill =
+            Fill { key: key.into(), token, value: Bytes::from_static(value.as_bytes()), ttl };
+        self.backend().store(&[fill]).await.remove(0).unwrap()
+    }
+
+    /// Acquires and fills, which must work.
+    pub(super) async fn fill(&self, key: &str, value: &'static str) {
+        let token = self.granted(key).await;
+        assert_eq!(self.store(key, token, value).await, Stored::Stored, "{key}");
+    }
+
+    pub(super) async fn take(&self, key: &str) -> Token {
+        let token = self.token();
+        let take = Take { key: key.into(), token, lease: LEASE };
+        assert_eq!(self.backend().take(&[take]).await.remove(0).unwrap(), Taken::Granted);
+        token
+    }
+
+    pub(super) async fn invalidate(&self, key: &str) -> u64 {
+        self.backend().invalidate(&[key.into()]).await.unwrap()
+    }
+
+    pub(super) async fn invalidate_matching(&self, pattern: &str) -> u64 {
+        self.backend().invalidate_matching(&Pattern::new(pattern)).await.unwrap()
+    }
+}
