@@ -1,4 +1,13 @@
-//! Values as bytes: JSON, the way any client reads and writes it.
+//! Values and their encoded form.
+//!
+//! The core never knows the type of a value. A [`Codec`] turns bytes into a [`Decoded`]
+//! value that callers of one flight share, and back; [`Json`] is the one that Rust's
+//! caches use.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,28 +15,81 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 
-/// Writes a value as JSON.
+/// A value of a type that only its codec knows.
+pub type Opaque = dyn Any + Send + Sync;
+
+/// A decoded value, decoded once and shared by all callers that are given it.
+pub type Decoded = Arc<Opaque>;
+
+/// Encodes and decodes the values of one cache.
+///
+/// Every value that [`decode`](Self::decode) returns, and every value that is handed to the
+/// cache, has the same concrete type.
+pub trait Codec: fmt::Debug + Send + Sync + 'static {
+    /// Decodes an entry's value, without its trailer.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Decode`] for bytes that are no value of this cache: a miss.
+    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error>;
+
+    /// Encodes a value.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Encode`] for a value that has no encoded form. The message must
+    /// not show what the value holds: it is logged.
+    fn encode(&self, value: &Opaque) -> Result<Bytes, Error>;
+}
+
+/// Encodes values of type `T` as JSON.
+pub struct Json<T>(PhantomData<fn() -> T>);
+
+impl<T> Default for Json<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> fmt::Debug for Json<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Json<{}>", std::any::type_name::<T>())
+    }
+}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Codec for Json<T> {
+    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error> {
+        decode::<T>(raw).map(|value| Arc::new(value) as Decoded)
+    }
+
+    fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
+        match value.downcast_ref::<T>() {
+            Some(value) => encode(value),
+            None => Err(Error::new(ErrorKind::Encode, "the value is not of the cache's type")),
+        }
+    }
+}
+
+/// Encodes a value as JSON.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Encode`] if JSON has no form for it: a map whose keys are no
-/// text, or an error of the value's own `Serialize`.
+/// Of kind [`ErrorKind::Encode`] if the value has no JSON form: a map whose keys are not
+/// strings, or an error of the value's own `Serialize`.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
     let json = serde_json::to_vec(value).map_err(|source| {
-        Error::new(ErrorKind::Encode, "the value can't be written as JSON").with_source(source)
+        Error::new(ErrorKind::Encode, "the value can't be encoded as JSON").with_source(source)
     })?;
-    // Without the spare room that the writer has left: entries in memory are weighed by
-    // their length.
+    // Without the spare capacity of the writer: entries in memory are weighed by their
+    // length.
     Ok(Bytes::from(json.into_boxed_slice()))
 }
 
-/// Reads a value.
+/// Decodes a value from JSON.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Decode`] if the bytes are no JSON, or JSON of another shape.
+/// Of kind [`ErrorKind::Decode`] if the bytes are not JSON, or JSON of another shape.
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    let wrong = || Error::new(ErrorKind::Decode, "the entry is no value of this cache");
-    // JSON is UTF-8 (RFC 8259, section 8.1). One look at the whole costs a fraction of one
-    // at each text in it.
+    let wrong = || Error::new(ErrorKind::Decode, "the entry is not a value of this cache");
+    // JSON is UTF-8 (RFC 8259, section 8.1). Validating the whole once costs a fraction of
+    // validating each string in it.
     let text = std::str::from_utf8(json).map_err(|source| wrong().with_source(source))?;
     serde_json::from_str(text).map_err(|source| wrong().with_source(source))
 }
@@ -45,15 +107,24 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_takes_no_more_room_than_its_length() {
+    fn an_entry_has_no_spare_capacity() {
         let entry = encode(&"x".repeat(1000)).unwrap();
         let length = entry.len();
         assert_eq!(Vec::from(entry).capacity(), length);
     }
 
     #[test]
-    fn what_json_cannot_hold_is_an_error() {
+    fn unencodable_values_are_errors() {
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
         assert_eq!(encode(&map).unwrap_err().kind(), ErrorKind::Encode);
+    }
+
+    #[test]
+    fn a_codec_takes_its_own_type_only() {
+        let codec = Json::<u32>::default();
+        assert_eq!(codec.encode(&7_u32).unwrap(), "7");
+        assert_eq!(codec.encode(&7_u64).unwrap_err().kind(), ErrorKind::Encode);
+        let decoded = codec.decode(&Bytes::from_static(b"7")).unwrap();
+        assert_eq!(decoded.downcast_ref::<u32>(), Some(&7));
     }
 }

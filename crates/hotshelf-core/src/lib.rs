@@ -8,23 +8,29 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`cache`] | everything that a cache decides without knowing the type of its values |
+//! | [`codec`] | values and their encoded form |
 //! | [`key`] | how a namespace, an identifier and parameters become the key of an entry |
 //! | [`ttl`] | lifetimes and their jitter |
-//! | [`codec`] | values as bytes |
-//! | [`trailer`] | what an entry says of itself, in white space behind its JSON |
 //! | [`tag`] | names by which many entries are invalidated at once |
+//! | `engine` | flights, leases and tickets: who loads, who waits, who is given which value |
+//! | [`trailer`] | the metadata of an entry, in white space behind its JSON |
+//! | `gate` | the one way from a cache to its backend |
+//! | `outage` | what happens while the server is away |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
-//! | [`engine`] | flights and tickets: who loads, who waits, who is given which value |
+//! | [`backoff`] | pauses between attempts |
 //! | [`runtime`] | time, background work and randomness, all injected |
-//! | [`backoff`] | pauses between attempts: bounded doubling with jitter |
 #![forbid(unsafe_code)]
 
 pub mod backend;
 pub mod backoff;
+pub mod cache;
 pub mod codec;
-pub mod engine;
+mod engine;
 mod error;
+mod gate;
 pub mod key;
+mod outage;
 pub mod runtime;
 mod stats;
 mod sync;
@@ -32,8 +38,8 @@ pub mod tag;
 pub mod trailer;
 pub mod ttl;
 
-pub use backend::{Backend, ServerInfo};
-pub use engine::Engine;
+pub use backend::{BATCH, Backend, ServerInfo};
+pub use cache::{ByteCache, ByteStore};
 pub use error::{Error, ErrorKind};
 pub use key::{Key, KeyLayout, Namespace, Params, ParamsError, Pattern, WireKey};
 pub use runtime::{BoxFuture, Moment, Runtime};

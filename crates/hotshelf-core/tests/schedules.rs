@@ -11,20 +11,18 @@
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{Either, select};
 use hotshelf_core::backend::{Acquire, Acquired, Backend, Seen, Token};
-use hotshelf_core::engine::{
-    Acquisition, Call, Engine, Foreign, Format, Found, Identity, Judge, Known, SharedError,
-    Standing, Value, Verdict, View,
+use hotshelf_core::cache::{
+    CacheDefinition, CacheOptions, CallOptions, Loaded, SharedError, Value, ValueKind,
 };
-use hotshelf_core::tag::Tags;
-use hotshelf_core::{BoxFuture, Moment, Runtime, Stats, Ttl, WireKey};
+use hotshelf_core::codec::Json;
+use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::Slow;
 use shuttle::rand::Rng;
@@ -93,29 +91,16 @@ fn up_to(count: u32) -> u32 {
 /// What the threads of a scenario share: one process, another one that writes, and their
 /// source of truth.
 struct World {
-    engine: Engine,
-    writer: Engine,
+    cache: ByteCache,
+    writer: ByteCache,
     backend: Arc<dyn Backend>,
-    key: WireKey,
-    tags: Tags,
-    stats: Arc<Stats>,
     truth: AtomicU64,
     loads: AtomicU64,
 }
 
-struct Version;
-
-impl Judge for Version {
-    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
-        Verdict::Hit(shared(u64::from_be_bytes(value[..].try_into().unwrap())))
-    }
-}
-
-fn shared(version: u64) -> Value {
-    Value::Present(Arc::new(version) as Arc<dyn Any + Send + Sync>)
-}
-
 const LONG: Duration = Duration::from_secs(60);
+
+const KEY: &str = "k";
 
 impl World {
     fn new() -> Arc<Self> {
@@ -124,12 +109,9 @@ impl World {
         let slow = Slow::new(memory, Arc::clone(&runtime), Duration::from_millis(1));
         let backend: Arc<dyn Backend> = Arc::new(slow);
         Arc::new(Self {
-            engine: Engine::new(Arc::clone(&backend), Arc::clone(&runtime)),
-            writer: Engine::new(Arc::clone(&backend), runtime),
+            cache: cache_on(&backend, &runtime),
+            writer: cache_on(&backend, &runtime),
             backend,
-            key: "k".into(),
-            tags: Tags::none("test".into()),
-            stats: Arc::default(),
             truth: AtomicU64::new(1),
             loads: AtomicU64::new(0),
         })
@@ -137,29 +119,11 @@ impl World {
 
     /// Reads the cache, or loads; `fails` is for the loader, if it comes to that.
     async fn get(&self, fails: bool) -> Result<u64, SharedError> {
-        let format = Format::Trailer(Foreign::Reject);
-        let view = View { tags: &self.tags, exactly: true, format };
-        let known = match self.engine.read(&self.key, view).await.unwrap() {
-            Found::Entry { value, .. } => return Ok(version_of(Version.judge(&value, false))),
-            Found::Unusable(standing, seen) => Known::Read(standing, seen),
-            Found::Missing => Known::Read(Standing::Nothing, Seen::Nothing),
-        };
-        let call = Call {
-            key: &self.key,
-            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
-            view,
-            keep: Ttl::new(LONG).unwrap(),
-            judge: &Version,
-            stats: &self.stats,
-            wait_timeout: LONG,
-            backend_budget: LONG,
-            max_waiters: usize::MAX,
-            reload: false,
-        };
-        match self.engine.acquire(call, known).await {
-            Acquisition::Hit(value) => Ok(version_of(Verdict::Hit(value))),
-            Acquisition::Failed(error) => Err(error),
-            Acquisition::Lead(ticket) => {
+        let (key, options) = (self.cache.key(&KEY.into()), CallOptions::default());
+        match self.cache.load(key, options, TypeId::of::<()>()).await {
+            Loaded::Value(value) => Ok(version_of(value)),
+            Loaded::Failed(error) => Err(error),
+            Loaded::Lead(ticket) => {
                 self.loads.fetch_add(1, Ordering::SeqCst);
                 let loaded = ticket.run(self.load()).await;
                 if fails {
@@ -167,8 +131,7 @@ impl World {
                     ticket.fail(&error);
                     return Err(error);
                 }
-                let raw = Bytes::copy_from_slice(&loaded.to_be_bytes());
-                ticket.fill(Some(raw), Ttl::new(LONG).unwrap(), shared(loaded)).await;
+                ticket.complete(Value::Present(Arc::new(loaded))).await;
                 Ok(loaded)
             }
         }
@@ -190,11 +153,11 @@ impl World {
     }
 
     /// Changes the truth and invalidates: from here on the old value is gone.
-    async fn change_by(&self, engine: &Engine) {
+    async fn change_by(&self, cache: &ByteCache) {
         // Calls that begin together with it are to be on their way.
         turns(up_to(20)).await;
         let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
-        engine.invalidate(vec![self.key.clone()]).await.unwrap();
+        cache.invalidate(vec![cache.key(&KEY.into())]).await.unwrap();
         assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
     }
 
@@ -207,7 +170,8 @@ impl World {
         loop {
             let token = Token::random(&Schedule);
             let seen = Seen::Nothing;
-            let acquire = Acquire { key: &self.key, token, lease: LONG, seen, skip_foreign: false };
+            let key = &self.cache.key(&KEY.into()).unwrap();
+            let acquire = Acquire { key, token, lease: LONG, seen, skip_foreign: false };
             match self.backend.acquire(acquire).await.unwrap() {
                 Acquired::Present(_) => return,
                 left if patience == 0 => panic!("{left:?} instead of an entry"),
@@ -218,10 +182,27 @@ impl World {
     }
 }
 
-fn version_of(verdict: Verdict) -> u64 {
-    match verdict {
-        Verdict::Hit(Value::Present(value)) => *value.downcast::<u64>().unwrap(),
-        other => panic!("all values are versions: {other:?}"),
+fn cache_on(backend: &Arc<dyn Backend>, runtime: &Arc<dyn Runtime>) -> ByteCache {
+    let definition = CacheDefinition {
+        namespace: Namespace::new("n"),
+        kind: ValueKind::of::<u64>(),
+        options: CacheOptions {
+            time_to_live: LONG,
+            jitter: Jitter::NONE,
+            wait_timeout: LONG,
+            backend_budget: LONG,
+            max_waiters: usize::MAX,
+            ..CacheOptions::default()
+        },
+        codec: Arc::new(Json::<u64>::default()),
+    };
+    ByteStore::new(Arc::clone(backend), Arc::clone(runtime)).cache(definition).unwrap()
+}
+
+fn version_of(value: Value) -> u64 {
+    match value {
+        Value::Present(value) => *value.downcast::<u64>().unwrap(),
+        Value::Absent => panic!("all values are versions"),
     }
 }
 
@@ -259,7 +240,7 @@ fn fail(world: Arc<World>) -> BoxFuture<'static, ()> {
 }
 
 fn change(world: Arc<World>) -> BoxFuture<'static, ()> {
-    Box::pin(async move { world.change_by(&world.engine).await })
+    Box::pin(async move { world.change_by(&world.cache).await })
 }
 
 fn change_elsewhere(world: Arc<World>) -> BoxFuture<'static, ()> {

@@ -18,7 +18,10 @@ use crate::entry::Entries;
 use crate::leases::Leases;
 use crate::tags::Tags;
 
-/// Entries in the process's memory, bounded by bytes.
+/// How many bytes a store in memory may hold unless it is told otherwise: 64 MiB.
+pub const DEFAULT_CAPACITY: u64 = 64 << 20;
+
+/// Entries in the process's own memory, bounded by bytes.
 ///
 /// Operations never wait. Entries that are evicted or lost with the process are misses.
 pub struct MemoryBackend {

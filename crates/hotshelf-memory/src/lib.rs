@@ -11,4 +11,4 @@ mod entry;
 mod leases;
 mod tags;
 
-pub use backend::MemoryBackend;
+pub use backend::{DEFAULT_CAPACITY, MemoryBackend};

@@ -53,7 +53,7 @@ mod store;
 pub mod testing;
 
 pub use cache::{Cache, CacheBuilder, CacheValue, Entry, FillTicket, Lookup, Written};
-pub use hotshelf_core::engine::Foreign;
+pub use hotshelf_core::cache::{CacheInfo, Foreign};
 pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params,
     ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
@@ -65,7 +65,7 @@ pub use hotshelf_redis::{
 };
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;
-pub use store::{CacheInfo, Store, StoreBuilder, StoreInfo};
+pub use store::{Store, StoreBuilder, StoreInfo};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

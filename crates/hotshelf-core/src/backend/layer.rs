@@ -263,110 +263,14 @@ impl<L: Layer> Backend for L {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::backend::{Seen, Watchers};
+    use crate::backend::Seen;
+    use crate::backend::recorder::Recorder;
     use crate::error::{Error, ErrorKind};
-
-    /// Records the operations that reach it.
-    #[derive(Debug, Default)]
-    struct Recorder(Mutex<Vec<&'static str>>);
-
-    impl Recorder {
-        fn push(&self, name: &'static str) {
-            self.0.lock().unwrap().push(name);
-        }
-
-        fn answer<T: Send + 'static>(&self, name: &'static str, answer: T) -> BoxFuture<'_, T> {
-            Box::pin(async move {
-                self.push(name);
-                answer
-            })
-        }
-
-        fn recorded(&self) -> Vec<&'static str> {
-            self.0.lock().unwrap().clone()
-        }
-    }
-
-    impl Backend for Recorder {
-        fn name(&self) -> &'static str {
-            "recorder"
-        }
-
-        fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-            self.answer("read", Ok(vec![None; keys.len()]))
-        }
-
-        fn acquire<'a>(&'a self, _: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-            self.answer("acquire", Ok(Acquired::Granted(0)))
-        }
-
-        fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-            self.answer("take", takes.iter().map(|_| Ok(Taken::Granted)).collect())
-        }
-
-        fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
-            self.answer("store", fills.iter().map(|_| Ok(Stored::Stored)).collect())
-        }
-
-        fn release<'a>(&'a self, _: &'a WireKey, _: Token) -> BoxFuture<'a, Result<()>> {
-            self.answer("release", Ok(()))
-        }
-
-        fn renew<'a>(
-            &'a self,
-            _: &'a WireKey,
-            _: Token,
-            _: Duration,
-        ) -> BoxFuture<'a, Result<bool>> {
-            self.answer("renew", Ok(true))
-        }
-
-        fn capture<'a>(
-            &'a self,
-            tags: &'a [WireKey],
-            _: Ttl,
-        ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-            self.answer("capture", Ok(vec![[0; 8]; tags.len()]))
-        }
-
-        fn invalidate<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-            self.answer("invalidate", Ok(0))
-        }
-
-        fn invalidate_tags<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-            self.answer("invalidate_tags", Ok(()))
-        }
-
-        fn invalidate_matching<'a>(&'a self, _: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-            self.answer("invalidate_matching", Ok(0))
-        }
-
-        fn remaining<'a>(&'a self, _: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-            self.answer("remaining", Ok(Remaining::Missing))
-        }
-
-        fn watch(&self, key: &WireKey) -> Option<Watch> {
-            self.push("watch");
-            Some(Watchers::default().watch(key))
-        }
-
-        fn ping(&self) -> BoxFuture<'_, Result<()>> {
-            self.answer("ping", Ok(()))
-        }
-
-        fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-            self.answer("info", Ok(ServerInfo::default()))
-        }
-
-        fn close(&self) -> BoxFuture<'_, ()> {
-            self.answer("close", ())
-        }
-    }
 
     /// Forwards to a recorder, or fails in one of the two ways in which a layer can.
     #[derive(Debug, Default)]

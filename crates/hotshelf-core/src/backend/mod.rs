@@ -12,6 +12,8 @@
 
 mod layer;
 mod operation;
+#[cfg(test)]
+pub(crate) mod recorder;
 mod watch;
 
 use std::fmt;
@@ -29,6 +31,9 @@ use crate::ttl::{Remaining, Ttl};
 pub use layer::Layer;
 pub use operation::{Answer, Operation};
 pub use watch::{Watch, Watchers};
+
+/// How many keys go to the backend at once. More of them take more round trips.
+pub const BATCH: usize = 1000;
 
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

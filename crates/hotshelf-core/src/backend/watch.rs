@@ -1,13 +1,14 @@
 //! Waiting for changes of keys.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_channel::oneshot;
+use parking_lot::Mutex;
 
 use crate::key::WireKey;
 
@@ -19,7 +20,8 @@ pub struct Watchers {
     keys: Arc<Mutex<Keys>>,
 }
 
-type Keys = HashMap<WireKey, Vec<oneshot::Sender<()>>>;
+/// In the order of their keys, so that a simulation wakes them in the same order each time.
+type Keys = BTreeMap<WireKey, Vec<oneshot::Sender<()>>>;
 
 /// Waits until something was said to have changed at a key: its entry or its lease.
 ///
@@ -36,26 +38,26 @@ impl Watchers {
     #[must_use]
     pub fn watch(&self, key: &WireKey) -> Watch {
         let (sender, changed) = oneshot::channel();
-        lock(&self.keys).entry(key.clone()).or_default().push(sender);
+        self.keys.lock().entry(key.clone()).or_default().push(sender);
         Watch { changed, keys: Arc::clone(&self.keys), key: key.clone() }
     }
 
     /// Tells those who wait for a key.
     pub fn changed(&self, key: &WireKey) {
-        let waiting = lock(&self.keys).remove(key);
+        let waiting = self.keys.lock().remove(key);
         tell(waiting);
     }
 
     /// Tells all: the backend can't say any more what has changed.
     pub fn lost_sight(&self) {
-        let keys = std::mem::take(&mut *lock(&self.keys));
+        let keys = std::mem::take(&mut *self.keys.lock());
         tell(keys.into_values());
     }
 
     /// Says whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        lock(&self.keys).is_empty()
+        self.keys.lock().is_empty()
     }
 }
 
@@ -65,11 +67,6 @@ fn tell(waiting: impl IntoIterator<Item = Vec<oneshot::Sender<()>>>) {
         // Who is gone needs no answer.
         let _ = sender.send(());
     }
-}
-
-/// No code that could panic half-way runs under the lock.
-fn lock(keys: &Mutex<Keys>) -> MutexGuard<'_, Keys> {
-    keys.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Future for Watch {
@@ -83,7 +80,7 @@ impl Future for Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.changed.close();
-        let mut keys = lock(&self.keys);
+        let mut keys = self.keys.lock();
         if let Some(waiting) = keys.get_mut(&self.key) {
             waiting.retain(|sender| !sender.is_canceled());
             if waiting.is_empty() {
@@ -95,7 +92,7 @@ impl Drop for Watch {
 
 impl fmt::Debug for Watchers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watchers").field("keys", &lock(&self.keys).len()).finish()
+        formatter.debug_struct("Watchers").field("keys", &self.keys.lock().len()).finish()
     }
 }
 

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use super::EngineShared;
 use crate::backend::Token;
+use crate::backoff::Backoff;
 use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
 use crate::stats::{Counter, Stats};
@@ -57,46 +58,45 @@ impl<T: Send + 'static> Drop for Finishing<T> {
     }
 }
 
-/// How long to wait before a backend in trouble is told again.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses before a failing backend is asked again to release leases. At their random
+/// lengths, not all processes ask at once when it comes back.
+const RELEASING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 
-/// Gives leases up in the background, all at once.
+/// Releases leases in the background, all at once.
 ///
-/// A backend that is in trouble is told again, until the leases have run out by themselves:
-/// a token is in use once, so that a release that comes late, or twice, harms nobody.
+/// A failing backend is asked again until the leases have expired: a token is used once, so
+/// that a release that comes late, or twice, does no harm.
 pub(crate) fn release(
     shared: &Arc<EngineShared>,
     stats: &Arc<Stats>,
     leases: Vec<(WireKey, Token)>,
 ) {
-    let (backend, runtime) = (Arc::clone(&shared.backend), Arc::clone(&shared.runtime));
-    let (lease, stats) = (shared.lease, Arc::clone(stats));
-    shared.runtime.spawn(Box::pin(async move {
-        let until = runtime.now() + lease;
-        let (mut left, mut pause) = (leases, FIRST_PAUSE);
+    let (shared, stats) = (Arc::clone(shared), Arc::clone(stats));
+    let runtime = Arc::clone(&shared.runtime);
+    runtime.spawn(Box::pin(async move {
+        let EngineShared { gate, runtime, lease, .. } = &*shared;
+        let until = runtime.now() + *lease;
+        let (mut left, mut backoff) = (leases, RELEASING);
         for tries in 0.. {
-            let releases = left.iter().map(|(key, token)| backend.release(key, *token));
+            let releases = left.iter().map(|(key, token)| gate.release(key, *token));
             let mut released = join_all(releases).await.into_iter();
             left.retain(|_| {
-                let trouble = released.next().and_then(Result::err);
-                if trouble.is_some() && tries == 0 {
+                let failed = released.next().and_then(Result::err);
+                if failed.is_some() && tries == 0 {
                     stats.count(Counter::Error);
                 }
-                trouble.is_some_and(|error| error.is_temporary())
+                failed.is_some_and(|error| error.is_temporary())
             });
             if left.is_empty() || runtime.now() >= until {
                 return;
             }
-            // Not all of them at once when the backend comes back.
-            runtime.sleep(pause.mul_f64(1.0 + (runtime.random() % 1000) as f64 / 1000.0)).await;
-            pause = (2 * pause).min(LONGEST_PAUSE);
+            runtime.sleep(backoff.next(runtime.random())).await;
         }
     }));
 }
 
-/// Leases that may have been granted, to nobody's use. Dropped, they are given back: others
-/// would wait for the whole of them.
+/// Leases that may have been granted and are of no use. Dropped, they are released: others
+/// would wait until they expire.
 pub(crate) struct UnusedLeases<'a> {
     shared: &'a Arc<EngineShared>,
     stats: &'a Arc<Stats>,
@@ -104,8 +104,8 @@ pub(crate) struct UnusedLeases<'a> {
 }
 
 impl<'a> UnusedLeases<'a> {
-    /// Looks after leases that are about to be asked for. Until the answer comes, nobody
-    /// knows whether they were granted.
+    /// Looks after leases that are about to be asked for. Until the answer comes, it is
+    /// unknown whether they were granted.
     pub(crate) fn asked_for(
         shared: &'a Arc<EngineShared>,
         stats: &'a Arc<Stats>,
@@ -114,7 +114,7 @@ impl<'a> UnusedLeases<'a> {
         Self { shared, stats, leases }
     }
 
-    /// Keeps those that are still of no use; somebody else looks after the others.
+    /// Keeps those that are still of no use; other code looks after the rest.
     pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) {
         self.leases.retain(|(_, token)| is_unused(*token));
     }

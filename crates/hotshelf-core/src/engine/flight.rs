@@ -5,18 +5,21 @@ use std::fmt;
 use std::future::Future;
 use std::hash::BuildHasher;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
-use super::budget::Budget;
 use super::cleanup::release;
-use super::{Call, EngineShared, Format, Identity, SharedError, Standing, Value};
+use super::context::{CacheContext, Call, Identity};
+use super::outcome::{Occupant, Value};
+use super::{EngineShared, SharedError};
 use crate::backend::{TagVersion, Token};
+use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
-use crate::stats::{Counter, Stats};
+use crate::outage::Budget;
+use crate::stats::Counter;
 use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
 
@@ -37,47 +40,46 @@ type Shard = HashMap<WireKey, Vec<Arc<Flight>>, RandomState>;
 
 pub(crate) struct Flight {
     pub(crate) key: WireKey,
-    pub(crate) stats: Arc<Stats>,
-    /// What the flight's value is to carry, and how it is written.
+    /// The cache of the caller that opened the flight, and the tags that its value carries.
+    pub(crate) cache: Arc<CacheContext>,
     pub(crate) tags: Tags,
-    pub(crate) format: Format,
     identity: Identity,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The place in the queue that the next joiner gets.
-    next: Place,
-    /// Those who wait, in the order in which they came.
-    waiting: BTreeMap<Place, Waiter>,
+    /// The ticket number that the next joiner gets.
+    next: TicketNumber,
+    /// The waiters, in the order in which they came.
+    waiting: BTreeMap<TicketNumber, Waiter>,
 }
 
-/// A place in the order in which callers joined a flight.
+/// A position in the order in which callers joined a flight.
 ///
-/// Comparing it with the place that was next when a request was sent, or a loader began,
-/// says who was waiting at that time.
-pub(crate) type Place = u64;
+/// Comparing it with the number that was next when a request was sent, or a loader began,
+/// tells who was waiting at that time.
+pub(crate) type TicketNumber = u64;
 
 struct Waiter {
     sender: oneshot::Sender<Outcome>,
-    /// Whether only a loader that began after the caller came is good enough.
+    /// Whether the caller takes only what a loader reads that began after it came.
     fresh: bool,
 }
 
-/// What a waiter is told.
+/// What a waiter is sent.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The flight's value.
     Value(Value),
     /// The loader's error.
     Failed(SharedError),
-    /// The waiter leads now: the leader was cancelled, or ended with nothing that is
-    /// right for those who still wait.
+    /// The waiter leads now: the leader was cancelled, or ended with nothing that the
+    /// remaining waiters may be given.
     Lead(Leadership),
 }
 
-/// What became of a caller that joined.
+/// The role of a caller that joined.
 pub(crate) enum Joined {
     Leads(Leadership),
     Waits(Joiner),
@@ -97,9 +99,8 @@ impl Flights {
     pub(crate) fn join(&self, shared: &Arc<EngineShared>, call: Call<'_>) -> Joined {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
-        let same = |flight: &&Arc<Flight>| {
-            flight.identity == call.identity && flight.tags == *call.view.tags
-        };
+        let identity = call.identity();
+        let same = |flight: &&Arc<Flight>| flight.identity == identity && flight.tags == *call.tags;
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),
@@ -111,38 +112,51 @@ impl Flights {
         Joined::Leads(leadership)
     }
 
-    /// Closes the flights of these keys to new callers.
-    pub(crate) fn seal(&self, keys: &[WireKey]) {
-        for key in keys {
-            self.shard(key).remove(key);
-        }
+    /// Closes the flights of a key to new callers.
+    fn seal(&self, key: &WireKey) {
+        self.shard(key).remove(key);
     }
 
     /// Closes the flights of all keys that match to new callers.
-    pub(crate) fn seal_matching(&self, pattern: &Pattern) {
+    fn seal_matching(&self, pattern: &Pattern) {
         for shard in &self.shards {
-            lock(shard).retain(|key, _| !pattern.matches(key));
+            shard.lock().retain(|key, _| !pattern.matches(key));
         }
     }
 
-    /// Takes the waiter that came first out of a flight, or closes the flight if there is
-    /// none: in one step, so that nobody joins a flight without a leader.
-    fn heir_or_seal(&self, flight: &Arc<Flight>) -> Option<Waiter> {
+    /// Takes the first waiter out of a flight, or closes the flight if there is none: in
+    /// one step, so that nobody joins a flight without a leader.
+    fn successor_or_seal(&self, flight: &Arc<Flight>) -> Option<Waiter> {
         let mut shard = self.shard(&flight.key);
-        let heir = flight.state().waiting.pop_first();
-        if heir.is_none() {
-            forget(&mut shard, flight);
+        let successor = flight.state.lock().waiting.pop_first();
+        if successor.is_none() {
+            remove(&mut shard, flight);
         }
-        heir.map(|(_, waiter)| waiter)
+        successor.map(|(_, waiter)| waiter)
     }
 
     fn shard(&self, key: &WireKey) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(key) as usize;
-        lock(&self.shards[hash % SHARDS])
+        self.shards[hash % SHARDS].lock()
     }
 }
 
-fn forget(shard: &mut Shard, flight: &Arc<Flight>) {
+impl LocalState for Flights {
+    /// Closes the flights of removed keys to new callers, whose call begins after the
+    /// removal.
+    ///
+    /// Flights go on when tags change: their fill verifies the versions that it captured
+    /// before the load. So they do when their lease is taken over: their fill is refused.
+    fn forget(&self, change: &Change<'_>) {
+        match change {
+            Change::Keys(keys) => keys.iter().for_each(|key| self.seal(key)),
+            Change::Matching(pattern) => self.seal_matching(pattern),
+            Change::Tags(_) | Change::Written(_) => {}
+        }
+    }
+}
+
+fn remove(shard: &mut Shard, flight: &Arc<Flight>) {
     if let Some(flights) = shard.get_mut(&flight.key) {
         flights.retain(|open| !Arc::ptr_eq(open, flight));
         if flights.is_empty() {
@@ -151,43 +165,32 @@ fn forget(shard: &mut Shard, flight: &Arc<Flight>) {
     }
 }
 
-/// No code that could panic half-way runs under these locks, so that a poisoned one
-/// still guards whole data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Flight {
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-}
-
 /// A caller that waits. Dropping it leaves the queue.
 pub(crate) struct Joiner {
     receiver: oneshot::Receiver<Outcome>,
     flight: Arc<Flight>,
-    place: Place,
+    number: TicketNumber,
 }
 
 impl Joiner {
-    /// Queues for a flight, unless as many wait as may.
+    /// Queues for a flight, unless the queue is full.
     fn new(flight: &Arc<Flight>, call: Call<'_>) -> Option<Self> {
-        let mut state = flight.state();
-        if state.waiting.len() >= call.max_waiters {
+        let mut state = flight.state.lock();
+        if state.waiting.len() >= call.cache.options.max_waiters {
             return None;
         }
         let (sender, receiver) = oneshot::channel();
-        let place = state.next;
+        let number = state.next;
         state.next += 1;
-        state.waiting.insert(place, Waiter { sender, fresh: call.reload });
+        state.waiting.insert(number, Waiter { sender, fresh: call.reload });
         drop(state);
-        Some(Self { receiver, flight: Arc::clone(flight), place })
+        Some(Self { receiver, flight: Arc::clone(flight), number })
     }
 }
 
 impl Future for Joiner {
-    /// `None` if the flight was lost without a word, which leadership's `Drop` prevents.
+    /// `None` if the flight ended without sending anything, which leadership's `Drop`
+    /// prevents.
     type Output = Option<Outcome>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Outcome>> {
@@ -199,7 +202,7 @@ impl Drop for Joiner {
     fn drop(&mut self) {
         // What was sent but not received, leadership above all, is dropped with the
         // receiver after this, and goes on to the next in the queue.
-        let waiter = self.flight.state().waiting.remove(&self.place);
+        let waiter = self.flight.state.lock().waiting.remove(&self.number);
         drop(waiter);
     }
 }
@@ -212,9 +215,9 @@ pub(crate) struct Lease {
     pub(crate) granted_at: u64,
     /// The versions that the flight's tags had before the loader began.
     pub(crate) tags: Vec<TagVersion>,
-    /// What stood at the key when the lease was granted; `None` if its caller hadn't read the
-    /// key: an entry without a trailer may stand there.
-    pub(crate) standing: Option<Standing>,
+    /// Whose entry was stored under the key when the lease was granted; `None` if the
+    /// caller hadn't read the key: an untracked entry may be there.
+    pub(crate) occupant: Option<Occupant>,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.
@@ -224,7 +227,7 @@ pub(crate) struct Leadership {
     pub(crate) lease: Option<Lease>,
     /// What the leader's call may still wait for the backend.
     pub(crate) budget: Budget,
-    landed: bool,
+    completed: bool,
 }
 
 impl Leadership {
@@ -232,80 +235,81 @@ impl Leadership {
     pub(crate) fn alone(shared: &Arc<EngineShared>, call: Call<'_>) -> Self {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
-            stats: Arc::clone(call.stats),
-            tags: call.view.tags.clone(),
-            format: call.view.format,
-            identity: call.identity,
+            cache: Arc::clone(call.cache),
+            tags: call.tags.clone(),
+            identity: call.identity(),
             state: Mutex::default(),
         });
         let budget = Budget::new(call.backend_budget);
-        Self { shared: Arc::clone(shared), flight, lease: None, budget, landed: false }
+        Self { shared: Arc::clone(shared), flight, lease: None, budget, completed: false }
     }
 
-    /// Gives the place of the next joiner: whoever has a lower one was waiting before now.
-    pub(crate) fn mark(&self) -> Place {
-        self.flight.state().next
+    /// Returns the number of the next joiner: those with a lower one are waiting now.
+    pub(crate) fn mark(&self) -> TicketNumber {
+        self.flight.state.lock().next
     }
 
     /// Closes the flight to new callers, before its fill is sent.
     pub(crate) fn seal(&self) {
-        forget(&mut self.shared.flights.shard(&self.flight.key), &self.flight);
+        remove(&mut self.shared.flights.shard(&self.flight.key), &self.flight);
     }
 
-    /// Gives the lease up, if there is one.
-    pub(crate) fn give_lease_up(&mut self) {
+    /// Releases the lease, if there is one.
+    pub(crate) fn release_lease(&mut self) {
         if let Some(lease) = self.lease.take() {
             let key = self.flight.key.clone();
-            release(&self.shared, &self.flight.stats, vec![(key, lease.token)]);
+            release(&self.shared, &self.flight.cache.stats, vec![(key, lease.token)]);
         }
     }
 
-    /// Ends the flight with a value from the backend, for those who had come by `mark`.
+    /// Ends the flight with a value from the backend, for those who were waiting at `mark`.
     ///
     /// The value may be older than a caller that insists on a fresh one.
-    pub(crate) fn land_vouched(self, mark: Place, value: &Value) {
-        self.land(|place, fresh| (place < mark && !fresh).then(|| Outcome::Value(value.clone())));
+    pub(crate) fn complete_found(self, mark: TicketNumber, value: &Value) {
+        self.complete(|number, fresh| {
+            (number < mark && !fresh).then(|| Outcome::Value(value.clone()))
+        });
     }
 
     /// Ends the flight with a value that was stored, for all.
-    pub(crate) fn land_stored(mut self, factory: Place, value: &Value) {
+    pub(crate) fn complete_stored(mut self, began: TicketNumber, value: &Value) {
         self.lease = None;
-        self.land(|place, fresh| {
-            (place < factory || !fresh).then(|| Outcome::Value(value.clone()))
+        self.complete(|number, fresh| {
+            (number < began || !fresh).then(|| Outcome::Value(value.clone()))
         });
     }
 
     /// Ends the flight with a value that was not stored, for those who came before the
     /// loader began.
-    pub(crate) fn land_loaded(self, factory: Place, value: &Value) {
-        self.land(|place, _| (place < factory).then(|| Outcome::Value(value.clone())));
+    pub(crate) fn complete_loaded(self, began: TicketNumber, value: &Value) {
+        self.complete(|number, _| (number < began).then(|| Outcome::Value(value.clone())));
     }
 
     /// Ends the flight with the loader's error, for those who came before it began.
-    pub(crate) fn land_failed(self, factory: Place, error: &SharedError) {
-        self.land(|place, _| (place < factory).then(|| Outcome::Failed(Arc::clone(error))));
+    pub(crate) fn complete_failed(self, began: TicketNumber, error: &SharedError) {
+        self.complete(|number, _| (number < began).then(|| Outcome::Failed(Arc::clone(error))));
     }
 
-    /// Gives those who wait what is right for them.
+    /// Sends the outcome to those waiters that may have it.
     ///
-    /// The others stay together, with the one that came first in the lead: all of them
-    /// came before its loader begins, so that one more load serves them all.
-    fn land(mut self, outcome: impl Fn(Place, bool) -> Option<Outcome>) {
-        let mut told = Vec::new();
-        let mut state = self.flight.state();
-        for (place, waiter) in std::mem::take(&mut state.waiting) {
-            match outcome(place, waiter.fresh) {
-                Some(outcome) => told.push((waiter, outcome)),
-                None => drop(state.waiting.insert(place, waiter)),
+    /// The others stay together, with the first of them in the lead: all of them came
+    /// before its loader begins, so that one more load serves them all.
+    fn complete(mut self, outcome: impl Fn(TicketNumber, bool) -> Option<Outcome>) {
+        let mut served = Vec::new();
+        let mut state = self.flight.state.lock();
+        for (number, waiter) in std::mem::take(&mut state.waiting) {
+            match outcome(number, waiter.fresh) {
+                Some(outcome) => served.push((waiter, outcome)),
+                None => drop(state.waiting.insert(number, waiter)),
             }
         }
         drop(state);
-        for (waiter, outcome) in told {
+        for (waiter, outcome) in served {
             // A waiter that is gone needs nothing.
             let _ = waiter.sender.send(outcome);
         }
-        self.landed = true;
-        self.successor().pass_on();
+        self.completed = true;
+        self.successor().hand_over();
     }
 
     /// Makes the leadership that goes on after this one.
@@ -315,30 +319,30 @@ impl Leadership {
             flight: Arc::clone(&self.flight),
             lease: self.lease.clone(),
             budget: self.budget,
-            landed: false,
+            completed: false,
         }
     }
 
-    /// Gives the flight to the waiter that came first, and says whether there was one;
-    /// with nobody left, closes the flight and gives the lease up.
-    fn pass_on(mut self) -> bool {
-        while let Some(heir) = self.shared.flights.heir_or_seal(&self.flight) {
-            match heir.sender.send(Outcome::Lead(self)) {
+    /// Hands the flight over to the first waiter, and reports whether there was one; with
+    /// no waiter left, closes the flight and releases the lease.
+    fn hand_over(mut self) -> bool {
+        while let Some(successor) = self.shared.flights.successor_or_seal(&self.flight) {
+            match successor.sender.send(Outcome::Lead(self)) {
                 Ok(()) => return true,
                 Err(Outcome::Lead(back)) => self = back,
                 Err(_) => return true,
             }
         }
-        self.landed = true;
-        self.give_lease_up();
+        self.completed = true;
+        self.release_lease();
         false
     }
 }
 
 impl Drop for Leadership {
     fn drop(&mut self) {
-        if !self.landed && self.successor().pass_on() {
-            self.flight.stats.count(Counter::HandedOver);
+        if !self.completed && self.successor().hand_over() {
+            self.flight.cache.stats.count(Counter::HandedOver);
         }
     }
 }

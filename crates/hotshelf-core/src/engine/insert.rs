@@ -5,37 +5,33 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cleanup::{finish_even_if_dropped, release};
+use super::context::CacheContext;
 use super::take::{Takeover, take_over};
-use super::{Engine, EngineShared, Format};
+use super::{Engine, EngineShared};
 use crate::backend::{Fill, Stored, Token};
 use crate::error::Error;
 use crate::key::WireKey;
-use crate::stats::Stats;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
 
 /// What all entries of a write have in common.
 #[derive(Clone, Debug)]
-pub struct Writing {
+pub(crate) struct WriteOptions {
+    pub(crate) cache: Arc<CacheContext>,
     /// The tags that they carry.
-    pub tags: Tags,
-    /// How they are written.
-    pub format: Format,
+    pub(crate) tags: Tags,
     /// The longest time that any of them may live.
-    pub keep: Ttl,
-    /// The cache's counters.
-    pub stats: Arc<Stats>,
+    pub(crate) keep: Ttl,
 }
 
 /// An entry to insert.
 #[derive(Clone, Debug)]
-pub struct Insert {
-    /// The key.
-    pub key: WireKey,
+pub(crate) struct Insert {
+    pub(crate) key: WireKey,
     /// The value, encoded.
-    pub value: Bytes,
+    pub(crate) value: Bytes,
     /// How long it lives.
-    pub ttl: Ttl,
+    pub(crate) ttl: Ttl,
 }
 
 impl Engine {
@@ -47,12 +43,12 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn insert(
+    pub(crate) async fn insert(
         &self,
         inserts: Vec<Insert>,
-        writing: Writing,
+        options: WriteOptions,
     ) -> Vec<Result<Stored, Error>> {
-        let inserting = insert(Arc::clone(&self.shared), inserts, writing);
+        let inserting = insert(Arc::clone(&self.shared), inserts, options);
         finish_even_if_dropped(&self.shared.runtime, inserting).await
     }
 }
@@ -60,22 +56,22 @@ impl Engine {
 async fn insert(
     shared: Arc<EngineShared>,
     inserts: Vec<Insert>,
-    writing: Writing,
+    options: WriteOptions,
 ) -> Vec<Result<Stored, Error>> {
     let keys = inserts.iter().map(|insert| insert.key.clone()).collect();
-    let Takeover { leases, tags } = take_over(&shared, keys, &writing).await;
+    let Takeover { leases, tags } = take_over(&shared, keys, &options).await;
     let fill = |(insert, lease): (Insert, &Result<Option<Token>, Error>)| {
         let token = lease.as_ref().ok().copied().flatten()?;
-        Some(writing.fill(insert, token, &tags))
+        Some(options.fill(insert, token, &tags))
     };
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
-    let stored = shared.backend.store(&fills).await;
+    let stored = shared.gate.store(&fills).await;
 
     // It may have been stored all the same; then there is no lease any more.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
     let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
     if !unused.is_empty() {
-        release(&shared, &writing.stats, unused);
+        release(&shared, &options.cache.stats, unused);
     }
     let mut stored = stored.into_iter();
     let answer = |lease: Result<Option<Token>, Error>| match lease? {

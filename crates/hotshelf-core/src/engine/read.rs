@@ -1,11 +1,13 @@
-//! Reading entries, and judging them by their tags.
+//! Reading entries, and verifying their tags.
 
 use std::slice;
 
 use bytes::Bytes;
 
-use super::format::{Format, Inspected, version};
-use super::{Call, Engine, EngineShared, Standing, Verdict};
+use super::context::{CacheContext, Call};
+use super::entry::{Inspected, version};
+use super::outcome::{Miss, MissReason, ReadOutcome};
+use super::{Engine, EngineShared, Format};
 use crate::backend::{Seen, TagVersion};
 use crate::error::Error;
 use crate::key::WireKey;
@@ -13,31 +15,24 @@ use crate::tag::{TagStamp, Tags};
 
 /// How a call looks at entries.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// The tags that entries must carry.
-    pub tags: &'a Tags,
+    pub(crate) tags: &'a Tags,
     /// Whether entries may carry no other tags.
-    pub exactly: bool,
+    pub(crate) exactly: bool,
     /// How entries are written.
-    pub format: Format,
+    pub(crate) format: Format,
 }
 
-/// What a read has found.
-#[derive(Clone, Debug)]
-pub enum Found {
-    /// Nothing.
-    Missing,
-    /// An entry that counts.
-    Entry {
-        /// The value, not decoded yet.
-        value: Bytes,
-        /// Whether the entry says that there is no value.
-        absent: bool,
-        /// The whole entry.
-        raw: Bytes,
-    },
-    /// An entry that doesn't count: outdated by its tags, or none of ours.
-    Unusable(Standing, Seen),
+impl<'a> View<'a> {
+    /// Returns how a cache looks at entries that are to carry these tags.
+    ///
+    /// A caller that names tags is given entries that it could have loaded itself. One that
+    /// names none, and so brings the cache's own alone, takes entries with any others.
+    pub(crate) fn of(cache: &CacheContext, tags: &'a Tags) -> Self {
+        let exactly = tags.ids() != cache.tags.ids();
+        Self { tags, exactly, format: cache.validated.format }
+    }
 }
 
 impl Engine {
@@ -51,14 +46,33 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn read(&self, key: &WireKey, view: View<'_>) -> Result<Found, Error> {
-        let (mut entries, versions) = self.fetch(slice::from_ref(key), view.tags).await?;
-        let mut inspected = view.inspect(entries.pop().flatten(), &versions);
-        self.shared.settle(slice::from_mut(&mut inspected), view.tags).await?;
-        Ok(inspected.found)
+    pub(crate) async fn read(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Result<ReadOutcome, Error> {
+        Ok(self.inspect(cache, key, tags).await?.outcome(cache, takes_absent))
     }
 
-    /// Reads entries, in the order of `keys`.
+    /// Reports whether there is an entry that is a hit once it has been decoded. Costs as
+    /// many round trips as [`Engine::read`].
+    ///
+    /// # Errors
+    /// The backend's own.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub(crate) async fn is_valid(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+    ) -> Result<bool, Error> {
+        Ok(self.inspect(cache, key, &cache.tags).await?.found.is_ok())
+    }
+
+    /// Reads entries with the cache's own tags, in the order of `keys`.
     ///
     /// Costs as many round trips for all of them as [`Engine::read`] for one.
     ///
@@ -67,12 +81,31 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn read_many(&self, keys: &[WireKey], view: View<'_>) -> Result<Vec<Found>, Error> {
+    pub(crate) async fn read_many(
+        &self,
+        cache: &CacheContext,
+        keys: &[WireKey],
+    ) -> Result<Vec<ReadOutcome>, Error> {
+        let view = View::of(cache, &cache.tags);
         let (entries, versions) = self.fetch(keys, view.tags).await?;
         let inspect = |raw| view.inspect(raw, &versions);
         let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
-        self.shared.settle(&mut inspected, view.tags).await?;
-        Ok(inspected.into_iter().map(|inspected| inspected.found).collect())
+        self.shared.verify_tags(&mut inspected, view.tags).await?;
+        Ok(inspected.into_iter().map(|inspected| inspected.outcome(cache, true)).collect())
+    }
+
+    async fn inspect(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        tags: &Tags,
+    ) -> Result<Inspected, Error> {
+        let (mut entries, versions) = self.fetch(slice::from_ref(key), tags).await?;
+        let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), &versions);
+        if !inspected.open.is_empty() {
+            self.shared.verify_tags(slice::from_mut(&mut inspected), tags).await?;
+        }
+        Ok(inspected)
     }
 
     /// Reads entries and, with them, the versions of the caller's tags.
@@ -81,53 +114,69 @@ impl Engine {
         keys: &[WireKey],
         tags: &Tags,
     ) -> Result<(Vec<Option<Bytes>>, Vec<Option<TagVersion>>), Error> {
-        let backend = &self.shared.backend;
+        let gate = &self.shared.gate;
         if tags.keys().is_empty() {
-            return Ok((backend.read(keys).await?, Vec::new()));
+            return Ok((gate.read(keys).await?, Vec::new()));
         }
         let both = [keys, tags.keys()].concat();
-        let mut entries = backend.read(&both).await?;
+        let mut entries = gate.read(&both).await?;
         let versions = entries.split_off(keys.len());
         Ok((entries, versions.iter().map(|raw| version(raw.as_ref())).collect()))
     }
 }
 
 impl EngineShared {
-    /// Judges an entry that turned up, given the tags' versions of a request that was sent
-    /// no earlier than the one that found it.
-    pub(crate) async fn judge(
+    /// Examines an entry that turned up, given the tags' versions of a request that was
+    /// sent no earlier than the one that found it.
+    pub(crate) async fn examine(
         &self,
         call: Call<'_>,
         raw: &Bytes,
         versions: &[Option<TagVersion>],
-    ) -> Result<Verdict, Error> {
-        let mut inspected = call.view.inspect(Some(raw.clone()), versions);
-        self.settle(slice::from_mut(&mut inspected), call.view.tags).await?;
-        Ok(match inspected.found {
-            Found::Entry { value, absent, .. } => call.judge.judge(&value, absent),
-            Found::Unusable(Standing::Foreign, _) => Verdict::Foreign,
-            Found::Unusable(..) | Found::Missing => Verdict::NoAnswer,
-        })
+    ) -> Result<ReadOutcome, Error> {
+        let mut inspected = call.view().inspect(Some(raw.clone()), versions);
+        self.verify_tags(slice::from_mut(&mut inspected), call.tags).await?;
+        Ok(inspected.outcome(call.cache, call.takes_absent))
     }
 
-    /// Looks up the versions that the inspection has left open, all at once.
-    async fn settle(&self, inspected: &mut [Inspected], tags: &Tags) -> Result<(), Error> {
+    /// Looks up the versions of the tags that the inspection has left open, all at once.
+    async fn verify_tags(&self, inspected: &mut [Inspected], tags: &Tags) -> Result<(), Error> {
         let open = inspected.iter().flat_map(|entry| &entry.open);
         let keys: Vec<WireKey> = open.map(|tag| tags.key_of(tag.id)).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let now = self.backend.read(&keys).await?;
+        let now = self.gate.read(&keys).await?;
         let mut now = now.iter().map(|raw| version(raw.as_ref()));
         for entry in inspected {
             // All of them are taken, so that those of the next entry come next.
             let changed = |tag: &&TagStamp| now.next().flatten() != Some(tag.version);
-            if entry.open.iter().filter(changed).count() > 0
-                && let Found::Entry { raw, .. } = &entry.found
-            {
-                entry.found = Found::Unusable(Standing::Own, Seen::entry(raw));
+            if entry.open.iter().filter(changed).count() > 0 {
+                entry.invalidate();
             }
         }
         Ok(())
+    }
+}
+
+impl Inspected {
+    /// Decodes what was found, for a call.
+    #[inline]
+    fn outcome(self, cache: &CacheContext, takes_absent: bool) -> ReadOutcome {
+        let (value, absent, raw) = match self.found {
+            Ok(entry) => entry,
+            Err(miss) => return ReadOutcome::Miss(miss),
+        };
+        match cache.decode(&value, absent, takes_absent) {
+            Ok(value) => ReadOutcome::Hit(value),
+            Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
+        }
+    }
+
+    /// Takes note that a tag of the entry was invalidated.
+    fn invalidate(&mut self) {
+        if let Ok((_, _, raw)) = &self.found {
+            self.found = Err(Miss::new(MissReason::TagsChanged, Seen::entry(raw)));
+        }
     }
 }

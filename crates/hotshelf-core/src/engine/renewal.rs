@@ -8,8 +8,7 @@ use std::task::Poll;
 use futures_util::future::join_all;
 
 use super::EngineShared;
-use super::take::BATCH;
-use crate::backend::Token;
+use crate::backend::{BATCH, Token};
 use crate::key::WireKey;
 use crate::runtime::BoxFuture;
 use crate::stats::{Counter, Stats};
@@ -28,7 +27,7 @@ pub(crate) async fn renewing<F: Future>(
         if let Poll::Ready(output) = work.as_mut().poll(context) {
             return Poll::Ready(output);
         }
-        // Only what really waits needs a timer.
+        // Only work that has to wait needs a timer.
         let renewal = renewal.get_or_insert_with(|| {
             Box::pin(renew(Arc::clone(shared), Arc::clone(stats), leases()))
         });
@@ -44,17 +43,17 @@ pub(crate) async fn renew(
     stats: Arc<Stats>,
     mut leases: Vec<(WireKey, Token)>,
 ) {
-    let EngineShared { backend, runtime, lease, .. } = &*shared;
+    let EngineShared { gate, runtime, lease, .. } = &*shared;
     while !leases.is_empty() {
         runtime.sleep(*lease / 3).await;
         let mut kept = Vec::with_capacity(leases.len());
         for batch in leases.chunks(BATCH) {
-            let renewals = batch.iter().map(|(key, token)| backend.renew(key, *token, *lease));
+            let renewals = batch.iter().map(|(key, token)| gate.renew(key, *token, *lease));
             kept.extend(join_all(renewals).await);
         }
         let mut kept = kept.into_iter();
         leases.retain(|_| match kept.next() {
-            // Nothing brings a lost lease back: what is to be stored will be refused.
+            // A lost lease stays lost: the fill will be refused.
             Some(Ok(held)) => held,
             Some(Err(_)) | None => {
                 stats.count(Counter::Error);

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use super::cleanup::UnusedLeases;
-use super::format::FillStamp;
-use super::{EngineShared, Insert, Writing};
-use crate::backend::{Fill, Result, Take, Taken, Token};
+use super::entry::FillStamp;
+use super::{EngineShared, Insert, WriteOptions};
+use crate::backend::{BATCH, Fill, Result, Take, Taken, Token};
 use crate::key::WireKey;
 use crate::tag::TagStamp;
 
-/// How many keys go to the backend at once. More of them take more round trips.
-pub const BATCH: usize = 1000;
-
-/// What came of taking the leases of keys over.
+/// The result of taking over the leases of keys.
+#[derive(Default)]
 pub(crate) struct Takeover {
     /// For each key the token that holds its lease; `None` if nobody may fill the key.
     pub(crate) leases: Vec<Result<Option<Token>>>,
@@ -25,28 +23,29 @@ pub(crate) struct Takeover {
 /// Takes leases over from whoever holds them and captures the versions of the tags, in one
 /// round trip for each [`BATCH`].
 ///
-/// What is of no use, a lease that may have been granted without a word or without the tags'
-/// versions, is given back in the background; so is all of it if this is dropped.
+/// Leases that are of no use, those that may have been granted without an answer or without
+/// the tags' versions, are released in the background; so are all of them if this is
+/// dropped.
 pub(crate) async fn take_over(
     shared: &Arc<EngineShared>,
     keys: Vec<WireKey>,
-    writing: &Writing,
+    options: &WriteOptions,
 ) -> Takeover {
     let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: shared.lease };
     let takes: Vec<Take> = keys.into_iter().map(take).collect();
     let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
-    let mut unused = UnusedLeases::asked_for(shared, &writing.stats, asked_for);
+    let mut unused = UnusedLeases::asked_for(shared, &options.cache.stats, asked_for);
     let taking = async {
         let mut taken = Vec::with_capacity(takes.len());
         for batch in takes.chunks(BATCH) {
-            taken.extend(shared.backend.take(batch).await);
+            taken.extend(shared.gate.take(batch).await);
         }
         taken
     };
-    let capturing = shared.capture(&writing.tags, writing.keep);
+    let capturing = shared.capture(&options.tags, options.keep);
     let (taken, versions) = join(taking, capturing).await;
 
-    let tags = versions.map(|versions| writing.tags.stamps(&versions));
+    let tags = versions.map(|versions| options.tags.stamps(&versions));
 
     let is_unused = |taken: &Result<Taken>| match taken {
         // Without the tags' versions nothing could be stored.
@@ -66,12 +65,12 @@ pub(crate) async fn take_over(
     Takeover { leases, tags: tags.unwrap_or_default() }
 }
 
-impl Writing {
+impl WriteOptions {
     /// Makes the fill of a key whose lease was taken over.
     pub(crate) fn fill(&self, insert: Insert, token: Token, tags: &[TagStamp]) -> Fill {
         let Insert { key, value, ttl } = insert;
         let tags = tags.to_vec();
         let stamp = FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags };
-        Fill { key, token, value: self.format.entry(Some(value), stamp), ttl }
+        Fill { key, token, value: self.cache.validated.format.entry(Some(value), stamp), ttl }
     }
 }

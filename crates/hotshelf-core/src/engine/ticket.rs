@@ -7,11 +7,12 @@ use bytes::Bytes;
 use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
-use super::flight::{Leadership, Place};
-use super::format::{FillStamp, version};
+use super::entry::{FillStamp, version};
+use super::flight::{Leadership, TicketNumber};
+use super::outcome::{Occupant, Value};
 use super::renewal::{renew, renewing};
-use super::{SharedError, Standing, Value};
-use crate::backend::{Backend, Fill, Stored, TagVersion, Token};
+use super::{EngineShared, SharedError};
+use crate::backend::{Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::runtime::Moment;
@@ -19,76 +20,75 @@ use crate::stats::Counter;
 use crate::trailer::Trailer;
 use crate::ttl::Ttl;
 
-/// The right, and the duty, to load a value for oneself and those who wait.
+/// The right, and the duty, to load a value for its holder and for those who wait.
 ///
 /// Dropping it hands the flight over: the caller that has waited longest loads instead.
 #[derive(Debug)]
 #[must_use = "dropping a ticket makes another caller load"]
-pub struct Ticket {
+pub(crate) struct Ticket {
     leadership: Leadership,
-    /// Callers with a lower place came before the loader began.
-    factory: Place,
+    /// Callers with a lower number came before the loader began.
+    loader_began: TicketNumber,
     began: Moment,
 }
 
-/// What became of a value.
+/// Where a loaded value went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// It stands in the backend.
+    /// It is stored.
     Stored,
-    /// It was invalidated while it was being loaded, and is good for the callers who had
-    /// come before.
+    /// The key was invalidated or written while the value was being loaded. Only callers
+    /// that had come before were given it.
     Refused,
-    /// The ticket has no lease, or the backend is in trouble or too slow for the call: then
-    /// it may be stored a little later.
+    /// It is not stored: the ticket has no lease, the value can't be stored, or the backend
+    /// fails or is too slow for the call. In the last case it may be stored a little later.
     Unstored,
 }
 
 impl Ticket {
     /// Marks the moment from which on a value may be read from the source.
     pub(crate) fn begin(leadership: Leadership) -> Self {
-        let stats = &leadership.flight.stats;
+        let stats = &leadership.flight.cache.stats;
         stats.count(Counter::Load);
         if leadership.lease.is_none() {
             stats.count(Counter::Degraded);
         }
         let began = leadership.shared.runtime.now();
-        Self { factory: leadership.mark(), leadership, began }
+        Self { loader_began: leadership.mark(), leadership, began }
     }
 
-    /// Says whether the value can be stored. Without a lease it can't.
-    #[must_use]
-    pub fn can_store(&self) -> bool {
+    /// Reports whether the ticket holds a lease: without one the value can't be stored.
+    pub(crate) fn can_store(&self) -> bool {
         self.leadership.lease.is_some()
     }
 
-    /// Says what stands at the key, or stood there when the lease was granted.
+    /// Returns whose entry is stored under the key, or was when the lease was granted.
     ///
     /// Costs one round trip for a caller that hadn't read the key.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn standing(&self) -> Standing {
+    pub(crate) async fn occupant(&self) -> Occupant {
         match &self.leadership.lease {
-            Some(lease) => match lease.standing {
-                Some(standing) => standing,
-                None => self.look().await,
+            Some(lease) => match lease.occupant {
+                Some(occupant) => occupant,
+                None => self.look_for_untracked().await,
             },
-            None => Standing::Nothing,
+            None => Occupant::Nobody,
         }
     }
 
-    /// Looks for an entry that the request for the lease has passed over.
-    async fn look(&self) -> Standing {
+    /// Looks for an entry that the request for the lease has skipped.
+    async fn look_for_untracked(&self) -> Occupant {
         let Leadership { shared, flight, .. } = &self.leadership;
-        match shared.backend.read(std::slice::from_ref(&flight.key)).await {
+        match shared.gate.read(std::slice::from_ref(&flight.key)).await {
             Ok(found) => match found.into_iter().flatten().next() {
-                Some(raw) if Trailer::find(&raw).is_none() => Standing::Foreign,
-                Some(_) | None => Standing::Nothing,
+                Some(raw) if Trailer::find(&raw).is_none() => Occupant::Another,
+                Some(_) | None => Occupant::Nobody,
             },
             Err(_) => {
-                flight.stats.count(Counter::Error);
-                Standing::Foreign
+                flight.cache.stats.count(Counter::Error);
+                Occupant::Another
             }
         }
     }
@@ -97,16 +97,16 @@ impl Ticket {
     ///
     /// # Cancel safety
     /// Dropping it drops the loader.
-    pub async fn run<F: Future>(&self, loader: F) -> F::Output {
+    pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
         let Leadership { shared, flight, .. } = &self.leadership;
-        renewing(shared, &flight.stats, || self.leases(), loader).await
+        renewing(shared, &flight.cache.stats, || self.leases(), loader).await
     }
 
     /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
-    /// can't be given to [`Ticket::run`].
-    pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// can't be passed to [`Ticket::run`].
+    pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
         let Leadership { shared, flight, .. } = &self.leadership;
-        renew(Arc::clone(shared), Arc::clone(&flight.stats), self.leases())
+        renew(Arc::clone(shared), Arc::clone(&flight.cache.stats), self.leases())
     }
 
     fn leases(&self) -> Vec<(WireKey, Token)> {
@@ -114,17 +114,18 @@ impl Ticket {
         lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
 
-    /// Stores the value, or with `None` that there is none, and gives it to those who wait.
+    /// Stores the value, or with `None` that there is none, and shares it with those who
+    /// wait.
     ///
     /// Costs one round trip.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
-        let Self { leadership, factory, began } = self;
+    pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
+        let Self { leadership, loader_began, began } = self;
         let mut budget = leadership.budget;
         let Some(lease) = leadership.lease.clone() else {
-            leadership.land_loaded(factory, &value);
+            leadership.complete_loaded(loader_began, &value);
             return Filled::Unstored;
         };
         let runtime = Arc::clone(&leadership.shared.runtime);
@@ -137,95 +138,95 @@ impl Ticket {
             tags: flight.tags.stamps(&lease.tags),
         };
         let storing = async move {
-            // From here on the answer of the backend would vouch for nobody who comes.
+            // The backend's answer is valid only for callers that are waiting now.
             leadership.seal();
-            let raw = flight.format.entry(entry, stamp);
+            let raw = flight.cache.validated.format.entry(entry, stamp);
             let fill = Fill { key: flight.key.clone(), token: lease.token, value: raw, ttl };
-            let backend = Arc::clone(&leadership.shared.backend);
+            let shared = Arc::clone(&leadership.shared);
             let fills = [fill];
-            let unchanged = tags_are(&*backend, flight.tags.keys(), &lease.tags);
-            let (mut answers, unchanged) = join(backend.store(&fills), unchanged).await;
-            land(leadership, factory, answers.pop(), unchanged, &value)
+            let unchanged = tags_unchanged(&shared, flight.tags.keys(), &lease.tags);
+            let (mut answers, unchanged) = join(shared.gate.store(&fills), unchanged).await;
+            end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
         let storing = finish_even_if_dropped(&runtime, storing);
         budget.spend(&*runtime, storing).await.unwrap_or(Filled::Unstored)
     }
 
-    /// Gives the value to those who came before the loader began, and stores nothing. An
+    /// Shares the value with those who came before the loader began, and stores nothing. An
     /// entry of the same cache, which the value makes outdated, is removed.
     ///
     /// Costs one round trip if there is such an entry, else none.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn share(self, value: Value) {
-        let Self { mut leadership, factory, .. } = self;
+    pub(crate) async fn share(self, value: Value) {
+        let Self { mut leadership, loader_began, .. } = self;
         let mut budget = leadership.budget;
-        let standing = leadership.lease.as_ref().and_then(|lease| lease.standing);
-        let outdated = standing == Some(Standing::Own);
+        let occupant = leadership.lease.as_ref().and_then(|lease| lease.occupant);
+        let outdated = occupant == Some(Occupant::ThisCache);
         if !outdated {
-            return leadership.land_loaded(factory, &value);
+            return leadership.complete_loaded(loader_began, &value);
         }
         let runtime = Arc::clone(&leadership.shared.runtime);
         let removing = async move {
             let key = leadership.flight.key.clone();
             // The lease goes with the entry.
-            if leadership.shared.backend.invalidate(&[key]).await.is_ok() {
+            if leadership.shared.gate.invalidate(&[key]).await.is_ok() {
                 leadership.lease = None;
             } else {
-                leadership.flight.stats.count(Counter::Error);
+                leadership.flight.cache.stats.count(Counter::Error);
             }
-            leadership.land_loaded(factory, &value);
+            leadership.complete_loaded(loader_began, &value);
         };
         budget.spend(&*runtime, finish_even_if_dropped(&runtime, removing)).await;
     }
 
-    /// Gives the loader's error to those who came before it began.
-    pub fn fail(self, error: &SharedError) {
-        self.leadership.flight.stats.count(Counter::LoadError);
-        self.leadership.land_failed(self.factory, error);
+    /// Shares the loader's error with those who came before it began.
+    pub(crate) fn fail(self, error: &SharedError) {
+        self.leadership.flight.cache.stats.count(Counter::LoadError);
+        self.leadership.complete_failed(self.loader_began, error);
     }
 }
 
 /// Ends a flight whose fill was sent.
-fn land(
+fn end_filled(
     mut leadership: Leadership,
-    factory: Place,
+    loader_began: TicketNumber,
     answer: Option<Result<Stored, Error>>,
     tags_unchanged: bool,
     value: &Value,
 ) -> Filled {
-    let stats = Arc::clone(&leadership.flight.stats);
+    let stats = Arc::clone(&leadership.flight.cache.stats);
     match answer {
         Some(Ok(Stored::Stored)) if tags_unchanged => {
-            leadership.land_stored(factory, value);
+            leadership.complete_stored(loader_began, value);
             Filled::Stored
         }
-        // An entry whose tag was invalidated meanwhile stands there dead.
+        // An entry whose tag was invalidated meanwhile is stored, and never a hit.
         Some(Ok(Stored::Stored | Stored::Refused)) => {
             stats.count(Counter::Refused);
             leadership.lease = None;
-            leadership.land_loaded(factory, value);
+            leadership.complete_loaded(loader_began, value);
             Filled::Refused
         }
-        // It may have been stored all the same. The release, which stands behind it, and
-        // the next leader's own token make sure that nothing older follows.
+        // It may have been stored all the same. The release, which follows it, and the next
+        // leader's own token make sure that nothing older comes later.
         answer => {
             let too_large =
                 matches!(&answer, Some(Err(error)) if error.kind() == ErrorKind::TooLarge);
             stats.count(if too_large { Counter::Unstorable } else { Counter::Error });
-            leadership.give_lease_up();
-            leadership.land_loaded(factory, value);
+            leadership.release_lease();
+            leadership.complete_loaded(loader_began, value);
             Filled::Unstored
         }
     }
 }
 
-/// Says whether tags still have the versions that were captured before the load.
-async fn tags_are(backend: &dyn Backend, tags: &[WireKey], captured: &[TagVersion]) -> bool {
+/// Reports whether tags still have the versions that were captured before the load.
+async fn tags_unchanged(shared: &EngineShared, tags: &[WireKey], captured: &[TagVersion]) -> bool {
     if tags.is_empty() {
         return true;
     }
-    let now = backend.read(tags).await.unwrap_or_default();
+    let now = shared.gate.read(tags).await.unwrap_or_default();
     now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod golden_keys;
+mod outage_log;
 mod params_python;
 mod simulation;
 mod trailer_readers;

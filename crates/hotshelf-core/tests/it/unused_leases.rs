@@ -1,41 +1,27 @@
-//! Leases that come to nothing are given back at once: others would wait for the whole of
-//! them.
+//! Leases that are of no use are released at once: others would wait until they expire.
 
 use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join;
-use hotshelf_core::backend::{Acquire, Acquired, Operation, Seen, Stored, Token};
-use hotshelf_core::engine::{
-    Acquisition, Call, Engine, Filled, Foreign, Format, Identity, Insert, Judge, Known, Standing,
-    Value, Verdict, View, Writing,
+use hotshelf_core::backend::{Acquire, Acquired, Operation, Seen, Token};
+use hotshelf_core::cache::{
+    CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Mode, Value, ValueKind,
 };
-use hotshelf_core::tag::{TagId, Tags};
-use hotshelf_core::{Backend, Error, ErrorKind, Runtime, Stats, Ttl, WireKey};
+use hotshelf_core::codec::{Json, Opaque};
+use hotshelf_core::{
+    Backend, ByteCache, ByteStore, Error, ErrorKind, Key, Namespace, Runtime, WireKey,
+};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{Fault, FaultyBackend, SimRuntime};
 
-const FORMAT: Format = Format::Trailer(Foreign::Reject);
-
-/// An engine on a backend with injected faults.
+/// A cache on a backend with injected faults.
 struct Bench {
     runtime: SimRuntime,
     backend: Arc<FaultyBackend<MemoryBackend>>,
-    engine: Engine,
-    tags: Tags,
-    stats: Arc<Stats>,
-}
-
-/// A cache in which nothing is ever found.
-struct Nothing;
-
-impl Judge for Nothing {
-    fn judge(&self, _: &Bytes, _: bool) -> Verdict {
-        Verdict::NoAnswer
-    }
+    cache: ByteCache,
 }
 
 impl Bench {
@@ -44,48 +30,46 @@ impl Bench {
         let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
         let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
         let backend = Arc::new(FaultyBackend::new(memory, fault));
-        let engine = Engine::new(Arc::clone(&backend) as Arc<dyn Backend>, shared);
-        let tags = Tags::new("test".into(), [TagId::of("t").unwrap()]).unwrap();
-        Self { runtime, backend, engine, tags, stats: Arc::default() }
-    }
-
-    async fn acquire(&self, key: &str) -> Acquisition {
-        let call = Call {
-            key: &key.into(),
-            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
-            view: View { tags: &self.tags, exactly: true, format: FORMAT },
-            keep: Ttl::MAX,
-            judge: &Nothing,
-            stats: &self.stats,
+        let store = ByteStore::new(Arc::clone(&backend) as Arc<dyn Backend>, shared);
+        let options = CacheOptions {
             wait_timeout: Duration::from_secs(1),
             backend_budget: Duration::MAX,
             max_waiters: 1,
-            reload: false,
+            ..CacheOptions::default()
         };
-        self.engine.acquire(call, Known::Read(Standing::Nothing, Seen::Nothing)).await
+        let definition = CacheDefinition {
+            namespace: Namespace::new("n"),
+            kind: ValueKind::of::<u32>(),
+            options,
+            codec: Arc::new(Json::<u32>::default()),
+        };
+        Self { runtime, backend, cache: store.cache(definition).unwrap() }
     }
 
-    /// Inserts into these keys, which all have the tag.
-    async fn insert(&self, keys: &[&str]) -> Vec<Result<Stored, Error>> {
-        let insert = |key: &&str| Insert {
-            key: (*key).into(),
-            value: Bytes::from_static(b"1"),
-            ttl: Ttl::MAX,
-        };
-        let writing = Writing {
-            tags: self.tags.clone(),
-            format: FORMAT,
-            keep: Ttl::MAX,
-            stats: Arc::clone(&self.stats),
-        };
-        self.engine.insert(keys.iter().map(insert).collect(), writing).await
+    fn key(&self, key: &str) -> WireKey {
+        self.cache.key(&Key::from(key)).unwrap()
     }
 
-    /// Says whether nobody holds the lease of a key, once the background has done its work.
+    /// Loads a key whose entry has a tag, without reading it before, and has to lead.
+    async fn lead(&self, key: &str) -> LoadTicket {
+        let options = tagged().mode(Mode::Reload);
+        match self.cache.load(Ok(self.key(key)), options, TypeId::of::<()>()).await {
+            Loaded::Lead(ticket) => *ticket,
+            other => panic!("it leads, and has no {other:?}"),
+        }
+    }
+
+    /// Inserts into these keys, whose entries all have the tag.
+    async fn insert(&self, keys: &[&str]) -> Vec<Result<bool, Error>> {
+        let insert = |key: &&str| (Ok(self.key(key)), &1_u32 as &Opaque);
+        self.cache.insert(keys.iter().map(insert), &tagged()).send_each().await
+    }
+
+    /// Reports whether no lease of a key is held, once the background has done its work.
     async fn is_free(&self, key: &str) -> bool {
         self.runtime.sleep(Duration::from_millis(1)).await;
         let acquire = Acquire {
-            key: &WireKey::from(key),
+            key: &self.key(key),
             token: Token::random(&self.runtime),
             lease: Duration::from_secs(5),
             seen: Seen::Nothing,
@@ -95,7 +79,11 @@ impl Bench {
     }
 }
 
-fn kinds(answers: Vec<Result<Stored, Error>>) -> Vec<Result<Stored, ErrorKind>> {
+fn tagged() -> CallOptions {
+    CallOptions::default().tags(Ok(["t"]))
+}
+
+fn kinds(answers: Vec<Result<bool, Error>>) -> Vec<Result<bool, ErrorKind>> {
     answers.into_iter().map(|answer| answer.map_err(|error| error.kind())).collect()
 }
 
@@ -105,7 +93,7 @@ fn of_a_load_whose_tags_cant_be_captured() {
         matches!(operation, Operation::Capture(_)).then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
-        let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
+        let ticket = bench.lead("k").await;
         assert!(!ticket.can_store());
         assert!(bench.is_free("k").await, "while it loads");
     });
@@ -117,8 +105,8 @@ fn of_a_load_that_cant_be_stored() {
         matches!(operation, Operation::Store(_)).then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
-        let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
-        let filled = ticket.fill(Some(Bytes::from_static(b"1")), Ttl::MAX, Value::Absent).await;
+        let ticket = bench.lead("k").await;
+        let filled = ticket.complete(Value::Present(Arc::new(1_u32))).await;
         assert_eq!(filled, Filled::Unstored);
         assert!(bench.is_free("k").await);
     });
@@ -131,12 +119,11 @@ fn of_a_load_that_cant_be_stored_even_if_another_leads_on() {
         matches!(operation, Operation::Store(_)).then_some(ErrorKind::Timeout)
     });
     bench.runtime.block_on(async {
-        let Acquisition::Lead(ticket) = bench.acquire("k").await else { panic!("it leads") };
-        let fill = ticket.fill(Some(Bytes::from_static(b"1")), Ttl::MAX, Value::Absent);
-        let (heir, filled) = join(bench.acquire("k"), fill).await;
+        let ticket = bench.lead("k").await;
+        let fill = ticket.complete(Value::Present(Arc::new(1_u32)));
+        let (successor, filled) = join(bench.lead("k"), fill).await;
         assert_eq!(filled, Filled::Unstored);
-        let Acquisition::Lead(heir) = heir else { panic!("it came too late for the value") };
-        assert!(heir.can_store());
+        assert!(successor.can_store(), "it came too late for the value");
         bench.runtime.sleep(Duration::from_millis(1)).await;
         assert_eq!(bench.backend.releases(), 1);
     });
@@ -145,8 +132,8 @@ fn of_a_load_that_cant_be_stored_even_if_another_leads_on() {
 #[test]
 fn of_an_insert_whose_tags_cant_be_captured() {
     let bench = Bench::with(|operation, key| match (operation, key.as_str()) {
-        (Operation::Take(_), "b") => Some(ErrorKind::Timeout),
-        (Operation::Take(_), "c") => Some(ErrorKind::Server),
+        (Operation::Take(_), key) if key.ends_with(":b") => Some(ErrorKind::Timeout),
+        (Operation::Take(_), key) if key.ends_with(":c") => Some(ErrorKind::Server),
         (Operation::Capture(_), _) => Some(ErrorKind::Unavailable),
         _ => None,
     });
@@ -162,12 +149,12 @@ fn of_an_insert_whose_tags_cant_be_captured() {
 #[test]
 fn of_an_insert_that_may_have_been_granted() {
     let bench = Bench::with(|operation, key| {
-        (matches!(operation, Operation::Take(_)) && key.as_str() == "a")
+        (matches!(operation, Operation::Take(_)) && key.as_str().ends_with(":a"))
             .then_some(ErrorKind::Timeout)
     });
     bench.runtime.block_on(async {
         let answers = kinds(bench.insert(&["a", "b"]).await);
-        assert_eq!(answers, [Err(ErrorKind::Timeout), Ok(Stored::Stored)]);
+        assert_eq!(answers, [Err(ErrorKind::Timeout), Ok(true)]);
         assert!(bench.is_free("a").await);
         assert_eq!(bench.backend.releases(), 1);
     });
@@ -176,12 +163,12 @@ fn of_an_insert_that_may_have_been_granted() {
 #[test]
 fn of_an_insert_that_cant_be_stored() {
     let bench = Bench::with(|operation, key| {
-        (matches!(operation, Operation::Store(_)) && key.as_str() == "a")
+        (matches!(operation, Operation::Store(_)) && key.as_str().ends_with(":a"))
             .then_some(ErrorKind::Unavailable)
     });
     bench.runtime.block_on(async {
         let answers = kinds(bench.insert(&["a", "b"]).await);
-        assert_eq!(answers, [Err(ErrorKind::Unavailable), Ok(Stored::Stored)]);
+        assert_eq!(answers, [Err(ErrorKind::Unavailable), Ok(true)]);
         assert!(bench.is_free("a").await);
         assert_eq!(bench.backend.releases(), 1);
     });
@@ -201,7 +188,7 @@ fn by_a_backend_that_is_in_trouble_for_a_while() {
         _ => None,
     });
     bench.runtime.block_on(async {
-        let Acquisition::Lead(_ticket) = bench.acquire("k").await else { panic!("it leads") };
+        let _ticket = bench.lead("k").await;
         assert!(!bench.is_free("k").await);
         bench.runtime.sleep(Duration::from_millis(500)).await;
         assert!(bench.is_free("k").await, "long before its five seconds are over");
@@ -226,7 +213,7 @@ fn not_for_longer_than_they_last() {
         };
         let bench = Bench::with(fault);
         bench.runtime.block_on(async {
-            let Acquisition::Lead(_ticket) = bench.acquire("k").await else { panic!("it leads") };
+            let _ticket = bench.lead("k").await;
             bench.runtime.sleep(Duration::from_secs(60)).await;
             assert!((1..=most).contains(&bench.backend.releases()));
         });

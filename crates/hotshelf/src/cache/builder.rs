@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::engine::{Foreign, Format};
-use hotshelf_core::tag::{TagId, Tags};
-use hotshelf_core::{Error, ErrorKind, Jitter, KeyLayout, Namespace, Ttl};
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, Foreign, NegativeTtl, ValueKind};
+use hotshelf_core::codec::Json;
+use hotshelf_core::{Error, Jitter, KeyLayout, Namespace};
 
-use super::{Cache, CacheValue, Inner};
+use super::{Cache, CacheValue};
 use crate::store::Store;
 
 /// Options of a [`Cache`], each with its default.
@@ -34,51 +34,14 @@ use crate::store::Store;
 pub struct CacheBuilder<T> {
     store: Store,
     namespace: Namespace,
-    time_to_live: Duration,
-    negative_ttl: Option<Duration>,
-    jitter: Jitter,
-    wait_timeout: Duration,
-    backend_budget: Duration,
-    max_waiters: usize,
-    max_value_bytes: usize,
-    foreign: Foreign,
-    strict_plain: bool,
-    epoch: bool,
+    options: CacheOptions,
     values: PhantomData<fn() -> T>,
-}
-
-/// Options that were checked.
-#[derive(Clone, PartialEq)]
-pub(crate) struct CacheOptions {
-    pub(crate) layout: KeyLayout,
-    pub(crate) ttl: Ttl,
-    pub(crate) negative_ttl: Option<Ttl>,
-    pub(crate) jitter: Jitter,
-    pub(crate) wait_timeout: Duration,
-    pub(crate) backend_budget: Duration,
-    pub(crate) max_waiters: usize,
-    pub(crate) max_value_bytes: usize,
-    pub(crate) format: Format,
-    pub(crate) epoch: bool,
 }
 
 impl<T: CacheValue> CacheBuilder<T> {
     pub(crate) fn new(store: Store, name: Cow<'static, str>) -> Self {
-        Self {
-            store,
-            namespace: Namespace::new(name),
-            time_to_live: Duration::from_secs(300),
-            negative_ttl: None,
-            jitter: Jitter::default(),
-            wait_timeout: Duration::from_secs(2),
-            backend_budget: Duration::from_millis(250),
-            max_waiters: 10_000,
-            max_value_bytes: 1 << 20,
-            foreign: Foreign::Reject,
-            strict_plain: false,
-            epoch: false,
-            values: PhantomData,
-        }
+        let (namespace, options) = (Namespace::new(name), CacheOptions::default());
+        Self { store, namespace, options, values: PhantomData }
     }
 
     /// Sets the first part of keys, usually the application's name. Default: `cache`.
@@ -108,26 +71,26 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// Sets how long entries live, in whole milliseconds. Default: 300 s.
     #[doc(alias = "ttl")]
     pub fn time_to_live(mut self, duration: Duration) -> Self {
-        self.time_to_live = duration;
+        self.options.time_to_live = duration;
         self
     }
 
     /// Sets how much lifetimes are spread. Default: ±10 %.
     pub fn jitter(mut self, jitter: Jitter) -> Self {
-        self.jitter = jitter;
+        self.options.jitter = jitter;
         self
     }
 
-    /// Sets how long the knowledge is kept that there is no value. Default: it isn't.
+    /// Sets how long the knowledge is kept that there is no value. Default: it isn't kept.
     pub fn negative_ttl(mut self, duration: Duration) -> Self {
-        self.negative_ttl = Some(duration);
+        self.options.negative_ttl = NegativeTtl::For(duration);
         self
     }
 
     /// Sets how long a call waits for the load of another process before it loads by
     /// itself, without storing. Default: 2 s.
     pub fn wait_timeout(mut self, duration: Duration) -> Self {
-        self.wait_timeout = duration;
+        self.options.wait_timeout = duration;
         self
     }
 
@@ -143,7 +106,7 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// store's `read_timeout` alone: a timer of its own would cost each hit. Callers that
     /// wait for one of this process to load are given the value when its fill has ended.
     pub fn backend_budget(mut self, duration: Duration) -> Self {
-        self.backend_budget = duration;
+        self.options.backend_budget = duration;
         self
     }
 
@@ -151,25 +114,25 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// by themselves, without storing, so that a loader that hangs can't gather callers
     /// without bound. Default: 10,000.
     pub fn max_waiters(mut self, waiters: usize) -> Self {
-        self.max_waiters = waiters;
+        self.options.max_waiters = waiters;
         self
     }
 
     /// Sets the longest value that is stored, in bytes of JSON. Longer ones are given to
     /// their callers and counted. Default: 1 MiB.
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
-        self.max_value_bytes = bytes;
+        self.options.max_value_bytes = bytes;
         self
     }
 
-    /// Sets what an entry is worth that a plain client has written. Default:
-    /// [`Foreign::Reject`], a miss.
+    /// Sets how untracked entries are treated: those that were not written by hotshelf.
+    /// Default: [`Foreign::Reject`], they are misses.
     ///
     /// Such an entry carries no tags. Even where it is accepted it is a miss to calls that
     /// name tags, and to all calls of a cache with an [`epoch`](Self::epoch), or it would
     /// outlive every invalidation by a tag.
     pub fn foreign(mut self, foreign: Foreign) -> Self {
-        self.foreign = foreign;
+        self.options.foreign = foreign;
         self
     }
 
@@ -180,7 +143,7 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// [`foreign`](Self::foreign) says. Entries that have the white space, of processes
     /// built otherwise, are judged by it.
     pub fn strict_plain(mut self, plain: bool) -> Self {
-        self.strict_plain = plain;
+        self.options.strict_plain = plain;
         self
     }
 
@@ -188,80 +151,24 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// [`Cache::invalidate_all`] is one round trip, however many there are. Default: they
     /// don't, since it adds a second key to every read.
     pub fn epoch(mut self, epoch: bool) -> Self {
-        self.epoch = epoch;
+        self.options.epoch = epoch;
         self
     }
 
-    /// Makes the cache. Built again with the same options it is the same cache.
+    /// Builds the cache. Built again with the same options it is the same cache.
     ///
     /// # Errors
     /// Of kind [`Configuration`](crate::ErrorKind::Configuration) for a lifetime of zero,
     /// or if the cache was built with other options before; of kind
     /// [`Key`](crate::ErrorKind::Key) for a name that layout v2 rejects.
     pub fn build(self) -> Result<Cache<T>, Error> {
-        let options = CacheOptions {
-            layout: self.namespace.layout_in_use(),
-            ttl: Ttl::new(self.time_to_live)?,
-            negative_ttl: self.negative_ttl.map(Ttl::new).transpose()?,
-            jitter: self.jitter,
-            wait_timeout: self.wait_timeout,
-            backend_budget: self.backend_budget,
-            max_waiters: self.max_waiters,
-            max_value_bytes: self.max_value_bytes,
-            format: if self.strict_plain { Format::Plain } else { Format::Trailer(self.foreign) },
-            epoch: self.epoch,
+        let definition = CacheDefinition {
+            namespace: self.namespace,
+            kind: ValueKind::of::<T>(),
+            options: self.options,
+            codec: Arc::new(Json::<T>::default()),
         };
-        if options.epoch && options.format == Format::Plain {
-            let message = "plain entries carry no epoch: leave `epoch` or `strict_plain` out";
-            return Err(Error::new(ErrorKind::Configuration, message));
-        }
-        let (store, namespace) = (self.store, self.namespace);
-        let inner =
-            store.registry.get_or_build::<T, _>(&namespace, &options, |number, stats| {
-                Ok(Arc::new(Inner {
-                    shared: Arc::clone(&store.shared),
-                    number,
-                    stem: namespace.stem()?,
-                    tags: options.tags(&namespace)?,
-                    namespace: namespace.clone(),
-                    options: options.clone(),
-                    stats,
-                }))
-            })?;
-        Ok(Cache { inner, values: PhantomData })
-    }
-}
-
-impl CacheOptions {
-    /// Gives the tags that all entries of the cache carry: its epoch, or none.
-    fn tags(&self, namespace: &Namespace) -> Result<Tags, Error> {
-        let none = Tags::none(namespace.prefix_name().into());
-        if !self.epoch {
-            return Ok(none);
-        }
-        none.with([TagId::of_epoch(&namespace.stem()?)])
-    }
-
-    /// Gives a time that no entry outlives: lifetimes are spread by their own length at most.
-    pub(crate) fn keep(&self, ttl: Ttl) -> Ttl {
-        let longest = ttl.max(self.negative_ttl.unwrap_or(ttl)).as_duration();
-        Ttl::new(longest * 2).unwrap_or(Ttl::MAX)
-    }
-}
-
-impl fmt::Debug for CacheOptions {
-    /// Shows the options as they are written in the builder.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = formatter.debug_struct("options");
-        debug.field("key_layout", &self.layout);
-        debug.field("time_to_live", &self.ttl.as_duration());
-        debug.field("negative_ttl", &self.negative_ttl.map(Ttl::as_duration));
-        debug.field("jitter", &self.jitter);
-        debug.field("wait_timeout", &self.wait_timeout);
-        debug.field("backend_budget", &self.backend_budget);
-        debug.field("max_waiters", &self.max_waiters);
-        debug.field("max_value_bytes", &self.max_value_bytes);
-        debug.field("format", &self.format).field("epoch", &self.epoch).finish()
+        Ok(Cache { bytes: self.store.bytes.cache(definition)?, values: PhantomData })
     }
 }
 

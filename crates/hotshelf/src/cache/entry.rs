@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::tag::Tags;
-use hotshelf_core::{Error, Key, Ttl, WireKey};
+use hotshelf_core::cache::{CallOptions, Mode};
+use hotshelf_core::{Error, Key};
 use serde::Serialize;
 
-use super::load::{LoadOptions, Mode, infallible};
+use super::load::infallible;
 use super::{Cache, CacheValue, FillTicket, Written};
 use crate::load_error::LoadError;
 
@@ -36,15 +36,12 @@ use crate::load_error::LoadError;
 pub struct Entry<'a, T> {
     cache: &'a Cache<T>,
     key: Key<'a>,
-    ttl: Result<Ttl, Error>,
-    tags: Result<Tags, Error>,
-    mode: Mode,
+    options: CallOptions,
 }
 
 impl<'a, T: CacheValue> Entry<'a, T> {
     pub(super) fn new(cache: &'a Cache<T>, key: Key<'a>) -> Self {
-        let ttl = Ok(cache.inner.options.ttl);
-        Self { cache, key, ttl, tags: Ok(cache.inner.tags.clone()), mode: Mode::Use }
+        Self { cache, key, options: CallOptions::default() }
     }
 
     /// Adds parameters to the key, say the query of a request.
@@ -57,11 +54,11 @@ impl<'a, T: CacheValue> Entry<'a, T> {
 
     /// Sets how long the entry lives. Default: the cache's `time_to_live`.
     ///
-    /// A lifetime of zero stores nothing: a load gives its value uncached, and counts it;
+    /// A lifetime of zero stores nothing: a load returns its value uncached, and counts it;
     /// [`Entry::try_insert`] reports it.
     #[doc(alias = "ttl")]
     pub fn time_to_live(self, duration: Duration) -> Self {
-        Self { ttl: Ttl::new(duration), ..self }
+        Self { options: self.options.time_to_live(Ok(duration)), ..self }
     }
 
     /// Sets the tags that the entry carries; an entry with other tags is a miss.
@@ -70,22 +67,21 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// a tag, in one round trip. Reading and loading cost no round trip more; each tag adds
     /// 64 bytes to the entry. At most 32 tags.
     ///
-    /// With tags that are none (an empty name, too many, a cache of plain entries), a load
-    /// gives its value uncached, and counts it; [`Entry::try_insert`] reports it.
+    /// With invalid tags (an empty name, too many, a cache of plain entries), a load returns
+    /// its value uncached, and counts it; [`Entry::try_insert`] reports it.
     pub fn tags<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        let tags = self.cache.tags_with(names);
-        Self { tags, ..self }
+        Self { options: self.options.tags(Ok(names)), ..self }
     }
 
-    /// Lets this call load and store, whatever is cached. It takes no value of a loader
+    /// Makes this call load and store, whatever is cached. It takes no value of a loader
     /// that began before the call.
     pub fn reload(self) -> Self {
-        Self { mode: Mode::Reload, ..self }
+        Self { options: self.options.mode(Mode::Reload), ..self }
     }
 
-    /// Lets this call run its loader, and neither read nor store.
+    /// Makes this call run its loader, and neither read nor store.
     pub fn bypass(self) -> Self {
-        Self { mode: Mode::Bypass, ..self }
+        Self { options: self.options.mode(Mode::Bypass), ..self }
     }
 
     /// Reads the value, or loads it by a loader that can't fail.
@@ -111,15 +107,15 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         F: AsyncFnOnce() -> Result<T, E>,
         E: Send + Sync + 'static,
     {
-        let cache = self.cache;
-        let (target, options) = self.into_target(false);
-        let loaded = cache.load(target, options, async || load().await.map(Some)).await;
+        let key = self.cache.bytes.key(&self.key);
+        let load = async || load().await.map(Some);
+        let loaded = self.cache.load(key, self.options, load).await;
         loaded.map(|value| value.expect("a call that takes no negative is given a value"))
     }
 
     /// Reads the value, or loads it by a loader that may find that there is none.
     ///
-    /// The loader is given the value that it is to replace, where a cache keeps one; none
+    /// The loader is passed the value that it is to replace, where a cache keeps one; none
     /// does so yet. That there is no value is kept for the cache's
     /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and not in the place of an entry
     /// that belongs to another cache or a plain client. With [`reload`](Self::reload) that
@@ -136,9 +132,9 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         F: AsyncFnOnce(Option<Arc<T>>) -> Result<Option<T>, E>,
         E: Send + Sync + 'static,
     {
-        let cache = self.cache;
-        let (target, options) = self.into_target(true);
-        cache.load(target, options, async || load(None).await).await
+        let key = self.cache.bytes.key(&self.key);
+        let options = self.options.takes_absent(true);
+        self.cache.load(key, options, async || load(None).await).await
     }
 
     /// Writes the value; see [`Cache::insert`].
@@ -146,27 +142,29 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// # Cancel safety
     /// As [`Cache::insert`].
     pub async fn insert(self, value: impl Into<Arc<T>>) {
-        let _counted = self.try_insert(value).await;
+        // The error was counted where it arose.
+        let _ = self.try_insert(value).await;
     }
 
-    /// Writes the value and reports trouble; see [`Cache::try_insert`].
+    /// Writes the value and reports a failure; see [`Cache::try_insert`].
     ///
     /// # Errors
-    /// As [`Cache::try_insert`], and of kind
-    /// [`Configuration`](crate::ErrorKind::Configuration) for a lifetime of zero.
+    /// As [`Cache::try_insert`], and of kind [`Key`](crate::ErrorKind::Key) or
+    /// [`Configuration`](crate::ErrorKind::Configuration) for invalid tags or an invalid
+    /// lifetime: then the older entry is removed.
     ///
     /// # Cancel safety
     /// As [`Cache::insert`].
     pub async fn try_insert(self, value: impl Into<Arc<T>>) -> Result<(), Error> {
-        let ttl = self.cache.counted(self.ttl)?;
-        let tags = self.cache.counted(self.tags)?;
-        self.cache.insert_for(self.cache.wire_key(&self.key), &value.into(), tags, ttl).await
+        let (bytes, value) = (&self.cache.bytes, value.into());
+        let inserts = bytes.insert([(bytes.key(&self.key), &*value as _)], &self.options);
+        inserts.send().await.map(drop)
     }
 
     /// Writes to the source of truth, and stores what was written, with the tags and the
     /// lifetime of this call; see [`Cache::write_through`].
     ///
-    /// With tags or a lifetime that are none, the key is invalidated once `write` has
+    /// With invalid tags or an invalid lifetime, the key is invalidated once `write` has
     /// returned, and [`Written::cached`] reports it.
     ///
     /// # Errors
@@ -178,9 +176,8 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let key = self.cache.wire_key(&self.key);
-        let tags_and_ttl = self.tags.and_then(|tags| Ok((tags, self.ttl?)));
-        self.cache.write_through_for(key, tags_and_ttl, write).await
+        let keys = vec![self.cache.bytes.key(&self.key)];
+        self.cache.write_keys(keys, self.options, write, std::slice::from_ref).await
     }
 
     /// Asks for the right to fill the key by hand, with the tags and the lifetime of this
@@ -188,23 +185,13 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     ///
     /// # Errors
     /// As [`Cache::ticket`], and of kind [`Key`](crate::ErrorKind::Key) or
-    /// [`Configuration`](crate::ErrorKind::Configuration) for tags or a lifetime that are
-    /// none.
+    /// [`Configuration`](crate::ErrorKind::Configuration) for invalid tags or an invalid
+    /// lifetime.
     ///
     /// # Cancel safety
     /// As [`Cache::ticket`].
     pub async fn ticket(self) -> Result<FillTicket<T>, Error> {
-        let key = self.cache.counted(self.cache.wire_key(&self.key))?;
-        let ttl = self.cache.counted(self.ttl)?;
-        let tags = self.cache.counted(self.tags)?;
-        Ok(self.cache.ticket_for(key, tags, ttl).await)
-    }
-
-    /// Gives the key, with the tags of its entry, and how to load it.
-    fn into_target(self, takes_absent: bool) -> (Result<(WireKey, Tags), Error>, LoadOptions) {
-        let key = self.cache.wire_key(&self.key);
-        // Without its tags an entry could not be invalidated: better none at all.
-        let target = key.and_then(|key| Ok((key, self.tags?)));
-        (target, LoadOptions { ttl: self.ttl, mode: self.mode, takes_absent })
+        let key = self.cache.bytes.key(&self.key);
+        Ok(FillTicket::new(self.cache.bytes.ticket(key, self.options).await?))
     }
 }

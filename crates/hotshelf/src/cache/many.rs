@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hotshelf_core::engine::{BATCH, Insert};
+use hotshelf_core::cache::CallOptions;
+use hotshelf_core::codec::Opaque;
 use hotshelf_core::{Error, Key, WireKey};
 
 use super::{Cache, CacheValue, Lookup};
@@ -11,8 +12,8 @@ use crate::invalidation::Invalidation;
 impl<T: CacheValue> Cache<T> {
     /// Reads many values, in the order of the keys.
     ///
-    /// Costs one round trip for each 1,000 keys. Trouble with the backend is a miss of
-    /// all of them, and is counted.
+    /// Costs one round trip for each 1,000 keys. If the backend fails, all of them are
+    /// misses, and the failure is counted.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -20,19 +21,13 @@ impl<T: CacheValue> Cache<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Option<Arc<T>>> {
-        let mut found = Vec::new();
-        let mut wire_keys = Vec::new();
-        for key in keys {
-            let key = self.counted(self.wire_key(&key.into())).ok();
-            found.push(key.is_some());
-            wire_keys.extend(key);
-        }
-        let read = self.read_many(&wire_keys).await.unwrap_or_default();
-        let mut read = read.into_iter();
-        found.into_iter().map(|is_key| if is_key { read.next().flatten() } else { None }).collect()
+        let keys = self.keys(keys);
+        let count = keys.len();
+        // The error was counted where it arose.
+        self.read_many(keys).await.unwrap_or_else(|_| vec![None; count])
     }
 
-    /// Reads many values and reports trouble with the backend.
+    /// Reads many values and reports a failure of the backend.
     ///
     /// # Errors
     /// As [`Cache::try_get`].
@@ -43,29 +38,27 @@ impl<T: CacheValue> Cache<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Vec<Option<Arc<T>>>, Error> {
-        self.read_many(&self.wire_keys(keys)?).await
+        let keys = self.keys(keys);
+        match keys.iter().find_map(|key| key.as_ref().err()) {
+            Some(error) => Err(error.clone()),
+            None => self.read_many(keys).await,
+        }
     }
 
-    async fn read_many(&self, keys: &[WireKey]) -> Result<Vec<Option<Arc<T>>>, Error> {
-        if !self.inner.shared.is_enabled() {
-            return Ok(vec![None; keys.len()]);
-        }
-        let mut values = Vec::with_capacity(keys.len());
-        for batch in keys.chunks(BATCH) {
-            let found =
-                self.inner.shared.engine.read_many(batch, self.view(&self.inner.tags)).await;
-            let found = self.counted(found)?.into_iter();
-            values.extend(found.map(|found| Lookup::present(self.judge(found))));
-        }
-        Ok(values)
+    async fn read_many(
+        &self,
+        keys: Vec<Result<WireKey, Error>>,
+    ) -> Result<Vec<Option<Arc<T>>>, Error> {
+        let outcomes = self.bytes.read_many(keys).await?;
+        Ok(outcomes.into_iter().map(|outcome| Lookup::from(outcome).present()).collect())
     }
 
-    /// Writes many values. Trouble is counted.
+    /// Writes many values. A failure is counted.
     ///
     /// Costs two round trips for each 1,000 entries; see [`Cache::insert`] for what it is
     /// good for, and for the tags that the entries carry. After a write to the source of truth
     /// [`Cache::write_through_many`] is right. Of two entries with the same key the later one
-    /// stands.
+    /// counts.
     ///
     /// # Cancel safety
     /// Dropping it leaves some entries unwritten.
@@ -73,10 +66,11 @@ impl<T: CacheValue> Cache<T> {
         &self,
         entries: impl IntoIterator<Item = (K, V)>,
     ) {
-        let _counted = self.try_insert_many(entries).await;
+        // The error was counted where it arose.
+        let _ = self.try_insert_many(entries).await;
     }
 
-    /// Writes many values and reports the first trouble, after trying all of them.
+    /// Writes many values and reports the first failure, after trying all of them.
     ///
     /// # Errors
     /// As [`Cache::try_insert`].
@@ -87,52 +81,12 @@ impl<T: CacheValue> Cache<T> {
         &self,
         entries: impl IntoIterator<Item = (K, V)>,
     ) -> Result<(), Error> {
-        let mut outcome = Ok(());
-        let (mut inserts, mut outdated) = (Vec::new(), Vec::new());
-        for (key, value) in entries {
-            let key = match self.counted(self.wire_key(&key.into())) {
-                Ok(key) if self.inner.shared.is_enabled() => key,
-                Ok(key) => {
-                    outdated.push(key);
-                    continue;
-                }
-                Err(error) => {
-                    keep_first(&mut outcome, error);
-                    continue;
-                }
-            };
-            match self.encode(&value.into()) {
-                Ok(value) => {
-                    let ttl = self.jittered(self.inner.options.ttl);
-                    inserts.push(Insert { key, value, ttl });
-                }
-                Err(error) => {
-                    keep_first(&mut outcome, error.with_key(&key));
-                    // The last value of a key counts, even one that can't be stored.
-                    inserts.retain(|insert: &Insert| insert.key != key);
-                    outdated.push(key);
-                }
-            }
-        }
-        if !outdated.is_empty() {
-            let removed = self.invalidate_keys(outdated).await;
-            removed.map_or_else(|error| keep_first(&mut outcome, error), drop);
-        }
-        self.insert_in_batches(inserts, &mut outcome).await;
-        outcome
-    }
-
-    async fn insert_in_batches(&self, mut inserts: Vec<Insert>, outcome: &mut Result<(), Error>) {
-        while !inserts.is_empty() {
-            let rest = inserts.split_off(BATCH.min(inserts.len()));
-            let writing = self.writing(self.inner.tags.clone(), self.inner.options.ttl);
-            for answer in self.inner.shared.engine.insert(inserts, writing).await {
-                if let Err(error) = self.note_insert(answer) {
-                    keep_first(outcome, error);
-                }
-            }
-            inserts = rest;
-        }
+        let entries: Vec<(_, Arc<T>)> = entries
+            .into_iter()
+            .map(|(key, value)| (self.bytes.key(&key.into()), value.into()))
+            .collect();
+        let values = entries.iter().map(|(key, value)| (key.clone(), &**value as &Opaque));
+        self.bytes.insert(values, &CallOptions::default()).send().await.map(drop)
     }
 
     /// Removes many entries; see [`Cache::invalidate`].
@@ -140,7 +94,9 @@ impl<T: CacheValue> Cache<T> {
     /// Costs one round trip, in a Cluster one for each 1,000 keys.
     ///
     /// # Errors
-    /// The backend's own: then some of the entries may still stand.
+    /// The backend's own: then some of the entries may still be there. Of kind
+    /// [`Key`](crate::ErrorKind::Key) for a key that layout v2 rejects, once the others have
+    /// been removed.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
@@ -148,20 +104,13 @@ impl<T: CacheValue> Cache<T> {
         &self,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Invalidation, Error> {
-        let keys = self.wire_keys(keys)?;
-        self.invalidate_keys(keys).await
+        self.bytes.invalidate(self.keys(keys)).await.map(Invalidation::applied)
     }
 
-    fn wire_keys<'k, K: Into<Key<'k>>>(
+    pub(super) fn keys<'k, K: Into<Key<'k>>>(
         &self,
         keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<WireKey>, Error> {
-        keys.into_iter().map(|key| self.counted(self.wire_key(&key.into()))).collect()
-    }
-}
-
-fn keep_first(outcome: &mut Result<(), Error>, error: Error) {
-    if outcome.is_ok() {
-        *outcome = Err(error);
+    ) -> Vec<Result<WireKey, Error>> {
+        keys.into_iter().map(|key| self.bytes.key(&key.into())).collect()
     }
 }

@@ -1,26 +1,22 @@
 //! Filling by hand.
 
-use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use hotshelf_core::engine::{Call, Filled, Identity, Ticket, Value};
-use hotshelf_core::tag::Tags;
-use hotshelf_core::{Error, Key, Ttl, WireKey};
+use hotshelf_core::cache::{Filled, LoadTicket, Value};
+use hotshelf_core::{Error, Key};
 
-use super::judge::Typed;
 use super::{Cache, CacheValue};
 
-/// The right to fill a key with what is read from its source after the ticket was given.
+/// The right to fill a key with what is read from its source after the ticket was granted.
 ///
-/// An invalidation in between takes the right away. Dropping a ticket gives it back.
-#[must_use = "dropping a ticket gives the right to fill back"]
+/// An invalidation in between revokes the right. Dropping a ticket releases it.
+#[must_use = "dropping a ticket releases the right to fill"]
 pub struct FillTicket<T> {
-    cache: Cache<T>,
-    ticket: Ticket,
-    ttl: Ttl,
+    ticket: LoadTicket,
+    values: PhantomData<fn() -> T>,
 }
 
 impl<T: CacheValue> Cache<T> {
@@ -51,33 +47,16 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn ticket<'k>(&self, key: impl Into<Key<'k>>) -> Result<FillTicket<T>, Error> {
-        let key = self.counted(self.wire_key(&key.into()))?;
-        Ok(self.ticket_for(key, self.inner.tags.clone(), self.inner.options.ttl).await)
-    }
-
-    pub(super) async fn ticket_for(&self, key: WireKey, tags: Tags, ttl: Ttl) -> FillTicket<T> {
-        let stats = &self.inner.stats;
-        let judge = Typed::<T> { stats, takes_absent: true, values: PhantomData };
-        let errors = TypeId::of::<()>();
-        let call = Call {
-            key: &key,
-            identity: Identity { cache: self.inner.number, errors, takes_absent: true },
-            view: self.view(&tags),
-            keep: self.inner.options.keep(ttl),
-            judge: &judge,
-            stats,
-            wait_timeout: self.inner.options.wait_timeout,
-            backend_budget: self.inner.options.backend_budget,
-            max_waiters: self.inner.options.max_waiters,
-            reload: true,
-        };
-        let ticket = self.inner.shared.engine.ticket(call).await;
-        FillTicket { cache: self.clone(), ticket, ttl }
+        self.entry(key.into()).ticket().await
     }
 }
 
 impl<T: CacheValue> FillTicket<T> {
-    /// Says whether the ticket holds the right to fill. It may lose it later on.
+    pub(super) fn new(ticket: LoadTicket) -> Self {
+        Self { ticket, values: PhantomData }
+    }
+
+    /// Reports whether the ticket holds the right to fill. It may lose it later on.
     #[must_use]
     pub fn can_store(&self) -> bool {
         self.ticket.can_store()
@@ -92,28 +71,16 @@ impl<T: CacheValue> FillTicket<T> {
         self.ticket.run(load).await
     }
 
-    /// Stores the value, and says whether it stands now. If it doesn't, the key was
+    /// Stores the value, and returns whether it is stored now. If it isn't, the key was
     /// invalidated or written meanwhile, the ticket had no right to fill, the caches are
-    /// switched off, or the backend is in trouble; the counters say which.
+    /// switched off, or the backend fails; the counters tell which.
     ///
     /// Costs one round trip.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn fill(self, value: impl Into<Arc<T>>) -> bool {
-        let Self { cache, ticket, ttl } = self;
-        let value = value.into();
-        let shared = Value::Present(Arc::clone(&value) as Arc<dyn Any + Send + Sync>);
-        let entry = cache.inner.shared.is_enabled().then(|| cache.encode(&value));
-        match entry {
-            Some(Ok(raw)) => {
-                ticket.fill(Some(raw), cache.jittered(ttl), shared).await == Filled::Stored
-            }
-            Some(Err(_)) | None => {
-                ticket.share(shared).await;
-                false
-            }
-        }
+        self.ticket.complete(Value::Present(value.into() as _)).await == Filled::Stored
     }
 }
 

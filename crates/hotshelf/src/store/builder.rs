@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hotshelf_core::engine::LEASE;
-use hotshelf_core::{Backend, Engine, Error, ErrorKind, Runtime};
+use hotshelf_core::cache::LEASE;
+use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime};
 
-use super::{Registry, Shared, Store};
+use super::Store;
 use crate::runtime::TokioRuntime;
 
 /// Options of a [`Store`]. `Debug` never shows a password.
@@ -19,14 +18,12 @@ pub struct StoreBuilder {
     backend: Option<Arc<dyn Backend>>,
     #[cfg(feature = "redis")]
     redis: Option<hotshelf_redis::RedisOptions>,
+    #[cfg(feature = "memory")]
     memory_capacity: u64,
     enabled: bool,
     lease: Duration,
     runtime: Option<Arc<dyn Runtime>>,
 }
-
-/// A shorter lease would end before it is renewed on a server that is a little slow.
-const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 
 impl Default for StoreBuilder {
     fn default() -> Self {
@@ -35,7 +32,8 @@ impl Default for StoreBuilder {
             backend: None,
             #[cfg(feature = "redis")]
             redis: None,
-            memory_capacity: 64 << 20,
+            #[cfg(feature = "memory")]
+            memory_capacity: hotshelf_memory::DEFAULT_CAPACITY,
             enabled: true,
             lease: LEASE,
             runtime: None,
@@ -67,6 +65,7 @@ impl StoreBuilder {
     /// Sets the bytes that a store in memory may hold. Default: 64 MiB.
     ///
     /// A single entry may take nine tenths of it, or about 14 MiB where that is less.
+    #[cfg(feature = "memory")]
     pub fn memory_capacity(mut self, bytes: u64) -> Self {
         self.memory_capacity = bytes;
         self
@@ -98,18 +97,14 @@ impl StoreBuilder {
         self
     }
 
-    /// Makes the store. Nothing is sent yet; the first operation connects.
+    /// Builds the store. Nothing is sent yet; the first operation connects.
     ///
     /// # Errors
     /// As [`Store::connect`]; of kind [`Configuration`](crate::ErrorKind::Configuration), too,
     /// for a lease that is too short.
     pub fn build(self) -> Result<Store, Error> {
-        if self.lease < SHORTEST_LEASE {
-            let message = format!("a lease of {:?} is too short: 10 ms at least", self.lease);
-            return Err(Error::new(ErrorKind::Configuration, message));
-        }
         if let Some(backend) = &self.backend {
-            return Ok(self.shared(Arc::clone(backend), self.the_runtime()).into());
+            return self.on(Arc::clone(backend), self.the_runtime());
         }
         #[cfg(feature = "redis")]
         if let Some(options) = self.redis.clone() {
@@ -142,15 +137,15 @@ impl StoreBuilder {
         let runtime = self.the_runtime();
         let backend = hotshelf_redis::RedisBackend::new(options, Arc::clone(&runtime))?;
         let client = backend.client().clone();
-        let mut shared = self.shared(Arc::new(backend), runtime);
-        shared.address = Some(options.to_string());
-        shared.redis = Some(client);
-        Ok(shared.into())
+        let mut store = self.on(Arc::new(backend), runtime)?;
+        store.address = Some(options.to_string());
+        store.redis = Some(client);
+        Ok(store)
     }
 
     fn memory_or_error(self) -> Result<Store, Error> {
         #[cfg(feature = "memory")]
-        return Ok(self.in_memory());
+        return self.in_memory();
         #[cfg(not(feature = "memory"))]
         Err(Error::new(
             ErrorKind::Unsupported,
@@ -159,31 +154,26 @@ impl StoreBuilder {
     }
 
     #[cfg(feature = "memory")]
-    pub(super) fn in_memory(self) -> Store {
+    pub(super) fn in_memory(self) -> Result<Store, Error> {
         let runtime = self.the_runtime();
         let backend =
             hotshelf_memory::MemoryBackend::new(self.memory_capacity, Arc::clone(&runtime));
-        self.shared(Arc::new(backend), runtime).into()
+        self.on(Arc::new(backend), runtime)
     }
 
     fn the_runtime(&self) -> Arc<dyn Runtime> {
         self.runtime.clone().unwrap_or_else(|| Arc::new(TokioRuntime::new()))
     }
 
-    fn shared(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Shared {
-        Shared {
-            engine: Engine::with_lease(backend, runtime, self.lease),
-            enabled: AtomicBool::new(self.enabled),
+    fn on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Result<Store, Error> {
+        let bytes = ByteStore::with_lease(backend, runtime, self.lease)?;
+        bytes.set_enabled(self.enabled);
+        Ok(Store {
+            bytes,
             address: None,
             #[cfg(feature = "redis")]
             redis: None,
-        }
-    }
-}
-
-impl From<Shared> for Store {
-    fn from(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared), registry: Arc::new(Registry::default()) }
+        })
     }
 }
 
@@ -191,7 +181,6 @@ impl fmt::Debug for StoreBuilder {
     /// Leaves the URL out: it may hold a password, and be too wrong to find it.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("StoreBuilder");
-        debug.field("memory_capacity", &self.memory_capacity);
         debug.field("enabled", &self.enabled).field("lease", &self.lease).finish_non_exhaustive()
     }
 }

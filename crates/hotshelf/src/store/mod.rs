@@ -2,20 +2,15 @@
 
 mod builder;
 mod info;
-mod registry;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hotshelf_core::tag::TagId;
-use hotshelf_core::{Engine, Error, ErrorKind};
+use hotshelf_core::{ByteStore, Error};
 
 use crate::cache::{CacheBuilder, CacheValue};
 use crate::invalidation::Invalidation;
 pub use builder::StoreBuilder;
-pub use info::{CacheInfo, StoreInfo};
-pub(crate) use registry::Registry;
+pub use info::StoreInfo;
 
 /// A backend, its connection, and all caches on it. A cheap handle: clone it freely.
 ///
@@ -33,25 +28,11 @@ pub(crate) use registry::Registry;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) registry: Arc<Registry>,
-}
-
-/// What the store and its caches share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) engine: Engine,
-    pub(crate) enabled: AtomicBool,
+    pub(crate) bytes: ByteStore,
     /// The server's address without a password; `None` in memory.
-    pub(crate) address: Option<String>,
+    address: Option<String>,
     #[cfg(feature = "redis")]
-    pub(crate) redis: Option<hotshelf_redis::RedisClient>,
-}
-
-impl Shared {
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed)
-    }
+    redis: Option<hotshelf_redis::RedisClient>,
 }
 
 impl Store {
@@ -61,7 +42,7 @@ impl Store {
     #[cfg(feature = "memory")]
     #[must_use]
     pub fn memory() -> Self {
-        StoreBuilder::default().in_memory()
+        StoreBuilder::default().in_memory().expect("the defaults are valid")
     }
 
     /// Keeps nothing: every load runs its loader.
@@ -70,7 +51,7 @@ impl Store {
     #[cfg(feature = "memory")]
     #[must_use]
     pub fn disabled() -> Self {
-        StoreBuilder::default().enabled(false).in_memory()
+        StoreBuilder::default().enabled(false).in_memory().expect("the defaults are valid")
     }
 
     /// Connects to the server that a URL names.
@@ -118,10 +99,10 @@ impl Store {
         CacheBuilder::new(self.clone(), name.into())
     }
 
-    /// Names the kind of backend: `memory`, `redis`.
+    /// Returns the kind of backend: `memory`, `redis`.
     #[must_use]
     pub fn backend(&self) -> &'static str {
-        self.shared.engine.backend().name()
+        self.bytes.backend()
     }
 
     /// Switches all caches of this store on or off, at run time.
@@ -130,13 +111,13 @@ impl Store {
     /// Invalidations are carried out all the same, and an insert removes the entry that
     /// it would have replaced, so that switching on again brings nothing outdated back.
     pub fn set_enabled(&self, enabled: bool) {
-        self.shared.enabled.store(enabled, Ordering::Relaxed);
+        self.bytes.set_enabled(enabled);
     }
 
-    /// Says whether the caches of this store are on.
+    /// Reports whether the caches of this store are on.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.shared.is_enabled()
+        self.bytes.is_enabled()
     }
 
     /// Invalidates all entries that carry a tag, in all caches that were built on this
@@ -167,22 +148,11 @@ impl Store {
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Invalidation, Error> {
-        let prefixes = self.registry.prefixes();
-        if prefixes.is_empty() {
-            let message =
-                "no cache was built on this store: build those whose tags are meant first";
-            return Err(Error::new(ErrorKind::Configuration, message));
-        }
-        let mut keys = Vec::new();
-        for name in names {
-            let id = TagId::of(name.as_ref())?;
-            keys.extend(prefixes.iter().map(|prefix| id.key(prefix)));
-        }
-        self.shared.engine.invalidate_tags(keys).await?;
+        self.bytes.invalidate_tags(names, []).await?;
         Ok(Invalidation::applied(0))
     }
 
-    /// Asks whether the backend answers, and says how long that took.
+    /// Sends a ping, and returns how long the answer took.
     ///
     /// Costs one round trip.
     ///
@@ -192,15 +162,12 @@ impl Store {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn ping(&self) -> Result<Duration, Error> {
-        let engine = &self.shared.engine;
-        let start = engine.runtime().now();
-        engine.backend().ping().await?;
-        Ok(engine.runtime().now().since(start))
+        self.bytes.ping().await
     }
 
-    /// Says what the backend and the caches are doing. It holds no password and no key.
+    /// Returns what the backend and the caches are doing. It holds no password and no key.
     ///
-    /// Costs one round trip. A backend that doesn't answer is no error: its part is
+    /// Costs one round trip. A backend that doesn't answer is not an error: its part is
     /// missing then.
     ///
     /// # Cancel safety
@@ -208,18 +175,18 @@ impl Store {
     pub async fn info(&self) -> StoreInfo {
         StoreInfo {
             backend: self.backend(),
-            address: self.shared.address.clone(),
+            address: self.address.clone(),
             enabled: self.is_enabled(),
-            server: self.shared.engine.backend().info().await.ok(),
-            caches: self.registry.infos(),
+            server: self.bytes.info().await.ok(),
+            caches: self.bytes.caches(),
         }
     }
 
-    /// Gives the server's own client, for what a cache doesn't do; `None` in memory.
+    /// Returns the server's own client, for what a cache doesn't do; `None` in memory.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(&self) -> Option<&hotshelf_redis::RedisClient> {
-        self.shared.redis.as_ref()
+        self.redis.as_ref()
     }
 
     /// Lets the connections go, once what is under way is answered or its deadline has
@@ -229,6 +196,6 @@ impl Store {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn close(&self) {
-        self.shared.engine.backend().close().await;
+        self.bytes.close().await;
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt, join, select};
 use hotshelf::{ErrorKind, KeyLayout, Pattern, Store};
-use hotshelf_core::{Engine, Runtime, WireKey};
+use hotshelf_core::Runtime;
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
 
@@ -151,25 +151,13 @@ fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
     let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
     let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
     let slow = Slow::new(memory, Arc::clone(&shared), Duration::from_secs(10));
-    let engine = Engine::new(Arc::new(slow), shared);
-    let key = WireKey::from("k");
+    let store = Store::builder().backend(Arc::new(slow)).runtime(shared).build().unwrap();
+    let numbers = store.cache::<u32>("numbers").build().unwrap();
     runtime.block_on(async {
-        let insert = hotshelf_core::engine::Insert {
-            key: key.clone(),
-            value: "1".into(),
-            ttl: hotshelf::Ttl::new(Duration::from_secs(3600)).unwrap(),
-        };
-        let writing = hotshelf_core::engine::Writing {
-            tags: hotshelf_core::tag::Tags::none("p".into()),
-            format: hotshelf_core::engine::Format::Plain,
-            keep: hotshelf::Ttl::MAX,
-            stats: Arc::default(),
-        };
-        engine.insert(vec![insert], writing).await.remove(0).unwrap();
-        let invalidation = engine.invalidate(vec![key.clone()]).boxed();
+        numbers.try_insert("k", 1).await.unwrap();
+        let invalidation = numbers.invalidate("k").boxed();
         select(invalidation, runtime.sleep(Duration::from_nanos(1))).map(drop).await;
         runtime.sleep(Duration::from_secs(30)).await;
-        let read = engine.backend().read(std::slice::from_ref(&key)).await.unwrap();
-        assert_eq!(read, [None]);
+        assert_eq!(numbers.try_get("k").await.unwrap(), None);
     });
 }

@@ -1,25 +1,17 @@
 //! What callers of the cache do: read, load, fill by hand.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hotshelf_core::Runtime;
-use hotshelf_core::backend::Seen;
-use hotshelf_core::engine::{
-    Acquisition, Call, Filled, Foreign, Format, Found, Identity, Judge, Known, SharedError,
-    Standing, Ticket, Value, Verdict, View,
-};
-use hotshelf_core::tag::Tags;
+use hotshelf_core::cache::{Filled, LoadTicket, Loaded, Mode, ReadOutcome, SharedError, Value};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
 use super::scenario::Operation;
-use super::source::{PREFIX, Row};
+use super::source::Row;
 use super::world::Task;
-
-pub(crate) const FORMAT: Format = Format::Trailer(Foreign::Reject);
 
 /// The pauses of a task between two operations, of a loader before it reads and after, and
 /// of one that takes long.
@@ -32,24 +24,15 @@ const CANCEL_AFTER: Duration = Duration::from_millis(40);
 
 /// A value is the index of the event at which its read of the source began, and so is an
 /// error.
-struct Origins;
-
-impl Judge for Origins {
-    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
-        Verdict::Hit(shared(origin(value)))
-    }
-}
-
 fn shared(origin: EventIndex) -> Value {
-    Value::Present(Arc::new(origin) as Arc<dyn Any + Send + Sync>)
+    Value::Present(Arc::new(origin))
 }
 
-fn origin(raw: &[u8]) -> EventIndex {
-    std::str::from_utf8(raw).unwrap().parse().unwrap()
-}
-
-pub(crate) fn raw(origin: EventIndex) -> Bytes {
-    Bytes::from(origin.to_string())
+fn origin(value: Value) -> EventIndex {
+    match value {
+        Value::Present(value) => *value.downcast().unwrap(),
+        Value::Absent => unreachable!("no row is missing"),
+    }
 }
 
 impl Task {
@@ -86,55 +69,26 @@ impl Task {
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
-        if fresh {
-            return self.load(row, call, true, Known::Unread).await;
-        }
-        let known = match self.member.engine.read(&row.key, view(&row.tags)).await {
-            Ok(Found::Entry { value, .. }) => return self.given(row, call, origin(&value)),
-            Ok(Found::Unusable(standing, seen)) => Known::Read(standing, seen),
-            Ok(Found::Missing) => Known::Read(Standing::Nothing, Seen::Nothing),
-            Err(_) => Known::Unreadable,
-        };
-        self.load(row, call, false, known).await;
-    }
-
-    async fn load(&self, row: &Row, call: EventIndex, fresh: bool, known: Known) {
-        match self.member.engine.acquire(self.engine_call(row, fresh), known).await {
-            Acquisition::Hit(Value::Present(value)) => {
-                self.world.overlaps.count(Overlap::Joined);
-                self.given(row, call, *value.downcast::<EventIndex>().unwrap());
-            }
-            Acquisition::Failed(error) => {
+        let mode = if fresh { Mode::Reload } else { Mode::Use };
+        let (key, options) = (Ok(row.key.clone()), row.options().mode(mode));
+        match self.member.cache.load(key, options, TypeId::of::<EventIndex>()).await {
+            Loaded::Value(value) => self.given(row, call, origin(value)),
+            Loaded::Failed(error) => {
                 self.world.overlaps.count(Overlap::ErrorShared);
                 let origin = *error.downcast::<EventIndex>().unwrap();
                 self.world.history.given_error(self.process(), &row.key, call, origin);
             }
-            Acquisition::Lead(ticket) => drop(self.lead(row, Some(call), ticket).await),
-            Acquisition::Hit(Value::Absent) => unreachable!("no row is missing"),
-        }
-    }
-
-    fn engine_call<'a>(&'a self, row: &'a Row, reload: bool) -> Call<'a> {
-        Call {
-            key: &row.key,
-            identity: Identity {
-                cache: 1,
-                errors: TypeId::of::<EventIndex>(),
-                takes_absent: false,
-            },
-            view: view(&row.tags),
-            keep: self.world.scenario.ttl,
-            judge: &Origins,
-            stats: &self.world.stats,
-            wait_timeout: self.world.scenario.wait_timeout,
-            backend_budget: self.world.scenario.backend_budget,
-            max_waiters: self.world.scenario.max_waiters,
-            reload,
+            Loaded::Lead(ticket) => drop(self.lead(row, Some(call), *ticket).await),
         }
     }
 
     /// Runs a loader, and ends its flight in one of the ways in which flights end.
-    async fn lead(&self, row: &Row, call: Option<EventIndex>, ticket: Ticket) -> Option<Filled> {
+    async fn lead(
+        &self,
+        row: &Row,
+        call: Option<EventIndex>,
+        ticket: LoadTicket,
+    ) -> Option<Filled> {
         let _holding = ticket.can_store().then(|| Holding::begin(&self.member.holders));
         let origin = self.world.history.reads(self.process(), &row.key, call);
         let failed = ticket.run(self.query(row, origin)).await.is_err();
@@ -150,7 +104,7 @@ impl Task {
             ticket.share(shared(origin)).await;
             return None;
         }
-        Some(ticket.fill(Some(raw(origin)), self.world.scenario.ttl, shared(origin)).await)
+        Some(ticket.complete(shared(origin)).await)
     }
 
     async fn query(&self, row: &Row, origin: EventIndex) -> Result<(), ()> {
@@ -167,16 +121,15 @@ impl Task {
     /// Reads without naming tags: what the entry carries is looked up behind it.
     async fn peek(&self, row: &Row) {
         let call = self.world.history.asks(self.process(), &row.key, false);
-        let none = Tags::none(PREFIX.into());
-        let view = View { tags: &none, exactly: false, format: FORMAT };
-        if let Ok(Found::Entry { value, .. }) = self.member.engine.read(&row.key, view).await {
-            self.given(row, call, origin(&value));
+        if let Ok(ReadOutcome::Hit(value)) = self.member.cache.read(Ok(row.key.clone())).await {
+            self.given(row, call, origin(value));
         }
     }
 
     async fn fill_by_hand(&self, row: &Row) {
         let filling = async {
-            let ticket = self.member.engine.ticket(self.engine_call(row, false)).await;
+            let ticket = self.member.cache.ticket(Ok(row.key.clone()), row.options()).await;
+            let ticket = ticket.unwrap();
             if self.lead(row, None, ticket).await == Some(Filled::Stored) {
                 self.world.overlaps.count(Overlap::TicketFilled);
             }
@@ -223,10 +176,6 @@ impl Task {
         }
         unreachable!("the draw is below the sum of all shares")
     }
-}
-
-fn view(tags: &Tags) -> View<'_> {
-    View { tags, exactly: true, format: FORMAT }
 }
 
 /// Counts a loader that runs under a lease.

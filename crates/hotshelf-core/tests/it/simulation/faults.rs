@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hotshelf_core::Runtime;
-use hotshelf_core::engine::LEASE;
+use hotshelf_core::cache::LEASE;
 use hotshelf_testkit::simulation::Overlap;
 
 use super::scenario::Fault;

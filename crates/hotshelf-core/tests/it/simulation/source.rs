@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hotshelf_core::WireKey;
-use hotshelf_core::tag::{TagId, Tags};
+use hotshelf_core::cache::CallOptions;
+use hotshelf_core::{Key, Namespace, WireKey};
 use parking_lot::Mutex;
 
 use super::scenario::Tagged;
@@ -11,7 +11,7 @@ use super::scenario::Tagged;
 /// A row, and the entry that caches it.
 pub(crate) struct Row {
     pub(crate) key: WireKey,
-    pub(crate) tags: Tags,
+    pub(crate) tags: Vec<String>,
     version: AtomicU64,
     writers: Mutex<Writers>,
 }
@@ -30,28 +30,36 @@ pub(crate) struct Writing<'a> {
     inserting: bool,
 }
 
-/// The prefix of all tags.
+/// The prefix of all keys and tags.
 pub(crate) const PREFIX: &str = "sim";
 
 /// The tag that all rows with tags share.
-pub(crate) fn shared_tag() -> TagId {
-    TagId::of("shared").unwrap()
+pub(crate) const SHARED_TAG: &str = "shared";
+
+/// Returns what the keys of all rows begin with.
+pub(crate) fn namespace() -> Namespace {
+    Namespace::new("rows").prefix(PREFIX)
 }
 
 impl Row {
     pub(crate) fn new(number: usize, tagged: Tagged) -> Self {
-        let own = TagId::of(&format!("own-{number}")).unwrap();
-        let tags: &[TagId] = match tagged {
-            Tagged::Not => &[],
-            Tagged::Shared => &[shared_tag()],
-            Tagged::Twice => &[shared_tag(), own],
+        let own = format!("own-{number}");
+        let tags = match tagged {
+            Tagged::Not => Vec::new(),
+            Tagged::Shared => vec![SHARED_TAG.to_owned()],
+            Tagged::Twice => vec![SHARED_TAG.to_owned(), own],
         };
         Self {
-            key: format!("row:{number}").into(),
-            tags: Tags::new(PREFIX.into(), tags.iter().copied()).unwrap(),
+            key: namespace().wire_key(&Key::from(format!("row-{number}"))).unwrap(),
+            tags,
             version: AtomicU64::new(0),
             writers: Mutex::default(),
         }
+    }
+
+    /// Returns the options of a call that names the row's tags.
+    pub(crate) fn options(&self) -> CallOptions {
+        CallOptions::default().tags(Ok(&self.tags))
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -1,21 +1,23 @@
 //! A world: the source of truth, the server, and processes whose tasks use both.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hotshelf_core::{Backend, Engine, Moment, Runtime, Stats};
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
+use hotshelf_core::codec::Json;
+use hotshelf_core::{Backend, ByteCache, ByteStore, Jitter, Moment, Runtime};
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::{
-    History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation, check_nothing_stale,
-    check_single_flight,
+    EventIndex, History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation,
+    check_nothing_stale, check_single_flight,
 };
 use parking_lot::{Mutex, MutexGuard};
 
 use super::faults;
 use super::mutants::{Mutant, MutantBackend};
 use super::scenario::Scenario;
-use super::source::Row;
+use super::source::{Row, namespace};
 
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
@@ -25,7 +27,8 @@ pub(crate) struct World {
     pub(crate) history: Arc<History>,
     pub(crate) overlaps: Arc<Overlaps>,
     pub(crate) rows: Vec<Row>,
-    pub(crate) stats: Arc<Stats>,
+    /// The store of the first process, with whose caches all others count.
+    store: OnceLock<ByteStore>,
     /// The processes that are alive.
     members: Mutex<Vec<Arc<Member>>>,
     /// Tasks that haven't come to their end, nor did their process crash.
@@ -35,7 +38,7 @@ pub(crate) struct World {
 /// A process, and what its tasks have in common.
 pub(crate) struct Member {
     pub(crate) process: SimProcess,
-    pub(crate) engine: Engine,
+    pub(crate) cache: ByteCache,
     /// Operations that are left to do.
     pub(crate) operations: AtomicU64,
     /// Loaders that run under a lease.
@@ -81,7 +84,7 @@ impl World {
         Arc::new(Self {
             server: SimServer::new(&runtime, &history, &overlaps),
             rows: tagged.map(|(number, &tagged)| Row::new(number, tagged)).collect(),
-            stats: Arc::default(),
+            store: OnceLock::new(),
             members: Mutex::default(),
             running: AtomicU64::new(0),
             scenario,
@@ -105,7 +108,7 @@ impl World {
             Some(mutant) => Arc::new(MutantBackend::new(link, mutant, &self.server, &process)),
         };
         let member = Arc::new(Member {
-            engine: Engine::new(backend, Arc::new(process.clone())),
+            cache: self.cache_on(backend, Arc::new(process.clone())),
             process,
             operations: AtomicU64::new(operations),
             holders: AtomicU64::new(0),
@@ -119,6 +122,27 @@ impl World {
                 drop(running);
             }));
         }
+    }
+
+    fn cache_on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> ByteCache {
+        let Scenario { ttl, wait_timeout, backend_budget, max_waiters, .. } = self.scenario;
+        let new = || ByteStore::new(Arc::clone(&backend), Arc::clone(&runtime));
+        let store = self.store.get_or_init(new).on(Arc::clone(&backend), Arc::clone(&runtime));
+        let options = CacheOptions {
+            time_to_live: ttl.as_duration(),
+            jitter: Jitter::NONE,
+            wait_timeout,
+            backend_budget,
+            max_waiters,
+            ..CacheOptions::default()
+        };
+        let definition = CacheDefinition {
+            namespace: namespace(),
+            kind: ValueKind::of::<EventIndex>(),
+            options,
+            codec: Arc::new(Json::<EventIndex>::default()),
+        };
+        store.cache(definition).unwrap()
     }
 
     /// Crashes a process, and starts another one that does the rest of its work.
@@ -141,7 +165,9 @@ impl World {
     }
 
     fn outcome(&self, ended: Moment) -> Outcome {
-        let stats = self.stats.read();
+        let caches = self.store.get().map(ByteStore::caches).unwrap_or_default();
+        let stats = caches[0].stats;
+        self.overlaps.add(Overlap::Joined, stats.coalesced);
         self.overlaps.add(Overlap::HandedOver, stats.handed_over);
         self.overlaps.add(Overlap::Degraded, stats.degraded);
         let mut checked = check_nothing_stale(&self.history);

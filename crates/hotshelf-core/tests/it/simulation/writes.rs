@@ -1,18 +1,13 @@
 //! What writers do: change the source of truth, and see to the cache.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::backend::Stored;
-use hotshelf_core::engine::{Insert, Settled, Writing as CacheWriting};
-use hotshelf_core::tag::TagId;
-use hotshelf_core::{Error, Pattern, Ttl, WireKey};
+use hotshelf_core::cache::Written;
+use hotshelf_core::codec::Opaque;
+use hotshelf_core::{Error, WireKey};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
-use super::calls::{FORMAT, raw};
-use super::source::{Row, Writing, shared_tag};
+use super::source::{Row, SHARED_TAG, Writing};
 use super::world::Task;
 
 /// The pauses of a write before it commits and after.
@@ -28,9 +23,8 @@ impl Task {
             self.commit(row).await;
             self.pause(WRITE).await;
             let keys = [row.key.clone()];
-            let engine = &self.member.engine;
             self.invalidate(&keys, "key", || async {
-                engine.invalidate(keys.to_vec()).await.map(drop)
+                self.member.cache.invalidate(vec![Ok(row.key.clone())]).await.map(drop)
             })
             .await;
         };
@@ -39,21 +33,19 @@ impl Task {
 
     /// Invalidates one of a row's tags, and with it all rows that carry it.
     pub(crate) async fn change_and_invalidate_tag(&self, row: &Row) {
-        let ids = row.tags.ids();
-        if ids.is_empty() {
+        if row.tags.is_empty() {
             return;
         }
-        let tag = ids[self.below(ids.len() as u64) as usize];
+        let tag = &row.tags[self.below(row.tags.len() as u64) as usize];
         let changing = async {
             let rows: Vec<&Row> =
-                self.world.rows.iter().filter(|row| row.tags.ids().contains(&tag)).collect();
+                self.world.rows.iter().filter(|row| row.tags.contains(tag)).collect();
             let _writing = self.invalidating(&rows).await;
             self.commit(row).await;
             self.pause(WRITE).await;
             let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
-            let engine = &self.member.engine;
-            let tags = vec![row.tags.key_of(tag)];
-            self.invalidate(&keys, name(tag), || engine.invalidate_tags(tags.clone())).await;
+            let cache = &self.member.cache;
+            self.invalidate(&keys, name(tag), || cache.invalidate_tags([tag])).await;
         };
         self.patiently_writing(changing).await;
     }
@@ -63,9 +55,8 @@ impl Task {
         let rows: Vec<&Row> = self.world.rows.iter().collect();
         let _writing = self.invalidating(&rows).await;
         let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
-        let engine = &self.member.engine;
         self.invalidate(&keys, "pattern", || async {
-            engine.invalidate_matching(Pattern::new("row:*")).await.map(drop)
+            self.member.cache.invalidate_pattern("row-*", false).await.map(drop)
         })
         .await;
     }
@@ -95,17 +86,20 @@ impl Task {
         let writing = async {
             let _writing = self.invalidating(&rows).await;
             let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
-            let claimed = keys.iter().cloned().collect();
-            let claim = self.member.engine.claim(claimed, self.cache_writing(row)).await;
-            let (invalidation, values) = claim.run(self.commit_all(&rows, &keys)).await;
-            let settled = match self.below(8) {
-                0 => claim.invalidate().await,
-                _ => claim.store(values).await,
+            let all = keys.iter().cloned().map(Ok).collect();
+            let guard = self.member.cache.write_guard(all, row.options()).await;
+            let (invalidation, origins) = guard.run(self.commit_all(&rows, &keys)).await;
+            let written = match self.below(8) {
+                0 => guard.invalidate().await.map(|()| Written::Invalidated),
+                _ => {
+                    let values = origins.iter().map(|origin| Some(origin as &Opaque));
+                    guard.written(values).send().await
+                }
             };
-            if let Ok(settled) = settled {
-                self.world.overlaps.count(match settled {
-                    Settled::Stored => Overlap::WriteStored,
-                    Settled::Invalidated => Overlap::WriteOvertaken,
+            if let Ok(written) = written {
+                self.world.overlaps.count(match written {
+                    Written::Stored => Overlap::WriteStored,
+                    Written::Invalidated => Overlap::WriteOvertaken,
                 });
                 self.world.history.invalidated(self.process(), &keys, invalidation);
             }
@@ -113,26 +107,22 @@ impl Task {
         self.patiently_writing(writing).await;
     }
 
-    /// Commits new versions of rows, and gives what is to be stored.
-    async fn commit_all(
-        &self,
-        rows: &[&Row],
-        keys: &[WireKey],
-    ) -> (EventIndex, BTreeMap<WireKey, (Bytes, Ttl)>) {
+    /// Commits new versions of rows, and returns the values to be stored.
+    async fn commit_all(&self, rows: &[&Row], keys: &[WireKey]) -> (EventIndex, Vec<EventIndex>) {
         let history = &self.world.history;
         let mut versions = Vec::new();
         for row in rows {
             versions.push(self.commit(row).await);
         }
         let invalidation = history.invalidates(self.process(), keys, "write");
-        let mut values = BTreeMap::new();
+        let mut origins = Vec::new();
         for (row, version) in rows.iter().zip(versions) {
             let origin = history.reads(self.process(), &row.key, None);
             history.finds(self.process(), &row.key, origin, version);
-            values.insert(row.key.clone(), (raw(origin), self.world.scenario.ttl));
+            origins.push(origin);
         }
         self.pause(WRITE).await;
-        (invalidation, values)
+        (invalidation, origins)
     }
 
     /// Reads a row and inserts what it was, while nobody writes it. It isn't given up: an
@@ -142,22 +132,10 @@ impl Task {
         let origin = self.world.history.reads(self.process(), &row.key, None);
         self.world.history.finds(self.process(), &row.key, origin, row.version());
         self.pause(WRITE).await;
-        let insert =
-            Insert { key: row.key.clone(), value: raw(origin), ttl: self.world.scenario.ttl };
-        let writing = self.cache_writing(row);
-        let inserted = self.member.engine.insert(vec![insert], writing).await;
-        if matches!(inserted[..], [Ok(Stored::Stored)]) {
+        let value = (Ok(row.key.clone()), &origin as &Opaque);
+        let inserted = self.member.cache.insert([value], &row.options()).send().await;
+        if matches!(inserted, Ok(true)) {
             self.world.overlaps.count(Overlap::Inserted);
-        }
-    }
-
-    fn cache_writing(&self, row: &Row) -> CacheWriting {
-        let stats = Arc::clone(&self.world.stats);
-        CacheWriting {
-            tags: row.tags.clone(),
-            format: FORMAT,
-            keep: self.world.scenario.ttl,
-            stats,
         }
     }
 
@@ -187,6 +165,6 @@ impl Task {
     }
 }
 
-fn name(tag: TagId) -> &'static str {
-    if tag == shared_tag() { "the shared tag" } else { "the tag of its own" }
+fn name(tag: &str) -> &'static str {
+    if tag == SHARED_TAG { "the shared tag" } else { "the tag of its own" }
 }

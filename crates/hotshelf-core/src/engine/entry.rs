@@ -1,8 +1,9 @@
-//! How entries are written, and what a raw one is worth before it is decoded.
+//! Entries: how they are written, and how a raw one is inspected before it is decoded.
 
 use bytes::Bytes;
 
-use super::{Found, Standing, View};
+use super::outcome::{Miss, MissReason};
+use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::tag::TagStamp;
 use crate::trailer::Trailer;
@@ -10,23 +11,24 @@ use crate::ttl::Ttl;
 
 /// How the entries of a cache are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
+pub(crate) enum Format {
     /// The value alone. Such entries carry no tags.
     Plain,
     /// The value and a [`Trailer`].
     Trailer(Foreign),
 }
 
-/// What an entry without a trailer, one that another client wrote, is worth.
+/// How a cache treats untracked entries: those that were not written by hotshelf, and so
+/// carry no trailer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Foreign {
-    /// A miss. It costs a load for each plain write, and keeps the promise that nothing
-    /// outdated is served even beside plain writers.
+    /// They are misses. That costs a load for each plain write, and keeps the promise that
+    /// nothing outdated is served even beside plain writers.
     #[default]
     Reject,
-    /// A hit for a call that names no tags, and a miss for one that does: the entry carries
-    /// none, so that no invalidation by a tag would reach it. The race that plain writers
-    /// have with each other is theirs.
+    /// They are hits for calls that name no tags, and misses for those that do: such an
+    /// entry carries none, so that no invalidation by a tag would reach it. The race that
+    /// plain writers have with each other is theirs.
     Accept,
 }
 
@@ -39,8 +41,9 @@ const ABSENT: &[u8] = b"null\t \n\t \n\t ";
 /// An entry, inspected as far as its own bytes tell.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    /// What it is worth if the tags that are left open are unchanged.
-    pub(crate) found: Found,
+    /// What was found, if the tags that are left open are unchanged: the encoded value,
+    /// whether the entry says that there is none, and the whole entry.
+    pub(crate) found: Result<(Bytes, bool, Bytes), Miss>,
     /// The tags whose present versions aren't known yet.
     pub(crate) open: Vec<TagStamp>,
 }
@@ -62,33 +65,35 @@ impl Format {
 }
 
 impl View<'_> {
-    /// Says whether an entry without a trailer is a hit. It carries no tags.
-    pub(crate) fn takes_foreign(self) -> bool {
+    /// Reports whether an untracked entry is a hit. It carries no tags.
+    pub(crate) fn accepts_untracked(self) -> bool {
         self.format != Format::Trailer(Foreign::Reject) && self.tags.ids().is_empty()
     }
 
     /// Inspects what was read, given the present versions of the caller's tags.
     pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
-        let Some(raw) = raw else { return Found::Missing.into() };
+        let Some(raw) = raw else {
+            return Err(Miss::without_entry(MissReason::Missing)).into();
+        };
         match Trailer::find(&raw) {
             // To a cache of plain entries, too: another may have written it under its tags.
             Some((place, trailer)) => match self.open(trailer.tags, versions) {
                 Some(open) => {
-                    let (value, absent) = (raw.slice(place), trailer.absent);
-                    Inspected { found: Found::Entry { value, absent, raw }, open }
+                    let found = Ok((raw.slice(place), trailer.absent, raw));
+                    Inspected { found, open }
                 }
-                None => Found::Unusable(Standing::Own, Seen::entry(&raw)).into(),
+                None => Err(Miss::new(MissReason::TagsChanged, Seen::entry(&raw))).into(),
             },
-            None if self.takes_foreign() => {
+            None if self.accepts_untracked() => {
                 let absent = self.format == Format::Plain && raw == ABSENT;
-                Found::Entry { value: raw.clone(), absent, raw }.into()
+                Ok((raw.clone(), absent, raw)).into()
             }
-            None => Found::Unusable(Standing::Foreign, Seen::entry(&raw)).into(),
+            None => Err(Miss::new(MissReason::Untracked, Seen::entry(&raw))).into(),
         }
     }
 
-    /// Compares an entry's tags with the caller's, and gives those that are left to be
-    /// looked up; `None` if the entry is dead already.
+    /// Compares an entry's tags with the caller's, and returns those that are left to be
+    /// looked up; `None` if the entry is invalidated already.
     ///
     /// An entry that lacks a tag of the caller's could outlive its invalidation.
     fn open(self, tags: Vec<TagStamp>, versions: &[Option<TagVersion>]) -> Option<Vec<TagStamp>> {
@@ -101,13 +106,13 @@ impl View<'_> {
                 None => open.push(tag),
             }
         }
-        let alive = known.next().is_none() && (open.is_empty() || !self.exactly);
-        alive.then_some(open)
+        let valid = known.next().is_none() && (open.is_empty() || !self.exactly);
+        valid.then_some(open)
     }
 }
 
-impl From<Found> for Inspected {
-    fn from(found: Found) -> Self {
+impl From<Result<(Bytes, bool, Bytes), Miss>> for Inspected {
+    fn from(found: Result<(Bytes, bool, Bytes), Miss>) -> Self {
         Self { found, open: Vec::new() }
     }
 }
@@ -138,7 +143,7 @@ impl FillStamp {
     }
 }
 
-/// Reads a tag's version as a backend answers it.
+/// Parses a tag's version as a backend answers it.
 pub(crate) fn version(raw: Option<&Bytes>) -> Option<TagVersion> {
     raw.and_then(|raw| TagVersion::try_from(&raw[..]).ok())
 }
@@ -149,13 +154,13 @@ mod tests {
     use crate::tag::{TagId, Tags};
 
     #[test]
-    fn an_entry_without_trailer_is_taken_by_who_accepts_it_and_names_no_tags() {
+    fn untracked_entries_need_acceptance_and_no_tags() {
         let none = Tags::none("p".into());
         let some = none.with([TagId::of("t").unwrap()]).unwrap();
-        let takes = |format, tags| View { tags, exactly: false, format }.takes_foreign();
-        assert!(takes(Format::Plain, &none));
-        assert!(takes(Format::Trailer(Foreign::Accept), &none));
-        assert!(!takes(Format::Trailer(Foreign::Accept), &some));
-        assert!(!takes(Format::Trailer(Foreign::Reject), &none));
+        let accepts = |format, tags| View { tags, exactly: false, format }.accepts_untracked();
+        assert!(accepts(Format::Plain, &none));
+        assert!(accepts(Format::Trailer(Foreign::Accept), &none));
+        assert!(!accepts(Format::Trailer(Foreign::Accept), &some));
+        assert!(!accepts(Format::Trailer(Foreign::Reject), &none));
     }
 }

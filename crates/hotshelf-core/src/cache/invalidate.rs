@@ -1,0 +1,108 @@
+//! Invalidating.
+//!
+//! All of it works while the caches are switched off, too, or switching them on again would
+//! bring outdated entries back.
+
+use super::ByteCache;
+use crate::error::Error;
+use crate::key::{KeyLayout, Pattern, WireKey};
+use crate::tag::TagId;
+
+impl ByteCache {
+    /// Removes entries, and refuses every load of them that is in flight. Returns how many
+    /// entries and leases were removed.
+    ///
+    /// Once it has answered `Ok`, no later call is given an older value. Costs one round
+    /// trip, in a Cluster one for each [`BATCH`](crate::BATCH) of keys.
+    ///
+    /// # Errors
+    /// The backend's own: then the entries may still be there. That of the first invalid
+    /// key, once the others have been removed.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate(&self, keys: Vec<Result<WireKey, Error>>) -> Result<u64, Error> {
+        let mut invalid = Ok(0);
+        let mut valid = Vec::with_capacity(keys.len());
+        for key in keys {
+            match key {
+                Ok(key) => valid.push(key),
+                Err(error) => invalid = invalid.and(Err(error)),
+            }
+        }
+        let removed = match valid.is_empty() {
+            true => Ok(0),
+            false => self.counted(self.engine.invalidate(valid).await),
+        };
+        removed.and_then(|removed| invalid.map(|_| removed))
+    }
+
+    /// Invalidates all entries that carry one of these tags, in all caches of the same
+    /// prefix, and refuses every load of them that is in flight. Costs one round trip.
+    ///
+    /// # Errors
+    /// The backend's own: then the entries may still be hits. That of the first invalid
+    /// name, once the others have been invalidated.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_tags<N: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<(), Error> {
+        let mut invalid = Ok(());
+        let mut keys = Vec::new();
+        for name in names {
+            match self.checked(TagId::of(name.as_ref())) {
+                Ok(id) => keys.push(self.context.tags.key_of(id)),
+                Err(error) => invalid = invalid.and(Err(error)),
+            }
+        }
+        if !keys.is_empty() {
+            self.counted(self.engine.invalidate_tags(keys).await)?;
+        }
+        invalid
+    }
+
+    /// Removes all entries whose identifier matches a glob pattern, by a scan of all keys,
+    /// and returns how many there were.
+    ///
+    /// The pattern begins with a literal part, unless it may match `anywhere`, which layout
+    /// v1 alone allows.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Key`](crate::ErrorKind::Key) for a pattern that could match
+    /// every key; else the backend's own: then some entries may still be there.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_pattern(&self, glob: &str, anywhere: bool) -> Result<u64, Error> {
+        let (namespace, prefix) = (&self.context.namespace, &self.context.key_prefix);
+        let pattern = match (anywhere, namespace.layout_in_use()) {
+            (true, KeyLayout::V1) => Ok(Pattern::new(format!("{}{glob}", Pattern::escape(prefix)))),
+            _ => namespace.pattern(prefix, glob),
+        };
+        self.invalidate_matching(self.checked(pattern)?).await
+    }
+
+    /// Removes all entries: in one round trip by their epoch, and returns 0 then; else by a
+    /// scan of all keys.
+    ///
+    /// # Errors
+    /// The backend's own: then some entries may still be there.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate_all(&self) -> Result<u64, Error> {
+        if self.context.options.epoch {
+            let epoch = self.context.tags.keys().to_vec();
+            return self.counted(self.engine.invalidate_tags(epoch).await).map(|()| 0);
+        }
+        let prefix = Pattern::escape(&self.context.key_prefix);
+        self.invalidate_matching(Pattern::new(format!("{prefix}*"))).await
+    }
+
+    async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
+        self.counted(self.engine.invalidate_matching(pattern).await)
+    }
+}

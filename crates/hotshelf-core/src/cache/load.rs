@@ -1,0 +1,147 @@
+//! Loading on a miss.
+
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::ByteCache;
+use super::call::{CallOptions, Mode};
+use super::load_ticket::LoadTicket;
+use crate::engine::{Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::tag::Tags;
+
+/// The result of a loading call.
+#[derive(Debug)]
+pub enum Loaded {
+    /// A value, from the cache or from another caller's loader.
+    Value(Value),
+    /// The error of another caller's loader.
+    Failed(SharedError),
+    /// The right, and the duty, to load.
+    Lead(Box<LoadTicket>),
+}
+
+impl ByteCache {
+    /// Reads a value, or hands out the right to load it.
+    ///
+    /// `errors` is the type of the loader's error: callers that share an error share its
+    /// type. Without a valid key and tags, or while the caches are off, every caller
+    /// loads by itself, and nothing is stored.
+    ///
+    /// A hit costs one round trip, a miss three, that of its fill included.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point. If it was the one that loads, the caller that has waited
+    /// longest loads instead.
+    pub async fn load(
+        &self,
+        key: Result<WireKey, Error>,
+        options: CallOptions,
+        errors: TypeId,
+    ) -> Loaded {
+        let key = match key {
+            Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
+            key => return self.detached(key.ok(), options),
+        };
+        let tags = match options.tags_in(&self.context) {
+            Ok(tags) => tags,
+            Err(error) => {
+                // Without its tags an entry could not be invalidated: better none at all.
+                self.reject(&error);
+                return self.detached(Some(key), options);
+            }
+        };
+        let runtime = self.engine.runtime();
+        let began = runtime.now();
+        let miss = match options.mode {
+            Mode::Reload | Mode::Undecodable => Miss::without_entry(MissReason::Reload),
+            Mode::Use | Mode::Bypass => {
+                match self.read_for_load(&key, &tags, options.takes_absent).await {
+                    ReadOutcome::Hit(value) => return Loaded::Value(value),
+                    ReadOutcome::Miss(miss) => miss,
+                }
+            }
+        };
+        let budget = self.context.options.backend_budget.saturating_sub(runtime.now() - began);
+        // Boxed, so that the future of a hit stays small.
+        Box::pin(self.load_missing(key, tags, options, errors, miss, budget)).await
+    }
+
+    async fn load_missing(
+        &self,
+        key: WireKey,
+        tags: Cow<'_, Tags>,
+        options: CallOptions,
+        errors: TypeId,
+        miss: Miss,
+        backend_budget: Duration,
+    ) -> Loaded {
+        let call = Call { backend_budget, ..self.call(&key, &tags, &options, errors) };
+        match self.engine.acquire(call, miss).await {
+            Acquisition::Hit(value) => Loaded::Value(value),
+            Acquisition::Failed(error) => Loaded::Failed(error),
+            Acquisition::Lead(ticket) => {
+                Loaded::Lead(Box::new(LoadTicket::new(self.clone(), ticket, options)))
+            }
+            Acquisition::TimedOut => {
+                Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)))
+            }
+        }
+    }
+
+    /// Asks for the right to fill a key by hand: for loads that don't fit into one call.
+    ///
+    /// Costs one round trip, or two if there is an entry. It doesn't wait: while another
+    /// caller loads the key, or without the backend, the ticket stores nothing.
+    ///
+    /// # Errors
+    /// The key's own; of kind [`ErrorKind::Key`](crate::ErrorKind::Key) or
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for invalid tags or an
+    /// invalid lifetime.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn ticket(
+        &self,
+        key: Result<WireKey, Error>,
+        options: CallOptions,
+    ) -> Result<LoadTicket, Error> {
+        let key = key?;
+        let options = options.takes_absent(true).mode(Mode::Reload);
+        self.checked(options.ttl_in(&self.context))?;
+        let tags = self.checked(options.tags_in(&self.context))?;
+        let call = self.call(&key, &tags, &options, TypeId::of::<()>());
+        let ticket = self.engine.ticket(call).await;
+        Ok(LoadTicket::new(self.clone(), ticket, options))
+    }
+
+    fn call<'a>(
+        &'a self,
+        key: &'a WireKey,
+        tags: &'a Tags,
+        options: &CallOptions,
+        errors: TypeId,
+    ) -> Call<'a> {
+        let own = &self.context.options;
+        Call {
+            cache: &self.context,
+            key,
+            tags,
+            keep: options.keep_in(&self.context),
+            errors,
+            takes_absent: options.takes_absent,
+            reload: matches!(options.mode, Mode::Reload | Mode::Undecodable),
+            join_timeout: options.nested.then(|| own.wait_timeout + own.backend_budget),
+            backend_budget: own.backend_budget,
+        }
+    }
+
+    /// Lets the caller load for itself alone. What a reload makes outdated is removed once
+    /// it has loaded.
+    fn detached(&self, key: Option<WireKey>, options: CallOptions) -> Loaded {
+        let outdated = key.filter(|_| options.mode == Mode::Reload);
+        Loaded::Lead(Box::new(LoadTicket::detached(self.clone(), outdated, options)))
+    }
+}

@@ -1,0 +1,134 @@
+//! The right, and the duty, to load.
+
+use bytes::Bytes;
+
+use super::ByteCache;
+use super::call::CallOptions;
+use crate::engine::{Filled, Occupant, SharedError, Ticket, Value};
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::stats::Counter;
+use crate::ttl::Ttl;
+
+/// The right, and the duty, to load a value for oneself and for those who wait.
+///
+/// Dropping it hands the load over to the caller that has waited longest.
+#[derive(Debug)]
+#[must_use = "dropping a ticket makes another caller load"]
+pub struct LoadTicket {
+    cache: ByteCache,
+    /// `None` if the caller loads for itself alone.
+    ticket: Option<Ticket>,
+    options: CallOptions,
+    /// An entry that what is loaded makes outdated, where there is no ticket to know it.
+    outdated: Option<WireKey>,
+}
+
+impl LoadTicket {
+    pub(super) fn new(cache: ByteCache, ticket: Ticket, options: CallOptions) -> Self {
+        Self { cache, ticket: Some(ticket), options, outdated: None }
+    }
+
+    /// Creates a ticket that neither shares nor stores.
+    pub(super) fn detached(
+        cache: ByteCache,
+        outdated: Option<WireKey>,
+        options: CallOptions,
+    ) -> Self {
+        cache.count(Counter::Load);
+        Self { cache, ticket: None, options, outdated }
+    }
+
+    /// Creates the ticket of a call that would not wait any longer.
+    pub(super) fn degraded(cache: ByteCache, options: CallOptions) -> Self {
+        cache.count(Counter::Degraded);
+        Self::detached(cache, None, options)
+    }
+
+    /// Reports whether the value can be stored. The right to do so may be lost later on.
+    #[must_use]
+    pub fn can_store(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::can_store)
+    }
+
+    /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the loader.
+    pub async fn run<F: Future>(&self, loader: F) -> F::Output {
+        match &self.ticket {
+            Some(ticket) => ticket.run(loader).await,
+            None => loader.await,
+        }
+    }
+
+    /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
+    /// can't be passed to [`LoadTicket::run`]. `None` if there is no lease to keep.
+    pub fn keep_alive(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        self.ticket.as_ref().filter(|ticket| ticket.can_store()).map(Ticket::keep_alive)
+    }
+
+    /// Stores what was loaded, as far as the options allow it, and shares it with those who
+    /// wait.
+    ///
+    /// That there is no value never replaces an entry of another cache or of a plain client.
+    /// An outdated entry of this cache is removed if the value is not stored. Costs one round
+    /// trip.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn complete(self, value: Value) -> Filled {
+        let entry = self.entry(&value).await;
+        let Self { cache, ticket, outdated, .. } = self;
+        match (ticket, entry) {
+            (Some(ticket), Some((raw, ttl))) => ticket.fill(raw, cache.jittered(ttl), value).await,
+            (Some(ticket), None) => {
+                ticket.share(value).await;
+                Filled::Unstored
+            }
+            (None, _) => {
+                if let Some(key) = outdated {
+                    // It is counted if that fails.
+                    let _ = cache.invalidate(vec![Ok(key)]).await;
+                }
+                Filled::Unstored
+            }
+        }
+    }
+
+    /// Shares a value with those who came before the load began, and stores nothing. An
+    /// entry of this cache, which the value makes outdated, is removed.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn share(self, value: Value) {
+        if let Some(ticket) = self.ticket {
+            ticket.share(value).await;
+        }
+    }
+
+    /// Shares the loader's error with those who came before it began.
+    pub fn fail(self, error: &SharedError) {
+        match self.ticket {
+            Some(ticket) => ticket.fail(error),
+            None => self.cache.count(Counter::LoadError),
+        }
+    }
+
+    /// Returns the entry to store, and how long it lives; `None` if there is to be none.
+    async fn entry(&self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
+        let ticket = self.ticket.as_ref().filter(|_| self.cache.is_enabled())?;
+        let context = &self.cache.context;
+        let checked = |ttl: Result<_, Error>| self.cache.checked(ttl).ok();
+        match value {
+            Value::Present(value) => {
+                let raw = self.cache.encode(&**value).ok()?;
+                Some((Some(raw), checked(self.options.ttl_in(context))?))
+            }
+            Value::Absent => {
+                let ttl = self.cache.checked(self.options.negative_ttl_in(context)).ok()??;
+                (ticket.occupant().await != Occupant::Another).then_some((None, ttl))
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Everything that a cache decides without knowing the type of its values: options and
+//! their defaults, keys, tags, hits and misses, limits, what is stored and what is not,
+//! counting and logging.
+//!
+//! Rust's `Cache<T>` adds a codec and generics, Python adds bytes, asyncio and its objects.
+//! Neither takes a caching decision.
+//!
+//! - [`ByteStore`]: a backend and the caches on it.
+//! - [`ByteCache`]: one of them: [`read`](ByteCache::read), [`load`](ByteCache::load),
+//!   [`insert`](ByteCache::insert), [`write_guard`](ByteCache::write_guard),
+//!   [`invalidate`](ByteCache::invalidate).
+
+mod call;
+mod invalidate;
+mod load;
+mod load_ticket;
+mod options;
+mod read;
+mod registry;
+mod store;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::codec::Opaque;
+use crate::engine::{CacheContext, Engine};
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, Namespace, WireKey};
+use crate::runtime::Runtime;
+use crate::stats::{CacheStats, Counter};
+use crate::ttl::Ttl;
+
+pub use crate::engine::{
+    Filled, Foreign, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value, Written,
+};
+pub use call::{CallOptions, Mode};
+pub use load::Loaded;
+pub use load_ticket::LoadTicket;
+pub(crate) use options::Validated;
+pub use options::{CacheOptions, NegativeTtl};
+pub use registry::{CacheDefinition, CacheInfo, ValueKind};
+pub use store::ByteStore;
+pub use write::{Inserts, WriteGuard, WrittenValues};
+
+/// A cache of values whose type only its codec knows. A cheap handle.
+///
+/// Keys come in as `Result`s, as [`ByteCache::key`] returns them: an invalid one never stops
+/// the others, nor a load.
+#[derive(Clone)]
+pub struct ByteCache {
+    engine: Engine,
+    context: Arc<CacheContext>,
+}
+
+impl ByteCache {
+    /// Builds the key of an entry. An invalid one is counted.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Key`] for a key that layout v2 rejects.
+    pub fn key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
+        let context = &*self.context;
+        self.checked(context.namespace.wire_key_after(&context.key_prefix, key))
+    }
+
+    /// Returns the names that the cache's keys are made of.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.context.namespace
+    }
+
+    /// Returns the options that the cache was built with.
+    #[must_use]
+    pub fn options(&self) -> &CacheOptions {
+        &self.context.options
+    }
+
+    /// Returns what the cache has counted in this process.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.context.stats.read()
+    }
+
+    /// Returns the runtime of the cache's store.
+    #[must_use]
+    pub fn runtime(&self) -> &dyn Runtime {
+        self.engine.runtime()
+    }
+
+    /// Counts a failure that the caller has seen by itself, for what could not even become
+    /// a call, and logs the first of its kind.
+    pub fn reject(&self, error: &Error) {
+        self.count(Counter::Error);
+        self.report("a call was not cached", error);
+    }
+
+    /// Counts an entry that the caller could not decode by itself, and logs the first one.
+    pub fn undecodable(&self, error: &Error) {
+        self.count(Counter::Foreign);
+        self.report("an entry is not a value of the cache", error);
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.context.enabled.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, counter: Counter) {
+        self.context.stats.count(counter);
+    }
+
+    fn jittered(&self, ttl: Ttl) -> Ttl {
+        self.context.options.jitter.apply(ttl, self.engine.runtime())
+    }
+
+    /// Encodes a value. One that can't be stored is counted.
+    fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
+        let limit = self.context.options.max_value_bytes;
+        let encoded = self.context.codec.encode(value).and_then(|raw| match raw.len() {
+            length if length <= limit => Ok(raw),
+            length => Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("a value of {length} bytes is not stored; `max_value_bytes` is {limit}"),
+            )),
+        });
+        encoded.inspect_err(|error| {
+            self.count(Counter::Unstorable);
+            self.report("a value was not stored", error);
+        })
+    }
+
+    /// Counts an invalid key or option of a call, and logs the first of its kind.
+    fn checked<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
+        result.inspect_err(|error| self.reject(error))
+    }
+
+    /// Counts a failure of the backend. The gate logs when it begins and ends.
+    fn counted<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
+        result.inspect_err(|_| self.count(Counter::Error))
+    }
+
+    /// Logs what is a mistake of the application, or of its data: the first of each kind as
+    /// a warning, later ones for those who look closely.
+    fn report(&self, what: &'static str, error: &Error) {
+        let cache = self.context.namespace.name();
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let cause = cause.unwrap_or_default();
+        let kind = 1 << error.kind() as u32;
+        if self.context.logged.fetch_or(kind, Ordering::Relaxed) & kind == 0 {
+            tracing::warn!("cache {cache:?}: {what}: {error}{cause}");
+        } else {
+            tracing::debug!("cache {cache:?}: {what}: {error}{cause}");
+        }
+    }
+}
+
+impl fmt::Debug for ByteCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("ByteCache");
+        debug.field("namespace", self.namespace());
+        debug.field("options", self.options()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! The options of a cache, with their defaults.
+
+use std::time::Duration;
+
+use crate::engine::{Foreign, Format};
+use crate::error::{Error, ErrorKind};
+use crate::ttl::{Jitter, Ttl};
+
+/// The options of a cache. [`Default`] holds the defaults of every language.
+///
+/// | option | default |
+/// | --- | --- |
+/// | `time_to_live` | 300 s |
+/// | `jitter` | ±10 % |
+/// | `negative_ttl` | [`NegativeTtl::Off`] |
+/// | `wait_timeout` | 2 s |
+/// | `backend_budget` | 250 ms |
+/// | `max_waiters` | 10,000 |
+/// | `max_value_bytes` | 1 MiB |
+/// | `foreign` | [`Foreign::Reject`] |
+/// | `strict_plain` | off |
+/// | `epoch` | off |
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheOptions {
+    /// How long entries live.
+    pub time_to_live: Duration,
+    /// How much lifetimes are spread.
+    pub jitter: Jitter,
+    /// How long the knowledge is kept that there is no value.
+    pub negative_ttl: NegativeTtl,
+    /// How long a call waits for the load of another process before it loads by itself,
+    /// without storing.
+    pub wait_timeout: Duration,
+    /// How long a loading call waits for the backend in total, over its read, its lease and
+    /// its fill.
+    pub backend_budget: Duration,
+    /// How many calls of this process wait for one load of one key. Those beyond load by
+    /// themselves, without storing.
+    pub max_waiters: usize,
+    /// The longest encoded value that is stored, in bytes.
+    pub max_value_bytes: usize,
+    /// How untracked entries are treated.
+    pub foreign: Foreign,
+    /// Whether entries are the bare value, without a trailer. Such entries carry no tags.
+    pub strict_plain: bool,
+    /// Whether all entries carry a tag of the cache's own.
+    pub epoch: bool,
+}
+
+/// How long the knowledge is kept that there is no value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NegativeTtl {
+    /// It isn't.
+    #[default]
+    Off,
+    /// As long as values live.
+    SameAsValues,
+    /// For this time.
+    For(Duration),
+}
+
+/// What the options come to once they have been validated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validated {
+    pub(crate) ttl: Ttl,
+    pub(crate) negative_ttl: Negative,
+    pub(crate) format: Format,
+}
+
+/// A valid [`NegativeTtl`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Negative {
+    Off,
+    SameAsValues,
+    For(Ttl),
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self {
+            time_to_live: Duration::from_secs(300),
+            jitter: Jitter::default(),
+            negative_ttl: NegativeTtl::Off,
+            wait_timeout: Duration::from_secs(2),
+            backend_budget: Duration::from_millis(250),
+            max_waiters: 10_000,
+            max_value_bytes: 1 << 20,
+            foreign: Foreign::Reject,
+            strict_plain: false,
+            epoch: false,
+        }
+    }
+}
+
+impl CacheOptions {
+    pub(crate) fn validate(&self) -> Result<Validated, Error> {
+        if self.epoch && self.strict_plain {
+            let message = "plain entries carry no epoch: leave `epoch` or `strict_plain` out";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        Ok(Validated {
+            ttl: Ttl::new(self.time_to_live)?,
+            negative_ttl: self.negative_ttl.validate()?,
+            format: match self.strict_plain {
+                true => Format::Plain,
+                false => Format::Trailer(self.foreign),
+            },
+        })
+    }
+}
+
+impl NegativeTtl {
+    pub(crate) fn validate(self) -> Result<Negative, Error> {
+        Ok(match self {
+            Self::Off => Negative::Off,
+            Self::SameAsValues => Negative::SameAsValues,
+            Self::For(duration) => Negative::For(Ttl::new(duration)?),
+        })
+    }
+}
+
+impl Negative {
+    /// Returns how long an entry lives that says that there is no value, given the lifetime
+    /// of values; `None` if there is to be no such entry.
+    pub(crate) fn beside(self, values: Ttl) -> Option<Ttl> {
+        match self {
+            Self::Off => None,
+            Self::SameAsValues => Some(values),
+            Self::For(ttl) => Some(ttl),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid() {
+        let validated = CacheOptions::default().validate().unwrap();
+        assert_eq!(validated.ttl.as_millis(), 300_000);
+        assert_eq!(validated.format, Format::Trailer(Foreign::Reject));
+        assert!(validated.negative_ttl.beside(validated.ttl).is_none());
+    }
+
+    #[test]
+    fn invalid_options_name_the_cure() {
+        let message = |options: CacheOptions| {
+            let error = options.validate().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            error.to_string()
+        };
+        let default = CacheOptions::default;
+        let zero = CacheOptions { time_to_live: Duration::ZERO, ..default() };
+        assert!(message(zero).contains("bypass()"));
+        let negative = NegativeTtl::For(Duration::MAX);
+        assert!(
+            message(CacheOptions { negative_ttl: negative, ..default() }).contains("100 years")
+        );
+        let both = CacheOptions { epoch: true, strict_plain: true, ..default() };
+        assert!(message(both).contains("leave `epoch` or `strict_plain` out"));
+    }
+}

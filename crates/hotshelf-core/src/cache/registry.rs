@@ -1,0 +1,198 @@
+//! The caches of a store: each is registered once, however often it is built.
+
+use std::any::{TypeId, type_name};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use super::options::CacheOptions;
+use crate::codec::Codec;
+use crate::engine::CacheContext;
+use crate::error::{Error, ErrorKind};
+use crate::key::Namespace;
+use crate::stats::CacheStats;
+use crate::tag::{TagId, Tags};
+
+/// The caches that were built, and whether they are on.
+pub(crate) struct Registry {
+    caches: Mutex<BTreeMap<CacheId, Arc<CacheContext>>>,
+    pub(crate) enabled: Arc<AtomicBool>,
+}
+
+/// Prefix, version, name and kind of values.
+type CacheId = (String, Option<String>, String, ValueKind);
+
+/// The kind of values that a cache holds. Caches under one name with values of different
+/// kinds are different caches.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueKind {
+    name: Cow<'static, str>,
+    type_id: Option<TypeId>,
+}
+
+/// How a cache is built.
+#[derive(Clone, Debug)]
+pub struct CacheDefinition {
+    /// The names that its keys are made of.
+    pub namespace: Namespace,
+    /// The kind of its values.
+    pub kind: ValueKind,
+    /// Its options.
+    pub options: CacheOptions,
+    /// Encodes and decodes its values.
+    pub codec: Arc<dyn Codec>,
+}
+
+/// One cache of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CacheInfo {
+    /// The prefix of its keys.
+    pub prefix: String,
+    /// The version in its keys.
+    pub version: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The kind of its values.
+    pub value_type: Cow<'static, str>,
+    /// What it has counted in this process.
+    pub stats: CacheStats,
+}
+
+impl ValueKind {
+    /// Returns the kind of the values of a Rust type.
+    #[must_use]
+    pub fn of<T: 'static>() -> Self {
+        Self { name: type_name::<T>().into(), type_id: Some(TypeId::of::<T>()) }
+    }
+
+    /// Returns a kind that only its name tells from others.
+    #[must_use]
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), type_id: None }
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(enabled: bool) -> Self {
+        Self { caches: Mutex::default(), enabled: Arc::new(AtomicBool::new(enabled)) }
+    }
+
+    /// Returns the cache that was built by this definition before, or builds it.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for invalid options, and for others than those
+    /// that the cache was built with before unless they `may_differ`: then its views share
+    /// flights and counters all the same.
+    pub(crate) fn get_or_build(
+        &self,
+        definition: CacheDefinition,
+        may_differ: bool,
+    ) -> Result<Arc<CacheContext>, Error> {
+        let CacheDefinition { namespace, kind, .. } = &definition;
+        let id = (
+            namespace.prefix_name().to_owned(),
+            namespace.version_name().map(str::to_owned),
+            namespace.name().to_owned(),
+            kind.clone(),
+        );
+        let mut caches = self.caches.lock();
+        match caches.get(&id) {
+            Some(registered) if is_same(registered, &definition) => Ok(Arc::clone(registered)),
+            Some(registered) if !may_differ => Err(disagreement(registered, &definition)),
+            Some(registered) => {
+                let mut view = CacheContext::new(definition, registered.number, &self.enabled)?;
+                view.stats = Arc::clone(&registered.stats);
+                view.logged = Arc::clone(&registered.logged);
+                Ok(Arc::new(view))
+            }
+            None => {
+                let number = caches.len() as u64;
+                let context = CacheContext::new(definition, number, &self.enabled)?;
+                let context = Arc::new(context);
+                caches.insert(id, Arc::clone(&context));
+                Ok(context)
+            }
+        }
+    }
+
+    /// Returns the prefixes of all caches.
+    pub(crate) fn prefixes(&self) -> BTreeSet<String> {
+        self.caches.lock().keys().map(|(prefix, ..)| prefix.clone()).collect()
+    }
+
+    /// Returns the caches, in the order of prefix, version and name.
+    pub(crate) fn infos(&self) -> Vec<CacheInfo> {
+        let info =
+            |((prefix, version, name, kind), context): (&CacheId, &Arc<CacheContext>)| CacheInfo {
+                prefix: prefix.clone(),
+                version: version.clone(),
+                name: name.clone(),
+                value_type: kind.name.clone(),
+                stats: context.stats.read(),
+            };
+        self.caches.lock().iter().map(info).collect()
+    }
+}
+
+impl CacheContext {
+    fn new(
+        definition: CacheDefinition,
+        number: u64,
+        enabled: &Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let CacheDefinition { namespace, options, codec, .. } = definition;
+        let key_prefix = namespace.stem()?;
+        let none = Tags::none(namespace.prefix_name().into());
+        let tags = match options.epoch {
+            true => none.with([TagId::of_epoch(&key_prefix)])?,
+            false => none,
+        };
+        Ok(Self {
+            number,
+            key_prefix,
+            tags,
+            validated: options.validate()?,
+            namespace,
+            options,
+            codec,
+            stats: Arc::default(),
+            enabled: Arc::clone(enabled),
+            logged: Arc::default(),
+        })
+    }
+}
+
+fn is_same(registered: &CacheContext, definition: &CacheDefinition) -> bool {
+    registered.options == definition.options
+        && registered.namespace.layout_in_use() == definition.namespace.layout_in_use()
+}
+
+fn disagreement(registered: &CacheContext, definition: &CacheDefinition) -> Error {
+    let options = |namespace: &Namespace, options: &CacheOptions| {
+        format!("{options:?} in layout {:?}", namespace.layout_in_use())
+    };
+    Error::new(
+        ErrorKind::Configuration,
+        format!(
+            "the cache {:?} was built with other options before: {} and {}; build it once and \
+             clone the handle, or give it another name",
+            definition.namespace.name(),
+            options(&registered.namespace, &registered.options),
+            options(&definition.namespace, &definition.options),
+        ),
+    )
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let caches = self.caches.lock();
+        let names = caches.values().map(|cache| (cache.number, cache.namespace.name().to_owned()));
+        formatter.debug_map().entries(names).finish()
+    }
+}

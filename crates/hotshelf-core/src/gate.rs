@@ -1,0 +1,224 @@
+//! The gate: the one place through which every operation of a cache reaches its backend.
+//!
+//! Here, and nowhere else,
+//!
+//! - what this process keeps by itself is told of every change that it makes
+//!   ([`LocalState`]): the open flights today. The near tier will sit here too, in front of
+//!   [`Gate::read`], and the outage queue behind the invalidations;
+//! - the outcome of every operation is noted, so that a failing backend is logged once
+//!   ([`Health`]).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{
+    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
+    Watch,
+};
+use crate::key::{Pattern, WireKey};
+use crate::outage::{Health, OperationKind};
+use crate::runtime::Runtime;
+use crate::ttl::{Remaining, Ttl};
+use bytes::Bytes;
+
+/// The way to a backend.
+pub(crate) struct Gate {
+    backend: Arc<dyn Backend>,
+    local: Vec<Arc<dyn LocalState>>,
+    health: Health,
+}
+
+/// State of this process that repeats something of what the backend holds, and so has to
+/// forget it when that changes.
+pub(crate) trait LocalState: Send + Sync {
+    /// Forgets what a change makes outdated.
+    ///
+    /// It is called twice: before the operation is sent, and again once it has been
+    /// answered, for what was learned meanwhile from a read that was sent earlier.
+    fn forget(&self, change: &Change<'_>);
+}
+
+/// A change that this process makes to what the backend holds.
+pub(crate) enum Change<'a> {
+    /// Entries and leases are removed.
+    Keys(&'a [WireKey]),
+    /// The versions of tags are forgotten.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive tags; a near tier won't"))]
+    Tags(&'a [WireKey]),
+    /// All entries and leases whose key matches are removed.
+    Matching(&'a Pattern),
+    /// An insert or a write guard takes leases over.
+    #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive writes; a near tier won't"))]
+    Written(&'a [Take]),
+}
+
+impl Gate {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        runtime: Arc<dyn Runtime>,
+        local: Vec<Arc<dyn LocalState>>,
+    ) -> Self {
+        Self { backend, local, health: Health::new(runtime) }
+    }
+
+    /// Returns the kind of backend.
+    pub(crate) fn name(&self) -> &'static str {
+        self.backend.name()
+    }
+
+    pub(crate) async fn read(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
+        self.noted(OperationKind::Read, self.backend.read(keys).await)
+    }
+
+    pub(crate) async fn remaining(&self, key: &WireKey) -> Result<Remaining> {
+        self.noted(OperationKind::Read, self.backend.remaining(key).await)
+    }
+
+    pub(crate) async fn acquire(&self, acquire: Acquire<'_>) -> Result<Acquired> {
+        self.noted(OperationKind::Acquire, self.backend.acquire(acquire).await)
+    }
+
+    pub(crate) async fn capture(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
+        self.noted(OperationKind::Capture, self.backend.capture(tags, keep).await)
+    }
+
+    pub(crate) async fn store(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
+        self.each_noted(OperationKind::Store, self.backend.store(fills).await)
+    }
+
+    pub(crate) async fn renew(&self, key: &WireKey, token: Token, lease: Duration) -> Result<bool> {
+        self.noted(OperationKind::Renew, self.backend.renew(key, token, lease).await)
+    }
+
+    pub(crate) async fn release(&self, key: &WireKey, token: Token) -> Result<()> {
+        self.noted(OperationKind::Release, self.backend.release(key, token).await)
+    }
+
+    /// Returns `None` if the backend doesn't hear of changes.
+    pub(crate) fn watch(&self, key: &WireKey) -> Option<Watch> {
+        self.backend.watch(key)
+    }
+
+    pub(crate) async fn take(&self, takes: &[Take]) -> Vec<Result<Taken>> {
+        let taking = async { self.each_noted(OperationKind::Take, self.backend.take(takes).await) };
+        self.changing(&Change::Written(takes), taking).await
+    }
+
+    pub(crate) async fn invalidate(&self, keys: &[WireKey]) -> Result<u64> {
+        let removing =
+            async { self.noted(OperationKind::Invalidate, self.backend.invalidate(keys).await) };
+        self.changing(&Change::Keys(keys), removing).await
+    }
+
+    pub(crate) async fn invalidate_tags(&self, tags: &[WireKey]) -> Result<()> {
+        let removing = async {
+            self.noted(OperationKind::Invalidate, self.backend.invalidate_tags(tags).await)
+        };
+        self.changing(&Change::Tags(tags), removing).await
+    }
+
+    pub(crate) async fn invalidate_matching(&self, pattern: &Pattern) -> Result<u64> {
+        let removing = async {
+            self.noted(OperationKind::Invalidate, self.backend.invalidate_matching(pattern).await)
+        };
+        self.changing(&Change::Matching(pattern), removing).await
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        self.backend.ping().await
+    }
+
+    pub(crate) async fn info(&self) -> Result<ServerInfo> {
+        self.backend.info().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.backend.close().await;
+    }
+
+    /// Sends a change; local state forgets before and after it.
+    async fn changing<T>(&self, change: &Change<'_>, operation: impl Future<Output = T>) -> T {
+        self.local.iter().for_each(|local| local.forget(change));
+        let answer = operation.await;
+        self.local.iter().for_each(|local| local.forget(change));
+        answer
+    }
+
+    #[inline]
+    fn noted<T>(&self, operation: OperationKind, answer: Result<T>) -> Result<T> {
+        self.health.note(operation, answer.as_ref().err());
+        answer
+    }
+
+    fn each_noted<T>(&self, operation: OperationKind, answers: Vec<Result<T>>) -> Vec<Result<T>> {
+        let failed = answers.iter().find_map(|answer| answer.as_ref().err());
+        self.health.note(operation, failed);
+        answers
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::backend::recorder::Recorder;
+    use crate::runtime::fixed::FixedRuntime;
+
+    /// Records what it has to forget, between the operations of the backend.
+    struct Local(Arc<Recorder>);
+
+    impl LocalState for Local {
+        fn forget(&self, change: &Change<'_>) {
+            self.0.push(match change {
+                Change::Keys(keys) if keys.len() == 1 => "forget a key",
+                Change::Tags(tags) if tags.len() == 1 => "forget a tag",
+                Change::Matching(pattern) if pattern.as_str() == "a*" => "forget a pattern",
+                Change::Written(takes) if takes.len() == 1 => "forget a written key",
+                _ => "forget something else",
+            });
+        }
+    }
+
+    fn recorded<T>(operation: impl AsyncFnOnce(&Gate) -> T) -> Vec<&'static str> {
+        let recorder = Arc::new(Recorder::default());
+        let local: Arc<dyn LocalState> = Arc::new(Local(Arc::clone(&recorder)));
+        let backend = Arc::clone(&recorder) as Arc<dyn Backend>;
+        let gate = Gate::new(backend, Arc::new(FixedRuntime(0)), vec![local]);
+        operation(&gate).now_or_never().expect("the recorder answers at once");
+        recorder.recorded()
+    }
+
+    #[test]
+    fn local_state_forgets_before_and_after() {
+        let keys = [WireKey::from("k")];
+        let removed = recorded(async |gate| gate.invalidate(&keys).await);
+        assert_eq!(removed, ["forget a key", "invalidate", "forget a key"]);
+
+        let removed = recorded(async |gate| gate.invalidate_tags(&keys).await);
+        assert_eq!(removed, ["forget a tag", "invalidate_tags", "forget a tag"]);
+
+        let pattern = Pattern::new("a*");
+        let removed = recorded(async |gate| gate.invalidate_matching(&pattern).await);
+        assert_eq!(removed, ["forget a pattern", "invalidate_matching", "forget a pattern"]);
+
+        let token = Token::random(&FixedRuntime(0));
+        let takes = [Take { key: "k".into(), token, lease: Duration::from_secs(1) }];
+        let taken = recorded(async |gate| gate.take(&takes).await);
+        assert_eq!(taken, ["forget a written key", "take", "forget a written key"]);
+    }
+
+    #[test]
+    fn reads_change_nothing_locally() {
+        let keys = [WireKey::from("k")];
+        assert_eq!(recorded(async |gate| gate.read(&keys).await), ["read"]);
+        assert_eq!(recorded(async |gate| gate.remaining(&keys[0]).await), ["remaining"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Which operations of a backend fail, and the log lines about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::runtime::{Moment, Runtime};
+
+/// The state of each kind of operation: working, or failing since some time.
+///
+/// It logs one line per change of state, never one per call. An operation works again once
+/// it succeeds and hasn't failed for [`QUIET`]: a backend that fails now and then is one
+/// that fails.
+pub(crate) struct Health {
+    runtime: Arc<dyn Runtime>,
+    operations: [OperationHealth; OperationKind::ALL.len()],
+}
+
+/// The kinds of operations that may fail while others work: by an ACL, for want of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OperationKind {
+    Read,
+    Acquire,
+    Capture,
+    Store,
+    Take,
+    Renew,
+    Release,
+    Invalidate,
+}
+
+/// How long an operation must not have failed before it is said to work again.
+const QUIET: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+struct OperationHealth {
+    /// Milliseconds of the runtime's clock at the last failure, plus one; 0 while the
+    /// operation works.
+    last_failure: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl OperationKind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Acquire,
+        Self::Capture,
+        Self::Store,
+        Self::Take,
+        Self::Renew,
+        Self::Release,
+        Self::Invalidate,
+    ];
+
+    /// Returns what fails, and what hotshelf does meanwhile.
+    fn consequence(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Read => ("reading from", "reads are misses and loaders run"),
+            Self::Acquire => ("leasing keys of", "loaders run and nothing is stored"),
+            Self::Capture => ("reading tags of", "what carries tags is not stored"),
+            Self::Store => ("storing in", "loaded values are not stored"),
+            Self::Take => ("writing to", "inserts are not stored, written keys are invalidated"),
+            Self::Renew => ("renewing leases of", "slow loads may not be stored"),
+            Self::Release => ("releasing leases of", "others wait until the leases expire"),
+            Self::Invalidate => ("invalidating in", "outdated entries may still be there"),
+        }
+    }
+}
+
+impl Health {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self { runtime, operations: std::array::from_fn(|_| OperationHealth::default()) }
+    }
+
+    /// Notes the outcome of an operation.
+    #[inline]
+    pub(crate) fn note(&self, operation: OperationKind, error: Option<&Error>) {
+        let health = &self.operations[operation as usize];
+        match error {
+            None if health.last_failure.load(Ordering::Relaxed) == 0 => {}
+            None => self.succeeded(operation, health),
+            // One value's own fault, or the application's own doing.
+            Some(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Closed) => {}
+            Some(error) => self.failed(operation, health, error),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, operation: OperationKind, health: &OperationHealth, error: &Error) {
+        health.failures.fetch_add(1, Ordering::Relaxed);
+        if health.last_failure.swap(self.millis() + 1, Ordering::Relaxed) != 0 {
+            return;
+        }
+        let (action, consequence) = operation.consequence();
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+        let cause = cause.unwrap_or_default();
+        if operation == OperationKind::Invalidate {
+            tracing::error!("{action} the cache fails ({error}{cause}); {consequence}");
+        } else {
+            tracing::warn!("{action} the cache fails ({error}{cause}); {consequence}");
+        }
+    }
+
+    #[cold]
+    fn succeeded(&self, operation: OperationKind, health: &OperationHealth) {
+        let last_failure = health.last_failure.load(Ordering::Relaxed);
+        let quiet = self.millis().saturating_sub(last_failure.saturating_sub(1));
+        let works = |_| (Duration::from_millis(quiet) >= QUIET).then_some(0);
+        // Of several that succeed at once, one logs.
+        let update = health.last_failure.fetch_update(Ordering::Relaxed, Ordering::Relaxed, works);
+        if last_failure != 0 && update.is_ok_and(|before| before != 0) {
+            let failures = health.failures.swap(0, Ordering::Relaxed);
+            let (action, _) = operation.consequence();
+            tracing::info!("{action} the cache works again, after {failures} failures");
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        let elapsed = self.runtime.now() - Moment::default();
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX - 1)
+    }
+}

@@ -1,0 +1,145 @@
+//! A failing backend is logged once per change of state, never once per call.
+
+use std::any::TypeId;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use hotshelf_core::backend::Operation;
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, CallOptions, Loaded, Value, ValueKind};
+use hotshelf_core::codec::{Json, Opaque};
+use hotshelf_core::{ByteCache, ByteStore, ErrorKind, Key, Namespace, Runtime};
+use hotshelf_memory::MemoryBackend;
+use hotshelf_testkit::{Fault, FaultyBackend, SimRuntime};
+use parking_lot::Mutex;
+
+/// Collects the lines that are logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// Returns the lines since the last call.
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields(String);
+        impl tracing::field::Visit for Fields {
+            fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                write!(self.0, "{value:?}").unwrap();
+            }
+        }
+        let mut fields = Fields(format!("{}: ", event.metadata().level()));
+        event.record(&mut fields);
+        self.0.lock().push(fields.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+fn cache(runtime: &SimRuntime, fault: Fault) -> ByteCache {
+    let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
+    let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
+    let store = ByteStore::new(Arc::new(FaultyBackend::new(memory, fault)), shared);
+    let definition = CacheDefinition {
+        namespace: Namespace::new("users"),
+        kind: ValueKind::of::<u32>(),
+        options: CacheOptions::default(),
+        codec: Arc::new(Json::<u32>::default()),
+    };
+    store.cache(definition).unwrap()
+}
+
+async fn load(cache: &ByteCache, number: u32) {
+    let key = cache.key(&Key::from("k"));
+    let errors = TypeId::of::<()>();
+    if let Loaded::Lead(ticket) = cache.load(key, CallOptions::default(), errors).await {
+        ticket.complete(Value::Present(Arc::new(number))).await;
+    }
+}
+
+#[test]
+fn an_outage_is_two_lines() {
+    static STORES_FAIL: AtomicBool = AtomicBool::new(false);
+    let runtime = SimRuntime::new(1);
+    let cache = cache(&runtime, |operation, _| {
+        let fails = matches!(operation, Operation::Store(_)) && STORES_FAIL.load(Relaxed);
+        fails.then_some(ErrorKind::OutOfMemory)
+    });
+    let log = Log::default();
+    let _collecting = tracing::subscriber::set_default(log.clone());
+    runtime.block_on(async {
+        STORES_FAIL.store(true, Relaxed);
+        for number in 0..10 {
+            load(&cache, number).await;
+        }
+        let lines = log.take();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("WARN: storing in the cache fails ("), "{lines:?}");
+        assert!(lines[0].ends_with("; loaded values are not stored"), "{lines:?}");
+
+        STORES_FAIL.store(false, Relaxed);
+        load(&cache, 10).await;
+        assert!(log.take().is_empty(), "it may fail again at once");
+        runtime.advance(Duration::from_secs(5));
+        cache.invalidate(vec![cache.key(&Key::from("k"))]).await.unwrap();
+        load(&cache, 11).await;
+        let lines = log.take();
+        assert_eq!(lines, ["INFO: storing in the cache works again, after 10 failures"]);
+    });
+}
+
+#[test]
+fn a_failed_invalidation_is_an_error() {
+    let runtime = SimRuntime::new(1);
+    let cache = cache(&runtime, |operation, _| {
+        matches!(operation, Operation::Invalidate(_)).then_some(ErrorKind::Unavailable)
+    });
+    let log = Log::default();
+    let _collecting = tracing::subscriber::set_default(log.clone());
+    runtime.block_on(async {
+        for _ in 0..3 {
+            cache.invalidate(vec![cache.key(&Key::from("k"))]).await.unwrap_err();
+        }
+    });
+    let lines = log.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("ERROR: invalidating in the cache fails ("), "{lines:?}");
+}
+
+#[test]
+fn a_mistake_of_calls_is_logged_once() {
+    let runtime = SimRuntime::new(1);
+    let cache = cache(&runtime, |_, _| None);
+    let log = Log::default();
+    let _collecting = tracing::subscriber::set_default(log.clone());
+    runtime.block_on(async {
+        for _ in 0..3 {
+            let options = CallOptions::default().time_to_live(Ok(Duration::ZERO));
+            let value = (cache.key(&Key::from("k")), &1_u32 as &Opaque);
+            cache.insert([value], &options).send().await.unwrap_err();
+        }
+    });
+    let lines = log.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("\"users\"") && lines[0].contains("bypass()"), "{lines:?}");
+    assert_eq!(cache.stats().errors, 3);
+}
