@@ -75,6 +75,16 @@ def canonical_params(params: Any) -> str | None:
     return json.dumps(params, sort_keys=True, default=canonical)
 
 
+def params_text(params: Any) -> str | Exception | None:
+    """Returns the text of parameters, or the exception that tells why they have none: the
+    engine counts and logs it."""
+    try:
+        return canonical_params(params)
+    except Exception as error:
+        # The parameters' own code may raise anything.
+        return error
+
+
 def build_cache_key(
     namespace: str,
     identifier: str,

@@ -239,25 +239,20 @@ class CacheManager:
         services that this process has declared or made, and `prefixes`: name here what
         other processes alone use.
 
-        Call it after the change is committed. `False` says that the backend is in trouble, or
-        that there are names that are none: the others are invalidated all the same.
+        Call it after the change is committed. `False` means that the backend fails, or that
+        some of the names are invalid: the others are invalidated all the same.
 
         Raises:
             TypeError: For a text in place of a list of texts.
         """
         reached = sorted(_prefixes.union(filter(is_text, listed(prefixes, "prefixes"))))
-        tags = listed(names, "names")
-        usable = [name for name in tags if is_text(name)]
-        if len(usable) < len(tags):
-            logger.error("cache: there are tags that are no text, or an empty one: left out")
         try:
-            done = self.store.invalidate_tags(reached, usable)
+            done = self.store.invalidate_tags(reached, listed(names, "names"))
             if type(done) is Pending:
                 await settled(done)
-        except CacheError as error:
-            logger.error("cache: invalidating tags failed: %s", error)
+        except CacheError:
             return False
-        return len(usable) == len(tags)
+        return True
 
     def set_enabled(self, enabled: bool) -> None:
         """Switches all caches on or off. While they are off, factories run and nothing is

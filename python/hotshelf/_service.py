@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overlo
 
 from hotshelf._codec import Codec, Undecodable, codec_of, in_short
 from hotshelf._hotshelf import CacheError, Failed, Given, Pending, Ticket
-from hotshelf._keys import canonical_params, listed, seconds
-from hotshelf._pending import settled, settled_within
+from hotshelf._keys import canonical_params, listed, params_text, seconds
+from hotshelf._pending import settled
 from hotshelf._running import around, running
-from hotshelf._trouble import UNUSABLE, WRONG
-from hotshelf._writing import Writing
+from hotshelf._writing import Encoded, Writing
 
 if TYPE_CHECKING:
     from hotshelf._manager import CacheManager
@@ -23,14 +22,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
 Lifetime = float | timedelta
-
-#: An identifier, and the text of parameters.
-_Key = tuple[str, str | None]
 
 _MISSING: Any = object()
 
@@ -55,12 +50,12 @@ class CacheService(Generic[T]):
     """A typed view of the entries of one namespace.
 
     It is cheap to make: views of the same names share their flights and counters. Methods
-    never raise for trouble with the cache: it is logged and counted, and what they return
-    says that there was nothing.
+    never raise when the cache fails: failures are counted, and logged once per change of
+    state, and what the methods return says that there was nothing.
     """
 
     __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
-                 "_patience", "negative_ttl", "prefix", "use_jitter", "version")
+                 "negative_ttl", "prefix", "use_jitter", "version")
 
     def __init__(
         self,
@@ -79,6 +74,7 @@ class CacheService(Generic[T]):
         layout: int = 1,
         wait_timeout: Lifetime = 2.0,
         backend_budget: Lifetime = 0.25,
+        max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
     ) -> None:
         """Makes a view.
@@ -101,10 +97,12 @@ class CacheService(Generic[T]):
             layout: How keys are written: 1 as fastapi-rc does, 2 injective.
             wait_timeout: How long to wait for another process's load, in seconds.
             backend_budget: How long a loading call waits for the backend in all, in seconds.
-            max_value_bytes: The longest value that is stored.
+            max_waiters: How many calls of this process wait for one load of one key; those
+                beyond load by themselves, without storing.
+            max_value_bytes: The longest encoded value that is stored.
 
         Raises:
-            ConfigurationError, ValueError: For an option that is wrong.
+            ConfigurationError, ValueError: For an invalid option.
             ClosedError: If the manager was never opened.
         """
         self._manager = manager
@@ -115,7 +113,6 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._patience = seconds(wait_timeout) + seconds(backend_budget)
         self._codec: Codec[T] = codec_of(model)
         self._core = manager._cache(
             namespace,
@@ -124,19 +121,19 @@ class CacheService(Generic[T]):
             kind=self._codec.name,
             ttl=seconds(default_ttl),
             jitter=0.1 if use_jitter else 0.0,
+            negative_ttl=None if negative_ttl is None else seconds(negative_ttl),
             foreign=foreign,
             strict_plain=strict_plain,
             epoch=epoch,
             layout=layout,
             wait_timeout=seconds(wait_timeout),
             backend_budget=seconds(backend_budget),
+            max_waiters=max_waiters,
             max_value_bytes=max_value_bytes,
         )
-        if negative_ttl:
-            self._core.check_lifetime(seconds(negative_ttl))
 
     def key(self, identifier: str, params: Params = None) -> str:
-        """Gives the exact key of an entry.
+        """Returns the exact key of an entry.
 
         Raises:
             TypeError: If a parameter has no canonical form.
@@ -145,8 +142,9 @@ class CacheService(Generic[T]):
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
         """Reads a value; `None` if there is none. Costs one round trip."""
+        text = params_text(params) if params else None
         try:
-            raw = self._core.read(str(identifier), canonical_params(params))
+            raw = self._core.read(identifier, text)
             if type(raw) is Pending:
                 # As `settled` does, without a coroutine of its own for each hit.
                 pending = raw
@@ -155,24 +153,25 @@ class CacheService(Generic[T]):
                 except BaseException:
                     pending.abandon()
                     raise
-        except UNUSABLE as error:
-            self._failed("cache: reading %s failed: %s", error)
+        except CacheError:
             return None
         value = self._decoded(raw)
         return None if value is _MISSING else cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
-        """Reads many values, in the order of their identifiers. Costs one round trip."""
+        """Reads many values, in the order of their identifiers. Costs one round trip.
+
+        Raises:
+            TypeError: For a text in place of a list of texts.
+        """
         names = listed(identifiers, "identifiers")
         try:
-            raw, keys = self._of_usable(names, self._core.read_many)
-            if type(raw) is Pending:
-                raw = await settled(raw)
-        except UNUSABLE as error:
-            self._failed("cache: reading many of %s failed: %s", error)
+            raws = self._core.read_many([(name, None) for name in names])
+            if type(raws) is Pending:
+                raws = await settled(raws)
+        except CacheError:
             return [None] * len(names)
-        found = iter(cast("list[Any]", raw))
-        values = [_MISSING if key is None else self._decoded(next(found)) for key in keys]
+        values = [self._decoded(raw) for raw in cast("list[Any]", raws)]
         return [None if value is _MISSING else value for value in values]
 
     @overload
@@ -217,15 +216,15 @@ class CacheService(Generic[T]):
         Of all callers, in this process and in others, one runs its factory; the rest wait
         for it and are given its value or, in this process, its exception. The factory runs
         in the caller's own task, with its context variables, and may be sync or async. A
-        caller that is cancelled leaves its place to the one that has waited longest.
+        caller that is cancelled hands over to the one that has waited longest.
 
-        A hit costs one round trip, a miss three. With the backend away the factory runs all
-        the same, after its deadline at most.
+        A hit costs one round trip, a miss three. While the backend is away the factory runs
+        all the same, after the deadline at most.
 
         A factory, or a write, that asks for its own key computes by itself. One that asks for
-        another key waits for another's load of it for `wait_timeout` at most, and then
+        another key waits for another caller's load of it for `wait_timeout` at most, and then
         computes by itself: two that ask for each other's keys would wait for ever. So does
-        one that hands the question for its own key to a task that it has not begun.
+        one that passes the question for its own key to a task that it has not begun.
 
         Args:
             identifier: What names the entry.
@@ -239,77 +238,48 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The factory's own.
         """
+        text = params_text(params) if params else None
+        mode = "reload" if reload else "use"
         runs = around()
-        loaded: Any = None
-        text: str | None = None
-        try:
-            text = canonical_params(params) if params else None
-            # A factory that asks for its own key would wait for itself.
-            if not (runs and any(self._place(identifier, text) in run.places for run in runs)):
-                named = listed(tags, "tags") if tags else None
-                lifetime = self._lifetime(ttl)
-                loaded = self._core.load(str(identifier), text, named, lifetime, reload)
-        except UNUSABLE as error:
-            self._failed("cache: loading %s without it: %s", error)
-            if reload and isinstance(error, WRONG):
-                await self.delete(identifier, params)
-        if type(loaded) is Pending:
-            try:
-                if runs:
-                    # The other caller's factory may be waiting for what this one loads.
-                    loaded = await settled_within(loaded, self._patience)
-                else:
-                    # As `settled` does, without a coroutine of its own for each hit.
-                    pending = loaded
-                    try:
-                        loaded = await pending.future
-                    except BaseException:
-                        pending.abandon()
-                        raise
-            except asyncio.TimeoutError:
-                self._core.count_degraded()
-                logger.warning("cache: loading %s without waiting any longer", self.namespace)
-                loaded = None
-            except CacheError as error:
-                self._failed("cache: loading %s without it: %s", error)
-                loaded = None
-        if type(loaded) is not bytes:
-            match loaded:
-                case Ticket():
-                    return await self._lead(
-                        loaded, factory, self._place(identifier, text), ttl, negative_ttl
-                    )
-                case Failed():
-                    try:
-                        raise loaded.exception.with_traceback(loaded.traceback)
-                    finally:
-                        # The traceback keeps this frame, which is not to keep the exception.
-                        del loaded
-                case Given():
-                    return cast("T", loaded.value)
-                case None:
-                    return self._normal(await self._made(factory))
-        value = self._decoded(loaded)
-        if value is not _MISSING:
-            return cast("T", value)
-        if reload:
-            return self._normal(await self._made(factory))
-        # What stands there is no value of this cache: it is loaded over it.
-        again = await self.get_or_set(
-            identifier, factory, ttl, params, tags=tags, negative_ttl=negative_ttl, reload=True
-        )
-        return cast("T | None", again)
+        if runs and self._places([(identifier, text)]) & {it for run in runs for it in run.places}:
+            # It would wait for itself.
+            mode = "bypass"
+        while True:
+            loaded = self._core.load(
+                identifier, text, tags or None, ttl, negative_ttl, mode, bool(runs)
+            )
+            if type(loaded) is Pending:
+                # As `settled` does, without a coroutine of its own for each hit.
+                pending = loaded
+                try:
+                    loaded = await pending.future
+                except BaseException:
+                    pending.abandon()
+                    raise
+            if type(loaded) is not bytes:
+                match loaded:
+                    case Ticket():
+                        return await self._lead(loaded, factory, identifier, text)
+                    case Failed():
+                        try:
+                            raise loaded.exception.with_traceback(loaded.traceback)
+                        finally:
+                            # The traceback keeps this frame, which is not to keep the exception.
+                            del loaded
+                    case Given():
+                        return cast("T", loaded.value)
+            value = self._decoded(loaded)
+            if value is not _MISSING:
+                return cast("T", value)
+            # The entry is loaded over; what even then can't be decoded is not read again.
+            mode = "undecodable" if mode == "use" else "bypass"
 
     async def _lead(
-        self,
-        ticket: Ticket,
-        factory: Factory[T],
-        place: tuple[int, str],
-        ttl: Lifetime | None,
-        negative_ttl: Lifetime | None,
+        self, ticket: Ticket, factory: Factory[T], identifier: Any, params: Any
     ) -> T:
+        """Runs the factory, and completes the load with its result."""
         try:
-            with running([place]):
+            with running(self._places([(identifier, params)])):
                 made = await self._made(factory)
         except Exception as error:
             ticket.fail(error)
@@ -317,53 +287,21 @@ class CacheService(Generic[T]):
         except BaseException:
             ticket.abandon()
             raise
-        value, raw = self._prepared(made)
-        try:
-            ended = self._fill(ticket, value, raw, ttl, negative_ttl)
-            if type(ended) is Pending:
-                await settled(ended)
-        except UNUSABLE as error:
-            self._failed("cache: storing in %s failed: %s", error)
-            ticket.abandon()
+        value, (raw, reason) = self._prepared(made)
+        completing = ticket.complete(value, raw, reason)
+        if type(completing) is Pending:
+            await settled(completing)
         return value
 
-    def _fill(
-        self,
-        ticket: Ticket,
-        value: T,
-        raw: bytes | None,
-        ttl: Lifetime | None,
-        negative_ttl: Lifetime | None,
-    ) -> Any:
-        lifetime = self._lifetime(ttl)
-        if value is None:
-            negative = self.negative_ttl if negative_ttl is None else negative_ttl
-            lifetime = lifetime if negative is None else seconds(negative)
-        if raw is None or lifetime == 0:
-            return ticket.share(value)
+    def _prepared(self, value: Any) -> tuple[T, Encoded]:
+        """Returns a value as a hit would return it, and its encoded form, or the reason why
+        it has none."""
         try:
-            return ticket.fill(None if value is None else raw, lifetime)
-        except WRONG as error:
-            self._failed("cache: a value of %s was not stored: %s", error)
-            return ticket.share(value)
-
-    def _normal(self, value: Any) -> T:
-        """Gives a value as a hit would give it, if it has such a form."""
-        try:
-            return cast("T", self._codec.prepare(value)[0])
-        except Exception:
-            return cast("T", value)
-
-    def _prepared(self, value: Any) -> tuple[T, bytes | None]:
-        """Gives a value as a hit would give it, and its form in JSON, if it has one."""
-        try:
-            return self._codec.prepare(value)
+            prepared, raw = self._codec.prepare(value)
         except Exception as error:
             # The model's own code may raise anything.
-            self._core.count_unstorable()
-            short = in_short(error)
-            logger.warning("cache: a value of %s was not stored: %s", self.namespace, short)
-            return cast("T", value), None
+            return cast("T", value), (None, in_short(error))
+        return cast("T", prepared), (raw, None)
 
     async def set(
         self,
@@ -374,28 +312,14 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Writes a value, and says whether that worked. Costs two round trips.
+        """Writes a value, and returns whether it is stored. Costs two round trips.
 
         It is for warm-up, batches and values that never change: of two writers the older
         may come last. After a write to the source of truth, `write_through` or `delete` is
-        right. A value that can't be written removes what it was to replace.
+        right. A value that can't be stored removes what it was to replace.
         """
-        _, raw = self._prepared(value)
-        if raw is None:
-            await self.delete(identifier, params)
-            return False
-        try:
-            entry = (str(identifier), canonical_params(params), raw)
-            named, lifetime = listed(tags, "tags"), self._lifetime(ttl)
-            stored = self._core.insert([entry], ttl=lifetime, tags=named)
-            if type(stored) is Pending:
-                stored = await settled(stored)
-        except UNUSABLE as error:
-            self._failed("cache: writing %s failed: %s", error)
-            if isinstance(error, WRONG):
-                await self.delete(identifier, params)
-            return False
-        return bool(stored)
+        key = (identifier, params_text(params))
+        return await self._insert([(key, *self._prepared(value)[1])], ttl, tags)
 
     async def set_many(
         self,
@@ -404,27 +328,19 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Writes many values, and says whether that worked. Costs two round trips for each
-        1,000; see `set` for what it is good for."""
-        prepared = {str(name): self._prepared(value)[1] for name, value in values.items()}
-        checked = self._checked([(name, None) for name in prepared])
-        usable = [key for key in checked if key is not None]
-        raws = [(name, text, prepared[name]) for name, text in usable]
-        entries = [(name, text, raw) for name, text, raw in raws if raw is not None]
-        outdated = [name for name, _, raw in raws if raw is None]
-        if outdated:
-            await self.delete_many(outdated)
+        """Writes many values, and returns whether all are stored. Costs two round trips for
+        each 1,000; see `set` for what it is good for."""
+        entries = [((name, None), *self._prepared(value)[1]) for name, value in values.items()]
+        return await self._insert(entries, ttl, tags)
+
+    async def _insert(self, entries: Any, ttl: Lifetime | None, tags: Sequence[str]) -> bool:
         try:
-            named, lifetime = listed(tags, "tags"), self._lifetime(ttl)
-            stored = self._core.insert(entries, ttl=lifetime, tags=named)
+            stored = self._core.insert(entries, ttl=ttl, tags=tags or None)
             if type(stored) is Pending:
                 stored = await settled(stored)
-        except UNUSABLE as error:
-            self._failed("cache: writing many of %s failed: %s", error)
-            if isinstance(error, WRONG):
-                await self.delete_many(name for name, _ in usable)
+        except CacheError:
             return False
-        return bool(stored) and len(entries) == len(values)
+        return bool(stored)
 
     async def write_through(
         self,
@@ -446,9 +362,9 @@ class CacheService(Generic[T]):
             Exception: The writer's own; the entry is removed then, too.
         """
         writing = Writing(self)
-        await writing.begin([(identifier, params)], ttl, tags)
-        value, raw = await writing.run(write, self._prepared)
-        await writing.settle([None if value is None else raw])
+        await writing.begin([(identifier, params_text(params))], ttl, tags)
+        value, encoded = await writing.run(write, self._prepared)
+        await writing.finish([None if value is None else encoded])
         return value
 
     async def write_through_many(
@@ -461,19 +377,19 @@ class CacheService(Generic[T]):
     ) -> Mapping[str, T]:
         """Writes many values to the source of truth at once, and stores what was written.
 
-        `write` gives the values by their identifiers. The entry of one that it doesn't name
+        `write` returns the values by their identifiers. The entry of one that it doesn't name
         is removed, and so is one that it names beyond `identifiers`. As `write_through` in
         all else, for all of them together.
 
         Raises:
             Exception: The writer's own.
-            TypeError: If `write` gives something else; all entries are removed then.
+            TypeError: If `write` returns something else; all entries are removed then.
         """
         names = listed(identifiers, "identifiers")
         writing = Writing(self)
         await writing.begin([(name, None) for name in names], ttl, tags)
         written, values = await writing.run(write, self._prepared_many)
-        await writing.settle([written.get(name) for name in names])
+        await writing.finish([written.get(name) for name in names])
         beyond = written.keys() - set(names)
         if beyond:
             logger.warning("cache: a write of %s named more than it was for", self.namespace)
@@ -483,40 +399,26 @@ class CacheService(Generic[T]):
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
 
-        Call it after the change is committed: once it has answered `True`, nobody who asks
-        later is given an older value, whether there was an entry or not. `False` says that
-        the backend is in trouble. Costs one round trip.
+        Call it after the change is committed: once it has answered `True`, no later call is
+        given an older value, whether there was an entry or not. `False` means that the
+        backend fails. Costs one round trip.
         """
-        try:
-            removed = self._core.invalidate([(str(identifier), canonical_params(params))])
-            if type(removed) is Pending:
-                await settled(removed)
-        except UNUSABLE as error:
-            self._failed("cache: deleting from %s failed: %s", error, logging.ERROR)
-            return False
-        return True
+        return await self._done(self._core.invalidate, [(identifier, params_text(params))])
 
     async def delete_many(self, identifiers: Iterable[str]) -> bool:
         """Removes many entries; see `delete`. Costs one round trip, in a Cluster one for each
-        1,000. What can be no key makes the answer `False`; the others are removed.
+        1,000. An invalid identifier makes the answer `False`; the others are removed.
 
         Raises:
             TypeError: For a text in place of a list of texts.
         """
         names = listed(identifiers, "identifiers")
-        try:
-            removed, keys = self._of_usable(names, self._core.invalidate)
-            if type(removed) is Pending:
-                await settled(removed)
-        except UNUSABLE as error:
-            self._failed("cache: deleting many of %s failed: %s", error, logging.ERROR)
-            return False
-        return None not in keys
+        return await self._done(self._core.invalidate, [(name, None) for name in names])
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
-        """Removes all entries whose identifier matches a glob pattern, and says how many.
+        """Removes all entries whose identifier matches a glob pattern, and returns how many.
 
-        It walks over all keys of the server: prefer tags, or `delete` where you know the
+        It scans all keys of the server: prefer tags, or `delete` where you know the
         identifiers. Those that users chose go into it through `escape_pattern`.
 
         Args:
@@ -530,53 +432,45 @@ class CacheService(Generic[T]):
                 removed = self._core.invalidate_all()
             else:
                 removed = self._core.invalidate_pattern(pattern, anywhere)
-            if isinstance(removed, Pending):
-                removed = cast("int", await settled(removed))
-        except UNUSABLE as error:
-            self._failed("cache: invalidating %s failed: %s", error, logging.ERROR)
+            if type(removed) is Pending:
+                removed = await settled(removed)
+        except CacheError:
             return 0
-        return removed
+        return cast("int", removed)
 
     async def invalidate_all(self) -> bool:
         """Removes all entries of the cache; one round trip if it has an epoch."""
-        try:
-            removed = self._core.invalidate_all()
-            if type(removed) is Pending:
-                await settled(removed)
-        except CacheError as error:
-            self._failed("cache: invalidating all of %s failed: %s", error, logging.ERROR)
-            return False
-        return True
+        return await self._done(self._core.invalidate_all)
 
     async def exists(self, identifier: str, params: Params = None) -> bool:
-        """Says whether there is an entry that counts."""
+        """Returns whether there is a valid entry."""
         try:
-            raw = self._core.read(str(identifier), canonical_params(params))
+            raw = self._core.read(identifier, params_text(params))
             if type(raw) is Pending:
                 raw = await settled(raw)
-        except UNUSABLE as error:
-            self._failed("cache: reading %s failed: %s", error)
+        except CacheError:
             return False
         return raw is not None
 
     async def get_ttl(self, identifier: str, params: Params = None) -> int:
-        """Says how many seconds an entry still lives: -1 for ever, -2 if there is none."""
+        """Returns how many seconds an entry still lives: -1 for ever, -2 if there is none that
+        is valid."""
         try:
-            millis = self._core.remaining(str(identifier), canonical_params(params))
+            millis = self._core.remaining(identifier, params_text(params))
             if type(millis) is Pending:
                 millis = await settled(millis)
-        except UNUSABLE as error:
-            self._failed("cache: reading %s failed: %s", error)
+        except CacheError:
             return -2
         left = cast("int", millis)
         return left if left < 0 else -(-left // 1000)
 
     def stats(self) -> Stats:
-        """Gives what this cache has counted in this process."""
+        """Returns what this cache has counted in this process."""
         return cast("Stats", self._core.stats())
 
     def _decoded(self, raw: Any) -> Any:
-        """Gives the value of an entry; one that is none of ours is counted, and missing."""
+        """Returns the value of an entry; `_MISSING` for one that is not a value of this
+        cache, which is counted."""
         if raw is None:
             return _MISSING
         if raw is False or raw == b"null":
@@ -584,57 +478,36 @@ class CacheService(Generic[T]):
         try:
             return self._codec.decode(raw)
         except Undecodable as error:
-            self._core.count_foreign()
-            logger.warning("cache: an entry of %s is no %s: %s", self.namespace, self._codec.name, error)
+            self._core.undecodable(f"it is no {self._codec.name}: {error}")
             return _MISSING
 
-    def _prepared_many(self, values: Any) -> tuple[dict[str, bytes | None], Mapping[str, T]]:
+    def _prepared_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:
         """As `_prepared`, for many by their names: what is to be stored, and the values."""
         if not isinstance(values, Mapping):
             kind = type(values).__name__
             raise TypeError(f"`write` gives what it has written by identifier, not a {kind}")
         prepared = {name: self._prepared(value) for name, value in values.items()}
-        raws = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
-        return raws, {name: value for name, (value, _) in prepared.items()}
+        encoded = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
+        return encoded, {name: value for name, (value, _) in prepared.items()}
 
-    def _checked(self, keys: Iterable[tuple[str, Params]]) -> list[_Key | None]:
-        """Puts `None` where something can be no key: nothing is cached under it."""
-        checked: list[_Key | None] = []
+    def _places(self, keys: Iterable[tuple[Any, Any]]) -> frozenset[tuple[int, str]]:
+        """Returns what tells keys apart over all caches; invalid ones are left out."""
+        places = set()
         for identifier, params in keys:
-            try:
-                key = str(identifier), canonical_params(params)
-                self._core.key(*key)
-            except UNUSABLE as error:
-                self._failed("cache: a key of %s is left out: %s", error)
-                checked.append(None)
-            else:
-                checked.append(key)
-        return checked
-
-    def _of_usable(
-        self, names: list[str], ask: Callable[[list[_Key]], R]
-    ) -> tuple[R, Sequence[_Key | None]]:
-        """Asks for all at once; if there is one that can be no key, for the others. Gives the
-        keys, too, as `_checked` does."""
-        keys: list[_Key] = [(name, None) for name in names]
-        try:
-            return ask(keys), keys
-        except WRONG:
-            checked = self._checked((name, None) for name in names)
-            return ask([key for key in checked if key is not None]), checked
-
-    def _place(self, identifier: Any, params: str | None) -> tuple[int, str]:
-        return id(self._manager), self._core.key(str(identifier), params)
-
-    def _failed(self, text: str, error: Exception, level: int = logging.WARNING) -> None:
-        """Logs trouble, and counts what the engine has not counted itself."""
-        if not isinstance(error, CacheError):
-            self._core.count_error()
-        logger.log(level, text, self.namespace, error)
+            with contextlib.suppress(CacheError, TypeError, ValueError):
+                places.add((id(self._manager), self._core.key(str(identifier), params)))
+        return frozenset(places)
 
     @staticmethod
-    def _lifetime(ttl: Lifetime | None) -> float | None:
-        return None if ttl is None else seconds(ttl)
+    async def _done(begin: Callable[..., Any], *arguments: Any) -> bool:
+        """Runs an operation, and returns whether it succeeded."""
+        try:
+            pending = begin(*arguments)
+            if type(pending) is Pending:
+                await settled(pending)
+        except CacheError:
+            return False
+        return True
 
     @staticmethod
     async def _made(factory: Callable[[], Any]) -> Any:

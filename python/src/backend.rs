@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use hotshelf_core::backend::{Backend, Layer, Result};
 use hotshelf_core::{BoxFuture, Error, ErrorKind};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
+use parking_lot::Mutex;
 
 use crate::executor::Executor;
 use crate::runtime::LoopRuntime;
-use crate::sync::lock;
 use crate::transport::LoopTransport;
 
 /// Redis or Valkey, with connections of its own for each event loop.
@@ -40,7 +40,7 @@ impl PerLoop {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::new(ErrorKind::Closed, "the cache was closed"));
         }
-        let mut backends = lock(&self.backends);
+        let mut backends = self.backends.lock();
         let place = Arc::as_ptr(&executor) as usize;
         if let Some((of, backend)) = backends.get(&place)
             && of.upgrade().is_some_and(|of| !of.is_closed())
@@ -79,7 +79,7 @@ impl Layer for PerLoop {
     fn on_close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.closed.store(true, Ordering::Release);
-            let backends = std::mem::take(&mut *lock(&self.backends));
+            let backends = std::mem::take(&mut *self.backends.lock());
             for (_, backend) in backends.into_values() {
                 backend.close().await;
             }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use hotshelf_core::Error;
 use hotshelf_redis::{RedisClient, Reply, Scan};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
+use crate::arguments::duration;
 use crate::convert;
 use crate::errors::exception;
 use crate::pending::outcome;
-use crate::store::{Shared, Store, begin, duration};
+use crate::store::{Shared, Store, begin};
 
 /// Sends commands to the servers of a store.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
@@ -77,7 +79,7 @@ pub(crate) struct Walk {
     shared: Arc<Shared>,
     timeout: Option<Duration>,
     pattern: Vec<u8>,
-    scan: Arc<std::sync::Mutex<Option<Scan>>>,
+    scan: Arc<Mutex<Option<Scan>>>,
 }
 
 #[pymethods]
@@ -87,14 +89,14 @@ impl Walk {
         let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
         let (timeout, pattern) = (self.timeout, self.pattern.clone());
         begin(py, async move {
-            let begun = crate::sync::lock(&kept).take();
+            let begun = kept.lock().take();
             let start = || Ok(client(&shared, timeout)?.scan(&pattern));
             let mut scan = match begun.map_or_else(start, Ok) {
                 Ok(scan) => scan,
                 Err(error) => return outcome(move |_| Err(exception(&error))),
             };
             let keys = scan.next_keys().await;
-            *crate::sync::lock(&kept) = Some(scan);
+            *kept.lock() = Some(scan);
             outcome(move |py| match keys.map_err(|error| exception(&error))? {
                 Some(keys) => {
                     let keys = keys.iter().map(|key| PyBytes::new(py, key));

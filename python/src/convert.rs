@@ -1,34 +1,11 @@
-//! What the engine and servers give, as objects of Python.
+//! What the core and servers return, as objects of Python.
 
-use hotshelf_core::engine::Found;
-use hotshelf_core::{CacheStats, KeyLayout, ServerInfo};
+use hotshelf_core::{CacheStats, ServerInfo};
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString};
 
 use crate::errors::{exception, wrong};
-
-/// What stands for a value that is known not to exist.
-pub(crate) fn absent(py: Python<'_>) -> Py<PyAny> {
-    PyBool::new(py, false).to_owned().into_any().unbind()
-}
-
-/// Bytes, `False` for a value that is known not to exist, `None` for nothing.
-pub(crate) fn found(py: Python<'_>, found: Found) -> Py<PyAny> {
-    match found {
-        Found::Entry { absent: true, .. } => absent(py),
-        Found::Entry { value, .. } => PyBytes::new(py, &value).into_any().unbind(),
-        Found::Missing | Found::Unusable(..) => py.None(),
-    }
-}
-
-pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {
-    match number {
-        1 => Ok(KeyLayout::V1),
-        2 => Ok(KeyLayout::V2),
-        other => Err(wrong(format!("there is no key layout {other}: take 1 or 2"))),
-    }
-}
 
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);

@@ -5,11 +5,12 @@
 //! is settled, since whoever waits for it may be the caller.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use hotshelf_core::Moment;
 use mio::{Events, Poll};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,9 +21,9 @@ use slab::Slab;
 
 use crate::executor::{Executor, Task};
 use crate::fork::Process;
+use crate::log;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
-use crate::sync::lock;
 
 /// How often a turn looks again for what has become ready, before the loop goes on.
 const ROUNDS: usize = 64;
@@ -63,7 +64,7 @@ impl Driver {
     /// Gives the driver of the loop that runs on this thread.
     pub(crate) fn on_this_loop(py: Python<'_>) -> PyResult<Bound<'_, Self>> {
         let running = running_loop(py)?;
-        let drivers = lock(&DRIVERS);
+        let drivers = DRIVERS.lock();
         let known = drivers.iter().find(|known| known.event_loop == place(&running));
         let driver = known.map(|known| known.driver.clone_ref(py));
         drop(drivers);
@@ -99,7 +100,7 @@ impl Driver {
             driver: PyWeakrefReference::new(&driver)?.unbind(),
             executor: Arc::downgrade(&driver.get().executor),
         };
-        let mut drivers = lock(&DRIVERS);
+        let mut drivers = DRIVERS.lock();
         let is_gone =
             |it: &mut Known| it.event_loop == known.event_loop || it.executor.strong_count() == 0;
         let gone: Vec<_> = drivers.extract_if(.., is_gone).collect();
@@ -122,7 +123,7 @@ impl Driver {
         // Not an async block, which would have room for what it waits for twice.
         let work = operation.map(move |outcome| {
             if told.ended(outcome) {
-                lock(&ended).push(told);
+                ended.lock().push(told);
             }
         });
         let task = Task::new(&driver.executor, Box::pin(work));
@@ -131,6 +132,7 @@ impl Driver {
         // Whatever it gives: what it has woken or spawned must get its turn.
         driver.send_or_ask(slf)?;
         drop(entered);
+        log::flush(slf.py());
         given
     }
 
@@ -143,7 +145,7 @@ impl Driver {
         let mut future = py.None();
         let outcome = operation.outcome_or_wait(|| {
             future = driver.create_future.call0(py)?;
-            Ok(lock(&driver.waiters).insert(future.clone_ref(py)))
+            Ok(driver.waiters.lock().insert(future.clone_ref(py)))
         })?;
         match outcome {
             Some(outcome) => Ok(outcome(py)?.into_bound(py)),
@@ -178,19 +180,19 @@ impl Driver {
 
     /// Takes a future out that waited.
     pub(crate) fn take_waiter(&self, waiter: usize) -> Option<Py<PyAny>> {
-        lock(&self.waiters).try_remove(waiter)
+        self.waiters.lock().try_remove(waiter)
     }
 
     /// Sends what is ready at once where only one operation is under way; else the loop is
     /// asked to come back, and what else is begun until then goes along.
     fn send_or_ask(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        let alone = lock(&self.waiters).len() <= 1
+        let alone = self.waiters.lock().len() <= 1
             && self.last_batch.load(Ordering::Relaxed) <= 1
             && !self.asked.load(Ordering::Relaxed);
         if alone && self.executor.has_ready() {
             self.executor.run(now());
         }
-        if self.executor.has_ready() || !lock(&self.ended).is_empty() {
+        if self.executor.has_ready() || !self.ended.lock().is_empty() {
             self.ask(slf)?;
         }
         self.set_timer(slf)
@@ -213,7 +215,7 @@ impl Driver {
         let py = slf.py();
         let entered = self.executor.enter();
         if look {
-            let (poll, events) = &mut *lock(&self.poll);
+            let (poll, events) = &mut *self.poll.lock();
             self.executor.take_readiness(poll, events)?;
         }
         for _ in 0..ROUNDS {
@@ -222,7 +224,7 @@ impl Driver {
                 break;
             }
         }
-        let ended = std::mem::take(&mut *lock(&self.ended));
+        let ended = std::mem::take(&mut *self.ended.lock());
         self.last_batch.store(ended.len(), Ordering::Relaxed);
         for operation in ended {
             operation.settle(py, self);
@@ -232,13 +234,14 @@ impl Driver {
         }
         let timer = self.set_timer(slf);
         drop(entered);
+        log::flush(py);
         timer
     }
 
     /// Lets the loop come back when the next timer is due: one timer of the loop for all.
     fn set_timer(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let Some(next) = self.executor.next_timer() else { return Ok(()) };
-        let mut timer = lock(&self.timer);
+        let mut timer = self.timer.lock();
         if timer.as_ref().is_some_and(|(due, _)| *due <= next) {
             return Ok(());
         }
@@ -275,14 +278,14 @@ impl Driver {
         visit.call(&self.event_loop)?;
         visit.call(&self.create_future)?;
         visit.call(&self.call_soon)?;
-        if let Ok(timer) = self.timer.try_lock()
+        if let Some(timer) = self.timer.try_lock()
             && let Some((_, handle)) = timer.as_ref()
         {
             visit.call(handle)?;
         }
         match self.waiters.try_lock() {
-            Ok(waiters) => waiters.iter().try_for_each(|(_, waiter)| visit.call(waiter)),
-            Err(_) => Ok(()),
+            Some(waiters) => waiters.iter().try_for_each(|(_, waiter)| visit.call(waiter)),
+            None => Ok(()),
         }
     }
 }
@@ -308,7 +311,7 @@ impl Alarm {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let Some(driver) = self.driver.bind(py).upgrade() else { return Ok(()) };
         let driver = driver.cast_into::<Driver>()?;
-        lock(&driver.get().timer).take();
+        driver.get().timer.lock().take();
         driver.get().turn(&driver, false)
     }
 }
@@ -336,7 +339,7 @@ impl Drop for Background {
 
 /// Gives some loop's executor, for work that may be done on any.
 pub(crate) fn any_executor() -> Option<Arc<Executor>> {
-    let drivers = lock(&DRIVERS);
+    let drivers = DRIVERS.lock();
     let mut open = drivers.iter().rev().filter_map(|known| known.executor.upgrade());
     open.find(|executor| !executor.is_closed())
 }
@@ -345,7 +348,7 @@ pub(crate) fn any_executor() -> Option<Arc<Executor>> {
 /// share. The sockets are closed here, or the parent's connections would outlive it; nothing
 /// else of them may be dropped.
 pub(crate) fn forget_all(py: Python<'_>) -> PyResult<()> {
-    let drivers = std::mem::take(&mut *lock(&DRIVERS));
+    let drivers = std::mem::take(&mut *DRIVERS.lock());
     let close = py.import("os")?.getattr("close")?;
     for executor in drivers.iter().filter_map(|known| known.executor.upgrade()) {
         for descriptor in executor.sockets().descriptors() {

@@ -47,7 +47,7 @@ pub(crate) fn exception(error: &Error) -> PyErr {
     }
 }
 
-/// Makes the exception of an argument that is none.
+/// Returns the exception of an invalid argument.
 pub(crate) fn wrong(text: impl Into<String>) -> PyErr {
     PyValueError::new_err(text.into())
 }

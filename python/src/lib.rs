@@ -7,22 +7,25 @@
 //! task and then fills.
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod backend;
 mod cache;
-mod claim;
 mod client;
 mod convert;
+mod defaults;
 mod driver;
 mod errors;
 mod executor;
 mod fork;
+mod log;
 mod pending;
 mod runtime;
 mod socket;
 mod store;
-mod sync;
 mod ticket;
 mod transport;
+mod value;
+mod write_guard;
 
 use pyo3::prelude::*;
 
@@ -32,14 +35,16 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
     module.add_class::<cache::Cache>()?;
-    module.add_class::<claim::Write>()?;
+    module.add_class::<write_guard::Write>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<client::Walk>()?;
     module.add_class::<driver::Driver>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<ticket::Failed>()?;
-    module.add_class::<ticket::Given>()?;
+    module.add_class::<value::Given>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;
+    log::install();
     errors::register(module)
 }

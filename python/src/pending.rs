@@ -1,16 +1,16 @@
 //! Operations of the engine as awaitables of Python.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit, intern};
 
-use crate::claim::Write;
 use crate::driver::Driver;
 use crate::executor::Task;
-use crate::sync::lock;
 use crate::ticket::Ticket;
+use crate::write_guard::Write;
 
 /// Turns what an operation gives into a Python object, once that may be done.
 pub(crate) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -42,7 +42,7 @@ impl Operation {
 
     /// Keeps what the operation gave; says whether somebody waits for it.
     pub(crate) fn ended(&self, outcome: Outcome) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.outcome = Some(outcome);
         state.ended = true;
         state.waiter.is_some()
@@ -55,17 +55,17 @@ impl Operation {
         &self,
         wait: impl FnOnce() -> PyResult<usize>,
     ) -> PyResult<Option<Outcome>> {
-        if let Some(outcome) = lock(&self.state).outcome.take() {
+        if let Some(outcome) = self.state.lock().outcome.take() {
             return Ok(Some(outcome));
         }
         let waiter = wait()?;
-        lock(&self.state).waiter = Some(waiter);
+        self.state.lock().waiter = Some(waiter);
         Ok(None)
     }
 
     /// Hands on what the operation gave.
     pub(crate) fn settle(&self, py: Python<'_>, driver: &Driver) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let (outcome, waiter) = (state.outcome.take(), state.waiter.take());
         drop(state);
         let waiter = waiter.and_then(|waiter| driver.take_waiter(waiter));
@@ -87,7 +87,7 @@ impl Operation {
 
     /// Takes note that nobody waits any more; says whether the operation was under way.
     fn leave(&self, driver: Option<&Driver>) -> bool {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let (waiter, ended) = (state.waiter.take(), state.ended);
         // What it gave and nobody took is dropped in the driver's next turn.
         if ended && state.outcome.is_some() {

@@ -1,31 +1,29 @@
 //! A backend and all caches on it, for every event loop of the process.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use hotshelf_core::tag::TagId;
-use hotshelf_core::{Backend, Engine, Error, ErrorKind, Stats};
+use hotshelf_core::{Backend, ByteStore, Error, ErrorKind};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_redis::{RedisClient, RedisOptions};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::arguments::{duration, names};
 use crate::backend::PerLoop;
 use crate::convert;
 use crate::driver::Driver;
 use crate::errors::exception;
 use crate::fork::{self, Process};
+use crate::log;
 use crate::pending::{Outcome, outcome};
 use crate::runtime::LoopRuntime;
-use crate::sync::lock;
 use crate::transport::LoopTransport;
 
 /// What a store keeps until the process is forked.
 pub(crate) struct State {
-    pub(crate) engine: Engine,
+    pub(crate) store: ByteStore,
     /// The connections; `None` in memory.
     redis: Option<Arc<PerLoop>>,
     process: Process,
@@ -35,8 +33,6 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     target: Target,
     state: Mutex<Arc<State>>,
-    enabled: AtomicBool,
-    caches: Mutex<HashMap<String, (u64, Arc<Stats>)>>,
 }
 
 enum Target {
@@ -45,29 +41,18 @@ enum Target {
 }
 
 impl Shared {
-    /// Gives the engine; in a process that was forked off, one of its own. The parent's is
-    /// left as it is: its sockets and what it was about to do are the parent's.
+    /// Returns the store; in a process that was forked off, one on a backend of its own. The
+    /// parent's is left as it is: its sockets and what it was about to do are the parent's.
     pub(crate) fn state(&self) -> Arc<State> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.process.is_gone() {
-            std::mem::forget(std::mem::replace(&mut *state, self.target.state()));
+            let own = self.target.state(Some(&state.store));
+            std::mem::forget(std::mem::replace(&mut *state, own));
         }
         Arc::clone(&state)
     }
 
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.enabled.load(Ordering::Relaxed)
-    }
-
-    /// Gives the number and the counters of a cache, the same for the same name.
-    pub(crate) fn cache(&self, name: String) -> (u64, Arc<Stats>) {
-        let mut caches = lock(&self.caches);
-        let number = caches.len() as u64;
-        let (number, stats) = caches.entry(name).or_insert_with(|| (number, Arc::default()));
-        (*number, Arc::clone(stats))
-    }
-
-    /// Gives the raw client.
+    /// Returns the raw client.
     pub(crate) fn client(&self) -> Result<RedisClient, Error> {
         match &self.state().redis {
             Some(redis) => redis.client(),
@@ -77,7 +62,8 @@ impl Shared {
 }
 
 impl Target {
-    fn state(&self) -> Arc<State> {
+    /// Makes a store on a new backend, with the caches of the one before.
+    fn state(&self, before: Option<&ByteStore>) -> Arc<State> {
         let runtime = Arc::new(LoopRuntime);
         let (backend, redis): (Arc<dyn Backend>, _) = match self {
             Self::Memory { capacity } => {
@@ -89,7 +75,11 @@ impl Target {
                 (Arc::clone(&redis) as Arc<dyn Backend>, Some(redis))
             }
         };
-        Arc::new(State { engine: Engine::new(backend, runtime), redis, process: Process::this() })
+        let store = match before {
+            Some(store) => store.on(backend, runtime),
+            None => ByteStore::new(backend, runtime),
+        };
+        Arc::new(State { store, redis, process: Process::this() })
     }
 }
 
@@ -103,8 +93,8 @@ pub(crate) struct Store {
 impl Store {
     /// Takes a URL, `memory://` among them, and deadlines in seconds.
     #[new]
-    #[pyo3(signature = (url, *, connect_timeout=0.25, read_timeout=0.1, store_timeout=0.25,
-                        client_name=None, memory_capacity=64 << 20, enabled=true))]
+    #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name,
+                        memory_capacity, enabled))]
     fn new(
         url: &str,
         connect_timeout: f64,
@@ -129,15 +119,15 @@ impl Store {
                 Target::Redis(Box::new(options), Arc::new(transport))
             }
         };
-        let state = Mutex::new(target.state());
-        let (enabled, caches) = (AtomicBool::new(enabled), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { target, state, enabled, caches }) })
+        let state = target.state(None);
+        state.store.set_enabled(enabled);
+        Ok(Self { shared: Arc::new(Shared { target, state: Mutex::new(state) }) })
     }
 
     /// The kind of backend: `memory` or `redis`.
     #[getter]
     fn backend(&self) -> &'static str {
-        self.shared.state().engine.backend().name()
+        self.shared.state().store.backend()
     }
 
     /// Where the servers are, without passwords.
@@ -152,20 +142,20 @@ impl Store {
     /// Whether the caches are on.
     #[getter]
     fn enabled(&self) -> bool {
-        self.shared.is_enabled()
+        self.shared.state().store.is_enabled()
     }
 
     /// Switches all caches on or off. Invalidations go on.
     fn set_enabled(&self, enabled: bool) {
-        self.shared.enabled.store(enabled, Ordering::Relaxed);
+        self.shared.state().store.set_enabled(enabled);
     }
 
     /// Asks whether the backend answers.
     fn ping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
-            let answer = state.engine.backend().ping().await;
-            outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))
+            let answer = state.store.ping().await;
+            outcome(move |py| answer.map(|_| py.None()).map_err(|error| exception(&error)))
         })
     }
 
@@ -173,7 +163,7 @@ impl Store {
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
-            let info = state.engine.backend().info().await;
+            let info = state.store.info().await;
             outcome(move |py| {
                 let info = info.map_err(|error| exception(&error))?;
                 Ok(convert::server_info(py, &info)?.into_any().unbind())
@@ -181,45 +171,44 @@ impl Store {
         })
     }
 
-    /// Forgets the versions of tags, for each of the prefixes.
+    /// Invalidates tags, in the caches of all prefixes that are known or named.
     fn invalidate_tags<'py>(
         &self,
         py: Python<'py>,
         prefixes: Vec<String>,
-        names: Vec<String>,
+        tags: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
-        let mut keys = Vec::with_capacity(names.len() * prefixes.len());
-        for name in &names {
-            let id = TagId::of(name).map_err(|error| exception(&error))?;
-            keys.extend(prefixes.iter().map(|prefix| id.key(prefix)));
-        }
+        let names = names(tags).map_err(|error| exception(&error))?;
         begin(py, async move {
-            let answer = state.engine.invalidate_tags(keys).await;
+            let answer = state.store.invalidate_tags(names, prefixes).await;
             outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))
         })
     }
 
-    /// What each cache has counted, by its name.
+    /// Returns what each cache has counted, by its name.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let all = PyDict::new(py);
-        for (name, (_, stats)) in lock(&self.shared.caches).iter() {
-            all.set_item(name, convert::stats(py, &stats.read())?)?;
+        for cache in self.shared.state().store.caches() {
+            let version = cache.version.as_deref().unwrap_or("-");
+            let name = format!("{}:{version}:{} of {}", cache.prefix, cache.name, cache.value_type);
+            all.set_item(name, convert::stats(py, &cache.stats)?)?;
         }
         Ok(all)
     }
 
     /// Begins anew, after it was closed. Its caches go on with it.
     fn reopen(&self) {
-        let before = std::mem::replace(&mut *lock(&self.shared.state), self.shared.target.state());
-        drop(before);
+        let before = self.shared.state();
+        let state = self.shared.target.state(Some(&before.store));
+        drop(std::mem::replace(&mut *self.shared.state.lock(), state));
     }
 
     /// Lets all connections go.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
-            state.engine.backend().close().await;
+            state.store.close().await;
             outcome(|py| Ok(py.None()))
         })
     }
@@ -233,16 +222,11 @@ where
     Driver::begin(&Driver::on_this_loop(py)?, operation)
 }
 
-/// Takes a time in seconds.
-pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| crate::errors::wrong(format!("{seconds} is no time in seconds")))
-}
-
 /// The process was forked: what is there is the parent's.
 #[pyfunction]
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     fork::note();
+    log::clear();
     crate::driver::forget_all(py)
 }
 

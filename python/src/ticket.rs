@@ -1,21 +1,21 @@
 //! The right, and the duty, to load.
 
 use std::any::Any;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use bytes::Bytes;
-use hotshelf_core::engine::{self, Filled, Standing, Value};
+use hotshelf_core::cache::{Filled, LoadTicket, SharedError, Value};
+use parking_lot::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::cache::{Inner, Shareable};
+use crate::cache::boolean;
 use crate::driver::{Background, Driver};
 use crate::errors::wrong;
 use crate::pending::outcome;
 use crate::store::begin;
-use crate::sync::lock;
+use crate::value::PyValue;
 
 /// The exception of a factory, which those who waited for it share.
 pub(crate) struct Failure {
@@ -50,42 +50,27 @@ impl Failed {
     }
 }
 
-/// A value of another caller of this process that has no form in which it can be stored.
-#[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
-pub(crate) struct Given {
-    pub(crate) value: Py<PyAny>,
-}
-
-#[pymethods]
-impl Given {
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.value)
-    }
-}
-
-/// The right, and the duty, to load for oneself and those who wait. Left alone, it goes to
-/// the caller that has waited longest.
+/// The right, and the duty, to load for oneself and those who wait. Abandoned, the load is
+/// handed over to the caller that has waited longest.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Ticket {
-    ticket: Mutex<Option<engine::Ticket>>,
-    /// Keeps the lease alive.
+    ticket: Mutex<Option<LoadTicket>>,
+    /// Keeps the lease alive, if there is one.
     renewal: Background,
-    cache: Arc<Inner>,
 }
 
 impl Ticket {
-    pub(crate) fn begin(
-        py: Python<'_>,
-        ticket: engine::Ticket,
-        cache: Arc<Inner>,
-    ) -> PyResult<Py<Self>> {
-        let renewal = Driver::background(py, ticket.keep_alive())?;
-        Py::new(py, Self { ticket: Mutex::new(Some(ticket)), renewal, cache })
+    pub(crate) fn begin(py: Python<'_>, ticket: LoadTicket) -> PyResult<Py<Self>> {
+        let renewal = match ticket.keep_alive() {
+            Some(renewal) => Driver::background(py, renewal)?,
+            None => Driver::background(py, std::future::ready(()))?,
+        };
+        Py::new(py, Self { ticket: Mutex::new(Some(ticket)), renewal })
     }
 
-    fn take(&self) -> PyResult<engine::Ticket> {
+    fn take(&self) -> PyResult<LoadTicket> {
         self.renewal.end();
-        lock(&self.ticket).take().ok_or_else(|| wrong("the load has ended already"))
+        self.ticket.lock().take().ok_or_else(|| wrong("the load has ended already"))
     }
 }
 
@@ -94,64 +79,41 @@ impl Ticket {
     /// Whether the value can be stored.
     #[getter]
     fn can_store(&self) -> bool {
-        lock(&self.ticket).as_ref().is_some_and(engine::Ticket::can_store)
+        self.ticket.lock().as_ref().is_some_and(LoadTicket::can_store)
     }
 
-    /// Stores a value, or with `None` that there is none, and gives it to those who wait;
-    /// says whether it stands.
-    #[pyo3(signature = (value, ttl=None))]
-    fn fill<'py>(
+    /// Stores what was loaded, as far as the cache's and the call's options allow it, and
+    /// shares it with those who wait: its encoded form, or the reason why it has none.
+    /// Returns whether it is stored.
+    #[pyo3(signature = (value, raw, reason=None))]
+    fn complete<'py>(
         &self,
-        py: Python<'py>,
-        value: Option<Vec<u8>>,
-        ttl: Option<f64>,
+        value: &Bound<'py, PyAny>,
+        raw: Option<Vec<u8>>,
+        reason: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let ttl = self.cache.ttl(ttl)?;
-        let (ticket, cache) = (self.take()?, Arc::clone(&self.cache));
-        let ttl = cache.jitter.apply(ttl, cache.shared.state().engine.runtime());
-        let value: Option<Bytes> = value.map(Bytes::from);
-        let shared = share(value.as_ref());
-        begin(py, async move {
-            let entry = match value {
-                // That there is no value never replaces the entry of another cache.
-                None => (ticket.standing().await != Standing::Foreign).then_some(None),
-                Some(value) => cache.storable(value).ok().map(Some),
-            };
-            let stands = match entry {
-                Some(entry) => ticket.fill(entry, ttl, shared).await == Filled::Stored,
-                None => {
-                    ticket.share(shared).await;
-                    false
-                }
-            };
-            outcome(move |py| Ok(stands.into_pyobject(py)?.to_owned().into_any().unbind()))
-        })
-    }
-
-    /// Gives a value to those who came before the load began, and stores nothing.
-    fn share<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let (py, ticket) = (value.py(), self.take()?);
-        let shared = match value.is_none() {
+        let loaded = match value.is_none() {
             true => Value::Absent,
-            false => Value::Present(Arc::new(Shareable::Object(value.clone().unbind()))),
+            false => Value::Present(Arc::new(PyValue::new(value.clone().unbind(), raw, reason))),
         };
         begin(py, async move {
-            ticket.share(shared).await;
-            outcome(|py| Ok(py.None()))
+            let filled = ticket.complete(loaded).await;
+            outcome(move |py| boolean(py, Ok(filled == Filled::Stored)))
         })
     }
 
-    /// Gives the factory's exception to those who came before the load began.
+    /// Shares the factory's exception with those who came before the load began.
     fn fail(&self, py: Python<'_>, exception: Py<PyBaseException>) -> PyResult<()> {
         let ticket = self.take()?;
         let traceback = exception.bind(py).getattr("__traceback__")?.extract()?;
-        let failure: engine::SharedError = Arc::new(Failure { exception, traceback });
+        let failure: SharedError = Arc::new(Failure { exception, traceback });
         Driver::within(py, || ticket.fail(&failure))
     }
 
-    /// Leaves the load to the caller that has waited longest.
+    /// Hands the load over to the caller that has waited longest.
     pub(crate) fn abandon(&self) {
-        let ticket = lock(&self.ticket).take();
+        let ticket = self.ticket.lock().take();
         self.renewal.end_with(ticket);
     }
 }
@@ -159,12 +121,5 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.abandon();
-    }
-}
-
-fn share(value: Option<&Bytes>) -> Value {
-    match value {
-        Some(value) => Value::Present(Arc::new(Shareable::Bytes(value.clone()))),
-        None => Value::Absent,
     }
 }

@@ -16,6 +16,7 @@ use crate::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
     Watch,
 };
+use crate::context::CacheContext;
 use crate::key::{Pattern, WireKey};
 use crate::outage::{Health, OperationKind};
 use crate::runtime::Runtime;
@@ -67,32 +68,56 @@ impl Gate {
         self.backend.name()
     }
 
-    pub(crate) async fn read(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
-        self.noted(OperationKind::Read, self.backend.read(keys).await)
+    pub(crate) async fn read(
+        &self,
+        cache: &CacheContext,
+        keys: &[WireKey],
+    ) -> Result<Vec<Option<Bytes>>> {
+        self.noted(Some(cache), OperationKind::Read, self.backend.read(keys).await)
     }
 
-    pub(crate) async fn remaining(&self, key: &WireKey) -> Result<Remaining> {
-        self.noted(OperationKind::Read, self.backend.remaining(key).await)
+    pub(crate) async fn remaining(&self, cache: &CacheContext, key: &WireKey) -> Result<Remaining> {
+        self.noted(Some(cache), OperationKind::Read, self.backend.remaining(key).await)
     }
 
-    pub(crate) async fn acquire(&self, acquire: Acquire<'_>) -> Result<Acquired> {
-        self.noted(OperationKind::Acquire, self.backend.acquire(acquire).await)
+    pub(crate) async fn acquire(
+        &self,
+        cache: &CacheContext,
+        acquire: Acquire<'_>,
+    ) -> Result<Acquired> {
+        self.noted(Some(cache), OperationKind::Acquire, self.backend.acquire(acquire).await)
     }
 
-    pub(crate) async fn capture(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
-        self.noted(OperationKind::Capture, self.backend.capture(tags, keep).await)
+    pub(crate) async fn capture(
+        &self,
+        cache: &CacheContext,
+        tags: &[WireKey],
+        keep: Ttl,
+    ) -> Result<Vec<TagVersion>> {
+        self.noted(Some(cache), OperationKind::Capture, self.backend.capture(tags, keep).await)
     }
 
-    pub(crate) async fn store(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
-        self.each_noted(OperationKind::Store, self.backend.store(fills).await)
+    pub(crate) async fn store(&self, cache: &CacheContext, fills: &[Fill]) -> Vec<Result<Stored>> {
+        self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await)
     }
 
-    pub(crate) async fn renew(&self, key: &WireKey, token: Token, lease: Duration) -> Result<bool> {
-        self.noted(OperationKind::Renew, self.backend.renew(key, token, lease).await)
+    pub(crate) async fn renew(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        token: Token,
+        lease: Duration,
+    ) -> Result<bool> {
+        self.noted(Some(cache), OperationKind::Renew, self.backend.renew(key, token, lease).await)
     }
 
-    pub(crate) async fn release(&self, key: &WireKey, token: Token) -> Result<()> {
-        self.noted(OperationKind::Release, self.backend.release(key, token).await)
+    pub(crate) async fn release(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        token: Token,
+    ) -> Result<()> {
+        self.noted(Some(cache), OperationKind::Release, self.backend.release(key, token).await)
     }
 
     /// Returns `None` if the backend doesn't hear of changes.
@@ -100,27 +125,42 @@ impl Gate {
         self.backend.watch(key)
     }
 
-    pub(crate) async fn take(&self, takes: &[Take]) -> Vec<Result<Taken>> {
-        let taking = async { self.each_noted(OperationKind::Take, self.backend.take(takes).await) };
+    pub(crate) async fn take(&self, cache: &CacheContext, takes: &[Take]) -> Vec<Result<Taken>> {
+        let taking =
+            async { self.each_noted(cache, OperationKind::Take, self.backend.take(takes).await) };
         self.changing(&Change::Written(takes), taking).await
     }
 
-    pub(crate) async fn invalidate(&self, keys: &[WireKey]) -> Result<u64> {
-        let removing =
-            async { self.noted(OperationKind::Invalidate, self.backend.invalidate(keys).await) };
+    pub(crate) async fn invalidate(&self, cache: &CacheContext, keys: &[WireKey]) -> Result<u64> {
+        let removing = async {
+            self.noted(Some(cache), OperationKind::Invalidate, self.backend.invalidate(keys).await)
+        };
         self.changing(&Change::Keys(keys), removing).await
     }
 
-    pub(crate) async fn invalidate_tags(&self, tags: &[WireKey]) -> Result<()> {
+    /// `cache` is for the log; tags of several caches are invalidated by the store.
+    pub(crate) async fn invalidate_tags(
+        &self,
+        cache: Option<&CacheContext>,
+        tags: &[WireKey],
+    ) -> Result<()> {
         let removing = async {
-            self.noted(OperationKind::Invalidate, self.backend.invalidate_tags(tags).await)
+            self.noted(cache, OperationKind::Invalidate, self.backend.invalidate_tags(tags).await)
         };
         self.changing(&Change::Tags(tags), removing).await
     }
 
-    pub(crate) async fn invalidate_matching(&self, pattern: &Pattern) -> Result<u64> {
+    pub(crate) async fn invalidate_matching(
+        &self,
+        cache: &CacheContext,
+        pattern: &Pattern,
+    ) -> Result<u64> {
         let removing = async {
-            self.noted(OperationKind::Invalidate, self.backend.invalidate_matching(pattern).await)
+            self.noted(
+                Some(cache),
+                OperationKind::Invalidate,
+                self.backend.invalidate_matching(pattern).await,
+            )
         };
         self.changing(&Change::Matching(pattern), removing).await
     }
@@ -146,14 +186,24 @@ impl Gate {
     }
 
     #[inline]
-    fn noted<T>(&self, operation: OperationKind, answer: Result<T>) -> Result<T> {
-        self.health.note(operation, answer.as_ref().err());
+    fn noted<T>(
+        &self,
+        cache: Option<&CacheContext>,
+        operation: OperationKind,
+        answer: Result<T>,
+    ) -> Result<T> {
+        self.health.note(cache, operation, answer.as_ref().err());
         answer
     }
 
-    fn each_noted<T>(&self, operation: OperationKind, answers: Vec<Result<T>>) -> Vec<Result<T>> {
+    fn each_noted<T>(
+        &self,
+        cache: &CacheContext,
+        operation: OperationKind,
+        answers: Vec<Result<T>>,
+    ) -> Vec<Result<T>> {
         let failed = answers.iter().find_map(|answer| answer.as_ref().err());
-        self.health.note(operation, failed);
+        self.health.note(Some(cache), operation, failed);
         answers
     }
 }
@@ -187,38 +237,42 @@ mod tests {
         }
     }
 
-    fn recorded<T>(operation: impl AsyncFnOnce(&Gate) -> T) -> Vec<&'static str> {
+    fn recorded<T>(operation: impl AsyncFnOnce(&Gate, &CacheContext) -> T) -> Vec<&'static str> {
         let recorder = Arc::new(Recorder::default());
         let local: Arc<dyn LocalState> = Arc::new(Local(Arc::clone(&recorder)));
         let backend = Arc::clone(&recorder) as Arc<dyn Backend>;
+        let cache = CacheContext::for_tests();
         let gate = Gate::new(backend, Arc::new(FixedRuntime(0)), vec![local]);
-        operation(&gate).now_or_never().expect("the recorder answers at once");
+        operation(&gate, &cache).now_or_never().expect("the recorder answers at once");
         recorder.recorded()
     }
 
     #[test]
     fn local_state_forgets_before_and_after() {
         let keys = [WireKey::from("k")];
-        let removed = recorded(async |gate| gate.invalidate(&keys).await);
+        let removed = recorded(async |gate, cache| gate.invalidate(cache, &keys).await);
         assert_eq!(removed, ["forget a key", "invalidate", "forget a key"]);
 
-        let removed = recorded(async |gate| gate.invalidate_tags(&keys).await);
+        let removed = recorded(async |gate, cache| gate.invalidate_tags(Some(cache), &keys).await);
         assert_eq!(removed, ["forget a tag", "invalidate_tags", "forget a tag"]);
 
         let pattern = Pattern::new("a*");
-        let removed = recorded(async |gate| gate.invalidate_matching(&pattern).await);
+        let removed = recorded(async |gate, cache| gate.invalidate_matching(cache, &pattern).await);
         assert_eq!(removed, ["forget a pattern", "invalidate_matching", "forget a pattern"]);
 
         let token = Token::random(&FixedRuntime(0));
         let takes = [Take { key: "k".into(), token, lease: Duration::from_secs(1) }];
-        let taken = recorded(async |gate| gate.take(&takes).await);
+        let taken = recorded(async |gate, cache| gate.take(cache, &takes).await);
         assert_eq!(taken, ["forget a written key", "take", "forget a written key"]);
     }
 
     #[test]
     fn reads_change_nothing_locally() {
         let keys = [WireKey::from("k")];
-        assert_eq!(recorded(async |gate| gate.read(&keys).await), ["read"]);
-        assert_eq!(recorded(async |gate| gate.remaining(&keys[0]).await), ["remaining"]);
+        assert_eq!(recorded(async |gate, cache| gate.read(cache, &keys).await), ["read"]);
+        assert_eq!(
+            recorded(async |gate, cache| gate.remaining(cache, &keys[0]).await),
+            ["remaining"]
+        );
     }
 }

@@ -15,6 +15,7 @@
 //! | [`tag`] | names by which many entries are invalidated at once |
 //! | `engine` | flights, leases and tickets: who loads, who waits, who is given which value |
 //! | [`trailer`] | the metadata of an entry, in white space behind its JSON |
+//! | `context` | a cache by itself: its options, with their defaults, and what its calls share |
 //! | `gate` | the one way from a cache to its backend |
 //! | `outage` | what happens while the server is away |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
@@ -26,6 +27,7 @@ pub mod backend;
 pub mod backoff;
 pub mod cache;
 pub mod codec;
+mod context;
 mod engine;
 mod error;
 mod gate;

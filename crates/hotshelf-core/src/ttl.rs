@@ -87,6 +87,12 @@ impl Jitter {
         Err(Error::new(ErrorKind::Configuration, message))
     }
 
+    /// Returns the ratio: 0.1 for ±10 %.
+    #[must_use]
+    pub const fn as_ratio(self) -> f64 {
+        self.0
+    }
+
     /// Gives one lifetime of the spread around `ttl`.
     #[must_use]
     pub fn apply(self, ttl: Ttl, runtime: &dyn Runtime) -> Ttl {

@@ -47,7 +47,10 @@ pub use backend::RedisBackend;
 pub use client::{Expiry, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
 pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
-pub use options::{Address, Credentials, CredentialsProvider, RedisOptions};
+pub use options::{
+    Address, Credentials, CredentialsProvider, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT,
+    DEFAULT_STORE_TIMEOUT, RedisOptions,
+};
 #[cfg(feature = "sockets")]
 pub use peer::watch_peer;
 #[cfg(feature = "tls")]

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::io::Result;
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use mio::event::Source as MioSource;
 use mio::{Events, Interest, Registry, Token};
+use parking_lot::Mutex;
 
 use super::Executor;
-use crate::sync::lock;
 
 /// The bell of an executor among its sockets.
 pub(super) const BELL: Token = Token(usize::MAX);
@@ -46,7 +46,7 @@ impl Sockets {
     /// Takes note of what has become ready.
     pub(super) fn note(&self, events: &Events) {
         for event in events {
-            let source = lock(&self.sources).get(event.token().0).cloned().flatten();
+            let source = self.sources.lock().get(event.token().0).cloned().flatten();
             let Some(source) = source else { continue };
             let broken = event.is_error();
             if broken || event.is_readable() || event.is_read_closed() {
@@ -61,7 +61,7 @@ impl Sockets {
 
     /// Lets go of all who wait for sockets.
     pub(super) fn forget_all(&self) {
-        let sources = std::mem::take(&mut *lock(&self.sources));
+        let sources = std::mem::take(&mut *self.sources.lock());
         for source in sources.into_iter().flatten() {
             drop(source.waiting.take());
         }
@@ -69,13 +69,13 @@ impl Sockets {
 
     /// The descriptors of all sockets.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
-        lock(&self.sources).iter().flatten().map(|source| source.descriptor).collect()
+        self.sources.lock().iter().flatten().map(|source| source.descriptor).collect()
     }
 
     fn add(&self, socket: &mut impl Watched) -> Result<(Token, Arc<Readiness>)> {
         let descriptor = socket.as_raw_fd();
         let readiness = Arc::new(Readiness { descriptor, ..Readiness::default() });
-        let mut sources = lock(&self.sources);
+        let mut sources = self.sources.lock();
         let free = sources.iter().position(Option::is_none).unwrap_or(sources.len());
         let token = Token(free);
         self.registry.register(socket, token, Interest::READABLE | Interest::WRITABLE)?;
@@ -89,7 +89,7 @@ impl Sockets {
     fn remove(&self, socket: &mut impl Watched, token: Token) {
         // A socket that is closed right after leaves by itself.
         let _ = self.registry.deregister(socket);
-        if let Some(source) = lock(&self.sources).get_mut(token.0) {
+        if let Some(source) = self.sources.lock().get_mut(token.0) {
             *source = None;
         }
     }

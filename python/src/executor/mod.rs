@@ -13,14 +13,13 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Result;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use hotshelf_core::{BoxFuture, Moment};
 use mio::{Events, Poll};
 
-use crate::sync::lock;
-
 pub(crate) use io::{Source, Watched};
+use parking_lot::Mutex;
 pub(crate) use task::Task;
 pub(crate) use timers::Sleep;
 use timers::Timers;
@@ -114,7 +113,7 @@ impl Executor {
     /// Runs a future to its end, from the next turn on, or until the loop is closed.
     pub(crate) fn spawn(self: &Arc<Self>, future: BoxFuture<'static, ()>) {
         let task = Task::new(self, future);
-        let mut background = lock(&self.background);
+        let mut background = self.background.lock();
         if background.tasks.len() >= background.room {
             background.tasks.retain(|task| task.upgrade().is_some_and(|it| it.is_under_way()));
             background.room = (2 * background.tasks.len()).max(64);
@@ -137,12 +136,12 @@ impl Executor {
             self.run(now);
         }
         self.closed.store(true, Ordering::Release);
-        let background = std::mem::take(&mut *lock(&self.background));
+        let background = std::mem::take(&mut *self.background.lock());
         for task in background.tasks.iter().filter_map(Weak::upgrade) {
             task.abandon();
         }
-        let tasks = std::mem::take(&mut lock(&self.ready).tasks);
-        let timers = std::mem::take(&mut *lock(&self.timers));
+        let tasks = std::mem::take(&mut self.ready.lock().tasks);
+        let timers = std::mem::take(&mut *self.timers.lock());
         self.sockets.forget_all();
         // What waits for none of these waits in vain, too.
         drop((tasks, timers));
@@ -162,24 +161,24 @@ impl Executor {
 
     /// Runs what is ready until nothing is, or the loop should have its turn.
     pub(crate) fn run(&self, now: Moment) {
-        lock(&self.ready).rung = false;
-        for waker in lock(&self.timers).take_due(now) {
+        self.ready.lock().rung = false;
+        for waker in self.timers.lock().take_due(now) {
             waker.wake();
         }
         for _ in 0..MOST_IN_A_TURN {
-            let Some(task) = lock(&self.ready).tasks.pop_front() else { return };
+            let Some(task) = self.ready.lock().tasks.pop_front() else { return };
             task.run();
         }
     }
 
     /// Says whether there is something to run.
     pub(crate) fn has_ready(&self) -> bool {
-        !lock(&self.ready).tasks.is_empty()
+        !self.ready.lock().tasks.is_empty()
     }
 
     /// Says when the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<Moment> {
-        lock(&self.timers).next()
+        self.timers.lock().next()
     }
 
     fn push(self: &Arc<Self>, task: Arc<Task>) {
@@ -187,7 +186,7 @@ impl Executor {
             return;
         }
         let entered = self.is_looked_after();
-        let mut ready = lock(&self.ready);
+        let mut ready = self.ready.lock();
         ready.tasks.push_back(task);
         let ring = !entered && !std::mem::replace(&mut ready.rung, !entered);
         drop(ready);

@@ -1,14 +1,14 @@
 //! A future that is run to its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 
 use hotshelf_core::BoxFuture;
+use parking_lot::Mutex;
 
 use super::Executor;
 use crate::fork::Process;
-use crate::sync::lock;
 
 /// A future that is run to its end, or until somebody drops it.
 pub(crate) struct Task {
@@ -30,7 +30,7 @@ impl Task {
     pub(crate) fn run(self: &Arc<Self>) {
         self.queued.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(self));
-        let mut future = lock(&self.future);
+        let mut future = self.future.lock();
         let ended = future.as_mut().is_some_and(|future| {
             future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
         });
@@ -42,12 +42,12 @@ impl Task {
 
     /// Says whether the future is still there.
     pub(crate) fn is_under_way(&self) -> bool {
-        lock(&self.future).is_some()
+        self.future.lock().is_some()
     }
 
     /// Drops the future where it stands, on whatever thread.
     pub(crate) fn abandon(&self) {
-        let future = lock(&self.future).take();
+        let future = self.future.lock().take();
         if let Some(future) = future {
             self.drop_on_its_loop(future);
         }

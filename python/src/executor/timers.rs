@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use hotshelf_core::Moment;
 
 use super::Executor;
-use crate::sync::lock;
 
 /// The timers of an executor, in the order in which they are due.
 #[derive(Default)]
@@ -59,7 +58,7 @@ impl Future for Sleep {
         let (executor, number) = match (&self.place, here) {
             (Some((executor, number)), _) => (Arc::clone(executor), *number),
             (None, Some(executor)) => {
-                let mut timers = lock(&executor.timers);
+                let mut timers = executor.timers.lock();
                 timers.number += 1;
                 let number = timers.number;
                 drop(timers);
@@ -70,7 +69,7 @@ impl Future for Sleep {
             (None, None) => return Poll::Pending,
         };
         let waker = context.waker().clone();
-        lock(&executor.timers).due.insert((until, number), waker);
+        executor.timers.lock().due.insert((until, number), waker);
         Poll::Pending
     }
 }
@@ -78,7 +77,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some((executor, number)) = self.place.take() {
-            lock(&executor.timers).due.remove(&(self.until, number));
+            executor.timers.lock().due.remove(&(self.until, number));
         }
     }
 }

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::options::{Negative, NegativeTtl};
-use crate::engine::{CacheContext, Format};
+use crate::context::{CacheContext, Format, Negative, NegativeTtl};
 use crate::error::{Error, ErrorKind};
 use crate::tag::{TagId, Tags};
 use crate::ttl::Ttl;

@@ -32,7 +32,7 @@ impl ByteCache {
         }
         let removed = match valid.is_empty() {
             true => Ok(0),
-            false => self.counted(self.engine.invalidate(valid).await),
+            false => self.counted(self.engine.invalidate(&self.context, valid).await),
         };
         removed.and_then(|removed| invalid.map(|_| removed))
     }
@@ -48,18 +48,18 @@ impl ByteCache {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate_tags<N: AsRef<str>>(
         &self,
-        names: impl IntoIterator<Item = N>,
+        names: impl IntoIterator<Item = Result<N, Error>>,
     ) -> Result<(), Error> {
         let mut invalid = Ok(());
         let mut keys = Vec::new();
         for name in names {
-            match self.checked(TagId::of(name.as_ref())) {
+            match self.checked(name.and_then(|name| TagId::of(name.as_ref()))) {
                 Ok(id) => keys.push(self.context.tags.key_of(id)),
                 Err(error) => invalid = invalid.and(Err(error)),
             }
         }
         if !keys.is_empty() {
-            self.counted(self.engine.invalidate_tags(keys).await)?;
+            self.counted(self.engine.invalidate_tags(Some(&self.context), keys).await)?;
         }
         invalid
     }
@@ -96,13 +96,15 @@ impl ByteCache {
     pub async fn invalidate_all(&self) -> Result<u64, Error> {
         if self.context.options.epoch {
             let epoch = self.context.tags.keys().to_vec();
-            return self.counted(self.engine.invalidate_tags(epoch).await).map(|()| 0);
+            return self
+                .counted(self.engine.invalidate_tags(Some(&self.context), epoch).await)
+                .map(|()| 0);
         }
         let prefix = Pattern::escape(&self.context.key_prefix);
         self.invalidate_matching(Pattern::new(format!("{prefix}*"))).await
     }
 
     async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
-        self.counted(self.engine.invalidate_matching(pattern).await)
+        self.counted(self.engine.invalidate_matching(&self.context, pattern).await)
     }
 }

@@ -14,7 +14,6 @@ mod call;
 mod invalidate;
 mod load;
 mod load_ticket;
-mod options;
 mod read;
 mod registry;
 mod store;
@@ -27,21 +26,21 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use crate::codec::Opaque;
-use crate::engine::{CacheContext, Engine};
+use crate::context::CacheContext;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Key, Namespace, WireKey};
 use crate::runtime::Runtime;
 use crate::stats::{CacheStats, Counter};
 use crate::ttl::Ttl;
 
+pub use crate::context::{CacheOptions, Foreign, NegativeTtl};
 pub use crate::engine::{
-    Filled, Foreign, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value, Written,
+    Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value, Written,
 };
 pub use call::{CallOptions, Mode};
 pub use load::Loaded;
 pub use load_ticket::LoadTicket;
-pub(crate) use options::Validated;
-pub use options::{CacheOptions, NegativeTtl};
 pub use registry::{CacheDefinition, CacheInfo, ValueKind};
 pub use store::ByteStore;
 pub use write::{Inserts, WriteGuard, WrittenValues};
@@ -62,8 +61,15 @@ impl ByteCache {
     /// # Errors
     /// Of kind [`ErrorKind::Key`] for a key that layout v2 rejects.
     pub fn key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        let context = &*self.context;
-        self.checked(context.namespace.wire_key_after(&context.key_prefix, key))
+        self.checked(self.wire_key(key))
+    }
+
+    /// Builds the key of an entry, and counts nothing.
+    ///
+    /// # Errors
+    /// As [`ByteCache::key`].
+    pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
+        self.context.namespace.wire_key_after(&self.context.key_prefix, key)
     }
 
     /// Returns the names that the cache's keys are made of.

@@ -103,7 +103,8 @@ impl ByteCache {
             return Ok(Remaining::Missing);
         }
         let validating = self.engine.is_valid(&self.context, &key);
-        let (valid, remaining) = join(validating, self.engine.gate().remaining(&key)).await;
+        let (valid, remaining) =
+            join(validating, self.engine.gate().remaining(&self.context, &key)).await;
         let remaining = valid.and_then(|valid| match valid {
             true => remaining,
             false => Ok(Remaining::Missing),

@@ -10,13 +10,11 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use super::options::CacheOptions;
 use crate::codec::Codec;
-use crate::engine::CacheContext;
+use crate::context::{CacheContext, CacheOptions};
 use crate::error::{Error, ErrorKind};
 use crate::key::Namespace;
 use crate::stats::CacheStats;
-use crate::tag::{TagId, Tags};
 
 /// The caches that were built, and whether they are on.
 pub(crate) struct Registry {
@@ -106,14 +104,14 @@ impl Registry {
             Some(registered) if is_same(registered, &definition) => Ok(Arc::clone(registered)),
             Some(registered) if !may_differ => Err(disagreement(registered, &definition)),
             Some(registered) => {
-                let mut view = CacheContext::new(definition, registered.number, &self.enabled)?;
+                let mut view = definition.into_context(registered.number, &self.enabled)?;
                 view.stats = Arc::clone(&registered.stats);
                 view.logged = Arc::clone(&registered.logged);
                 Ok(Arc::new(view))
             }
             None => {
                 let number = caches.len() as u64;
-                let context = CacheContext::new(definition, number, &self.enabled)?;
+                let context = definition.into_context(number, &self.enabled)?;
                 let context = Arc::new(context);
                 caches.insert(id, Arc::clone(&context));
                 Ok(context)
@@ -140,31 +138,9 @@ impl Registry {
     }
 }
 
-impl CacheContext {
-    fn new(
-        definition: CacheDefinition,
-        number: u64,
-        enabled: &Arc<AtomicBool>,
-    ) -> Result<Self, Error> {
-        let CacheDefinition { namespace, options, codec, .. } = definition;
-        let key_prefix = namespace.stem()?;
-        let none = Tags::none(namespace.prefix_name().into());
-        let tags = match options.epoch {
-            true => none.with([TagId::of_epoch(&key_prefix)])?,
-            false => none,
-        };
-        Ok(Self {
-            number,
-            key_prefix,
-            tags,
-            validated: options.validate()?,
-            namespace,
-            options,
-            codec,
-            stats: Arc::default(),
-            enabled: Arc::clone(enabled),
-            logged: Arc::default(),
-        })
+impl CacheDefinition {
+    fn into_context(self, number: u64, enabled: &Arc<AtomicBool>) -> Result<CacheContext, Error> {
+        CacheContext::new(self.namespace, self.options, self.codec, number, enabled)
     }
 }
 

@@ -108,7 +108,7 @@ impl ByteStore {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate_tags<N: AsRef<str>>(
         &self,
-        names: impl IntoIterator<Item = N>,
+        names: impl IntoIterator<Item = Result<N, Error>>,
         prefixes: impl IntoIterator<Item = String>,
     ) -> Result<(), Error> {
         let mut known = self.registry.prefixes();
@@ -121,13 +121,16 @@ impl ByteStore {
         let mut invalid = Ok(());
         let mut keys = Vec::new();
         for name in names {
-            match TagId::of(name.as_ref()) {
+            match name.and_then(|name| TagId::of(name.as_ref())) {
                 Ok(id) => keys.extend(known.iter().map(|prefix| id.key(prefix))),
-                Err(error) => invalid = invalid.and(Err(error)),
+                Err(error) => {
+                    tracing::error!("a tag was not invalidated: {error}");
+                    invalid = invalid.and(Err(error));
+                }
             }
         }
         if !keys.is_empty() {
-            self.engine.invalidate_tags(keys).await?;
+            self.engine.invalidate_tags(None, keys).await?;
         }
         invalid
     }

@@ -11,9 +11,10 @@ use futures_util::future::join_all;
 use super::EngineShared;
 use crate::backend::Token;
 use crate::backoff::Backoff;
+use crate::context::CacheContext;
 use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
-use crate::stats::{Counter, Stats};
+use crate::stats::Counter;
 
 /// Runs a future in the caller's own task and, if that is cancelled after the first poll,
 /// in the background.
@@ -68,22 +69,22 @@ const RELEASING: Backoff = Backoff::new(Duration::from_millis(50), Duration::fro
 /// that a release that comes late, or twice, does no harm.
 pub(crate) fn release(
     shared: &Arc<EngineShared>,
-    stats: &Arc<Stats>,
+    cache: &Arc<CacheContext>,
     leases: Vec<(WireKey, Token)>,
 ) {
-    let (shared, stats) = (Arc::clone(shared), Arc::clone(stats));
+    let (shared, cache) = (Arc::clone(shared), Arc::clone(cache));
     let runtime = Arc::clone(&shared.runtime);
     runtime.spawn(Box::pin(async move {
         let EngineShared { gate, runtime, lease, .. } = &*shared;
         let until = runtime.now() + *lease;
         let (mut left, mut backoff) = (leases, RELEASING);
         for tries in 0.. {
-            let releases = left.iter().map(|(key, token)| gate.release(key, *token));
+            let releases = left.iter().map(|(key, token)| gate.release(&cache, key, *token));
             let mut released = join_all(releases).await.into_iter();
             left.retain(|_| {
                 let failed = released.next().and_then(Result::err);
                 if failed.is_some() && tries == 0 {
-                    stats.count(Counter::Error);
+                    cache.stats.count(Counter::Error);
                 }
                 failed.is_some_and(|error| error.is_temporary())
             });
@@ -99,7 +100,7 @@ pub(crate) fn release(
 /// would wait until they expire.
 pub(crate) struct UnusedLeases<'a> {
     shared: &'a Arc<EngineShared>,
-    stats: &'a Arc<Stats>,
+    cache: &'a Arc<CacheContext>,
     leases: Vec<(WireKey, Token)>,
 }
 
@@ -108,10 +109,10 @@ impl<'a> UnusedLeases<'a> {
     /// unknown whether they were granted.
     pub(crate) fn asked_for(
         shared: &'a Arc<EngineShared>,
-        stats: &'a Arc<Stats>,
+        cache: &'a Arc<CacheContext>,
         leases: Vec<(WireKey, Token)>,
     ) -> Self {
-        Self { shared, stats, leases }
+        Self { shared, cache, leases }
     }
 
     /// Keeps those that are still of no use; other code looks after the rest.
@@ -123,7 +124,7 @@ impl<'a> UnusedLeases<'a> {
 impl Drop for UnusedLeases<'_> {
     fn drop(&mut self) {
         if !self.leases.is_empty() {
-            release(self.shared, self.stats, std::mem::take(&mut self.leases));
+            release(self.shared, self.cache, std::mem::take(&mut self.leases));
         }
     }
 }

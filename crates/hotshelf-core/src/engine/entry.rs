@@ -5,34 +5,12 @@ use bytes::Bytes;
 use super::outcome::{Miss, MissReason};
 use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
+use crate::context::{Foreign, Format};
 use crate::tag::TagStamp;
 use crate::trailer::Trailer;
 use crate::ttl::Ttl;
 
-/// How the entries of a cache are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Format {
-    /// The value alone. Such entries carry no tags.
-    Plain,
-    /// The value and a [`Trailer`].
-    Trailer(Foreign),
-}
-
-/// How a cache treats untracked entries: those that were not written by hotshelf, and so
-/// carry no trailer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Foreign {
-    /// They are misses. That costs a load for each plain write, and keeps the promise that
-    /// nothing outdated is served even beside plain writers.
-    #[default]
-    Reject,
-    /// They are hits for calls that name no tags, and misses for those that do: such an
-    /// entry carries none, so that no invalidation by a tag would reach it. The race that
-    /// plain writers have with each other is theirs.
-    Accept,
-}
-
-/// What stands, in [`Format::Plain`], for a value that is known not to exist.
+/// What represents, in [`Format::Plain`], a value that is known not to exist.
 ///
 /// To other clients it is JSON's `null`; the white space behind it tells it from a `null`
 /// that is itself a value.

@@ -11,11 +11,12 @@ use std::task::{Context, Poll};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
+use super::call::{Call, Identity};
 use super::cleanup::release;
-use super::context::{CacheContext, Call, Identity};
 use super::outcome::{Occupant, Value};
 use super::{EngineShared, SharedError};
 use crate::backend::{TagVersion, Token};
+use crate::context::CacheContext;
 use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
@@ -258,7 +259,7 @@ impl Leadership {
     pub(crate) fn release_lease(&mut self) {
         if let Some(lease) = self.lease.take() {
             let key = self.flight.key.clone();
-            release(&self.shared, &self.flight.cache.stats, vec![(key, lease.token)]);
+            release(&self.shared, &self.flight.cache, vec![(key, lease.token)]);
         }
     }
 

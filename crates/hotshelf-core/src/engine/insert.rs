@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::cleanup::{finish_even_if_dropped, release};
-use super::context::CacheContext;
 use super::take::{Takeover, take_over};
 use super::{Engine, EngineShared};
 use crate::backend::{Fill, Stored, Token};
+use crate::context::CacheContext;
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::tag::Tags;
@@ -65,13 +65,13 @@ async fn insert(
         Some(options.fill(insert, token, &tags))
     };
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
-    let stored = shared.gate.store(&fills).await;
+    let stored = shared.gate.store(&options.cache, &fills).await;
 
     // It may have been stored all the same; then there is no lease any more.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
     let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
     if !unused.is_empty() {
-        release(&shared, &options.cache.stats, unused);
+        release(&shared, &options.cache, unused);
     }
     let mut stored = stored.into_iter();
     let answer = |lease: Result<Option<Token>, Error>| match lease? {

@@ -6,14 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join, select};
 
+use super::call::Call;
 use super::cleanup::UnusedLeases;
-use super::context::Call;
 use super::flight::{Leadership, Lease};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
 use super::{Acquisition, EngineShared};
 use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
+use crate::context::CacheContext;
 use crate::error::Error;
 use crate::outage::Budget;
 use crate::runtime::{Moment, Runtime};
@@ -153,7 +154,7 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
     let shared = Arc::clone(&leadership.shared);
-    let renewal = shared.gate.renew(call.key, token, shared.lease);
+    let renewal = shared.gate.renew(call.cache, call.key, token, shared.lease);
     match leadership.budget.spend(&*shared.runtime, renewal).await {
         Some(Ok(true)) => return true,
         Some(Ok(false)) => leadership.lease = None,
@@ -185,7 +186,7 @@ enum Answer {
 async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
     let token = Token::random(&*shared.runtime);
     let asked_for = vec![(call.key.clone(), token)];
-    let mut unused = UnusedLeases::asked_for(shared, &call.cache.stats, asked_for);
+    let mut unused = UnusedLeases::asked_for(shared, call.cache, asked_for);
     let acquire = Acquire {
         key: call.key,
         token,
@@ -193,8 +194,11 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
         seen: seen.clone(),
         skip_foreign: !call.view().accepts_untracked(),
     };
-    let (answer, versions) =
-        join(shared.gate.acquire(acquire), shared.capture(call.tags, call.keep)).await;
+    let (answer, versions) = join(
+        shared.gate.acquire(call.cache, acquire),
+        shared.capture(call.cache, call.tags, call.keep),
+    )
+    .await;
     unused.retain(|_| match &answer {
         // Without the tags' versions nothing could be stored.
         Ok(Acquired::Granted(_)) => versions.is_err(),
@@ -227,11 +231,16 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
 
 impl EngineShared {
     /// Captures the versions of tags; of no tags, without asking.
-    pub(crate) async fn capture(&self, tags: &Tags, keep: Ttl) -> Result<Vec<TagVersion>, Error> {
+    pub(crate) async fn capture(
+        &self,
+        cache: &CacheContext,
+        tags: &Tags,
+        keep: Ttl,
+    ) -> Result<Vec<TagVersion>, Error> {
         if tags.keys().is_empty() {
             return Ok(Vec::new());
         }
-        self.gate.capture(tags.keys(), keep).await
+        self.gate.capture(cache, tags.keys(), keep).await
     }
 }
 

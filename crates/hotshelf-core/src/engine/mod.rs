@@ -19,8 +19,8 @@
 //! An engine future holds no socket and no lock while it waits, and may be dropped at
 //! any point: what it had begun is finished or undone in the background.
 
+mod call;
 mod cleanup;
-mod context;
 mod entry;
 mod flight;
 mod insert;
@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
+use crate::context::CacheContext;
 use crate::error::Error;
 use crate::gate::{Gate, LocalState};
 use crate::key::{Pattern, WireKey};
@@ -45,10 +46,8 @@ use crate::outage::within;
 use crate::runtime::Runtime;
 use crate::stats::Counter;
 
+pub(crate) use call::Call;
 use cleanup::finish_even_if_dropped;
-pub(crate) use context::{CacheContext, Call};
-pub use entry::Foreign;
-pub(crate) use entry::Format;
 use flight::{Flights, Joined, Outcome};
 pub(crate) use insert::{Insert, WriteOptions};
 pub(crate) use outcome::Occupant;
@@ -171,9 +170,13 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate(&self, keys: Vec<WireKey>) -> Result<u64, Error> {
-        let shared = Arc::clone(&self.shared);
-        let invalidation = async move { shared.gate.invalidate(&keys).await };
+    pub(crate) async fn invalidate(
+        &self,
+        cache: &Arc<CacheContext>,
+        keys: Vec<WireKey>,
+    ) -> Result<u64, Error> {
+        let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(cache));
+        let invalidation = async move { shared.gate.invalidate(&cache, &keys).await };
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
 
@@ -186,9 +189,14 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate_tags(&self, tags: Vec<WireKey>) -> Result<(), Error> {
-        let shared = Arc::clone(&self.shared);
-        let invalidation = async move { shared.gate.invalidate_tags(&tags).await };
+    pub(crate) async fn invalidate_tags(
+        &self,
+        cache: Option<&Arc<CacheContext>>,
+        tags: Vec<WireKey>,
+    ) -> Result<(), Error> {
+        let (shared, cache) = (Arc::clone(&self.shared), cache.cloned());
+        let invalidation =
+            async move { shared.gate.invalidate_tags(cache.as_deref(), &tags).await };
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
 
@@ -199,9 +207,13 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
-        let shared = Arc::clone(&self.shared);
-        let invalidation = async move { shared.gate.invalidate_matching(&pattern).await };
+    pub(crate) async fn invalidate_matching(
+        &self,
+        cache: &Arc<CacheContext>,
+        pattern: Pattern,
+    ) -> Result<u64, Error> {
+        let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(cache));
+        let invalidation = async move { shared.gate.invalidate_matching(&cache, &pattern).await };
         finish_even_if_dropped(&self.shared.runtime, invalidation).await
     }
 }

@@ -4,13 +4,15 @@ use std::slice;
 
 use bytes::Bytes;
 
-use super::context::{CacheContext, Call};
+use super::call::Call;
 use super::entry::{Inspected, version};
-use super::outcome::{Miss, MissReason, ReadOutcome};
-use super::{Engine, EngineShared, Format};
+use super::outcome::{Miss, MissReason, ReadOutcome, Value};
+use super::{Engine, EngineShared};
 use crate::backend::{Seen, TagVersion};
+use crate::context::{CacheContext, Format};
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
 
 /// How a call looks at entries.
@@ -87,10 +89,10 @@ impl Engine {
         keys: &[WireKey],
     ) -> Result<Vec<ReadOutcome>, Error> {
         let view = View::of(cache, &cache.tags);
-        let (entries, versions) = self.fetch(keys, view.tags).await?;
+        let (entries, versions) = self.fetch(cache, keys, view.tags).await?;
         let inspect = |raw| view.inspect(raw, &versions);
         let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
-        self.shared.verify_tags(&mut inspected, view.tags).await?;
+        self.shared.verify_tags(cache, &mut inspected, view.tags).await?;
         Ok(inspected.into_iter().map(|inspected| inspected.outcome(cache, true)).collect())
     }
 
@@ -100,10 +102,10 @@ impl Engine {
         key: &WireKey,
         tags: &Tags,
     ) -> Result<Inspected, Error> {
-        let (mut entries, versions) = self.fetch(slice::from_ref(key), tags).await?;
+        let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
         let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), &versions);
         if !inspected.open.is_empty() {
-            self.shared.verify_tags(slice::from_mut(&mut inspected), tags).await?;
+            self.shared.verify_tags(cache, slice::from_mut(&mut inspected), tags).await?;
         }
         Ok(inspected)
     }
@@ -111,15 +113,16 @@ impl Engine {
     /// Reads entries and, with them, the versions of the caller's tags.
     async fn fetch(
         &self,
+        cache: &CacheContext,
         keys: &[WireKey],
         tags: &Tags,
     ) -> Result<(Vec<Option<Bytes>>, Vec<Option<TagVersion>>), Error> {
         let gate = &self.shared.gate;
         if tags.keys().is_empty() {
-            return Ok((gate.read(keys).await?, Vec::new()));
+            return Ok((gate.read(cache, keys).await?, Vec::new()));
         }
         let both = [keys, tags.keys()].concat();
-        let mut entries = gate.read(&both).await?;
+        let mut entries = gate.read(cache, &both).await?;
         let versions = entries.split_off(keys.len());
         Ok((entries, versions.iter().map(|raw| version(raw.as_ref())).collect()))
     }
@@ -135,18 +138,23 @@ impl EngineShared {
         versions: &[Option<TagVersion>],
     ) -> Result<ReadOutcome, Error> {
         let mut inspected = call.view().inspect(Some(raw.clone()), versions);
-        self.verify_tags(slice::from_mut(&mut inspected), call.tags).await?;
+        self.verify_tags(call.cache, slice::from_mut(&mut inspected), call.tags).await?;
         Ok(inspected.outcome(call.cache, call.takes_absent))
     }
 
     /// Looks up the versions of the tags that the inspection has left open, all at once.
-    async fn verify_tags(&self, inspected: &mut [Inspected], tags: &Tags) -> Result<(), Error> {
+    async fn verify_tags(
+        &self,
+        cache: &CacheContext,
+        inspected: &mut [Inspected],
+        tags: &Tags,
+    ) -> Result<(), Error> {
         let open = inspected.iter().flat_map(|entry| &entry.open);
         let keys: Vec<WireKey> = open.map(|tag| tags.key_of(tag.id)).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let now = self.gate.read(&keys).await?;
+        let now = self.gate.read(cache, &keys).await?;
         let mut now = now.iter().map(|raw| version(raw.as_ref()));
         for entry in inspected {
             // All of them are taken, so that those of the next entry come next.
@@ -167,7 +175,7 @@ impl Inspected {
             Ok(entry) => entry,
             Err(miss) => return ReadOutcome::Miss(miss),
         };
-        match cache.decode(&value, absent, takes_absent) {
+        match decode(cache, &value, absent, takes_absent) {
             Ok(value) => ReadOutcome::Hit(value),
             Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
         }
@@ -178,5 +186,22 @@ impl Inspected {
         if let Ok((_, _, raw)) = &self.found {
             self.found = Err(Miss::new(MissReason::TagsChanged, Seen::entry(raw)));
         }
+    }
+}
+
+/// Decodes an entry's value for a call. One that can't be decoded is counted.
+fn decode(
+    cache: &CacheContext,
+    value: &Bytes,
+    absent: bool,
+    takes_absent: bool,
+) -> Result<Value, MissReason> {
+    match (absent, takes_absent) {
+        (true, true) => Ok(Value::Absent),
+        (true, false) => Err(MissReason::KnownAbsent),
+        (false, _) => cache.codec.decode(value).map(Value::Present).map_err(|_| {
+            cache.stats.count(Counter::Foreign);
+            MissReason::Undecodable
+        }),
     }
 }

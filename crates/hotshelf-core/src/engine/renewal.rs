@@ -9,15 +9,16 @@ use futures_util::future::join_all;
 
 use super::EngineShared;
 use crate::backend::{BATCH, Token};
+use crate::context::CacheContext;
 use crate::key::WireKey;
 use crate::runtime::BoxFuture;
-use crate::stats::{Counter, Stats};
+use crate::stats::Counter;
 
 /// Runs a future in the caller's own task, and renews leases every third of their time
 /// meanwhile.
 pub(crate) async fn renewing<F: Future>(
     shared: &Arc<EngineShared>,
-    stats: &Arc<Stats>,
+    cache: &Arc<CacheContext>,
     leases: impl Fn() -> Vec<(WireKey, Token)>,
     work: F,
 ) -> F::Output {
@@ -29,7 +30,7 @@ pub(crate) async fn renewing<F: Future>(
         }
         // Only work that has to wait needs a timer.
         let renewal = renewal.get_or_insert_with(|| {
-            Box::pin(renew(Arc::clone(shared), Arc::clone(stats), leases()))
+            Box::pin(renew(Arc::clone(shared), Arc::clone(cache), leases()))
         });
         let _never_ready = renewal.as_mut().poll(context);
         Poll::Pending
@@ -40,7 +41,7 @@ pub(crate) async fn renewing<F: Future>(
 /// Renews leases every third of their time, until all of them are lost. Never ends.
 pub(crate) async fn renew(
     shared: Arc<EngineShared>,
-    stats: Arc<Stats>,
+    cache: Arc<CacheContext>,
     mut leases: Vec<(WireKey, Token)>,
 ) {
     let EngineShared { gate, runtime, lease, .. } = &*shared;
@@ -48,7 +49,7 @@ pub(crate) async fn renew(
         runtime.sleep(*lease / 3).await;
         let mut kept = Vec::with_capacity(leases.len());
         for batch in leases.chunks(BATCH) {
-            let renewals = batch.iter().map(|(key, token)| gate.renew(key, *token, *lease));
+            let renewals = batch.iter().map(|(key, token)| gate.renew(&cache, key, *token, *lease));
             kept.extend(join_all(renewals).await);
         }
         let mut kept = kept.into_iter();
@@ -56,7 +57,7 @@ pub(crate) async fn renew(
             // A lost lease stays lost: the fill will be refused.
             Some(Ok(held)) => held,
             Some(Err(_)) | None => {
-                stats.count(Counter::Error);
+                cache.stats.count(Counter::Error);
                 true
             }
         });

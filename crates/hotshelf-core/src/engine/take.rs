@@ -34,15 +34,15 @@ pub(crate) async fn take_over(
     let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: shared.lease };
     let takes: Vec<Take> = keys.into_iter().map(take).collect();
     let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
-    let mut unused = UnusedLeases::asked_for(shared, &options.cache.stats, asked_for);
+    let mut unused = UnusedLeases::asked_for(shared, &options.cache, asked_for);
     let taking = async {
         let mut taken = Vec::with_capacity(takes.len());
         for batch in takes.chunks(BATCH) {
-            taken.extend(shared.gate.take(batch).await);
+            taken.extend(shared.gate.take(&options.cache, batch).await);
         }
         taken
     };
-    let capturing = shared.capture(&options.tags, options.keep);
+    let capturing = shared.capture(&options.cache, &options.tags, options.keep);
     let (taken, versions) = join(taking, capturing).await;
 
     let tags = versions.map(|versions| options.tags.stamps(&versions));

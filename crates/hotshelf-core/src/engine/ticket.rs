@@ -8,7 +8,7 @@ use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
 use super::entry::{FillStamp, version};
-use super::flight::{Leadership, TicketNumber};
+use super::flight::{Flight, Leadership, TicketNumber};
 use super::outcome::{Occupant, Value};
 use super::renewal::{renew, renewing};
 use super::{EngineShared, SharedError};
@@ -81,7 +81,7 @@ impl Ticket {
     /// Looks for an entry that the request for the lease has skipped.
     async fn look_for_untracked(&self) -> Occupant {
         let Leadership { shared, flight, .. } = &self.leadership;
-        match shared.gate.read(std::slice::from_ref(&flight.key)).await {
+        match shared.gate.read(&flight.cache, std::slice::from_ref(&flight.key)).await {
             Ok(found) => match found.into_iter().flatten().next() {
                 Some(raw) if Trailer::find(&raw).is_none() => Occupant::Another,
                 Some(_) | None => Occupant::Nobody,
@@ -99,14 +99,14 @@ impl Ticket {
     /// Dropping it drops the loader.
     pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
         let Leadership { shared, flight, .. } = &self.leadership;
-        renewing(shared, &flight.cache.stats, || self.leases(), loader).await
+        renewing(shared, &flight.cache, || self.leases(), loader).await
     }
 
     /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
     /// can't be passed to [`Ticket::run`].
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
         let Leadership { shared, flight, .. } = &self.leadership;
-        renew(Arc::clone(shared), Arc::clone(&flight.cache.stats), self.leases())
+        renew(Arc::clone(shared), Arc::clone(&flight.cache), self.leases())
     }
 
     fn leases(&self) -> Vec<(WireKey, Token)> {
@@ -144,8 +144,9 @@ impl Ticket {
             let fill = Fill { key: flight.key.clone(), token: lease.token, value: raw, ttl };
             let shared = Arc::clone(&leadership.shared);
             let fills = [fill];
-            let unchanged = tags_unchanged(&shared, flight.tags.keys(), &lease.tags);
-            let (mut answers, unchanged) = join(shared.gate.store(&fills), unchanged).await;
+            let unchanged = tags_unchanged(&shared, &flight, &lease.tags);
+            let (mut answers, unchanged) =
+                join(shared.gate.store(&flight.cache, &fills), unchanged).await;
             end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
         let storing = finish_even_if_dropped(&runtime, storing);
@@ -171,7 +172,7 @@ impl Ticket {
         let removing = async move {
             let key = leadership.flight.key.clone();
             // The lease goes with the entry.
-            if leadership.shared.gate.invalidate(&[key]).await.is_ok() {
+            if leadership.shared.gate.invalidate(&leadership.flight.cache, &[key]).await.is_ok() {
                 leadership.lease = None;
             } else {
                 leadership.flight.cache.stats.count(Counter::Error);
@@ -223,10 +224,11 @@ fn end_filled(
 }
 
 /// Reports whether tags still have the versions that were captured before the load.
-async fn tags_unchanged(shared: &EngineShared, tags: &[WireKey], captured: &[TagVersion]) -> bool {
+async fn tags_unchanged(shared: &EngineShared, flight: &Flight, captured: &[TagVersion]) -> bool {
+    let tags = flight.tags.keys();
     if tags.is_empty() {
         return true;
     }
-    let now = shared.gate.read(tags).await.unwrap_or_default();
+    let now = shared.gate.read(&flight.cache, tags).await.unwrap_or_default();
     now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
 }

@@ -78,13 +78,13 @@ impl WriteGuard {
     /// # Cancel safety
     /// Dropping it drops the write.
     pub(crate) async fn run<F: Future>(&self, write: F) -> F::Output {
-        renewing(&self.shared, &self.options.cache.stats, || self.held(), write).await
+        renewing(&self.shared, &self.options.cache, || self.held(), write).await
     }
 
     /// Keeps the leases alive for as long as it is polled, and never ends: for a write that
     /// can't be passed to [`WriteGuard::run`].
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
-        renew(Arc::clone(&self.shared), Arc::clone(&self.options.cache.stats), self.held())
+        renew(Arc::clone(&self.shared), Arc::clone(&self.options.cache), self.held())
     }
 
     fn held(&self) -> Vec<(WireKey, Token)> {
@@ -123,7 +123,9 @@ impl WriteGuard {
         };
         let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
         for batch in fills.chunks(BATCH) {
-            for (fill, stored) in batch.iter().zip(self.shared.gate.store(batch).await) {
+            for (fill, stored) in
+                batch.iter().zip(self.shared.gate.store(&self.options.cache, batch).await)
+            {
                 match stored {
                     Ok(Stored::Stored) => drop(self.leases.remove(&fill.key)),
                     Ok(Stored::Refused) => stats.count(Counter::Refused),
@@ -134,7 +136,11 @@ impl WriteGuard {
         if self.leases.is_empty() {
             return Ok(Written::Stored);
         }
-        self.shared.gate.invalidate(&self.keys()).await.map(|_| Written::Invalidated)
+        self.shared
+            .gate
+            .invalidate(&self.options.cache, &self.keys())
+            .await
+            .map(|_| Written::Invalidated)
     }
 
     fn keys(&self) -> Vec<WireKey> {
@@ -148,10 +154,10 @@ impl Drop for WriteGuard {
             return;
         }
         let (shared, keys) = (Arc::clone(&self.shared), self.keys());
-        let stats = Arc::clone(&self.options.cache.stats);
+        let cache = Arc::clone(&self.options.cache);
         self.shared.runtime.spawn(Box::pin(async move {
-            if shared.gate.invalidate(&keys).await.is_err() {
-                stats.count(Counter::Error);
+            if shared.gate.invalidate(&cache, &keys).await.is_err() {
+                cache.stats.count(Counter::Error);
             }
         }));
     }

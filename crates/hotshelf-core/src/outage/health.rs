@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{Moment, Runtime};
 
@@ -75,19 +76,30 @@ impl Health {
 
     /// Notes the outcome of an operation.
     #[inline]
-    pub(crate) fn note(&self, operation: OperationKind, error: Option<&Error>) {
+    pub(crate) fn note(
+        &self,
+        cache: Option<&CacheContext>,
+        operation: OperationKind,
+        error: Option<&Error>,
+    ) {
         let health = &self.operations[operation as usize];
         match error {
             None if health.last_failure.load(Ordering::Relaxed) == 0 => {}
             None => self.succeeded(operation, health),
             // One value's own fault, or the application's own doing.
             Some(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Closed) => {}
-            Some(error) => self.failed(operation, health, error),
+            Some(error) => self.failed(cache, operation, health, error),
         }
     }
 
     #[cold]
-    fn failed(&self, operation: OperationKind, health: &OperationHealth, error: &Error) {
+    fn failed(
+        &self,
+        cache: Option<&CacheContext>,
+        operation: OperationKind,
+        health: &OperationHealth,
+        error: &Error,
+    ) {
         health.failures.fetch_add(1, Ordering::Relaxed);
         if health.last_failure.swap(self.millis() + 1, Ordering::Relaxed) != 0 {
             return;
@@ -95,10 +107,13 @@ impl Health {
         let (action, consequence) = operation.consequence();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
         let cause = cause.unwrap_or_default();
+        // The first cache that met the failure: others meet it, too.
+        let cache = cache.map(|cache| format!(" {:?}", cache.namespace.name()));
+        let cache = cache.unwrap_or_default();
         if operation == OperationKind::Invalidate {
-            tracing::error!("{action} the cache fails ({error}{cause}); {consequence}");
+            tracing::error!("{action} the cache{cache} fails ({error}{cause}); {consequence}");
         } else {
-            tracing::warn!("{action} the cache fails ({error}{cause}); {consequence}");
+            tracing::warn!("{action} the cache{cache} fails ({error}{cause}); {consequence}");
         }
     }
 

@@ -15,6 +15,15 @@ pub use credentials::{Credentials, CredentialsProvider};
 pub use deployment::Address;
 pub(crate) use deployment::Deployment;
 
+/// How long connecting may take unless it is set: 250 ms.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long a read, or an acquire, may take unless it is set: 100 ms.
+pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a write or an invalidation may take unless it is set: 250 ms.
+pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// The addresses of the servers, the credentials, and how long to wait.
 ///
 /// | option | default |

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::{Endpoint, Tracking};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{Address, Credentials, Deployment, RedisOptions, TlsOptions};
+use super::{
+    Address, Credentials, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, DEFAULT_STORE_TIMEOUT,
+    Deployment, RedisOptions, TlsOptions,
+};
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -76,9 +78,9 @@ pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
         client_name: None,
         tracking: Tracking::OptIn,
         tls: scheme.tls.then(TlsOptions::default),
-        connect_timeout: Duration::from_millis(250),
-        read_timeout: Duration::from_millis(100),
-        store_timeout: Duration::from_millis(250),
+        connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+        read_timeout: DEFAULT_READ_TIMEOUT,
+        store_timeout: DEFAULT_STORE_TIMEOUT,
     };
     options.read_query(&url)?;
     match options {

@@ -255,7 +255,7 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate_tag(&self, name: &str) -> Result<Invalidation, Error> {
-        self.bytes.invalidate_tags([name]).await.map(|()| Invalidation::applied(0))
+        self.bytes.invalidate_tags([Ok(name)]).await.map(|()| Invalidation::applied(0))
     }
 
     /// Removes all entries of this cache.

@@ -148,7 +148,7 @@ impl Store {
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Invalidation, Error> {
-        self.bytes.invalidate_tags(names, []).await?;
+        self.bytes.invalidate_tags(names.into_iter().map(Ok), []).await?;
         Ok(Invalidation::applied(0))
     }
 

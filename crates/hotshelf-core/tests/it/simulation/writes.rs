@@ -45,7 +45,7 @@ impl Task {
             self.pause(WRITE).await;
             let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
             let cache = &self.member.cache;
-            self.invalidate(&keys, name(tag), || cache.invalidate_tags([tag])).await;
+            self.invalidate(&keys, name(tag), || cache.invalidate_tags([Ok(tag)])).await;
         };
         self.patiently_writing(changing).await;
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::engine::{Foreign, Format};
 use crate::error::{Error, ErrorKind};
 use crate::ttl::{Jitter, Ttl};
 
@@ -57,6 +56,29 @@ pub enum NegativeTtl {
     SameAsValues,
     /// For this time.
     For(Duration),
+}
+
+/// How the entries of a cache are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Format {
+    /// The value alone. Such entries carry no tags.
+    Plain,
+    /// The value and a [`Trailer`].
+    Trailer(Foreign),
+}
+
+/// How a cache treats untracked entries: those that were not written by hotshelf, and so
+/// carry no trailer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Foreign {
+    /// They are misses. That costs a load for each plain write, and keeps the promise that
+    /// nothing outdated is served even beside plain writers.
+    #[default]
+    Reject,
+    /// They are hits for calls that name no tags, and misses for those that do: such an
+    /// entry carries none, so that no invalidation by a tag would reach it. The race that
+    /// plain writers have with each other is theirs.
+    Accept,
 }
 
 /// What the options come to once they have been validated.

@@ -1,0 +1,58 @@
+//! One call of a cache, as the engine sees it.
+
+use std::any::TypeId;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::read::View;
+use crate::context::CacheContext;
+use crate::key::WireKey;
+use crate::stats::Counter;
+use crate::tag::Tags;
+use crate::ttl::Ttl;
+
+/// One call that loads, or fills by hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) cache: &'a Arc<CacheContext>,
+    pub(crate) key: &'a WireKey,
+    /// The tags that the value is to carry.
+    pub(crate) tags: &'a Tags,
+    /// The longest time that an entry of the call may live, which its tags have to outlive.
+    pub(crate) keep: Ttl,
+    /// The type of the loader's error.
+    pub(crate) errors: TypeId,
+    /// Whether the knowledge that there is no value answers the call.
+    pub(crate) takes_absent: bool,
+    /// Whether the value must come from a loader that begins after this call.
+    pub(crate) reload: bool,
+    /// How long the call waits for another one of this process; `None` for as long as that
+    /// one takes.
+    pub(crate) join_timeout: Option<Duration>,
+    /// How long the call may still wait for the backend, over all of its requests.
+    pub(crate) backend_budget: Duration,
+}
+
+/// What callers must have in common to share a flight: then each of them can use what any
+/// of them loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    cache: u64,
+    errors: TypeId,
+    takes_absent: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn identity(&self) -> Identity {
+        let (errors, takes_absent) = (self.errors, self.takes_absent);
+        Identity { cache: self.cache.number, errors, takes_absent }
+    }
+
+    pub(crate) fn view(&self) -> View<'a> {
+        View::of(self.cache, self.tags)
+    }
+
+    pub(crate) fn count(&self, counter: Counter) {
+        self.cache.stats.count(counter);
+    }
+}

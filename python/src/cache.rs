@@ -1,0 +1,304 @@
+//! A cache of bytes, which Python encodes and decodes.
+
+use std::any::TypeId;
+use std::sync::Arc;
+
+use hotshelf_core::cache::{
+    ByteCache, CacheDefinition, CacheOptions, Foreign, Loaded, NegativeTtl, ReadOutcome, ValueKind,
+};
+use hotshelf_core::codec::Opaque;
+use hotshelf_core::{Error, ErrorKind, Jitter, Key, Namespace, Params, Remaining};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::arguments::{self, KeyArguments};
+use crate::convert;
+use crate::errors::exception;
+use crate::pending::outcome;
+use crate::store::{Shared, Store, begin};
+use crate::ticket::{Failed, Failure, Ticket};
+use crate::value::{PyCodec, PyValue, to_python};
+use crate::{log, write_guard};
+
+/// A view of the entries of one namespace.
+#[pyclass(frozen, module = "hotshelf._hotshelf")]
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+    cache: ByteCache,
+}
+
+/// A value to insert: its key, its encoded form, and the reason where it has none.
+type Insert<'py> = (KeyArguments<'py>, Option<Vec<u8>>, Option<String>);
+
+#[pymethods]
+impl Cache {
+    /// Creates a view. Views of the same name share flights and counters.
+    #[new]
+    #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, negative_ttl, foreign,
+                        strict_plain, epoch, layout, wait_timeout, backend_budget, max_waiters,
+                        max_value_bytes))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
+    fn new(
+        store: &Store,
+        name: String,
+        prefix: String,
+        version: Option<String>,
+        kind: String,
+        ttl: f64,
+        jitter: f64,
+        negative_ttl: Option<f64>,
+        foreign: bool,
+        strict_plain: bool,
+        epoch: bool,
+        layout: u8,
+        wait_timeout: f64,
+        backend_budget: f64,
+        max_waiters: usize,
+        max_value_bytes: usize,
+    ) -> PyResult<Self> {
+        let namespace = Namespace::new(name).prefix(prefix).layout(arguments::layout(layout)?);
+        let namespace = match version {
+            Some(version) => namespace.version(version),
+            None => namespace.without_version(),
+        };
+        let options = CacheOptions {
+            time_to_live: arguments::duration(ttl)?,
+            jitter: Jitter::ratio(jitter).map_err(|error| exception(&error))?,
+            negative_ttl: match negative_ttl {
+                None => NegativeTtl::SameAsValues,
+                Some(0.0) => NegativeTtl::Off,
+                Some(seconds) => NegativeTtl::For(arguments::duration(seconds)?),
+            },
+            wait_timeout: arguments::duration(wait_timeout)?,
+            backend_budget: arguments::duration(backend_budget)?,
+            max_waiters,
+            max_value_bytes,
+            foreign: if foreign { Foreign::Accept } else { Foreign::Reject },
+            strict_plain,
+            epoch,
+        };
+        let (kind, codec) = (ValueKind::named(kind), Arc::new(PyCodec));
+        let definition = CacheDefinition { namespace, kind, options, codec };
+        let shared = Arc::clone(&store.shared);
+        let cache = shared.state().store.view(definition).map_err(|error| exception(&error))?;
+        Ok(Self { shared, cache })
+    }
+
+    /// Returns the exact key of an entry.
+    #[pyo3(signature = (identifier, params=None))]
+    fn key(&self, identifier: &str, params: Option<String>) -> PyResult<String> {
+        let key = Key::from(identifier);
+        let key = match params {
+            Some(text) => key.params(Params::from_canonical(text)),
+            None => key,
+        };
+        let key = self.cache.wire_key(&key).map_err(|error| exception(&error))?;
+        Ok(key.as_str().to_owned())
+    }
+
+    /// Reads: bytes, `False` for a value that is known not to exist, `None` for a miss.
+    #[pyo3(signature = (identifier, params=None))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &Bound<'py, PyAny>,
+        params: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let key = arguments::key(&cache, identifier, params);
+        begin(py, async move {
+            let read = cache.read(key).await;
+            outcome(move |py| found(py, read.map_err(|error| exception(&error))?))
+        })
+    }
+
+    /// Reads many, in the order of their keys.
+    fn read_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<KeyArguments<'py>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let keys = arguments::keys(&cache, &keys);
+        begin(py, async move {
+            let read = cache.read_many(keys).await;
+            outcome(move |py| {
+                let read = read.map_err(|error| exception(&error))?;
+                let values: PyResult<Vec<_>> = read.into_iter().map(|one| found(py, one)).collect();
+                Ok(PyList::new(py, values?)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// Reads, or hands out the right to load: bytes, `False`, a ticket, or what another
+    /// caller's factory returned that can't be stored, or raised.
+    #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
+                        mode="use", nested=false))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &Bound<'py, PyAny>,
+        params: Option<&Bound<'py, PyAny>>,
+        tags: Option<&Bound<'py, PyAny>>,
+        ttl: Option<&Bound<'py, PyAny>>,
+        negative_ttl: Option<&Bound<'py, PyAny>>,
+        mode: &str,
+        nested: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let key = arguments::key(&cache, identifier, params);
+        let mut options = arguments::options(ttl, tags).takes_absent(true);
+        options = options.mode(arguments::mode(mode)?).nested(nested);
+        if let Some(ttl) = negative_ttl {
+            options = options.negative_ttl(arguments::negative(ttl));
+        }
+        begin(py, async move {
+            let loaded = cache.load(key, options, TypeId::of::<Failure>()).await;
+            outcome(move |py| match loaded {
+                Loaded::Value(value) => to_python(py, &value),
+                Loaded::Failed(error) => Failed::of(py, &error),
+                Loaded::Lead(ticket) => Ok(Ticket::begin(py, *ticket)?.into_any()),
+            })
+        })
+    }
+
+    /// Writes values, and returns whether all of them are stored.
+    #[pyo3(signature = (values, *, ttl=None, tags=None))]
+    fn insert<'py>(
+        &self,
+        py: Python<'py>,
+        values: Vec<Insert<'py>>,
+        ttl: Option<&Bound<'py, PyAny>>,
+        tags: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let options = arguments::options(ttl, tags);
+        let value = |((identifier, params), raw, reason): Insert<'py>| {
+            let key = arguments::key(&cache, &identifier, params.as_ref());
+            (key, PyValue::new(py.None(), raw, reason))
+        };
+        let values: Vec<_> = values.into_iter().map(value).collect();
+        let opaque = values.iter().map(|(key, value)| (key.clone(), value as &Opaque));
+        let inserts = cache.insert(opaque, &options);
+        begin(py, async move {
+            let stored = inserts.send().await;
+            outcome(move |py| boolean(py, stored))
+        })
+    }
+
+    /// Takes keys over, before the source of truth is written.
+    #[pyo3(signature = (keys, *, ttl=None, tags=None))]
+    fn write_guard<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<KeyArguments<'py>>,
+        ttl: Option<&Bound<'py, PyAny>>,
+        tags: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let keys = arguments::keys(&cache, &keys);
+        let options = arguments::options(ttl, tags);
+        begin(py, async move {
+            let guard = cache.write_guard(keys, options).await;
+            outcome(move |py| Ok(Py::new(py, write_guard::Write::begin(py, guard)?)?.into_any()))
+        })
+    }
+
+    /// Removes entries, and returns how many entries and leases there were.
+    fn invalidate<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<KeyArguments<'py>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let keys = arguments::keys(&cache, &keys);
+        begin(py, async move {
+            let removed = cache.invalidate(keys).await;
+            outcome(move |py| number(py, removed))
+        })
+    }
+
+    /// Removes all entries whose identifier matches a pattern. It begins with a literal
+    /// part, unless it may match `anywhere`.
+    #[pyo3(signature = (pattern, anywhere=false))]
+    fn invalidate_pattern<'py>(
+        &self,
+        py: Python<'py>,
+        pattern: String,
+        anywhere: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        begin(py, async move {
+            let removed = cache.invalidate_pattern(&pattern, anywhere).await;
+            outcome(move |py| number(py, removed))
+        })
+    }
+
+    /// Removes all entries.
+    fn invalidate_all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        begin(py, async move {
+            let removed = cache.invalidate_all().await;
+            outcome(move |py| number(py, removed))
+        })
+    }
+
+    /// Returns how many milliseconds an entry still lives: -1 for ever, -2 if there is none.
+    #[pyo3(signature = (identifier, params=None))]
+    fn remaining<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &Bound<'py, PyAny>,
+        params: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.here();
+        let key = arguments::key(&cache, identifier, params);
+        begin(py, async move {
+            let remaining = cache.remaining(key).await;
+            outcome(move |py| {
+                let millis = match remaining.map_err(|error| exception(&error))? {
+                    Remaining::Missing => -2,
+                    Remaining::Persistent => -1,
+                    Remaining::After(left) => i64::try_from(left.as_millis()).unwrap_or(i64::MAX),
+                };
+                Ok(millis.into_pyobject(py)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// Returns what the cache has counted.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        convert::stats(py, &self.cache.stats())
+    }
+
+    /// Counts an entry that could not be decoded, and logs the first one.
+    fn undecodable(&self, py: Python<'_>, reason: String) {
+        self.cache.undecodable(&Error::new(ErrorKind::Decode, reason));
+        log::flush(py);
+    }
+}
+
+impl Cache {
+    /// Returns the cache on the backend of this process.
+    fn here(&self) -> ByteCache {
+        self.shared.state().store.attach(&self.cache)
+    }
+}
+
+fn found(py: Python<'_>, outcome: ReadOutcome) -> PyResult<Py<PyAny>> {
+    match outcome {
+        ReadOutcome::Hit(value) => to_python(py, &value),
+        ReadOutcome::Miss(_) => Ok(py.None()),
+    }
+}
+
+fn number(py: Python<'_>, count: Result<u64, Error>) -> PyResult<Py<PyAny>> {
+    let count = count.map_err(|error| exception(&error))?;
+    Ok(count.into_pyobject(py)?.into_any().unbind())
+}
+
+pub(crate) fn boolean(py: Python<'_>, yes: Result<bool, Error>) -> PyResult<Py<PyAny>> {
+    let yes = yes.map_err(|error| exception(&error))?;
+    Ok(yes.into_pyobject(py)?.to_owned().into_any().unbind())
+}

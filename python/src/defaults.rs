@@ -1,0 +1,44 @@
+//! The defaults of the core, for a test that compares them with those of Python's signatures.
+
+use hotshelf_core::cache::{CacheOptions, Foreign};
+use hotshelf_core::{KeyLayout, Namespace};
+use hotshelf_redis::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, DEFAULT_STORE_TIMEOUT};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Returns the core's default of each option, times in seconds.
+#[pyfunction]
+pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let CacheOptions {
+        time_to_live,
+        jitter,
+        // In Python, `None` is a value like others unless it is told otherwise.
+        negative_ttl: _,
+        wait_timeout,
+        backend_budget,
+        max_waiters,
+        max_value_bytes,
+        foreign,
+        strict_plain,
+        epoch,
+    } = CacheOptions::default();
+    let namespace = Namespace::new("");
+    let all = PyDict::new(py);
+    all.set_item("ttl", time_to_live.as_secs_f64())?;
+    all.set_item("jitter", jitter.as_ratio())?;
+    all.set_item("wait_timeout", wait_timeout.as_secs_f64())?;
+    all.set_item("backend_budget", backend_budget.as_secs_f64())?;
+    all.set_item("max_waiters", max_waiters)?;
+    all.set_item("max_value_bytes", max_value_bytes)?;
+    all.set_item("foreign", foreign == Foreign::Accept)?;
+    all.set_item("strict_plain", strict_plain)?;
+    all.set_item("epoch", epoch)?;
+    all.set_item("prefix", namespace.prefix_name())?;
+    all.set_item("version", namespace.version_name())?;
+    all.set_item("layout", if namespace.layout_in_use() == KeyLayout::V1 { 1 } else { 2 })?;
+    all.set_item("connect_timeout", DEFAULT_CONNECT_TIMEOUT.as_secs_f64())?;
+    all.set_item("read_timeout", DEFAULT_READ_TIMEOUT.as_secs_f64())?;
+    all.set_item("store_timeout", DEFAULT_STORE_TIMEOUT.as_secs_f64())?;
+    all.set_item("memory_capacity", hotshelf_memory::DEFAULT_CAPACITY)?;
+    Ok(all)
+}

@@ -1,0 +1,79 @@
+//! Values of Python, as the core shares and stores them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hotshelf_core::cache::Value;
+use hotshelf_core::codec::{Codec, Decoded, Opaque};
+use hotshelf_core::{Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes};
+use pyo3::{PyTraverseError, PyVisit};
+
+/// A value of Python.
+pub(crate) enum PyValue {
+    /// Its encoded form. Each caller decodes it for itself, in its own task: decoding runs
+    /// Python code, which must not happen while an operation is polled.
+    Encoded(Bytes),
+    /// The object itself, of which `reason` tells why it has no encoded form.
+    Object { object: Py<PyAny>, reason: String },
+}
+
+/// Passes encoded values through.
+#[derive(Debug)]
+pub(crate) struct PyCodec;
+
+/// A value of another caller of this process that has no encoded form.
+#[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
+pub(crate) struct Given {
+    pub(crate) value: Py<PyAny>,
+}
+
+#[pymethods]
+impl Given {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.value)
+    }
+}
+
+impl PyValue {
+    /// Takes an object and its encoded form, or the reason why it has none.
+    pub(crate) fn new(object: Py<PyAny>, raw: Option<Vec<u8>>, reason: Option<String>) -> Self {
+        match raw {
+            Some(raw) => Self::Encoded(raw.into()),
+            None => Self::Object { object, reason: reason.unwrap_or_default() },
+        }
+    }
+}
+
+impl Codec for PyCodec {
+    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error> {
+        Ok(Arc::new(PyValue::Encoded(raw.clone())))
+    }
+
+    fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
+        match value.downcast_ref() {
+            Some(PyValue::Encoded(raw)) => Ok(raw.clone()),
+            Some(PyValue::Object { reason, .. }) => {
+                Err(Error::new(ErrorKind::Encode, reason.clone()))
+            }
+            None => Err(Error::new(ErrorKind::Encode, "the value is not one of Python's")),
+        }
+    }
+}
+
+/// Returns a value as Python sees it: bytes to be decoded, `False` for a value that is known
+/// not to exist, or the object itself.
+pub(crate) fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
+    let value = match value {
+        Value::Present(value) => value.downcast_ref(),
+        Value::Absent => None,
+    };
+    match value {
+        Some(PyValue::Encoded(raw)) => Ok(PyBytes::new(py, raw).into_any().unbind()),
+        Some(PyValue::Object { object, .. }) => {
+            Ok(Py::new(py, Given { value: object.clone_ref(py) })?.into_any())
+        }
+        None => Ok(PyBool::new(py, false).to_owned().into_any().unbind()),
+    }
+}
