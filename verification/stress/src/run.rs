@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use hotshelf_core::engine::LEASE;
+use hotshelf_core::cache::LEASE;
 use hotshelf_testkit::RedisServer;
 use rustix::process::Pid;
 

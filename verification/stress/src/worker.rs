@@ -1,19 +1,16 @@
 //! One process: tasks that read, load, write and invalidate, and write down what they did.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::error::Error;
 use std::io::{BufWriter, Write, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::backend::Seen;
-use hotshelf_core::engine::{
-    Acquisition, Call, Filled, Foreign, Format, Found, Identity, Judge, Known, Standing, Ticket,
-    Value, Verdict, View,
+use hotshelf_core::cache::{
+    CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Value, ValueKind,
 };
-use hotshelf_core::tag::{TagId, Tags};
-use hotshelf_core::{Backend, Engine, Runtime, Stats, Ttl, WireKey};
+use hotshelf_core::codec::Json;
+use hotshelf_core::{Backend, ByteCache, ByteStore, Key, Namespace, Runtime};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
 use parking_lot::Mutex;
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -77,12 +74,15 @@ impl Job {
 /// The prefix of all keys and tags.
 pub(crate) const PREFIX: &str = "stress";
 
+/// The name of the cache.
+const NAME: &str = "rows";
+
 /// Longer than any run.
 const TTL: Duration = Duration::from_secs(600);
 
 /// Gives the key of an entry.
 pub(crate) fn key_name(key: usize) -> String {
-    format!("{PREFIX}:v1:rows:{key}")
+    format!("{PREFIX}:v1:{NAME}:{key}")
 }
 
 /// Works until the end and prints what was done.
@@ -110,34 +110,37 @@ async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
 
 /// What the tasks of a process share.
 struct Worker {
-    engine: Engine,
+    /// Entries are version numbers, each with a tag of its own.
+    cache: ByteCache,
     database: RedisClient,
-    keys: Vec<WireKey>,
-    /// Each entry has a tag of its own.
-    tags: Vec<Tags>,
     mutant: Option<Mutant>,
-    stats: Arc<Stats>,
     records: Mutex<Vec<Record>>,
 }
 
-/// Entries are version numbers.
-struct Version;
-
-impl Judge for Version {
-    fn judge(&self, value: &Bytes, _: bool) -> Verdict {
-        match version(value) {
-            Some(version) => Verdict::Hit(Value::Present(Arc::new(version))),
-            None => Verdict::Foreign,
-        }
-    }
-}
-
-fn tag(row: &str) -> Result<Tags, hotshelf_core::Error> {
-    Tags::none(PREFIX.into()).with([TagId::of(row)?])
+fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_core::Error> {
+    let options = CacheOptions {
+        time_to_live: TTL,
+        wait_timeout: WAIT_TIMEOUT,
+        backend_budget: Duration::MAX,
+        max_waiters: usize::MAX,
+        ..CacheOptions::default()
+    };
+    let definition = CacheDefinition {
+        namespace: Namespace::new(NAME).prefix(PREFIX),
+        kind: ValueKind::of::<u64>(),
+        options,
+        codec: Arc::new(Json::<u64>::default()),
+    };
+    ByteStore::with_lease(backend, Arc::new(RealTime), job.lease)?.cache(definition)
 }
 
 fn version(raw: &[u8]) -> Option<u64> {
     std::str::from_utf8(raw).ok()?.parse().ok()
+}
+
+/// Returns the name of the tag that an entry carries.
+fn tag(key: usize) -> String {
+    key_name(key)
 }
 
 impl Worker {
@@ -153,12 +156,9 @@ impl Worker {
             .store_timeout(DATABASE_TIMEOUT);
         let database = RedisBackend::new(&options, Arc::clone(&runtime))?;
         Ok(Self {
-            engine: Engine::with_lease(backend, runtime, job.lease),
+            cache: cache_on(backend, job)?,
             database: database.client().clone(),
-            keys: (0..KEYS).map(|key| key_name(key).into()).collect(),
-            tags: (0..KEYS).map(|key| tag(&key_name(key))).collect::<Result<_, _>>()?,
             mutant: job.mutant,
-            stats: Arc::default(),
             records: Mutex::default(),
         })
     }
@@ -207,60 +207,29 @@ impl Worker {
             Some(mutant) => mutant == Mutant::Capture,
         };
         if by_tag {
-            return self.engine.invalidate_tags(self.tags[key].keys().to_vec()).await;
+            return self.cache.invalidate_tags([Ok(tag(key))]).await;
         }
-        self.engine.invalidate(vec![self.keys[key].clone()]).await.map(drop)
-    }
-
-    fn view(&self, key: usize) -> View<'_> {
-        View { tags: &self.tags[key], exactly: true, format: Format::Trailer(Foreign::Reject) }
+        self.cache.invalidate(vec![self.cache.key(&Key::from(key))]).await.map(drop)
     }
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
-        let read = self.engine.read(&self.keys[key], self.view(key)).await;
-        let known = match &read {
-            Err(_) => Known::Unreadable,
-            Ok(Found::Missing) => Known::Read(Standing::Nothing, Seen::Nothing),
-            Ok(Found::Unusable(standing, seen)) => Known::Read(*standing, seen.clone()),
-            Ok(Found::Entry { value, raw, .. }) => match version(value) {
-                Some(version) => return Ok(version),
-                None => Known::Read(Standing::Foreign, Seen::entry(raw)),
-            },
-        };
-        self.load(key, known).await
-    }
-
-    async fn load(&self, key: usize, known: Known) -> Result<u64, hotshelf_core::Error> {
-        let call = Call {
-            key: &self.keys[key],
-            identity: Identity { cache: 1, errors: TypeId::of::<()>(), takes_absent: false },
-            view: self.view(key),
-            keep: Ttl::new(TTL)?,
-            judge: &Version,
-            stats: &self.stats,
-            wait_timeout: WAIT_TIMEOUT,
-            backend_budget: Duration::MAX,
-            max_waiters: usize::MAX,
-            reload: false,
-        };
-        match self.engine.acquire(call, known).await {
-            Acquisition::Hit(Value::Present(value)) => {
+        let options = CallOptions::default().tags(Ok([tag(key)]));
+        let wire_key = self.cache.key(&Key::from(key));
+        match self.cache.load(wire_key, options, TypeId::of::<()>()).await {
+            Loaded::Value(Value::Present(value)) => {
                 Ok(*value.downcast::<u64>().expect("all values are versions"))
             }
-            Acquisition::Lead(ticket) => self.lead(key, ticket).await,
+            Loaded::Lead(ticket) => self.lead(key, *ticket).await,
             other => unreachable!("no loader fails or finds nothing: {other:?}"),
         }
     }
 
-    async fn lead(&self, key: usize, ticket: Ticket) -> Result<u64, hotshelf_core::Error> {
+    async fn lead(&self, key: usize, ticket: LoadTicket) -> Result<u64, hotshelf_core::Error> {
         let start = now();
         let loaded = ticket.run(self.query_database(key)).await?;
         let end = now();
-        let raw = Bytes::from(loaded.to_string());
-        let ttl = Ttl::new(TTL)?;
-        let value = Value::Present(Arc::new(loaded) as Arc<dyn Any + Send + Sync>);
-        let kind = match ticket.fill(Some(raw), ttl, value).await {
+        let kind = match ticket.complete(Value::Present(Arc::new(loaded))).await {
             Filled::Stored => Kind::Stored,
             Filled::Refused => Kind::Refused,
             Filled::Unstored => Kind::Unstored,
