@@ -162,14 +162,14 @@ impl Scenario {
         Self { mix: vec![(Operation::Get, 1)], ..Self::calm(seed) }
     }
 
-    /// Nothing fails but the patience of callers.
+    /// Nothing fails, but callers cancel their calls.
     pub(crate) fn impatient(seed: u64) -> Self {
         let mut impatient = Self::impatient_writers(seed);
         impatient.mix.retain(|(operation, _)| *operation != Operation::WriteThrough);
         impatient
     }
 
-    /// Nothing fails but the patience of callers, and of those who write through the cache.
+    /// Nothing fails, but callers and those who write through the cache cancel.
     pub(crate) fn impatient_writers(seed: u64) -> Self {
         Self { impatient: true, ..Self::calm(seed) }
     }
