@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use crate::key::WireKey;
 
-/// Those who wait for changes of keys.
+/// The waiters for changes of keys.
 ///
-/// A backend that hears of changes keeps one, and tells it of them.
+/// A backend that is notified of changes keeps one, and passes them on.
 #[derive(Clone, Default)]
 pub struct Watchers {
     keys: Arc<Mutex<Keys>>,
@@ -23,10 +23,10 @@ pub struct Watchers {
 /// In the order of their keys, so that a simulation wakes them in the same order each time.
 type Keys = BTreeMap<WireKey, Vec<oneshot::Sender<()>>>;
 
-/// Waits until something was said to have changed at a key: its entry or its lease.
+/// Waits until a key's entry or lease may have changed.
 ///
-/// It may be told so for no reason, and is told so when the backend has lost sight of its
-/// keys. Dropping it ends the wait.
+/// It may be woken without a reason, and is woken when the backend can't report changes any
+/// more. Dropping it ends the wait.
 pub struct Watch {
     changed: oneshot::Receiver<()>,
     keys: Arc<Mutex<Keys>>,
@@ -34,7 +34,7 @@ pub struct Watch {
 }
 
 impl Watchers {
-    /// Begins to wait. What changes from now on is told.
+    /// Begins to wait for changes from now on.
     #[must_use]
     pub fn watch(&self, key: &WireKey) -> Watch {
         let (sender, changed) = oneshot::channel();
@@ -42,29 +42,29 @@ impl Watchers {
         Watch { changed, keys: Arc::clone(&self.keys), key: key.clone() }
     }
 
-    /// Tells those who wait for a key.
+    /// Wakes those who wait for a key.
     pub fn changed(&self, key: &WireKey) {
         let waiting = self.keys.lock().remove(key);
-        tell(waiting);
+        wake(waiting);
     }
 
-    /// Tells all: the backend can't say any more what has changed.
-    pub fn lost_sight(&self) {
+    /// Wakes all: the backend can't report any more what has changed.
+    pub fn wake_all(&self) {
         let keys = std::mem::take(&mut *self.keys.lock());
-        tell(keys.into_values());
+        wake(keys.into_values());
     }
 
-    /// Says whether nobody waits.
+    /// Reports whether nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.lock().is_empty()
     }
 }
 
-/// Nobody is woken under the lock.
-fn tell(waiting: impl IntoIterator<Item = Vec<oneshot::Sender<()>>>) {
+/// Wakes waiters, not under the lock.
+fn wake(waiting: impl IntoIterator<Item = Vec<oneshot::Sender<()>>>) {
     for sender in waiting.into_iter().flatten() {
-        // Who is gone needs no answer.
+        // A waiter that is gone needs nothing.
         let _ = sender.send(());
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(first.now_or_never(), Some(()));
         assert_eq!(second.now_or_never(), Some(()));
         assert_eq!((&mut other).now_or_never(), None);
-        watchers.lost_sight();
+        watchers.wake_all();
         assert_eq!(other.now_or_never(), Some(()));
         assert!(watchers.is_empty());
     }

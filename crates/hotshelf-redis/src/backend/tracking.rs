@@ -20,13 +20,13 @@ impl Listener for Changes {
             [kind, Value::Array(keys)] if kind.text() == Some("invalidate") => {
                 keys.iter().filter_map(key).for_each(|key| self.watchers.changed(&key));
             }
-            [kind, Value::Nil] if kind.text() == Some("invalidate") => self.watchers.lost_sight(),
+            [kind, Value::Nil] if kind.text() == Some("invalidate") => self.watchers.wake_all(),
             _ => {}
         }
     }
 
     fn on_close(&self) {
-        self.watchers.lost_sight();
+        self.watchers.wake_all();
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use evalsha::ScriptCall;
 /// Bounds each step of work of any size: the commands in one round trip, the keys in one
 /// `UNLINK`, and the keys that a step of a scan looks at. A connection accepts at most 65,536
 /// commands at once.
-pub(crate) use hotshelf_core::engine::BATCH;
+pub(crate) use hotshelf_core::BATCH;
 pub use pub_sub::PubSub;
 pub use reply::Reply;
 pub use scan::Scan;

@@ -39,7 +39,7 @@ impl Listeners {
                 arrival.await;
                 match key {
                     Some(key) => watchers.changed(&key),
-                    None => watchers.lost_sight(),
+                    None => watchers.wake_all(),
                 }
             }));
         }
