@@ -93,7 +93,7 @@ fn an_outage_is_two_lines() {
         }
         let lines = log.take();
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].starts_with("WARN: storing in the cache fails ("), "{lines:?}");
+        assert!(lines[0].starts_with("WARN: storing in the cache \"users\" fails ("), "{lines:?}");
         assert!(lines[0].ends_with("; loaded values are not stored"), "{lines:?}");
 
         STORES_FAIL.store(false, Relaxed);
@@ -122,7 +122,7 @@ fn a_failed_invalidation_is_an_error() {
     });
     let lines = log.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("ERROR: invalidating in the cache fails ("), "{lines:?}");
+    assert!(lines[0].starts_with("ERROR: invalidating in the cache \"users\" fails ("), "{lines:?}");
 }
 
 #[test]
