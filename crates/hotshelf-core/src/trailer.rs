@@ -38,6 +38,8 @@ const FOOT: usize = 4 + 2 + 2;
 const TAG: usize = 16;
 /// The bytes of the longest trailer, and those of its length and magic.
 const LONGEST: usize = HEAD + TAG * MOST_TAGS + FOOT;
+/// The bytes of a trailer with two tags.
+const FEW_TAGS: usize = HEAD + TAG * 2 + FOOT;
 const LENGTH_AND_MAGIC: usize = 2 + 2;
 
 /// What the cache knows of an entry.
@@ -89,8 +91,16 @@ impl Trailer {
     pub fn find(entry: &[u8]) -> Option<(Range<usize>, Self)> {
         let length = Self::length(entry)?;
         let start = entry.len().checked_sub(4 * length)?;
-        let mut bytes = [0; LONGEST];
-        let bytes = bytes.get_mut(..length)?;
+        // Most entries have few tags or none: clearing the longest trailer's room for them
+        // would cost more than to decode it.
+        let (mut few_tags, mut many_tags);
+        let bytes = if length <= FEW_TAGS {
+            few_tags = [0; FEW_TAGS];
+            few_tags.get_mut(..length)?
+        } else {
+            many_tags = [0; LONGEST];
+            many_tags.get_mut(..length)?
+        };
         from_white_space(&entry[start..], bytes)?;
         let (checked, foot) = bytes.split_at_checked(length.checked_sub(FOOT)?)?;
         if crc32fast::hash(checked).to_be_bytes() != foot[..4] {

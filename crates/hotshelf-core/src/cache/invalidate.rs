@@ -4,6 +4,7 @@
 //! bring outdated entries back.
 
 use super::ByteCache;
+use crate::engine::finish_even_if_dropped;
 use crate::error::Error;
 use crate::key::{KeyLayout, Pattern, WireKey};
 use crate::tag::TagId;
@@ -32,7 +33,12 @@ impl ByteCache {
         }
         let removed = match valid.is_empty() {
             true => Ok(0),
-            false => self.counted(self.engine.invalidate(&self.context, valid).await),
+            false => {
+                self.carried_out(|cache| async move {
+                    cache.engine.gate.invalidate(&cache.context, &valid).await
+                })
+                .await
+            }
         };
         removed.and_then(|removed| invalid.map(|_| removed))
     }
@@ -59,7 +65,7 @@ impl ByteCache {
             }
         }
         if !keys.is_empty() {
-            self.counted(self.engine.invalidate_tags(Some(&self.context), keys).await)?;
+            self.forget_tags(keys).await?;
         }
         invalid
     }
@@ -96,15 +102,33 @@ impl ByteCache {
     pub async fn invalidate_all(&self) -> Result<u64, Error> {
         if self.context.options.epoch {
             let epoch = self.context.tags.keys().to_vec();
-            return self
-                .counted(self.engine.invalidate_tags(Some(&self.context), epoch).await)
-                .map(|()| 0);
+            return self.forget_tags(epoch).await.map(|()| 0);
         }
         let prefix = Pattern::escape(&self.context.key_prefix);
         self.invalidate_matching(Pattern::new(format!("{prefix}*"))).await
     }
 
     async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
-        self.counted(self.engine.invalidate_matching(&self.context, pattern).await)
+        self.carried_out(|cache| async move {
+            cache.engine.gate.invalidate_matching(&cache.context, &pattern).await
+        })
+        .await
+    }
+
+    async fn forget_tags(&self, keys: Vec<WireKey>) -> Result<(), Error> {
+        self.carried_out(|cache| async move {
+            cache.engine.gate.invalidate_tags(Some(&cache.context), &keys).await
+        })
+        .await
+    }
+
+    /// Carries an invalidation out, even if its caller is dropped, and counts its failure.
+    async fn carried_out<T, F>(&self, invalidation: impl FnOnce(Self) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let invalidation = invalidation(self.clone());
+        self.counted(finish_even_if_dropped(&self.engine.runtime, invalidation).await)
     }
 }

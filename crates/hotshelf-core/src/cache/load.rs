@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ByteCache;
 use super::call::{CallOptions, Mode};
 use super::load_ticket::LoadTicket;
-use crate::engine::{Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
+use crate::engine::{self, Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::tag::Tags;
@@ -53,7 +53,7 @@ impl ByteCache {
                 return self.detached(Some(key), options);
             }
         };
-        let runtime = self.engine.runtime();
+        let runtime = &self.engine.runtime;
         let began = runtime.now();
         let miss = match options.mode {
             Mode::Reload | Mode::Undecodable => Miss::without_entry(MissReason::Reload),
@@ -113,7 +113,7 @@ impl ByteCache {
         self.checked(options.ttl_in(&self.context))?;
         let tags = self.checked(options.tags_in(&self.context))?;
         let call = self.call(&key, &tags, &options, TypeId::of::<()>());
-        let ticket = self.engine.ticket(call).await;
+        let ticket = engine::ticket(call, &self.engine).await;
         Ok(LoadTicket::new(self.clone(), ticket, options))
     }
 

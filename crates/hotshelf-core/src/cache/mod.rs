@@ -11,13 +11,14 @@
 //!   [`invalidate`](ByteCache::invalidate).
 
 mod call;
+mod insert;
 mod invalidate;
 mod load;
 mod load_ticket;
 mod read;
 mod registry;
 mod store;
-mod write;
+mod write_guard;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,15 +36,14 @@ use crate::stats::{CacheStats, Counter};
 use crate::ttl::Ttl;
 
 pub use crate::context::{CacheOptions, Foreign, NegativeTtl};
-pub use crate::engine::{
-    Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value, Written,
-};
+pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value};
 pub use call::{CallOptions, Mode};
+pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_ticket::LoadTicket;
 pub use registry::{CacheDefinition, CacheInfo, ValueKind};
 pub use store::ByteStore;
-pub use write::{Inserts, WriteGuard, WrittenValues};
+pub use write_guard::{WriteGuard, Written, WrittenValues};
 
 /// A cache of values whose type only its codec knows. A cheap handle.
 ///
@@ -51,7 +51,7 @@ pub use write::{Inserts, WriteGuard, WrittenValues};
 /// the others, nor a load.
 #[derive(Clone)]
 pub struct ByteCache {
-    engine: Engine,
+    engine: Arc<Engine>,
     context: Arc<CacheContext>,
 }
 
@@ -93,7 +93,7 @@ impl ByteCache {
     /// Returns the runtime of the cache's store.
     #[must_use]
     pub fn runtime(&self) -> &dyn Runtime {
-        self.engine.runtime()
+        &*self.engine.runtime
     }
 
     /// Counts a failure that the caller has seen by itself, for what could not even become
@@ -118,7 +118,7 @@ impl ByteCache {
     }
 
     fn jittered(&self, ttl: Ttl) -> Ttl {
-        self.context.options.jitter.apply(ttl, self.engine.runtime())
+        self.context.options.jitter.apply(ttl, &*self.engine.runtime)
     }
 
     /// Encodes a value. One that can't be stored is counted.

@@ -27,8 +27,9 @@ impl ByteCache {
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
-        match self.engine.read(&self.context, &key, &self.context.tags, true).await {
-            Ok(outcome) => {
+        match self.engine.inspect(&self.context, &key, &self.context.tags).await {
+            Ok(inspected) => {
+                let outcome = inspected.outcome(&self.context, true);
                 self.count_outcome(&outcome);
                 Ok(outcome)
             }
@@ -43,8 +44,8 @@ impl ByteCache {
         tags: &Tags,
         takes_absent: bool,
     ) -> ReadOutcome {
-        let outcome = match self.engine.read(&self.context, key, tags, takes_absent).await {
-            Ok(outcome) => outcome,
+        let outcome = match self.engine.inspect(&self.context, key, tags).await {
+            Ok(inspected) => inspected.outcome(&self.context, takes_absent),
             Err(_) => {
                 self.count(Counter::Error);
                 miss(MissReason::Unreadable)
@@ -75,7 +76,9 @@ impl ByteCache {
         let valid: Vec<WireKey> = keys.into_iter().flatten().collect();
         let mut outcomes = Vec::with_capacity(valid.len());
         for batch in valid.chunks(BATCH) {
-            outcomes.extend(self.counted(self.engine.read_many(&self.context, batch).await)?);
+            let inspected = self.engine.inspect_many(&self.context, batch).await;
+            let inspected = self.counted(inspected)?.into_iter();
+            outcomes.extend(inspected.map(|entry| entry.outcome(&self.context, true)));
         }
         outcomes.iter().for_each(|outcome| self.count_outcome(outcome));
         let mut outcomes = outcomes.into_iter();
@@ -102,12 +105,12 @@ impl ByteCache {
         if !self.is_enabled() {
             return Ok(Remaining::Missing);
         }
-        let validating = self.engine.is_valid(&self.context, &key);
-        let (valid, remaining) =
-            join(validating, self.engine.gate().remaining(&self.context, &key)).await;
-        let remaining = valid.and_then(|valid| match valid {
-            true => remaining,
-            false => Ok(Remaining::Missing),
+        let (cache, gate) = (&self.context, &self.engine.gate);
+        let inspecting = self.engine.inspect(cache, &key, &cache.tags);
+        let (inspected, remaining) = join(inspecting, gate.remaining(cache, &key)).await;
+        let remaining = inspected.and_then(|inspected| match inspected.found {
+            Ok(_) => remaining,
+            Err(_) => Ok(Remaining::Missing),
         });
         self.counted(remaining.map_err(|error| error.with_key(&key)))
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::ByteCache;
 use super::registry::{CacheDefinition, CacheInfo, Registry};
 use crate::backend::{Backend, ServerInfo};
-use crate::engine::{Engine, LEASE};
+use crate::engine::{Engine, LEASE, finish_even_if_dropped};
 use crate::error::{Error, ErrorKind};
 use crate::runtime::Runtime;
 use crate::tag::TagId;
@@ -16,7 +16,7 @@ use crate::tag::TagId;
 /// A backend and all caches on it. A cheap handle.
 #[derive(Clone)]
 pub struct ByteStore {
-    engine: Engine,
+    engine: Arc<Engine>,
     registry: Arc<Registry>,
 }
 
@@ -51,7 +51,7 @@ impl ByteStore {
     /// Returns the same caches, with their counters, on another backend.
     #[must_use]
     pub fn on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
-        let engine = Engine::new(backend, runtime, self.engine.lease());
+        let engine = Engine::new(backend, runtime, self.engine.lease);
         Self { engine, registry: Arc::clone(&self.registry) }
     }
 
@@ -63,7 +63,7 @@ impl ByteStore {
     /// rejects.
     pub fn cache(&self, definition: CacheDefinition) -> Result<ByteCache, Error> {
         let context = self.registry.get_or_build(definition, false)?;
-        Ok(ByteCache { engine: self.engine.clone(), context })
+        Ok(ByteCache { engine: Arc::clone(&self.engine), context })
     }
 
     /// Builds a view of a cache, whose options may differ from those of its other views.
@@ -73,13 +73,13 @@ impl ByteStore {
     /// As [`ByteStore::cache`], but for options that differ.
     pub fn view(&self, definition: CacheDefinition) -> Result<ByteCache, Error> {
         let context = self.registry.get_or_build(definition, true)?;
-        Ok(ByteCache { engine: self.engine.clone(), context })
+        Ok(ByteCache { engine: Arc::clone(&self.engine), context })
     }
 
     /// Returns a cache of [another](ByteStore::on) store on this store's backend.
     #[must_use]
     pub fn attach(&self, cache: &ByteCache) -> ByteCache {
-        ByteCache { engine: self.engine.clone(), context: Arc::clone(&cache.context) }
+        ByteCache { engine: Arc::clone(&self.engine), context: Arc::clone(&cache.context) }
     }
 
     /// Reports whether the caches are on.
@@ -130,7 +130,9 @@ impl ByteStore {
             }
         }
         if !keys.is_empty() {
-            self.engine.invalidate_tags(None, keys).await?;
+            let engine = Arc::clone(&self.engine);
+            let invalidation = async move { engine.gate.invalidate_tags(None, &keys).await };
+            finish_even_if_dropped(&self.engine.runtime, invalidation).await?;
         }
         invalid
     }
@@ -138,7 +140,7 @@ impl ByteStore {
     /// Returns the kind of backend.
     #[must_use]
     pub fn backend(&self) -> &'static str {
-        self.engine.gate().name()
+        self.engine.gate.name()
     }
 
     /// Returns the caches, in the order of prefix, version and name.
@@ -155,9 +157,9 @@ impl ByteStore {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn ping(&self) -> Result<Duration, Error> {
-        let began = self.engine.runtime().now();
-        self.engine.gate().ping().await?;
-        Ok(self.engine.runtime().now().since(began))
+        let began = self.engine.runtime.now();
+        self.engine.gate.ping().await?;
+        Ok(self.engine.runtime.now().since(began))
     }
 
     /// Reads what the backend reports of itself. Costs one round trip.
@@ -168,7 +170,7 @@ impl ByteStore {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn info(&self) -> Result<ServerInfo, Error> {
-        self.engine.gate().info().await
+        self.engine.gate.info().await
     }
 
     /// Closes all connections. Later operations fail with an error of kind
@@ -177,7 +179,7 @@ impl ByteStore {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn close(&self) {
-        self.engine.gate().close().await;
+        self.engine.gate.close().await;
     }
 }
 

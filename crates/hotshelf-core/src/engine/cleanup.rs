@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::EngineShared;
+use super::Engine;
 use crate::backend::Token;
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
@@ -68,14 +68,14 @@ const RELEASING: Backoff = Backoff::new(Duration::from_millis(50), Duration::fro
 /// A failing backend is asked again until the leases have expired: a token is used once, so
 /// that a release that comes late, or twice, does no harm.
 pub(crate) fn release(
-    shared: &Arc<EngineShared>,
+    engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
     leases: Vec<(WireKey, Token)>,
 ) {
-    let (shared, cache) = (Arc::clone(shared), Arc::clone(cache));
-    let runtime = Arc::clone(&shared.runtime);
+    let (engine, cache) = (Arc::clone(engine), Arc::clone(cache));
+    let runtime = Arc::clone(&engine.runtime);
     runtime.spawn(Box::pin(async move {
-        let EngineShared { gate, runtime, lease, .. } = &*shared;
+        let Engine { gate, runtime, lease, .. } = &*engine;
         let until = runtime.now() + *lease;
         let (mut left, mut backoff) = (leases, RELEASING);
         for tries in 0.. {
@@ -99,7 +99,7 @@ pub(crate) fn release(
 /// Leases that may have been granted and are of no use. Dropped, they are released: others
 /// would wait until they expire.
 pub(crate) struct UnusedLeases<'a> {
-    shared: &'a Arc<EngineShared>,
+    engine: &'a Arc<Engine>,
     cache: &'a Arc<CacheContext>,
     leases: Vec<(WireKey, Token)>,
 }
@@ -108,11 +108,11 @@ impl<'a> UnusedLeases<'a> {
     /// Looks after leases that are about to be asked for. Until the answer comes, it is
     /// unknown whether they were granted.
     pub(crate) fn asked_for(
-        shared: &'a Arc<EngineShared>,
+        engine: &'a Arc<Engine>,
         cache: &'a Arc<CacheContext>,
         leases: Vec<(WireKey, Token)>,
     ) -> Self {
-        Self { shared, cache, leases }
+        Self { engine, cache, leases }
     }
 
     /// Keeps those that are still of no use; other code looks after the rest.
@@ -124,7 +124,7 @@ impl<'a> UnusedLeases<'a> {
 impl Drop for UnusedLeases<'_> {
     fn drop(&mut self) {
         if !self.leases.is_empty() {
-            release(self.shared, self.cache, std::mem::take(&mut self.leases));
+            release(self.engine, self.cache, std::mem::take(&mut self.leases));
         }
     }
 }

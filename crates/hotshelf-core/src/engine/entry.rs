@@ -49,6 +49,7 @@ impl View<'_> {
     }
 
     /// Inspects what was read, given the present versions of the caller's tags.
+    #[inline]
     pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
         let Some(raw) = raw else {
             return Err(Miss::without_entry(MissReason::Missing)).into();

@@ -14,7 +14,7 @@ use futures_channel::oneshot;
 use super::call::{Call, Identity};
 use super::cleanup::release;
 use super::outcome::{Occupant, Value};
-use super::{EngineShared, SharedError};
+use super::{Engine, SharedError};
 use crate::backend::{TagVersion, Token};
 use crate::context::CacheContext;
 use crate::gate::{Change, LocalState};
@@ -97,7 +97,7 @@ impl Default for Flights {
 
 impl Flights {
     /// Joins the open flight of a key, or opens one.
-    pub(crate) fn join(&self, shared: &Arc<EngineShared>, call: Call<'_>) -> Joined {
+    pub(crate) fn join(&self, engine: &Arc<Engine>, call: Call<'_>) -> Joined {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
         let identity = call.identity();
@@ -105,10 +105,10 @@ impl Flights {
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),
-                None => Joined::Full(Leadership::alone(shared, call)),
+                None => Joined::Full(Leadership::alone(engine, call)),
             };
         }
-        let leadership = Leadership::alone(shared, call);
+        let leadership = Leadership::alone(engine, call);
         flights.push(Arc::clone(&leadership.flight));
         Joined::Leads(leadership)
     }
@@ -223,7 +223,7 @@ pub(crate) struct Lease {
 
 /// The duty to end a flight. Dropping it hands the flight over.
 pub(crate) struct Leadership {
-    pub(crate) shared: Arc<EngineShared>,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) lease: Option<Lease>,
     /// What the leader's call may still wait for the backend.
@@ -233,7 +233,7 @@ pub(crate) struct Leadership {
 
 impl Leadership {
     /// Leads a flight that nobody can join.
-    pub(crate) fn alone(shared: &Arc<EngineShared>, call: Call<'_>) -> Self {
+    pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>) -> Self {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
             cache: Arc::clone(call.cache),
@@ -242,7 +242,7 @@ impl Leadership {
             state: Mutex::default(),
         });
         let budget = Budget::new(call.backend_budget);
-        Self { shared: Arc::clone(shared), flight, lease: None, budget, completed: false }
+        Self { engine: Arc::clone(engine), flight, lease: None, budget, completed: false }
     }
 
     /// Returns the number of the next joiner: those with a lower one are waiting now.
@@ -252,14 +252,14 @@ impl Leadership {
 
     /// Closes the flight to new callers, before its fill is sent.
     pub(crate) fn seal(&self) {
-        remove(&mut self.shared.flights.shard(&self.flight.key), &self.flight);
+        remove(&mut self.engine.flights.shard(&self.flight.key), &self.flight);
     }
 
     /// Releases the lease, if there is one.
     pub(crate) fn release_lease(&mut self) {
         if let Some(lease) = self.lease.take() {
             let key = self.flight.key.clone();
-            release(&self.shared, &self.flight.cache, vec![(key, lease.token)]);
+            release(&self.engine, &self.flight.cache, vec![(key, lease.token)]);
         }
     }
 
@@ -316,7 +316,7 @@ impl Leadership {
     /// Makes the leadership that goes on after this one.
     fn successor(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            engine: Arc::clone(&self.engine),
             flight: Arc::clone(&self.flight),
             lease: self.lease.clone(),
             budget: self.budget,
@@ -327,7 +327,7 @@ impl Leadership {
     /// Hands the flight over to the first waiter, and reports whether there was one; with
     /// no waiter left, closes the flight and releases the lease.
     fn hand_over(mut self) -> bool {
-        while let Some(successor) = self.shared.flights.successor_or_seal(&self.flight) {
+        while let Some(successor) = self.engine.flights.successor_or_seal(&self.flight) {
             match successor.sender.send(Outcome::Lead(self)) {
                 Ok(()) => return true,
                 Err(Outcome::Lead(back)) => self = back,

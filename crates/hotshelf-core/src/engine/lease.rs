@@ -11,7 +11,7 @@ use super::cleanup::UnusedLeases;
 use super::flight::{Leadership, Lease};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
-use super::{Acquisition, EngineShared};
+use super::{Acquisition, Engine};
 use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
@@ -39,19 +39,19 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     if miss.reason() == MissReason::Unreadable {
         return begin(leadership);
     }
-    let shared = Arc::clone(&leadership.shared);
+    let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
-    let deadline = shared.runtime.now() + call.cache.options.wait_timeout;
+    let deadline = engine.runtime.now() + call.cache.options.wait_timeout;
     let mut backoff = POLLING;
     let mut waited = false;
     loop {
         let mark = leadership.mark();
         // Before the request is sent, or a change right behind its answer would be missed.
-        let watch = shared.gate.watch(call.key);
+        let watch = engine.gate.watch(call.key);
         if watch.is_some() {
             backoff = WATCHING;
         }
-        let asking = acquire(call, &shared, &seen);
+        let asking = acquire(call, &engine, &seen);
         let answer = in_time(&mut leadership, waited, asking).await;
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call)) {
             Answer::Granted(lease) => {
@@ -61,18 +61,18 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Impossible => return begin(leadership),
             Answer::Present(raw, versions) => (raw, versions),
             Answer::Busy(left) => {
-                let Some(wait) = next_wait(&*shared.runtime, deadline, left, &mut backoff) else {
+                let Some(wait) = next_wait(&*engine.runtime, deadline, left, &mut backoff) else {
                     return begin(leadership);
                 };
                 match watch {
-                    Some(watch) => drop(select(watch, shared.runtime.sleep(wait)).await),
-                    None => shared.runtime.sleep(wait).await,
+                    Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
+                    None => engine.runtime.sleep(wait).await,
                 }
                 waited = true;
                 continue;
             }
         };
-        let examining = shared.examine(call, &raw, &versions);
+        let examining = engine.examine(call, &raw, &versions);
         occupant = match in_time(&mut leadership, waited, examining).await {
             Some(Ok(ReadOutcome::Hit(value))) if !call.reload => {
                 call.count(Counter::Coalesced);
@@ -87,7 +87,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         };
         seen = Seen::entry(&raw);
         // Somebody who writes such entries without pause must not keep us here.
-        if shared.runtime.now() >= deadline {
+        if engine.runtime.now() >= deadline {
             return begin(leadership);
         }
     }
@@ -115,27 +115,27 @@ async fn in_time<F: Future>(
     if waited {
         return Some(request.await);
     }
-    let runtime = Arc::clone(&leadership.shared.runtime);
+    let runtime = Arc::clone(&leadership.engine.runtime);
     leadership.budget.spend(&*runtime, request).await
 }
 
 /// Asks for the lease without waiting for it, whatever is stored under the key.
-pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket {
-    let mut leadership = Leadership::alone(shared, call);
+pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
+    let mut leadership = Leadership::alone(engine, call);
     let mut seen = Seen::Nothing;
     let mut occupant = None;
     // The second request is for the entry that the first one found. A third one would be
     // for an entry that came in between: then another has filled the key.
     for _ in 0..2 {
-        let asking = acquire(call, shared, &seen);
-        let answer = leadership.budget.spend(&*shared.runtime, asking).await;
+        let asking = acquire(call, engine, &seen);
+        let answer = leadership.budget.spend(&*engine.runtime, asking).await;
         match answer.unwrap_or_else(|| timed_out(call)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { occupant, ..lease });
                 break;
             }
             Answer::Present(raw, versions) => {
-                occupant = match shared.examine(call, &raw, &versions).await {
+                occupant = match engine.examine(call, &raw, &versions).await {
                     Ok(outcome) => occupant_of(&outcome),
                     Err(_) => Some(Occupant::Another),
                 };
@@ -153,9 +153,9 @@ pub(crate) async fn ticket(call: Call<'_>, shared: &Arc<EngineShared>) -> Ticket
 /// been invalidated since: what is loaded under a lost lease can't be stored.
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
-    let shared = Arc::clone(&leadership.shared);
-    let renewal = shared.gate.renew(call.cache, call.key, token, shared.lease);
-    match leadership.budget.spend(&*shared.runtime, renewal).await {
+    let engine = Arc::clone(&leadership.engine);
+    let renewal = engine.gate.renew(call.cache, call.key, token, engine.lease);
+    match leadership.budget.spend(&*engine.runtime, renewal).await {
         Some(Ok(true)) => return true,
         Some(Ok(false)) => leadership.lease = None,
         Some(Err(_)) | None => {
@@ -183,20 +183,20 @@ enum Answer {
 
 /// Asks once, with a token of its own, and captures the versions of the call's tags in the
 /// same round trip: before the loader begins, or an invalidation could be missed.
-async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Answer {
-    let token = Token::random(&*shared.runtime);
+async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
+    let token = Token::random(&*engine.runtime);
     let asked_for = vec![(call.key.clone(), token)];
-    let mut unused = UnusedLeases::asked_for(shared, call.cache, asked_for);
+    let mut unused = UnusedLeases::asked_for(engine, call.cache, asked_for);
     let acquire = Acquire {
         key: call.key,
         token,
-        lease: shared.lease,
+        lease: engine.lease,
         seen: seen.clone(),
         skip_foreign: !call.view().accepts_untracked(),
     };
     let (answer, versions) = join(
-        shared.gate.acquire(call.cache, acquire),
-        shared.capture(call.cache, call.tags, call.keep),
+        engine.gate.acquire(call.cache, acquire),
+        engine.capture(call.cache, call.tags, call.keep),
     )
     .await;
     unused.retain(|_| match &answer {
@@ -229,7 +229,7 @@ async fn acquire(call: Call<'_>, shared: &Arc<EngineShared>, seen: &Seen) -> Ans
     }
 }
 
-impl EngineShared {
+impl Engine {
     /// Captures the versions of tags; of no tags, without asking.
     pub(crate) async fn capture(
         &self,

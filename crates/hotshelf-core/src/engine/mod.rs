@@ -23,14 +23,12 @@ mod call;
 mod cleanup;
 mod entry;
 mod flight;
-mod insert;
 mod lease;
 mod outcome;
 mod read;
 mod renewal;
 mod take;
 mod ticket;
-mod write_guard;
 
 use std::any::Any;
 use std::fmt;
@@ -38,38 +36,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::context::CacheContext;
-use crate::error::Error;
 use crate::gate::{Gate, LocalState};
-use crate::key::{Pattern, WireKey};
 use crate::outage::within;
 use crate::runtime::Runtime;
 use crate::stats::Counter;
 
 pub(crate) use call::Call;
-use cleanup::finish_even_if_dropped;
+pub(crate) use cleanup::{finish_even_if_dropped, release};
 use flight::{Flights, Joined, Outcome};
-pub(crate) use insert::{Insert, WriteOptions};
+pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
 pub use outcome::{Miss, MissReason, ReadOutcome, Value};
+pub(crate) use renewal::{renew, renewing};
+pub(crate) use take::{Insert, Takeover, WriteOptions, take_over};
 pub use ticket::Filled;
 pub(crate) use ticket::Ticket;
-pub(crate) use write_guard::WriteGuard;
-pub use write_guard::Written;
 
 /// How long a lease lasts by default unless it is renewed, which happens every third of it.
 pub const LEASE: Duration = Duration::from_secs(5);
 
-/// The engine of one store; a cheap handle.
-#[derive(Clone)]
+/// The engine of one store.
 pub(crate) struct Engine {
-    shared: Arc<EngineShared>,
-}
-
-pub(crate) struct EngineShared {
     pub(crate) gate: Gate,
     pub(crate) runtime: Arc<dyn Runtime>,
-    pub(crate) flights: Arc<Flights>,
+    flights: Arc<Flights>,
     /// How long a lease lasts unless it is renewed.
     pub(crate) lease: Duration,
 }
@@ -96,24 +86,11 @@ impl Engine {
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         lease: Duration,
-    ) -> Self {
+    ) -> Arc<Self> {
         let flights = Arc::new(Flights::default());
         let local = vec![Arc::clone(&flights) as Arc<dyn LocalState>];
         let gate = Gate::new(backend, Arc::clone(&runtime), local);
-        Self { shared: Arc::new(EngineShared { gate, runtime, flights, lease }) }
-    }
-
-    pub(crate) fn gate(&self) -> &Gate {
-        &self.shared.gate
-    }
-
-    pub(crate) fn runtime(&self) -> &dyn Runtime {
-        &*self.shared.runtime
-    }
-
-    /// Returns how long leases last unless they are renewed.
-    pub(crate) fn lease(&self) -> Duration {
-        self.shared.lease
+        Arc::new(Self { gate, runtime, flights, lease })
     }
 
     /// Joins the flight for a key, or leads it, after the caller has missed.
@@ -123,15 +100,15 @@ impl Engine {
     ///
     /// # Cancel safety
     /// May be dropped at any point. A leader's flight is handed over to a waiting caller.
-    pub(crate) async fn acquire(&self, call: Call<'_>, miss: Miss) -> Acquisition {
+    pub(crate) async fn acquire(self: &Arc<Self>, call: Call<'_>, miss: Miss) -> Acquisition {
         loop {
-            let leadership = match self.shared.flights.join(&self.shared, call) {
+            let leadership = match self.flights.join(self, call) {
                 Joined::Leads(leadership) => leadership,
                 Joined::Full(leadership) => return Acquisition::Lead(Ticket::begin(leadership)),
                 Joined::Waits(joiner) => {
                     let outcome = match call.join_timeout {
                         None => joiner.await,
-                        Some(limit) => match within(self.runtime(), limit, joiner).await {
+                        Some(limit) => match within(&*self.runtime, limit, joiner).await {
                             Some(outcome) => outcome,
                             None => return Acquisition::TimedOut,
                         },
@@ -150,76 +127,10 @@ impl Engine {
             return lease::lead(call, leadership, miss).await;
         }
     }
-
-    /// Asks for the right to fill a key by hand, before the caller reads its source.
-    ///
-    /// Callers share what is filled only once it is stored. Costs one round trip, or two if
-    /// there is an entry. It doesn't wait: while another caller holds the lease, the ticket
-    /// can't store.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn ticket(&self, call: Call<'_>) -> Ticket {
-        lease::ticket(call, &self.shared).await
-    }
-
-    /// Removes entries. Once it has answered `Ok`, no later call is given an older value.
-    ///
-    /// # Errors
-    /// The backend's own: then the entries may still be there.
-    ///
-    /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate(
-        &self,
-        cache: &Arc<CacheContext>,
-        keys: Vec<WireKey>,
-    ) -> Result<u64, Error> {
-        let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(cache));
-        let invalidation = async move { shared.gate.invalidate(&cache, &keys).await };
-        finish_even_if_dropped(&self.shared.runtime, invalidation).await
-    }
-
-    /// Forgets the versions of tags: entries that carry one of them are misses from then on.
-    ///
-    /// Costs one round trip, no matter how many entries there are.
-    ///
-    /// # Errors
-    /// The backend's own: then the entries may still be hits.
-    ///
-    /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate_tags(
-        &self,
-        cache: Option<&Arc<CacheContext>>,
-        tags: Vec<WireKey>,
-    ) -> Result<(), Error> {
-        let (shared, cache) = (Arc::clone(&self.shared), cache.cloned());
-        let invalidation =
-            async move { shared.gate.invalidate_tags(cache.as_deref(), &tags).await };
-        finish_even_if_dropped(&self.shared.runtime, invalidation).await
-    }
-
-    /// Removes all entries whose key matches, by a scan of the whole backend.
-    ///
-    /// # Errors
-    /// The backend's own: then some of the entries may still be there.
-    ///
-    /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
-    pub(crate) async fn invalidate_matching(
-        &self,
-        cache: &Arc<CacheContext>,
-        pattern: Pattern,
-    ) -> Result<u64, Error> {
-        let (shared, cache) = (Arc::clone(&self.shared), Arc::clone(cache));
-        let invalidation = async move { shared.gate.invalidate_matching(&cache, &pattern).await };
-        finish_even_if_dropped(&self.shared.runtime, invalidation).await
-    }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Engine").field("backend", &self.shared.gate).finish()
+        formatter.debug_struct("Engine").field("backend", &self.gate).finish()
     }
 }

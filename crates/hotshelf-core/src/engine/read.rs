@@ -4,10 +4,10 @@ use std::slice;
 
 use bytes::Bytes;
 
+use super::Engine;
 use super::call::Call;
 use super::entry::{Inspected, version};
 use super::outcome::{Miss, MissReason, ReadOutcome, Value};
-use super::{Engine, EngineShared};
 use crate::backend::{Seen, TagVersion};
 use crate::context::{CacheContext, Format};
 use crate::error::Error;
@@ -31,6 +31,7 @@ impl<'a> View<'a> {
     ///
     /// A caller that names tags is given entries that it could have loaded itself. One that
     /// names none, and so brings the cache's own alone, takes entries with any others.
+    #[inline]
     pub(crate) fn of(cache: &CacheContext, tags: &'a Tags) -> Self {
         let exactly = tags.ids() != cache.tags.ids();
         Self { tags, exactly, format: cache.validated.format }
@@ -38,65 +39,8 @@ impl<'a> View<'a> {
 }
 
 impl Engine {
-    /// Reads an entry.
-    ///
-    /// Costs one round trip, and a second one if the entry carries tags that the caller
-    /// hadn't named.
-    ///
-    /// # Errors
-    /// The backend's own.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn read(
-        &self,
-        cache: &CacheContext,
-        key: &WireKey,
-        tags: &Tags,
-        takes_absent: bool,
-    ) -> Result<ReadOutcome, Error> {
-        Ok(self.inspect(cache, key, tags).await?.outcome(cache, takes_absent))
-    }
-
-    /// Reports whether there is an entry that is a hit once it has been decoded. Costs as
-    /// many round trips as [`Engine::read`].
-    ///
-    /// # Errors
-    /// The backend's own.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn is_valid(
-        &self,
-        cache: &CacheContext,
-        key: &WireKey,
-    ) -> Result<bool, Error> {
-        Ok(self.inspect(cache, key, &cache.tags).await?.found.is_ok())
-    }
-
-    /// Reads entries with the cache's own tags, in the order of `keys`.
-    ///
-    /// Costs as many round trips for all of them as [`Engine::read`] for one.
-    ///
-    /// # Errors
-    /// The backend's own.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn read_many(
-        &self,
-        cache: &CacheContext,
-        keys: &[WireKey],
-    ) -> Result<Vec<ReadOutcome>, Error> {
-        let view = View::of(cache, &cache.tags);
-        let (entries, versions) = self.fetch(cache, keys, view.tags).await?;
-        let inspect = |raw| view.inspect(raw, &versions);
-        let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
-        self.shared.verify_tags(cache, &mut inspected, view.tags).await?;
-        Ok(inspected.into_iter().map(|inspected| inspected.outcome(cache, true)).collect())
-    }
-
-    async fn inspect(
+    /// Reads an entry, and verifies its tags.
+    pub(crate) async fn inspect(
         &self,
         cache: &CacheContext,
         key: &WireKey,
@@ -105,7 +49,7 @@ impl Engine {
         let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
         let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), &versions);
         if !inspected.open.is_empty() {
-            self.shared.verify_tags(cache, slice::from_mut(&mut inspected), tags).await?;
+            self.verify_tags(cache, slice::from_mut(&mut inspected), tags).await?;
         }
         Ok(inspected)
     }
@@ -117,7 +61,7 @@ impl Engine {
         keys: &[WireKey],
         tags: &Tags,
     ) -> Result<(Vec<Option<Bytes>>, Vec<Option<TagVersion>>), Error> {
-        let gate = &self.shared.gate;
+        let gate = &self.gate;
         if tags.keys().is_empty() {
             return Ok((gate.read(cache, keys).await?, Vec::new()));
         }
@@ -126,9 +70,22 @@ impl Engine {
         let versions = entries.split_off(keys.len());
         Ok((entries, versions.iter().map(|raw| version(raw.as_ref())).collect()))
     }
-}
 
-impl EngineShared {
+    /// Inspects entries, in the order of `keys`, and verifies their tags: in as many round
+    /// trips for all of them as for one.
+    pub(crate) async fn inspect_many(
+        &self,
+        cache: &CacheContext,
+        keys: &[WireKey],
+    ) -> Result<Vec<Inspected>, Error> {
+        let view = View::of(cache, &cache.tags);
+        let (entries, versions) = self.fetch(cache, keys, view.tags).await?;
+        let inspect = |raw| view.inspect(raw, &versions);
+        let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
+        self.verify_tags(cache, &mut inspected, view.tags).await?;
+        Ok(inspected)
+    }
+
     /// Examines an entry that turned up, given the tags' versions of a request that was
     /// sent no earlier than the one that found it.
     pub(crate) async fn examine(
@@ -170,7 +127,7 @@ impl EngineShared {
 impl Inspected {
     /// Decodes what was found, for a call.
     #[inline]
-    fn outcome(self, cache: &CacheContext, takes_absent: bool) -> ReadOutcome {
+    pub(crate) fn outcome(self, cache: &CacheContext, takes_absent: bool) -> ReadOutcome {
         let (value, absent, raw) = match self.found {
             Ok(entry) => entry,
             Err(miss) => return ReadOutcome::Miss(miss),
@@ -190,6 +147,7 @@ impl Inspected {
 }
 
 /// Decodes an entry's value for a call. One that can't be decoded is counted.
+#[inline]
 fn decode(
     cache: &CacheContext,
     value: &Bytes,

@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use futures_util::future::join_all;
 
-use super::EngineShared;
+use super::Engine;
 use crate::backend::{BATCH, Token};
 use crate::context::CacheContext;
 use crate::key::WireKey;
@@ -17,7 +17,7 @@ use crate::stats::Counter;
 /// Runs a future in the caller's own task, and renews leases every third of their time
 /// meanwhile.
 pub(crate) async fn renewing<F: Future>(
-    shared: &Arc<EngineShared>,
+    engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
     leases: impl Fn() -> Vec<(WireKey, Token)>,
     work: F,
@@ -30,7 +30,7 @@ pub(crate) async fn renewing<F: Future>(
         }
         // Only work that has to wait needs a timer.
         let renewal = renewal.get_or_insert_with(|| {
-            Box::pin(renew(Arc::clone(shared), Arc::clone(cache), leases()))
+            Box::pin(renew(Arc::clone(engine), Arc::clone(cache), leases()))
         });
         let _never_ready = renewal.as_mut().poll(context);
         Poll::Pending
@@ -40,11 +40,11 @@ pub(crate) async fn renewing<F: Future>(
 
 /// Renews leases every third of their time, until all of them are lost. Never ends.
 pub(crate) async fn renew(
-    shared: Arc<EngineShared>,
+    engine: Arc<Engine>,
     cache: Arc<CacheContext>,
     mut leases: Vec<(WireKey, Token)>,
 ) {
-    let EngineShared { gate, runtime, lease, .. } = &*shared;
+    let Engine { gate, runtime, lease, .. } = &*engine;
     while !leases.is_empty() {
         runtime.sleep(*lease / 3).await;
         let mut kept = Vec::with_capacity(leases.len());

@@ -2,14 +2,37 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::join;
 
+use super::Engine;
 use super::cleanup::UnusedLeases;
 use super::entry::FillStamp;
-use super::{EngineShared, Insert, WriteOptions};
 use crate::backend::{BATCH, Fill, Result, Take, Taken, Token};
+use crate::context::CacheContext;
 use crate::key::WireKey;
-use crate::tag::TagStamp;
+use crate::tag::{TagStamp, Tags};
+use crate::ttl::Ttl;
+
+/// What all entries of a write have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct WriteOptions {
+    pub(crate) cache: Arc<CacheContext>,
+    /// The tags that they carry.
+    pub(crate) tags: Tags,
+    /// The longest time that any of them may live.
+    pub(crate) keep: Ttl,
+}
+
+/// An entry to insert.
+#[derive(Clone, Debug)]
+pub(crate) struct Insert {
+    pub(crate) key: WireKey,
+    /// The value, encoded.
+    pub(crate) value: Bytes,
+    /// How long it lives.
+    pub(crate) ttl: Ttl,
+}
 
 /// The result of taking over the leases of keys.
 #[derive(Default)]
@@ -27,22 +50,22 @@ pub(crate) struct Takeover {
 /// the tags' versions, are released in the background; so are all of them if this is
 /// dropped.
 pub(crate) async fn take_over(
-    shared: &Arc<EngineShared>,
+    engine: &Arc<Engine>,
     keys: Vec<WireKey>,
     options: &WriteOptions,
 ) -> Takeover {
-    let take = |key| Take { key, token: Token::random(&*shared.runtime), lease: shared.lease };
+    let take = |key| Take { key, token: Token::random(&*engine.runtime), lease: engine.lease };
     let takes: Vec<Take> = keys.into_iter().map(take).collect();
     let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
-    let mut unused = UnusedLeases::asked_for(shared, &options.cache, asked_for);
+    let mut unused = UnusedLeases::asked_for(engine, &options.cache, asked_for);
     let taking = async {
         let mut taken = Vec::with_capacity(takes.len());
         for batch in takes.chunks(BATCH) {
-            taken.extend(shared.gate.take(&options.cache, batch).await);
+            taken.extend(engine.gate.take(&options.cache, batch).await);
         }
         taken
     };
-    let capturing = shared.capture(&options.cache, &options.tags, options.keep);
+    let capturing = engine.capture(&options.cache, &options.tags, options.keep);
     let (taken, versions) = join(taking, capturing).await;
 
     let tags = versions.map(|versions| options.tags.stamps(&versions));

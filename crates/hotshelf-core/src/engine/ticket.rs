@@ -11,7 +11,7 @@ use super::entry::{FillStamp, version};
 use super::flight::{Flight, Leadership, TicketNumber};
 use super::outcome::{Occupant, Value};
 use super::renewal::{renew, renewing};
-use super::{EngineShared, SharedError};
+use super::{Engine, SharedError};
 use crate::backend::{Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
@@ -53,7 +53,7 @@ impl Ticket {
         if leadership.lease.is_none() {
             stats.count(Counter::Degraded);
         }
-        let began = leadership.shared.runtime.now();
+        let began = leadership.engine.runtime.now();
         Self { loader_began: leadership.mark(), leadership, began }
     }
 
@@ -80,8 +80,8 @@ impl Ticket {
 
     /// Looks for an entry that the request for the lease has skipped.
     async fn look_for_untracked(&self) -> Occupant {
-        let Leadership { shared, flight, .. } = &self.leadership;
-        match shared.gate.read(&flight.cache, std::slice::from_ref(&flight.key)).await {
+        let Leadership { engine, flight, .. } = &self.leadership;
+        match engine.gate.read(&flight.cache, std::slice::from_ref(&flight.key)).await {
             Ok(found) => match found.into_iter().flatten().next() {
                 Some(raw) if Trailer::find(&raw).is_none() => Occupant::Another,
                 Some(_) | None => Occupant::Nobody,
@@ -98,15 +98,15 @@ impl Ticket {
     /// # Cancel safety
     /// Dropping it drops the loader.
     pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
-        let Leadership { shared, flight, .. } = &self.leadership;
-        renewing(shared, &flight.cache, || self.leases(), loader).await
+        let Leadership { engine, flight, .. } = &self.leadership;
+        renewing(engine, &flight.cache, || self.leases(), loader).await
     }
 
     /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
     /// can't be passed to [`Ticket::run`].
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
-        let Leadership { shared, flight, .. } = &self.leadership;
-        renew(Arc::clone(shared), Arc::clone(&flight.cache), self.leases())
+        let Leadership { engine, flight, .. } = &self.leadership;
+        renew(Arc::clone(engine), Arc::clone(&flight.cache), self.leases())
     }
 
     fn leases(&self) -> Vec<(WireKey, Token)> {
@@ -128,7 +128,7 @@ impl Ticket {
             leadership.complete_loaded(loader_began, &value);
             return Filled::Unstored;
         };
-        let runtime = Arc::clone(&leadership.shared.runtime);
+        let runtime = Arc::clone(&leadership.engine.runtime);
         let flight = Arc::clone(&leadership.flight);
         let stamp = FillStamp {
             token: lease.token,
@@ -142,11 +142,11 @@ impl Ticket {
             leadership.seal();
             let raw = flight.cache.validated.format.entry(entry, stamp);
             let fill = Fill { key: flight.key.clone(), token: lease.token, value: raw, ttl };
-            let shared = Arc::clone(&leadership.shared);
+            let engine = Arc::clone(&leadership.engine);
             let fills = [fill];
-            let unchanged = tags_unchanged(&shared, &flight, &lease.tags);
+            let unchanged = tags_unchanged(&engine, &flight, &lease.tags);
             let (mut answers, unchanged) =
-                join(shared.gate.store(&flight.cache, &fills), unchanged).await;
+                join(engine.gate.store(&flight.cache, &fills), unchanged).await;
             end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
         let storing = finish_even_if_dropped(&runtime, storing);
@@ -168,11 +168,11 @@ impl Ticket {
         if !outdated {
             return leadership.complete_loaded(loader_began, &value);
         }
-        let runtime = Arc::clone(&leadership.shared.runtime);
+        let runtime = Arc::clone(&leadership.engine.runtime);
         let removing = async move {
             let key = leadership.flight.key.clone();
             // The lease goes with the entry.
-            if leadership.shared.gate.invalidate(&leadership.flight.cache, &[key]).await.is_ok() {
+            if leadership.engine.gate.invalidate(&leadership.flight.cache, &[key]).await.is_ok() {
                 leadership.lease = None;
             } else {
                 leadership.flight.cache.stats.count(Counter::Error);
@@ -224,11 +224,11 @@ fn end_filled(
 }
 
 /// Reports whether tags still have the versions that were captured before the load.
-async fn tags_unchanged(shared: &EngineShared, flight: &Flight, captured: &[TagVersion]) -> bool {
+async fn tags_unchanged(engine: &Engine, flight: &Flight, captured: &[TagVersion]) -> bool {
     let tags = flight.tags.keys();
     if tags.is_empty() {
         return true;
     }
-    let now = shared.gate.read(&flight.cache, tags).await.unwrap_or_default();
+    let now = engine.gate.read(&flight.cache, tags).await.unwrap_or_default();
     now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
 }

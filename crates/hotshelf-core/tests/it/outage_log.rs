@@ -122,7 +122,10 @@ fn a_failed_invalidation_is_an_error() {
     });
     let lines = log.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("ERROR: invalidating in the cache \"users\" fails ("), "{lines:?}");
+    assert!(
+        lines[0].starts_with("ERROR: invalidating in the cache \"users\" fails ("),
+        "{lines:?}"
+    );
 }
 
 #[test]

@@ -1,0 +1,230 @@
+//! Writing to the source of truth and to the cache as one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::ByteCache;
+use super::call::CallOptions;
+use crate::backend::{BATCH, Fill, Stored, Token};
+use crate::codec::Opaque;
+use crate::engine::{
+    Insert, Takeover, WriteOptions, finish_even_if_dropped, renew, renewing, take_over,
+};
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::stats::Counter;
+use crate::tag::TagStamp;
+use crate::ttl::Ttl;
+
+/// Keys that were taken over before their source of truth is written.
+///
+/// What is loaded meanwhile can't be stored. Dropping a guard invalidates the keys: the
+/// write may have been committed.
+#[must_use = "dropping a write guard invalidates its keys"]
+pub struct WriteGuard {
+    cache: ByteCache,
+    options: WriteOptions,
+    /// The keys of the call, in its order.
+    keys: Vec<Result<WireKey, Error>>,
+    /// How long written values live, or why nothing is stored.
+    ttl: Result<Ttl, Error>,
+    /// The keys whose entries are in doubt, and the tokens of the leases that were granted.
+    leases: BTreeMap<WireKey, Option<Token>>,
+    /// The versions that the tags had when the leases were granted.
+    tags: Vec<TagStamp>,
+}
+
+/// Written values that were encoded, and wait to be [sent](Self::send).
+#[derive(Debug)]
+#[must_use = "dropping written values invalidates their keys"]
+pub struct WrittenValues {
+    guard: WriteGuard,
+    values: BTreeMap<WireKey, (Bytes, Ttl)>,
+    failed: Result<(), Error>,
+}
+
+/// What a write left in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The entries hold the values.
+    Stored,
+    /// Some of the keys have no entry: another caller wrote or invalidated them meanwhile,
+    /// their leases were not granted, or there was no value for them.
+    Invalidated,
+}
+
+impl ByteCache {
+    /// Takes keys over, before the write that they are meant for begins.
+    ///
+    /// A key whose lease is not granted is invalidated in the end. With invalid options, and
+    /// while the caches are off, all of them are, and nothing is stored. Costs one round trip
+    /// for each [`BATCH`] of keys.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn write_guard(
+        &self,
+        keys: Vec<Result<WireKey, Error>>,
+        call: CallOptions,
+    ) -> WriteGuard {
+        let (options, ttl) = self.write_options(&call);
+        let valid: BTreeSet<WireKey> = keys.iter().flatten().cloned().collect();
+        let takeover = match valid.is_empty() {
+            true => Takeover::default(),
+            false => take_over(&self.engine, valid.iter().cloned().collect(), &options).await,
+        };
+        let token = |lease| self.counted(lease).unwrap_or_default();
+        let leases = valid.into_iter().zip(takeover.leases.into_iter().map(token)).collect();
+        WriteGuard { cache: self.clone(), options, keys, ttl, leases, tags: takeover.tags }
+    }
+
+    /// Returns what the entries of a write have in common, and how long they live. Of a call
+    /// whose options are invalid nothing is stored.
+    pub(super) fn write_options(&self, call: &CallOptions) -> (WriteOptions, Result<Ttl, Error>) {
+        let context = &self.context;
+        let tags = self.checked(call.tags_in(context));
+        let ttl = tags.as_ref().map_err(Clone::clone);
+        let ttl = ttl.and_then(|_| self.checked(call.ttl_in(context)));
+        let tags = tags.map_or_else(|_| context.tags.clone(), |tags| tags.into_owned());
+        let keep = call.keep_in(context);
+        (WriteOptions { cache: context.clone(), tags, keep }, ttl)
+    }
+}
+
+impl WriteGuard {
+    /// Runs the write in the caller's own task and keeps the leases alive meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the write.
+    pub async fn run<F: Future>(&self, write: F) -> F::Output {
+        renewing(&self.cache.engine, &self.cache.context, || self.held(), write).await
+    }
+
+    /// Keeps the leases alive for as long as it is polled, and never ends: for a write that
+    /// can't be passed to [`WriteGuard::run`].
+    pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
+        renew(Arc::clone(&self.cache.engine), Arc::clone(&self.cache.context), self.held())
+    }
+
+    /// Encodes what was written, a value for each key in their order, to be stored by
+    /// [`WrittenValues::send`]. A key without a value is invalidated; of two values of one
+    /// key the later one counts.
+    pub fn written<'v>(
+        self,
+        values: impl IntoIterator<Item = Option<&'v Opaque>>,
+    ) -> WrittenValues {
+        let invalid = self.keys.iter().find_map(|key| key.as_ref().err().cloned());
+        let failed = invalid.map_or(Ok(()), Err).and(self.ttl.clone().map(drop));
+        let mut encoded = BTreeMap::new();
+        if let Ok(ttl) = self.ttl
+            && self.cache.is_enabled()
+        {
+            for (key, value) in self.keys.iter().zip(values) {
+                let Ok(key) = key else { continue };
+                match value.map(|value| self.cache.encode(value)) {
+                    Some(Ok(raw)) => {
+                        drop(encoded.insert(key.clone(), (raw, self.cache.jittered(ttl))));
+                    }
+                    Some(Err(_)) | None => drop(encoded.remove(key)),
+                }
+            }
+        }
+        WrittenValues { guard: self, values: encoded, failed }
+    }
+
+    /// Invalidates the keys: the write failed, or may have.
+    ///
+    /// # Errors
+    /// The backend's own: then older entries may still be there.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn invalidate(mut self) -> Result<(), Error> {
+        let keys = self.take_keys();
+        self.cache.invalidate(keys).await.map(drop)
+    }
+
+    fn held(&self) -> Vec<(WireKey, Token)> {
+        let held = |(key, token): (&WireKey, &Option<Token>)| Some((key.clone(), (*token)?));
+        self.leases.iter().filter_map(held).collect()
+    }
+
+    /// Takes out the keys that are in doubt.
+    fn take_keys(&mut self) -> Vec<Result<WireKey, Error>> {
+        std::mem::take(&mut self.leases).into_keys().map(Ok).collect()
+    }
+
+    /// Stores values, and takes out the keys that are in no doubt any more.
+    async fn store(&mut self, values: BTreeMap<WireKey, (Bytes, Ttl)>) {
+        let fill = |(key, (value, ttl))| {
+            let token = self.leases.get(&key).copied().flatten()?;
+            Some(self.options.fill(Insert { key, value, ttl }, token, &self.tags))
+        };
+        let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
+        let ByteCache { engine, context } = &self.cache;
+        for batch in fills.chunks(BATCH) {
+            for (fill, stored) in batch.iter().zip(engine.gate.store(context, batch).await) {
+                match stored {
+                    Ok(Stored::Stored) => drop(self.leases.remove(&fill.key)),
+                    Ok(Stored::Refused) => self.cache.count(Counter::Refused),
+                    Err(_) => self.cache.count(Counter::Error),
+                }
+            }
+        }
+    }
+}
+
+impl WrittenValues {
+    /// Stores the values. A key in any doubt is invalidated: this never undoes an
+    /// invalidation or a write of others.
+    ///
+    /// Costs one round trip for each [`BATCH`] of values, and one more if there is something
+    /// to invalidate.
+    ///
+    /// # Errors
+    /// The backend's own: then older entries may still be there. Those of invalid keys and
+    /// options, once the others have been dealt with.
+    ///
+    /// # Cancel safety
+    /// Once polled it is carried out, even if it is dropped.
+    pub async fn send(self) -> Result<Written, Error> {
+        let Self { mut guard, values, failed } = self;
+        let engine = Arc::clone(&guard.cache.engine);
+        let storing = async move {
+            guard.store(values).await;
+            let in_doubt = guard.take_keys();
+            match in_doubt.is_empty() {
+                true => Ok(Written::Stored),
+                false => guard.cache.invalidate(in_doubt).await.map(|_| Written::Invalidated),
+            }
+        };
+        let written = finish_even_if_dropped(&engine.runtime, storing).await;
+        written.and_then(|written| failed.map(|()| written))
+    }
+}
+
+impl Drop for WriteGuard {
+    fn drop(&mut self) {
+        let (cache, keys) = (self.cache.clone(), self.take_keys());
+        if keys.is_empty() {
+            return;
+        }
+        let runtime = Arc::clone(&cache.engine.runtime);
+        runtime.spawn(Box::pin(async move {
+            // A failure is counted where it arises.
+            let _ = cache.invalidate(keys).await;
+        }));
+    }
+}
+
+impl fmt::Debug for WriteGuard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let granted = self.leases.values().flatten().count();
+        let mut debug = formatter.debug_struct("WriteGuard");
+        debug.field("keys", &self.leases.keys()).field("granted", &granted).finish()
+    }
+}
