@@ -12,6 +12,9 @@ use crate::pending::outcome;
 use crate::store::begin;
 use crate::value::PyValue;
 
+/// The encoded form of a value, or the reason why it has none.
+type Encoded = (Option<Vec<u8>>, Option<String>);
+
 /// Keys that were taken over for a write. Abandoned, they are invalidated.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Write {
@@ -35,7 +38,7 @@ impl Write {
     fn finish<'py>(
         &self,
         py: Python<'py>,
-        values: Vec<Option<(Option<Vec<u8>>, Option<String>)>>,
+        values: Vec<Option<Encoded>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.renewal.end();
         let guard = self.guard.lock().take();

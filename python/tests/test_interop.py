@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -57,12 +56,9 @@ class Partner:
 @pytest.fixture(scope="session")
 def program() -> Path:
     """Builds the program, beside what the workspace has built already."""
-    target = TESTS.parents[1] / "target"
-    subprocess.run(
-        ["cargo", "build", "--quiet", "--locked", "--manifest-path", TESTS / "interop/Cargo.toml"],
-        env={**os.environ, "CARGO_TARGET_DIR": str(target)}, check=True,
-    )  # fmt: skip
-    return target / "debug" / "interop"
+    script = TESTS.parents[1] / "scripts/program"
+    built = subprocess.run([script, "interop"], capture_output=True, text=True, check=True)
+    return Path(built.stdout.strip())
 
 
 @pytest.fixture

@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::backend::TagVersion;
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
-use crate::trailer::MOST_TAGS;
+
+/// The most tags that an entry carries.
+pub const MOST_TAGS: usize = 32;
+
+/// The version of a tag: unique, never a counter, so that losing it can't bring an old
+/// version back.
+pub type TagVersion = [u8; 8];
 
 /// What stands for a tag's name in entries and keys: 64 bits of its SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -21,10 +21,7 @@
 
 use std::ops::Range;
 
-use crate::tag::{TagId, TagStamp};
-
-/// The most tags that an entry carries.
-pub const MOST_TAGS: usize = 32;
+use crate::tag::{MOST_TAGS, TagId, TagStamp};
 
 /// The last characters of every entry that has a trailer.
 pub const MAGIC: &[u8; 8] = b"\r \n\n\t\t\r\n";

@@ -76,10 +76,10 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
     database = str(directory / "products.db")
     running: dict[str, Service] = {}
     try:
-        manifest = str(ROOT / "examples/product-api/Cargo.toml")
-        subprocess.run(["cargo", "build", "-q", "--locked", "--manifest-path", manifest], check=True)
+        script = ROOT / "scripts/program"
+        built = subprocess.run([script, "product-api"], capture_output=True, text=True, check=True)
         running["rust"] = Service(
-            ["cargo", "run", "-q", "--locked", "--manifest-path", manifest],
+            [built.stdout.strip()],
             rust_port,
             ADDRESS=f"127.0.0.1:{rust_port}",
             DATABASE_URL=f"sqlite:{database}",

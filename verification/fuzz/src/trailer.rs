@@ -1,7 +1,7 @@
 //! What was written behind a value is found again, and what is damaged is not.
 
-use hotshelf_core::tag::{TagId, TagStamp};
-use hotshelf_core::trailer::{MAGIC, MOST_TAGS, Trailer};
+use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
+use hotshelf_core::trailer::{MAGIC, Trailer};
 
 use crate::input::Input;
 

@@ -106,7 +106,7 @@ impl Contestant {
 
 /// Gives the version that this program was built with.
 fn locked_version(name: &str) -> &'static str {
-    let mut lines: Lines<'static> = include_str!("../../Cargo.lock").lines();
+    let mut lines: Lines<'static> = include_str!("../../../../Cargo.lock").lines();
     let wanted = format!("name = \"{name}\"");
     let version = lines.find(|line| *line == wanted).and_then(|_| lines.next());
     version.and_then(|line| line.split('"').nth(1)).unwrap_or("?")

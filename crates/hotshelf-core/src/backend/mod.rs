@@ -32,6 +32,8 @@ pub use layer::Layer;
 pub use operation::{Answer, Operation};
 pub use watch::{Watch, Watchers};
 
+pub use crate::tag::TagVersion;
+
 /// How many keys go to the backend at once. More of them take more round trips.
 pub const BATCH: usize = 1000;
 
@@ -135,10 +137,6 @@ impl Token {
         &self.0
     }
 }
-
-/// The version of a tag: unique, never a counter, so that losing it can't bring an old
-/// version back.
-pub type TagVersion = [u8; 8];
 
 /// Asks for the right to fill a key.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hotshelf_core::tag::{TagId, TagStamp};
-use hotshelf_core::trailer::{MOST_TAGS, Trailer};
+use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
+use hotshelf_core::trailer::Trailer;
 use serde_json::{Value, json};
 
 const PYTHON: &str = "

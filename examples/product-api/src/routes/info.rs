@@ -119,7 +119,7 @@ impl From<CacheInfo> for CacheFigures {
             name: cache.name,
             prefix: cache.prefix,
             version: cache.version,
-            value_type: cache.value_type.to_owned(),
+            value_type: cache.value_type.to_string(),
             hits: cache.stats.hits,
             misses: cache.stats.misses,
             loads: cache.stats.loads,
