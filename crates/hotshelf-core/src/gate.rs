@@ -17,6 +17,7 @@ use crate::backend::{
     Watch,
 };
 use crate::context::CacheContext;
+use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, WireKey};
 use crate::outage::{Health, OperationKind};
 use crate::runtime::Runtime;
@@ -49,9 +50,9 @@ pub(crate) enum Change<'a> {
     Tags(&'a [WireKey]),
     /// All entries and leases whose key matches are removed.
     Matching(&'a Pattern),
-    /// An insert or a write guard takes leases over.
+    /// An insert or a write guard takes leases over, or stores what was written.
     #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive writes; a near tier won't"))]
-    Written(&'a [Take]),
+    Written(&'a [WireKey]),
 }
 
 impl Gate {
@@ -101,6 +102,22 @@ impl Gate {
         self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await)
     }
 
+    /// Stores what an insert or a write guard has written.
+    pub(crate) async fn store_written(
+        &self,
+        cache: &CacheContext,
+        fills: &[Fill],
+    ) -> Vec<Result<Stored>> {
+        let keys: Vec<WireKey> = fills.iter().map(|fill| fill.key.clone()).collect();
+        self.changing(&Change::Written(&keys), self.store(cache, fills)).await
+    }
+
+    /// Notes that a call didn't wait for an operation any longer.
+    pub(crate) fn timed_out(&self, cache: &CacheContext, operation: OperationKind) {
+        let error = Error::new(ErrorKind::Timeout, "`backend_budget` is spent");
+        self.health.note(Some(cache), operation, Some(&error));
+    }
+
     pub(crate) async fn renew(
         &self,
         cache: &CacheContext,
@@ -126,9 +143,10 @@ impl Gate {
     }
 
     pub(crate) async fn take(&self, cache: &CacheContext, takes: &[Take]) -> Vec<Result<Taken>> {
+        let keys: Vec<WireKey> = takes.iter().map(|take| take.key.clone()).collect();
         let taking =
             async { self.each_noted(cache, OperationKind::Take, self.backend.take(takes).await) };
-        self.changing(&Change::Written(takes), taking).await
+        self.changing(&Change::Written(&keys), taking).await
     }
 
     pub(crate) async fn invalidate(&self, cache: &CacheContext, keys: &[WireKey]) -> Result<u64> {
@@ -202,8 +220,9 @@ impl Gate {
         operation: OperationKind,
         answers: Vec<Result<T>>,
     ) -> Vec<Result<T>> {
-        let failed = answers.iter().find_map(|answer| answer.as_ref().err());
-        self.health.note(Some(cache), operation, failed);
+        for answer in &answers {
+            self.health.note(Some(cache), operation, answer.as_ref().err());
+        }
         answers
     }
 }
@@ -231,7 +250,7 @@ mod tests {
                 Change::Keys(keys) if keys.len() == 1 => "forget a key",
                 Change::Tags(tags) if tags.len() == 1 => "forget a tag",
                 Change::Matching(pattern) if pattern.as_str() == "a*" => "forget a pattern",
-                Change::Written(takes) if takes.len() == 1 => "forget a written key",
+                Change::Written(keys) if keys.len() == 1 => "forget a written key",
                 _ => "forget something else",
             });
         }
@@ -264,6 +283,10 @@ mod tests {
         let takes = [Take { key: "k".into(), token, lease: Duration::from_secs(1) }];
         let taken = recorded(async |gate, cache| gate.take(cache, &takes).await);
         assert_eq!(taken, ["forget a written key", "take", "forget a written key"]);
+
+        let fills = [Fill { key: "k".into(), token, value: Bytes::new(), ttl: Ttl::MIN }];
+        let stored = recorded(async |gate, cache| gate.store_written(cache, &fills).await);
+        assert_eq!(stored, ["forget a written key", "store", "forget a written key"]);
     }
 
     #[test]

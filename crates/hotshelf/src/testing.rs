@@ -24,13 +24,13 @@
 //! ```
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::backend::{Answer, Layer, Operation, Result};
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Moment, Runtime};
-use hotshelf_memory::MemoryBackend;
+use hotshelf_memory::{DEFAULT_CAPACITY, MemoryBackend};
 
 use crate::runtime::TokioRuntime;
 use crate::store::Store;
@@ -47,9 +47,9 @@ impl TestStore {
     /// Makes an empty store that works.
     #[must_use]
     pub fn new() -> Self {
-        let clock = Arc::new(Clock { now: Mutex::default(), tokio: TokioRuntime::new() });
+        let clock = Arc::new(Clock { nanos: AtomicU64::default(), tokio: TokioRuntime::new() });
         let runtime: Arc<dyn Runtime> = Arc::clone(&clock) as Arc<dyn Runtime>;
-        let memory = MemoryBackend::new(64 << 20, Arc::clone(&runtime));
+        let memory = MemoryBackend::new(DEFAULT_CAPACITY, Arc::clone(&runtime));
         let backend = Arc::new(FaultyBackend { memory, fails: AtomicBool::new(false) });
         let builder = Store::builder().backend(Arc::clone(&backend) as Arc<dyn Backend>);
         let store = builder.runtime(runtime).build().expect("a backend that is given needs no URL");
@@ -67,7 +67,9 @@ impl TestStore {
     /// What your code awaits, and the wait for another process's load, still take the time
     /// of tokio: `tokio::time::pause` is for those.
     pub fn advance(&self, duration: Duration) {
-        *self.clock.now.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let later = |now: u64| Some(now.saturating_add(nanos));
+        let _ = self.clock.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// Sets whether every operation fails as if the server were away. What is stored stays.
@@ -85,13 +87,14 @@ impl Default for TestStore {
 /// tokio, but for the time.
 #[derive(Debug)]
 struct Clock {
-    now: Mutex<Duration>,
+    /// The time since the start, in nanoseconds: enough for 584 years.
+    nanos: AtomicU64,
     tokio: TokioRuntime,
 }
 
 impl Runtime for Clock {
     fn now(&self) -> Moment {
-        Moment::after_start(*self.now.lock().unwrap_or_else(PoisonError::into_inner))
+        Moment::after_start(Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

@@ -114,8 +114,11 @@ impl CallOptions {
     /// Returns how long the call's entry lives if there is no value, before jitter; `None`
     /// if that is not stored.
     pub(crate) fn negative_ttl_in(&self, cache: &CacheContext) -> Result<Option<Ttl>, Error> {
-        let negative = self.negative_ttl.clone().unwrap_or(Ok(cache.validated.negative_ttl))?;
-        Ok(negative.beside(self.ttl_in(cache)?))
+        match self.negative_ttl.clone().unwrap_or(Ok(cache.validated.negative_ttl))? {
+            Negative::Off => Ok(None),
+            Negative::SameAsValues => self.ttl_in(cache).map(Some),
+            Negative::For(ttl) => Ok(Some(ttl)),
+        }
     }
 
     /// Returns a time that no entry of the call outlives: lifetimes are spread by at most

@@ -116,10 +116,11 @@ impl Inserts {
                 Slot::Store(key, value) => {
                     positions.push(answers.len());
                     inserts.push(Insert { key, value, ttl: cache.jittered(ttl) });
-                    answers.push(Ok(true));
+                    answers.push(Ok(false));
                 }
                 Slot::Remove(_, answer) => {
-                    answers.push(answer.and_then(|stored| removed.clone().map(|_| stored)));
+                    // An older entry that is still there is the worse failure.
+                    answers.push(removed.clone().and(answer));
                 }
                 Slot::Invalid(error) => answers.push(Err(error)),
             }
@@ -159,7 +160,7 @@ async fn insert(
         Some(options.fill(insert, token, &tags))
     };
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
-    let stored = engine.gate.store(&options.cache, &fills).await;
+    let stored = engine.gate.store_written(&options.cache, &fills).await;
 
     // It may have been stored all the same; then there is no lease any more.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());

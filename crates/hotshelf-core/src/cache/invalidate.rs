@@ -3,7 +3,7 @@
 //! All of it works while the caches are switched off, too, or switching them on again would
 //! bring outdated entries back.
 
-use super::ByteCache;
+use super::{ByteCache, Mistake};
 use crate::engine::finish_even_if_dropped;
 use crate::error::Error;
 use crate::key::{KeyLayout, Pattern, WireKey};
@@ -59,7 +59,7 @@ impl ByteCache {
         let mut invalid = Ok(());
         let mut keys = Vec::new();
         for name in names {
-            match self.checked(name.and_then(|name| TagId::of(name.as_ref()))) {
+            match self.checked(Mistake::Tags, name.and_then(|name| TagId::of(name.as_ref()))) {
                 Ok(id) => keys.push(self.context.tags.key_of(id)),
                 Err(error) => invalid = invalid.and(Err(error)),
             }
@@ -82,13 +82,19 @@ impl ByteCache {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn invalidate_pattern(&self, glob: &str, anywhere: bool) -> Result<u64, Error> {
+    pub async fn invalidate_pattern<G: AsRef<str>>(
+        &self,
+        glob: Result<G, Error>,
+        anywhere: bool,
+    ) -> Result<u64, Error> {
         let (namespace, prefix) = (&self.context.namespace, &self.context.key_prefix);
-        let pattern = match (anywhere, namespace.layout_in_use()) {
-            (true, KeyLayout::V1) => Ok(Pattern::new(format!("{}{glob}", Pattern::escape(prefix)))),
-            _ => namespace.pattern(prefix, glob),
-        };
-        self.invalidate_matching(self.checked(pattern)?).await
+        let pattern = glob.and_then(|glob| match (anywhere, namespace.layout_in_use()) {
+            (true, KeyLayout::V1) => {
+                Ok(Pattern::new(format!("{}{}", Pattern::escape(prefix), glob.as_ref())))
+            }
+            _ => namespace.pattern(prefix, glob.as_ref()),
+        });
+        self.invalidate_matching(self.checked(Mistake::Pattern, pattern)?).await
     }
 
     /// Removes all entries: in one round trip by their epoch, and returns 0 then; else by a

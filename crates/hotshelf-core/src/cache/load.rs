@@ -4,9 +4,9 @@ use std::any::TypeId;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::ByteCache;
 use super::call::{CallOptions, Mode};
 use super::load_ticket::LoadTicket;
+use super::{ByteCache, Mistake};
 use crate::engine::{self, Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
 use crate::error::Error;
 use crate::key::WireKey;
@@ -45,13 +45,9 @@ impl ByteCache {
             Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
             key => return self.detached(key.ok(), options),
         };
-        let tags = match options.tags_in(&self.context) {
-            Ok(tags) => tags,
-            Err(error) => {
-                // Without its tags an entry could not be invalidated: better none at all.
-                self.reject(&error);
-                return self.detached(Some(key), options);
-            }
+        // Without its tags an entry could not be invalidated: better none at all.
+        let Ok(tags) = self.checked(Mistake::Tags, options.tags_in(&self.context)) else {
+            return self.detached(Some(key), options);
         };
         let runtime = &self.engine.runtime;
         let began = runtime.now();
@@ -110,8 +106,8 @@ impl ByteCache {
     ) -> Result<LoadTicket, Error> {
         let key = key?;
         let options = options.takes_absent(true).mode(Mode::Reload);
-        self.checked(options.ttl_in(&self.context))?;
-        let tags = self.checked(options.tags_in(&self.context))?;
+        self.checked(Mistake::Lifetime, options.ttl_in(&self.context))?;
+        let tags = self.checked(Mistake::Tags, options.tags_in(&self.context))?;
         let call = self.call(&key, &tags, &options, TypeId::of::<()>());
         let ticket = engine::ticket(call, &self.engine).await;
         Ok(LoadTicket::new(self.clone(), ticket, options))
@@ -133,7 +129,9 @@ impl ByteCache {
             errors,
             takes_absent: options.takes_absent,
             reload: matches!(options.mode, Mode::Reload | Mode::Undecodable),
-            join_timeout: options.nested.then(|| own.wait_timeout + own.backend_budget),
+            join_timeout: options
+                .nested
+                .then(|| own.wait_timeout.saturating_add(own.backend_budget)),
             backend_budget: own.backend_budget,
         }
     }

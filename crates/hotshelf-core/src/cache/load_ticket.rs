@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::ByteCache;
 use super::call::CallOptions;
+use super::{ByteCache, Mistake};
 use crate::engine::{Filled, Occupant, SharedError, Ticket, Value};
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::outage::within;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
@@ -73,24 +74,19 @@ impl LoadTicket {
     ///
     /// That there is no value never replaces an entry of another cache or of a plain client.
     /// An outdated entry of this cache is removed if the value is not stored. Costs one round
-    /// trip.
+    /// trip, and for the knowledge that there is no value another one if the key was not read.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
-    pub async fn complete(self, value: Value) -> Filled {
-        let entry = self.entry(&value).await;
-        let Self { cache, ticket, outdated, .. } = self;
-        match (ticket, entry) {
-            (Some(ticket), Some((raw, ttl))) => ticket.fill(raw, cache.jittered(ttl), value).await,
-            (Some(ticket), None) => {
-                ticket.share(value).await;
-                Filled::Unstored
+    /// What was sent is carried out, even if this is dropped; before that, dropping it hands
+    /// the load over.
+    pub async fn complete(mut self, value: Value) -> Filled {
+        match (self.entry(&value).await, self.ticket.take()) {
+            (Some((raw, ttl)), Some(ticket)) => {
+                ticket.fill(raw, self.cache.jittered(ttl), value).await
             }
-            (None, _) => {
-                if let Some(key) = outdated {
-                    // It is counted if that fails.
-                    let _ = cache.invalidate(vec![Ok(key)]).await;
-                }
+            (_, ticket) => {
+                self.ticket = ticket;
+                self.share(value).await;
                 Filled::Unstored
             }
         }
@@ -102,8 +98,14 @@ impl LoadTicket {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn share(self, value: Value) {
-        if let Some(ticket) = self.ticket {
+        let Self { cache, ticket, outdated, .. } = self;
+        if let Some(ticket) = ticket {
             ticket.share(value).await;
+        } else if let Some(key) = outdated {
+            let removing = cache.invalidate(vec![Ok(key)]);
+            // It is counted if that fails.
+            let _ = within(&*cache.engine.runtime, cache.context.options.backend_budget, removing)
+                .await;
         }
     }
 
@@ -119,14 +121,17 @@ impl LoadTicket {
     async fn entry(&self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
         let ticket = self.ticket.as_ref().filter(|_| self.cache.is_enabled())?;
         let context = &self.cache.context;
-        let checked = |ttl: Result<_, Error>| self.cache.checked(ttl).ok();
+        let checked = |ttl: Result<_, Error>| self.cache.checked(Mistake::Lifetime, ttl).ok();
         match value {
             Value::Present(value) => {
                 let raw = self.cache.encode(&**value).ok()?;
                 Some((Some(raw), checked(self.options.ttl_in(context))?))
             }
             Value::Absent => {
-                let ttl = self.cache.checked(self.options.negative_ttl_in(context)).ok()??;
+                let ttl = self
+                    .cache
+                    .checked(Mistake::Lifetime, self.options.negative_ttl_in(context))
+                    .ok()??;
                 (ticket.occupant().await != Occupant::Another).then_some((None, ttl))
             }
         }

@@ -61,7 +61,7 @@ impl ByteCache {
     /// # Errors
     /// Of kind [`ErrorKind::Key`] for a key that layout v2 rejects.
     pub fn key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        self.checked(self.wire_key(key))
+        self.checked(Mistake::Key, self.wire_key(key))
     }
 
     /// Builds the key of an entry, and counts nothing.
@@ -96,17 +96,16 @@ impl ByteCache {
         &*self.engine.runtime
     }
 
-    /// Counts a failure that the caller has seen by itself, for what could not even become
-    /// a call, and logs the first of its kind.
+    /// Counts a key that could not even be built, and logs the first one.
     pub fn reject(&self, error: &Error) {
         self.count(Counter::Error);
-        self.report("a call was not cached", error);
+        self.report(Mistake::Key, error);
     }
 
     /// Counts an entry that the caller could not decode by itself, and logs the first one.
     pub fn undecodable(&self, error: &Error) {
         self.count(Counter::Foreign);
-        self.report("an entry is not a value of the cache", error);
+        self.report(Mistake::Entry, error);
     }
 
     fn is_enabled(&self) -> bool {
@@ -133,13 +132,16 @@ impl ByteCache {
         });
         encoded.inspect_err(|error| {
             self.count(Counter::Unstorable);
-            self.report("a value was not stored", error);
+            self.report(Mistake::Value, error);
         })
     }
 
-    /// Counts an invalid key or option of a call, and logs the first of its kind.
-    fn checked<V>(&self, result: Result<V, Error>) -> Result<V, Error> {
-        result.inspect_err(|error| self.reject(error))
+    /// Counts an invalid part of a call, and logs the first of its kind.
+    fn checked<V>(&self, mistake: Mistake, result: Result<V, Error>) -> Result<V, Error> {
+        result.inspect_err(|error| {
+            self.count(Counter::Error);
+            self.report(mistake, error);
+        })
     }
 
     /// Counts a failure of the backend. The gate logs when it begins and ends.
@@ -147,17 +149,42 @@ impl ByteCache {
         result.inspect_err(|_| self.count(Counter::Error))
     }
 
-    /// Logs what is a mistake of the application, or of its data: the first of each kind as
-    /// a warning, later ones for those who look closely.
-    fn report(&self, what: &'static str, error: &Error) {
+    /// Logs a mistake of the application, or in its data: the first of each kind as a
+    /// warning, later ones at debug level.
+    fn report(&self, mistake: Mistake, error: &Error) {
         let cache = self.context.namespace.name();
+        let what = mistake.text();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
         let cause = cause.unwrap_or_default();
-        let kind = 1 << error.kind() as u32;
-        if self.context.logged.fetch_or(kind, Ordering::Relaxed) & kind == 0 {
+        let bit = 1 << mistake as u32;
+        if self.context.logged.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             tracing::warn!("cache {cache:?}: {what}: {error}{cause}");
         } else {
             tracing::debug!("cache {cache:?}: {what}: {error}{cause}");
+        }
+    }
+}
+
+/// What was wrong with a call, or with its data.
+#[derive(Clone, Copy, Debug)]
+enum Mistake {
+    Key,
+    Tags,
+    Lifetime,
+    Pattern,
+    Value,
+    Entry,
+}
+
+impl Mistake {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Key => "a key is invalid, nothing is cached or invalidated under it",
+            Self::Tags => "tags are invalid, nothing is stored with them or invalidated by them",
+            Self::Lifetime => "a lifetime is invalid, nothing is stored with it",
+            Self::Pattern => "a pattern is invalid, nothing is invalidated",
+            Self::Value => "a value was not stored",
+            Self::Entry => "an entry is not a value of the cache",
         }
     }
 }

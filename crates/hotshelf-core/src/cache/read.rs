@@ -23,10 +23,10 @@ impl ByteCache {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn read(&self, key: Result<WireKey, Error>) -> Result<ReadOutcome, Error> {
-        let key = key?;
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
+        let key = key?;
         match self.engine.inspect(&self.context, &key, &self.context.tags).await {
             Ok(inspected) => {
                 let outcome = inspected.outcome(&self.context, true);
@@ -55,8 +55,8 @@ impl ByteCache {
         outcome
     }
 
-    /// Reads what is known of keys, in their order, and counts a hit or a miss for each. An
-    /// invalid key is a miss.
+    /// Reads what is known of keys, in their order, and counts a hit or a miss for each valid
+    /// one. An invalid key is a miss.
     ///
     /// Costs as many round trips for each [`BATCH`] of keys as [`ByteCache::read`] for one.
     ///
@@ -78,9 +78,12 @@ impl ByteCache {
         for batch in valid.chunks(BATCH) {
             let inspected = self.engine.inspect_many(&self.context, batch).await;
             let inspected = self.counted(inspected)?.into_iter();
-            outcomes.extend(inspected.map(|entry| entry.outcome(&self.context, true)));
+            outcomes.extend(inspected.map(|entry| {
+                let outcome = entry.outcome(&self.context, true);
+                self.count_outcome(&outcome);
+                outcome
+            }));
         }
-        outcomes.iter().for_each(|outcome| self.count_outcome(outcome));
         let mut outcomes = outcomes.into_iter();
         let outcome = |valid| match valid {
             true => outcomes.next().unwrap_or_else(|| miss(MissReason::Missing)),
@@ -89,8 +92,8 @@ impl ByteCache {
         Ok(is_valid.into_iter().map(outcome).collect())
     }
 
-    /// Returns how long an entry still lives: no time at all if it is not a hit, because
-    /// a tag of it was invalidated or because it is untracked.
+    /// Returns how long an entry still lives: no time at all if a tag of it was invalidated,
+    /// or if it is untracked and the cache doesn't accept such entries. It isn't decoded.
     ///
     /// Costs as many round trips as [`ByteCache::read`], and counts neither a hit nor a
     /// miss.
@@ -101,16 +104,16 @@ impl ByteCache {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn remaining(&self, key: Result<WireKey, Error>) -> Result<Remaining, Error> {
-        let key = key?;
         if !self.is_enabled() {
             return Ok(Remaining::Missing);
         }
+        let key = key?;
         let (cache, gate) = (&self.context, &self.engine.gate);
         let inspecting = self.engine.inspect(cache, &key, &cache.tags);
         let (inspected, remaining) = join(inspecting, gate.remaining(cache, &key)).await;
-        let remaining = inspected.and_then(|inspected| match inspected.found {
-            Ok(_) => remaining,
-            Err(_) => Ok(Remaining::Missing),
+        let remaining = inspected.and_then(|inspected| match (inspected.found, remaining?) {
+            (Ok(_), remaining) => Ok(remaining),
+            (Err(_), _) => Ok(Remaining::Missing),
         });
         self.counted(remaining.map_err(|error| error.with_key(&key)))
     }

@@ -20,6 +20,8 @@ use crate::stats::CacheStats;
 pub(crate) struct Registry {
     caches: Mutex<BTreeMap<CacheId, Arc<CacheContext>>>,
     pub(crate) enabled: Arc<AtomicBool>,
+    /// Whether an invalid tag was logged.
+    pub(crate) logged_tag: AtomicBool,
 }
 
 /// Prefix, version, name and kind of values.
@@ -78,7 +80,8 @@ impl ValueKind {
 
 impl Registry {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { caches: Mutex::default(), enabled: Arc::new(AtomicBool::new(enabled)) }
+        let enabled = Arc::new(AtomicBool::new(enabled));
+        Self { caches: Mutex::default(), enabled, logged_tag: AtomicBool::new(false) }
     }
 
     /// Returns the cache that was built by this definition before, or builds it.

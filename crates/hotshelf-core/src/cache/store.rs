@@ -89,8 +89,8 @@ impl ByteStore {
     }
 
     /// Switches all caches on or off. While they are off, loaders run and nothing is read or
-    /// stored; invalidations go on, or switching them on again would bring outdated entries
-    /// back.
+    /// stored. Invalidations go on, and an insert or a reload removes the entry that it would
+    /// have replaced, or switching them on again would bring outdated entries back.
     pub fn set_enabled(&self, enabled: bool) {
         self.registry.enabled.store(enabled, Ordering::Relaxed);
     }
@@ -124,7 +124,9 @@ impl ByteStore {
             match name.and_then(|name| TagId::of(name.as_ref())) {
                 Ok(id) => keys.extend(known.iter().map(|prefix| id.key(prefix))),
                 Err(error) => {
-                    tracing::error!("a tag was not invalidated: {error}");
+                    if !self.registry.logged_tag.swap(true, Ordering::Relaxed) {
+                        tracing::error!("a tag is invalid, nothing is invalidated by it: {error}");
+                    }
                     invalid = invalid.and(Err(error));
                 }
             }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ByteCache;
 use super::call::CallOptions;
+use super::{ByteCache, Mistake};
 use crate::backend::{BATCH, Fill, Stored, Token};
 use crate::codec::Opaque;
 use crate::engine::{
@@ -86,9 +86,9 @@ impl ByteCache {
     /// whose options are invalid nothing is stored.
     pub(super) fn write_options(&self, call: &CallOptions) -> (WriteOptions, Result<Ttl, Error>) {
         let context = &self.context;
-        let tags = self.checked(call.tags_in(context));
+        let tags = self.checked(Mistake::Tags, call.tags_in(context));
         let ttl = tags.as_ref().map_err(Clone::clone);
-        let ttl = ttl.and_then(|_| self.checked(call.ttl_in(context)));
+        let ttl = ttl.and_then(|_| self.checked(Mistake::Lifetime, call.ttl_in(context)));
         let tags = tags.map_or_else(|_| context.tags.clone(), |tags| tags.into_owned());
         let keep = call.keep_in(context);
         (WriteOptions { cache: context.clone(), tags, keep }, ttl)
@@ -167,7 +167,8 @@ impl WriteGuard {
         let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
         let ByteCache { engine, context } = &self.cache;
         for batch in fills.chunks(BATCH) {
-            for (fill, stored) in batch.iter().zip(engine.gate.store(context, batch).await) {
+            for (fill, stored) in batch.iter().zip(engine.gate.store_written(context, batch).await)
+            {
                 match stored {
                     Ok(Stored::Stored) => drop(self.leases.remove(&fill.key)),
                     Ok(Stored::Refused) => self.cache.count(Counter::Refused),

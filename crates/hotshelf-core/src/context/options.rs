@@ -141,18 +141,6 @@ impl NegativeTtl {
     }
 }
 
-impl Negative {
-    /// Returns how long an entry lives that says that there is no value, given the lifetime
-    /// of values; `None` if there is to be no such entry.
-    pub(crate) fn beside(self, values: Ttl) -> Option<Ttl> {
-        match self {
-            Self::Off => None,
-            Self::SameAsValues => Some(values),
-            Self::For(ttl) => Some(ttl),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +150,7 @@ mod tests {
         let validated = CacheOptions::default().validate().unwrap();
         assert_eq!(validated.ttl.as_millis(), 300_000);
         assert_eq!(validated.format, Format::Trailer(Foreign::Reject));
-        assert!(validated.negative_ttl.beside(validated.ttl).is_none());
+        assert!(matches!(validated.negative_ttl, Negative::Off));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::read::View;
-use crate::context::CacheContext;
+use crate::context::{CacheContext, Format};
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::Tags;
@@ -40,12 +40,15 @@ pub(crate) struct Identity {
     cache: u64,
     errors: TypeId,
     takes_absent: bool,
+    /// Views of one cache may differ in it.
+    format: Format,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn identity(&self) -> Identity {
         let (errors, takes_absent) = (self.errors, self.takes_absent);
-        Identity { cache: self.cache.number, errors, takes_absent }
+        let format = self.cache.validated.format;
+        Identity { cache: self.cache.number, errors, takes_absent, format }
     }
 
     pub(crate) fn view(&self) -> View<'a> {

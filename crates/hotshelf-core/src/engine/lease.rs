@@ -16,7 +16,7 @@ use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
 use crate::error::Error;
-use crate::outage::Budget;
+use crate::outage::{Budget, OperationKind};
 use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
 use crate::tag::Tags;
@@ -53,7 +53,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         }
         let asking = acquire(call, &engine, &seen);
         let answer = in_time(&mut leadership, waited, asking).await;
-        let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call)) {
+        let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { occupant, ..lease });
                 return begin(leadership);
@@ -129,7 +129,7 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     for _ in 0..2 {
         let asking = acquire(call, engine, &seen);
         let answer = leadership.budget.spend(&*engine.runtime, asking).await;
-        match answer.unwrap_or_else(|| timed_out(call)) {
+        match answer.unwrap_or_else(|| timed_out(call, engine)) {
             Answer::Granted(lease) => {
                 leadership.lease = Some(Lease { occupant, ..lease });
                 break;
@@ -167,8 +167,9 @@ async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
 }
 
 /// The answer once the budget is spent. If the lease was granted, it is released.
-fn timed_out(call: Call<'_>) -> Answer {
+fn timed_out(call: Call<'_>, engine: &Engine) -> Answer {
     call.count(Counter::Error);
+    engine.gate.timed_out(call.cache, OperationKind::Acquire);
     Answer::Impossible
 }
 

@@ -94,11 +94,3 @@ impl Miss {
         }
     }
 }
-
-impl MissReason {
-    /// Reports whether the entry that was found belongs to another cache or a plain client.
-    #[must_use]
-    pub fn is_foreign(self) -> bool {
-        matches!(self, Self::Untracked | Self::Undecodable)
-    }
-}

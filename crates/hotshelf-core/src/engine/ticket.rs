@@ -15,6 +15,7 @@ use super::{Engine, SharedError};
 use crate::backend::{Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
+use crate::outage::OperationKind;
 use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::trailer::Trailer;
@@ -129,7 +130,7 @@ impl Ticket {
             return Filled::Unstored;
         };
         let runtime = Arc::clone(&leadership.engine.runtime);
-        let flight = Arc::clone(&leadership.flight);
+        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
         let stamp = FillStamp {
             token: lease.token,
             loaded_at: lease.granted_at,
@@ -137,6 +138,7 @@ impl Ticket {
             load_millis: (runtime.now() - began).as_millis(),
             tags: flight.tags.stamps(&lease.tags),
         };
+        let cache = Arc::clone(&flight.cache);
         let storing = async move {
             // The backend's answer is valid only for callers that are waiting now.
             leadership.seal();
@@ -150,7 +152,11 @@ impl Ticket {
             end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
         let storing = finish_even_if_dropped(&runtime, storing);
-        budget.spend(&*runtime, storing).await.unwrap_or(Filled::Unstored)
+        let stored = budget.spend(&*runtime, storing).await;
+        stored.unwrap_or_else(|| {
+            engine.gate.timed_out(&cache, OperationKind::Store);
+            Filled::Unstored
+        })
     }
 
     /// Shares the value with those who came before the loader began, and stores nothing. An

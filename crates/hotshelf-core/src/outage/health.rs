@@ -86,9 +86,10 @@ impl Health {
         match error {
             None if health.last_failure.load(Ordering::Relaxed) == 0 => {}
             None => self.succeeded(operation, health),
-            // One value's own fault, or the application's own doing.
-            Some(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Closed) => {}
-            Some(error) => self.failed(cache, operation, health, error),
+            Some(error) if is_fault_of_backend(error.kind()) => {
+                self.failed(cache, operation, health, error);
+            }
+            Some(_) => {}
         }
     }
 
@@ -119,12 +120,14 @@ impl Health {
 
     #[cold]
     fn succeeded(&self, operation: OperationKind, health: &OperationHealth) {
-        let last_failure = health.last_failure.load(Ordering::Relaxed);
-        let quiet = self.millis().saturating_sub(last_failure.saturating_sub(1));
-        let works = |_| (Duration::from_millis(quiet) >= QUIET).then_some(0);
+        let now = self.millis();
+        let works = |last_failure: u64| {
+            let quiet = Duration::from_millis(now.saturating_sub(last_failure.checked_sub(1)?));
+            (quiet >= QUIET).then_some(0)
+        };
         // Of several that succeed at once, one logs.
         let update = health.last_failure.fetch_update(Ordering::Relaxed, Ordering::Relaxed, works);
-        if last_failure != 0 && update.is_ok_and(|before| before != 0) {
+        if update.is_ok() {
             let failures = health.failures.swap(0, Ordering::Relaxed);
             let (action, _) = operation.consequence();
             tracing::info!("{action} the cache works again, after {failures} failures");
@@ -135,4 +138,12 @@ impl Health {
         let elapsed = self.runtime.now() - Moment::default();
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX - 1)
     }
+}
+
+/// Reports whether an error tells something of the backend: not one value's or one key's own
+/// fault, nor the application's own doing.
+fn is_fault_of_backend(kind: ErrorKind) -> bool {
+    use ErrorKind::{Closed, Configuration, Decode, Encode, Key, TooLarge, WrongType};
+
+    !matches!(kind, Closed | Configuration | Decode | Encode | Key | TooLarge | WrongType)
 }

@@ -108,6 +108,33 @@ fn an_outage_is_two_lines() {
 }
 
 #[test]
+fn what_was_not_sent_does_not_work_again() {
+    static STORES_FAIL: AtomicBool = AtomicBool::new(true);
+    let runtime = SimRuntime::new(1);
+    let cache = cache(&runtime, |operation, _| {
+        let fails = match operation {
+            Operation::Store(_) => STORES_FAIL.load(Relaxed),
+            Operation::Take(_) => !STORES_FAIL.load(Relaxed),
+            _ => false,
+        };
+        fails.then_some(ErrorKind::OutOfMemory)
+    });
+    let log = Log::default();
+    let _collecting = tracing::subscriber::set_default(log.clone());
+    runtime.block_on(async {
+        load(&cache, 1).await;
+        assert_eq!(log.take().len(), 1, "storing fails");
+
+        STORES_FAIL.store(false, Relaxed);
+        runtime.advance(Duration::from_secs(5));
+        let value = (cache.key(&Key::from("k")), &1_u32 as &Opaque);
+        cache.insert([value], &CallOptions::default()).send().await.unwrap_err();
+        let lines = log.take();
+        assert!(lines.iter().all(|line| !line.contains("works again")), "{lines:?}");
+    });
+}
+
+#[test]
 fn a_failed_invalidation_is_an_error() {
     let runtime = SimRuntime::new(1);
     let cache = cache(&runtime, |operation, _| {

@@ -140,8 +140,9 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Returns how long an entry still lives. A failure of the backend is
-    /// [`Remaining::Missing`], and so is an entry that is not a hit: one whose tag was
-    /// invalidated, or one that a plain client wrote where such entries are rejected.
+    /// [`Remaining::Missing`], and so is an entry whose tag was invalidated, or one that a
+    /// plain client wrote where such entries are rejected. It is not decoded: one of another
+    /// type has a lifetime.
     ///
     /// Costs as much as [`Cache::get`].
     ///
@@ -239,7 +240,7 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate_pattern(&self, pattern: &str) -> Result<Invalidation, Error> {
-        self.bytes.invalidate_pattern(pattern, false).await.map(Invalidation::applied)
+        self.bytes.invalidate_pattern(Ok(pattern), false).await.map(Invalidation::applied)
     }
 
     /// Invalidates all entries that carry a tag, in all caches of the same prefix, and
@@ -278,9 +279,9 @@ impl<T: CacheValue> Cache<T> {
     /// Returns the exact key of an entry in the backend.
     ///
     /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) for a key that layout v2 rejects; it is counted.
+    /// Of kind [`Key`](crate::ErrorKind::Key) for a key that layout v2 rejects.
     pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        self.bytes.key(key)
+        self.bytes.wire_key(key)
     }
 
     /// Begins a call with options of its own.

@@ -108,8 +108,9 @@ impl Store {
     /// Switches all caches of this store on or off, at run time.
     ///
     /// While they are off, nothing is read or stored and every load runs its loader.
-    /// Invalidations are carried out all the same, and an insert removes the entry that
-    /// it would have replaced, so that switching on again brings nothing outdated back.
+    /// Invalidations are carried out all the same, and an insert or a reload removes the
+    /// entry that it would have replaced, so that switching on again brings nothing outdated
+    /// back. A load that began before stores nothing any more.
     pub fn set_enabled(&self, enabled: bool) {
         self.bytes.set_enabled(enabled);
     }

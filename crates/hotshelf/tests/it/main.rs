@@ -5,6 +5,7 @@
 mod budget;
 mod entries;
 mod flights;
+mod invalid_input;
 mod invalidation;
 mod many;
 mod negatives;

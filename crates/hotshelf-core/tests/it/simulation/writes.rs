@@ -56,7 +56,7 @@ impl Task {
         let _writing = self.invalidating(&rows).await;
         let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
         self.invalidate(&keys, "pattern", || async {
-            self.member.cache.invalidate_pattern("row-*", false).await.map(drop)
+            self.member.cache.invalidate_pattern(Ok("row-*"), false).await.map(drop)
         })
         .await;
     }

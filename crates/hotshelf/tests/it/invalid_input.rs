@@ -1,0 +1,74 @@
+//! An invalid key, tag or lifetime costs its own call alone, and leaves nothing outdated.
+
+use std::time::Duration;
+
+use hotshelf::{Entry, ErrorKind, KeyLayout, Remaining, Store};
+
+use crate::support::on_each_backend;
+
+/// The ways in which a call can be invalid that still has a valid key.
+const INVALID: [fn(Entry<'_, u32>) -> Entry<'_, u32>; 2] =
+    [|entry| entry.tags([""]), |entry| entry.time_to_live(Duration::ZERO)];
+
+#[test]
+fn an_invalid_insert_removes_the_older_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        for invalid in INVALID {
+            numbers.try_insert("k", 1).await.unwrap();
+            invalid(numbers.entry("k")).try_insert(2).await.unwrap_err();
+            assert_eq!(numbers.get("k").await, None);
+        }
+    });
+}
+
+#[test]
+fn an_invalid_reload_removes_the_older_entry() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        for invalid in INVALID {
+            numbers.try_insert("k", 1).await.unwrap();
+            let reload = invalid(numbers.entry("k").reload());
+            assert_eq!(*reload.or_insert_with(async || 2).await, 2);
+            assert_eq!(numbers.get("k").await, None);
+        }
+    });
+}
+
+#[test]
+fn invalid_keys_and_tags_stop_no_others() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("n").key_layout(KeyLayout::V2).build().unwrap();
+        numbers.try_insert_many([("a", 1), ("b", 2)]).await.unwrap();
+        let removed = numbers.invalidate_many(["a", "\n", "b"]).await;
+        assert_eq!(removed.unwrap_err().kind(), ErrorKind::Key);
+        assert_eq!(numbers.get_many(["a", "\n", "b"]).await, [None, None, None]);
+
+        numbers.entry("a").tags(["t"]).try_insert(1).await.unwrap();
+        let invalidated = store.invalidate_tags(["", "t"]).await;
+        assert_eq!(invalidated.unwrap_err().kind(), ErrorKind::Key);
+        assert_eq!(numbers.get("a").await, None);
+    });
+}
+
+#[test]
+fn an_invalidated_entry_has_no_lifetime() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        numbers.entry("k").tags(["t"]).try_insert(1).await.unwrap();
+        assert!(matches!(numbers.remaining("k").await, Remaining::After(_)));
+        store.invalidate_tag("t").await.unwrap();
+        assert_eq!(numbers.remaining("k").await, Remaining::Missing);
+    });
+}
+
+#[test]
+fn an_entry_of_an_older_epoch_has_no_lifetime() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").epoch(true).build().unwrap();
+        numbers.try_insert("k", 1).await.unwrap();
+        assert!(matches!(numbers.remaining("k").await, Remaining::After(_)));
+        numbers.invalidate_all().await.unwrap();
+        assert_eq!(numbers.remaining("k").await, Remaining::Missing);
+    });
+}
