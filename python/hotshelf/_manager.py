@@ -256,7 +256,8 @@ class CacheManager:
 
     def set_enabled(self, enabled: bool) -> None:
         """Switches all caches on or off. While they are off, factories run and nothing is
-        read or stored; invalidations go on."""
+        read or stored. Invalidations go on, and a write or a reload removes the entry that
+        it would have replaced."""
         self.store.set_enabled(enabled)
 
     async def close(self) -> None:

@@ -50,8 +50,9 @@ class CacheService(Generic[T]):
     """A typed view of the entries of one namespace.
 
     It is cheap to make: views of the same names share their flights and counters. Methods
-    never raise when the cache fails: failures are counted, and logged once per change of
-    state, and what the methods return says that there was nothing.
+    never raise when the cache fails: failures are counted, an outage is logged when it begins
+    and when it ends, a mistake of calls the first time, and what the methods return says that
+    there was nothing.
     """
 
     __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
@@ -142,7 +143,7 @@ class CacheService(Generic[T]):
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
         """Reads a value; `None` if there is none. Costs one round trip."""
-        text = params_text(params) if params else None
+        text = None if params is None else params_text(params)
         try:
             raw = self._core.read(identifier, text)
             if type(raw) is Pending:
@@ -229,16 +230,18 @@ class CacheService(Generic[T]):
         Args:
             identifier: What names the entry.
             factory: Computes the value. `None` is a value, too: that there is none.
-            ttl: How long the entry lives, in seconds.
+            ttl: How long the entry lives, in seconds. With 0, or with what is no lifetime,
+                the value isn't stored; what is there already is read all the same.
             params: More of what names the entry; their order doesn't matter.
-            tags: Names by which `CacheManager.invalidate_tag` finds the entry.
+            tags: Names by which `CacheManager.invalidate_tag` finds the entry. With invalid
+                ones every caller computes, and nothing is stored.
             negative_ttl: How long it is remembered that there is no value; 0: not at all.
             reload: Whether to compute it in any case.
 
         Raises:
             Exception: The factory's own.
         """
-        text = params_text(params) if params else None
+        text = None if params is None else params_text(params)
         mode = "reload" if reload else "use"
         runs = around()
         if runs and self._places([(identifier, text)]) & {it for run in runs for it in run.places}:
@@ -246,7 +249,7 @@ class CacheService(Generic[T]):
             mode = "bypass"
         while True:
             loaded = self._core.load(
-                identifier, text, tags or None, ttl, negative_ttl, mode, bool(runs)
+                identifier, text, tags, ttl, negative_ttl, mode, bool(runs)
             )
             if type(loaded) is Pending:
                 # As `settled` does, without a coroutine of its own for each hit.
@@ -335,7 +338,7 @@ class CacheService(Generic[T]):
 
     async def _insert(self, entries: Any, ttl: Lifetime | None, tags: Sequence[str]) -> bool:
         try:
-            stored = self._core.insert(entries, ttl=ttl, tags=tags or None)
+            stored = self._core.insert(entries, ttl=ttl, tags=tags)
             if type(stored) is Pending:
                 stored = await settled(stored)
         except CacheError:
@@ -494,7 +497,8 @@ class CacheService(Generic[T]):
         """Returns what tells keys apart over all caches; invalid ones are left out."""
         places = set()
         for identifier, params in keys:
-            with contextlib.suppress(CacheError, TypeError, ValueError):
+            # Their own code may raise anything.
+            with contextlib.suppress(Exception):
                 places.add((id(self._manager), self._core.key(str(identifier), params)))
         return frozenset(places)
 

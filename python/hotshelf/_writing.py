@@ -36,7 +36,7 @@ class Writing:
     ) -> None:
         """Takes the keys over. With invalid options, what is written isn't stored."""
         self._places = self._service._places(keys)
-        guard = self._service._core.write_guard(keys, ttl=ttl, tags=tags or None)
+        guard = self._service._core.write_guard(keys, ttl=ttl, tags=tags)
         if type(guard) is Pending:
             guard = await settled(guard)
         self._guard = cast("Write", guard)
@@ -65,5 +65,5 @@ class Writing:
             if type(finishing) is Pending:
                 await settled(finishing)
         except CacheError:
-            # It is counted, and logged as an invalidation that failed.
+            # The engine has counted and logged it.
             return

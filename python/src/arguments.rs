@@ -9,7 +9,7 @@ use hotshelf_core::cache::{ByteCache, CallOptions, Mode, NegativeTtl};
 use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params, WireKey};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
 
 use crate::errors::wrong;
 
@@ -21,8 +21,8 @@ pub(crate) fn key(
     cache: &ByteCache,
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
-) -> Result<WireKey, Error> {
-    match parts(identifier, params) {
+) -> PyResult<Result<WireKey, Error>> {
+    Ok(match parts(identifier, params)? {
         Ok((identifier, params)) => {
             let key = Key::from(identifier.as_str());
             match params {
@@ -34,80 +34,105 @@ pub(crate) fn key(
             cache.reject(&error);
             Err(error)
         }
-    }
+    })
 }
 
 /// Builds the keys of entries, in their order.
-pub(crate) fn keys(cache: &ByteCache, keys: &[KeyArguments<'_>]) -> Vec<Result<WireKey, Error>> {
+pub(crate) fn keys(
+    cache: &ByteCache,
+    keys: &[KeyArguments<'_>],
+) -> PyResult<Vec<Result<WireKey, Error>>> {
     keys.iter().map(|(identifier, params)| key(cache, identifier, params.as_ref())).collect()
 }
 
 fn parts(
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
-) -> Result<(String, Option<String>), Error> {
+) -> PyResult<Result<(String, Option<String>), Error>> {
     let identifier = text(identifier, ErrorKind::Key)?;
     let params = match params {
         Some(error) if error.is_instance_of::<PyException>() => {
-            return Err(Error::new(ErrorKind::Key, error.to_string()));
+            Err(Error::new(ErrorKind::Key, error.to_string()))
         }
-        params => params.map(|params| text(params, ErrorKind::Key)).transpose()?,
+        Some(params) => text(params, ErrorKind::Key)?.map(Some),
+        None => Ok(None),
     };
-    Ok((identifier, params))
+    Ok(identifier.and_then(|identifier| Ok((identifier, params?))))
 }
 
 /// Returns the text of an object, as `str` does.
-fn text(object: &Bound<'_, PyAny>, kind: ErrorKind) -> Result<String, Error> {
-    let text = match object.cast::<PyString>() {
+pub(crate) fn text(object: &Bound<'_, PyAny>, kind: ErrorKind) -> PyResult<Result<String, Error>> {
+    let text = match object.cast_exact::<PyString>() {
         Ok(text) => text.extract(),
+        // A class that derives from `str`, such as an enumeration, may have another text.
         Err(_) => object.str().and_then(|text| text.extract()),
     };
-    text.map_err(|error| Error::new(kind, error.to_string()))
+    judged(kind, text)
+}
+
+/// Makes an error of an exception. What is none, such as `KeyboardInterrupt`, is passed on.
+fn judged<V>(kind: ErrorKind, result: PyResult<V>) -> PyResult<Result<V, Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if Python::attach(|py| error.is_instance_of::<PyException>(py)) => {
+            Ok(Err(Error::new(kind, error.to_string())))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads the names of tags: an iterable of objects, each by its text.
-pub(crate) fn names(names: &Bound<'_, PyAny>) -> Result<Vec<Result<String, Error>>, Error> {
+pub(crate) fn names(
+    names: &Bound<'_, PyAny>,
+) -> PyResult<Result<Vec<Result<String, Error>>, Error>> {
     if names.is_instance_of::<PyString>() || names.is_instance_of::<PyBytes>() {
         let message = format!("tags are a list of texts: write [{names:?}] instead of {names:?}");
-        return Err(Error::new(ErrorKind::Configuration, message));
+        return Ok(Err(Error::new(ErrorKind::Configuration, message)));
     }
-    let wrong = |error: PyErr| Error::new(ErrorKind::Configuration, error.to_string());
-    let name = |name: PyResult<Bound<'_, PyAny>>| text(&name.map_err(wrong)?, ErrorKind::Key);
-    Ok(names.try_iter().map_err(wrong)?.map(name).collect())
+    let items = names.try_iter().and_then(|names| names.collect::<PyResult<Vec<_>>>());
+    match judged(ErrorKind::Configuration, items)? {
+        Ok(items) => {
+            let names = items.iter().map(|item| text(item, ErrorKind::Key));
+            names.collect::<PyResult<Vec<_>>>().map(Ok)
+        }
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 /// Reads the options of a call. `None` stands for the cache's own.
 pub(crate) fn options(
     ttl: Option<&Bound<'_, PyAny>>,
     tags: Option<&Bound<'_, PyAny>>,
-) -> CallOptions {
+) -> PyResult<CallOptions> {
     let mut options = CallOptions::default();
     if let Some(ttl) = ttl {
-        options = options.time_to_live(lifetime(ttl));
+        options = options.time_to_live(lifetime(ttl)?);
     }
-    if let Some(tags) = tags {
-        let names = names(tags).and_then(|names| names.into_iter().collect::<Result<Vec<_>, _>>());
+    let no_tags =
+        |tags: &&Bound<'_, PyAny>| tags.cast_exact::<PyTuple>().is_ok_and(PyTupleMethods::is_empty);
+    if let Some(tags) = tags.filter(|tags| !no_tags(tags)) {
+        let names = names(tags)?.and_then(|names| names.into_iter().collect::<Result<Vec<_>, _>>());
         options = options.tags(names);
     }
-    options
+    Ok(options)
 }
 
 /// Reads how long it is kept that there is no value: 0 for not at all.
-pub(crate) fn negative(ttl: &Bound<'_, PyAny>) -> Result<NegativeTtl, Error> {
-    lifetime(ttl).map(|ttl| if ttl.is_zero() { NegativeTtl::Off } else { NegativeTtl::For(ttl) })
+pub(crate) fn negative(ttl: &Bound<'_, PyAny>) -> PyResult<Result<NegativeTtl, Error>> {
+    let negative = |ttl: Duration| match ttl.is_zero() {
+        true => NegativeTtl::Off,
+        false => NegativeTtl::For(ttl),
+    };
+    Ok(lifetime(ttl)?.map(negative))
 }
 
-/// Reads a lifetime: a number of seconds or a `timedelta`.
-fn lifetime(ttl: &Bound<'_, PyAny>) -> Result<Duration, Error> {
-    let wrong = |error: PyErr| Error::new(ErrorKind::Configuration, error.to_string());
-    let seconds = match ttl.extract::<f64>() {
-        Ok(seconds) => seconds,
-        Err(error) => match ttl.call_method0("total_seconds") {
-            Ok(seconds) => seconds.extract().map_err(wrong)?,
-            Err(_) => return Err(wrong(error)),
-        },
-    };
-    seconds_of(seconds)
+/// Reads a lifetime: a number of seconds, as `float` takes it, or a `timedelta`.
+fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
+    let seconds = ttl.extract::<f64>().or_else(|_| match ttl.getattr("total_seconds") {
+        Ok(total_seconds) => total_seconds.call0()?.extract(),
+        Err(_) => ttl.py().get_type::<PyFloat>().call1((ttl,))?.extract(),
+    });
+    Ok(judged(ErrorKind::Configuration, seconds)?.and_then(seconds_of))
 }
 
 /// Reads how a call uses what is cached.
@@ -132,6 +157,12 @@ pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {
 /// Reads a time in seconds.
 pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     seconds_of(seconds).map_err(|error| wrong(error.to_string()))
+}
+
+/// Reads a number of things.
+pub(crate) fn count(name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let wrong = |_| wrong(format!("`{name}` is a number from 0 on, not {value:?}"));
+    value.extract().map_err(wrong)
 }
 
 fn seconds_of(seconds: f64) -> Result<Duration, Error> {

@@ -53,8 +53,8 @@ impl Cache {
         layout: u8,
         wait_timeout: f64,
         backend_budget: f64,
-        max_waiters: usize,
-        max_value_bytes: usize,
+        max_waiters: &Bound<'_, PyAny>,
+        max_value_bytes: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let namespace = Namespace::new(name).prefix(prefix).layout(arguments::layout(layout)?);
         let namespace = match version {
@@ -71,8 +71,8 @@ impl Cache {
             },
             wait_timeout: arguments::duration(wait_timeout)?,
             backend_budget: arguments::duration(backend_budget)?,
-            max_waiters,
-            max_value_bytes,
+            max_waiters: arguments::count("max_waiters", max_waiters)?,
+            max_value_bytes: arguments::count("max_value_bytes", max_value_bytes)?,
             foreign: if foreign { Foreign::Accept } else { Foreign::Reject },
             strict_plain,
             epoch,
@@ -105,7 +105,7 @@ impl Cache {
         params: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let key = arguments::key(&cache, identifier, params);
+        let key = arguments::key(&cache, identifier, params)?;
         begin(py, async move {
             let read = cache.read(key).await;
             outcome(move |py| found(py, read.map_err(|error| exception(&error))?))
@@ -119,7 +119,7 @@ impl Cache {
         keys: Vec<KeyArguments<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let keys = arguments::keys(&cache, &keys);
+        let keys = arguments::keys(&cache, &keys)?;
         begin(py, async move {
             let read = cache.read_many(keys).await;
             outcome(move |py| {
@@ -147,11 +147,11 @@ impl Cache {
         nested: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let key = arguments::key(&cache, identifier, params);
-        let mut options = arguments::options(ttl, tags).takes_absent(true);
+        let key = arguments::key(&cache, identifier, params)?;
+        let mut options = arguments::options(ttl, tags)?.takes_absent(true);
         options = options.mode(arguments::mode(mode)?).nested(nested);
         if let Some(ttl) = negative_ttl {
-            options = options.negative_ttl(arguments::negative(ttl));
+            options = options.negative_ttl(arguments::negative(ttl)?);
         }
         begin(py, async move {
             let loaded = cache.load(key, options, TypeId::of::<Failure>()).await;
@@ -173,12 +173,12 @@ impl Cache {
         tags: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let options = arguments::options(ttl, tags);
+        let options = arguments::options(ttl, tags)?;
         let value = |((identifier, params), raw, reason): Insert<'py>| {
-            let key = arguments::key(&cache, &identifier, params.as_ref());
-            (key, PyValue::new(py.None(), raw, reason))
+            let key = arguments::key(&cache, &identifier, params.as_ref())?;
+            Ok((key, PyValue::new(py.None(), raw, reason)))
         };
-        let values: Vec<_> = values.into_iter().map(value).collect();
+        let values = values.into_iter().map(value).collect::<PyResult<Vec<_>>>()?;
         let opaque = values.iter().map(|(key, value)| (key.clone(), value as &Opaque));
         let inserts = cache.insert(opaque, &options);
         begin(py, async move {
@@ -197,8 +197,8 @@ impl Cache {
         tags: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let keys = arguments::keys(&cache, &keys);
-        let options = arguments::options(ttl, tags);
+        let keys = arguments::keys(&cache, &keys)?;
+        let options = arguments::options(ttl, tags)?;
         begin(py, async move {
             let guard = cache.write_guard(keys, options).await;
             outcome(move |py| Ok(Py::new(py, write_guard::Write::begin(py, guard)?)?.into_any()))
@@ -212,7 +212,7 @@ impl Cache {
         keys: Vec<KeyArguments<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let keys = arguments::keys(&cache, &keys);
+        let keys = arguments::keys(&cache, &keys)?;
         begin(py, async move {
             let removed = cache.invalidate(keys).await;
             outcome(move |py| number(py, removed))
@@ -225,12 +225,13 @@ impl Cache {
     fn invalidate_pattern<'py>(
         &self,
         py: Python<'py>,
-        pattern: String,
+        pattern: &Bound<'py, PyAny>,
         anywhere: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
+        let pattern = arguments::text(pattern, ErrorKind::Key)?;
         begin(py, async move {
-            let removed = cache.invalidate_pattern(&pattern, anywhere).await;
+            let removed = cache.invalidate_pattern(pattern, anywhere).await;
             outcome(move |py| number(py, removed))
         })
     }
@@ -253,7 +254,7 @@ impl Cache {
         params: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let key = arguments::key(&cache, identifier, params);
+        let key = arguments::key(&cache, identifier, params)?;
         begin(py, async move {
             let remaining = cache.remaining(key).await;
             outcome(move |py| {

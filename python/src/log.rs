@@ -11,11 +11,16 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 /// The lines that were not handed on yet, each with its level as `logging` counts.
 static LINES: Mutex<Vec<(u8, String)>> = Mutex::new(Vec::new());
 static WAITING: AtomicBool = AtomicBool::new(false);
+
+/// Whether Python's logger takes lines at debug level. It is asked when lines are handed on:
+/// what the core logs at debug level repeats a line that was a warning before.
+static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// How many lines are kept. A process that never comes back to its loop loses the rest.
 const MOST_LINES: usize = 1000;
@@ -28,21 +33,29 @@ pub(crate) fn install() {
 
 /// Hands the lines on to the logger `hotshelf`.
 pub(crate) fn flush(py: Python<'_>) {
-    static LOG: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !WAITING.swap(false, Ordering::Relaxed) {
-        return;
-    }
-    let lines = std::mem::take(&mut *LINES.lock());
-    let log = LOG.get_or_try_init(py, || {
-        let logger = py.import("logging")?.call_method1("getLogger", ("hotshelf",))?;
-        Ok::<_, PyErr>(logger.getattr("log")?.unbind())
-    });
-    for (level, line) in lines {
-        let logged = log.as_ref().map_err(|error| error.clone_ref(py));
-        if let Err(error) = logged.and_then(|log| log.call1(py, (level, "%s", line))) {
+    if WAITING.load(Ordering::Relaxed) && WAITING.swap(false, Ordering::Relaxed) {
+        let lines = std::mem::take(&mut *LINES.lock());
+        if let Err(error) = hand_on(py, lines) {
             error.write_unraisable(py, None);
         }
     }
+}
+
+fn hand_on(py: Python<'_>, lines: Vec<(u8, String)>) -> PyResult<()> {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let logger = LOGGER.get_or_try_init(py, || {
+        let logging = py.import("logging")?;
+        logging.call_method1("getLogger", ("hotshelf",)).map(Bound::unbind)
+    })?;
+    let logger = logger.bind(py);
+    DEBUG.store(logger.call_method1("isEnabledFor", (10,))?.is_truthy()?, Ordering::Relaxed);
+    for (level, line) in lines {
+        if let Err(error) = logger.call_method1("log", (level, "%s", line)) {
+            // The handler's fault is no reason to lose the other lines.
+            error.write_unraisable(py, None);
+        }
+    }
+    Ok(())
 }
 
 /// Drops the lines: they are those of the parent process.
@@ -51,7 +64,8 @@ pub(crate) fn clear() {
     WAITING.store(false, Ordering::Relaxed);
 }
 
-/// Keeps events from `INFO` on as lines.
+/// Keeps events from `INFO` on as lines, and those of the core from `DEBUG` on where they
+/// are wanted.
 struct Lines;
 
 /// The text of an event: its message, then its fields.
@@ -62,8 +76,20 @@ struct Line {
 }
 
 impl Subscriber for Lines {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        // The answer of `enabled` changes with the logger's level.
+        Interest::sometimes()
+    }
+
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::INFO
+        let wanted = match *metadata.level() {
+            Level::TRACE => false,
+            Level::DEBUG => {
+                metadata.target().starts_with("hotshelf_core") && DEBUG.load(Ordering::Relaxed)
+            }
+            _ => true,
+        };
+        wanted && metadata.is_event()
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -78,7 +104,8 @@ impl Subscriber for Lines {
         let level = match *event.metadata().level() {
             Level::ERROR => 40,
             Level::WARN => 30,
-            _ => 20,
+            Level::INFO => 20,
+            _ => 10,
         };
         let mut line = Line::default();
         event.record(&mut line);

@@ -179,7 +179,7 @@ impl Store {
         tags: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
-        let names = names(tags).map_err(|error| exception(&error))?;
+        let names = names(tags)?.map_err(|error| exception(&error))?;
         begin(py, async move {
             let answer = state.store.invalidate_tags(names, prefixes).await;
             outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))

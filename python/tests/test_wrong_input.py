@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
+from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -34,6 +37,8 @@ def test_a_url_that_is_none(url: str) -> None:
         ({"default_ttl": 1e10}, ConfigurationError, "100 years"),
         ({"wait_timeout": -1}, ValueError, "-1"),
         ({"layout": 3}, ValueError, "layout 3"),
+        ({"max_waiters": -1}, ValueError, "`max_waiters` is a number from 0 on, not -1"),
+        ({"max_value_bytes": 0.5}, ValueError, "`max_value_bytes` is a number from 0 on"),
         ({"strict_plain": True, "epoch": True}, ConfigurationError, "leave"),
     ],
 )
@@ -150,7 +155,109 @@ async def test_what_can_be_no_key_spoils_nothing_else(manager: CacheManager) -> 
     assert not await cache.delete_many(["1", NO_KEY])
     assert await cache.get("1") is None
     assert not await cache.delete(NO_KEY)
+    assert await cache.invalidate_pattern(NO_KEY) == 0
     assert await cache.get_or_set(NO_KEY, lambda: 3) == 3
+
+
+class Word(str, Enum):
+    """A text whose own text is another one: `Word.ALL`."""
+
+    ALL = "all"
+
+
+async def test_a_class_that_derives_from_str_names_the_same_everywhere(
+    manager: CacheManager,
+) -> None:
+    cache = numbers(manager)
+    assert cache.key(Word.ALL) == "cache:v1:numbers:Word.ALL"
+    writes: list[Callable[[], Awaitable[Any]]] = [
+        lambda: cache.set(Word.ALL, 1, tags=[Word.ALL]),
+        lambda: cache.set_many({Word.ALL: 1}, tags=[Word.ALL]),
+        lambda: cache.get_or_set(Word.ALL, lambda: 1, tags=[Word.ALL]),
+        lambda: cache.write_through(Word.ALL, lambda: 1, tags=[Word.ALL]),
+        lambda: cache.write_through_many([Word.ALL], lambda: {Word.ALL: 1}, tags=[Word.ALL]),
+    ]
+    removals: list[Callable[[], Awaitable[Any]]] = [
+        lambda: cache.delete(Word.ALL),
+        lambda: cache.delete_many([Word.ALL]),
+        lambda: cache.invalidate_pattern(Word.ALL),
+        lambda: manager.invalidate_tag(Word.ALL),
+        lambda: manager.invalidate_tags([Word.ALL]),
+    ]
+    for write in writes:
+        for remove in removals:
+            await write()
+            assert await cache.get(Word.ALL) == await cache.get("Word.ALL") == 1
+            assert await cache.get_many([Word.ALL, "all"]) == [1, None]
+            assert await cache.exists(Word.ALL)
+            assert await cache.get_ttl(Word.ALL) > 0
+            await remove()
+            assert await cache.get(Word.ALL) is None
+
+
+class Tags(list[str]):
+    """Tags of which nobody can say whether there are any, as of numpy's arrays."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+
+class Failing:
+    """An iterator that fails, again and again."""
+
+    def __iter__(self) -> Failing:
+        return self
+
+    def __next__(self) -> str:
+        raise OSError("lost")
+
+
+async def test_tags_that_raise_cost_nobody_the_value(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    failing: Any = Failing()
+    assert await cache.get_or_set("it", lambda: 1, tags=failing) == 1
+    assert not await cache.set("it", 1, tags=failing)
+    assert await cache.set("it", 1, tags=Tags(["all"]))
+    await manager.invalidate_tag("all")
+    assert await cache.get_or_set("it", lambda: 2, tags=Tags(["all"])) == 2
+    assert await cache.write_through("it", lambda: 3, tags=Tags(["all"])) == 3
+    assert await cache.get("it") == 3
+
+
+class Interrupted:
+    """Where Ctrl-C is pressed while a text is made."""
+
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+async def test_an_interrupt_is_no_invalid_key(manager: CacheManager) -> None:
+    cache, interrupted = numbers(manager), Interrupted()
+    name: Any = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        await cache.get(name)
+    with pytest.raises(KeyboardInterrupt):
+        await cache.set("it", 1, tags=[name])
+
+
+async def test_a_lifetime_may_be_a_text(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    minute: Any = "60"
+    assert await cache.set("it", 1, ttl=minute)
+    assert 0 < await cache.get_ttl("it") <= 66
+    word: Any = "soon"
+    assert not await cache.set("it", 1, ttl=word)
+
+
+async def test_a_mistake_is_a_warning_once_and_then_at_debug_level(
+    manager: CacheManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = numbers(manager)
+    with caplog.at_level(logging.DEBUG, "hotshelf"):
+        for number in range(3):
+            await cache.get("it", {"unknown": object(), "number": number})
+    lines = [line for line in caplog.records if "a value of type object makes no key" in line.getMessage()]
+    assert [line.levelno for line in lines] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
 
 
 async def test_a_write_that_gives_no_mapping_removes_what_it_may_have_changed(
@@ -216,6 +323,14 @@ async def test_while_caches_are_off_nothing_is_said_to_be_written(manager: Cache
     manager.set_enabled(False)
     assert not await cache.set("it", 1)
     assert not await cache.set_many({"it": 1})
+
+
+async def test_an_invalidated_entry_has_no_lifetime(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    await cache.set("it", 1, tags=["all"])
+    assert await cache.get_ttl("it") > 0
+    await manager.invalidate_tag("all")
+    assert await cache.get_ttl("it") == -2
 
 
 class Leaf(BaseModel):

@@ -162,7 +162,9 @@ impl Executor {
     /// Runs what is ready until nothing is, or the loop should have its turn.
     pub(crate) fn run(&self, now: Moment) {
         self.ready.lock().rung = false;
-        for waker in self.timers.lock().take_due(now) {
+        // Wakers run code of their own: none of them under the lock.
+        let due = self.timers.lock().take_due(now);
+        for waker in due {
             waker.wake();
         }
         for _ in 0..MOST_IN_A_TURN {
