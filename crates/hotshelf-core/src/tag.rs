@@ -38,10 +38,10 @@ impl TagId {
         if name.is_empty() {
             return Err(Error::new(ErrorKind::Key, "a tag needs a name"));
         }
-        Ok(Self::hashed(name))
+        Ok(Self::hashed(name.as_bytes()))
     }
 
-    fn hashed(name: &str) -> Self {
+    fn hashed(name: &[u8]) -> Self {
         let hash = Sha256::digest(name);
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&hash[..8]);
@@ -49,10 +49,10 @@ impl TagId {
     }
 
     /// Makes the id of the tag that all entries of a cache carry, by what their keys begin
-    /// with.
+    /// with. No name of a tag has the same text: it starts with a byte that UTF-8 has not.
     #[must_use]
     pub fn of_epoch(stem: &str) -> Self {
-        Self::hashed(&format!("epoch of {stem}"))
+        Self::hashed(&[b"\xff", stem.as_bytes()].concat())
     }
 
     /// Gives the id's bytes.

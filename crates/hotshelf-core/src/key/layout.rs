@@ -109,9 +109,17 @@ impl Namespace {
     /// Says what all keys of this namespace begin with, the last colon included.
     ///
     /// # Errors
-    /// In layout v2, of kind [`ErrorKind::Key`] if a part holds control characters or if
-    /// no room is left for identifiers.
+    /// Of kind [`ErrorKind::Configuration`] for the prefix `hs`, under which leases and tags
+    /// have their keys. In layout v2, of kind [`ErrorKind::Key`] if a part holds control
+    /// characters or if no room is left for identifiers.
     pub fn stem(&self) -> Result<String, Error> {
+        if self.prefix == "hs" || self.prefix.starts_with("hs:") {
+            let prefix = &self.prefix;
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                format!("the prefix {prefix:?} is reserved for leases and tags: choose another"),
+            ));
+        }
         match self.layout {
             KeyLayout::V1 => Ok(self.stem_v1()),
             KeyLayout::V2 => self.stem_v2(),

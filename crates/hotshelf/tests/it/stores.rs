@@ -57,6 +57,20 @@ fn every_url_is_served_or_says_why_not() {
 }
 
 #[test]
+fn the_prefix_of_leases_and_tags_is_reserved() {
+    let store = Store::memory();
+    for layout in [KeyLayout::V1, KeyLayout::V2] {
+        for prefix in ["hs", "hs:t"] {
+            let builder = store.cache::<u32>("numbers").prefix(prefix).key_layout(layout);
+            let error = builder.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains("choose another"), "{error}");
+        }
+    }
+    store.cache::<u32>("numbers").prefix("hsx").build().unwrap();
+}
+
+#[test]
 fn a_disabled_store_runs_every_loader() {
     on_tokio(async {
         let texts = Store::disabled().cache::<String>("texts").build().unwrap();

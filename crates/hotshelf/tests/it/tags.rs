@@ -108,6 +108,19 @@ fn inserts_and_writes_carry_tags_too() {
     });
 }
 
+/// An id is the hash of a text: no text that an application passes may hash to an epoch.
+#[test]
+fn no_tag_is_an_epoch() {
+    on_each_backend(async |store: Store| {
+        let cache = store.cache::<u32>("n").epoch(true).build().unwrap();
+        cache.insert("k", 1).await;
+        for name in ["epoch of cache:v1:n:", "cache:v1:n:", "\u{ff}cache:v1:n:"] {
+            store.invalidate_tag(name).await.unwrap();
+            assert_eq!(cache.get("k").await.as_deref(), Some(&1), "{name}");
+        }
+    });
+}
+
 /// Callers that load name the tags of what they load; those that only read needn't.
 #[test]
 fn a_caller_that_names_no_tags_takes_entries_with_any() {
