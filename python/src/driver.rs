@@ -19,6 +19,7 @@ use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 use slab::Slab;
 
+use crate::ending;
 use crate::executor::{Executor, Task};
 use crate::fork::Process;
 use crate::log;
@@ -158,6 +159,7 @@ impl Driver {
         py: Python<'_>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> PyResult<Background> {
+        let _inside = ending::enter(py);
         let driver = Self::on_this_loop(py)?;
         let executor = &driver.get().executor;
         let entered = executor.enter();
@@ -171,6 +173,7 @@ impl Driver {
     /// Does something for the loop that runs on this thread, and asks it to come back for
     /// what that has made ready.
     pub(crate) fn within(py: Python<'_>, work: impl FnOnce()) -> PyResult<()> {
+        let _inside = ending::enter(py);
         let driver = Self::on_this_loop(py)?;
         let entered = driver.get().executor.enter();
         work();
@@ -213,6 +216,7 @@ impl Driver {
             return Ok(());
         }
         let py = slf.py();
+        let _inside = ending::enter(py);
         let entered = self.executor.enter();
         if look {
             let (poll, events) = &mut *self.poll.lock();

@@ -14,6 +14,7 @@ mod client;
 mod convert;
 mod defaults;
 mod driver;
+mod ending;
 mod errors;
 mod executor;
 mod fork;
@@ -45,6 +46,8 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<value::Given>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;
+    let at_exit = wrap_pyfunction!(ending::at_exit, module)?;
+    module.py().import("atexit")?.call_method1("register", (at_exit,))?;
     log::install();
     errors::register(module)
 }

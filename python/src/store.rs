@@ -14,6 +14,7 @@ use crate::arguments::{duration, names};
 use crate::backend::PerLoop;
 use crate::convert;
 use crate::driver::Driver;
+use crate::ending;
 use crate::errors::exception;
 use crate::fork::{self, Process};
 use crate::log;
@@ -219,6 +220,7 @@ pub(crate) fn begin<F>(py: Python<'_>, operation: F) -> PyResult<Bound<'_, PyAny
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
+    let _inside = ending::enter(py);
     Driver::begin(&Driver::on_this_loop(py)?, operation)
 }
 
@@ -226,6 +228,7 @@ where
 #[pyfunction]
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     fork::note();
+    ending::after_fork();
     log::clear();
     crate::driver::forget_all(py)
 }
