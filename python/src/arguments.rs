@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
 
 use crate::errors::wrong;
 
-/// An identifier, and the text of parameters or the exception that tells why there is none.
+/// An identifier, and the parameters as text or the exception that writing them raised.
 pub(crate) type KeyArguments<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
 
 /// Builds the key of an entry. An invalid one is counted.
@@ -49,25 +49,25 @@ fn parts(
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Result<(String, Option<String>), Error>> {
-    let identifier = text(identifier, ErrorKind::Key)?;
+    let identifier = text(identifier)?;
     let params = match params {
         Some(error) if error.is_instance_of::<PyException>() => {
             Err(Error::new(ErrorKind::Key, error.to_string()))
         }
-        Some(params) => text(params, ErrorKind::Key)?.map(Some),
+        Some(params) => text(params)?.map(Some),
         None => Ok(None),
     };
     Ok(identifier.and_then(|identifier| Ok((identifier, params?))))
 }
 
-/// Returns the text of an object, as `str` does.
-pub(crate) fn text(object: &Bound<'_, PyAny>, kind: ErrorKind) -> PyResult<Result<String, Error>> {
+/// Returns the text of an object, as `str` does: for a key, a tag or a pattern.
+pub(crate) fn text(object: &Bound<'_, PyAny>) -> PyResult<Result<String, Error>> {
     let text = match object.cast_exact::<PyString>() {
         Ok(text) => text.extract(),
         // A class that derives from `str`, such as an enumeration, may have another text.
         Err(_) => object.str().and_then(|text| text.extract()),
     };
-    judged(kind, text)
+    judged(ErrorKind::Key, text)
 }
 
 /// Makes an error of an exception. What is none, such as `KeyboardInterrupt`, is passed on.
@@ -92,7 +92,7 @@ pub(crate) fn names(
     let items = names.try_iter().and_then(|names| names.collect::<PyResult<Vec<_>>>());
     match judged(ErrorKind::Configuration, items)? {
         Ok(items) => {
-            let names = items.iter().map(|item| text(item, ErrorKind::Key));
+            let names = items.iter().map(|item| text(item));
             names.collect::<PyResult<Vec<_>>>().map(Ok)
         }
         Err(error) => Ok(Err(error)),

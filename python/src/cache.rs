@@ -229,7 +229,7 @@ impl Cache {
         anywhere: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.here();
-        let pattern = arguments::text(pattern, ErrorKind::Key)?;
+        let pattern = arguments::text(pattern)?;
         begin(py, async move {
             let removed = cache.invalidate_pattern(pattern, anywhere).await;
             outcome(move |py| number(py, removed))

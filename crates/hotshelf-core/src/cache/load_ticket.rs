@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::call::CallOptions;
 use super::{ByteCache, Mistake};
 use crate::engine::{Filled, Occupant, SharedError, Ticket, Value};
-use crate::error::Error;
 use crate::key::WireKey;
 use crate::outage::within;
 use crate::stats::Counter;
@@ -120,18 +119,16 @@ impl LoadTicket {
     /// Returns the entry to store, and how long it lives; `None` if there is to be none.
     async fn entry(&self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
         let ticket = self.ticket.as_ref().filter(|_| self.cache.is_enabled())?;
-        let context = &self.cache.context;
-        let checked = |ttl: Result<_, Error>| self.cache.checked(Mistake::Lifetime, ttl).ok();
+        let Self { cache, options, .. } = self;
         match value {
             Value::Present(value) => {
-                let raw = self.cache.encode(&**value).ok()?;
-                Some((Some(raw), checked(self.options.ttl_in(context))?))
+                let raw = cache.encode(&**value).ok()?;
+                let ttl = options.ttl_in(&cache.context);
+                Some((Some(raw), cache.checked(Mistake::Lifetime, ttl).ok()?))
             }
             Value::Absent => {
-                let ttl = self
-                    .cache
-                    .checked(Mistake::Lifetime, self.options.negative_ttl_in(context))
-                    .ok()??;
+                let ttl = options.negative_ttl_in(&cache.context);
+                let ttl = cache.checked(Mistake::Lifetime, ttl).ok()??;
                 (ticket.occupant().await != Occupant::Another).then_some((None, ttl))
             }
         }
