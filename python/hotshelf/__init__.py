@@ -25,6 +25,7 @@ from hotshelf._hotshelf import (
     TimeoutError,
     UnavailableError,
     __version__,
+    declare_prefix,
 )
 from hotshelf._keys import (
     build_cache_key,
@@ -55,6 +56,7 @@ __all__ = [
     "__version__",
     "build_cache_key",
     "canonical_params",
+    "declare_prefix",
     "escape_pattern",
     "get_ttl_with_jitter",
 ]

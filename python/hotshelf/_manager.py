@@ -12,7 +12,14 @@ from typing import Any, TypedDict, TypeVar, cast
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import CacheError, ClosedError, ConfigurationError, Pending, Store
+from hotshelf._hotshelf import (
+    CacheError,
+    ClosedError,
+    ConfigurationError,
+    Pending,
+    Store,
+    declare_prefix,
+)
 from hotshelf._keys import is_text, listed
 from hotshelf._pending import settled
 from hotshelf._redis import RedisClient
@@ -23,15 +30,7 @@ logger = logging.getLogger("hotshelf")
 T = TypeVar("T")
 
 _DEFAULT_PREFIX = "cache"
-
-#: The prefixes of all services that this process has named, of whatever manager.
-_prefixes = {_DEFAULT_PREFIX}
-
-
-def reach(prefix: Any) -> None:
-    """Lets invalidations by tags reach a prefix, if it is one."""
-    if isinstance(prefix, str) and is_text(prefix):
-        _prefixes.add(prefix)
+declare_prefix(_DEFAULT_PREFIX)
 
 
 if hasattr(os, "register_at_fork"):
@@ -168,7 +167,7 @@ class CacheManager:
             with contextlib.suppress(PydanticUserError, PydanticUndefinedAnnotation):
                 cache()
         # A worker may be asked to invalidate before it has read anything.
-        reach(prefix)
+        declare_prefix(prefix)
         return cache
 
     @contextlib.asynccontextmanager
@@ -245,7 +244,7 @@ class CacheManager:
         Raises:
             TypeError: For a text in place of a list of texts.
         """
-        reached = sorted(_prefixes.union(filter(is_text, listed(prefixes, "prefixes"))))
+        reached = [prefix for prefix in listed(prefixes, "prefixes") if is_text(prefix)]
         try:
             done = self.store.invalidate_tags(reached, listed(names, "names"))
             if type(done) is Pending:
@@ -276,5 +275,5 @@ class CacheManager:
         core = self._cores.get(key)
         if core is None:
             core = self._cores[key] = _hotshelf.Cache(self._latest, namespace, **options)
-            reach(options["prefix"])
+            declare_prefix(options["prefix"])
         return core

@@ -10,7 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
 
 from hotshelf._codec import Codec, Undecodable, codec_of, in_short
-from hotshelf._hotshelf import CacheError, Failed, Given, Pending, Ticket
+from hotshelf._hotshelf import (
+    CacheError,
+    Failed,
+    Given,
+    Pending,
+    Ticket,
+    mode_after_undecodable,
+)
 from hotshelf._keys import canonical_params, listed, params_text, seconds
 from hotshelf._pending import settled
 from hotshelf._running import around, running
@@ -274,8 +281,7 @@ class CacheService(Generic[T]):
             value = self._decoded(loaded)
             if value is not _MISSING:
                 return cast("T", value)
-            # The entry is loaded over; what even then can't be decoded is not read again.
-            mode = "undecodable" if mode == "use" else "bypass"
+            mode = mode_after_undecodable(mode)
 
     async def _lead(
         self, ticket: Ticket, factory: Factory[T], identifier: Any, params: Any

@@ -135,15 +135,25 @@ fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
     Ok(judged(ErrorKind::Configuration, seconds)?.and_then(seconds_of))
 }
 
+/// The names of the modes of a call.
+const MODES: [(&str, Mode); 4] = [
+    ("use", Mode::Use),
+    ("reload", Mode::Reload),
+    ("bypass", Mode::Bypass),
+    ("undecodable", Mode::Undecodable),
+];
+
 /// Reads how a call uses what is cached.
 pub(crate) fn mode(name: &str) -> PyResult<Mode> {
-    match name {
-        "use" => Ok(Mode::Use),
-        "reload" => Ok(Mode::Reload),
-        "bypass" => Ok(Mode::Bypass),
-        "undecodable" => Ok(Mode::Undecodable),
-        other => Err(wrong(format!("there is no mode {other}"))),
-    }
+    let mode = MODES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode);
+    mode.ok_or_else(|| wrong(format!("invalid mode {name:?}: {MODES:?} are known")))
+}
+
+/// Returns the mode in which a call goes on that could not decode what it was given.
+#[pyfunction]
+pub(crate) fn mode_after_undecodable(name: &str) -> PyResult<&'static str> {
+    let next = mode(name)?.after_undecodable();
+    Ok(MODES.iter().find(|(_, mode)| *mode == next).map_or("bypass", |(name, _)| name))
 }
 
 pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {

@@ -45,6 +45,8 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ticket::Failed>()?;
     module.add_class::<value::Given>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
+    module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;
     module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;
     let at_exit = wrap_pyfunction!(ending::at_exit, module)?;
     module.py().import("atexit")?.call_method1("register", (at_exit,))?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hotshelf_core::{Backend, ByteStore, Error, ErrorKind};
+use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, cache};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_redis::{RedisClient, RedisOptions};
 use parking_lot::Mutex;
@@ -212,6 +212,17 @@ impl Store {
             state.store.close().await;
             outcome(|py| Ok(py.None()))
         })
+    }
+}
+
+/// Makes invalidations by tags reach all caches of a prefix, of whatever manager. Anything
+/// but a text that can be part of a key is passed over.
+#[pyfunction]
+pub(crate) fn declare_prefix(prefix: &Bound<'_, PyAny>) {
+    if let Ok(prefix) = prefix.extract::<String>()
+        && !prefix.is_empty()
+    {
+        cache::declare_prefix(&prefix);
     }
 }
 

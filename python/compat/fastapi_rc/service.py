@@ -12,8 +12,7 @@ from fastapi_rc._engine import Client, View
 from fastapi_rc._off import OffCache
 from fastapi_rc._plain import PlainCache
 from hotshelf import CacheService as Cache
-from hotshelf import escape_pattern
-from hotshelf._manager import reach
+from hotshelf import declare_prefix, escape_pattern
 
 logger = logging.getLogger("fastapi_rc")
 
@@ -73,7 +72,7 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self._options = (("foreign", foreign), *options.items())
-        reach(prefix)
+        declare_prefix(prefix)
 
     @property
     def hotshelf(self) -> Cache[T]:

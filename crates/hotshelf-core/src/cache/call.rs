@@ -36,6 +36,18 @@ pub enum Mode {
     Undecodable,
 }
 
+impl Mode {
+    /// Returns how a call goes on whose caller could not decode what it was given. Once more
+    /// it loads over the entry; what even then can't be decoded isn't read again.
+    #[must_use]
+    pub fn after_undecodable(self) -> Self {
+        match self {
+            Self::Use => Self::Undecodable,
+            Self::Reload | Self::Bypass | Self::Undecodable => Self::Bypass,
+        }
+    }
+}
+
 impl CallOptions {
     /// Sets how long the entry lives. Default: the cache's `time_to_live`.
     #[must_use]

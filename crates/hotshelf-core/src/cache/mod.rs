@@ -41,7 +41,7 @@ pub use call::{CallOptions, Mode};
 pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_ticket::LoadTicket;
-pub use registry::{CacheDefinition, CacheInfo, ValueKind};
+pub use registry::{CacheDefinition, CacheInfo, ValueKind, declare_prefix};
 pub use store::ByteStore;
 pub use write_guard::{WriteGuard, Written, WrittenValues};
 

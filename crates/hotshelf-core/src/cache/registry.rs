@@ -16,6 +16,18 @@ use crate::error::{Error, ErrorKind};
 use crate::key::Namespace;
 use crate::stats::CacheStats;
 
+/// The prefixes that were declared in this process, whatever its stores.
+static DECLARED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Makes invalidations by tags reach all caches of a prefix, whether this process builds any
+/// of them or not, on every store.
+pub fn declare_prefix(prefix: &str) {
+    let mut declared = DECLARED.lock();
+    if !declared.contains(prefix) {
+        declared.insert(prefix.to_owned());
+    }
+}
+
 /// The caches that were built, and whether they are on.
 pub(crate) struct Registry {
     caches: Mutex<BTreeMap<CacheId, Arc<CacheContext>>>,
@@ -122,9 +134,11 @@ impl Registry {
         }
     }
 
-    /// Returns the prefixes of all caches.
+    /// Returns the prefixes of all caches, and those that were declared.
     pub(crate) fn prefixes(&self) -> BTreeSet<String> {
-        self.caches.lock().keys().map(|(prefix, ..)| prefix.clone()).collect()
+        let mut prefixes = DECLARED.lock().clone();
+        prefixes.extend(self.caches.lock().keys().map(|(prefix, ..)| prefix.clone()));
+        prefixes
     }
 
     /// Returns the caches, in the order of prefix, version and name.

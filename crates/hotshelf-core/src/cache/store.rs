@@ -95,12 +95,15 @@ impl ByteStore {
         self.registry.enabled.store(enabled, Ordering::Relaxed);
     }
 
-    /// Invalidates all entries that carry one of these tags, in all caches of all prefixes
-    /// that the store knows or that are named, and refuses every load of them that is in
-    /// flight. Costs one round trip.
+    /// Invalidates all entries that carry one of these tags, and refuses every load of them
+    /// that is in flight. Costs one round trip.
+    ///
+    /// Tags belong to the prefix of a cache. Reached are the prefixes of the caches that were
+    /// built on this store, those that were [declared](super::declare_prefix), and
+    /// `prefixes`.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] if no prefix is known: no cache was built yet.
+    /// Of kind [`ErrorKind::Configuration`] if that is no prefix at all.
     /// The backend's own: then the entries may still be hits. That of the first invalid
     /// name, once the others have been invalidated.
     ///
