@@ -136,7 +136,7 @@ fn with_trailer(value: &[u8]) -> bytes::Bytes {
     let mut entry = value.to_vec();
     let trailer = Trailer {
         absent: false,
-        fill: [1; 8],
+        fill: [1; 5],
         loaded_at: 1_700_000_000_000,
         fresh_for: 300_000,
         load_time: 12,

@@ -1,6 +1,6 @@
 //! Tags: names by which entries of several caches are invalidated together.
 //!
-//! A tag has a version, eight random bytes at a key of its own. An entry records the
+//! A tag has a version, six random bytes under a key of its own. An entry records the
 //! versions that its tags had when its load began, and counts only while they are still
 //! the same. Invalidating a tag forgets its version: no entry matches any more, however
 //! many there are, and a version that is lost can't come back.
@@ -11,22 +11,24 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
+use crate::runtime::Runtime;
 
 /// The most tags that an entry carries.
 pub const MOST_TAGS: usize = 32;
 
 /// The version of a tag: unique, never a counter, so that losing it can't bring an old
-/// version back.
-pub type TagVersion = [u8; 8];
+/// version back. Of two random versions, one pair in 2⁴⁸ is the same.
+pub type TagVersion = [u8; 6];
 
-/// What stands for a tag's name in entries and keys: 64 bits of its SHA-256.
+/// What stands for a tag's name in entries and keys: the first 48 bits of its SHA-256. Two
+/// names that share them are invalidated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TagId([u8; 8]);
+pub struct TagId([u8; 6]);
 
 impl TagId {
     /// Makes an id of its bytes.
     #[must_use]
-    pub const fn new(bytes: [u8; 8]) -> Self {
+    pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
@@ -43,8 +45,8 @@ impl TagId {
 
     fn hashed(name: &[u8]) -> Self {
         let hash = Sha256::digest(name);
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&hash[..8]);
+        let mut bytes = [0; 6];
+        bytes.copy_from_slice(&hash[..6]);
         Self(bytes)
     }
 
@@ -57,15 +59,23 @@ impl TagId {
 
     /// Gives the id's bytes.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 8] {
+    pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
     }
 
     /// Gives the key of the tag's version. Caches of one prefix share their tags.
     #[must_use]
     pub fn key(&self, prefix: &str) -> WireKey {
-        WireKey::from(format!("hs:t:{prefix}:{:016x}", u64::from_be_bytes(self.0)))
+        let [a, b, c, d, e, f] = self.0;
+        let id = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        WireKey::from(format!("hs:t:{prefix}:{id:012x}"))
     }
+}
+
+/// Makes a new version.
+pub fn random_version(runtime: &dyn Runtime) -> TagVersion {
+    let [_, _, version @ ..] = runtime.random().to_be_bytes();
+    version
 }
 
 /// The tags of a call: sorted, each once, with the keys of their versions.
@@ -149,7 +159,7 @@ mod tests {
     #[test]
     fn a_tag_lives_under_its_prefix() {
         let id = TagId::of("product-list").unwrap();
-        assert_eq!(id.key("api").as_str(), "hs:t:api:6110d88a24eece3d");
+        assert_eq!(id.key("api").as_str(), "hs:t:api:6110d88a24ee");
         assert_ne!(id.key("api"), id.key("web"));
         assert_ne!(id, TagId::of("category:books").unwrap());
     }

@@ -3,22 +3,43 @@
 //! White space after a value is legal JSON (RFC 8259, section 2), so that every client
 //! still reads the entry, and value and trailer change together in one key. Each byte is
 //! four characters, two bits each, the most significant first: space, tab, line feed,
-//! carriage return stand for 0, 1, 2, 3.
+//! carriage return stand for 0, 1, 2, 3. An entry without tags takes 100 characters more,
+//! and 48 for each tag.
 //!
 //! | field | bytes | |
 //! | --- | ---: | --- |
-//! | format | 1 | 1 |
+//! | fill | 5 | the first bytes of the lease's token: two fills of a key within one millisecond share it once in 2⁴⁰ |
+//! | loaded at | 6 | milliseconds of the backend's clock when the lease was granted, until the year 10889; 0 if unknown |
+//! | fresh for | 3 | milliseconds: exact below 524 s, else rounded down by less than 4 in a million |
+//! | load time | 2 | milliseconds: exact below 2 s, else rounded down by less than 0.1 % |
+//! | further fields | 4 each | one for each flag of bits 4 to 7, in their order |
+//! | tags | 12 each | 6 of its id: two names in 2⁴⁸ share one, and are invalidated together; and the 6 of its version when the load began |
 //! | flags | 1 | bit 0: the entry says that there is no value |
-//! | fill | 8 | unique: the first bytes of the lease's token |
-//! | loaded at | 8 | milliseconds of the server's clock, when the lease was granted |
-//! | fresh for | 4 | milliseconds |
-//! | load time | 2 | milliseconds |
-//! | tags | 1 | how many follow: 32 at most |
-//! | each tag | 16 | its id, and its version when the load began |
+//! | number of tags | 1 | 32 at most |
 //! | check | 4 | CRC-32 (as in Ethernet) of all before |
-//! | length | 2 | of all these fields, check, length and magic included |
+//! | format | 1 | 1 |
 //! | magic | 2 | `0xCA 0x5E`, last, so that its presence is a look at the last characters |
+//!
+//! Times are five bits of exponent above a mantissa. They hold the longest lifetime, 100
+//! years.
+//!
+//! # Older and newer formats
+//!
+//! Format and magic keep their position in every format. An entry with a format that the
+//! reader doesn't know, or with an unknown *critical* flag (bits 0 to 3), is
+//! [unusable](TrailerError::Unknown): a miss in every cache, never a plain entry, and loading
+//! it replaces it. A flag of bits 4 to 7 that the reader doesn't know is ignored together
+//! with its field.
+//!
+//! A release reads every format that an earlier one wrote, and writes the newest one. So,
+//! while two releases share their entries, a newer entry is replaced by an older reader once,
+//! and from then on both are given the older one until it expires: they never replace each
+//! other's in turn.
+//!
+//! Reserved: critical bit 1 for entries whose lifetime is longer than they are fresh, and
+//! bit 2 for tags that were known only after the load.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::tag::{MOST_TAGS, TagId, TagStamp};
@@ -28,117 +49,185 @@ pub const MAGIC: &[u8; 8] = b"\r \n\n\t\t\r\n";
 
 const FORMAT: u8 = 1;
 const MAGIC_BYTES: [u8; 2] = [0xca, 0x5e];
+/// The format and the magic as they are written.
+const FORMAT_AND_MAGIC: [u8; 12] = *b"   \t\r \n\n\t\t\r\n";
 const FLAG_ABSENT: u8 = 1;
-/// The bytes before the tags, and those after them.
-const HEAD: usize = 1 + 1 + 8 + 8 + 4 + 2 + 1;
-const FOOT: usize = 4 + 2 + 2;
-const TAG: usize = 16;
-/// The bytes of the longest trailer, and those of its length and magic.
-const LONGEST: usize = HEAD + TAG * MOST_TAGS + FOOT;
-/// The bytes of a trailer with two tags.
-const FEW_TAGS: usize = HEAD + TAG * 2 + FOOT;
-const LENGTH_AND_MAGIC: usize = 2 + 2;
+/// The flags that a reader has to know, and those of them that this one knows.
+const CRITICAL: u8 = 0x0f;
+const KNOWN: u8 = FLAG_ABSENT;
+/// The bytes before the further fields, of each of these, of each tag, and behind the tags.
+const HEAD: usize = 5 + 6 + 3 + 2;
+const FURTHER: usize = 4;
+const TAG: usize = 12;
+const FOOT: usize = 1 + 1 + 4 + 1 + 2;
+/// The bytes of the foot that the check covers.
+const CHECKED_FOOT: usize = 2;
+/// The bytes of the longest trailer, and of the longest with two tags.
+const LONGEST: usize = HEAD + FURTHER * 4 + TAG * MOST_TAGS + FOOT;
+const FEW_TAGS: usize = HEAD + FURTHER * 4 + TAG * 2 + FOOT;
+
+const MAX_LOADED_AT: u64 = (1 << 48) - 1;
+/// The bits of the mantissas of the two lengths of time.
+const FRESH_FOR: u32 = 19;
+const LOAD_TIME: u32 = 11;
 
 /// What the cache knows of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trailer {
     /// Whether the entry says that there is no value.
     pub absent: bool,
-    /// The fill that wrote the entry; no two have the same.
-    pub fill: [u8; 8],
-    /// When the load began, in milliseconds of the server's clock.
+    /// The fill that wrote the entry.
+    pub fill: [u8; 5],
+    /// When the load began, in milliseconds of the backend's clock; 0 if that isn't known.
     pub loaded_at: u64,
     /// How long the value is fresh, in milliseconds.
-    pub fresh_for: u32,
+    pub fresh_for: u64,
     /// How long the load took, in milliseconds.
-    pub load_time: u16,
+    pub load_time: u64,
     /// The tags and the versions that they had when the load began.
     pub tags: Vec<TagStamp>,
+}
+
+/// Why an entry has no trailer that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TrailerError {
+    /// It has none: it was not written by hotshelf.
+    Missing,
+    /// A newer release wrote it, in a format or with a critical flag that this one doesn't
+    /// know.
+    Unknown,
+    /// It was changed after it had been written.
+    Damaged,
 }
 
 impl Trailer {
     /// Writes the trailer behind a value.
     ///
-    /// Tags beyond [`MOST_TAGS`] are left out; who sets tags has checked their number.
+    /// Of more than [`MOST_TAGS`] the rest is skipped, and times beyond their fields' width
+    /// are written as the longest that fits.
     pub fn append_to(&self, entry: &mut Vec<u8>) {
-        let mut bytes = Vec::with_capacity(HEAD + TAG * self.tags.len() + FOOT);
-        bytes.extend([FORMAT, if self.absent { FLAG_ABSENT } else { 0 }]);
-        bytes.extend(self.fill);
-        bytes.extend(self.loaded_at.to_be_bytes());
-        bytes.extend(self.fresh_for.to_be_bytes());
-        bytes.extend(self.load_time.to_be_bytes());
         let tags = &self.tags[..self.tags.len().min(MOST_TAGS)];
-        bytes.push(tags.len() as u8);
+        let mut bytes = Vec::with_capacity(HEAD + TAG * tags.len() + FOOT);
+        bytes.extend(self.fill);
+        bytes.extend(&self.loaded_at.min(MAX_LOADED_AT).to_be_bytes()[2..]);
+        bytes.extend(&pack(self.fresh_for, FRESH_FOR).to_be_bytes()[1..]);
+        bytes.extend(&pack(self.load_time, LOAD_TIME).to_be_bytes()[2..]);
         for tag in tags {
             bytes.extend(tag.id.as_bytes());
             bytes.extend(tag.version);
         }
+        bytes.extend([if self.absent { FLAG_ABSENT } else { 0 }, tags.len() as u8]);
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        bytes.extend(((bytes.len() + 4) as u16).to_be_bytes());
+        bytes.push(FORMAT);
         bytes.extend(MAGIC_BYTES);
 
         entry.reserve(4 * bytes.len());
         entry.extend(bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]));
     }
 
-    /// Finds the trailer of an entry, and where the entry's value stands.
+    /// Finds the trailer of an entry, and the range of the entry's value. It allocates for
+    /// tags alone.
     ///
-    /// What is damaged is no trailer. It allocates for tags alone.
-    #[must_use]
-    pub fn find(entry: &[u8]) -> Option<(Range<usize>, Self)> {
-        let length = Self::length(entry)?;
-        let start = entry.len().checked_sub(4 * length)?;
+    /// # Errors
+    /// An entry that doesn't end in [`MAGIC`] has none; any other that can't be read is
+    /// unusable.
+    pub fn find(entry: &[u8]) -> Result<(Range<usize>, Self), TrailerError> {
+        let (flags, number_of_tags) = Self::foot(entry)?;
+        let further = FURTHER * (flags & !CRITICAL).count_ones() as usize;
+        let length = HEAD + further + TAG * number_of_tags + FOOT;
+        let start = entry.len().checked_sub(4 * length).ok_or(TrailerError::Damaged)?;
         // Most entries have few tags or none: clearing the longest trailer's room for them
         // would cost more than to decode it.
         let (mut few_tags, mut many_tags);
-        let bytes = if length <= FEW_TAGS {
+        let room: &mut [u8] = if length <= FEW_TAGS {
             few_tags = [0; FEW_TAGS];
-            few_tags.get_mut(..length)?
+            &mut few_tags
         } else {
             many_tags = [0; LONGEST];
-            many_tags.get_mut(..length)?
+            &mut many_tags
         };
-        from_white_space(&entry[start..], bytes)?;
-        let (checked, foot) = bytes.split_at_checked(length.checked_sub(FOOT)?)?;
-        if crc32fast::hash(checked).to_be_bytes() != foot[..4] {
-            return None;
+        let bytes = room.get_mut(..length).ok_or(TrailerError::Damaged)?;
+        from_white_space(&entry[start..], bytes).ok_or(TrailerError::Damaged)?;
+        let (checked, check) = bytes.split_at(length - FOOT + CHECKED_FOOT);
+        if crc32fast::hash(checked).to_be_bytes() != check[..4] {
+            return Err(TrailerError::Damaged);
         }
-        Some((0..start, Self::parse(checked)?))
+        let (head, rest) = checked.split_first_chunk().ok_or(TrailerError::Damaged)?;
+        let tags = &rest[further..rest.len() - CHECKED_FOOT];
+        Ok((0..start, Self::parse(head, tags, flags)))
     }
 
-    /// Reads how many bytes long a trailer says that it is.
-    fn length(entry: &[u8]) -> Option<usize> {
-        let foot = entry.last_chunk::<{ 4 * LENGTH_AND_MAGIC }>()?;
-        if !foot.ends_with(MAGIC) {
-            return None;
+    /// Reads the flags, and the number of tags.
+    #[inline]
+    fn foot(entry: &[u8]) -> Result<(u8, usize), TrailerError> {
+        let Some(foot) = entry.last_chunk::<{ 4 * FOOT }>() else {
+            let is_damaged = entry.ends_with(MAGIC);
+            return Err(if is_damaged { TrailerError::Damaged } else { TrailerError::Missing });
+        };
+        if !foot.ends_with(&FORMAT_AND_MAGIC) {
+            let is_newer = foot.ends_with(MAGIC);
+            return Err(if is_newer { TrailerError::Unknown } else { TrailerError::Missing });
         }
-        let mut bytes = [0; LENGTH_AND_MAGIC];
-        from_white_space(foot, &mut bytes)?;
-        Some(usize::from(u16::from_be_bytes([bytes[0], bytes[1]])))
+        // Whether these are white space at all is seen when all of it is read.
+        let [flags, number_of_tags] = [0, 4].map(|at| {
+            packed(
+                pairs_of(u32::from_le_bytes([foot[at], foot[at + 1], foot[at + 2], foot[at + 3]]))
+                    .0,
+            )
+        });
+        if flags & CRITICAL & !KNOWN != 0 {
+            return Err(TrailerError::Unknown);
+        }
+        match usize::from(number_of_tags) {
+            number_of_tags @ 0..=MOST_TAGS => Ok((flags, number_of_tags)),
+            _ => Err(TrailerError::Damaged),
+        }
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (head, tags) = bytes.split_at_checked(HEAD)?;
-        let whole = tags.len() == TAG * usize::from(head[HEAD - 1]);
-        if head[0] != FORMAT || !whole || usize::from(head[HEAD - 1]) > MOST_TAGS {
-            return None;
+    #[inline]
+    fn parse(head: &[u8; HEAD], tags: &[u8], flags: u8) -> Self {
+        let [a, b, c, d, e, t1, t2, t3, t4, t5, t6, f1, f2, f3, l1, l2] = *head;
+        Self {
+            absent: flags & FLAG_ABSENT != 0,
+            fill: [a, b, c, d, e],
+            loaded_at: u64::from_be_bytes([0, 0, t1, t2, t3, t4, t5, t6]),
+            fresh_for: unpack(u32::from_be_bytes([0, f1, f2, f3]), FRESH_FOR),
+            load_time: unpack(u32::from_be_bytes([0, 0, l1, l2]), LOAD_TIME),
+            tags: tags.as_chunks().0.iter().map(tag).collect(),
         }
-        let tag = |bytes: &[u8]| {
-            let (id, version) = bytes.split_at(8);
-            Some(TagStamp {
-                id: TagId::new(id.try_into().ok()?),
-                version: version.try_into().ok()?,
-            })
-        };
-        Some(Self {
-            absent: head[1] & FLAG_ABSENT != 0,
-            fill: head[2..10].try_into().ok()?,
-            loaded_at: u64::from_be_bytes(head[10..18].try_into().ok()?),
-            fresh_for: u32::from_be_bytes(head[18..22].try_into().ok()?),
-            load_time: u16::from_be_bytes(head[22..24].try_into().ok()?),
-            tags: tags.chunks_exact(TAG).map(tag).collect::<Option<_>>()?,
+    }
+}
+
+fn tag(bytes: &[u8; TAG]) -> TagStamp {
+    let [a, b, c, d, e, f, version @ ..] = *bytes;
+    TagStamp { id: TagId::new([a, b, c, d, e, f]), version }
+}
+
+impl fmt::Display for TrailerError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "the entry was not written by hotshelf",
+            Self::Unknown => "the entry was written by a newer release of hotshelf",
+            Self::Damaged => "the entry was changed after it had been written",
         })
     }
+}
+
+impl std::error::Error for TrailerError {}
+
+/// Packs a number into five bits of exponent above `mantissa` bits: rounded down, and no
+/// larger than these can hold.
+fn pack(number: u64, mantissa: u32) -> u32 {
+    let exponent = (u64::BITS - number.leading_zeros()).saturating_sub(mantissa);
+    match exponent {
+        0..32 => exponent << mantissa | (number >> exponent) as u32,
+        _ => (32 << mantissa) - 1,
+    }
+}
+
+#[inline]
+fn unpack(bits: u32, mantissa: u32) -> u64 {
+    u64::from(bits & ((1 << mantissa) - 1)) << (bits >> mantissa)
 }
 
 const WHITE_SPACE: &[u8; 4] = b" \t\n\r";
@@ -170,8 +259,8 @@ fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
     (strange == 0).then_some(())
 }
 
-/// Gives the two bits that each of four characters stands for, and the characters that stand
-/// for these bits: others, where it is no white space.
+/// Returns the two bits that each of four characters stands for, and the characters that
+/// stand for these bits: different ones, where a character is no white space.
 ///
 /// Of the bits of a character, the lowest is the low bit of the two; the high one is set
 /// where the second or the third lowest is.
@@ -196,11 +285,11 @@ mod tests {
     use super::*;
 
     fn trailers() -> impl Strategy<Value = Trailer> {
-        let tag = (any::<[u8; 8]>(), any::<[u8; 8]>())
+        let tag = (any::<[u8; 6]>(), any::<[u8; 6]>())
             .prop_map(|(id, version)| TagStamp { id: TagId::new(id), version });
         let tags = proptest::collection::vec(tag, 0..=MOST_TAGS);
-        let times = (any::<u64>(), any::<u32>(), any::<u16>());
-        (any::<bool>(), any::<[u8; 8]>(), times, tags).prop_map(|(absent, fill, times, tags)| {
+        let times = (0..=MAX_LOADED_AT, 0..1_u64 << FRESH_FOR, 0..1_u64 << LOAD_TIME);
+        (any::<bool>(), any::<[u8; 5]>(), times, tags).prop_map(|(absent, fill, times, tags)| {
             let (loaded_at, fresh_for, load_time) = times;
             Trailer { absent, fill, loaded_at, fresh_for, load_time, tags }
         })
@@ -209,7 +298,7 @@ mod tests {
     fn plain() -> Trailer {
         Trailer {
             absent: false,
-            fill: [7; 8],
+            fill: [7; 5],
             loaded_at: 1,
             fresh_for: 2,
             load_time: 3,
@@ -223,14 +312,26 @@ mod tests {
         entry
     }
 
+    /// Writes a trailer of these fields, flags and format behind a value.
+    fn forged(fields: &[u8], flags: u8, number_of_tags: u8, format: u8) -> Vec<u8> {
+        let mut bytes = [fields, &[flags, number_of_tags]].concat();
+        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
+        bytes.push(format);
+        bytes.extend(MAGIC_BYTES);
+        let white_space = bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]);
+        b"12".iter().copied().chain(white_space).collect()
+    }
+
     #[test]
-    fn the_magic_is_the_magic() {
+    fn magic_and_check_are_as_documented() {
         assert_eq!(MAGIC_BYTES.map(|byte| WRITTEN[usize::from(byte)]).concat(), MAGIC);
+        assert_eq!(FORMAT_AND_MAGIC[..4], WRITTEN[usize::from(FORMAT)]);
+        assert_eq!(FORMAT_AND_MAGIC[4..], MAGIC[..]);
         assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn of_all_characters_four_are_white_space() {
+    fn only_four_characters_are_white_space() {
         for character in 0..=255 {
             let read = from_white_space(&[b' ', b'\t', character, b'\r'], &mut [0]);
             assert_eq!(read.is_some(), WHITE_SPACE.contains(&character), "{character}");
@@ -238,32 +339,69 @@ mod tests {
     }
 
     #[test]
-    fn a_trailer_without_tags_is_132_characters() {
-        assert_eq!(entry("", &plain()).len(), 132);
+    fn trailer_sizes_are_as_documented() {
+        let tag = TagStamp { id: TagId::new([1; 6]), version: [2; 6] };
+        assert_eq!(entry("", &plain()).len(), 100);
+        assert_eq!(entry("", &Trailer { tags: vec![tag], ..plain() }).len(), 148);
     }
 
     #[test]
-    fn a_value_without_trailer_has_none() {
+    fn plain_values_have_no_trailer() {
         for value in ["", "null", "{\"a\": 1}\n\n", "[1]    "] {
-            assert_eq!(Trailer::find(value.as_bytes()), None, "{value:?}");
+            assert_eq!(Trailer::find(value.as_bytes()), Err(TrailerError::Missing), "{value:?}");
         }
     }
 
     #[test]
-    fn another_format_is_no_trailer() {
-        let mut bytes = vec![FORMAT + 1; HEAD - 1];
-        bytes.push(0);
-        bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
-        bytes.extend(((HEAD + FOOT) as u16).to_be_bytes());
-        bytes.extend(MAGIC_BYTES);
-        let text: Vec<u8> = bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]).collect();
-        assert_eq!(Trailer::length(&text), Some(HEAD + FOOT));
-        assert_eq!(Trailer::find(&text), None);
+    fn unknown_formats_and_critical_flags_are_unusable() {
+        assert!(Trailer::find(&forged(&[0; HEAD], FLAG_ABSENT, 0, FORMAT)).is_ok());
+        for format in (0..=255).filter(|format| *format != FORMAT) {
+            let found = Trailer::find(&forged(&[0; 3], 0, 0, format));
+            assert_eq!(found, Err(TrailerError::Unknown), "format {format}");
+        }
+        for flags in [0b0010, 0b0100, 0b1000, 0b1111] {
+            let found = Trailer::find(&forged(&[0; HEAD], flags, 0, FORMAT));
+            assert_eq!(found, Err(TrailerError::Unknown), "flags {flags:04b}");
+        }
+    }
+
+    #[test]
+    fn unknown_plain_flags_are_ignored_with_their_fields() {
+        let tag = [[7; 6], [8; 6]].concat();
+        for (flags, further) in [(0x10, 1), (0x80, 1), (0xf0, 4)] {
+            let fields = [&[0; HEAD][..], &vec![9; FURTHER * further], &tag].concat();
+            let (value, found) = Trailer::find(&forged(&fields, flags, 1, FORMAT)).unwrap();
+            assert_eq!(value, 0..2, "flags {flags:08b}");
+            assert_eq!(found.tags, [TagStamp { id: TagId::new([7; 6]), version: [8; 6] }]);
+        }
+    }
+
+    #[test]
+    fn impossible_numbers_of_tags_are_damage() {
+        let many = MOST_TAGS as u8 + 1;
+        for (fields, tags) in [(HEAD, 1), (HEAD, 255), (HEAD + TAG * (MOST_TAGS + 1), many)] {
+            let found = Trailer::find(&forged(&vec![0; fields], 0, tags, FORMAT));
+            assert_eq!(found, Err(TrailerError::Damaged), "{tags} tags");
+        }
+        assert_eq!(Trailer::find(MAGIC), Err(TrailerError::Damaged));
+    }
+
+    #[test]
+    fn long_times_are_rounded_down() {
+        let century = 100 * 366 * 24 * 3600 * 1000_u64;
+        for (mantissa, error) in [(FRESH_FOR, 1.0 / 262_144.0), (LOAD_TIME, 1.0 / 1024.0)] {
+            for number in [0, 1, 2047, 2048, 524_287, 524_289, 86_400_001, century] {
+                let read = unpack(pack(number, mantissa), mantissa);
+                assert!(read <= number && (number - read) as f64 <= number as f64 * error);
+                assert!(number >= 1 << mantissa || read == number, "{number} is exact");
+            }
+            assert_eq!(pack(u64::MAX, mantissa), (32 << mantissa) - 1);
+        }
     }
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(value in "\\PC{0,40}", trailer in trailers()) {
+        fn trailers_round_trip(value in "\\PC{0,40}", trailer in trailers()) {
             let entry = entry(&value, &trailer);
             let (place, found) = Trailer::find(&entry).unwrap();
             prop_assert_eq!(&entry[place], value.as_bytes());
@@ -283,12 +421,13 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_trailer_is_none(trailer in trailers(), at: prop::sample::Index, bits in 1_u8..4) {
+        fn damaged_trailers_are_errors(trailer in trailers(), at: prop::sample::Index, bits in 1_u8..4) {
             let mut entry = entry("", &trailer);
             let at = at.index(entry.len());
             let old = WHITE_SPACE.iter().position(|known| *known == entry[at]).unwrap();
             entry[at] = WHITE_SPACE[old ^ usize::from(bits)];
-            prop_assert_eq!(Trailer::find(&entry), None);
+            let error = Trailer::find(&entry).unwrap_err();
+            prop_assert_eq!(error == TrailerError::Missing, at >= entry.len() - MAGIC.len());
         }
     }
 }

@@ -83,8 +83,18 @@ impl MemoryBackend {
             return Acquired::Busy(left);
         }
         leases.grant(acquire.key, acquire.token, now, acquire.lease);
-        let millis = (now - self.started).as_millis();
-        Acquired::Granted(u64::try_from(millis).unwrap_or(u64::MAX))
+        Acquired::Granted(self.millis(now))
+    }
+
+    fn take_now(&self, take: &Take) -> Taken {
+        let now = self.runtime.now();
+        self.leases.lock(&take.key).grant(&take.key, take.token, now, take.lease);
+        Taken::Granted(self.millis(now))
+    }
+
+    /// Returns what the backend's clock shows, in milliseconds.
+    fn millis(&self, now: Moment) -> u64 {
+        u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
     fn store_now(&self, fill: &Fill) -> Result<Stored> {
@@ -133,13 +143,8 @@ impl Backend for MemoryBackend {
     }
 
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        let take_now = |take: &Take| {
-            self.begin()?;
-            let mut leases = self.leases.lock(&take.key);
-            leases.grant(&take.key, take.token, self.runtime.now(), take.lease);
-            Ok(Taken::Granted)
-        };
-        ready(takes.iter().map(take_now).collect())
+        let take = |take| self.begin().map(|()| self.take_now(take));
+        ready(takes.iter().map(take).collect())
     }
 
     fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hotshelf_core::backend::TagVersion;
+use hotshelf_core::tag::{TagVersion, random_version};
 use hotshelf_core::{Runtime, WireKey};
 use quick_cache::sync::Cache;
 
@@ -23,7 +23,7 @@ impl Tags {
 
     /// Returns a tag's version; a tag without one gets a new, unique version.
     pub(crate) fn capture(&self, tag: &WireKey) -> TagVersion {
-        let new = || Ok::<_, std::convert::Infallible>(self.runtime.random().to_be_bytes());
+        let new = || Ok::<_, std::convert::Infallible>(random_version(&*self.runtime));
         self.versions.get_or_insert_with(tag, new).unwrap_or_else(|never| match never {})
     }
 

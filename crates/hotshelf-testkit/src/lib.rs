@@ -9,6 +9,7 @@
 //! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed, and
 //!   [`Slow`]: a backend behind a network whose delays do. [`FaultyBackend`]: one with faults
 //!   injected.
+//! - [`entry_with_trailer`]: an entry as a release to come may write it.
 //! - [`simulation`]: several processes on it, with a server, a network that does harm, and
 //!   a history that is checked against the guarantees.
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod resp;
 mod sentinel;
 pub mod simulation;
 mod slow;
+mod trailer;
 mod valkey;
 mod wait;
 
@@ -38,4 +40,5 @@ pub use resp::Reply;
 pub use sentinel::{Passwords, RedisSentinels};
 pub use simulation::SimRuntime;
 pub use slow::Slow;
+pub use trailer::entry_with_trailer;
 pub use valkey::valkey_server;

@@ -1,15 +1,16 @@
 //! What was written behind a value is found again, and what is damaged is not.
 
 use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
-use hotshelf_core::trailer::{MAGIC, Trailer};
+use hotshelf_core::trailer::{MAGIC, Trailer, TrailerError};
 
 use crate::input::Input;
 
 /// The characters that a trailer is written in.
 const WHITE_SPACE: [u8; 4] = *b" \t\n\r";
 
-/// How many bytes stand before the tags.
-const HEAD: usize = 25;
+/// The bytes before the tags, and of each tag.
+const HEAD: usize = 16;
+const TAG: usize = 12;
 
 /// Takes the input as an entry, as the white space of one, and as what a trailer is made of.
 pub fn trailer(input: &[u8]) {
@@ -23,29 +24,42 @@ pub fn trailer(input: &[u8]) {
 
 /// Finds a trailer, if there is one; what is found is written the same again.
 fn find(entry: &[u8]) {
-    let Some((place, found)) = Trailer::find(entry) else { return };
+    let (place, found) = match Trailer::find(entry) {
+        Ok(found) => found,
+        Err(error) => {
+            assert_eq!(error == TrailerError::Missing, !entry.ends_with(MAGIC));
+            return;
+        }
+    };
     assert!(entry.ends_with(MAGIC) && found.tags.len() <= MOST_TAGS, "{found:?}");
     assert_eq!(place.start, 0, "a value stands first");
     let mut again = entry[place].to_vec();
     found.append_to(&mut again);
-    assert_eq!(again.len(), entry.len(), "{found:?}");
-    assert_eq!(Trailer::find(&again).map(|(_, again)| again), Some(found));
+    assert!(again.len() <= entry.len(), "only unknown fields are left out: {found:?}");
+    assert_eq!(Trailer::find(&again).map(|(_, again)| again), Ok(found));
 }
 
 /// Writes the input where the fields of a trailer stand, with the check that belongs to it.
 fn forge(fields: &[u8]) {
-    let length = fields.len() + 8;
+    let (format, fields) = fields.split_last().unwrap_or((&1, fields));
     let mut bytes = fields.to_vec();
     bytes.extend(crc32fast::hash(fields).to_be_bytes());
-    bytes.extend((length as u16).to_be_bytes());
-    bytes.extend([0xca, 0x5e]);
+    bytes.extend([*format, 0xca, 0x5e]);
     let bits = |byte: u8| [6, 4, 2, 0].map(|shift| WHITE_SPACE[usize::from(byte >> shift & 3)]);
     let entry: Vec<u8> = bytes.into_iter().flat_map(bits).collect();
-    let is_one = matches!(fields, [1, ..]) && {
-        let tags = fields.get(HEAD - 1).map(|tags| usize::from(*tags));
-        tags.is_some_and(|tags| tags <= MOST_TAGS && fields.len() == HEAD + 16 * tags)
+    let length = |flags: u8, tags: u8| {
+        HEAD + 4 * (flags >> 4).count_ones() as usize + TAG * usize::from(tags)
     };
-    assert_eq!(Trailer::find(&entry).is_some(), is_one, "{fields:?}");
+    let expected = match fields {
+        [.., flags, _] if *format != 1 || flags & 0b1110 != 0 => Err(TrailerError::Unknown),
+        [before @ .., flags, tags]
+            if usize::from(*tags) <= MOST_TAGS && before.len() == length(*flags, *tags) =>
+        {
+            Ok(())
+        }
+        _ => Err(TrailerError::Damaged),
+    };
+    assert_eq!(Trailer::find(&entry).map(drop), expected, "{fields:?}");
     find(&entry);
 }
 
@@ -53,12 +67,12 @@ fn write_and_damage(mut input: Input<'_>) {
     let damage = (input.number(), input.small());
     let written = Trailer {
         absent: input.small() % 2 == 1,
-        fill: eight(&mut input),
-        loaded_at: u64::from_be_bytes(eight(&mut input)),
-        fresh_for: u32::from(input.number()) << 16 | u32::from(input.number()),
-        load_time: input.number(),
+        fill: bytes(&mut input),
+        loaded_at: u64::from_be_bytes(bytes(&mut input)) >> 16,
+        fresh_for: u64::from(input.number()) << 3,
+        load_time: u64::from(input.number()) >> 5,
         tags: (0..input.small() % 40)
-            .map(|_| TagStamp { id: TagId::new(eight(&mut input)), version: eight(&mut input) })
+            .map(|_| TagStamp { id: TagId::new(bytes(&mut input)), version: bytes(&mut input) })
             .collect(),
     };
     // What is left is the value. It may itself end in white space, or in a trailer.
@@ -76,10 +90,10 @@ fn write_and_damage(mut input: Input<'_>) {
     let again = Trailer::find(&entry);
     // A trailer that is damaged where it says how long it is may show one behind it.
     let is_its_own = |place: &std::ops::Range<usize>| place.end == value.len();
-    let is_found = again.is_some_and(|(place, _)| is_its_own(&place));
+    let is_found = again.is_ok_and(|(place, _)| is_its_own(&place));
     assert_eq!(is_found, old == damage.1, "{old} at {at} became {}", damage.1);
 }
 
-fn eight(input: &mut Input<'_>) -> [u8; 8] {
-    [(); 8].map(|()| input.small())
+fn bytes<const N: usize>(input: &mut Input<'_>) -> [u8; N] {
+    [(); N].map(|()| input.small())
 }

@@ -93,7 +93,7 @@ impl MutantBackend {
     async fn store_captured_late(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let mut late = fills.to_vec();
         for fill in &mut late {
-            let Some((value, mut trailer)) = Trailer::find(&fill.value) else { continue };
+            let Ok((value, mut trailer)) = Trailer::find(&fill.value) else { continue };
             for stamp in &mut trailer.tags {
                 let key = [stamp.id.key(PREFIX)];
                 match self.backend.capture(&key, fill.ttl).await {

@@ -171,7 +171,8 @@ impl Seen {
     /// Remembers an entry.
     #[must_use]
     pub fn entry(raw: &Bytes) -> Self {
-        let length = Trailer::find(raw).map_or(Self::LENGTH, |(value, _)| raw.len() - value.end);
+        let trailer = Trailer::find(raw).map(|(value, _)| raw.len() - value.end);
+        let length = trailer.unwrap_or(Self::LENGTH);
         Self::Suffix(raw.slice(raw.len().saturating_sub(length)..))
     }
 
@@ -213,8 +214,8 @@ pub struct Take {
 /// The answer to [`Backend::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// The token holds the lease now.
-    Granted,
+    /// The token holds the lease now; the backend's clock showed this many milliseconds.
+    Granted(u64),
     /// Nobody may fill the key for the time being.
     Held,
 }

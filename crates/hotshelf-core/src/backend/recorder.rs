@@ -48,7 +48,7 @@ impl Backend for Recorder {
     }
 
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
-        self.answer("take", takes.iter().map(|_| Ok(Taken::Granted)).collect())
+        self.answer("take", takes.iter().map(|_| Ok(Taken::Granted(1))).collect())
     }
 
     fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
@@ -68,7 +68,7 @@ impl Backend for Recorder {
         tags: &'a [WireKey],
         _: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        self.answer("capture", Ok(vec![[0; 8]; tags.len()]))
+        self.answer("capture", Ok(vec![[0; 6]; tags.len()]))
     }
 
     fn invalidate<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::ByteCache;
 use super::call::CallOptions;
-use crate::backend::{BATCH, Fill, Stored, Token};
+use crate::backend::{BATCH, Fill, Stored};
 use crate::codec::Opaque;
 use crate::engine::{
-    Engine, Insert, Takeover, WriteOptions, finish_even_if_dropped, release, take_over,
+    Engine, Granted, Insert, Takeover, WriteOptions, finish_even_if_dropped, release, take_over,
 };
 use crate::error::Error;
 use crate::key::WireKey;
@@ -155,9 +155,9 @@ async fn insert(
 ) -> Vec<Result<Stored, Error>> {
     let keys = inserts.iter().map(|insert| insert.key.clone()).collect();
     let Takeover { leases, tags } = take_over(&engine, keys, &options).await;
-    let fill = |(insert, lease): (Insert, &Result<Option<Token>, Error>)| {
-        let token = lease.as_ref().ok().copied().flatten()?;
-        Some(options.fill(insert, token, &tags))
+    let fill = |(insert, lease): (Insert, &Result<Option<Granted>, Error>)| {
+        let lease = lease.as_ref().ok().copied().flatten()?;
+        Some(options.fill(insert, lease, &tags))
     };
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
     let stored = engine.gate.store_written(&options.cache, &fills).await;
@@ -169,7 +169,7 @@ async fn insert(
         release(&engine, &options.cache, unused);
     }
     let mut stored = stored.into_iter();
-    let answer = |lease: Result<Option<Token>, Error>| match lease? {
+    let answer = |lease: Result<Option<Granted>, Error>| match lease? {
         Some(_) => stored.next().unwrap_or(Ok(Stored::Refused)),
         None => Ok(Stored::Refused),
     };

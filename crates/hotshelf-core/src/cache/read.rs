@@ -123,7 +123,7 @@ impl ByteCache {
         match outcome {
             ReadOutcome::Hit(_) => self.count(Counter::Hit),
             ReadOutcome::Miss(miss) => {
-                if miss.reason() == MissReason::Untracked {
+                if matches!(miss.reason(), MissReason::Untracked | MissReason::Unusable) {
                     self.count(Counter::Foreign);
                 }
                 self.count(Counter::Miss);

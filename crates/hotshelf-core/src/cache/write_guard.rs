@@ -12,7 +12,7 @@ use super::{ByteCache, Mistake};
 use crate::backend::{BATCH, Fill, Stored, Token};
 use crate::codec::Opaque;
 use crate::engine::{
-    Insert, Takeover, WriteOptions, finish_even_if_dropped, renew, renewing, take_over,
+    Granted, Insert, Takeover, WriteOptions, finish_even_if_dropped, renew, renewing, take_over,
 };
 use crate::error::Error;
 use crate::key::WireKey;
@@ -32,8 +32,8 @@ pub struct WriteGuard {
     keys: Vec<Result<WireKey, Error>>,
     /// How long written values live, or why nothing is stored.
     ttl: Result<Ttl, Error>,
-    /// The keys whose entries are in doubt, and the tokens of the leases that were granted.
-    leases: BTreeMap<WireKey, Option<Token>>,
+    /// The keys whose entries are in doubt, and the leases that were granted.
+    leases: BTreeMap<WireKey, Option<Granted>>,
     /// The versions that the tags had when the leases were granted.
     tags: Vec<TagStamp>,
 }
@@ -77,8 +77,8 @@ impl ByteCache {
             true => Takeover::default(),
             false => take_over(&self.engine, valid.iter().cloned().collect(), &options).await,
         };
-        let token = |lease| self.counted(lease).unwrap_or_default();
-        let leases = valid.into_iter().zip(takeover.leases.into_iter().map(token)).collect();
+        let lease = |lease| self.counted(lease).unwrap_or_default();
+        let leases = valid.into_iter().zip(takeover.leases.into_iter().map(lease)).collect();
         WriteGuard { cache: self.clone(), options, keys, ttl, leases, tags: takeover.tags }
     }
 
@@ -149,7 +149,8 @@ impl WriteGuard {
     }
 
     fn held(&self) -> Vec<(WireKey, Token)> {
-        let held = |(key, token): (&WireKey, &Option<Token>)| Some((key.clone(), (*token)?));
+        let held =
+            |(key, lease): (&WireKey, &Option<Granted>)| Some((key.clone(), (*lease)?.token));
         self.leases.iter().filter_map(held).collect()
     }
 
@@ -161,8 +162,8 @@ impl WriteGuard {
     /// Stores values, and takes out the keys that are in no doubt any more.
     async fn store(&mut self, values: BTreeMap<WireKey, (Bytes, Ttl)>) {
         let fill = |(key, (value, ttl))| {
-            let token = self.leases.get(&key).copied().flatten()?;
-            Some(self.options.fill(Insert { key, value, ttl }, token, &self.tags))
+            let lease = self.leases.get(&key).copied().flatten()?;
+            Some(self.options.fill(Insert { key, value, ttl }, lease, &self.tags))
         };
         let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
         let ByteCache { engine, context } = &self.cache;

@@ -7,7 +7,7 @@ use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::context::{Foreign, Format};
 use crate::tag::TagStamp;
-use crate::trailer::Trailer;
+use crate::trailer::{Trailer, TrailerError};
 use crate::ttl::Ttl;
 
 /// What represents, in [`Format::Plain`], a value that is known not to exist.
@@ -56,18 +56,24 @@ impl View<'_> {
         };
         match Trailer::find(&raw) {
             // To a cache of plain entries, too: another may have written it under its tags.
-            Some((place, trailer)) => match self.open(trailer.tags, versions) {
+            Ok((place, trailer)) => match self.open(trailer.tags, versions) {
                 Some(open) => {
                     let found = Ok((raw.slice(place), trailer.absent, raw));
                     Inspected { found, open }
                 }
                 None => Err(Miss::new(MissReason::TagsChanged, Seen::entry(&raw))).into(),
             },
-            None if self.accepts_untracked() => {
+            Err(TrailerError::Missing) if self.accepts_untracked() => {
                 let absent = self.format == Format::Plain && raw == ABSENT;
                 Ok((raw.clone(), absent, raw)).into()
             }
-            None => Err(Miss::new(MissReason::Untracked, Seen::entry(&raw))).into(),
+            Err(error) => {
+                let reason = match error {
+                    TrailerError::Missing => MissReason::Untracked,
+                    TrailerError::Unknown | TrailerError::Damaged => MissReason::Unusable,
+                };
+                Err(Miss::new(reason, Seen::entry(&raw))).into()
+            }
         }
     }
 
@@ -100,7 +106,7 @@ impl From<Result<(Bytes, bool, Bytes), Miss>> for Inspected {
 #[derive(Clone, Debug)]
 pub(crate) struct FillStamp {
     pub(crate) token: Token,
-    /// Milliseconds of the backend's clock when the load began; 0 if that isn't known.
+    /// Milliseconds of the backend's clock when the lease was granted.
     pub(crate) loaded_at: u64,
     pub(crate) ttl: Ttl,
     pub(crate) load_millis: u128,
@@ -109,14 +115,14 @@ pub(crate) struct FillStamp {
 
 impl FillStamp {
     fn trailer(self, absent: bool) -> Trailer {
-        let mut fill = [0; 8];
-        fill.copy_from_slice(&self.token.as_bytes()[..8]);
+        let mut fill = [0; 5];
+        fill.copy_from_slice(&self.token.as_bytes()[..5]);
         Trailer {
             absent,
             fill,
             loaded_at: self.loaded_at,
-            fresh_for: u32::try_from(self.ttl.as_millis()).unwrap_or(u32::MAX),
-            load_time: u16::try_from(self.load_millis).unwrap_or(u16::MAX),
+            fresh_for: self.ttl.as_millis(),
+            load_time: u64::try_from(self.load_millis).unwrap_or(u64::MAX),
             tags: self.tags,
         }
     }

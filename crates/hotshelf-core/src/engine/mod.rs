@@ -48,7 +48,7 @@ pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
 pub use outcome::{Miss, MissReason, ReadOutcome, Value};
 pub(crate) use renewal::{renew, renewing};
-pub(crate) use take::{Insert, Takeover, WriteOptions, take_over};
+pub(crate) use take::{Granted, Insert, Takeover, WriteOptions, take_over};
 pub use ticket::Filled;
 pub(crate) use ticket::Ticket;
 

@@ -40,6 +40,9 @@ pub enum MissReason {
     TagsChanged,
     /// The entry was not written by hotshelf, and the cache doesn't accept such entries.
     Untracked,
+    /// The entry's trailer can't be read: a newer release of hotshelf wrote it, or it was
+    /// changed since.
+    Unusable,
     /// The entry is not a value of this cache: corrupt, or of another type.
     Undecodable,
     /// The entry says that there is no value, which doesn't answer this call.
@@ -86,7 +89,9 @@ impl Miss {
         match self.reason {
             MissReason::Missing => Some(Occupant::Nobody),
             MissReason::TagsChanged | MissReason::KnownAbsent => Some(Occupant::ThisCache),
-            MissReason::Untracked | MissReason::Undecodable => Some(Occupant::Another),
+            MissReason::Untracked | MissReason::Unusable | MissReason::Undecodable => {
+                Some(Occupant::Another)
+            }
             MissReason::Reload
             | MissReason::Unreadable
             | MissReason::Disabled

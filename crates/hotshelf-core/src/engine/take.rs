@@ -34,11 +34,19 @@ pub(crate) struct Insert {
     pub(crate) ttl: Ttl,
 }
 
+/// A lease that was granted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granted {
+    pub(crate) token: Token,
+    /// Milliseconds of the backend's clock then.
+    pub(crate) at: u64,
+}
+
 /// The result of taking over the leases of keys.
 #[derive(Default)]
 pub(crate) struct Takeover {
-    /// For each key the token that holds its lease; `None` if nobody may fill the key.
-    pub(crate) leases: Vec<Result<Option<Token>>>,
+    /// For each key the lease that was granted; `None` if nobody may fill the key.
+    pub(crate) leases: Vec<Result<Option<Granted>>>,
     /// The versions that the tags had meanwhile.
     pub(crate) tags: Vec<TagStamp>,
 }
@@ -72,7 +80,7 @@ pub(crate) async fn take_over(
 
     let is_unused = |taken: &Result<Taken>| match taken {
         // Without the tags' versions nothing could be stored.
-        Ok(Taken::Granted) => tags.is_err(),
+        Ok(Taken::Granted(_)) => tags.is_err(),
         Ok(Taken::Held) => false,
         Err(error) => error.is_timeout(),
     };
@@ -80,8 +88,8 @@ pub(crate) async fn take_over(
     unused.retain(|_| answers.next().is_none_or(is_unused));
 
     let lease = |(take, taken): (&Take, Result<Taken>)| match (taken?, &tags) {
-        (Taken::Granted, Ok(_)) => Ok(Some(take.token)),
-        (Taken::Granted, Err(error)) => Err(error.clone()),
+        (Taken::Granted(at), Ok(_)) => Ok(Some(Granted { token: take.token, at })),
+        (Taken::Granted(_), Err(error)) => Err(error.clone()),
         (Taken::Held, _) => Ok(None),
     };
     let leases = takes.iter().zip(taken).map(lease).collect();
@@ -90,10 +98,11 @@ pub(crate) async fn take_over(
 
 impl WriteOptions {
     /// Makes the fill of a key whose lease was taken over.
-    pub(crate) fn fill(&self, insert: Insert, token: Token, tags: &[TagStamp]) -> Fill {
+    pub(crate) fn fill(&self, insert: Insert, lease: Granted, tags: &[TagStamp]) -> Fill {
         let Insert { key, value, ttl } = insert;
         let tags = tags.to_vec();
-        let stamp = FillStamp { token, loaded_at: 0, ttl, load_millis: 0, tags };
+        let Granted { token, at } = lease;
+        let stamp = FillStamp { token, loaded_at: at, ttl, load_millis: 0, tags };
         Fill { key, token, value: self.cache.validated.format.entry(Some(value), stamp), ttl }
     }
 }

@@ -84,7 +84,7 @@ impl Ticket {
         let Leadership { engine, flight, .. } = &self.leadership;
         match engine.gate.read(&flight.cache, std::slice::from_ref(&flight.key)).await {
             Ok(found) => match found.into_iter().flatten().next() {
-                Some(raw) if Trailer::find(&raw).is_none() => Occupant::Another,
+                Some(raw) if Trailer::find(&raw).is_err() => Occupant::Another,
                 Some(_) | None => Occupant::Nobody,
             },
             Err(_) => {

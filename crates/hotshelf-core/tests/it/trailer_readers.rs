@@ -39,11 +39,11 @@ fn entries() -> Vec<(Value, Vec<u8>)> {
         json!(12),
         json!(null),
     ];
-    let tag = |number: u8| TagStamp { id: TagId::new([number; 8]), version: [255 - number; 8] };
+    let tag = |number: u8| TagStamp { id: TagId::new([number; 6]), version: [255 - number; 6] };
     let entry = |(value, tags): (&Value, usize)| {
         let trailer = Trailer {
             absent: value.is_null(),
-            fill: *b"\x00\x1b\xff fill",
+            fill: *b"\x00\x1b\xff f",
             loaded_at: 1_790_000_000_000,
             fresh_for: 300_000,
             load_time: 12,

@@ -14,6 +14,7 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, Seen, ServerInfo, Stored, TagVersion, Take, Taken,
     Token, Watch,
 };
+use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
@@ -122,9 +123,11 @@ impl RedisBackend {
             call.arg(lease_value(take.token)).millis(take.lease)
         };
         let calls = takes.iter().map(call).collect();
-        outcomes(self.run(calls, self.client.store_timeout).await, |granted| {
-            if granted { Taken::Granted } else { Taken::Held }
-        })
+        let taken = |reply: Reply| match reply.integer()? {
+            0 => Ok(Taken::Held),
+            millis => Ok(Taken::Granted(u64::try_from(millis).unwrap_or_default())),
+        };
+        self.run(calls, self.client.store_timeout).await.into_iter().map(taken).collect()
     }
 
     async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
@@ -138,12 +141,16 @@ impl RedisBackend {
         };
         let calls = fills.iter().map(call).collect();
         let replies = self.run(calls, self.client.store_timeout).await;
-        outcomes(replies, |stored| if stored { Stored::Stored } else { Stored::Refused })
+        let stored = |reply: Reply| match reply.integer()? {
+            1 => Ok(Stored::Stored),
+            _ => Ok(Stored::Refused),
+        };
+        replies.into_iter().map(stored).collect()
     }
 
     async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
         let call = |tag: &WireKey| {
-            let version = self.runtime.random().to_be_bytes();
+            let version = random_version(&*self.runtime);
             scripts::CAPTURE.call(&[tag.as_bytes()]).arg(version).millis(keep.as_duration())
         };
         let calls = tags.iter().map(call).collect();
@@ -271,9 +278,4 @@ fn lease_value(token: Token) -> [u8; 18] {
     let mut value = *b"t:................";
     value[2..].copy_from_slice(token.as_bytes());
     value
-}
-
-/// Reads replies of 0 or 1.
-fn outcomes<T>(replies: Vec<Reply>, outcome: impl Fn(bool) -> T) -> Vec<Result<T>> {
-    replies.into_iter().map(|reply| Ok(outcome(reply.integer()? == 1))).collect()
 }

@@ -145,6 +145,20 @@ checks! { $
         }
     }
 
+    /// Both kinds of leases carry the time of one clock.
+    async fn take_and_acquire_show_one_clock(subject) {
+        let acquired = async |key| match subject.acquire(key, subject.token()).await {
+            Acquired::Granted(millis) => millis,
+            other => panic!("{other:?}"),
+        };
+        subject.pass(Duration::from_secs(1)).await;
+        let first = acquired("a").await;
+        let (_, second) = subject.take_at("b").await;
+        let third = acquired("c").await;
+        assert!(0 < first && first <= second && second <= third, "{first} {second} {third}");
+        assert!(third - first < 30_000, "{first} {third}");
+    }
+
     /// Nothing is stored without a lease.
     async fn fill_without_lease_is_refused(subject) {
         assert_eq!(subject.store("k", subject.token(), "1").await, Stored::Refused);

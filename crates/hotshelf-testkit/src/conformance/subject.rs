@@ -73,10 +73,17 @@ impl dyn Subject + '_ {
     }
 
     pub(super) async fn take(&self, key: &str) -> Token {
+        self.take_at(key).await.0
+    }
+
+    /// Takes a lease over, and returns what the backend's clock showed.
+    pub(super) async fn take_at(&self, key: &str) -> (Token, u64) {
         let token = self.token();
         let take = Take { key: key.into(), token, lease: LEASE };
-        assert_eq!(self.backend().take(&[take]).await.remove(0).unwrap(), Taken::Granted);
-        token
+        match self.backend().take(&[take]).await.remove(0).unwrap() {
+            Taken::Granted(millis) => (token, millis),
+            Taken::Held => panic!("{key:?} is on hold"),
+        }
     }
 
     pub(super) async fn invalidate(&self, key: &str) -> u64 {

@@ -62,6 +62,11 @@ impl From<Acquire<'_>> for OwnedAcquire {
     }
 }
 
+/// Returns what the server's clock shows, in milliseconds.
+pub(super) fn millis(now: Duration) -> u64 {
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Keyspace {
     /// Drops what has run out.
     pub(super) fn expire(&mut self, now: Duration) {
@@ -98,7 +103,7 @@ impl Keyspace {
             return Acquired::Busy(lease.expires - now);
         }
         self.lease(&acquire.key, acquire.token, now + acquire.lease);
-        Acquired::Granted(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+        Acquired::Granted(millis(now))
     }
 
     pub(super) fn take(&mut self, take: &Take, now: Duration) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::backend::{Result, TagVersion};
+use hotshelf_core::tag::random_version;
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use parking_lot::Mutex;
 
@@ -155,7 +156,7 @@ impl Wire {
 
     /// Draws a version for a tag that has none.
     pub(super) fn new_version(&self) -> TagVersion {
-        self.runtime.random().to_be_bytes()
+        random_version(&self.runtime)
     }
 
     /// Sends a request and waits for its answer. The request goes its way even if the

@@ -13,7 +13,7 @@ use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::history::History;
-use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire};
+use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire, millis};
 use super::listeners::Listeners;
 use super::network::{Network, Sender};
 use super::overlaps::{Overlap, Overlaps};
@@ -204,7 +204,7 @@ impl SimServer {
         drop(state);
         self.tell(Some(&take.key));
         self.note_key(sender, &take.key, || format!("TAKE {}", Short(take.token)));
-        Taken::Granted
+        Taken::Granted(millis(now))
     }
 
     pub(super) fn store(&self, sender: Sender, fill: &Fill) -> Stored {
@@ -213,7 +213,7 @@ impl SimServer {
         let stored = state.keyspace.store(fill, now);
         let end = state.keyspace.end_of(fill.token);
         let lives = |version| state.keyspace.has_tag_version(version);
-        let trailer = Trailer::find(&fill.value).map(|(_, trailer)| trailer);
+        let trailer = Trailer::find(&fill.value).ok().map(|(_, trailer)| trailer);
         let dead = trailer.is_some_and(|entry| !entry.tags.iter().all(|tag| lives(tag.version)));
         drop(state);
         let overlap = match end {
@@ -375,11 +375,11 @@ fn hex(bytes: &[u8]) -> String {
 fn shown(raw: Option<&Bytes>) -> String {
     let Some(raw) = raw else { return "nothing".to_owned() };
     match Trailer::find(raw) {
-        Some((value, trailer)) => {
+        Ok((value, trailer)) => {
             let tags: String =
                 trailer.tags.iter().map(|tag| format!(" tag {}", hex(&tag.version))).collect();
             format!("{}{tags}", String::from_utf8_lossy(&raw[value]))
         }
-        None => hex(raw),
+        Err(_) => hex(raw),
     }
 }

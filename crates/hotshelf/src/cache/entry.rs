@@ -65,7 +65,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     ///
     /// [`Store::invalidate_tag`](crate::Store::invalidate_tag) invalidates all entries with
     /// a tag, in one round trip. Reading and loading cost no round trip more; each tag adds
-    /// 64 bytes to the entry. At most 32 tags.
+    /// 48 bytes to the entry. At most 32 tags.
     ///
     /// With invalid tags (an empty name, too many, a cache of plain entries), a load returns
     /// its value uncached, and counts it; [`Entry::try_insert`] reports it.

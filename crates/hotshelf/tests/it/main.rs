@@ -18,4 +18,5 @@ mod stores;
 mod support;
 mod tags;
 mod topologies;
+mod trailer_formats;
 mod writes;

@@ -106,7 +106,7 @@ impl MutantBackend {
     async fn store_captured_late(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let mut late = fills.to_vec();
         for fill in &mut late {
-            let Some((value, mut trailer)) = Trailer::find(&fill.value) else { continue };
+            let Ok((value, mut trailer)) = Trailer::find(&fill.value) else { continue };
             let keys: Vec<_> = trailer.tags.iter().map(|tag| tag.id.key(PREFIX)).collect();
             let versions = match self.link.capture(&keys, fill.ttl).await {
                 Ok(versions) => versions,
@@ -126,7 +126,7 @@ impl MutantBackend {
     /// the tags after the store.
     async fn store_unverified(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         for fill in fills {
-            let Some((_, trailer)) = Trailer::find(&fill.value) else { continue };
+            let Ok((_, trailer)) = Trailer::find(&fill.value) else { continue };
             let tags = trailer.tags.iter().map(|tag| tag.id.key(PREFIX)).collect();
             let version = |version: TagVersion| Some(Bytes::copy_from_slice(&version));
             let versions = trailer.tags.iter().map(|tag| version(tag.version)).collect();
@@ -176,7 +176,7 @@ impl MutantBackend {
 
     async fn renew_by_taking(&self, key: &WireKey, token: Token, lease: Duration) -> Result<bool> {
         let taken = self.link.take(&[Take { key: key.clone(), token, lease }]).await;
-        taken.into_iter().next().transpose().map(|taken| taken == Some(Taken::Granted))
+        taken.into_iter().next().transpose().map(|taken| matches!(taken, Some(Taken::Granted(_))))
     }
 }
 

@@ -1,0 +1,112 @@
+//! Entries of releases to come, beside those of this one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hotshelf::{Backend, Cache, Foreign, Store, Ttl, WireKey};
+use hotshelf_core::backend::{Fill, Take, Token};
+use hotshelf_memory::MemoryBackend;
+use hotshelf_testkit::{SimRuntime, entry_with_trailer};
+
+use crate::support::{Loads, on_tokio, server};
+
+const FORMAT: u8 = 1;
+
+/// A store, and a way to put anything under a key of it.
+type Put<'a> = &'a dyn Fn(&str, &str);
+
+fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
+    let runtime = SimRuntime::new(1);
+    let clock = Arc::new(runtime.clone());
+    let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::new(1 << 20, clock.clone()));
+    let builder = Store::builder().backend(Arc::clone(&backend));
+    let store = builder.runtime(clock).build().unwrap();
+    let put = |key: &str, entry: &str| {
+        let (key, token) = (WireKey::from(key), Token::random(&runtime));
+        let take = Take { key: key.clone(), token, lease: Duration::from_secs(1) };
+        let value = entry.to_owned().into();
+        let fill = Fill { key, token, value, ttl: Ttl::new(Duration::from_secs(60)).unwrap() };
+        on_tokio(async {
+            backend.take(&[take]).await.remove(0).unwrap();
+            backend.store(&[fill]).await.remove(0).unwrap();
+        });
+    };
+    runtime.block_on(test(&store, &put));
+
+    let server = server();
+    on_tokio(async {
+        let store = Store::connect(&server.url()).await.unwrap();
+        test(&store, &|key, entry| drop(server.command(&["SET", key, entry]))).await;
+    });
+}
+
+/// Builds a cache for each way to treat untracked entries.
+fn caches(store: &Store) -> [Cache<u32>; 3] {
+    [
+        store.cache("reject").build().unwrap(),
+        store.cache("accept").foreign(Foreign::Accept).build().unwrap(),
+        store.cache("plain").strict_plain(true).build().unwrap(),
+    ]
+}
+
+fn key_of(cache: &Cache<u32>) -> String {
+    cache.wire_key(&"k".into()).unwrap().as_str().to_owned()
+}
+
+/// A miss, which one load replaces: from then on older and newer releases share the entry.
+#[test]
+fn unreadable_entries_are_replaced_once() {
+    on_each_backend(async |store, put| {
+        let damaged = entry_with_trailer("5", 0, FORMAT).replacen(' ', "\t", 1);
+        let entries = [
+            entry_with_trailer("5", 0, FORMAT + 1),
+            entry_with_trailer("5", 0, 255),
+            entry_with_trailer("5", 0b0100, FORMAT),
+            damaged,
+        ];
+        for cache in caches(store) {
+            for entry in &entries {
+                put(&key_of(&cache), entry);
+                assert_eq!(cache.get("k").await, None, "{cache:?}: {entry:?}");
+                let loads = Loads::default();
+                for _ in 0..2 {
+                    let load = async || loads.load("6").await.parse().unwrap();
+                    assert_eq!(*cache.get_or_insert_with("k", load).await, 6, "{cache:?}");
+                }
+                assert_eq!(loads.count(), 1, "{cache:?}: {entry:?}");
+                assert_eq!(cache.get("k").await.as_deref(), Some(&6));
+            }
+        }
+    });
+}
+
+#[test]
+fn unknown_plain_flags_are_ignored() {
+    on_each_backend(async |store, put| {
+        for cache in caches(store) {
+            for flags in [0b0001_0000, 0b1010_0000, 0b1111_0000] {
+                put(&key_of(&cache), &entry_with_trailer("5", flags, FORMAT));
+                assert_eq!(cache.get("k").await.as_deref(), Some(&5), "{cache:?}: {flags:08b}");
+            }
+        }
+    });
+}
+
+/// That there is no value replaces no entry that this release can't read.
+#[test]
+fn negatives_replace_no_newer_entry() {
+    on_each_backend(async |store, put| {
+        let builder = store.cache::<u32>("negatives").negative_ttl(Duration::from_secs(30));
+        let cache = builder.build().unwrap();
+        put(&key_of(&cache), &entry_with_trailer("5", 0, FORMAT + 1));
+        for _ in 0..2 {
+            let loads = Loads::default();
+            let load = async |_| {
+                loads.load("").await;
+                Ok::<_, std::convert::Infallible>(None)
+            };
+            assert!(cache.entry("k").or_try_load_optional(load).await.unwrap().is_none());
+            assert_eq!(loads.count(), 1);
+        }
+    });
+}
