@@ -144,8 +144,10 @@ def seed() -> list[Product]:
 
 
 cache = hotshelf.CacheManager(os.environ.get("REDIS_URL", "memory://"))
-products = cache.service("products", Product, ttl=900, prefix="api", negative_ttl=30)
-pages = cache.service("products", ProductList, ttl=180, prefix="api")
+products = cache.service(
+    "products", Product, ttl=900, prefix="api", key_layout="fastapi_rc", negative_ttl=30
+)
+pages = cache.service("products", ProductList, ttl=180, prefix="api", key_layout="fastapi_rc")
 
 Products = Annotated[CacheService[Product], Depends(products)]
 Pages = Annotated[CacheService[ProductList], Depends(pages)]

@@ -104,7 +104,7 @@ class Cache:
         foreign: bool,
         strict_plain: bool,
         epoch: bool,
-        layout: int,
+        key_layout: str,
         wait_timeout: float,
         backend_budget: float,
         max_waiters: int,

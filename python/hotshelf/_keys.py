@@ -70,16 +70,23 @@ def canonical_params(params: Any) -> str | None:
     Raises:
         TypeError: If a parameter has no canonical form.
     """
-    if not params:
-        return None
-    return json.dumps(params, sort_keys=True, default=canonical)
+    return dumped_params(params) if params else None
+
+
+def dumped_params(params: Any) -> str | None:
+    """Returns the text of parameters, of empty ones, too; `None` for none at all.
+
+    Raises:
+        TypeError: If a parameter has no canonical form.
+    """
+    return None if params is None else json.dumps(params, sort_keys=True, default=canonical)
 
 
 def params_text(params: Any) -> str | Exception | None:
     """Returns the text of parameters, or the exception that tells why they have none: the
     engine counts and logs it."""
     try:
-        return canonical_params(params)
+        return dumped_params(params)
     except Exception as error:
         # The parameters' own code may raise anything.
         return error
@@ -138,4 +145,4 @@ def is_text(name: str) -> bool:
 
 def escape_pattern(text: str) -> str:
     """Makes a text match itself alone, as a part of a pattern."""
-    return "".join("\\" + char if char in "*?[]\\^-" else char for char in text)
+    return "".join("\\" + char if char in "*?[]\\^-," else char for char in text)

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use hotshelf_core::cache::{ByteCache, CallOptions, Mode, NegativeTtl};
-use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params, WireKey};
+use hotshelf_core::cache::{ByteCache, CallOptions, EntryKey, Mode, NegativeTtl};
+use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
@@ -21,15 +21,9 @@ pub(crate) fn key(
     cache: &ByteCache,
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Result<WireKey, Error>> {
+) -> PyResult<Result<EntryKey, Error>> {
     Ok(match parts(identifier, params)? {
-        Ok((identifier, params)) => {
-            let key = Key::from(identifier.as_str());
-            match params {
-                None => cache.key(&key),
-                Some(text) => cache.key(&key.params(Params::from_canonical(text))),
-            }
-        }
+        Ok((identifier, params)) => Ok(cache.key(&key_of(identifier.as_str(), params))),
         Err(error) => {
             cache.reject(&error);
             Err(error)
@@ -37,11 +31,20 @@ pub(crate) fn key(
     })
 }
 
+/// Makes a key of an identifier and the canonical text of parameters.
+pub(crate) fn key_of(identifier: &str, params: Option<String>) -> Key<'_> {
+    let key = Key::new(identifier);
+    match params {
+        Some(text) => key.params(Params::from_canonical(text)),
+        None => key,
+    }
+}
+
 /// Builds the keys of entries, in their order.
 pub(crate) fn keys(
     cache: &ByteCache,
     keys: &[KeyArguments<'_>],
-) -> PyResult<Vec<Result<WireKey, Error>>> {
+) -> PyResult<Vec<Result<EntryKey, Error>>> {
     keys.iter().map(|(identifier, params)| key(cache, identifier, params.as_ref())).collect()
 }
 
@@ -156,12 +159,16 @@ pub(crate) fn mode_after_undecodable(name: &str) -> PyResult<&'static str> {
     Ok(MODES.iter().find(|(_, mode)| *mode == next).map_or("bypass", |(name, _)| name))
 }
 
-pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {
-    match number {
-        1 => Ok(KeyLayout::V1),
-        2 => Ok(KeyLayout::V2),
-        other => Err(wrong(format!("there is no key layout {other}: use 1 or 2"))),
-    }
+/// The names of the layouts of keys.
+pub(crate) const LAYOUTS: [(&str, KeyLayout); 2] =
+    [("injective", KeyLayout::Injective), ("fastapi_rc", KeyLayout::FastapiRc)];
+
+/// Reads the name of a layout of keys.
+pub(crate) fn layout(name: &str) -> PyResult<KeyLayout> {
+    let layout = LAYOUTS.iter().find(|(known, _)| *known == name).map(|(_, layout)| *layout);
+    layout.ok_or_else(|| {
+        wrong(format!("invalid key layout {name:?}: use \"injective\" or \"fastapi_rc\""))
+    })
 }
 
 /// Reads a time in seconds.

@@ -4,10 +4,11 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{
-    ByteCache, CacheDefinition, CacheOptions, Foreign, Loaded, NegativeTtl, ReadOutcome, ValueKind,
+    ByteCache, CacheDefinition, CacheOptions, CallOptions, Foreign, Loaded, NegativeTtl,
+    ReadOutcome, ValueKind,
 };
 use hotshelf_core::codec::Opaque;
-use hotshelf_core::{Error, ErrorKind, Jitter, Key, Namespace, Params, Remaining};
+use hotshelf_core::{Error, ErrorKind, Jitter, Namespace, Remaining};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -35,7 +36,7 @@ impl Cache {
     /// Creates a view. Views of the same name share flights and counters.
     #[new]
     #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, negative_ttl, foreign,
-                        strict_plain, epoch, layout, wait_timeout, backend_budget, max_waiters,
+                        strict_plain, epoch, key_layout, wait_timeout, backend_budget, max_waiters,
                         max_value_bytes))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
     fn new(
@@ -50,13 +51,14 @@ impl Cache {
         foreign: bool,
         strict_plain: bool,
         epoch: bool,
-        layout: u8,
+        key_layout: &str,
         wait_timeout: f64,
         backend_budget: f64,
         max_waiters: &Bound<'_, PyAny>,
         max_value_bytes: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
-        let namespace = Namespace::new(name).prefix(prefix).layout(arguments::layout(layout)?);
+        let layout = arguments::layout(key_layout)?;
+        let namespace = Namespace::new(name).prefix(prefix).layout(layout);
         let namespace = match version {
             Some(version) => namespace.version(version),
             None => namespace.without_version(),
@@ -78,7 +80,7 @@ impl Cache {
             epoch,
         };
         let (kind, codec) = (ValueKind::named(kind), Arc::new(PyCodec));
-        let definition = CacheDefinition { namespace, kind, options, codec };
+        let definition = CacheDefinition { namespace, kind, options, codec, tag_rule: None };
         let shared = Arc::clone(&store.shared);
         let cache = shared.state().store.view(definition).map_err(|error| exception(&error))?;
         Ok(Self { shared, cache })
@@ -86,14 +88,8 @@ impl Cache {
 
     /// Returns the exact key of an entry.
     #[pyo3(signature = (identifier, params=None))]
-    fn key(&self, identifier: &str, params: Option<String>) -> PyResult<String> {
-        let key = Key::from(identifier);
-        let key = match params {
-            Some(text) => key.params(Params::from_canonical(text)),
-            None => key,
-        };
-        let key = self.cache.wire_key(&key).map_err(|error| exception(&error))?;
-        Ok(key.as_str().to_owned())
+    fn key(&self, identifier: &str, params: Option<String>) -> String {
+        self.cache.wire_key(&arguments::key_of(identifier, params)).as_str().to_owned()
     }
 
     /// Reads: bytes, `False` for a value that is known not to exist, `None` for a miss.
@@ -256,7 +252,7 @@ impl Cache {
         let cache = self.here();
         let key = arguments::key(&cache, identifier, params)?;
         begin(py, async move {
-            let remaining = cache.remaining(key).await;
+            let remaining = cache.remaining(key, &CallOptions::default()).await;
             outcome(move |py| {
                 let millis = match remaining.map_err(|error| exception(&error))? {
                     Remaining::Missing => -2,

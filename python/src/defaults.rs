@@ -1,10 +1,12 @@
 //! The defaults of the core, for a test that compares them with those of Python's signatures.
 
+use hotshelf_core::Namespace;
 use hotshelf_core::cache::{CacheOptions, Foreign};
-use hotshelf_core::{KeyLayout, Namespace};
 use hotshelf_redis::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, DEFAULT_STORE_TIMEOUT};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+
+use crate::arguments::LAYOUTS;
 
 /// Returns the core's default of each option, times in seconds.
 #[pyfunction]
@@ -35,7 +37,8 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     all.set_item("epoch", epoch)?;
     all.set_item("prefix", namespace.prefix_name())?;
     all.set_item("version", namespace.version_name())?;
-    all.set_item("layout", if namespace.layout_in_use() == KeyLayout::V1 { 1 } else { 2 })?;
+    let layout = LAYOUTS.iter().find(|(_, layout)| *layout == namespace.layout_in_use());
+    all.set_item("key_layout", layout.map(|(name, _)| *name))?;
     all.set_item("connect_timeout", DEFAULT_CONNECT_TIMEOUT.as_secs_f64())?;
     all.set_item("read_timeout", DEFAULT_READ_TIMEOUT.as_secs_f64())?;
     all.set_item("store_timeout", DEFAULT_STORE_TIMEOUT.as_secs_f64())?;

@@ -36,7 +36,7 @@ def test_a_url_that_is_none(url: str) -> None:
         ({"negative_ttl": -1}, ValueError, "-1"),
         ({"default_ttl": 1e10}, ConfigurationError, "100 years"),
         ({"wait_timeout": -1}, ValueError, "-1"),
-        ({"layout": 3}, ValueError, "layout 3"),
+        ({"key_layout": "v3"}, ValueError, 'layout "v3"'),
         ({"prefix": "hs"}, ConfigurationError, "reserved"),
         ({"max_waiters": -1}, ValueError, "`max_waiters` is a number from 0 on, not -1"),
         ({"max_value_bytes": 0.5}, ValueError, "`max_value_bytes` is a number from 0 on"),

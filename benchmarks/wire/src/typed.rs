@@ -81,7 +81,8 @@ impl Reader for HotshelfCache {
 
 impl TypedReader for HotshelfCache {
     async fn insert(&self, key: Key, product: Product) -> Result<(), Box<dyn Error>> {
-        Ok(self.cache.try_insert(&key, product).await?)
+        self.cache.fallible().insert(&key, product).await?;
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ pub mod ttl;
 pub use backend::{BATCH, Backend, ServerInfo};
 pub use cache::{ByteCache, ByteStore};
 pub use error::{Error, ErrorKind};
-pub use key::{Key, KeyLayout, Namespace, Params, ParamsError, Pattern, WireKey};
+pub use key::{IntoKey, Key, KeyLayout, Namespace, Params, ParamsError, Pattern, WireKey};
 pub use runtime::{BoxFuture, Moment, Runtime};
 pub use stats::{CacheStats, Counter, Stats};
 pub use ttl::{Jitter, Remaining, Ttl};

@@ -48,6 +48,9 @@ counters! {
     Error => errors,
     /// Entries found that are no value of this cache: corrupt, or of another schema.
     Foreign => foreign,
+    /// Entries found with other tags than those of the call, which are misses: two call sites
+    /// name different tags for one key.
+    OtherTags => other_tags,
     /// Values, loaded or inserted, that were not stored: the key had been invalidated, or
     /// written by another, meanwhile.
     Refused => refused,

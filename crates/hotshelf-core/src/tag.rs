@@ -5,6 +5,7 @@
 //! the same. Invalidating a tag forgets its version: no entry matches any more, however
 //! many there are, and a version that is lost can't come back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -79,7 +80,7 @@ pub fn random_version(runtime: &dyn Runtime) -> TagVersion {
 }
 
 /// The tags of a call: sorted, each once, with the keys of their versions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {
     prefix: Arc<str>,
     ids: Vec<TagId>,
@@ -117,7 +118,14 @@ impl Tags {
         Self::new(Arc::clone(&self.prefix), self.ids.iter().copied().chain(ids))
     }
 
-    /// Gives the key of the version of any tag under the same prefix.
+    /// Returns all tags of these sets, which belong to one prefix, however many they are.
+    pub(crate) fn union<'a>(&self, sets: impl IntoIterator<Item = &'a Self>) -> Self {
+        let ids: BTreeSet<TagId> = sets.into_iter().flat_map(Self::ids).copied().collect();
+        let keys = ids.iter().map(|id| id.key(&self.prefix)).collect();
+        Self { prefix: Arc::clone(&self.prefix), ids: ids.into_iter().collect(), keys }
+    }
+
+    /// Returns the key of the version of any tag under the same prefix.
     #[must_use]
     pub fn key_of(&self, id: TagId) -> WireKey {
         id.key(&self.prefix)

@@ -133,7 +133,10 @@ impl Trailer {
     /// unusable.
     pub fn find(entry: &[u8]) -> Result<(Range<usize>, Self), TrailerError> {
         let (flags, number_of_tags) = Self::foot(entry)?;
-        let further = FURTHER * (flags & !CRITICAL).count_ones() as usize;
+        let further = match flags & !CRITICAL {
+            0 => 0,
+            plain => FURTHER * plain.count_ones() as usize,
+        };
         let length = HEAD + further + TAG * number_of_tags + FOOT;
         let start = entry.len().checked_sub(4 * length).ok_or(TrailerError::Damaged)?;
         // Most entries have few tags or none: clearing the longest trailer's room for them

@@ -22,7 +22,7 @@ use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Loaded, SharedError, Value, ValueKind,
 };
 use hotshelf_core::codec::Json;
-use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Moment, Namespace, Runtime};
+use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Key, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::Slow;
 use shuttle::rand::Rng;
@@ -119,7 +119,7 @@ impl World {
 
     /// Reads the cache, or loads; `fails` is for the loader, if it comes to that.
     async fn get(&self, fails: bool) -> Result<u64, SharedError> {
-        let (key, options) = (self.cache.key(&KEY.into()), CallOptions::default());
+        let (key, options) = (Ok(self.cache.key(&Key::new(KEY))), CallOptions::default());
         match self.cache.load(key, options, TypeId::of::<()>()).await {
             Loaded::Value(value) => Ok(version_of(value)),
             Loaded::Failed(error) => Err(error),
@@ -157,7 +157,7 @@ impl World {
         // Calls that begin together with it are to be on their way.
         turns(up_to(20)).await;
         let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
-        cache.invalidate(vec![cache.key(&KEY.into())]).await.unwrap();
+        cache.invalidate(vec![Ok(cache.key(&Key::new(KEY)))]).await.unwrap();
         assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
     }
 
@@ -170,7 +170,7 @@ impl World {
         loop {
             let token = Token::random(&Schedule);
             let seen = Seen::Nothing;
-            let key = &self.cache.key(&KEY.into()).unwrap();
+            let key = &self.cache.wire_key(&Key::new(KEY));
             let acquire = Acquire { key, token, lease: LONG, seen, skip_foreign: false };
             match self.backend.acquire(acquire).await.unwrap() {
                 Acquired::Present(_) => return,
@@ -195,6 +195,7 @@ fn cache_on(backend: &Arc<dyn Backend>, runtime: &Arc<dyn Runtime>) -> ByteCache
             ..CacheOptions::default()
         },
         codec: Arc::new(Json::<u64>::default()),
+        tag_rule: None,
     };
     ByteStore::new(Arc::clone(backend), Arc::clone(runtime)).cache(definition).unwrap()
 }

@@ -33,6 +33,8 @@
 //! | `memory` | yes | the embedded backend |
 //! | `redis` | no | Redis and Valkey by TCP and Unix socket: one server, behind Sentinels, a Cluster |
 //! | `tls` | no | the same by TLS, by rustls |
+//! | `uuid` | no | keys of `uuid::Uuid` |
+//! | `axum` | no | `IntoResponse` for [`LoadError`] |
 //! | `test-util` | no | `testing`: a store whose time and failures your tests decide |
 //!
 //! With `tls`, the first store of a process chooses *ring* as rustls' cryptography, unless
@@ -44,6 +46,14 @@
 #[cfg(not(any(feature = "memory", feature = "redis")))]
 compile_error!("hotshelf needs a backend: enable the feature `memory` or `redis`");
 
+/// What a backend of your own implements, and what it is asked.
+///
+/// [`StoreBuilder::backend`] takes it. [`Layer`](backend::Layer) wraps another backend and
+/// changes some of its operations.
+pub mod backend {
+    pub use hotshelf_core::backend::*;
+    pub use hotshelf_core::trailer::MAGIC;
+}
 mod cache;
 mod invalidation;
 mod load_error;
@@ -52,11 +62,13 @@ mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
-pub use cache::{Cache, CacheBuilder, CacheValue, Entry, FillTicket, Lookup, Written};
+pub use cache::{
+    Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, Lookup, Written,
+};
 pub use hotshelf_core::cache::{CacheInfo, Foreign};
 pub use hotshelf_core::{
-    Backend, BoxFuture, CacheStats, Error, ErrorKind, Jitter, Key, KeyLayout, Moment, Params,
-    ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
+    Backend, BoxFuture, CacheStats, Error, ErrorKind, IntoKey, Jitter, Key, KeyLayout, Moment,
+    Params, ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::FromRef;
-use hotshelf::{Cache, Store};
+use hotshelf::{Cache, KeyLayout, Store};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -45,13 +45,19 @@ impl App {
     pub fn new(store: Store, db: Db) -> Result<Self, hotshelf::Error> {
         let products = store
             .cache("products")
+            .key_layout(KeyLayout::FastapiRc)
             .prefix("api")
             .version("v1")
             .time_to_live(PRODUCT_TTL)
             .negative_ttl(UNKNOWN_TTL)
             .build()?;
-        let pages =
-            store.cache("products").prefix("api").version("v1").time_to_live(PAGE_TTL).build()?;
+        let pages = store
+            .cache("products")
+            .key_layout(KeyLayout::FastapiRc)
+            .prefix("api")
+            .version("v1")
+            .time_to_live(PAGE_TTL)
+            .build()?;
         Ok(Self { store, db, products, pages })
     }
 

@@ -59,6 +59,7 @@ class Client(hotshelf.RedisClient):
     def _made(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
         options: dict[str, Any] = {**view._asdict(), **dict(view.options)}
         del options["options"]
+        options.setdefault("key_layout", "fastapi_rc")
         try:
             return hotshelf.CacheService(self.manager, **options)
         except (CacheError, TypeError, ValueError) as error:

@@ -62,7 +62,7 @@ class CacheService(Generic[T]):
             foreign: Whether entries that plain clients wrote are read, those of fastapi-rc
                 among them.
             options: More of `hotshelf.CacheService`: `negative_ttl`, `wait_timeout`,
-                `max_value_bytes`, `epoch`, `layout`, `strict_plain`.
+                `max_value_bytes`, `epoch`, `key_layout`, `strict_plain`.
         """
         self.redis = redis
         self.namespace = namespace

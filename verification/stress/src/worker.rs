@@ -130,6 +130,7 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
         kind: ValueKind::of::<u64>(),
         options,
         codec: Arc::new(Json::<u64>::default()),
+        tag_rule: None,
     };
     ByteStore::with_lease(backend, Arc::new(RealTime), job.lease)?.cache(definition)
 }
@@ -209,14 +210,14 @@ impl Worker {
         if by_tag {
             return self.cache.invalidate_tags([Ok(tag(key))]).await;
         }
-        self.cache.invalidate(vec![self.cache.key(&Key::from(key))]).await.map(drop)
+        self.cache.invalidate(vec![Ok(self.cache.key(&Key::new(key)))]).await.map(drop)
     }
 
     /// Reads the cache, or loads: what a service does for a request.
     async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
         let options = CallOptions::default().tags(Ok([tag(key)]));
-        let wire_key = self.cache.key(&Key::from(key));
-        match self.cache.load(wire_key, options, TypeId::of::<()>()).await {
+        let entry_key = Ok(self.cache.key(&Key::new(key)));
+        match self.cache.load(entry_key, options, TypeId::of::<()>()).await {
             Loaded::Value(Value::Present(value)) => {
                 Ok(*value.downcast::<u64>().expect("all values are versions"))
             }

@@ -1,8 +1,9 @@
 //! The options of one call.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::entry_key::EntryKey;
 use crate::context::{CacheContext, Format, Negative, NegativeTtl};
 use crate::error::{Error, ErrorKind};
 use crate::tag::{TagId, Tags};
@@ -100,22 +101,33 @@ impl CallOptions {
         self
     }
 
-    /// Returns the tags of the call's entry.
+    /// Returns the tags of the call's entry: the cache's own, those of its key, and those
+    /// that the call names.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Key`] for an invalid or too many tags; of kind
     /// [`ErrorKind::Configuration`] for tags in a cache of plain entries.
-    pub(crate) fn tags_in<'a>(&self, cache: &'a CacheContext) -> Result<Cow<'a, Tags>, Error> {
-        match &self.tags {
-            None => Ok(Cow::Borrowed(&cache.tags)),
-            Some(Err(error)) => Err(error.clone()),
-            Some(Ok(ids)) if ids.is_empty() => Ok(Cow::Borrowed(&cache.tags)),
-            Some(Ok(_)) if cache.validated.format == Format::Plain => {
-                let message = "plain entries carry no tags: leave `strict_plain` out";
-                Err(Error::new(ErrorKind::Configuration, message))
-            }
-            Some(Ok(ids)) => cache.tags.with(ids.iter().copied()).map(Cow::Owned),
+    pub(crate) fn tags_in(
+        &self,
+        cache: &CacheContext,
+        key: Option<&EntryKey>,
+    ) -> Result<Arc<Tags>, Error> {
+        let own = match key.and_then(|key| key.tags.as_ref()) {
+            Some(own) => &(**own).as_ref().map_err(Clone::clone)?[..],
+            None => &[],
+        };
+        let named = match &self.tags {
+            Some(named) => &named.as_ref().map_err(Clone::clone)?[..],
+            None => &[],
+        };
+        if own.is_empty() && named.is_empty() {
+            return Ok(Arc::clone(&cache.tags));
         }
+        if cache.validated.format == Format::Plain {
+            let message = "plain entries carry no tags: leave `strict_plain` out";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        cache.tags.with(own.iter().chain(named).copied()).map(Arc::new)
     }
 
     /// Returns how long the call's entry lives, before jitter.

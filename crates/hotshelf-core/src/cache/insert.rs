@@ -1,16 +1,12 @@
 //! Writing without a loader.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::ByteCache;
 use super::call::CallOptions;
+use super::{ByteCache, EntryKey};
 use crate::backend::{BATCH, Fill, Stored};
 use crate::codec::Opaque;
-use crate::engine::{
-    Engine, Granted, Insert, Takeover, WriteOptions, finish_even_if_dropped, release, take_over,
-};
+use crate::engine::{Granted, Insert, Wanted, finish_even_if_dropped, release, take_over};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
@@ -21,8 +17,8 @@ use crate::ttl::Ttl;
 #[must_use = "inserts are not sent before `send`"]
 pub struct Inserts {
     cache: ByteCache,
-    options: WriteOptions,
     ttl: Ttl,
+    keep: Ttl,
     slots: Vec<Slot>,
 }
 
@@ -30,7 +26,7 @@ pub struct Inserts {
 #[derive(Debug)]
 enum Slot {
     /// It is to be stored.
-    Store(WireKey, Bytes),
+    Store(Wanted, Bytes),
     /// It can't be stored, and makes the older entry outdated.
     Remove(WireKey, Result<bool, Error>),
     /// Its key is invalid.
@@ -41,19 +37,20 @@ impl ByteCache {
     /// Encodes values to be inserted. Of two values of one key the later one counts.
     pub fn insert<'v>(
         &self,
-        values: impl IntoIterator<Item = (Result<WireKey, Error>, &'v Opaque)>,
+        values: impl IntoIterator<Item = (Result<EntryKey, Error>, &'v Opaque)>,
         call: &CallOptions,
     ) -> Inserts {
-        let (options, ttl) = self.write_options(call);
+        let options = self.write_options(call);
         let enabled = self.is_enabled();
         let mut slots: Vec<Slot> = Vec::new();
         for (key, value) in values {
-            let slot = match (key, &ttl) {
-                (Err(error), _) => Slot::Invalid(error),
-                (Ok(key), Err(error)) => Slot::Remove(key, Err(error.clone())),
-                (Ok(key), Ok(_)) if !enabled => Slot::Remove(key, Ok(false)),
-                (Ok(key), Ok(_)) => match self.encode(value) {
-                    Ok(raw) => Slot::Store(key, raw),
+            let wanted = key.map(|key| (key.wire.clone(), options.wanted(self, key)));
+            let slot = match wanted {
+                Err(error) => Slot::Invalid(error),
+                Ok((key, Err(error))) => Slot::Remove(key, Err(error)),
+                Ok((key, Ok(_))) if !enabled => Slot::Remove(key, Ok(false)),
+                Ok((key, Ok(wanted))) => match self.encode(value) {
+                    Ok(raw) => Slot::Store(wanted, raw),
                     Err(error) => {
                         // The last value of a key counts, even one that can't be stored.
                         slots.iter_mut().for_each(|slot| slot.skip(&key));
@@ -64,16 +61,16 @@ impl ByteCache {
             };
             slots.push(slot);
         }
-        let ttl = ttl.unwrap_or(self.context.validated.ttl);
-        Inserts { cache: self.clone(), options, ttl, slots }
+        let ttl = options.ttl.unwrap_or(self.context.validated.ttl);
+        Inserts { cache: self.clone(), ttl, keep: options.keep, slots }
     }
 }
 
 impl Slot {
     /// Stores nothing under a key after all.
     fn skip(&mut self, key: &WireKey) {
-        if let Self::Store(own, _) = self
-            && own == key
+        if let Self::Store(wanted, _) = self
+            && wanted.key == *key
         {
             *self = Self::Remove(key.clone(), Ok(false));
         }
@@ -104,18 +101,18 @@ impl Inserts {
     /// # Cancel safety
     /// As [`Inserts::send`].
     pub async fn send_each(self) -> Vec<Result<bool, Error>> {
-        let Self { cache, options, ttl, slots } = self;
+        let Self { cache, ttl, keep, slots } = self;
         let outdated = slots.iter().filter_map(|slot| match slot {
-            Slot::Remove(key, _) => Some(Ok(key.clone())),
+            Slot::Remove(key, _) => Some(key.clone()),
             Slot::Store(..) | Slot::Invalid(_) => None,
         });
-        let removed = cache.invalidate(outdated.collect()).await;
+        let removed = cache.remove(outdated.collect()).await;
         let (mut answers, mut inserts, mut positions) = (Vec::new(), Vec::new(), Vec::new());
         for slot in slots {
             match slot {
-                Slot::Store(key, value) => {
+                Slot::Store(wanted, value) => {
                     positions.push(answers.len());
-                    inserts.push(Insert { key, value, ttl: cache.jittered(ttl) });
+                    inserts.push((wanted, value, cache.jittered(ttl)));
                     answers.push(Ok(false));
                 }
                 Slot::Remove(_, answer) => {
@@ -128,11 +125,11 @@ impl Inserts {
         for (batch, positions) in inserts.chunks(BATCH).zip(positions.chunks(BATCH)) {
             let stored = finish_even_if_dropped(
                 &cache.engine.runtime,
-                insert(Arc::clone(&cache.engine), batch.to_vec(), options.clone()),
+                insert(cache.clone(), batch.to_vec(), keep),
             )
             .await;
-            for ((insert, stored), &position) in batch.iter().zip(stored).zip(positions) {
-                let stored = stored.map_err(|error| error.with_key(&insert.key));
+            for (((wanted, ..), stored), &position) in batch.iter().zip(stored).zip(positions) {
+                let stored = stored.map_err(|error| error.with_key(&wanted.key));
                 let stored = cache.counted(stored).map(|stored| stored == Stored::Stored);
                 if let Ok(false) = stored {
                     cache.count(Counter::Refused);
@@ -149,24 +146,26 @@ impl Inserts {
 /// [`Stored::Refused`] is the answer for an entry that was invalidated, or inserted again,
 /// in the same moment.
 async fn insert(
-    engine: Arc<Engine>,
-    inserts: Vec<Insert>,
-    options: WriteOptions,
+    cache: ByteCache,
+    inserts: Vec<(Wanted, Bytes, Ttl)>,
+    keep: Ttl,
 ) -> Vec<Result<Stored, Error>> {
-    let keys = inserts.iter().map(|insert| insert.key.clone()).collect();
-    let Takeover { leases, tags } = take_over(&engine, keys, &options).await;
-    let fill = |(insert, lease): (Insert, &Result<Option<Granted>, Error>)| {
-        let lease = lease.as_ref().ok().copied().flatten()?;
-        Some(options.fill(insert, lease, &tags))
-    };
+    let ByteCache { engine, context } = &cache;
+    let wanted: Vec<Wanted> = inserts.iter().map(|(wanted, ..)| wanted.clone()).collect();
+    let leases = take_over(engine, context, &wanted, keep).await;
+    let fill =
+        |((wanted, value, ttl), lease): ((Wanted, Bytes, Ttl), &Result<Option<Granted>, Error>)| {
+            let lease = lease.as_ref().ok()?.as_ref()?;
+            Some(lease.fill(context, Insert { key: wanted.key, value, ttl }))
+        };
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
-    let stored = engine.gate.store_written(&options.cache, &fills).await;
+    let stored = engine.gate.store_written(context, &fills).await;
 
     // It may have been stored all the same; then there is no lease any more.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
     let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
     if !unused.is_empty() {
-        release(&engine, &options.cache, unused);
+        release(engine, context, unused);
     }
     let mut stored = stored.into_iter();
     let answer = |lease: Result<Option<Granted>, Error>| match lease? {

@@ -3,7 +3,7 @@
 //! All of it works while the caches are switched off, too, or switching them on again would
 //! bring outdated entries back.
 
-use super::{ByteCache, Mistake};
+use super::{ByteCache, EntryKey, Mistake};
 use crate::engine::finish_even_if_dropped;
 use crate::error::Error;
 use crate::key::{KeyLayout, Pattern, WireKey};
@@ -22,25 +22,28 @@ impl ByteCache {
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
-    pub async fn invalidate(&self, keys: Vec<Result<WireKey, Error>>) -> Result<u64, Error> {
+    pub async fn invalidate(&self, keys: Vec<Result<EntryKey, Error>>) -> Result<u64, Error> {
         let mut invalid = Ok(0);
         let mut valid = Vec::with_capacity(keys.len());
         for key in keys {
             match key {
-                Ok(key) => valid.push(key),
+                Ok(key) => valid.push(key.wire),
                 Err(error) => invalid = invalid.and(Err(error)),
             }
         }
-        let removed = match valid.is_empty() {
-            true => Ok(0),
-            false => {
-                self.carried_out(|cache| async move {
-                    cache.engine.gate.invalidate(&cache.context, &valid).await
-                })
-                .await
-            }
-        };
+        let removed = self.remove(valid).await;
         removed.and_then(|removed| invalid.map(|_| removed))
+    }
+
+    /// Removes entries by their exact keys.
+    pub(super) async fn remove(&self, keys: Vec<WireKey>) -> Result<u64, Error> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        self.carried_out(|cache| async move {
+            cache.engine.gate.invalidate(&cache.context, &keys).await
+        })
+        .await
     }
 
     /// Invalidates all entries that carry one of these tags, in all caches of the same
@@ -73,8 +76,8 @@ impl ByteCache {
     /// Removes all entries whose identifier matches a glob pattern, by a scan of all keys,
     /// and returns how many there were.
     ///
-    /// The pattern begins with a literal part, unless it may match `anywhere`, which layout
-    /// v1 alone allows.
+    /// The pattern begins with a literal part, unless it may match `anywhere`, which
+    /// fastapi-rc's layout alone allows.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Key`](crate::ErrorKind::Key) for a pattern that could match
@@ -89,7 +92,7 @@ impl ByteCache {
     ) -> Result<u64, Error> {
         let (namespace, prefix) = (&self.context.namespace, &self.context.key_prefix);
         let pattern = glob.and_then(|glob| match (anywhere, namespace.layout_in_use()) {
-            (true, KeyLayout::V1) => {
+            (true, KeyLayout::FastapiRc) => {
                 Ok(Pattern::new(format!("{}{}", Pattern::escape(prefix), glob.as_ref())))
             }
             _ => namespace.pattern(prefix, glob.as_ref()),

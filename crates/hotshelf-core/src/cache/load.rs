@@ -1,10 +1,11 @@
 //! Loading on a miss.
 
 use std::any::TypeId;
-use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{CallOptions, Mode};
+use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::{ByteCache, Mistake};
 use crate::engine::{self, Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
@@ -37,16 +38,18 @@ impl ByteCache {
     /// longest loads instead.
     pub async fn load(
         &self,
-        key: Result<WireKey, Error>,
+        key: Result<EntryKey, Error>,
         options: CallOptions,
         errors: TypeId,
     ) -> Loaded {
         let key = match key {
             Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
-            key => return self.detached(key.ok(), options),
+            key => return self.detached(key.ok().map(|key| key.wire), options),
         };
         // Without its tags an entry could not be invalidated: better none at all.
-        let Ok(tags) = self.checked(Mistake::Tags, options.tags_in(&self.context)) else {
+        let tags = self.checked(Mistake::Tags, options.tags_in(&self.context, Some(&key)));
+        let key = key.wire;
+        let Ok(tags) = tags else {
             return self.detached(Some(key), options);
         };
         let runtime = &self.engine.runtime;
@@ -68,7 +71,7 @@ impl ByteCache {
     async fn load_missing(
         &self,
         key: WireKey,
-        tags: Cow<'_, Tags>,
+        tags: Arc<Tags>,
         options: CallOptions,
         errors: TypeId,
         miss: Miss,
@@ -101,14 +104,14 @@ impl ByteCache {
     /// May be dropped at any point.
     pub async fn ticket(
         &self,
-        key: Result<WireKey, Error>,
+        key: Result<EntryKey, Error>,
         options: CallOptions,
     ) -> Result<LoadTicket, Error> {
         let key = key?;
         let options = options.takes_absent(true).mode(Mode::Reload);
         self.checked(Mistake::Lifetime, options.ttl_in(&self.context))?;
-        let tags = self.checked(Mistake::Tags, options.tags_in(&self.context))?;
-        let call = self.call(&key, &tags, &options, TypeId::of::<()>());
+        let tags = self.checked(Mistake::Tags, options.tags_in(&self.context, Some(&key)))?;
+        let call = self.call(&key.wire, &tags, &options, TypeId::of::<()>());
         let ticket = engine::ticket(call, &self.engine).await;
         Ok(LoadTicket::new(self.clone(), ticket, options))
     }

@@ -101,7 +101,7 @@ impl LoadTicket {
         if let Some(ticket) = ticket {
             ticket.share(value).await;
         } else if let Some(key) = outdated {
-            let removing = cache.invalidate(vec![Ok(key)]);
+            let removing = cache.remove(vec![key]);
             // It is counted if that fails.
             let _ = within(&*cache.engine.runtime, cache.context.options.backend_budget, removing)
                 .await;

@@ -11,6 +11,7 @@
 //!   [`invalidate`](ByteCache::invalidate).
 
 mod call;
+mod entry_key;
 mod insert;
 mod invalidate;
 mod load;
@@ -35,9 +36,10 @@ use crate::runtime::Runtime;
 use crate::stats::{CacheStats, Counter};
 use crate::ttl::Ttl;
 
-pub use crate::context::{CacheOptions, Foreign, NegativeTtl};
+pub use crate::context::{CacheOptions, Foreign, NegativeTtl, TagRule};
 pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value};
 pub use call::{CallOptions, Mode};
+pub use entry_key::EntryKey;
 pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_ticket::LoadTicket;
@@ -47,8 +49,8 @@ pub use write_guard::{WriteGuard, Written, WrittenValues};
 
 /// A cache of values whose type only its codec knows. A cheap handle.
 ///
-/// Keys come in as `Result`s, as [`ByteCache::key`] returns them: an invalid one never stops
-/// the others, nor a load.
+/// Keys come in as `Result`s: one that a binding could not even build never stops the others,
+/// nor a load.
 #[derive(Clone)]
 pub struct ByteCache {
     engine: Arc<Engine>,
@@ -56,19 +58,16 @@ pub struct ByteCache {
 }
 
 impl ByteCache {
-    /// Builds the key of an entry. An invalid one is counted.
-    ///
-    /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a key that layout v2 rejects.
-    pub fn key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        self.checked(Mistake::Key, self.wire_key(key))
+    /// Builds the key of an entry, and finds the tags that it brings.
+    #[must_use]
+    pub fn key(&self, key: &Key<'_>) -> EntryKey {
+        let tags = self.context.tag_rule.as_ref().map(|rule| Box::new(rule.ids(key)));
+        EntryKey { wire: self.wire_key(key), tags }
     }
 
-    /// Builds the key of an entry, and counts nothing.
-    ///
-    /// # Errors
-    /// As [`ByteCache::key`].
-    pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
+    /// Builds the exact key of an entry in the backend.
+    #[must_use]
+    pub fn wire_key(&self, key: &Key<'_>) -> WireKey {
         self.context.namespace.wire_key_after(&self.context.key_prefix, key)
     }
 
@@ -174,6 +173,7 @@ enum Mistake {
     Pattern,
     Value,
     Entry,
+    OtherTags,
 }
 
 impl Mistake {
@@ -185,6 +185,7 @@ impl Mistake {
             Self::Pattern => "a pattern is invalid, nothing is invalidated",
             Self::Value => "a value was not stored",
             Self::Entry => "an entry is not a value of the cache",
+            Self::OtherTags => "an entry has other tags than a call for it, and is a miss",
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use futures_util::future::join;
 
-use super::ByteCache;
+use super::call::{CallOptions, Mode};
+use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
-use crate::engine::{Miss, MissReason, ReadOutcome};
-use crate::error::Error;
+use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
+use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::Tags;
@@ -14,26 +15,65 @@ use crate::ttl::Remaining;
 impl ByteCache {
     /// Reads what is known of a key, and counts a hit or a miss.
     ///
-    /// Costs one round trip, and a second one for an entry with tags that are not the
-    /// cache's own, whose versions are looked up then.
+    /// Costs one round trip, and a second one for an entry with tags that neither the cache
+    /// nor the key brings, whose versions are looked up then.
     ///
     /// # Errors
     /// The key's own, or the backend's.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn read(&self, key: Result<WireKey, Error>) -> Result<ReadOutcome, Error> {
+    pub async fn read(&self, key: Result<EntryKey, Error>) -> Result<ReadOutcome, Error> {
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
         let key = key?;
-        match self.engine.inspect(&self.context, &key, &self.context.tags).await {
+        if key.tags.is_some() {
+            return Box::pin(self.read_as(Ok(key), &CallOptions::default())).await;
+        }
+        let inspected = self.engine.inspect(&self.context, &key.wire, &self.context.tags).await;
+        self.counted_outcome(&key.wire, inspected)
+    }
+
+    /// Reads what is known of a key to a call with options of its own: an entry with other
+    /// tags than the call's is a miss, and so is any entry to a call that takes nothing from
+    /// the cache.
+    ///
+    /// # Errors
+    /// As [`ByteCache::read`], and those of invalid tags.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn read_as(
+        &self,
+        key: Result<EntryKey, Error>,
+        call: &CallOptions,
+    ) -> Result<ReadOutcome, Error> {
+        if !self.is_enabled() {
+            return Ok(miss(MissReason::Disabled));
+        }
+        if call.mode != Mode::Use {
+            return Ok(miss(MissReason::Reload));
+        }
+        let key = key?;
+        let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
+        let inspected = self.engine.inspect(&self.context, &key.wire, &tags).await;
+        self.counted_outcome(&key.wire, inspected)
+    }
+
+    #[inline]
+    fn counted_outcome(
+        &self,
+        key: &WireKey,
+        inspected: Result<Inspected, Error>,
+    ) -> Result<ReadOutcome, Error> {
+        match inspected {
             Ok(inspected) => {
                 let outcome = inspected.outcome(&self.context, true);
                 self.count_outcome(&outcome);
                 Ok(outcome)
             }
-            Err(error) => self.counted(Err(error.with_key(&key))),
+            Err(error) => self.counted(Err(error.with_key(key))),
         }
     }
 
@@ -67,13 +107,13 @@ impl ByteCache {
     /// May be dropped at any point.
     pub async fn read_many(
         &self,
-        keys: Vec<Result<WireKey, Error>>,
+        keys: Vec<Result<EntryKey, Error>>,
     ) -> Result<Vec<ReadOutcome>, Error> {
         if !self.is_enabled() {
             return Ok(keys.iter().map(|_| miss(MissReason::Disabled)).collect());
         }
         let is_valid: Vec<bool> = keys.iter().map(Result::is_ok).collect();
-        let valid: Vec<WireKey> = keys.into_iter().flatten().collect();
+        let valid: Vec<WireKey> = keys.into_iter().flatten().map(|key| key.wire).collect();
         let mut outcomes = Vec::with_capacity(valid.len());
         for batch in valid.chunks(BATCH) {
             let inspected = self.engine.inspect_many(&self.context, batch).await;
@@ -103,13 +143,18 @@ impl ByteCache {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn remaining(&self, key: Result<WireKey, Error>) -> Result<Remaining, Error> {
+    pub async fn remaining(
+        &self,
+        key: Result<EntryKey, Error>,
+        call: &CallOptions,
+    ) -> Result<Remaining, Error> {
         if !self.is_enabled() {
             return Ok(Remaining::Missing);
         }
         let key = key?;
-        let (cache, gate) = (&self.context, &self.engine.gate);
-        let inspecting = self.engine.inspect(cache, &key, &cache.tags);
+        let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
+        let (cache, gate, key) = (&self.context, &self.engine.gate, key.wire);
+        let inspecting = self.engine.inspect(cache, &key, &tags);
         let (inspected, remaining) = join(inspecting, gate.remaining(cache, &key)).await;
         let remaining = inspected.and_then(|inspected| match (inspected.found, remaining?) {
             (Ok(_), remaining) => Ok(remaining),
@@ -123,12 +168,24 @@ impl ByteCache {
         match outcome {
             ReadOutcome::Hit(_) => self.count(Counter::Hit),
             ReadOutcome::Miss(miss) => {
-                if matches!(miss.reason(), MissReason::Untracked | MissReason::Unusable) {
-                    self.count(Counter::Foreign);
-                }
                 self.count(Counter::Miss);
+                match miss.reason() {
+                    MissReason::Untracked | MissReason::Unusable => self.count(Counter::Foreign),
+                    MissReason::OtherTags => self.note_other_tags(),
+                    _ => {}
+                }
             }
         }
+    }
+}
+
+impl ByteCache {
+    /// Two call sites that name different tags for one key keep each other from hitting.
+    #[cold]
+    fn note_other_tags(&self) {
+        self.count(Counter::OtherTags);
+        let message = "name the same tags in every call, or set them by the cache's option `tags`";
+        self.report(Mistake::OtherTags, &Error::new(ErrorKind::Configuration, message));
     }
 }
 

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::codec::Codec;
-use crate::context::{CacheContext, CacheOptions};
+use crate::context::{CacheContext, CacheOptions, TagRule};
 use crate::error::{Error, ErrorKind};
-use crate::key::Namespace;
+use crate::key::{KeyLayout, Namespace};
 use crate::stats::CacheStats;
 
 /// The prefixes that were declared in this process, whatever its stores.
@@ -39,8 +39,7 @@ pub(crate) struct Registry {
 /// Prefix, version, name and kind of values.
 type CacheId = (String, Option<String>, String, ValueKind);
 
-/// The kind of values that a cache holds. Caches under one name with values of different
-/// kinds are different caches.
+/// The kind of values that a cache holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValueKind {
     name: Cow<'static, str>,
@@ -58,6 +57,8 @@ pub struct CacheDefinition {
     pub options: CacheOptions,
     /// Encodes and decodes its values.
     pub codec: Arc<dyn Codec>,
+    /// The tags that its entries carry by their keys, beside those of each call.
+    pub tag_rule: Option<TagRule>,
 }
 
 /// One cache of a store.
@@ -99,9 +100,11 @@ impl Registry {
     /// Returns the cache that was built by this definition before, or builds it.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid options, and for others than those
-    /// that the cache was built with before unless they `may_differ`: then its views share
-    /// flights and counters all the same.
+    /// Of kind [`ErrorKind::Configuration`] for invalid options, and for other options or
+    /// another kind of values than the cache was built with before, unless they `may_differ`:
+    /// then its views share flights and counters all the same, and caches of different kinds
+    /// are different caches. So are they in fastapi-rc's layout, where services keep values of
+    /// several kinds under one name.
     pub(crate) fn get_or_build(
         &self,
         definition: CacheDefinition,
@@ -115,6 +118,14 @@ impl Registry {
             kind.clone(),
         );
         let mut caches = self.caches.lock();
+        if !may_differ && namespace.layout_in_use() == KeyLayout::Injective {
+            let names = |(prefix, version, name, other): &&CacheId| {
+                (prefix, version, name) == (&id.0, &id.1, &id.2) && other != kind
+            };
+            if let Some((.., other)) = caches.keys().find(names) {
+                return Err(another_kind(namespace, other, kind));
+            }
+        }
         match caches.get(&id) {
             Some(registered) if is_same(registered, &definition) => Ok(Arc::clone(registered)),
             Some(registered) if !may_differ => Err(disagreement(registered, &definition)),
@@ -157,13 +168,25 @@ impl Registry {
 
 impl CacheDefinition {
     fn into_context(self, number: u64, enabled: &Arc<AtomicBool>) -> Result<CacheContext, Error> {
-        CacheContext::new(self.namespace, self.options, self.codec, number, enabled)
+        let Self { namespace, options, codec, tag_rule, .. } = self;
+        CacheContext::new(namespace, options, codec, tag_rule, number, enabled)
     }
 }
 
 fn is_same(registered: &CacheContext, definition: &CacheDefinition) -> bool {
     registered.options == definition.options
         && registered.namespace.layout_in_use() == definition.namespace.layout_in_use()
+        && registered.tag_rule.is_some() == definition.tag_rule.is_some()
+}
+
+fn another_kind(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind) -> Error {
+    let name = namespace.name();
+    let (registered, kind) = (&registered.name, &kind.name);
+    let message = format!(
+        "the cache {name:?} holds values of type {registered}, not {kind}: give one of them \
+         another name or version"
+    );
+    Error::new(ErrorKind::Configuration, message)
 }
 
 fn disagreement(registered: &CacheContext, definition: &CacheDefinition) -> Error {

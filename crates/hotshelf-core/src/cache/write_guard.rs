@@ -1,6 +1,6 @@
 //! Writing to the source of truth and to the cache as one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,16 +8,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::call::CallOptions;
-use super::{ByteCache, Mistake};
+use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::{BATCH, Fill, Stored, Token};
 use crate::codec::Opaque;
-use crate::engine::{
-    Granted, Insert, Takeover, WriteOptions, finish_even_if_dropped, renew, renewing, take_over,
-};
+use crate::engine::{Granted, Insert, Wanted, finish_even_if_dropped, renew, renewing, take_over};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
-use crate::tag::TagStamp;
+use crate::tag::Tags;
 use crate::ttl::Ttl;
 
 /// Keys that were taken over before their source of truth is written.
@@ -27,15 +25,12 @@ use crate::ttl::Ttl;
 #[must_use = "dropping a write guard invalidates its keys"]
 pub struct WriteGuard {
     cache: ByteCache,
-    options: WriteOptions,
     /// The keys of the call, in its order.
     keys: Vec<Result<WireKey, Error>>,
     /// How long written values live, or why nothing is stored.
     ttl: Result<Ttl, Error>,
     /// The keys whose entries are in doubt, and the leases that were granted.
     leases: BTreeMap<WireKey, Option<Granted>>,
-    /// The versions that the tags had when the leases were granted.
-    tags: Vec<TagStamp>,
 }
 
 /// Written values that were encoded, and wait to be [sent](Self::send).
@@ -68,30 +63,62 @@ impl ByteCache {
     /// May be dropped at any point.
     pub async fn write_guard(
         &self,
-        keys: Vec<Result<WireKey, Error>>,
+        keys: Vec<Result<EntryKey, Error>>,
         call: CallOptions,
     ) -> WriteGuard {
-        let (options, ttl) = self.write_options(&call);
-        let valid: BTreeSet<WireKey> = keys.iter().flatten().cloned().collect();
-        let takeover = match valid.is_empty() {
-            true => Takeover::default(),
-            false => take_over(&self.engine, valid.iter().cloned().collect(), &options).await,
-        };
-        let lease = |lease| self.counted(lease).unwrap_or_default();
-        let leases = valid.into_iter().zip(takeover.leases.into_iter().map(lease)).collect();
-        WriteGuard { cache: self.clone(), options, keys, ttl, leases, tags: takeover.tags }
+        let options = self.write_options(&call);
+        let mut leases = BTreeMap::new();
+        let mut wanted = Vec::with_capacity(keys.len());
+        for key in keys.iter().flatten() {
+            if leases.insert(key.wire.clone(), None).is_none() {
+                // With invalid tags or an invalid lifetime nothing is stored.
+                wanted.extend(options.wanted(self, key.clone()));
+            }
+        }
+        if !wanted.is_empty() {
+            let granted = take_over(&self.engine, &self.context, &wanted, options.keep).await;
+            for (wanted, granted) in wanted.into_iter().zip(granted) {
+                leases.insert(wanted.key, self.counted(granted).unwrap_or_default());
+            }
+        }
+        let keys = keys.into_iter().map(|key| key.map(|key| key.wire)).collect();
+        WriteGuard { cache: self.clone(), keys, ttl: options.ttl, leases }
     }
 
-    /// Returns what the entries of a write have in common, and how long they live. Of a call
-    /// whose options are invalid nothing is stored.
-    pub(super) fn write_options(&self, call: &CallOptions) -> (WriteOptions, Result<Ttl, Error>) {
+    /// Returns what the entries of a write have in common. Of a call whose options are invalid
+    /// nothing is stored.
+    pub(super) fn write_options(&self, call: &CallOptions) -> SharedOptions {
         let context = &self.context;
-        let tags = self.checked(Mistake::Tags, call.tags_in(context));
+        let tags = self.checked(Mistake::Tags, call.tags_in(context, None));
         let ttl = tags.as_ref().map_err(Clone::clone);
         let ttl = ttl.and_then(|_| self.checked(Mistake::Lifetime, call.ttl_in(context)));
-        let tags = tags.map_or_else(|_| context.tags.clone(), |tags| tags.into_owned());
-        let keep = call.keep_in(context);
-        (WriteOptions { cache: context.clone(), tags, keep }, ttl)
+        SharedOptions { call: call.clone(), tags, ttl, keep: call.keep_in(context) }
+    }
+}
+
+/// What all entries of a write have in common.
+pub(super) struct SharedOptions {
+    call: CallOptions,
+    /// The tags of all of them.
+    tags: Result<Arc<Tags>, Error>,
+    /// How long they live, or why nothing is stored.
+    pub(super) ttl: Result<Ttl, Error>,
+    /// A time that none of them outlives.
+    pub(super) keep: Ttl,
+}
+
+impl SharedOptions {
+    /// Returns how a key is to be taken over; an error if nothing may be stored under it.
+    pub(super) fn wanted(&self, cache: &ByteCache, key: EntryKey) -> Result<Wanted, Error> {
+        self.ttl.as_ref().map_err(Clone::clone)?;
+        let tags = match key.tags {
+            None => self.tags.clone()?,
+            Some(_) => {
+                let tags = self.call.tags_in(&cache.context, Some(&key));
+                cache.checked(Mistake::Tags, tags)?
+            }
+        };
+        Ok(Wanted { key: key.wire, tags })
     }
 }
 
@@ -145,25 +172,25 @@ impl WriteGuard {
     /// Once polled it is carried out, even if it is dropped.
     pub async fn invalidate(mut self) -> Result<(), Error> {
         let keys = self.take_keys();
-        self.cache.invalidate(keys).await.map(drop)
+        self.cache.remove(keys).await.map(drop)
     }
 
     fn held(&self) -> Vec<(WireKey, Token)> {
         let held =
-            |(key, lease): (&WireKey, &Option<Granted>)| Some((key.clone(), (*lease)?.token));
+            |(key, lease): (&WireKey, &Option<Granted>)| Some((key.clone(), lease.as_ref()?.token));
         self.leases.iter().filter_map(held).collect()
     }
 
     /// Takes out the keys that are in doubt.
-    fn take_keys(&mut self) -> Vec<Result<WireKey, Error>> {
-        std::mem::take(&mut self.leases).into_keys().map(Ok).collect()
+    fn take_keys(&mut self) -> Vec<WireKey> {
+        std::mem::take(&mut self.leases).into_keys().collect()
     }
 
     /// Stores values, and takes out the keys that are in no doubt any more.
     async fn store(&mut self, values: BTreeMap<WireKey, (Bytes, Ttl)>) {
         let fill = |(key, (value, ttl))| {
-            let lease = self.leases.get(&key).copied().flatten()?;
-            Some(self.options.fill(Insert { key, value, ttl }, lease, &self.tags))
+            let lease = self.leases.get(&key)?.as_ref()?;
+            Some(lease.fill(&self.cache.context, Insert { key, value, ttl }))
         };
         let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
         let ByteCache { engine, context } = &self.cache;
@@ -201,7 +228,7 @@ impl WrittenValues {
             let in_doubt = guard.take_keys();
             match in_doubt.is_empty() {
                 true => Ok(Written::Stored),
-                false => guard.cache.invalidate(in_doubt).await.map(|_| Written::Invalidated),
+                false => guard.cache.remove(in_doubt).await.map(|_| Written::Invalidated),
             }
         };
         let written = finish_even_if_dropped(&engine.runtime, storing).await;
@@ -218,7 +245,7 @@ impl Drop for WriteGuard {
         let runtime = Arc::clone(&cache.engine.runtime);
         runtime.spawn(Box::pin(async move {
             // A failure is counted where it arises.
-            let _ = cache.invalidate(keys).await;
+            let _ = cache.remove(keys).await;
         }));
     }
 }

@@ -2,6 +2,7 @@
 //! common.
 
 mod options;
+mod tag_rule;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use crate::codec::Codec;
 #[cfg(test)]
 use crate::codec::Json;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::key::Namespace;
 use crate::stats::Stats;
 use crate::tag::{TagId, Tags};
 
 pub use options::{CacheOptions, Foreign, NegativeTtl};
 pub(crate) use options::{Format, Negative, Validated};
+pub use tag_rule::TagRule;
 
 /// A cache, independent of the backend that it is on.
 pub(crate) struct CacheContext {
@@ -26,7 +28,9 @@ pub(crate) struct CacheContext {
     /// What all keys begin with.
     pub(crate) key_prefix: String,
     /// The tags that all entries carry: the epoch, or none.
-    pub(crate) tags: Tags,
+    pub(crate) tags: Arc<Tags>,
+    /// The tags that an entry carries by its key.
+    pub(crate) tag_rule: Option<TagRule>,
     pub(crate) options: CacheOptions,
     pub(crate) validated: Validated,
     pub(crate) codec: Arc<dyn Codec>,
@@ -41,19 +45,20 @@ impl CacheContext {
     /// Creates a cache that shares its counters with no other.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid options; of kind [`ErrorKind::Key`]
-    /// for a name that layout v2 rejects.
-    ///
-    /// [`ErrorKind::Configuration`]: crate::ErrorKind::Configuration
-    /// [`ErrorKind::Key`]: crate::ErrorKind::Key
+    /// Of kind [`ErrorKind::Configuration`] for invalid options.
     pub(crate) fn new(
         namespace: Namespace,
         options: CacheOptions,
         codec: Arc<dyn Codec>,
+        tag_rule: Option<TagRule>,
         number: u64,
         enabled: &Arc<AtomicBool>,
     ) -> Result<Self, Error> {
-        let key_prefix = namespace.stem()?;
+        if tag_rule.is_some() && options.strict_plain {
+            let message = "plain entries carry no tags: leave `tags` or `strict_plain` out";
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        let key_prefix = namespace.key_prefix()?;
         let none = Tags::none(namespace.prefix_name().into());
         let tags = match options.epoch {
             true => none.with([TagId::of_epoch(&key_prefix)])?,
@@ -62,7 +67,8 @@ impl CacheContext {
         Ok(Self {
             number,
             key_prefix,
-            tags,
+            tags: Arc::new(tags),
+            tag_rule,
             validated: options.validate()?,
             namespace,
             options,
@@ -77,7 +83,7 @@ impl CacheContext {
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         let (options, codec) = (CacheOptions::default(), Arc::new(Json::<u64>::default()));
-        Self::new(Namespace::new("tests"), options, codec, 0, &Arc::default())
+        Self::new(Namespace::new("tests"), options, codec, None, 0, &Arc::default())
             .expect("the defaults are valid")
     }
 }

@@ -57,11 +57,11 @@ impl View<'_> {
         match Trailer::find(&raw) {
             // To a cache of plain entries, too: another may have written it under its tags.
             Ok((place, trailer)) => match self.open(trailer.tags, versions) {
-                Some(open) => {
+                Ok(open) => {
                     let found = Ok((raw.slice(place), trailer.absent, raw));
                     Inspected { found, open }
                 }
-                None => Err(Miss::new(MissReason::TagsChanged, Seen::entry(&raw))).into(),
+                Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
             Err(TrailerError::Missing) if self.accepts_untracked() => {
                 let absent = self.format == Format::Plain && raw == ABSENT;
@@ -78,21 +78,25 @@ impl View<'_> {
     }
 
     /// Compares an entry's tags with the caller's, and returns those that are left to be
-    /// looked up; `None` if the entry is invalidated already.
+    /// looked up.
     ///
     /// An entry that lacks a tag of the caller's could outlive its invalidation.
-    fn open(self, tags: Vec<TagStamp>, versions: &[Option<TagVersion>]) -> Option<Vec<TagStamp>> {
+    fn open(
+        self,
+        tags: Vec<TagStamp>,
+        versions: &[Option<TagVersion>],
+    ) -> Result<Vec<TagStamp>, MissReason> {
         let mut known = self.tags.ids().iter().zip(versions).peekable();
         let mut open = Vec::new();
         for tag in tags {
             match known.next_if(|(id, _)| **id == tag.id) {
                 Some((_, now)) if *now == Some(tag.version) => {}
-                Some(_) => return None,
+                Some(_) => return Err(MissReason::TagsChanged),
                 None => open.push(tag),
             }
         }
         let valid = known.next().is_none() && (open.is_empty() || !self.exactly);
-        valid.then_some(open)
+        if valid { Ok(open) } else { Err(MissReason::OtherTags) }
     }
 }
 

@@ -12,7 +12,7 @@ use super::flight::{Leadership, Lease};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
 use super::{Acquisition, Engine};
-use crate::backend::{Acquire, Acquired, Seen, TagVersion, Token};
+use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
 use crate::error::Error;
@@ -241,7 +241,11 @@ impl Engine {
         if tags.keys().is_empty() {
             return Ok(Vec::new());
         }
-        self.gate.capture(cache, tags.keys(), keep).await
+        let mut versions = Vec::with_capacity(tags.keys().len());
+        for batch in tags.keys().chunks(BATCH) {
+            versions.extend(self.gate.capture(cache, batch, keep).await?);
+        }
+        Ok(versions)
     }
 }
 

@@ -43,12 +43,13 @@ use crate::stats::Counter;
 
 pub(crate) use call::Call;
 pub(crate) use cleanup::{finish_even_if_dropped, release};
+pub(crate) use entry::Inspected;
 use flight::{Flights, Joined, Outcome};
 pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
 pub use outcome::{Miss, MissReason, ReadOutcome, Value};
 pub(crate) use renewal::{renew, renewing};
-pub(crate) use take::{Granted, Insert, Takeover, WriteOptions, take_over};
+pub(crate) use take::{Granted, Insert, Wanted, take_over};
 pub use ticket::Filled;
 pub(crate) use ticket::Ticket;
 

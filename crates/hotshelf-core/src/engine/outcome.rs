@@ -36,8 +36,10 @@ pub struct Miss {
 pub enum MissReason {
     /// There is no entry: it was never stored, has expired, or was removed.
     Missing,
-    /// A tag of the entry was invalidated, or the entry doesn't carry the call's tags.
+    /// A tag of the entry was invalidated.
     TagsChanged,
+    /// The entry carries other tags than those of the call.
+    OtherTags,
     /// The entry was not written by hotshelf, and the cache doesn't accept such entries.
     Untracked,
     /// The entry's trailer can't be read: a newer release of hotshelf wrote it, or it was
@@ -88,7 +90,9 @@ impl Miss {
     pub(crate) fn occupant(&self) -> Option<Occupant> {
         match self.reason {
             MissReason::Missing => Some(Occupant::Nobody),
-            MissReason::TagsChanged | MissReason::KnownAbsent => Some(Occupant::ThisCache),
+            MissReason::TagsChanged | MissReason::OtherTags | MissReason::KnownAbsent => {
+                Some(Occupant::ThisCache)
+            }
             MissReason::Untracked | MissReason::Unusable | MissReason::Undecodable => {
                 Some(Occupant::Another)
             }

@@ -14,16 +14,6 @@ use crate::key::WireKey;
 use crate::tag::{TagStamp, Tags};
 use crate::ttl::Ttl;
 
-/// What all entries of a write have in common.
-#[derive(Clone, Debug)]
-pub(crate) struct WriteOptions {
-    pub(crate) cache: Arc<CacheContext>,
-    /// The tags that they carry.
-    pub(crate) tags: Tags,
-    /// The longest time that any of them may live.
-    pub(crate) keep: Ttl,
-}
-
 /// An entry to insert.
 #[derive(Clone, Debug)]
 pub(crate) struct Insert {
@@ -34,75 +24,96 @@ pub(crate) struct Insert {
     pub(crate) ttl: Ttl,
 }
 
+/// A key whose lease is to be taken over.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) key: WireKey,
+    /// The tags that its entry is to carry.
+    pub(crate) tags: Arc<Tags>,
+}
+
 /// A lease that was granted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Granted {
     pub(crate) token: Token,
     /// Milliseconds of the backend's clock then.
-    pub(crate) at: u64,
-}
-
-/// The result of taking over the leases of keys.
-#[derive(Default)]
-pub(crate) struct Takeover {
-    /// For each key the lease that was granted; `None` if nobody may fill the key.
-    pub(crate) leases: Vec<Result<Option<Granted>>>,
-    /// The versions that the tags had meanwhile.
-    pub(crate) tags: Vec<TagStamp>,
+    at: u64,
+    /// The versions that the tags of its entry had meanwhile.
+    tags: Vec<TagStamp>,
 }
 
 /// Takes leases over from whoever holds them and captures the versions of the tags, in one
-/// round trip for each [`BATCH`].
+/// round trip for each [`BATCH`]. Returns for each key its lease, or `None` if nobody may fill
+/// the key. No tag lives for less than `keep`.
 ///
 /// Leases that are of no use, those that may have been granted without an answer or without
 /// the tags' versions, are released in the background; so are all of them if this is
 /// dropped.
 pub(crate) async fn take_over(
     engine: &Arc<Engine>,
-    keys: Vec<WireKey>,
-    options: &WriteOptions,
-) -> Takeover {
-    let take = |key| Take { key, token: Token::random(&*engine.runtime), lease: engine.lease };
-    let takes: Vec<Take> = keys.into_iter().map(take).collect();
+    cache: &Arc<CacheContext>,
+    wanted: &[Wanted],
+    keep: Ttl,
+) -> Vec<Result<Option<Granted>>> {
+    let take = |wanted: &Wanted| {
+        let token = Token::random(&*engine.runtime);
+        Take { key: wanted.key.clone(), token, lease: engine.lease }
+    };
+    let takes: Vec<Take> = wanted.iter().map(take).collect();
     let asked_for = takes.iter().map(|take| (take.key.clone(), take.token)).collect();
-    let mut unused = UnusedLeases::asked_for(engine, &options.cache, asked_for);
+    let mut unused = UnusedLeases::asked_for(engine, cache, asked_for);
     let taking = async {
         let mut taken = Vec::with_capacity(takes.len());
         for batch in takes.chunks(BATCH) {
-            taken.extend(engine.gate.take(&options.cache, batch).await);
+            taken.extend(engine.gate.take(cache, batch).await);
         }
         taken
     };
-    let capturing = engine.capture(&options.cache, &options.tags, options.keep);
-    let (taken, versions) = join(taking, capturing).await;
-
-    let tags = versions.map(|versions| options.tags.stamps(&versions));
+    let all_tags = union(wanted);
+    let (taken, versions) = join(taking, engine.capture(cache, &all_tags, keep)).await;
+    let stamps = versions.map(|versions| all_tags.stamps(&versions));
 
     let is_unused = |taken: &Result<Taken>| match taken {
         // Without the tags' versions nothing could be stored.
-        Ok(Taken::Granted(_)) => tags.is_err(),
+        Ok(Taken::Granted(_)) => stamps.is_err(),
         Ok(Taken::Held) => false,
         Err(error) => error.is_timeout(),
     };
     let mut answers = taken.iter();
     unused.retain(|_| answers.next().is_none_or(is_unused));
 
-    let lease = |(take, taken): (&Take, Result<Taken>)| match (taken?, &tags) {
-        (Taken::Granted(at), Ok(_)) => Ok(Some(Granted { token: take.token, at })),
-        (Taken::Granted(_), Err(error)) => Err(error.clone()),
-        (Taken::Held, _) => Ok(None),
+    let lease = |((take, wanted), taken): ((&Take, &Wanted), Result<Taken>)| {
+        let Taken::Granted(at) = taken? else { return Ok(None) };
+        let stamps = stamps.as_ref().map_err(Clone::clone)?;
+        let tags = match Arc::ptr_eq(&wanted.tags, &all_tags) {
+            true => stamps.clone(),
+            false => {
+                let carries =
+                    |stamp: &&TagStamp| wanted.tags.ids().binary_search(&stamp.id).is_ok();
+                stamps.iter().filter(carries).copied().collect()
+            }
+        };
+        Ok(Some(Granted { token: take.token, at, tags }))
     };
-    let leases = takes.iter().zip(taken).map(lease).collect();
-    Takeover { leases, tags: tags.unwrap_or_default() }
+    takes.iter().zip(wanted).zip(taken).map(lease).collect()
 }
 
-impl WriteOptions {
-    /// Makes the fill of a key whose lease was taken over.
-    pub(crate) fn fill(&self, insert: Insert, lease: Granted, tags: &[TagStamp]) -> Fill {
+/// Returns all tags of keys; most writes have the same for all of their keys.
+fn union(wanted: &[Wanted]) -> Arc<Tags> {
+    let first = wanted.first().map(|wanted| Arc::clone(&wanted.tags)).unwrap_or_default();
+    match wanted.iter().all(|wanted| Arc::ptr_eq(&wanted.tags, &first)) {
+        true => first,
+        false => Arc::new(first.union(wanted.iter().map(|wanted| &*wanted.tags))),
+    }
+}
+
+impl Granted {
+    /// Makes the fill of the key whose lease this is.
+    pub(crate) fn fill(&self, cache: &CacheContext, insert: Insert) -> Fill {
         let Insert { key, value, ttl } = insert;
-        let tags = tags.to_vec();
-        let Granted { token, at } = lease;
+        let Self { token, at, .. } = *self;
+        let tags = self.tags.clone();
         let stamp = FillStamp { token, loaded_at: at, ttl, load_millis: 0, tags };
-        Fill { key, token, value: self.cache.validated.format.entry(Some(value), stamp), ttl }
+        Fill { key, token, value: cache.validated.format.entry(Some(value), stamp), ttl }
     }
 }

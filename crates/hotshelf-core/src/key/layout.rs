@@ -1,9 +1,11 @@
-//! Namespaces and the two layouts of keys.
+//! Namespaces and the layouts of keys.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+#[cfg(test)]
+use super::{IntoKey, Params};
 use super::{Key, Pattern, WireKey, hash_hex};
 use crate::error::{Error, ErrorKind};
 
@@ -11,25 +13,34 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyLayout {
-    /// `prefix:version:namespace:identifier[:12 hex digits]`, as fastapi-rc writes it.
+    /// Different identifiers and parameters make different keys.
     ///
-    /// Nothing is escaped, shortened or rejected.
+    /// The fields are `prefix:version:namespace:identifier[:p:32 hex digits]`. Within a field
+    /// every byte outside of `[A-Za-z0-9._~-]` is percent-encoded; the elements of a tuple are
+    /// separated by commas, and one that is itself a tuple or has parameters is put in
+    /// parentheses. Parameters are hashed to 128 bits of SHA-256; `0`, `false`, `""`, `[]` and
+    /// no parameters at all make different keys. A key that would pass 512 bytes carries `h:`
+    /// and 128 bits of SHA-256 in place of its identifier.
     #[default]
-    V1,
+    Injective,
 
-    /// An injective layout: different identifiers and parameters make different keys.
+    /// `prefix:version:namespace:identifier[:12 hex digits]`, byte for byte as the Python
+    /// library fastapi-rc writes it, for services that share its entries.
     ///
-    /// Its fields are `prefix:version:namespace:identifier[:p:32 hex digits]`. Within a
-    /// field everything outside of `[A-Za-z0-9._~-]` is percent-encoded; parameters are
-    /// hashed to 128 bits. A key that would pass 512 bytes carries `h:` and 128 bits of
-    /// SHA-256 in place of its identifier. Control characters are an error.
-    V2,
+    /// Nothing is escaped, shortened or rejected, so that different entries may share a key:
+    /// the identifier `list:41a83e11527e` is that of `list` with the parameters that hash to
+    /// `41a83e11527e`. Empty parameters (`null`, `false`, 0, `""`, `[]`, `{}`) add nothing. The
+    /// hash has 48 bits, so that two queries that share one can be searched for:
+    /// `[["q", 28704732]]` and `[["q", 34852570]]` share `3f84152fe5dc`, found in 22 seconds.
+    /// Where users choose parameters, one of them can so be given the entry of another's.
+    /// The elements of a tuple are separated by colons.
+    FastapiRc,
 }
 
-/// The longest key of layout v2, in bytes.
+/// The longest key of the injective layout, in bytes.
 const LONGEST_KEY: usize = 512;
 
-/// What layout v2 leaves as it is (RFC 3986 calls these characters unreserved).
+/// What the injective layout leaves as it is (RFC 3986 calls these characters unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
 
 /// The part of keys that all entries of one cache share.
@@ -44,13 +55,13 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes the namespace `cache:v1:{name}`.
+    /// Creates the namespace `cache:v1:{name}`.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
         Self {
             prefix: Cow::Borrowed("cache"),
             version: Some(Cow::Borrowed("v1")),
             name: name.into(),
-            layout: KeyLayout::V1,
+            layout: KeyLayout::default(),
         }
     }
 
@@ -75,44 +86,43 @@ impl Namespace {
         self
     }
 
-    /// Sets the layout of the keys. Default: [`KeyLayout::V1`].
+    /// Sets the layout of the keys. Default: [`KeyLayout::Injective`].
     #[must_use]
     pub fn layout(mut self, layout: KeyLayout) -> Self {
         self.layout = layout;
         self
     }
 
-    /// Gives the namespace's own name.
+    /// Returns the namespace's own name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives the prefix.
+    /// Returns the prefix.
     #[must_use]
     pub fn prefix_name(&self) -> &str {
         &self.prefix
     }
 
-    /// Gives the version, unless it was left out.
+    /// Returns the version, unless it was left out.
     #[must_use]
     pub fn version_name(&self) -> Option<&str> {
         self.version.as_deref()
     }
 
-    /// Gives the layout of the keys.
+    /// Returns the layout of the keys.
     #[must_use]
     pub fn layout_in_use(&self) -> KeyLayout {
         self.layout
     }
 
-    /// Says what all keys of this namespace begin with, the last colon included.
+    /// Returns the text that all keys of this namespace begin with, the last colon included.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for the prefix `hs`, under which leases and tags
-    /// have their keys. In layout v2, of kind [`ErrorKind::Key`] if a part holds control
-    /// characters or if no room is left for identifiers.
-    pub fn stem(&self) -> Result<String, Error> {
+    /// have their keys, and in the injective layout if no room is left for identifiers.
+    pub fn key_prefix(&self) -> Result<String, Error> {
         if self.prefix == "hs" || self.prefix.starts_with("hs:") {
             let prefix = &self.prefix;
             return Err(Error::new(
@@ -121,54 +131,53 @@ impl Namespace {
             ));
         }
         match self.layout {
-            KeyLayout::V1 => Ok(self.stem_v1()),
-            KeyLayout::V2 => self.stem_v2(),
+            KeyLayout::FastapiRc => Ok(self.fastapi_rc_prefix()),
+            KeyLayout::Injective => self.injective_prefix(),
         }
     }
 
-    /// Makes the key of an entry.
+    /// Builds the key of an entry.
     ///
     /// # Errors
-    /// In layout v2, of kind [`ErrorKind::Key`] for control characters. Layout v1 takes
-    /// every identifier.
+    /// As [`Namespace::key_prefix`]. No identifier is rejected.
     pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        self.wire_key_after(&self.stem()?, key)
+        Ok(self.wire_key_after(&self.key_prefix()?, key))
     }
 
-    /// Makes the key of an entry from the namespace's [stem](Self::stem), computed before.
-    ///
-    /// # Errors
-    /// As [`Namespace::wire_key`].
-    pub fn wire_key_after(&self, stem: &str, key: &Key<'_>) -> Result<WireKey, Error> {
+    /// Builds the key of an entry from the namespace's [prefix](Self::key_prefix), computed
+    /// before.
+    #[must_use]
+    pub fn wire_key_after(&self, prefix: &str, key: &Key<'_>) -> WireKey {
         match self.layout {
-            KeyLayout::V1 => Ok(wire_key_v1(stem, key)),
-            KeyLayout::V2 => wire_key_v2(stem, key),
+            KeyLayout::FastapiRc => fastapi_rc_key(prefix, key),
+            KeyLayout::Injective => injective_key(prefix, key),
         }
     }
 
-    /// Makes the pattern of all entries whose identifier matches a glob.
+    /// Builds the pattern of all entries whose identifier matches a glob.
     ///
-    /// In layout v2 the literal parts of the glob are encoded as identifiers are; `?` and
-    /// `[…]` match characters that need no encoding, and an identifier that was hashed for
-    /// its length is matched by nothing.
+    /// In the injective layout the literal parts of the glob are encoded as identifiers are,
+    /// but for a comma, which separates the elements of a tuple: `\\,` is one within an
+    /// identifier. `?` and `[…]` match characters that need no encoding, and an identifier that
+    /// was hashed for its length is matched by nothing.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a glob without a literal beginning; in layout v2,
-    /// also for control characters and for classes of characters that need encoding.
-    pub fn pattern(&self, stem: &str, glob: &str) -> Result<Pattern, Error> {
+    /// Of kind [`ErrorKind::Key`] for a glob without a literal beginning; in the injective
+    /// layout, also for classes of characters that need encoding.
+    pub fn pattern(&self, prefix: &str, glob: &str) -> Result<Pattern, Error> {
         if glob.is_empty() || glob.starts_with(['*', '?', '[']) {
             let message =
                 "the pattern could match every key: begin it with a literal part, as in `list:*`";
             return Err(Error::new(ErrorKind::Key, message));
         }
-        let stem = Pattern::escape(stem);
+        let prefix = Pattern::escape(prefix);
         match self.layout {
-            KeyLayout::V1 => Ok(Pattern::new(format!("{stem}{glob}"))),
-            KeyLayout::V2 => Ok(Pattern::new(format!("{stem}{}", glob_v2(glob)?))),
+            KeyLayout::FastapiRc => Ok(Pattern::new(format!("{prefix}{glob}"))),
+            KeyLayout::Injective => Ok(Pattern::new(format!("{prefix}{}", injective_glob(glob)?))),
         }
     }
 
-    fn stem_v1(&self) -> String {
+    fn fastapi_rc_prefix(&self) -> String {
         match &self.version {
             Some(version) => format!("{}:{version}:{}:", self.prefix, self.name),
             None => format!("{}:{}:", self.prefix, self.name),
@@ -176,78 +185,143 @@ impl Namespace {
     }
 
     /// A version left out is an empty field here, so that fields can't be mistaken.
-    fn stem_v2(&self) -> Result<String, Error> {
+    fn injective_prefix(&self) -> Result<String, Error> {
         let version = self.version.as_deref().unwrap_or_default();
-        let stem = format!("{}:{}:{}:", field(&self.prefix)?, field(version)?, field(&self.name)?);
+        let mut prefix = String::new();
+        for field in [&self.prefix, version, &self.name] {
+            push_field(&mut prefix, field);
+            prefix.push(':');
+        }
         let hashed_identifier_and_params = "h:".len() + 32 + ":p:".len() + 32;
-        if stem.len() + hashed_identifier_and_params > LONGEST_KEY {
+        if prefix.len() + hashed_identifier_and_params > LONGEST_KEY {
             let message =
                 "prefix, version and name together are too long: shorten them to 400 bytes";
-            return Err(Error::new(ErrorKind::Key, message));
+            return Err(Error::new(ErrorKind::Configuration, message));
         }
-        Ok(stem)
+        Ok(prefix)
     }
 }
 
-fn wire_key_v1(stem: &str, key: &Key<'_>) -> WireKey {
-    let hash = key.params_hash::<6>();
-    let hash_length = hash.as_ref().map_or(0, |hash| 1 + hash.len());
-    let mut text = String::with_capacity(stem.len() + key.identifier.len() + hash_length);
-    text.push_str(stem);
-    text.push_str(&key.identifier);
-    if let Some(hash) = hash {
-        text.push(':');
-        text.push_str(&hash);
-    }
+fn fastapi_rc_key(prefix: &str, key: &Key<'_>) -> WireKey {
+    const HASH: usize = ":".len() + 12;
+    let mut text = String::with_capacity(prefix.len() + key.identifier().len() + HASH);
+    text.push_str(prefix);
+    push_fastapi_rc(&mut text, key);
     WireKey::from(text)
 }
 
-fn wire_key_v2(stem: &str, key: &Key<'_>) -> Result<WireKey, Error> {
-    let params = key.params_hash::<16>().map_or_else(String::new, |hash| format!(":p:{hash}"));
-    let identifier = field(&key.identifier)?;
-    let text = if stem.len() + identifier.len() + params.len() <= LONGEST_KEY {
-        format!("{stem}{identifier}{params}")
-    } else {
-        format!("{stem}h:{}{params}", hash_hex::<16>(&key.identifier))
-    };
-    Ok(WireKey::from(text))
+fn push_fastapi_rc(text: &mut String, key: &Key<'_>) {
+    text.push_str(key.identifier.as_deref().unwrap_or_default());
+    for (position, element) in key.elements().iter().enumerate() {
+        if position > 0 || key.identifier.is_some() {
+            text.push(':');
+        }
+        push_fastapi_rc(text, element);
+    }
+    if let Some(params) = key.parameters().filter(|params| !params.is_empty()) {
+        text.push(':');
+        text.push_str(&hash_hex::<6>(params.as_str()));
+    }
+}
+
+fn injective_key(prefix: &str, key: &Key<'_>) -> WireKey {
+    const PARAMS: usize = ":p:".len() + 32;
+    let room = if key.parameters().is_some() { PARAMS } else { 0 };
+    let mut text = String::with_capacity(prefix.len() + key.identifier().len() + room);
+    text.push_str(prefix);
+    push_elements(&mut text, key);
+    if text.len() + room > LONGEST_KEY {
+        let hash = hash_hex::<16>(&text[prefix.len()..]);
+        text.truncate(prefix.len());
+        text.push_str("h:");
+        text.push_str(&hash);
+    }
+    push_params(&mut text, key);
+    WireKey::from(text)
+}
+
+/// Writes the elements of a tuple, or the identifier alone.
+#[inline]
+fn push_elements(text: &mut String, key: &Key<'_>) {
+    push_field(text, key.identifier.as_deref().unwrap_or_default());
+    if key.rest.is_some() {
+        push_further(text, key);
+    }
+}
+
+fn push_further(text: &mut String, key: &Key<'_>) {
+    for (position, element) in key.elements().iter().enumerate() {
+        if position > 0 || key.identifier.is_some() {
+            text.push(',');
+        }
+        if element.is_identifier() {
+            push_field(text, element.identifier());
+        } else {
+            text.push('(');
+            push_elements(text, element);
+            push_params(text, element);
+            text.push(')');
+        }
+    }
+}
+
+fn push_params(text: &mut String, key: &Key<'_>) {
+    if let Some(params) = key.parameters() {
+        text.push_str(":p:");
+        text.push_str(&hash_hex::<16>(params.as_str()));
+    }
 }
 
 /// Encodes the literal parts of a glob.
-fn glob_v2(glob: &str) -> Result<String, Error> {
+fn injective_glob(glob: &str) -> Result<String, Error> {
     let mut encoded = String::with_capacity(glob.len());
     let mut rest = glob.chars();
     while let Some(character) = rest.next() {
         match character {
-            '*' | '?' => encoded.push(character),
+            '*' | '?' | ',' => encoded.push(character),
             '[' => {
                 let class: String =
                     rest.by_ref().take_while(|&character| character != ']').collect();
-                let unreserved = class.trim_start_matches('^');
-                if field(unreserved)? != unreserved {
-                    let message = "in layout v2 a class holds letters, digits and `-._~` only";
+                if !class.trim_start_matches('^').bytes().all(|byte| UNRESERVED[usize::from(byte)])
+                {
+                    let message = format!(
+                        "invalid class [{class}] in a pattern: use letters, digits and `-._~`"
+                    );
                     return Err(Error::new(ErrorKind::Key, message));
                 }
                 encoded.extend(["[", &class, "]"]);
             }
             '\\' => {
                 let literal = rest.next().unwrap_or('\\');
-                encoded.push_str(&field(literal.encode_utf8(&mut [0; 4]))?);
+                push_field(&mut encoded, literal.encode_utf8(&mut [0; 4]));
             }
-            literal => encoded.push_str(&field(literal.encode_utf8(&mut [0; 4]))?),
+            literal => push_field(&mut encoded, literal.encode_utf8(&mut [0; 4])),
         }
     }
     Ok(encoded)
 }
 
-/// Writes one field of layout v2.
-fn field(text: &str) -> Result<Cow<'_, str>, Error> {
-    if text.chars().any(char::is_control) {
-        let message = "an identifier holds control characters: encode them, or use layout v1";
-        return Err(Error::new(ErrorKind::Key, message));
+/// Writes one field of the injective layout.
+fn push_field(text: &mut String, field: &str) {
+    // Most identifiers need no encoding, and are copied whole.
+    if field.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
+        text.push_str(field);
+    } else {
+        text.extend(utf8_percent_encode(field, RESERVED));
     }
-    Ok(utf8_percent_encode(text, RESERVED).into())
 }
+
+/// The bytes that need no encoding.
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        let is_mark = matches!(byte as u8, b'.' | b'_' | b'~' | b'-');
+        table[byte] = is_mark || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -255,52 +329,72 @@ mod tests {
 
     use super::*;
 
-    fn v2() -> Namespace {
-        Namespace::new("products").prefix("api").layout(KeyLayout::V2)
+    fn injective() -> Namespace {
+        Namespace::new("products").prefix("api")
+    }
+
+    fn fastapi_rc() -> Namespace {
+        injective().layout(KeyLayout::FastapiRc)
+    }
+
+    fn text(namespace: &Namespace, key: Key<'_>) -> String {
+        namespace.wire_key(&key).unwrap().as_str().to_owned()
     }
 
     #[test]
-    fn v1_takes_everything_as_it_is() {
-        let namespace = Namespace::new("users");
-        let key = |identifier: &str| namespace.wire_key(&Key::from(identifier)).unwrap();
-        assert_eq!(key("a b\n*?[x]").as_str(), "cache:v1:users:a b\n*?[x]");
-        assert_eq!(key("").as_str(), "cache:v1:users:");
+    fn fastapi_rc_layout_escapes_nothing() {
+        let key = |identifier: &str| text(&fastapi_rc(), Key::new(identifier));
+        assert_eq!(key("a b\n*?[x]"), "api:v1:products:a b\n*?[x]");
+        assert_eq!(key(""), "api:v1:products:");
+        assert_eq!(text(&fastapi_rc(), Key::new(("a", (1, 2)))), "api:v1:products:a:1:2");
+        let no_version = fastapi_rc().without_version();
+        assert_eq!(text(&no_version, Key::new(-42)), "api:products:-42");
     }
 
     #[test]
-    fn integers_are_identifiers() {
-        let key = Namespace::new("users").without_version().wire_key(&Key::from(-42)).unwrap();
-        assert_eq!(key.as_str(), "cache:users:-42");
+    fn fastapi_rc_layout_has_the_documented_collision() {
+        let key = |q: u32| text(&fastapi_rc(), Key::new("list").with_params(&[("q", q)]).unwrap());
+        assert_eq!(key(28_704_732), "api:v1:products:list:3f84152fe5dc");
+        assert_eq!(key(28_704_732), key(34_852_570));
     }
 
     #[test]
-    fn v2_encodes_what_separates_fields() {
-        let key = |key: Key<'_>| v2().wire_key(&key).unwrap().as_str().to_owned();
-        let list = Key::from("list").with_params(&[1]).unwrap();
-        assert_eq!(key(list), "api:v1:products:list:p:080a9ed428559ef602668b4c00f114f1");
-        assert_eq!(key("list:p:0{é}".into()), "api:v1:products:list%3Ap%3A0%7B%C3%A9%7D");
+    fn injective_layout_encodes_separators() {
+        let key = |key: Key<'_>| text(&injective(), key);
+        let list = Key::new("list").with_params(&[1]).unwrap();
+        assert_eq!(key(list.clone()), "api:v1:products:list:p:080a9ed428559ef602668b4c00f114f1");
+        assert_eq!(key(Key::new("list:p:0{é}\n")), "api:v1:products:list%3Ap%3A0%7B%C3%A9%7D%0A");
+        assert_eq!(key(Key::new(("acme", 42))), "api:v1:products:acme,42");
+        assert_eq!(
+            key(Key::new(("a", list, ("b", "(c)")))),
+            "api:v1:products:a,(list:p:080a9ed428559ef602668b4c00f114f1),(b,%28c%29)"
+        );
     }
 
     #[test]
-    fn v2_rejects_control_characters_with_the_cure() {
-        let error = v2().wire_key(&Key::from("a\nb")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Key);
-        assert!(error.to_string().contains("layout v1"), "{error}");
+    fn injective_layout_keeps_empty_parameters_apart() {
+        let params = ["null", "false", "0", "0.0", "\"\"", "[]", "{}"];
+        let keys = params.map(|json| Key::new("k").params(Params::from_json(json).unwrap()));
+        let mut texts: Vec<_> = keys.into_iter().map(|key| text(&injective(), key)).collect();
+        texts.push(text(&injective(), Key::new("k")));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), params.len() + 1);
     }
 
     #[test]
-    fn v2_needs_room_for_identifiers() {
-        let long = v2().prefix("p".repeat(500));
-        assert_eq!(long.wire_key(&Key::from("1")).unwrap_err().kind(), ErrorKind::Key);
+    fn long_prefixes_are_rejected() {
+        let long = injective().prefix("p".repeat(500));
+        assert_eq!(long.key_prefix().unwrap_err().kind(), ErrorKind::Configuration);
     }
 
     #[test]
-    fn a_pattern_matches_identifiers_in_either_layout() {
-        let matches = |namespace: &Namespace, glob: &str, identifier: &str| {
-            let pattern = namespace.pattern(&namespace.stem().unwrap(), glob).unwrap();
-            pattern.matches(&namespace.wire_key(&Key::from(identifier)).unwrap())
+    fn patterns_match_identifiers_in_each_layout() {
+        let matches = |namespace: &Namespace, glob: &str, key: Key<'_>| {
+            let pattern = namespace.pattern(&namespace.key_prefix().unwrap(), glob).unwrap();
+            pattern.matches(&namespace.wire_key(&key).unwrap())
         };
-        for namespace in [Namespace::new("p[1]"), v2()] {
+        for namespace in [fastapi_rc().prefix("p[1]"), injective()] {
             for (glob, identifier, expected) in [
                 ("list:*", "list:1", true),
                 ("list:*", "lists", false),
@@ -308,34 +402,93 @@ mod tests {
                 ("a[bc]?", "abd", true),
                 ("a[^bc]", "ab", false),
                 (&format!("{}*", Pattern::escape("a*é:")), "a*é:1", true),
+                (&format!("{}*", Pattern::escape("a,")), "a,1", true),
                 (&format!("{}*", Pattern::escape("a*")), "ab", false),
             ] {
-                assert_eq!(matches(&namespace, glob, identifier), expected, "{glob} {identifier}");
+                let key = Key::new(identifier);
+                assert_eq!(matches(&namespace, glob, key), expected, "{glob} {identifier}");
             }
         }
-        let stem = v2().stem().unwrap();
-        for glob in ["*", "", "?x", "[a]", "a[:]", "a\nb"] {
-            assert_eq!(v2().pattern(&stem, glob).unwrap_err().kind(), ErrorKind::Key, "{glob:?}");
+        assert!(matches(&injective(), "acme,*", Key::new(("acme", 42))));
+        assert!(!matches(&injective(), "acme,*", Key::new("acme,42")));
+        assert!(matches(&injective(), "acme\\,*", Key::new("acme,42")));
+        let prefix = injective().key_prefix().unwrap();
+        for glob in ["*", "", "?x", "[a]", "a[:]"] {
+            let error = injective().pattern(&prefix, glob).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Key, "{glob:?}");
         }
+    }
+
+    /// What an application may pass as a key, told apart by equality.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Id {
+        Text(String),
+        Pair(String, String),
+        Nested(String, (String, String)),
+        WithParams(String, String, u8),
+    }
+
+    impl IntoKey for Id {
+        fn to_key(&self) -> Key<'_> {
+            match self {
+                Self::Text(text) => Key::new(text),
+                Self::Pair(one, other) => Key::new((one, other)),
+                Self::Nested(one, other) => Key::new((one, other)),
+                Self::WithParams(one, other, params) => {
+                    Key::new((one, Key::new(other).with_params(params).unwrap()))
+                }
+            }
+        }
+    }
+
+    fn ids() -> impl Strategy<Value = Id> {
+        let part = || "[ab:,%()hp\n{}é]{0,3}";
+        prop_oneof![
+            part().prop_map(Id::Text),
+            (part(), part()).prop_map(|(one, other)| Id::Pair(one, other)),
+            (part(), (part(), part())).prop_map(|(one, other)| Id::Nested(one, other)),
+            (part(), part(), 0_u8..3).prop_map(|(one, other, n)| Id::WithParams(one, other, n)),
+        ]
+    }
+
+    fn params() -> impl Strategy<Value = Option<&'static str>> {
+        prop::option::of(prop::sample::select(vec!["null", "0", "false", "\"\"", "[]", "{}", "1"]))
+    }
+
+    fn names() -> impl Strategy<Value = (String, Option<String>, String)> {
+        ("[a:%]{1,3}", prop::option::of("[a:v]{1,2}"), "[a:]{1,3}")
     }
 
     proptest! {
         #[test]
-        fn v2_is_injective(
-            one in ("[a-c:%hp{}é]{0,6}", proptest::option::of(0_u8..3)),
-            other in ("[a-c:%hp{}é]{0,6}", proptest::option::of(0_u8..3)),
+        fn default_layout_is_injective(
+            one in (names(), ids(), params()),
+            other in (names(), ids(), params()),
         ) {
-            let key = |(identifier, params): &(String, Option<u8>)| {
-                let key = Key::from(identifier.as_str()).with_params(&params.map(|n| [n])).unwrap();
-                v2().wire_key(&key).unwrap()
+            let key = |((prefix, version, name), id, params): &((String, Option<String>, String), Id, Option<&str>)| {
+                let namespace = Namespace::new(name.clone()).prefix(prefix.clone());
+                let namespace = match version {
+                    Some(version) => namespace.version(version.clone()),
+                    None => namespace.without_version(),
+                };
+                let key = Key::new(id);
+                let key = match params {
+                    Some(json) => key.params(Params::from_json(json).unwrap()),
+                    None => key,
+                };
+                namespace.wire_key(&key).unwrap()
             };
             prop_assert_eq!(key(&one) == key(&other), one == other);
+            // With the same names and parameters, two identifiers differ more often.
+            let (names, _, params) = one.clone();
+            let close = (names, other.1.clone(), params);
+            prop_assert_eq!(key(&one) == key(&close), one == close);
         }
 
         #[test]
-        fn v2_stays_within_512_bytes(identifier in "\\PC{0,900}") {
-            let key = Key::from(identifier).with_params(&["x"]).unwrap();
-            prop_assert!(v2().wire_key(&key).unwrap().as_str().len() <= LONGEST_KEY);
+        fn injective_keys_have_512_bytes_at_most(identifier in "\\PC{0,900}") {
+            let key = Key::new(identifier).with_params(&["x"]).unwrap();
+            prop_assert!(injective().wire_key(&key).unwrap().as_str().len() <= LONGEST_KEY);
         }
     }
 }

@@ -1,13 +1,10 @@
 //! Keys: how a namespace, an identifier and parameters become the name of an entry.
 //!
-//! Layout v1, the default, is `prefix:version:namespace:identifier[:hash]`, byte for
-//! byte what the Python library fastapi-rc writes, so that a warm cache stays warm. It
-//! takes any text and is therefore not injective: the identifier `list:41a83e11527e`
-//! names the entry of `list` with the parameters that hash to `41a83e11527e`. A value of
-//! another type found there is a miss, but two such entries push each other out.
-//!
-//! Layout v2 is injective; see [`KeyLayout::V2`].
+//! The default layout is injective: different identifiers and parameters make different keys;
+//! see [`KeyLayout::Injective`]. [`KeyLayout::FastapiRc`] is byte for byte what the Python
+//! library fastapi-rc writes, so that a warm cache stays warm, and is not injective.
 
+mod into_key;
 mod layout;
 mod params;
 mod pattern;
@@ -20,39 +17,59 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
 
+pub use into_key::IntoKey;
 pub use layout::{KeyLayout, Namespace};
 pub use params::{Params, ParamsError};
 pub use pattern::Pattern;
 
 /// What names an entry within its cache: an identifier and, optionally, parameters.
 ///
-/// Text and integers turn into a key by themselves, so that most calls never name this
-/// type: `cache.get("42")`, `cache.get(42)`.
+/// Most calls never name this type: `cache.get("42")`, `cache.get(42)` and
+/// `cache.get(("acme", 42))` take anything that is [`IntoKey`].
 ///
 /// `Debug` shows a digest, since identifiers may be personal data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
-    identifier: Cow<'a, str>,
+    /// `None` for a tuple whose first element is more than an identifier.
+    identifier: Option<Cow<'a, str>>,
+    /// What most keys don't have, so that these stay small.
+    rest: Option<Box<Rest<'a>>>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+struct Rest<'a> {
+    /// The further elements of a tuple.
+    elements: Vec<Key<'a>>,
     params: Option<Params>,
 }
 
 impl<'a> Key<'a> {
-    /// Makes a key of an identifier without parameters.
-    pub fn new(identifier: impl Into<Self>) -> Self {
-        identifier.into()
+    /// Creates a key of an identifier without parameters.
+    ///
+    /// ```
+    /// use hotshelf_core::{Key, Namespace};
+    ///
+    /// let key = Key::new(("acme", 42)).with_params(&[("page", 2)])?;
+    /// let wire_key = Namespace::new("orders").wire_key(&key)?;
+    /// assert!(wire_key.as_str().starts_with("cache:v1:orders:acme,42:p:"));
+    /// # Ok::<(), hotshelf_core::Error>(())
+    /// ```
+    pub fn new(identifier: impl IntoKey + 'a) -> Self {
+        identifier.into_key()
     }
 
-    /// Adds parameters, say the query of a request. Their order never matters.
+    /// Adds parameters, say the query of a request. The order of their fields never matters.
     ///
     /// They are written as Python's `json.dumps(params, sort_keys=True)` writes them and
-    /// hashed. Empty ones (`null`, `false`, 0, `""`, `[]`, `{}`) add nothing to the key.
+    /// hashed. In the default layout `null`, `false`, 0, `""`, `[]`, `{}` and no parameters at
+    /// all make different keys; in fastapi-rc's these add nothing to the key.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for what has no counterpart in Python's JSON: bytes,
-    /// map keys that are no text or number, mixed kinds of map keys, deep nesting.
+    /// Of kind [`ErrorKind::Key`] for a value without a counterpart in Python's JSON: bytes,
+    /// map keys that are neither text nor number, mixed kinds of map keys, deep nesting.
     pub fn with_params<P: Serialize + ?Sized>(self, params: &P) -> Result<Self, Error> {
         let params = Params::new(params).map_err(|source| {
-            Error::new(ErrorKind::Key, format!("these parameters make no key: {source}"))
+            Error::new(ErrorKind::Key, format!("invalid parameters of a key: {source}"))
         })?;
         Ok(self.params(params))
     }
@@ -60,65 +77,88 @@ impl<'a> Key<'a> {
     /// Adds parameters that were prepared before, or parsed from JSON text.
     #[must_use]
     pub fn params(mut self, params: Params) -> Self {
-        self.params = (!params.is_empty()).then_some(params);
+        self.rest.get_or_insert_default().params = Some(params);
         self
     }
 
-    /// Gives the identifier.
+    /// Returns the identifier; of a tuple, that of its first element.
     #[must_use]
     pub fn identifier(&self) -> &str {
-        &self.identifier
+        self.identifier.as_deref().unwrap_or_else(|| self.elements()[0].identifier())
     }
 
-    /// Gives `N` bytes of the SHA-256 of the parameters' text, in hexadecimal.
-    fn params_hash<const N: usize>(&self) -> Option<String> {
-        self.params.as_ref().map(|params| hash_hex::<N>(params.as_str()))
+    /// Returns the identifiers of a tuple's elements in their order, nested ones included; the
+    /// identifier alone for any other key.
+    #[must_use]
+    pub fn parts(&self) -> Vec<&str> {
+        let further = self.elements().iter().flat_map(Self::parts);
+        self.identifier.as_deref().into_iter().chain(further).collect()
+    }
+
+    /// Returns the same key, borrowing nothing.
+    #[must_use]
+    pub fn into_owned<'b>(self) -> Key<'b> {
+        let owned = |rest: Box<Rest<'a>>| {
+            let Rest { elements, params } = *rest;
+            Box::new(Rest { elements: elements.into_iter().map(Key::into_owned).collect(), params })
+        };
+        Key {
+            identifier: self.identifier.map(|identifier| Cow::Owned(identifier.into_owned())),
+            rest: self.rest.map(owned),
+        }
+    }
+
+    fn borrowed(&self) -> Key<'_> {
+        Key {
+            identifier: self.identifier.as_deref().map(Cow::Borrowed),
+            rest: self.rest.as_deref().map(|rest| Box::new(rest.borrowed())),
+        }
+    }
+
+    /// Returns the key of a tuple.
+    fn tuple<const N: usize>(first: Self, further: [Self; N]) -> Self {
+        let (identifier, elements) = match first {
+            Self { identifier, rest: None } => (identifier, further.into()),
+            first => (None, std::iter::once(first).chain(further).collect()),
+        };
+        Self { identifier, rest: Some(Box::new(Rest { elements, params: None })) }
+    }
+
+    /// Returns the elements of a tuple behind the identifier.
+    fn elements(&self) -> &[Self] {
+        self.rest.as_ref().map_or(&[], |rest| &rest.elements)
+    }
+
+    fn parameters(&self) -> Option<&Params> {
+        self.rest.as_ref()?.params.as_ref()
+    }
+
+    /// Returns `true` for a key that is neither a tuple nor has parameters.
+    fn is_identifier(&self) -> bool {
+        self.rest.is_none()
+    }
+}
+
+impl Rest<'_> {
+    fn borrowed(&self) -> Rest<'_> {
+        let elements = self.elements.iter().map(Key::borrowed).collect();
+        Rest { elements, params: self.params.clone() }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for Key<'a> {
+    #[inline]
+    fn from(identifier: Cow<'a, str>) -> Self {
+        Self { identifier: Some(identifier), rest: None }
     }
 }
 
 impl fmt::Debug for Key<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let identifier = hash_hex::<4>(&self.identifier);
-        write!(formatter, "Key(#{identifier}, with params: {})", self.params.is_some())
+        let identifier = hash_hex::<4>(&self.parts().join(","));
+        write!(formatter, "Key(#{identifier}, with params: {})", self.parameters().is_some())
     }
 }
-
-impl<'a> From<&'a str> for Key<'a> {
-    fn from(identifier: &'a str) -> Self {
-        Self { identifier: Cow::Borrowed(identifier), params: None }
-    }
-}
-
-impl<'a> From<&'a String> for Key<'a> {
-    fn from(identifier: &'a String) -> Self {
-        Self::from(identifier.as_str())
-    }
-}
-
-impl From<String> for Key<'_> {
-    fn from(identifier: String) -> Self {
-        Self { identifier: Cow::Owned(identifier), params: None }
-    }
-}
-
-impl<'a> From<&'a Key<'_>> for Key<'a> {
-    fn from(key: &'a Key<'_>) -> Self {
-        Self { identifier: Cow::Borrowed(&key.identifier), params: key.params.clone() }
-    }
-}
-
-/// Integers are written in decimal, as Python's `str` writes them.
-macro_rules! from_integers {
-    ($($integer:ty),+) => {
-        $(impl From<$integer> for Key<'_> {
-            fn from(identifier: $integer) -> Self {
-                Self::from(identifier.to_string())
-            }
-        })+
-    };
-}
-
-from_integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 
 /// The exact name of an entry in the backend.
 ///
@@ -128,19 +168,19 @@ from_integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 pub struct WireKey(Box<str>);
 
 impl WireKey {
-    /// Gives the key as text.
+    /// Returns the key as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Gives the key as the bytes that the backend sees.
+    /// Returns the key as the bytes that the backend sees.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 
-    /// Gives a short digest, for logs: `#` and 32 bits in hexadecimal.
+    /// Returns a short digest, for logs: `#` and 32 bits in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
         format!("#{}", hash_hex::<4>(&self.0))

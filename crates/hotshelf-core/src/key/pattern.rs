@@ -26,7 +26,7 @@ impl Pattern {
     /// ```
     #[must_use]
     pub fn escape(text: &str) -> Cow<'_, str> {
-        let special = ['*', '?', '[', ']', '\\', '^', '-'];
+        let special = ['*', '?', '[', ']', '\\', '^', '-', ','];
         if !text.contains(special) {
             return Cow::Borrowed(text);
         }

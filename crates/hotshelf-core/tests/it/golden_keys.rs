@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hotshelf_core::{Key, Namespace, Params};
+use hotshelf_core::{Key, KeyLayout, Namespace, Params};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
@@ -40,7 +40,10 @@ fn wire_key(namespace: &Namespace, key: &Key<'_>) -> String {
 
 /// The key of a row's namespace and identifier with these parameters.
 fn key_of_row(row: &Value, params: Params) -> String {
-    let namespace = Namespace::new(text(row, "namespace").to_owned()).prefix("cache").version("v1");
+    let namespace = Namespace::new(text(row, "namespace").to_owned())
+        .layout(KeyLayout::FastapiRc)
+        .prefix("cache")
+        .version("v1");
     wire_key(&namespace, &Key::new(text(row, "identifier")).params(params))
 }
 
@@ -65,7 +68,8 @@ fn dates_and_their_like_give_the_keys_that_python_gives() {
     for row in rows {
         let params = Params::new(&BTreeMap::from([("it", &row["rust"])])).unwrap();
         assert_eq!(params.as_str(), text(&row, "text"), "{}", row["name"]);
-        let namespace = Namespace::new("products").prefix("cache").version("v1");
+        let namespace =
+            Namespace::new("products").layout(KeyLayout::FastapiRc).prefix("cache").version("v1");
         let key = wire_key(&namespace, &Key::new("list").params(params));
         assert_eq!(key, text(&row, "key"), "{}", row["name"]);
     }
@@ -265,7 +269,8 @@ impl Call {
     fn read(row: &Value) -> Self {
         let text =
             |index: usize, default: &str| row["args"][index].as_str().unwrap_or(default).to_owned();
-        let namespace = Namespace::new(text(0, "")).prefix(text(3, "cache"));
+        let namespace =
+            Namespace::new(text(0, "")).layout(KeyLayout::FastapiRc).prefix(text(3, "cache"));
         let versioned = row["args"][5].as_bool().unwrap_or(true);
         let params = Params::new(&row["args"][2]).expect("the arguments are JSON");
         Self {
@@ -274,7 +279,7 @@ impl Call {
             } else {
                 namespace.without_version()
             },
-            key: Key::from(text(1, "")).params(params),
+            key: Key::new(text(1, "")).params(params),
         }
     }
 }

@@ -64,12 +64,13 @@ fn cache(runtime: &SimRuntime, fault: Fault) -> ByteCache {
         kind: ValueKind::of::<u32>(),
         options: CacheOptions::default(),
         codec: Arc::new(Json::<u32>::default()),
+        tag_rule: None,
     };
     store.cache(definition).unwrap()
 }
 
 async fn load(cache: &ByteCache, number: u32) {
-    let key = cache.key(&Key::from("k"));
+    let key = Ok(cache.key(&Key::new("k")));
     let errors = TypeId::of::<()>();
     if let Loaded::Lead(ticket) = cache.load(key, CallOptions::default(), errors).await {
         ticket.complete(Value::Present(Arc::new(number))).await;
@@ -100,7 +101,7 @@ fn an_outage_is_two_lines() {
         load(&cache, 10).await;
         assert!(log.take().is_empty(), "it may fail again at once");
         runtime.advance(Duration::from_secs(5));
-        cache.invalidate(vec![cache.key(&Key::from("k"))]).await.unwrap();
+        cache.invalidate(vec![Ok(cache.key(&Key::new("k")))]).await.unwrap();
         load(&cache, 11).await;
         let lines = log.take();
         assert_eq!(lines, ["INFO: storing in the cache works again, after 10 failures"]);
@@ -127,7 +128,7 @@ fn what_was_not_sent_does_not_work_again() {
 
         STORES_FAIL.store(false, Relaxed);
         runtime.advance(Duration::from_secs(5));
-        let value = (cache.key(&Key::from("k")), &1_u32 as &Opaque);
+        let value = (Ok(cache.key(&Key::new("k"))), &1_u32 as &Opaque);
         cache.insert([value], &CallOptions::default()).send().await.unwrap_err();
         let lines = log.take();
         assert!(lines.iter().all(|line| !line.contains("works again")), "{lines:?}");
@@ -144,7 +145,7 @@ fn a_failed_invalidation_is_an_error() {
     let _collecting = tracing::subscriber::set_default(log.clone());
     runtime.block_on(async {
         for _ in 0..3 {
-            cache.invalidate(vec![cache.key(&Key::from("k"))]).await.unwrap_err();
+            cache.invalidate(vec![Ok(cache.key(&Key::new("k")))]).await.unwrap_err();
         }
     });
     let lines = log.take();
@@ -164,7 +165,7 @@ fn a_mistake_of_calls_is_logged_once() {
     runtime.block_on(async {
         for _ in 0..3 {
             let options = CallOptions::default().time_to_live(Ok(Duration::ZERO));
-            let value = (cache.key(&Key::from("k")), &1_u32 as &Opaque);
+            let value = (Ok(cache.key(&Key::new("k"))), &1_u32 as &Opaque);
             cache.insert([value], &options).send().await.unwrap_err();
         }
     });

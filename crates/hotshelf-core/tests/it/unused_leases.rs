@@ -42,18 +42,19 @@ impl Bench {
             kind: ValueKind::of::<u32>(),
             options,
             codec: Arc::new(Json::<u32>::default()),
+            tag_rule: None,
         };
         Self { runtime, backend, cache: store.cache(definition).unwrap() }
     }
 
     fn key(&self, key: &str) -> WireKey {
-        self.cache.key(&Key::from(key)).unwrap()
+        self.cache.wire_key(&Key::new(key))
     }
 
     /// Loads a key whose entry has a tag, without reading it before, and has to lead.
     async fn lead(&self, key: &str) -> LoadTicket {
         let options = tagged().mode(Mode::Reload);
-        match self.cache.load(Ok(self.key(key)), options, TypeId::of::<()>()).await {
+        match self.cache.load(Ok(self.key(key).into()), options, TypeId::of::<()>()).await {
             Loaded::Lead(ticket) => *ticket,
             other => panic!("it leads, and has no {other:?}"),
         }
@@ -61,7 +62,7 @@ impl Bench {
 
     /// Inserts into these keys, whose entries all have the tag.
     async fn insert(&self, keys: &[&str]) -> Vec<Result<bool, Error>> {
-        let insert = |key: &&str| (Ok(self.key(key)), &1_u32 as &Opaque);
+        let insert = |key: &&str| (Ok(self.key(key).into()), &1_u32 as &Opaque);
         self.cache.insert(keys.iter().map(insert), &tagged()).send_each().await
     }
 

@@ -6,9 +6,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::cache::{CacheDefinition, CacheOptions, Foreign, NegativeTtl, ValueKind};
+use hotshelf_core::cache::{
+    CacheDefinition, CacheOptions, Foreign, NegativeTtl, TagRule, ValueKind,
+};
 use hotshelf_core::codec::Json;
-use hotshelf_core::{Error, Jitter, KeyLayout, Namespace};
+use hotshelf_core::{Error, Jitter, Key, KeyLayout, Namespace};
 
 use super::{Cache, CacheValue};
 use crate::store::Store;
@@ -19,7 +21,7 @@ use crate::store::Store;
 /// | --- | --- |
 /// | [`prefix`](Self::prefix) | `cache` |
 /// | [`version`](Self::version) | `v1` |
-/// | [`key_layout`](Self::key_layout) | [`KeyLayout::V1`] |
+/// | [`key_layout`](Self::key_layout) | [`KeyLayout::Injective`] |
 /// | [`time_to_live`](Self::time_to_live) | 300 s |
 /// | [`jitter`](Self::jitter) | ±10 % |
 /// | [`negative_ttl`](Self::negative_ttl) | off |
@@ -30,18 +32,20 @@ use crate::store::Store;
 /// | [`foreign`](Self::foreign) | [`Foreign::Reject`] |
 /// | [`strict_plain`](Self::strict_plain) | off |
 /// | [`epoch`](Self::epoch) | off |
+/// | [`tags`](Self::tags) | none |
 #[must_use = "a builder does nothing before `build`"]
 pub struct CacheBuilder<T> {
     store: Store,
     namespace: Namespace,
     options: CacheOptions,
+    tags: Option<TagRule>,
     values: PhantomData<fn() -> T>,
 }
 
 impl<T: CacheValue> CacheBuilder<T> {
     pub(crate) fn new(store: Store, name: Cow<'static, str>) -> Self {
         let (namespace, options) = (Namespace::new(name), CacheOptions::default());
-        Self { store, namespace, options, values: PhantomData }
+        Self { store, namespace, options, tags: None, values: PhantomData }
     }
 
     /// Sets the first part of keys, usually the application's name. Default: `cache`.
@@ -62,7 +66,7 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
-    /// Sets how keys are written. Default: [`KeyLayout::V1`].
+    /// Sets how keys are written. Default: [`KeyLayout::Injective`].
     pub fn key_layout(mut self, layout: KeyLayout) -> Self {
         self.namespace = self.namespace.layout(layout);
         self
@@ -155,18 +159,48 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
+    /// Sets the tags that each entry carries by its key, so that no two calls for one key can
+    /// name different ones. [`Entry::tags`](super::Entry::tags) adds to them. Default: none.
+    ///
+    /// The function runs in every call; it should return the same tags for the same key.
+    /// [`Key::identifier`] and [`Key::parts`] show what the caller passed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// let store = hotshelf::Store::memory();
+    /// let orders = store
+    ///     .cache::<u32>("orders")
+    ///     .tags(|key| [format!("tenant:{}", key.identifier())])
+    ///     .build()?;
+    /// orders.insert(("acme", 42), 7).await;
+    /// store.invalidate_tag("tenant:acme").await?;
+    /// assert_eq!(orders.get(("acme", 42)).await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tags<I>(mut self, tags: impl Fn(&Key<'_>) -> I + Send + Sync + 'static) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let names = move |key: &Key<'_>| tags(key).into_iter().map(Into::into).collect();
+        self.tags = Some(TagRule::new(names));
+        self
+    }
+
     /// Builds the cache. Built again with the same options it is the same cache.
     ///
     /// # Errors
-    /// Of kind [`Configuration`](crate::ErrorKind::Configuration) for a lifetime of zero,
-    /// or if the cache was built with other options before; of kind
-    /// [`Key`](crate::ErrorKind::Key) for a name that layout v2 rejects.
+    /// Of kind [`Configuration`](crate::ErrorKind::Configuration) for an invalid option, or if
+    /// the store has a cache of the same name with other options or another type of values.
     pub fn build(self) -> Result<Cache<T>, Error> {
         let definition = CacheDefinition {
             namespace: self.namespace,
             kind: ValueKind::of::<T>(),
             options: self.options,
             codec: Arc::new(Json::<T>::default()),
+            tag_rule: self.tags,
         };
         Ok(Cache { bytes: self.store.bytes.cache(definition)?, values: PhantomData })
     }

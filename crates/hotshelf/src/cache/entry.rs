@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::cache::{CallOptions, Mode};
-use hotshelf_core::{Error, Key};
+use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
 
 use super::load::infallible;
-use super::{Cache, CacheValue, FillTicket, Written};
+use super::{Cache, CacheValue, FillTicket, Lookup, Written};
+use crate::invalidation::Invalidation;
 use crate::load_error::LoadError;
 
 /// One key of a cache, and the options of one call.
@@ -34,9 +35,9 @@ use crate::load_error::LoadError;
 #[derive(Debug)]
 #[must_use = "an entry does nothing by itself"]
 pub struct Entry<'a, T> {
-    cache: &'a Cache<T>,
-    key: Key<'a>,
-    options: CallOptions,
+    pub(super) cache: &'a Cache<T>,
+    pub(super) key: Key<'a>,
+    pub(super) options: CallOptions,
 }
 
 impl<'a, T: CacheValue> Entry<'a, T> {
@@ -55,20 +56,25 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// Sets how long the entry lives. Default: the cache's `time_to_live`.
     ///
     /// A lifetime of zero stores nothing: a load returns its value uncached, and counts it;
-    /// [`Entry::try_insert`] reports it.
+    /// [`Entry::fallible`] reports it for an insert.
     #[doc(alias = "ttl")]
     pub fn time_to_live(self, duration: Duration) -> Self {
         Self { options: self.options.time_to_live(Ok(duration)), ..self }
     }
 
-    /// Sets the tags that the entry carries; an entry with other tags is a miss.
+    /// Sets the tags that the entry carries beside those of [the cache](super::CacheBuilder::tags);
+    /// an entry with other tags is a miss.
     ///
     /// [`Store::invalidate_tag`](crate::Store::invalidate_tag) invalidates all entries with
     /// a tag, in one round trip. Reading and loading cost no round trip more; each tag adds
     /// 48 bytes to the entry. At most 32 tags.
     ///
+    /// All calls for one key have to name the same tags, or they keep each other from hitting:
+    /// that is counted in [`CacheStats::other_tags`](crate::CacheStats::other_tags), and logged
+    /// once.
+    ///
     /// With invalid tags (an empty name, too many, a cache of plain entries), a load returns
-    /// its value uncached, and counts it; [`Entry::try_insert`] reports it.
+    /// its value uncached, and counts it; [`Entry::fallible`] reports it for other calls.
     pub fn tags<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { options: self.options.tags(Ok(names)), ..self }
     }
@@ -82,6 +88,44 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// Makes this call run its loader, and neither read nor store.
     pub fn bypass(self) -> Self {
         Self { options: self.options.mode(Mode::Bypass), ..self }
+    }
+
+    /// Reads the value; see [`Cache::get`]. An entry with other tags than those of this call
+    /// is a miss, and so is any entry after [`reload`](Self::reload) or
+    /// [`bypass`](Self::bypass).
+    ///
+    /// Costs one round trip.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn get(self) -> Option<Arc<T>> {
+        self.lookup().await.present()
+    }
+
+    /// Reads what is known of the key, a cached negative included; as [`Entry::get`] in all
+    /// else.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn lookup(self) -> Lookup<T> {
+        // The error was counted where it arose.
+        self.fallible().lookup().await.unwrap_or(Lookup::Missing)
+    }
+
+    /// Reports whether the key has a value; as [`Entry::get`] in all else.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn contains_key(self) -> bool {
+        self.get().await.is_some()
+    }
+
+    /// Returns how long the entry still lives; see [`Cache::remaining`].
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn remaining(self) -> Remaining {
+        self.fallible().remaining().await.unwrap_or(Remaining::Missing)
     }
 
     /// Reads the value, or loads it by a loader that can't fail.
@@ -115,12 +159,26 @@ impl<'a, T: CacheValue> Entry<'a, T> {
 
     /// Reads the value, or loads it by a loader that may find that there is none.
     ///
-    /// The loader is passed the value that it is to replace, where a cache keeps one; none
-    /// does so yet. That there is no value is kept for the cache's
+    /// That there is no value is kept for the cache's
     /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and not in the place of an entry
     /// that belongs to another cache or a plain client. With [`reload`](Self::reload) that
     /// costs a round trip more, since the key hadn't been read. What a plain client writes
     /// between the read of the key and the store is replaced all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # async fn find(_id: u64) -> Result<Option<String>, std::io::Error> { Ok(None) }
+    /// let store = hotshelf::Store::memory();
+    /// let users = store.cache::<String>("users").negative_ttl(Duration::from_secs(30)).build()?;
+    /// let user = users.entry(7).or_try_load_optional(async || find(7).await).await?;
+    /// assert_eq!(user, None);
+    /// assert_eq!(users.lookup(7).await, hotshelf::Lookup::Absent);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The loader's own, which the callers that waited for it share.
@@ -129,36 +187,31 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// As [`Cache::get_or_try_insert_with`].
     pub async fn or_try_load_optional<F, E>(self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
     where
-        F: AsyncFnOnce(Option<Arc<T>>) -> Result<Option<T>, E>,
+        F: AsyncFnOnce() -> Result<Option<T>, E>,
         E: Send + Sync + 'static,
     {
         let key = self.cache.bytes.key(&self.key);
-        let options = self.options.takes_absent(true);
-        self.cache.load(key, options, async || load(None).await).await
+        self.cache.load(key, self.options.takes_absent(true), load).await
     }
 
-    /// Writes the value; see [`Cache::insert`].
+    /// Writes the value, and returns whether it is stored; see [`Cache::insert`].
     ///
     /// # Cancel safety
     /// As [`Cache::insert`].
-    pub async fn insert(self, value: impl Into<Arc<T>>) {
+    pub async fn insert(self, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
-        let _ = self.try_insert(value).await;
+        self.fallible().insert(value).await.unwrap_or(false)
     }
 
-    /// Writes the value and reports a failure; see [`Cache::try_insert`].
+    /// Removes the entry; see [`Cache::invalidate`].
     ///
     /// # Errors
-    /// As [`Cache::try_insert`], and of kind [`Key`](crate::ErrorKind::Key) or
-    /// [`Configuration`](crate::ErrorKind::Configuration) for invalid tags or an invalid
-    /// lifetime: then the older entry is removed.
+    /// The backend's own: then the entry may still be there.
     ///
     /// # Cancel safety
-    /// As [`Cache::insert`].
-    pub async fn try_insert(self, value: impl Into<Arc<T>>) -> Result<(), Error> {
-        let (bytes, value) = (&self.cache.bytes, value.into());
-        let inserts = bytes.insert([(bytes.key(&self.key), &*value as _)], &self.options);
-        inserts.send().await.map(drop)
+    /// As [`Cache::invalidate`].
+    pub async fn invalidate(self) -> Result<Invalidation, Error> {
+        self.cache.invalidate(self.key).await
     }
 
     /// Writes to the source of truth, and stores what was written, with the tags and the
@@ -176,7 +229,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        let keys = vec![self.cache.bytes.key(&self.key)];
+        let keys = vec![Ok(self.cache.bytes.key(&self.key))];
         self.cache.write_keys(keys, self.options, write, std::slice::from_ref).await
     }
 
@@ -192,6 +245,6 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// As [`Cache::ticket`].
     pub async fn ticket(self) -> Result<FillTicket<T>, Error> {
         let key = self.cache.bytes.key(&self.key);
-        Ok(FillTicket::new(self.cache.bytes.ticket(key, self.options).await?))
+        Ok(FillTicket::new(self.cache.bytes.ticket(Ok(key), self.options).await?))
     }
 }

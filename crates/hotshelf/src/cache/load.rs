@@ -4,8 +4,8 @@ use std::any::TypeId;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use hotshelf_core::cache::{CallOptions, LoadTicket, Loaded, SharedError, Value};
-use hotshelf_core::{Error, Key, WireKey};
+use hotshelf_core::IntoKey;
+use hotshelf_core::cache::{CallOptions, EntryKey, LoadTicket, Loaded, SharedError, Value};
 
 use super::{Cache, CacheValue, of_its_type, present};
 use crate::load_error::LoadError;
@@ -18,11 +18,11 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// As [`Cache::get_or_try_insert_with`].
     #[doc(alias = "get_or_set")]
-    pub async fn get_or_insert_with<'a, F>(&'a self, key: impl Into<Key<'a>>, load: F) -> Arc<T>
+    pub async fn get_or_insert_with<F>(&self, key: impl IntoKey, load: F) -> Arc<T>
     where
         F: AsyncFnOnce() -> T,
     {
-        self.entry(key).or_insert_with(load).await
+        self.entry(key.into_key()).or_insert_with(load).await
     }
 
     /// Reads a value, or loads it.
@@ -50,6 +50,24 @@ impl<T: CacheValue> Cache<T> {
     /// # }
     /// ```
     ///
+    /// In a function that is generic over its loader, pass a closure that awaits it, as in
+    /// `async || f().await`: an `f` that is an `Fn() -> Fut` is no `AsyncFnOnce` to the
+    /// compiler if the future is to be `Send`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use hotshelf::{Cache, LoadError};
+    ///
+    /// async fn cached<F, Fut, E>(cache: &Cache<u64>, key: &str, f: F) -> Result<Arc<u64>, LoadError<E>>
+    /// where
+    ///     F: FnOnce() -> Fut + Send,
+    ///     Fut: Future<Output = Result<u64, E>> + Send,
+    ///     E: Send + Sync + 'static,
+    /// {
+    ///     cache.get_or_try_insert_with(key, async || f().await).await
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// The loader's own, which the callers that waited for it share.
     ///
@@ -58,22 +76,22 @@ impl<T: CacheValue> Cache<T> {
     /// waited longest runs its own loader.
     #[doc(alias = "get_or_set")]
     #[doc(alias = "cache_aside")]
-    pub async fn get_or_try_insert_with<'a, F, E>(
-        &'a self,
-        key: impl Into<Key<'a>>,
+    pub async fn get_or_try_insert_with<F, E>(
+        &self,
+        key: impl IntoKey,
         load: F,
     ) -> Result<Arc<T>, LoadError<E>>
     where
         F: AsyncFnOnce() -> Result<T, E>,
         E: Send + Sync + 'static,
     {
-        self.entry(key).or_try_insert_with(load).await
+        self.entry(key.into_key()).or_try_insert_with(load).await
     }
 
     /// Reads, and loads on a miss. `None` is a cached, or just loaded, negative.
     pub(super) async fn load<F, E>(
         &self,
-        key: Result<WireKey, Error>,
+        key: EntryKey,
         options: CallOptions,
         load: F,
     ) -> Result<Option<Arc<T>>, LoadError<E>>
@@ -81,7 +99,7 @@ impl<T: CacheValue> Cache<T> {
         F: AsyncFnOnce() -> Result<Option<T>, E>,
         E: Send + Sync + 'static,
     {
-        match self.bytes.load(key, options, TypeId::of::<E>()).await {
+        match self.bytes.load(Ok(key), options, TypeId::of::<E>()).await {
             Loaded::Value(value) => Ok(present(value)),
             Loaded::Failed(error) => Err(LoadError::new(of_its_type(error))),
             // Boxed, so that the future of a hit stays small.

@@ -2,6 +2,7 @@
 
 mod builder;
 mod entry;
+mod fallible;
 mod load;
 mod many;
 mod ticket;
@@ -13,13 +14,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{ByteCache, ReadOutcome, Value};
-use hotshelf_core::{CacheStats, Error, Key, Remaining, WireKey};
+use hotshelf_core::{CacheStats, Error, IntoKey, Remaining, WireKey};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::invalidation::Invalidation;
 pub use builder::CacheBuilder;
 pub use entry::Entry;
+pub use fallible::{Fallible, FallibleEntry};
 pub use ticket::FillTicket;
 pub use write::Written;
 
@@ -33,15 +35,18 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for T {
 
 /// The values of one type under one name. A cheap handle: clone it freely.
 ///
-/// Most methods come in two variants. The plain one never fails: a failure of the backend is
-/// a miss, and is counted in [`Cache::stats`]. The one that begins with `try_` reports it.
+/// Keys are anything that is [`IntoKey`]: text, integers, tuples of these.
+///
+/// A failure of the backend never reaches the caller: it is a miss, and is counted in
+/// [`Cache::stats`]. [`Cache::fallible`] has the same methods that report it. A name with `try`
+/// in it takes a loader that may fail, and returns that loader's error.
 pub struct Cache<T> {
     bytes: ByteCache,
     values: PhantomData<fn() -> T>,
 }
 
 /// What a cache knows of a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
     /// Nothing.
     Missing,
@@ -62,6 +67,16 @@ impl<T> Lookup<T> {
     }
 }
 
+impl<T> Clone for Lookup<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::Absent => Self::Absent,
+            Self::Present(value) => Self::Present(Arc::clone(value)),
+        }
+    }
+}
+
 impl<T: CacheValue> From<ReadOutcome> for Lookup<T> {
     fn from(outcome: ReadOutcome) -> Self {
         match outcome {
@@ -74,28 +89,15 @@ impl<T: CacheValue> From<ReadOutcome> for Lookup<T> {
 impl<T: CacheValue> Cache<T> {
     /// Reads a value. A failure of the backend is a miss, and is counted.
     ///
-    /// Costs one round trip, and a second one for an entry with tags, whose versions are
-    /// looked up then.
+    /// Costs one round trip, and a second one for an entry with tags that the call didn't
+    /// bring: their versions are looked up then.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn get<'k>(&self, key: impl Into<Key<'k>>) -> Option<Arc<T>> {
+    pub async fn get(&self, key: impl IntoKey) -> Option<Arc<T>> {
         // Not by way of `lookup`: each async function on the way costs a hit time.
-        let outcome = self.bytes.read(self.bytes.key(&key.into())).await;
+        let outcome = self.bytes.read(Ok(self.bytes.key(&key.into_key()))).await;
         outcome.ok().and_then(|outcome| Lookup::from(outcome).present())
-    }
-
-    /// Reads a value and reports a failure of the backend.
-    ///
-    /// # Errors
-    /// The backend's own, or of kind [`ErrorKind::Key`] for a key that layout v2 rejects.
-    ///
-    /// [`ErrorKind::Key`]: crate::ErrorKind::Key
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn try_get<'k>(&self, key: impl Into<Key<'k>>) -> Result<Option<Arc<T>>, Error> {
-        self.try_lookup(key).await.map(Lookup::present)
     }
 
     /// Reads what is known of a key, a cached negative included.
@@ -104,39 +106,17 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn lookup<'k>(&self, key: impl Into<Key<'k>>) -> Lookup<T> {
+    pub async fn lookup(&self, key: impl IntoKey) -> Lookup<T> {
         // The error was counted where it arose.
-        self.try_lookup(key).await.unwrap_or(Lookup::Missing)
-    }
-
-    /// Reads what is known of a key and reports a failure of the backend.
-    ///
-    /// # Errors
-    /// As [`Cache::try_get`].
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn try_lookup<'k>(&self, key: impl Into<Key<'k>>) -> Result<Lookup<T>, Error> {
-        self.bytes.read(self.bytes.key(&key.into())).await.map(Lookup::from)
+        self.fallible().lookup(key).await.unwrap_or(Lookup::Missing)
     }
 
     /// Reports whether the key has a value. Costs as much as [`Cache::get`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn contains_key<'k>(&self, key: impl Into<Key<'k>>) -> bool {
+    pub async fn contains_key(&self, key: impl IntoKey) -> bool {
         self.get(key).await.is_some()
-    }
-
-    /// Reports whether the key has a value, or a failure of the backend.
-    ///
-    /// # Errors
-    /// As [`Cache::try_get`].
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn try_contains_key<'k>(&self, key: impl Into<Key<'k>>) -> Result<bool, Error> {
-        self.try_get(key).await.map(|value| value.is_some())
     }
 
     /// Returns how long an entry still lives. A failure of the backend is
@@ -149,58 +129,26 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// May be dropped at any point.
     #[doc(alias = "get_ttl")]
-    pub async fn remaining<'k>(&self, key: impl Into<Key<'k>>) -> Remaining {
-        self.try_remaining(key).await.unwrap_or(Remaining::Missing)
+    pub async fn remaining(&self, key: impl IntoKey) -> Remaining {
+        self.fallible().remaining(key).await.unwrap_or(Remaining::Missing)
     }
 
-    /// Returns how long an entry still lives and reports a failure of the backend.
-    ///
-    /// # Errors
-    /// As [`Cache::try_get`].
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn try_remaining<'k>(&self, key: impl Into<Key<'k>>) -> Result<Remaining, Error> {
-        self.bytes.remaining(self.bytes.key(&key.into())).await
-    }
-
-    /// Writes a value. A failure of the backend is counted.
+    /// Writes a value, and returns whether it is stored. A failure of the backend is counted.
     ///
     /// Costs two round trips. Loads in flight can't overwrite it. It is meant for
     /// warm-up, batches and values that never change: after a write to the source of
     /// truth, [`Cache::write_through`] or [`Cache::invalidate`] is right, since of two inserts
-    /// the older may come last.
+    /// the older may come last. A value that can't be stored removes the older entry.
     ///
-    /// The entry carries the tags of the cache, its [`epoch`](CacheBuilder::epoch) or none;
-    /// [`entry(key).tags(…)`](Entry::tags) takes others.
+    /// The entry carries the [tags of the cache](CacheBuilder::tags);
+    /// [`entry(key).tags(…)`](Entry::tags) adds others.
     ///
     /// # Cancel safety
     /// Once polled it is carried out, even if it is dropped.
     #[doc(alias = "set")]
-    pub async fn insert<'k>(&self, key: impl Into<Key<'k>>, value: impl Into<Arc<T>>) {
-        let _counted = self.try_insert(key, value).await;
-    }
-
-    /// Writes a value and reports a failure.
-    ///
-    /// It is not a failure if an invalidation or another insert came in between: the entry is
-    /// theirs then, and `refused` is counted.
-    ///
-    /// # Errors
-    /// The backend's own; of kind [`ErrorKind::Encode`] or [`ErrorKind::TooLarge`] for a
-    /// value that can't be stored: then the older entry is removed.
-    ///
-    /// [`ErrorKind::Encode`]: crate::ErrorKind::Encode
-    /// [`ErrorKind::TooLarge`]: crate::ErrorKind::TooLarge
-    ///
-    /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
-    pub async fn try_insert<'k>(
-        &self,
-        key: impl Into<Key<'k>>,
-        value: impl Into<Arc<T>>,
-    ) -> Result<(), Error> {
-        self.entry(key.into()).try_insert(value).await
+    pub async fn insert(&self, key: impl IntoKey, value: impl Into<Arc<T>>) -> bool {
+        // The error was counted where it arose.
+        self.fallible().insert(key, value).await.unwrap_or(false)
     }
 
     /// Removes an entry, and refuses every load of it that is in flight.
@@ -217,17 +165,18 @@ impl<T: CacheValue> Cache<T> {
     /// Once polled it is carried out, even if it is dropped.
     #[doc(alias = "remove")]
     #[doc(alias = "delete")]
-    pub async fn invalidate<'k>(&self, key: impl Into<Key<'k>>) -> Result<Invalidation, Error> {
-        let key = self.bytes.key(&key.into());
-        self.bytes.invalidate(vec![key]).await.map(Invalidation::applied)
+    pub async fn invalidate(&self, key: impl IntoKey) -> Result<Invalidation, Error> {
+        let key = self.bytes.key(&key.into_key());
+        self.bytes.invalidate(vec![Ok(key)]).await.map(Invalidation::applied)
     }
 
     /// Removes all entries whose identifier matches a glob pattern: `list:*`.
     ///
     /// The pattern has to begin with a literal character. Identifiers that users chose go
-    /// into it through [`Pattern::escape`]. It scans all keys of the server, 1,000 at a time,
+    /// into it through [`Pattern::escape`]. A comma separates the elements of a tuple:
+    /// `acme,*` matches `("acme", 42)`. It scans all keys of the server, 1,000 at a time,
     /// twice: prefer [`Cache::invalidate`] where you know the keys. Identifiers
-    /// that layout v2 has hashed, for keys of more than 512 bytes, match no pattern.
+    /// that were hashed, for keys of more than 512 bytes, match no pattern.
     ///
     /// [`Pattern::escape`]: crate::Pattern::escape
     ///
@@ -262,9 +211,9 @@ impl<T: CacheValue> Cache<T> {
     /// Removes all entries of this cache.
     ///
     /// With [`epoch`](CacheBuilder::epoch) that is one round trip, however many there are,
-    /// and `removed` is 0. Else it scans all keys of the server. In layout v1 these are all
-    /// whose key begins as this cache's do: those of a cache `users:archive` belong to a
-    /// cache `users` of the same prefix and version, too.
+    /// and `removed` is 0. Else it scans all keys of the server. In fastapi-rc's layout these
+    /// are all whose key begins as this cache's do: those of a cache `users:archive` belong to
+    /// a cache `users` of the same prefix and version, too.
     ///
     /// # Errors
     /// The backend's own: then some entries may still be there.
@@ -277,16 +226,14 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Returns the exact key of an entry in the backend.
-    ///
-    /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) for a key that layout v2 rejects.
-    pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
-        self.bytes.wire_key(key)
+    #[must_use]
+    pub fn wire_key(&self, key: impl IntoKey) -> WireKey {
+        self.bytes.wire_key(&key.into_key())
     }
 
     /// Begins a call with options of its own.
-    pub fn entry<'a>(&'a self, key: impl Into<Key<'a>>) -> Entry<'a, T> {
-        Entry::new(self, key.into())
+    pub fn entry<'a>(&'a self, key: impl IntoKey + 'a) -> Entry<'a, T> {
+        Entry::new(self, key.into_key())
     }
 
     /// Returns what this cache has counted in this process.

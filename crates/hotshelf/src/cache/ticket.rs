@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{Filled, LoadTicket, Value};
-use hotshelf_core::{Error, Key};
+use hotshelf_core::{Error, IntoKey};
 
 use super::{Cache, CacheValue};
 
@@ -26,8 +26,8 @@ impl<T: CacheValue> Cache<T> {
     /// round trip, or two if there is an entry. It doesn't wait: while another caller
     /// loads the key, or without the backend, the ticket stores nothing.
     ///
-    /// The entry carries the tags of the cache, its [`epoch`](super::CacheBuilder::epoch) or
-    /// none; [`Entry::ticket`](super::Entry::ticket) takes others.
+    /// The entry carries the [tags of the cache](super::CacheBuilder::tags);
+    /// [`Entry::ticket`](super::Entry::ticket) takes others.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -42,12 +42,12 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) for a key that layout v2 rejects.
+    /// Of kind [`Key`](crate::ErrorKind::Key) if the cache gives the key invalid tags.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub async fn ticket<'k>(&self, key: impl Into<Key<'k>>) -> Result<FillTicket<T>, Error> {
-        self.entry(key.into()).ticket().await
+    pub async fn ticket(&self, key: impl IntoKey) -> Result<FillTicket<T>, Error> {
+        self.entry(key.into_key()).ticket().await
     }
 }
 

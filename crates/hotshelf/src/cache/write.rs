@@ -3,14 +3,14 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use hotshelf_core::cache::CallOptions;
+use hotshelf_core::cache::{CallOptions, EntryKey};
 use hotshelf_core::codec::Opaque;
-use hotshelf_core::{Error, Key, WireKey};
+use hotshelf_core::{Error, IntoKey};
 
 use super::{Cache, CacheValue};
 
 /// What was written, and what became of its entry, or of its entries.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Written<T> {
     value: Arc<T>,
     cached: Result<(), Error>,
@@ -31,6 +31,12 @@ impl<T> Written<T> {
     /// for an invalid key, tag or lifetime: then nothing was stored.
     pub fn cached(&self) -> Result<(), Error> {
         self.cached.clone()
+    }
+}
+
+impl<T> Clone for Written<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), cached: self.cached.clone() }
     }
 }
 
@@ -55,8 +61,8 @@ impl<T: CacheValue> Cache<T> {
     /// so in [`Written::cached`]. The lease is renewed while `write` runs, however long that
     /// takes.
     ///
-    /// The entry carries the tags of the cache, its [`epoch`](super::CacheBuilder::epoch) or
-    /// none: those that a load would give it are named by
+    /// The entry carries the [tags of the cache](super::CacheBuilder::tags): others that a load
+    /// would give it are named by
     /// `entry(key).tags(…)` in front of [`Entry::write_through`](super::Entry::write_through).
     ///
     /// ```
@@ -78,15 +84,11 @@ impl<T: CacheValue> Cache<T> {
     /// # Cancel safety
     /// Dropped while `write` runs, it invalidates the key in the background; dropped
     /// after, it is carried out.
-    pub async fn write_through<'k, F, E>(
-        &self,
-        key: impl Into<Key<'k>>,
-        write: F,
-    ) -> Result<Written<T>, E>
+    pub async fn write_through<F, E>(&self, key: impl IntoKey, write: F) -> Result<Written<T>, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
     {
-        self.entry(key.into()).write_through(write).await
+        self.entry(key.into_key()).write_through(write).await
     }
 
     /// Writes many values to the source of truth by one write, and stores what was written.
@@ -116,13 +118,13 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// # Cancel safety
     /// As [`Cache::write_through`].
-    pub async fn write_through_many<'k, K, F, E>(
+    pub async fn write_through_many<K, F, E>(
         &self,
         keys: impl IntoIterator<Item = K>,
         write: F,
     ) -> Result<Written<Vec<T>>, E>
     where
-        K: Into<Key<'k>>,
+        K: IntoKey,
         F: AsyncFnOnce() -> Result<Vec<T>, E>,
     {
         self.write_keys(self.keys(keys), CallOptions::default(), write, Vec::as_slice).await
@@ -131,7 +133,7 @@ impl<T: CacheValue> Cache<T> {
     /// Runs a write under the leases of its keys, and stores its values.
     pub(super) async fn write_keys<V, F, E>(
         &self,
-        keys: Vec<Result<WireKey, Error>>,
+        keys: Vec<Result<EntryKey, Error>>,
         options: CallOptions,
         write: F,
         values: impl FnOnce(&V) -> &[T],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, join, select};
-use hotshelf::{ErrorKind, KeyLayout, Pattern, Store};
+use hotshelf::{ErrorKind, Pattern, Store};
 use hotshelf_core::Runtime;
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, Slow};
@@ -80,9 +80,9 @@ fn a_pattern_removes_what_matches_in_its_own_cache_only() {
 }
 
 #[test]
-fn a_pattern_finds_the_encoded_keys_of_layout_v2() {
+fn patterns_find_encoded_keys() {
     on_each_backend(async |store: Store| {
-        let pages = store.cache::<u32>("pages").key_layout(KeyLayout::V2).build().unwrap();
+        let pages = store.cache::<u32>("pages").build().unwrap();
         for identifier in ["list:1", "list:2", "lists", "user@x:1"] {
             pages.insert(identifier, 1).await;
         }
@@ -91,6 +91,10 @@ fn a_pattern_finds_the_encoded_keys_of_layout_v2() {
         let user = format!("{}*", Pattern::escape("user@x:"));
         assert_eq!(pages.invalidate_pattern(&user).await.unwrap().removed(), 1);
         assert!(pages.contains_key("lists").await);
+
+        pages.insert_many([(("acme", 1), 1), (("acme", 2), 1), (("other", 1), 1)]).await;
+        assert_eq!(pages.invalidate_pattern("acme,*").await.unwrap().removed(), 2);
+        assert!(pages.contains_key(("other", 1)).await);
     });
 }
 
@@ -127,7 +131,7 @@ fn an_insert_beats_the_load_in_flight() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let loaded = numbers.get_or_insert_with("k", async || {
-            numbers.try_insert("k", 2).await.unwrap();
+            numbers.fallible().insert("k", 2).await.unwrap();
             1
         });
         assert_eq!(*loaded.await, 1);
@@ -139,7 +143,7 @@ fn an_insert_beats_the_load_in_flight() {
 fn an_insert_that_another_overtakes_is_counted() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
-        numbers.try_insert_many([("k", 1), ("k", 2)]).await.unwrap();
+        assert_eq!(numbers.insert_many([("k", 1), ("k", 2)]).await, [false, true]);
         assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
         assert_eq!(numbers.stats().refused, 1);
     });
@@ -154,10 +158,10 @@ fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
     let store = Store::builder().backend(Arc::new(slow)).runtime(shared).build().unwrap();
     let numbers = store.cache::<u32>("numbers").build().unwrap();
     runtime.block_on(async {
-        numbers.try_insert("k", 1).await.unwrap();
+        numbers.fallible().insert("k", 1).await.unwrap();
         let invalidation = numbers.invalidate("k").boxed();
         select(invalidation, runtime.sleep(Duration::from_nanos(1))).map(drop).await;
         runtime.sleep(Duration::from_secs(30)).await;
-        assert_eq!(numbers.try_get("k").await.unwrap(), None);
+        assert_eq!(numbers.fallible().get("k").await.unwrap(), None);
     });
 }

@@ -1,6 +1,6 @@
 //! Many keys at once.
 
-use hotshelf::{ErrorKind, KeyLayout, Store};
+use hotshelf::{ErrorKind, Store};
 
 use crate::support::{on_each_backend, on_tokio, server};
 
@@ -8,7 +8,8 @@ use crate::support::{on_each_backend, on_tokio, server};
 fn many_are_written_read_and_removed_in_order() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
-        numbers.try_insert_many((0..2500).map(|number| (number, number * 2))).await.unwrap();
+        let stored = numbers.insert_many((0..2500).map(|number| (number, number * 2))).await;
+        assert_eq!(stored, [true; 2500]);
         let read = numbers.get_many([7, 9999, 2499]).await;
         let read: Vec<Option<u32>> = read.iter().map(|value| value.as_deref().copied()).collect();
         assert_eq!(read, [Some(14), None, Some(4998)]);
@@ -23,8 +24,21 @@ fn many_are_written_read_and_removed_in_order() {
 fn of_two_entries_with_one_key_the_later_stands() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
-        numbers.try_insert_many([("k", 1), ("k", 2)]).await.unwrap();
+        assert_eq!(numbers.insert_many([("k", 1), ("k", 2)]).await, [false, true]);
         assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn collections_of_keys_are_read_by_reference() {
+    on_tokio(async {
+        let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
+        let (ids, names): (Vec<u64>, Vec<String>) = (vec![1, 2], vec!["a".into(), "b".into()]);
+        numbers.insert_many([(1, 1), (2, 2)]).await;
+        assert_eq!(numbers.get_many(&ids).await.len(), 2);
+        assert_eq!(numbers.get_many(&names).await, [None, None]);
+        assert_eq!(numbers.get_many(&["1", "b"]).await, [Some(1.into()), None]);
+        assert_eq!(numbers.invalidate_many(ids.iter()).await.unwrap().removed(), 2);
     });
 }
 
@@ -32,7 +46,7 @@ fn of_two_entries_with_one_key_the_later_stands() {
 fn nothing_at_all_is_fine() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
-        numbers.try_insert_many(Vec::<(u32, u32)>::new()).await.unwrap();
+        assert!(numbers.insert_many(Vec::<(u32, u32)>::new()).await.is_empty());
         assert!(numbers.get_many(Vec::<u32>::new()).await.is_empty());
         assert_eq!(numbers.invalidate_many(Vec::<u32>::new()).await.unwrap().removed(), 0);
     });
@@ -45,25 +59,11 @@ fn one_that_is_too_large_stops_no_other() {
         texts.insert("b", "old".to_owned()).await;
         let entries = [("a", "1"), ("b", "much too long"), ("c", "3")];
         let entries = entries.map(|(key, text)| (key, text.to_owned()));
-        let error = texts.try_insert_many(entries).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        let stored = texts.fallible().insert_many(entries).await;
+        let kinds = stored.into_iter().map(|stored| stored.map_err(|error| error.kind()));
+        assert_eq!(kinds.collect::<Vec<_>>(), [Ok(true), Err(ErrorKind::TooLarge), Ok(true)]);
         let read = texts.get_many(["a", "b", "c"]).await;
         assert_eq!(read.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
-    });
-}
-
-#[test]
-fn a_key_that_is_none_stops_no_other() {
-    on_each_backend(async |store: Store| {
-        let numbers = store.cache::<u32>("v2").key_layout(KeyLayout::V2).build().unwrap();
-        numbers.insert("a", 1).await;
-        let error = numbers.try_insert_many([("a", 2), ("b\n", 2), ("c", 2)]).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Key);
-        let read = numbers.get_many(["a", "b\n", "c"]).await;
-        let read: Vec<Option<u32>> = read.iter().map(|value| value.as_deref().copied()).collect();
-        assert_eq!(read, [Some(2), None, Some(2)]);
-        let error = numbers.try_get_many(["a", "b\n"]).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Key);
     });
 }
 
@@ -73,7 +73,7 @@ fn the_last_value_of_a_key_counts_even_if_it_cant_be_stored() {
         let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
         let entries = [("k", "first"), ("k", "much too long")];
         let entries = entries.map(|(key, text)| (key, text.to_owned()));
-        texts.try_insert_many(entries).await.unwrap_err();
+        assert_eq!(texts.insert_many(entries).await, [false, false]);
         assert_eq!(texts.get("k").await, None);
     });
 }
@@ -91,7 +91,7 @@ fn a_thousand_entries_are_two_round_trips() {
             line.unwrap().trim_end().split(':').nth(1).unwrap().parse().unwrap()
         };
         let before = reads(&server);
-        numbers.try_insert_many((0..1000).map(|number| (number, number))).await.unwrap();
+        numbers.insert_many((0..1000).map(|number| (number, number))).await;
         // The server reads at most 16 KiB at once, so that one pipeline is several reads;
         // an exchange for each entry would be 2,000 of them.
         let taken = reads(&server) - before;

@@ -44,9 +44,12 @@ fn plain_methods_hide_the_trouble_and_their_twins_report_it() {
         assert_eq!(texts.stats().errors, 3);
 
         let unavailable = ErrorKind::Unavailable;
-        assert_eq!(texts.try_get("k").await.unwrap_err().kind(), unavailable);
-        assert_eq!(texts.try_insert("k", "v".to_owned()).await.unwrap_err().kind(), unavailable);
-        assert_eq!(texts.try_remaining("k").await.unwrap_err().kind(), unavailable);
+        assert_eq!(texts.fallible().get("k").await.unwrap_err().kind(), unavailable);
+        assert_eq!(
+            texts.fallible().insert("k", "v".to_owned()).await.unwrap_err().kind(),
+            unavailable
+        );
+        assert_eq!(texts.fallible().remaining("k").await.unwrap_err().kind(), unavailable);
         assert_eq!(texts.invalidate("k").await.unwrap_err().kind(), unavailable);
         assert_eq!(texts.invalidate_pattern("a*").await.unwrap_err().kind(), unavailable);
         assert_eq!(store.ping().await.unwrap_err().kind(), unavailable);
@@ -96,7 +99,7 @@ fn a_killed_server_costs_milliseconds_and_is_used_again_when_it_is_back() {
             assert!(start.elapsed() < Duration::from_secs(20), "it never came back");
             tokio::task::yield_now().await;
         }
-        texts.try_insert("k", "again".to_owned()).await.unwrap();
+        texts.fallible().insert("k", "again".to_owned()).await.unwrap();
         assert_eq!(texts.get("k").await.unwrap().as_str(), "again");
     });
 }

@@ -31,12 +31,12 @@ fn the_documented_permissions_are_enough() {
             assert_eq!(*cache.entry(id).tags(["t"]).or_insert_with(async || 1).await, 1);
             assert_eq!(cache.get(id).await.as_deref(), Some(&1));
             store.invalidate_tag("t").await.unwrap();
-            cache.try_insert(id, 2).await.unwrap();
+            cache.fallible().insert(id, 2).await.unwrap();
             let written = async || Ok::<_, Infallible>(3);
             cache.write_through(id, written).await.unwrap();
-            assert_eq!(cache.try_get(id).await.unwrap().as_deref(), Some(&3));
+            assert_eq!(cache.fallible().get(id).await.unwrap().as_deref(), Some(&3));
             assert!(cache.ticket(id).await.unwrap().fill(4).await);
-            cache.try_remaining(id).await.unwrap();
+            cache.fallible().remaining(id).await.unwrap();
             cache.invalidate_pattern("a*").await.unwrap();
             cache.invalidate(id).await.unwrap();
             cache.invalidate_all().await.unwrap();
@@ -44,7 +44,7 @@ fn the_documented_permissions_are_enough() {
         }
         assert!(store.info().await.server.is_some());
         let other = store.cache::<u32>("n").prefix("other").build().unwrap();
-        let error = other.try_insert("k", 1).await.unwrap_err();
+        let error = other.fallible().insert("k", 1).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Permission);
         assert!(error.to_string().contains("SECURITY.md"), "{error}");
     });
@@ -78,7 +78,7 @@ async fn fills_and_invalidates(url: &str) {
     let cache = store.cache::<u32>("n").prefix("app").build().unwrap();
     for key in 0..20_u32 {
         assert_eq!(*cache.entry(key).tags(["t"]).or_insert_with(async || 1).await, 1);
-        assert_eq!(cache.try_get(key).await.unwrap().as_deref(), Some(&1));
+        assert_eq!(cache.fallible().get(key).await.unwrap().as_deref(), Some(&1));
     }
     store.invalidate_tag("t").await.unwrap();
     cache.invalidate_many(0..20_u32).await.unwrap();
@@ -91,19 +91,19 @@ fn without_scripts_a_cache_reads_and_invalidates_and_stores_nothing() {
         let server = server();
         let full = connect(&server, &documented()).await;
         let cache = full.cache::<u32>("n").prefix("app").build().unwrap();
-        cache.try_insert("k", 1).await.unwrap();
+        cache.fallible().insert("k", 1).await.unwrap();
 
         let without = connect(&server, &[&documented()[..], &["-@scripting"]].concat()).await;
         let cache = without.cache::<u32>("n").prefix("app").build().unwrap();
-        assert_eq!(cache.try_get("k").await.unwrap().as_deref(), Some(&1));
+        assert_eq!(cache.fallible().get("k").await.unwrap().as_deref(), Some(&1));
         cache.invalidate("k").await.unwrap();
         for value in 2..5 {
             assert_eq!(*cache.get_or_insert_with("k", async || value).await, value);
         }
-        assert_eq!(cache.try_get("k").await.unwrap(), None);
+        assert_eq!(cache.fallible().get("k").await.unwrap(), None);
         let stats = cache.stats();
         assert_eq!((stats.degraded, stats.errors), (3, 3));
-        let error = cache.try_insert("k", 5).await.unwrap_err();
+        let error = cache.fallible().insert("k", 5).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Permission);
         assert!(error.to_string().contains("SECURITY.md"), "{error}");
     });

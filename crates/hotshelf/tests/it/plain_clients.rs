@@ -80,7 +80,7 @@ fn a_cache_of_plain_entries_judges_those_with_tags_by_them() {
         let numbers = plain.cache::<u32>("n").strict_plain(true).build().unwrap();
 
         tagged_numbers.entry("k").tags(["t"]).insert(1).await;
-        let none = async |_| Ok::<_, Infallible>(None);
+        let none = async || Ok::<_, Infallible>(None);
         tagged_numbers.entry("none").or_try_load_optional(none).await.unwrap();
         assert_eq!(numbers.get("k").await.as_deref(), Some(&1));
         assert_eq!(numbers.lookup("none").await, Lookup::Absent);

@@ -39,7 +39,7 @@ fn a_store_shows_no_password() {
             let store = Store::connect(&url).await.unwrap();
             store.ping().await.unwrap();
             let texts = store.cache::<String>("texts").build().unwrap();
-            texts.try_insert("k", "v".to_owned()).await.unwrap();
+            texts.fallible().insert("k", "v".to_owned()).await.unwrap();
             let info = store.info().await;
             assert!(info.server.is_some());
             assert_hidden(&format!("{store:?} {texts:?} {info:?} {:?}", store.redis()));
@@ -47,7 +47,7 @@ fn a_store_shows_no_password() {
 
             server.kill();
             while store.ping().await.is_ok() {}
-            assert_hidden(&all_of(&texts.try_get("k").await.unwrap_err()));
+            assert_hidden(&all_of(&texts.fallible().get("k").await.unwrap_err()));
         });
     });
     let log = log.text();

@@ -59,7 +59,7 @@ fn every_url_is_served_or_says_why_not() {
 #[test]
 fn the_prefix_of_leases_and_tags_is_reserved() {
     let store = Store::memory();
-    for layout in [KeyLayout::V1, KeyLayout::V2] {
+    for layout in [KeyLayout::FastapiRc, KeyLayout::Injective] {
         for prefix in ["hs", "hs:t"] {
             let builder = store.cache::<u32>("numbers").prefix(prefix).key_layout(layout);
             let error = builder.build().unwrap_err();
@@ -97,8 +97,8 @@ fn switching_off_and_on_brings_nothing_outdated_back() {
         assert_eq!(numbers.get("kept").await, None);
         assert_eq!(numbers.remaining("kept").await, Remaining::Missing);
         numbers.invalidate("invalidated").await.unwrap();
-        numbers.try_insert("replaced", 2).await.unwrap();
-        numbers.try_insert_many([("replaced too", 2)]).await.unwrap();
+        numbers.fallible().insert("replaced", 2).await.unwrap();
+        assert_eq!(numbers.insert_many([("replaced too", 2)]).await, [false]);
 
         store.set_enabled(true);
         assert_eq!(numbers.get("kept").await.as_deref(), Some(&1));
@@ -119,9 +119,13 @@ fn the_same_options_give_the_same_cache() {
         let error = build(61).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("60s") && error.to_string().contains("61s"), "{error}");
-        let error = store.cache::<u32>("n").key_layout(KeyLayout::V2).build().unwrap_err();
-        assert!(error.to_string().contains("V1") && error.to_string().contains("V2"), "{error}");
-        store.cache::<String>("n").build().expect("another type is another cache");
+        let other = store.cache::<u32>("n").key_layout(KeyLayout::FastapiRc).build();
+        let error = other.unwrap_err().to_string();
+        assert!(error.contains("Injective") && error.contains("FastapiRc"), "{error}");
+        let error = store.cache::<u32>("n").tags(|_| ["t"]).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let error = store.cache::<String>("n").build().unwrap_err().to_string();
+        assert!(error.contains("u32") && error.contains("String"), "{error}");
         store.cache::<u32>("n").version("v2").build().expect("another version, too");
     });
 }
@@ -167,10 +171,10 @@ fn what_memory_has_no_room_for_is_said_and_counted() {
         let store = Store::builder().memory_capacity(1 << 20).build().unwrap();
         let texts = store.cache::<String>("texts").build().unwrap();
         let (fitting, large) = ("x".repeat(900_000), "x".repeat(1_000_000));
-        texts.try_insert("k", fitting.clone()).await.unwrap();
+        texts.fallible().insert("k", fitting.clone()).await.unwrap();
         assert_eq!(texts.get("k").await.as_deref(), Some(&fitting));
 
-        let error = texts.try_insert("k", large.clone()).await.unwrap_err();
+        let error = texts.fallible().insert("k", large.clone()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert_eq!(texts.get("k").await, None, "the older value is outdated");
         assert_eq!(*texts.get_or_insert_with("k", async || large.clone()).await, large);

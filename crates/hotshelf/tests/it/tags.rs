@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use futures_util::future::join;
-use hotshelf::{Cache, ErrorKind, Lookup, Store};
+use hotshelf::{Cache, ErrorKind, Key, Lookup, Remaining, Store};
 use hotshelf_core::Runtime;
 
 use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
@@ -93,7 +93,7 @@ fn a_load_in_flight_is_dead_when_its_tag_is_invalidated() {
 fn inserts_and_writes_carry_tags_too() {
     on_each_backend(async |store: Store| {
         let cache = store.cache::<u32>("n").epoch(true).build().unwrap();
-        cache.entry("a").tags(["t"]).try_insert(1).await.unwrap();
+        cache.entry("a").tags(["t"]).fallible().insert(1).await.unwrap();
         cache.insert("b", 2).await;
         cache.write_through("c", async || Ok::<_, Infallible>(3)).await.unwrap();
         assert_eq!(cache.get("c").await.as_deref(), Some(&3));
@@ -171,7 +171,7 @@ fn an_entry_without_the_epoch_is_none_of_a_cache_that_has_one() {
 fn a_negative_carries_tags_too() {
     on_each_backend(async |store: Store| {
         let cache = store.cache::<u32>("n").negative_ttl(SECOND * 30).build().unwrap();
-        let none = async |_| Ok::<_, Infallible>(None);
+        let none = async || Ok::<_, Infallible>(None);
         cache.entry("k").tags(["t"]).or_try_load_optional(none).await.unwrap();
         assert_eq!(cache.lookup("k").await, Lookup::Absent);
         store.invalidate_tag("t").await.unwrap();
@@ -207,7 +207,7 @@ fn tags_that_are_none_store_nothing_and_say_so() {
         for (cache, tags) in
             [(&cache, vec![String::new()]), (&cache, many), (&plain, vec!["t".into()])]
         {
-            let error = cache.entry("k").tags(&tags).try_insert(1).await.unwrap_err();
+            let error = cache.entry("k").tags(&tags).fallible().insert(1).await.unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Key | ErrorKind::Configuration), "{error}");
             assert_eq!(*cache.entry("k").tags(&tags).or_insert_with(async || 7).await, 7);
             assert!(!cache.contains_key("k").await);
@@ -237,4 +237,96 @@ fn a_hit_is_one_command() {
         assert!(names.contains(&"cmdstat_mget:calls=1"), "{names:?}");
         assert_eq!(loads.count(), 2);
     });
+}
+
+#[test]
+fn tags_of_a_cache_come_with_the_key() {
+    on_each_backend(async |store: Store| {
+        let by_tenant = |key: &Key<'_>| [format!("tenant:{}", key.identifier())];
+        let orders = store.cache::<u32>("orders").tags(by_tenant).build().unwrap();
+        let [acme, other] = [("acme", 1), ("other", 1)];
+        assert_eq!(orders.insert_many([(acme, 1), (other, 2)]).await, [true, true]);
+        assert_eq!(orders.get(acme).await.as_deref(), Some(&1));
+        store.invalidate_tag("tenant:acme").await.unwrap();
+        assert_eq!(orders.get_many([acme, other]).await, [None, Some(2.into())]);
+        assert_eq!(orders.remaining(acme).await, Remaining::Missing);
+
+        assert_eq!(*orders.get_or_insert_with(acme, async || 3).await, 3);
+        let both =
+            orders.write_through_many([acme, other], async || Ok::<_, Infallible>(vec![4, 5]));
+        both.await.unwrap().cached().unwrap();
+        assert_eq!(orders.get_many([acme, other]).await, [Some(4.into()), Some(5.into())]);
+        store.invalidate_tag("tenant:other").await.unwrap();
+        assert_eq!(orders.get_many([acme, other]).await, [Some(4.into()), None]);
+
+        let ticket = orders.ticket(other).await.unwrap();
+        assert!(ticket.fill(6).await);
+        store.invalidate_tag("tenant:other").await.unwrap();
+        assert_eq!(orders.get(other).await, None);
+        assert_eq!(orders.stats().other_tags, 0);
+    });
+}
+
+#[test]
+fn calls_add_to_the_tags_of_a_cache() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").tags(|_| ["all"]).build().unwrap();
+        let entry = || numbers.entry("k").tags(["more"]);
+        for tag in ["all", "more"] {
+            assert!(entry().insert(1).await);
+            assert_eq!(entry().get().await.as_deref(), Some(&1));
+            store.invalidate_tag(tag).await.unwrap();
+            assert_eq!(entry().get().await, None, "{tag}");
+        }
+    });
+}
+
+#[test]
+fn a_tag_in_flight_refuses_a_tagged_load() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").tags(|_| ["all"]).build().unwrap();
+        let load = async || {
+            store.invalidate_tag("all").await.unwrap();
+            1
+        };
+        assert_eq!(*numbers.get_or_insert_with("k", load).await, 1);
+        assert_eq!(numbers.get("k").await, None);
+    });
+}
+
+#[test]
+fn other_tags_than_the_entrys_are_counted() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").build().unwrap();
+        for (tags, counted) in [(["a"], 0), (["b"], 1), (["a"], 2)] {
+            numbers.entry("k").tags(tags).or_insert_with(async || 1).await;
+            assert_eq!(numbers.stats().other_tags, counted);
+        }
+        store.invalidate_tag("a").await.unwrap();
+        assert_eq!(numbers.entry("k").tags(["a"]).get().await, None);
+        assert_eq!(numbers.stats().other_tags, 2, "an invalidated tag is no other tag");
+    });
+}
+
+#[test]
+fn an_invalid_tag_of_a_cache_stops_no_load() {
+    on_each_backend(async |store: Store| {
+        let tags = |key: &Key<'_>| [if key.identifier() == "bad" { "" } else { "good" }];
+        let numbers = store.cache::<u32>("numbers").tags(tags).build().unwrap();
+        assert_eq!(*numbers.get_or_insert_with("bad", async || 1).await, 1);
+        assert_eq!(numbers.get("bad").await, None);
+        assert_eq!(numbers.insert_many([("bad", 1), ("k", 2)]).await, [false, true]);
+        let error = numbers.fallible().get("bad").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Key);
+        numbers.invalidate("bad").await.unwrap();
+        let written = numbers.write_through("bad", async || Ok::<_, Infallible>(3)).await.unwrap();
+        assert_eq!(*written, 3);
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
+    });
+}
+
+#[test]
+fn plain_entries_refuse_tags_of_a_cache() {
+    let builder = Store::memory().cache::<u32>("n").tags(|_| ["t"]).strict_plain(true);
+    assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Configuration);
 }

@@ -124,9 +124,9 @@ async fn invalidations_refuse_loads_elsewhere(processes: &Processes) {
             1
         });
         assert_eq!(*loaded.await, 1);
-        assert_eq!(there.try_get(key).await.unwrap(), None, "{key}");
+        assert_eq!(there.fallible().get(key).await.unwrap(), None, "{key}");
         assert_eq!(*there.get_or_insert_with(key, async || 2).await, 2);
-        assert_eq!(here.try_get(key).await.unwrap().as_deref(), Some(&2), "{key}");
+        assert_eq!(here.fallible().get(key).await.unwrap().as_deref(), Some(&2), "{key}");
     }
     let many = ["a", "b", "c", "d"];
     there.invalidate_many(many).await.unwrap();
@@ -144,9 +144,9 @@ async fn tags_refuse_loads_elsewhere(processes: &Processes) {
             1
         });
         assert_eq!(*loaded.await, 1);
-        assert_eq!(there.try_get(key).await.unwrap(), None, "{key}");
+        assert_eq!(there.fallible().get(key).await.unwrap(), None, "{key}");
         entry().or_insert_with(async || 2).await;
-        assert_eq!(there.try_get(key).await.unwrap().as_deref(), Some(&2), "{key}");
+        assert_eq!(there.fallible().get(key).await.unwrap().as_deref(), Some(&2), "{key}");
     }
     processes.here.invalidate_tags(["all", "t0"]).await.unwrap();
     assert!(there.get_many(0..12_u32).await.iter().all(Option::is_none));
@@ -170,7 +170,7 @@ async fn patterns_reach_all_servers(processes: &Processes) {
         1
     });
     loaded.await;
-    assert_eq!(there.try_get("1 in flight").await.unwrap(), None);
+    assert_eq!(there.fallible().get("1 in flight").await.unwrap(), None);
     let left = there.get_many(0..50_u32).await;
     assert_eq!(left.iter().filter(|value| value.is_some()).count(), 39);
     there.invalidate_all().await.unwrap();
@@ -187,7 +187,7 @@ async fn writes_are_not_undone(processes: &Processes) {
             1
         });
         assert_eq!(*loaded.await, 1);
-        assert_eq!(here.try_get(key).await.unwrap().as_deref(), Some(&2), "{key}");
+        assert_eq!(here.fallible().get(key).await.unwrap().as_deref(), Some(&2), "{key}");
     }
 }
 

@@ -50,7 +50,7 @@ fn caches(store: &Store) -> [Cache<u32>; 3] {
 }
 
 fn key_of(cache: &Cache<u32>) -> String {
-    cache.wire_key(&"k".into()).unwrap().as_str().to_owned()
+    cache.wire_key("k").as_str().to_owned()
 }
 
 /// A miss, which one load replaces: from then on older and newer releases share the entry.
@@ -101,7 +101,7 @@ fn negatives_replace_no_newer_entry() {
         put(&key_of(&cache), &entry_with_trailer("5", 0, FORMAT + 1));
         for _ in 0..2 {
             let loads = Loads::default();
-            let load = async |_| {
+            let load = async || {
                 loads.load("").await;
                 Ok::<_, std::convert::Infallible>(None)
             };

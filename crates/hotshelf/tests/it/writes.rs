@@ -288,7 +288,7 @@ fn all_entries_of_a_cache_can_be_removed() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let others = store.cache::<u32>("others").build().unwrap();
-        numbers.try_insert_many((0..10).map(|number| (number, number))).await.unwrap();
+        numbers.insert_many((0..10).map(|number| (number, number))).await;
         others.insert(1, 1).await;
         assert_eq!(numbers.invalidate_all().await.unwrap().removed(), 10);
         assert_eq!(numbers.get(1).await, None);

@@ -51,7 +51,7 @@ pub(super) async fn find(
     Path(id): Path<String>,
 ) -> Result<Json<Arc<Product>>, AppError> {
     let found =
-        products.entry(id.as_str()).or_try_load_optional(async |_| db.find(&id).await).await?;
+        products.entry(id.as_str()).or_try_load_optional(async || db.find(&id).await).await?;
     found.map(Json).ok_or(UNKNOWN)
 }
 

@@ -95,7 +95,9 @@ async fn carry_out(
     };
     Ok(match what.as_str() {
         "get" => json!(cache.get(&*key).await.map(|product| product.name.clone())),
-        "set" => json!(cache.entry(&*key).tags(tags).try_insert(make().await?).await.is_ok()),
+        "set" => {
+            json!(cache.entry(&*key).tags(tags).fallible().insert(make().await?).await.is_ok())
+        }
         "delete" => json!(cache.invalidate(&*key).await.is_ok()),
         "tag" => json!(store.invalidate_tag(&key).await.is_ok()),
         "load" => {

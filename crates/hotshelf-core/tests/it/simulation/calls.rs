@@ -70,7 +70,7 @@ impl Task {
     /// Reads the cache, or loads: what a service does for a request.
     async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
         let mode = if fresh { Mode::Reload } else { Mode::Use };
-        let (key, options) = (Ok(row.key.clone()), row.options().mode(mode));
+        let (key, options) = (Ok(row.key.clone().into()), row.options().mode(mode));
         match self.member.cache.load(key, options, TypeId::of::<EventIndex>()).await {
             Loaded::Value(value) => self.given(row, call, origin(value)),
             Loaded::Failed(error) => {
@@ -121,14 +121,16 @@ impl Task {
     /// Reads without naming tags: what the entry carries is looked up behind it.
     async fn peek(&self, row: &Row) {
         let call = self.world.history.asks(self.process(), &row.key, false);
-        if let Ok(ReadOutcome::Hit(value)) = self.member.cache.read(Ok(row.key.clone())).await {
+        if let Ok(ReadOutcome::Hit(value)) =
+            self.member.cache.read(Ok(row.key.clone().into())).await
+        {
             self.given(row, call, origin(value));
         }
     }
 
     async fn fill_by_hand(&self, row: &Row) {
         let filling = async {
-            let ticket = self.member.cache.ticket(Ok(row.key.clone()), row.options()).await;
+            let ticket = self.member.cache.ticket(Ok(row.key.clone().into()), row.options()).await;
             let ticket = ticket.unwrap();
             if self.lead(row, None, ticket).await == Some(Filled::Stored) {
                 self.world.overlaps.count(Overlap::TicketFilled);

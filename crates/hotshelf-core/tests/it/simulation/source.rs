@@ -50,7 +50,7 @@ impl Row {
             Tagged::Twice => vec![SHARED_TAG.to_owned(), own],
         };
         Self {
-            key: namespace().wire_key(&Key::from(format!("row-{number}"))).unwrap(),
+            key: namespace().wire_key(&Key::new(format!("row-{number}"))).unwrap(),
             tags,
             version: AtomicU64::new(0),
             writers: Mutex::default(),

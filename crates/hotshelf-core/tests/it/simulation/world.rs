@@ -141,6 +141,7 @@ impl World {
             kind: ValueKind::of::<EventIndex>(),
             options,
             codec: Arc::new(Json::<EventIndex>::default()),
+            tag_rule: None,
         };
         store.cache(definition).unwrap()
     }

@@ -24,7 +24,7 @@ impl Task {
             self.pause(WRITE).await;
             let keys = [row.key.clone()];
             self.invalidate(&keys, "key", || async {
-                self.member.cache.invalidate(vec![Ok(row.key.clone())]).await.map(drop)
+                self.member.cache.invalidate(vec![Ok(row.key.clone().into())]).await.map(drop)
             })
             .await;
         };
@@ -86,7 +86,7 @@ impl Task {
         let writing = async {
             let _writing = self.invalidating(&rows).await;
             let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
-            let all = keys.iter().cloned().map(Ok).collect();
+            let all = keys.iter().cloned().map(|key| Ok(key.into())).collect();
             let guard = self.member.cache.write_guard(all, row.options()).await;
             let (invalidation, origins) = guard.run(self.commit_all(&rows, &keys)).await;
             let written = match self.below(8) {
@@ -132,7 +132,7 @@ impl Task {
         let origin = self.world.history.reads(self.process(), &row.key, None);
         self.world.history.finds(self.process(), &row.key, origin, row.version());
         self.pause(WRITE).await;
-        let value = (Ok(row.key.clone()), &origin as &Opaque);
+        let value = (Ok(row.key.clone().into()), &origin as &Opaque);
         let inserted = self.member.cache.insert([value], &row.options()).send().await;
         if matches!(inserted, Ok(true)) {
             self.world.overlaps.count(Overlap::Inserted);
