@@ -1,4 +1,4 @@
-//! What Redis executes, each request atomically: the scripts of docs/protocol.md §4.1.
+//! What Redis executes, each request atomically: the scripts of docs/protocol.md.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};

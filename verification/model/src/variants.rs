@@ -114,7 +114,7 @@ pub(crate) enum Heir {
     /// one it asks anew. So does the engine.
     AsksAnew,
     /// As above, but the heir takes the answer to a request that is under way, as far as
-    /// it vouches for it. So says docs/protocol.md §7.
+    /// it is valid for it (docs/protocol.md, "Hand-over").
     AwaitsAnswer,
     /// Wrong (n25): the heir takes that answer in any case.
     TrustsAnswer,

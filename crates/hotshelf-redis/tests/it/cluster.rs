@@ -95,8 +95,8 @@ async fn migrating_slot_serves_single_keys() {
     assert_eq!(cluster.owner(slot), to);
 }
 
-/// The protocol while a slot migrates (docs/protocol.md §4.4): nothing is stored there, entries
-/// on both nodes are invalidated, and earlier fills are refused.
+/// The protocol while a slot migrates (docs/protocol.md, "Clusters"): nothing is stored there,
+/// entries on both nodes are invalidated, and earlier fills are refused.
 #[tokio::test]
 async fn invalidation_reaches_migrating_slot() {
     let cluster = cluster();

@@ -12,7 +12,7 @@ use crate::variants::{PROTOCOL, PlainValues, Rules, TagVersions};
 /// One search.
 #[derive(Clone, Debug)]
 pub(crate) struct Configuration {
-    /// Its name; that of a negative control is its number in docs/protocol.md, Appendix A.
+    /// Its name; that of a negative control is its number in verification/README.md.
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) expected: Expected,

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::scenario::Focus;
 use super::source::PREFIX;
 
-/// The rule that is broken. The numbers are those of the controls in docs/protocol.md.
+/// The rule that is broken. The numbers are those of the controls in verification/README.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
     /// A fill is a plain `SET`, which checks no token (n2).
