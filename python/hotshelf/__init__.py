@@ -14,19 +14,23 @@ event loop itself: no thread, no other client library.
         return await products.get_or_set(id, lambda: fetch(id))
 """
 
-from hotshelf._hotshelf import (
+from hotshelf._errors import (
     AuthenticationError,
     CacheError,
     ClosedError,
     ConfigurationError,
+    DecodeError,
     EncodeError,
     KeyError,
+    NoScriptError,
+    OutOfMemoryError,
+    PermissionError,
     ServerError,
     TimeoutError,
     UnavailableError,
-    __version__,
-    declare_prefix,
+    WrongTypeError,
 )
+from hotshelf._hotshelf import __version__, declare_prefix
 from hotshelf._keys import (
     build_cache_key,
     canonical_params,
@@ -44,15 +48,20 @@ __all__ = [
     "CacheService",
     "ClosedError",
     "ConfigurationError",
+    "DecodeError",
     "EncodeError",
     "Health",
     "KeyError",
+    "NoScriptError",
+    "OutOfMemoryError",
+    "PermissionError",
     "Pipeline",
     "RedisClient",
     "ServerError",
     "Stats",
     "TimeoutError",
     "UnavailableError",
+    "WrongTypeError",
     "__version__",
     "build_cache_key",
     "canonical_params",

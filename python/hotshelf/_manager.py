@@ -12,14 +12,8 @@ from typing import Any, TypedDict, TypeVar, cast
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import (
-    CacheError,
-    ClosedError,
-    ConfigurationError,
-    Pending,
-    Store,
-    declare_prefix,
-)
+from hotshelf._errors import CacheError, ClosedError, ConfigurationError
+from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, listed
 from hotshelf._pending import settled
 from hotshelf._redis import RedisClient

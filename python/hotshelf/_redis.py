@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, cast
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import CacheError, Pending, Store
+from hotshelf._errors import CacheError
+from hotshelf._hotshelf import Pending, Store
 from hotshelf._pending import settled
 
 Word = str | bytes | int | float

@@ -10,14 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
 
 from hotshelf._codec import Codec, Undecodable, codec_of, in_short
-from hotshelf._hotshelf import (
-    CacheError,
-    Failed,
-    Given,
-    Pending,
-    Ticket,
-    mode_after_undecodable,
-)
+from hotshelf._errors import CacheError
+from hotshelf._hotshelf import Failed, Given, Pending, Ticket, mode_after_undecodable
 from hotshelf._keys import canonical_params, listed, params_text, seconds
 from hotshelf._pending import settled
 from hotshelf._running import around, running
@@ -110,7 +104,7 @@ class CacheService(Generic[T]):
             max_value_bytes: The longest encoded value that is stored.
 
         Raises:
-            ConfigurationError, ValueError: For an invalid option.
+            ConfigurationError: For an invalid option.
             ClosedError: If the manager was never opened.
         """
         self._manager = manager
@@ -144,9 +138,10 @@ class CacheService(Generic[T]):
         """Returns the exact key of an entry.
 
         Raises:
+            KeyError: If the identifier can't become a key.
             TypeError: If a parameter has no canonical form.
         """
-        return self._core.key(str(identifier), canonical_params(params))
+        return self._core.key(identifier, canonical_params(params))
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
         """Reads a value; `None` if there is none. Costs one round trip."""

@@ -11,7 +11,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
 
-use crate::errors::wrong;
+use crate::errors::{exception, wrong};
 
 /// An identifier, and the parameters as text or the exception that writing them raised.
 pub(crate) type KeyArguments<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
@@ -166,17 +166,20 @@ pub(crate) fn layout(number: u8) -> PyResult<KeyLayout> {
 
 /// Reads a time in seconds.
 pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
-    seconds_of(seconds).map_err(|error| wrong(error.to_string()))
+    seconds_of(seconds).map_err(|error| exception(&error))
 }
 
-/// Reads a number of things.
+/// Reads a count of things.
 pub(crate) fn count(name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
-    let wrong = |_| wrong(format!("`{name}` is a number from 0 on, not {value:?}"));
-    value.extract().map_err(wrong)
+    value.extract().map_err(|_| {
+        let message = format!("invalid `{name}` {value:?}: use a whole number from 0 on");
+        exception(&Error::new(ErrorKind::Configuration, message))
+    })
 }
 
 fn seconds_of(seconds: f64) -> Result<Duration, Error> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Error::new(ErrorKind::Configuration, format!("{seconds} is not a time in seconds"))
+        let message = format!("invalid time {seconds}: use a number of seconds, from 0 on");
+        Error::new(ErrorKind::Configuration, message)
     })
 }

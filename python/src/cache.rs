@@ -86,8 +86,9 @@ impl Cache {
 
     /// Returns the exact key of an entry.
     #[pyo3(signature = (identifier, params=None))]
-    fn key(&self, identifier: &str, params: Option<String>) -> PyResult<String> {
-        let key = Key::from(identifier);
+    fn key(&self, identifier: &Bound<'_, PyAny>, params: Option<String>) -> PyResult<String> {
+        let identifier = arguments::text(identifier)?.map_err(|error| exception(&error))?;
+        let key = Key::from(identifier.as_str());
         let key = match params {
             Some(text) => key.params(Params::from_canonical(text)),
             None => key,

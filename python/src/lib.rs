@@ -33,6 +33,7 @@ use pyo3::prelude::*;
 /// The extension module of hotshelf.
 #[pymodule]
 fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::load(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
     module.add_class::<cache::Cache>()?;
@@ -51,5 +52,5 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let at_exit = wrap_pyfunction!(ending::at_exit, module)?;
     module.py().import("atexit")?.call_method1("register", (at_exit,))?;
     log::install();
-    errors::register(module)
+    Ok(())
 }
