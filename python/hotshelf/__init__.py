@@ -14,6 +14,7 @@ event loop itself: no thread, no other client library.
         return await products.get_or_set(id, lambda: fetch(id))
 """
 
+from hotshelf._codec import Codec
 from hotshelf._errors import (
     AuthenticationError,
     CacheError,
@@ -47,6 +48,7 @@ __all__ = [
     "CacheManager",
     "CacheService",
     "ClosedError",
+    "Codec",
     "ConfigurationError",
     "DecodeError",
     "EncodeError",

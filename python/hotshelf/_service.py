@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
 
-from hotshelf._codec import Codec, Undecodable, codec_of, in_short
-from hotshelf._errors import CacheError
+from hotshelf._codec import Codec
+from hotshelf._errors import CacheError, DecodeError, EncodeError
 from hotshelf._hotshelf import Failed, Given, Pending, Ticket, mode_after_undecodable
 from hotshelf._keys import canonical_params, listed, params_text, seconds
 from hotshelf._pending import settled
@@ -115,7 +115,7 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._codec: Codec[T] = codec_of(model)
+        self._codec: Codec[T] = Codec.of(model)
         self._core = manager._cache(
             namespace,
             prefix=prefix,
@@ -302,10 +302,9 @@ class CacheService(Generic[T]):
         it has none."""
         try:
             prepared, raw = self._codec.prepare(value)
-        except Exception as error:
-            # The model's own code may raise anything.
-            return cast("T", value), (None, in_short(error))
-        return cast("T", prepared), (raw, None)
+        except EncodeError as error:
+            return cast("T", value), (None, str(error))
+        return prepared, (raw, None)
 
     async def set(
         self,
@@ -481,8 +480,8 @@ class CacheService(Generic[T]):
             return None
         try:
             return self._codec.decode(raw)
-        except Undecodable as error:
-            self._core.undecodable(f"it is no {self._codec.name}: {error}")
+        except DecodeError as error:
+            self._core.undecodable(f"not a valid {self._codec.name}: {error}")
             return _MISSING
 
     def _prepared_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from typing_extensions import assert_type
 
-from hotshelf import CacheManager, CacheService
+from hotshelf import CacheManager, CacheService, Codec
 
 
 class Product(BaseModel):
@@ -49,4 +49,5 @@ async def use() -> None:
     assert_type(await products.write_through_many(["1"], fetch_all), Mapping[str, Product])
     assert_type(await products.delete("1", {"page": 1}), bool)
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
+    assert_type(Codec.of(Product).decode(b"{}"), Product)
     assert_type(await manager.redis.execute_command("PING") is None, bool)
