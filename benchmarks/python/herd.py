@@ -23,7 +23,7 @@ def service(library: str, port: int) -> Any:
     if library == "hotshelf":
         import hotshelf
 
-        return hotshelf.CacheService(hotshelf.CacheManager(url), NAMESPACE, Product, TTL)
+        return hotshelf.CacheService(hotshelf.CacheManager(url), NAMESPACE, Product, ttl=TTL)
     from fastapi_rc import CacheManager, CacheService
 
     manager = CacheManager()

@@ -112,11 +112,6 @@ def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
     return base_ttl + random.randint(-jitter, jitter)
 
 
-def seconds(ttl: float | timedelta) -> float:
-    """Gives a lifetime in seconds."""
-    return ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
-
-
 def listed(names: Iterable[Any], what: str) -> list[str]:
     """Gives names as texts.
 

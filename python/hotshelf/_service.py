@@ -6,13 +6,15 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+
+from typing_extensions import TypedDict
 
 from hotshelf._codec import Codec
 from hotshelf._errors import CacheError, DecodeError, EncodeError
 from hotshelf._hotshelf import Failed, Given, Pending, Ticket, mode_after_undecodable
-from hotshelf._keys import canonical_params, listed, params_text, seconds
+from hotshelf._keys import canonical_params, listed, params_text
+from hotshelf._options import DEFAULT_JITTER, Lifetime, jitter_ratio, seconds
 from hotshelf._pending import settled
 from hotshelf._running import around, running
 from hotshelf._writing import Encoded, Writing
@@ -26,7 +28,6 @@ T = TypeVar("T")
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
-Lifetime = float | timedelta
 
 _MISSING: Any = object()
 
@@ -56,19 +57,19 @@ class CacheService(Generic[T]):
     there was nothing.
     """
 
-    __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
-                 "negative_ttl", "prefix", "use_jitter", "version")
+    __slots__ = ("_codec", "_core", "_manager", "jitter", "model", "namespace",
+                 "negative_ttl", "prefix", "ttl", "version")
 
     def __init__(
         self,
         manager: CacheManager,
         namespace: str,
         model: type[T] | None = None,
-        default_ttl: Lifetime = 300,
-        use_jitter: bool = True,
+        *,
+        ttl: Lifetime = 300,
+        jitter: bool | float = DEFAULT_JITTER,
         prefix: str = "cache",
         version: str = "v1",
-        *,
         negative_ttl: Lifetime | None = None,
         foreign: bool = False,
         strict_plain: bool = False,
@@ -86,8 +87,10 @@ class CacheService(Generic[T]):
             namespace: The third part of keys.
             model: What values are: a pydantic model, a dataclass, a `TypedDict`, any
                 annotation that pydantic understands, `bytes`, or `None` for plain JSON.
-            default_ttl: How long entries live, in seconds.
-            use_jitter: Whether lifetimes are spread by ±10 %, so that not all end at once.
+            ttl: How long entries live, in seconds.
+            jitter: By which ratio lifetimes are spread at random, so that entries that were
+                stored together don't expire together: 0.1, or `True`, for ±10 %, 0, or
+                `False`, for not at all.
             prefix: The first part of keys.
             version: The second part of keys; change it when the model changes its shape.
             negative_ttl: How long it is remembered that a factory has found nothing
@@ -110,8 +113,8 @@ class CacheService(Generic[T]):
         self._manager = manager
         self.namespace = namespace
         self.model = model
-        self.default_ttl = default_ttl
-        self.use_jitter = use_jitter
+        self.ttl = ttl
+        self.jitter = jitter
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
@@ -121,8 +124,8 @@ class CacheService(Generic[T]):
             prefix=prefix,
             version=version,
             kind=self._codec.name,
-            ttl=seconds(default_ttl),
-            jitter=0.1 if use_jitter else 0.0,
+            ttl=seconds(ttl),
+            jitter=jitter_ratio(jitter),
             negative_ttl=None if negative_ttl is None else seconds(negative_ttl),
             foreign=foreign,
             strict_plain=strict_plain,

@@ -11,7 +11,8 @@ from hotshelf._pending import settled
 from hotshelf._running import running
 
 if TYPE_CHECKING:
-    from hotshelf._service import CacheService, Lifetime
+    from hotshelf._options import Lifetime
+    from hotshelf._service import CacheService
 
 R = TypeVar("R")
 

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,12 +30,20 @@ def test_a_url_that_is_none(url: str) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"default_ttl": -5}, ConfigurationError, "-5"),
-        ({"default_ttl": math.nan}, ConfigurationError, "NaN"),
-        ({"default_ttl": 0}, ConfigurationError, "stores nothing"),
+        ({"ttl": -5}, ConfigurationError, "-5"),
+        ({"ttl": math.nan}, ConfigurationError, "NaN"),
+        ({"ttl": 0}, ConfigurationError, "stores nothing"),
         ({"negative_ttl": math.inf}, ConfigurationError, "inf"),
         ({"negative_ttl": -1}, ConfigurationError, "-1"),
-        ({"default_ttl": 1e10}, ConfigurationError, "100 years"),
+        ({"ttl": 1e10}, ConfigurationError, "100 years"),
+        ({"ttl": "soon"}, ConfigurationError, "invalid time 'soon': use a number of seconds"),
+        ({"backend_budget": None}, ConfigurationError, "invalid time None"),
+        ({"jitter": 1.5}, ConfigurationError, "a jitter ratio of 1.5 is not between 0 and 1"),
+        ({"jitter": -0.1}, ConfigurationError, "-0.1 is not between"),
+        ({"jitter": math.nan}, ConfigurationError, "NaN is not between"),
+        ({"jitter": "yes"}, ConfigurationError, "invalid jitter 'yes': use True, False, or"),
+        ({"tll": 5}, TypeError, "'tll'"),
+        ({"default_ttl": 5}, TypeError, "'default_ttl'"),
         ({"wait_timeout": -1}, ConfigurationError, "-1"),
         ({"layout": 3}, ValueError, "layout 3"),
         ({"prefix": "hs"}, ConfigurationError, "reserved"),
@@ -47,6 +56,22 @@ async def test_options_that_are_wrong(options: dict[str, Any], kind: type[Except
     manager = CacheManager("memory://")
     with pytest.raises(kind, match=text):
         numbers(manager, **options)
+    with pytest.raises(kind, match=text):
+        manager.service("numbers", int, **options)
+
+
+@pytest.mark.parametrize("manager_of", [CacheManager, lambda: CacheManager("memory://")])
+def test_unknown_options_are_named(manager_of: Callable[[], CacheManager]) -> None:
+    wrong: Any = {"ttl": 5, "use_jitter": True}
+    with pytest.raises(TypeError, match="'use_jitter' of the cache 'numbers': use .*jitter, "):
+        manager_of().service("numbers", int, **wrong)
+
+
+def test_options_are_keyword_only() -> None:
+    declare: Any = CacheManager("memory://").service
+    for create in (partial(CacheService, CacheManager("memory://")), declare):
+        with pytest.raises(TypeError, match="positional"):
+            create("numbers", int, 900)
 
 
 WRONG = [{"tags": "all"}, {"tags": [""]}, {"ttl": -1}, {"ttl": 0}]

@@ -54,9 +54,6 @@ def test_no_private_attribute_is_used(name: str) -> None:
     own = defined(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and private(node.attr):
-            if node.attr == "_asdict":
-                # The public name of a method of named tuples.
-                continue
             assert isinstance(node.value, ast.Name) and node.value.id == "self", node.attr
             assert node.attr in own, node.attr
 

@@ -224,6 +224,18 @@ async def test_a_lifetime_that_is_none_costs_the_cache_and_not_the_request(
         off.hotshelf  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("options", "cure"), [({"ttl": 5}, "'default_ttl'"), ({"jitter": 0}, "'use_jitter'")]
+)
+async def test_names_of_hotshelf_options_name_the_cure(
+    manager: CacheManager, options: dict[str, Any], cure: str
+) -> None:
+    off = service(manager, **options)
+    assert await off.get_or_set("k", Counting({"a": 1})) == {"a": 1}
+    with pytest.raises(TypeError, match=cure):
+        off.hotshelf  # noqa: B018
+
+
 async def test_a_model_that_is_none_costs_the_cache_and_not_the_request(
     manager: CacheManager,
 ) -> None:
