@@ -18,7 +18,7 @@ from products import Product, product
 
 
 def service(library: str, port: int) -> Any:
-    """Gives the library as it comes, with all its defaults."""
+    """Returns a service of the library with its defaults."""
     url = f"redis://127.0.0.1:{port}"
     if library == "hotshelf":
         import hotshelf

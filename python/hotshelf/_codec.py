@@ -7,7 +7,7 @@ import inspect
 import json
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -89,10 +89,11 @@ class Codec(Generic[T]):
                 the bytes.
         """
         try:
-            return cast("T", self._parse(raw))
+            value: T = self._parse(raw)
         except Exception as error:
             # The model's own code may raise anything.
             raise DecodeError(_in_short(error)) from error
+        return value
 
     def _prepare(self, value: Any) -> tuple[Any, bytes]:
         if value is None:

@@ -246,7 +246,8 @@ impl Cache {
         })
     }
 
-    /// Returns how many milliseconds an entry still lives: -1 for ever, -2 if there is none.
+    /// Returns the remaining lifetime of an entry in milliseconds: -1 if it never expires, -2
+    /// if there is none.
     #[pyo3(signature = (identifier, params=None))]
     fn remaining<'py>(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! The engine's futures run on the loop's own thread, between its callbacks
 //! ([`executor`], [`driver`]): Rust encodes, decodes, matches replies and completes futures;
-//! the loop only tells when sockets are ready and when time has passed. Rust never awaits
+//! the loop only signals when sockets are ready and when time has passed. Rust never awaits
 //! Python: a miss hands a ticket to Python, which awaits the factory in the caller's own
 //! task and then fills.
 #![forbid(unsafe_code)]

@@ -56,7 +56,7 @@ def test_values_that_json_has_no_form_for(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("params", [{"it": object()}, {"it": lambda: 1}, {"it": b"bytes"}])
 def test_what_makes_no_key_is_an_error(params: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="makes no key"):
+    with pytest.raises(TypeError, match="invalid parameter of type .*: pass a string"):
         build_cache_key("products", "list", params)
 
 

@@ -16,7 +16,7 @@ class NotAvailable(hotshelf.UnavailableError, RuntimeError):
 
 
 class View(NamedTuple):
-    """All that tells one cache from another."""
+    """Everything that distinguishes one cache from another."""
 
     namespace: str
     model: Any
