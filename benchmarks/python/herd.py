@@ -18,12 +18,12 @@ from products import Product, product
 
 
 def service(library: str, port: int) -> Any:
-    """Gives the library as it comes, with all its defaults."""
+    """Returns a service of the library with its defaults."""
     url = f"redis://127.0.0.1:{port}"
     if library == "hotshelf":
         import hotshelf
 
-        return hotshelf.CacheService(hotshelf.CacheManager(url), NAMESPACE, Product, TTL)
+        return hotshelf.CacheService(hotshelf.CacheManager(url), NAMESPACE, Product, ttl=TTL)
     from fastapi_rc import CacheManager, CacheService
 
     manager = CacheManager()

@@ -44,7 +44,7 @@ def hotshelf(port: int) -> Any:
     # What is measured is no outage: other processes may take the cores for longer than a
     # read may take.
     manager = CacheManager(f"redis://127.0.0.1:{port}", read_timeout=10, connect_timeout=10)
-    return CacheService(manager, NAMESPACE, Product, TTL, backend_budget=10)
+    return CacheService(manager, NAMESPACE, Product, ttl=TTL, backend_budget=10)
 
 
 async def hotshelf_get_or_set(port: int) -> Calls:

@@ -14,19 +14,24 @@ event loop itself: no thread, no other client library.
         return await products.get_or_set(id, lambda: fetch(id))
 """
 
-from hotshelf._hotshelf import (
+from hotshelf._codec import Codec
+from hotshelf._errors import (
     AuthenticationError,
     CacheError,
     ClosedError,
     ConfigurationError,
+    DecodeError,
     EncodeError,
     KeyError,
+    NoScriptError,
+    OutOfMemoryError,
+    PermissionError,
     ServerError,
     TimeoutError,
     UnavailableError,
-    __version__,
-    declare_prefix,
+    WrongTypeError,
 )
+from hotshelf._hotshelf import __version__, declare_prefix
 from hotshelf._keys import (
     build_cache_key,
     canonical_params,
@@ -34,6 +39,7 @@ from hotshelf._keys import (
     get_ttl_with_jitter,
 )
 from hotshelf._manager import CacheManager, Health
+from hotshelf._options import CacheServiceOptions
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._service import CacheService, Stats
 
@@ -42,17 +48,24 @@ __all__ = [
     "CacheError",
     "CacheManager",
     "CacheService",
+    "CacheServiceOptions",
     "ClosedError",
+    "Codec",
     "ConfigurationError",
+    "DecodeError",
     "EncodeError",
     "Health",
     "KeyError",
+    "NoScriptError",
+    "OutOfMemoryError",
+    "PermissionError",
     "Pipeline",
     "RedisClient",
     "ServerError",
     "Stats",
     "TimeoutError",
     "UnavailableError",
+    "WrongTypeError",
     "__version__",
     "build_cache_key",
     "canonical_params",

@@ -11,9 +11,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-T = TypeVar("T")
+from hotshelf._errors import DecodeError, EncodeError
 
-#: Names are taken beside aliases, where pydantic can do that.
+T = TypeVar("T")
+M = TypeVar("M")
+
+#: Accepts names beside aliases, where pydantic supports it.
 _BY_NAME: dict[str, Any] = (
     {"by_alias": True, "by_name": True}
     if "by_name" in inspect.signature(TypeAdapter.validate_json).parameters
@@ -21,22 +24,23 @@ _BY_NAME: dict[str, Any] = (
 )
 
 
-class Undecodable(ValueError):
-    """An entry is no value of this cache."""
-
-
 class Codec(Generic[T]):
-    """Writes values as JSON and reads them back as what they were.
+    """Writes values as JSON and reads them back, by the same rules as a `CacheService`.
 
-    A pydantic model, a dataclass, a `TypedDict` or any other annotation is validated when it
-    is read. `bytes` are written in base64. Without a model, values are what JSON makes of
-    them.
+    The model is a pydantic model, a dataclass, a `TypedDict` or any other annotation that
+    pydantic understands: values are validated when they are read. `bytes` are written in
+    base64. Without a model, values come back as the types of JSON.
     """
 
-    __slots__ = ("_adapter", "_manners", "_model", "_parse", "name")
+    __slots__ = ("_adapter", "_formats", "_model", "_parse", "name")
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: type[T] | None) -> None:
+        """Creates a codec. It takes milliseconds for a large model; `of` reuses codecs.
+
+        Raises:
+            Exception: That of pydantic, for a model that it doesn't understand.
+        """
+        self._model: Any = model
         self._adapter: TypeAdapter[Any] | None = None
         if model is None:
             self._parse: Callable[[bytes], Any] = partial(json.loads, parse_constant=_refuse)
@@ -46,74 +50,99 @@ class Codec(Generic[T]):
             self._adapter = TypeAdapter(model)
             # The adapter's own method passes seven options on, to this one.
             self._parse = partial(self._adapter.validator.validate_json, **_BY_NAME)
-        self.name = "json" if model is None else getattr(model, "__qualname__", str(model))
-        self._manners = _manners(model)
+        #: The name of the model, for logs.
+        self.name: str = "json" if model is None else getattr(model, "__qualname__", str(model))
+        self._formats = _formats(model)
 
-    def prepare(self, value: Any) -> tuple[Any, bytes]:
-        """Gives a value as a reader will be given it, and its form in JSON.
+    @staticmethod
+    def of(model: type[M] | None) -> Codec[M]:
+        """Returns the codec of a model, which is created once for the process."""
+        key: Any = model
+        try:
+            return _codec_of(key)
+        except TypeError:
+            # An annotation that can't be hashed.
+            return Codec(model)
 
-        A factory may give a dict where the model is a class: then a hit and a miss still
-        return the same type. What could not be read back is an error here, not a miss each
-        time that it is read.
+    def prepare(self, value: Any) -> tuple[T, bytes]:
+        """Returns a value as `decode` will return it, and its JSON.
+
+        What the model accepts is converted: of a dict, a model class becomes an instance,
+        so that a miss and a hit of a cache return the same type. The JSON is decoded once:
+        a value that couldn't be read back is an error here.
 
         Raises:
-            Exception: That of pydantic or of json, if it has no such form.
+            EncodeError: For a value that has no JSON form, or one that can't be read back.
+                Its text never shows the value.
         """
+        try:
+            return self._prepare(value)
+        except Exception as error:
+            # The model's own code may raise anything.
+            raise EncodeError(_in_short(error)) from error
+
+    def decode(self, raw: bytes) -> T:
+        """Reads a value from JSON.
+
+        Raises:
+            DecodeError: For bytes that are not a value of the model. Its text never shows
+                the bytes.
+        """
+        try:
+            value: T = self._parse(raw)
+        except Exception as error:
+            # The model's own code may raise anything.
+            raise DecodeError(_in_short(error)) from error
+        return value
+
+    def _prepare(self, value: Any) -> tuple[Any, bytes]:
         if value is None:
             return value, b"null"
         if self._model is bytes:
             return value, b'"' + base64.b64encode(value) + b'"'
         if self._adapter is None:
             if isinstance(value, bytes | bytearray | memoryview):
-                raise TypeError("bytes would be read as text: say `model=bytes`")
+                raise TypeError("bytes would be read as text: use `model=bytes`")
             raw = _plain().dump_json(value)
             return self.decode(raw), raw
         if type(value) is not self._model:
             value = self._adapter.validate_python(value)
         return self._readable(self._adapter, value)
 
-    def decode(self, raw: bytes) -> Any:
-        """Reads a value.
-
-        Raises:
-            Undecodable: If it is no value of this cache.
-        """
-        try:
-            return self._parse(raw)
-        except Exception as error:
-            # The model's own code may raise anything.
-            raise Undecodable(in_short(error)) from error
-
     def _readable(self, adapter: TypeAdapter[Any], value: Any) -> tuple[Any, bytes]:
-        """Writes a value in the first manner in which it can be read back, and reads it."""
-        trouble: Exception | None = None
-        for manner in self._manners:
-            raw = adapter.dump_json(value, **manner)
+        """Writes a value in the first format that can be read back, and reads it."""
+        first_error: Exception | None = None
+        for chosen in self._formats:
+            raw = adapter.dump_json(value, **chosen)
             try:
                 read = self.decode(raw)
-            except Undecodable as error:
-                trouble = trouble or error
+            except DecodeError as error:
+                first_error = first_error or error
                 continue
-            if manner is not self._manners[0]:
-                self._manners = [manner, *(it for it in self._manners if it is not manner)]
+            if chosen is not self._formats[0]:
+                self._formats = [chosen, *(it for it in self._formats if it is not chosen)]
             return read, raw
-        raise trouble or Undecodable("it can't be written")
+        raise first_error or ValueError("no format of the model can be read back")
 
 
-def in_short(error: Exception) -> str:
-    """Says what is wrong with a value, and nothing of what it holds."""
+def _in_short(error: Exception) -> str:
+    """Describes an invalid value without showing any part of it."""
     if not isinstance(error, ValidationError):
-        # The text of any other may be the value's own.
+        # Another exception's text may be the value's own.
         return str(error) if isinstance(error, ValueError | TypeError) else type(error).__name__
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
+    texts = []
+    for one in found[:3]:
+        place = ".".join(map(str, one["loc"]))
+        texts.append(f"{place}: {one['msg']}" if place else one["msg"])
+    return "; ".join(texts)
 
 
-def _manners(model: Any) -> list[dict[str, Any]]:
-    """The ways in which values can be written: the first that can be read is kept.
+def _formats(model: Any) -> list[dict[str, Any]]:
+    """Returns the ways in which values can be written: the first that can be read is kept.
 
-    Most models read aliases, some names only. Computed fields go along, unless the model
-    refuses them when it is read.
+    Most models read aliases, some names only. Computed fields are written too, unless the
+    model refuses them when it is read.
     """
     by_name = (
         isinstance(model, type)
@@ -128,7 +157,7 @@ def _manners(model: Any) -> list[dict[str, Any]]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _parse_base64(raw: bytes) -> bytes:
@@ -143,12 +172,3 @@ def _plain() -> TypeAdapter[Any]:
 @lru_cache(maxsize=512)
 def _codec_of(model: Any) -> Codec[Any]:
     return Codec(model)
-
-
-def codec_of(model: Any) -> Codec[Any]:
-    """Gives the codec of a model; making one takes time, so that each is made once."""
-    try:
-        return _codec_of(model)
-    except TypeError:
-        # An annotation that can't be hashed.
-        return Codec(model)

@@ -1,6 +1,6 @@
 """The engine and the wire, in Rust.
 
-Methods that talk to a backend give what they give at once if it is there, or else a
+Methods that talk to a backend return their result if it is there at once, or else a
 `Pending`.
 """
 
@@ -10,45 +10,28 @@ from types import TracebackType
 from typing import Any, final
 
 __all__ = [
-    "AuthenticationError",
     "Cache",
-    "CacheError",
     "Client",
-    "ClosedError",
-    "ConfigurationError",
     "Driver",
-    "EncodeError",
     "Failed",
     "Given",
-    "KeyError",
     "Pending",
-    "ServerError",
     "Store",
     "Ticket",
-    "TimeoutError",
-    "UnavailableError",
     "Walk",
     "Write",
     "__version__",
     "after_fork",
+    "declare_prefix",
     "defaults",
+    "mode_after_undecodable",
 ]
 
 __version__: str
 
-#: The text of parameters, or the exception that tells why they have none.
+#: The text of parameters, or the exception that was raised while it was made.
 _Params = str | Exception | None
 _Key = tuple[Any, _Params]
-
-class CacheError(Exception): ...
-class ConfigurationError(CacheError): ...
-class KeyError(CacheError): ...
-class EncodeError(CacheError): ...
-class UnavailableError(CacheError): ...
-class TimeoutError(UnavailableError): ...
-class AuthenticationError(CacheError): ...
-class ServerError(CacheError): ...
-class ClosedError(CacheError): ...
 
 @final
 class Pending:
@@ -110,7 +93,7 @@ class Cache:
         max_waiters: int,
         max_value_bytes: int,
     ) -> Cache: ...
-    def key(self, identifier: str, params: str | None = None) -> str: ...
+    def key(self, identifier: Any, params: str | None = None) -> str: ...
     def read(self, identifier: Any, params: _Params = None) -> Pending | bytes | bool | None: ...
     def read_many(self, keys: Sequence[_Key]) -> Pending | list[bytes | bool | None]: ...
     def load(

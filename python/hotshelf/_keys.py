@@ -18,12 +18,13 @@ from pydantic import BaseModel
 
 
 def canonical(value: Any) -> Any:
-    """Gives the canonical form of a value that JSON has no form for.
+    """Returns the canonical form of a value that JSON has no form for.
 
     Each form is a text that Rust writes the same way by itself, by chrono, uuid and
     rust_decimal: RFC 3339 for dates and times, with `Z` for UTC and as many groups of three
     digits behind the second as there must be, the 36 characters of a UUID, all digits of a
-    `Decimal`. A `timedelta` gives its seconds, an `Enum` its value, a set a sorted list.
+    `Decimal`. The form of a `timedelta` is its seconds, of an `Enum` its value, of a set a
+    sorted list.
 
     Raises:
         TypeError: For anything else.
@@ -51,7 +52,7 @@ def canonical(value: Any) -> Any:
             return dict(value)
         case _:
             kind = type(value).__name__
-            raise TypeError(f"a value of type {kind} makes no key: give its text instead")
+            raise TypeError(f"invalid parameter of type {kind}: pass a string instead")
 
 
 def _clock_text(value: datetime | time) -> str:
@@ -62,7 +63,7 @@ def _clock_text(value: datetime | time) -> str:
 
 
 def canonical_params(params: Any) -> str | None:
-    """Gives the text of parameters that is hashed into a key, or `None` for empty ones.
+    """Returns the text of parameters that is hashed into a key, or `None` for empty ones.
 
     It is what `json.dumps(params, sort_keys=True)` writes; dates, UUIDs, decimals and the
     like are written in their canonical forms (`canonical`).
@@ -83,8 +84,8 @@ def dumped_params(params: Any) -> str | None:
 
 
 def params_text(params: Any) -> str | Exception | None:
-    """Returns the text of parameters, or the exception that tells why they have none: the
-    engine counts and logs it."""
+    """Returns the text of parameters, or the exception that was raised while it was made,
+    which the engine counts and logs."""
     try:
         return dumped_params(params)
     except Exception as error:
@@ -114,29 +115,24 @@ def build_cache_key(
 
 
 def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
-    """Spreads a lifetime at random, by a tenth of it either way unless told otherwise."""
+    """Returns a lifetime spread at random, by default by ±10 %."""
     jitter = int(base_ttl * jitter_percent)
     return base_ttl + random.randint(-jitter, jitter)
 
 
-def seconds(ttl: float | timedelta) -> float:
-    """Gives a lifetime in seconds."""
-    return ttl.total_seconds() if isinstance(ttl, timedelta) else float(ttl)
-
-
 def listed(names: Iterable[Any], what: str) -> list[str]:
-    """Gives names as texts.
+    """Returns names as strings.
 
     Raises:
-        TypeError: For a single text, each of whose characters would be a name.
+        TypeError: For a single string, each of whose characters would be a name.
     """
     if isinstance(names, str | bytes):
-        raise TypeError(f"`{what}` is a list of texts: write [{names!r}] instead of {names!r}")
+        raise TypeError(f"`{what}` must be a list of strings: use [{names!r}], not {names!r}")
     return [str(name) for name in names]
 
 
 def is_text(name: str) -> bool:
-    """Says whether a name can stand in a key: it isn't empty, and UTF-8 has a form for it."""
+    """Returns whether a name can be part of a key: not empty, and encodable as UTF-8."""
     try:
         return bool(name.encode())
     except UnicodeEncodeError:
@@ -144,5 +140,5 @@ def is_text(name: str) -> bool:
 
 
 def escape_pattern(text: str) -> str:
-    """Makes a text match itself alone, as a part of a pattern."""
+    """Escapes a string, so that it matches only itself as a part of a pattern."""
     return "".join("\\" + char if char in "*?[]\\^-," else char for char in text)

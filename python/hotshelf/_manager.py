@@ -6,21 +6,16 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import timedelta
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from typing_extensions import TypedDict, Unpack
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import (
-    CacheError,
-    ClosedError,
-    ConfigurationError,
-    Pending,
-    Store,
-    declare_prefix,
-)
+from hotshelf._errors import CacheError, ClosedError, ConfigurationError
+from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, listed
+from hotshelf._options import CacheServiceOptions, check_names
 from hotshelf._pending import settled
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
@@ -38,7 +33,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Health(TypedDict):
-    """How a cache is doing."""
+    """The state of a backend, and the counters of its caches."""
 
     backend: str
     address: str
@@ -51,9 +46,8 @@ class Health(TypedDict):
 class CacheManager:
     """The connection to Redis or Valkey, or the process's own memory, and all caches on it.
 
-    It connects by itself when something is first asked, and again when the connection is
-    lost. It works on any number of event loops, each with connections of its own, and in
-    processes that were forked off.
+    It connects when it is first used, and again when the connection is lost. It works on any
+    number of event loops, each with connections of its own, and in forked processes.
     """
 
     def __init__(
@@ -67,7 +61,7 @@ class CacheManager:
         memory_capacity: int = 64 << 20,
         enabled: bool = True,
     ) -> None:
-        """Makes a manager; nothing is sent yet.
+        """Creates a manager; nothing is sent yet.
 
         Args:
             url: `redis://…`, `rediss://…`, `unix:///…`, `redis+sentinel://…/service`,
@@ -81,7 +75,7 @@ class CacheManager:
             enabled: Whether the caches are on at first.
 
         Raises:
-            ConfigurationError: For a URL that is wrong; it never shows the password.
+            ConfigurationError: For an invalid URL; the text never shows the password.
         """
         self._options: dict[str, Any] = {
             "connect_timeout": connect_timeout,
@@ -98,37 +92,38 @@ class CacheManager:
             self.open(url)
 
     def open(self, url: str, **options: Any) -> None:
-        """Sets where the servers are, for a manager that was made without.
+        """Sets the URL of a manager that was created without one.
 
-        Services that were made before belong to the servers before.
+        Services that were created before it was closed keep the servers that they had.
 
         Raises:
-            ConfigurationError: As the constructor, and if it is open already.
+            ConfigurationError: For an invalid URL, and if the manager is open already.
         """
         if self._store is not None:
-            raise ConfigurationError("it is open already: close() it first, or make another")
+            message = "the manager is already open: close() it first, or create another one"
+            raise ConfigurationError(message)
         self._store = Store(url, **{**self._options, **options})
         self._cores.clear()
 
     @property
     def store(self) -> Store:
-        """The store behind it.
+        """The store that the caches use.
 
         Raises:
             ClosedError: Before `open`, and after `close`.
         """
         if self._store is None:
-            raise ClosedError("the cache is not open: give CacheManager a URL, or call open()")
+            raise ClosedError("the manager is not open: pass a URL to CacheManager, or call open()")
         return self._store
 
     @property
     def _latest(self) -> Store:
-        """The store, or the one that was closed: it answers all with an error."""
+        """The store, or the one that was closed, whose operations fail."""
         return self._store or self._closed or self.store
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a store."""
+        """Whether the manager is open."""
         return self._store is not None
 
     @property
@@ -140,55 +135,52 @@ class CacheManager:
         self,
         namespace: str,
         model: type[T] | None = None,
-        *,
-        ttl: float | timedelta = 300,
-        jitter: bool = True,
-        prefix: str = _DEFAULT_PREFIX,
-        version: str = "v1",
-        **options: Any,
+        **options: Unpack[CacheServiceOptions],
     ) -> Callable[[], CacheService[T]]:
-        """Gives a dependency for FastAPI that gives a cache.
+        """Returns a dependency for FastAPI that returns a cache.
 
-        `options` are those of `CacheService`.
+        Args:
+            namespace: The third part of keys.
+            model: What values are; see `CacheService`.
+            options: The keyword options of `CacheService`.
 
         Raises:
-            ConfigurationError, ValueError, TypeError: For an option that is wrong, if the
-                manager is open.
+            TypeError: For an option that doesn't exist.
+            ConfigurationError: For an invalid option, if the manager is open.
         """
+        check_names(namespace, options)
 
         def cache() -> CacheService[T]:
-            return CacheService(
-                self, namespace, model, ttl, jitter, prefix, version, **options
-            )
+            return CacheService(self, namespace, model, **options)
 
         if self.is_open:
-            # What is wrong shows when it is declared, not with the first request. Only a
-            # model may name what is defined further down.
+            # An invalid option is an error of the declaration, not of the first request. A
+            # model may name types that are defined later.
             with contextlib.suppress(PydanticUserError, PydanticUndefinedAnnotation):
                 cache()
         # A worker may be asked to invalidate before it has read anything.
-        declare_prefix(prefix)
+        declare_prefix(options.get("prefix", _DEFAULT_PREFIX))
         return cache
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Connects when an application starts, and closes when it ends.
 
-        A server that is away is no error: the application starts without. One that is
-        started again, as tests do, opens the same servers again.
+        An unreachable server is not an error: the application starts without it. An
+        application that starts again, as in tests, opens the same servers again.
         """
         if self._store is None and self._closed is not None:
             self._closed.reopen()
             self._store = self._closed
         if not await self.ping():
-            logger.warning("the cache server doesn't answer; serving without it for now")
+            logger.warning("cache: the server doesn't answer; serving without it for now")
         try:
             yield
         finally:
             await self.close()
 
     async def ping(self) -> bool:
-        """Says whether the backend answers. Costs one round trip."""
+        """Returns whether the backend answers. Costs one round trip."""
         if self._store is None:
             return False
         try:
@@ -201,7 +193,8 @@ class CacheManager:
         return True
 
     async def health(self) -> Health:
-        """Says how the cache is doing. It holds no password and no key.
+        """Returns the state of the backend and the counters of all caches, without passwords
+        and keys. Costs one round trip.
 
         Raises:
             ClosedError: Before it was first opened.
@@ -234,15 +227,15 @@ class CacheManager:
         """Invalidates all entries that carry one of the tags, and refuses their loads in
         flight. Costs one round trip.
 
-        Tags belong to the prefix of a cache. Reached are the default one, those of all
-        services that this process has declared or made, and `prefixes`: name here what
-        other processes alone use.
+        Tags belong to the prefix of a cache. Those of the default prefix, of all services
+        that this process has declared or created, and of `prefixes` are invalidated: pass
+        the prefixes there that only other processes use.
 
-        Call it after the change is committed. `False` means that the backend fails, or that
+        Call it after the change is committed. `False` means that the backend failed, or that
         some of the names are invalid: the others are invalidated all the same.
 
         Raises:
-            TypeError: For a text in place of a list of texts.
+            TypeError: For a string in place of a list of strings.
         """
         reached = [prefix for prefix in listed(prefixes, "prefixes") if is_text(prefix)]
         try:
@@ -260,7 +253,7 @@ class CacheManager:
         self.store.set_enabled(enabled)
 
     async def close(self) -> None:
-        """Lets all connections go."""
+        """Closes all connections."""
         store, self._store = self._store, None
         self._closed = store or self._closed
         self._cores.clear()
@@ -270,7 +263,7 @@ class CacheManager:
                 await settled(closing)
 
     def _cache(self, namespace: str, **options: Any) -> _hotshelf.Cache:
-        """Gives the engine's view of a cache: making one takes time, so it is kept."""
+        """Returns the engine's view of a cache. Creating one takes time, so it is kept."""
         key = (namespace, *options.values())
         core = self._cores.get(key)
         if core is None:

@@ -1,4 +1,4 @@
-"""The servers themselves, by the methods that users of redis.asyncio know."""
+"""A client of the servers, with the methods of redis.asyncio."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, cast
 
 from hotshelf import _hotshelf
-from hotshelf._hotshelf import CacheError, Pending, Store
+from hotshelf._errors import CacheError
+from hotshelf._hotshelf import Pending, Store
 from hotshelf._pending import settled
 
 Word = str | bytes | int | float
@@ -20,11 +21,11 @@ def _packed(word: Word) -> bytes:
         case str():
             return word.encode()
         case bool():
-            raise TypeError("a bool is no argument of a command: write '0' or '1'")
+            raise TypeError(f"invalid argument {word!r} of a command: use 0 or 1")
         case int() | float():
             return repr(word).encode()
     kind = type(word).__name__
-    raise TypeError(f"a value of type {kind} is no argument of a command: encode it first")
+    raise TypeError(f"invalid argument of type {kind} of a command: encode it as str or bytes")
 
 
 def _packed_all(words: Iterable[Word]) -> list[bytes]:
@@ -40,7 +41,7 @@ def _millis(time: int | timedelta) -> int:
 
 
 class Commands:
-    """The commands that people use. What isn't here goes by `execute_command`.
+    """The commonly used commands; `execute_command` sends any other.
 
     On a client each is a coroutine and costs one round trip; on a pipeline it is kept until
     `execute`.
@@ -276,17 +277,20 @@ class Commands:
 
 
 class RedisClient(Commands):
-    """The servers themselves, past all that a cache does.
+    """A client of the servers themselves.
 
-    It shares the cache's connection, so that commands which block it or change its state
-    (`SELECT`, `SUBSCRIBE`, `BLPOP`) don't belong here. Writing to the keys of a cache
-    through it, the cache's guarantees don't hold.
+    It shares the cache's connection: don't send commands that block it or change its state
+    (`SELECT`, `SUBSCRIBE`, `BLPOP`). The cache's guarantees don't hold for keys of a cache
+    that are written through it.
 
-    Each command, and each step of a walk, waits for up to `timeout` seconds, and for the
-    store's `store_timeout` unless told otherwise.
+    Each command, and each step of a scan, waits for up to `timeout` seconds, by default for
+    the store's `store_timeout`.
 
     Raises:
-        CacheError: The server's own errors, and trouble with the connection.
+        ServerError: For an error reply; `PermissionError`, `WrongTypeError`, `NoScriptError`
+            and `OutOfMemoryError` derive from it.
+        TimeoutError: If the server doesn't answer in time.
+        UnavailableError: If the server can't be reached.
     """
 
     def __init__(
@@ -297,14 +301,14 @@ class RedisClient(Commands):
         self._client = _hotshelf.Client(store, timeout)
 
     async def execute_command(self, *words: Word) -> Any:
-        """Sends any command, and gives its reply."""
+        """Sends any command, and returns its reply."""
         reply = self._client.command(_packed_all(words))
         if type(reply) is Pending:
             reply = await settled(reply)
         return self._read(words, reply)
 
     def _read(self, words: tuple[Word, ...], reply: Any) -> Any:
-        """Gives a reply the form that redis.asyncio gives it."""
+        """Returns a reply as redis.asyncio returns it."""
         reply = _decoded(reply) if self.decode_responses else reply
         name = str(words[0]).upper()
         match name:
@@ -330,7 +334,7 @@ class RedisClient(Commands):
     async def scan_iter(
         self, match: Word | None = None, count: int | None = None
     ) -> AsyncIterator[Any]:
-        """Walks over all keys that match a pattern, on all primaries."""
+        """Scans for the keys that match a pattern, on all primaries."""
         walk = self._client.scan(_packed("*" if match is None else match))
         while True:
             step = walk.step()
@@ -342,7 +346,7 @@ class RedisClient(Commands):
                 yield key.decode(errors="replace") if self.decode_responses else key
 
     def pipeline(self, transaction: bool = True) -> Pipeline:
-        """Begins commands that are sent together; as one, unless `transaction` is false."""
+        """Creates a pipeline: commands that are sent together, by default as a transaction."""
         return Pipeline(self, transaction)
 
     async def aclose(self) -> None:
@@ -369,10 +373,11 @@ class Pipeline(Commands):
         return self
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Sends all commands, and gives their replies in order.
+        """Sends all commands, and returns their replies in order.
 
         Raises:
-            CacheError: The first command's that failed, unless `raise_on_error` is false.
+            CacheError: That of the first command that failed. With `raise_on_error=False`,
+                the exceptions of commands are among the replies.
         """
         commands, self._commands = self._commands, []
         if not commands:
@@ -395,7 +400,7 @@ class Pipeline(Commands):
         return len(self._commands)
 
     async def reset(self) -> None:
-        """Forgets the commands that were not sent."""
+        """Drops the commands that were not sent."""
         self._commands = []
 
     async def __aenter__(self) -> Pipeline:
@@ -433,7 +438,7 @@ def _scored(reply: list[Any]) -> list[tuple[Any, float]]:
 
 
 def _info(text: str) -> dict[str, Any]:
-    """Reads `INFO` as redis-py does: numbers are numbers, lists of fields are dicts."""
+    """Parses `INFO` as redis-py does: numbers become numbers, lists of fields dicts."""
     fields: dict[str, Any] = {}
     for line in text.splitlines():
         if line and not line.startswith("#") and ":" in line:

@@ -6,19 +6,15 @@ import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypedDict, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from hotshelf._codec import Codec, Undecodable, codec_of, in_short
-from hotshelf._hotshelf import (
-    CacheError,
-    Failed,
-    Given,
-    Pending,
-    Ticket,
-    mode_after_undecodable,
-)
-from hotshelf._keys import dumped_params, listed, params_text, seconds
+from typing_extensions import TypedDict
+
+from hotshelf._codec import Codec
+from hotshelf._errors import CacheError, DecodeError, EncodeError
+from hotshelf._hotshelf import Failed, Given, Pending, Ticket, mode_after_undecodable
+from hotshelf._keys import dumped_params, listed, params_text
+from hotshelf._options import DEFAULT_JITTER, KeyLayout, Lifetime, jitter_ratio, seconds
 from hotshelf._pending import settled
 from hotshelf._running import around, running
 from hotshelf._writing import Encoded, Writing
@@ -32,8 +28,6 @@ T = TypeVar("T")
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
-Lifetime = float | timedelta
-KeyLayout = Literal["injective", "fastapi_rc"]
 
 _MISSING: Any = object()
 
@@ -57,25 +51,25 @@ class Stats(TypedDict):
 class CacheService(Generic[T]):
     """A typed view of the entries of one namespace.
 
-    It is cheap to make: views of the same names share their flights and counters. Methods
-    never raise when the cache fails: failures are counted, an outage is logged when it begins
-    and when it ends, a mistake of calls the first time, and what the methods return says that
-    there was nothing.
+    It is cheap to create: views of the same names share their flights and counters. Methods
+    never raise when the cache fails: they return what they return for a miss, or `False`.
+    Failures are counted, an outage is logged when it begins and when it ends, an invalid
+    argument the first time.
     """
 
-    __slots__ = ("_codec", "_core", "_manager", "default_ttl", "model", "namespace",
-                 "negative_ttl", "prefix", "use_jitter", "version")
+    __slots__ = ("_codec", "_core", "_manager", "jitter", "model", "namespace",
+                 "negative_ttl", "prefix", "ttl", "version")
 
     def __init__(
         self,
         manager: CacheManager,
         namespace: str,
         model: type[T] | None = None,
-        default_ttl: Lifetime = 300,
-        use_jitter: bool = True,
+        *,
+        ttl: Lifetime = 300,
+        jitter: bool | float = DEFAULT_JITTER,
         prefix: str = "cache",
         version: str = "v1",
-        *,
         negative_ttl: Lifetime | None = None,
         foreign: bool = False,
         strict_plain: bool = False,
@@ -86,22 +80,24 @@ class CacheService(Generic[T]):
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
     ) -> None:
-        """Makes a view.
+        """Creates a view.
 
         Args:
-            manager: What holds the connection.
+            manager: Holds the connection.
             namespace: The third part of keys.
-            model: What values are: a pydantic model, a dataclass, a `TypedDict`, any
+            model: The type of the values: a pydantic model, a dataclass, a `TypedDict`, any
                 annotation that pydantic understands, `bytes`, or `None` for plain JSON.
-            default_ttl: How long entries live, in seconds.
-            use_jitter: Whether lifetimes are spread by ±10 %, so that not all end at once.
+            ttl: How long entries live, in seconds.
+            jitter: By which ratio lifetimes are spread at random, so that entries that were
+                stored together don't expire together: 0.1, or `True`, for ±10 %, 0, or
+                `False`, for not at all.
             prefix: The first part of keys.
             version: The second part of keys; change it when the model changes its shape.
-            negative_ttl: How long it is remembered that a factory has found nothing
-                (`None`); 0 for not at all. Default: as long as values live.
-            foreign: Whether entries that plain Redis clients wrote are taken.
-            strict_plain: Whether entries are bare JSON, without the white space behind it
-                that holds what the cache knows of them; such entries carry no tags.
+            negative_ttl: How long a `None` of a factory is cached, in seconds; 0 for not at
+                all. Default: as long as other values.
+            foreign: Whether entries that plain Redis clients wrote are accepted.
+            strict_plain: Whether entries are bare JSON, without the cache's metadata in the
+                white space behind it; such entries carry no tags.
             epoch: Whether `invalidate_all` is one round trip, for one more key in each read.
             key_layout: How keys are written: `"injective"`, so that different identifiers and
                 parameters make different keys, or `"fastapi_rc"`, as fastapi-rc does. There
@@ -109,30 +105,30 @@ class CacheService(Generic[T]):
                 for and found in 22 seconds.
             wait_timeout: How long to wait for another process's load, in seconds.
             backend_budget: How long a loading call waits for the backend in all, in seconds.
-            max_waiters: How many calls of this process wait for one load of one key; those
-                beyond load by themselves, without storing.
-            max_value_bytes: The longest encoded value that is stored.
+            max_waiters: How many calls of this process wait for one load of one key; calls
+                beyond that load by themselves, without storing.
+            max_value_bytes: The longest encoded value that is stored, in bytes.
 
         Raises:
-            ConfigurationError, ValueError: For an invalid option.
+            ConfigurationError: For an invalid option.
             ClosedError: If the manager was never opened.
         """
         self._manager = manager
         self.namespace = namespace
         self.model = model
-        self.default_ttl = default_ttl
-        self.use_jitter = use_jitter
+        self.ttl = ttl
+        self.jitter = jitter
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._codec: Codec[T] = codec_of(model)
+        self._codec: Codec[T] = Codec.of(model)
         self._core = manager._cache(
             namespace,
             prefix=prefix,
             version=version,
             kind=self._codec.name,
-            ttl=seconds(default_ttl),
-            jitter=0.1 if use_jitter else 0.0,
+            ttl=seconds(ttl),
+            jitter=jitter_ratio(jitter),
             negative_ttl=None if negative_ttl is None else seconds(negative_ttl),
             foreign=foreign,
             strict_plain=strict_plain,
@@ -148,12 +144,13 @@ class CacheService(Generic[T]):
         """Returns the exact key of an entry.
 
         Raises:
+            KeyError: If the identifier can't become a key.
             TypeError: If a parameter has no canonical form.
         """
-        return self._core.key(str(identifier), dumped_params(params))
+        return self._core.key(identifier, dumped_params(params))
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
-        """Reads a value; `None` if there is none. Costs one round trip."""
+        """Reads a value, or returns `None` for a miss. Costs one round trip."""
         text = params_text(params)
         try:
             raw = self._core.read(identifier, text)
@@ -174,7 +171,7 @@ class CacheService(Generic[T]):
         """Reads many values, in the order of their identifiers. Costs one round trip.
 
         Raises:
-            TypeError: For a text in place of a list of texts.
+            TypeError: For a string in place of a list of strings.
         """
         names = listed(identifiers, "identifiers")
         try:
@@ -239,15 +236,15 @@ class CacheService(Generic[T]):
         one that passes the question for its own key to a task that it has not begun.
 
         Args:
-            identifier: What names the entry.
-            factory: Computes the value. `None` is a value, too: that there is none.
-            ttl: How long the entry lives, in seconds. With 0, or with what is no lifetime,
-                the value isn't stored; what is there already is read all the same.
-            params: More of what names the entry; their order doesn't matter.
+            identifier: The last part of the key.
+            factory: Computes the value. `None` is a value, too, and is cached.
+            ttl: How long the entry lives, in seconds. With 0, or an invalid lifetime, the
+                value isn't stored; an entry that exists is read all the same.
+            params: Parameters that are hashed into the key; their order doesn't matter.
             tags: Names by which `CacheManager.invalidate_tag` finds the entry. With invalid
                 ones every caller computes, and nothing is stored.
-            negative_ttl: How long it is remembered that there is no value; 0: not at all.
-            reload: Whether to compute it in any case.
+            negative_ttl: How long a `None` is cached, in seconds; 0 for not at all.
+            reload: Whether to compute the value even if there is an entry.
 
         Raises:
             Exception: The factory's own.
@@ -311,10 +308,9 @@ class CacheService(Generic[T]):
         it has none."""
         try:
             prepared, raw = self._codec.prepare(value)
-        except Exception as error:
-            # The model's own code may raise anything.
-            return cast("T", value), (None, in_short(error))
-        return cast("T", prepared), (raw, None)
+        except EncodeError as error:
+            return cast("T", value), (None, str(error))
+        return prepared, (raw, None)
 
     async def set(
         self,
@@ -423,7 +419,7 @@ class CacheService(Generic[T]):
         1,000. An invalid identifier makes the answer `False`; the others are removed.
 
         Raises:
-            TypeError: For a text in place of a list of texts.
+            TypeError: For a string in place of a list of strings.
         """
         names = listed(identifiers, "identifiers")
         return await self._done(self._core.invalidate, [(name, None) for name in names])
@@ -466,8 +462,8 @@ class CacheService(Generic[T]):
         return raw is not None
 
     async def get_ttl(self, identifier: str, params: Params = None) -> int:
-        """Returns how many seconds an entry still lives: -1 for ever, -2 if there is none that
-        is valid."""
+        """Returns the remaining lifetime of an entry in seconds: -1 if it never expires, -2
+        if there is no valid entry."""
         try:
             millis = self._core.remaining(identifier, params_text(params))
             if type(millis) is Pending:
@@ -490,21 +486,21 @@ class CacheService(Generic[T]):
             return None
         try:
             return self._codec.decode(raw)
-        except Undecodable as error:
-            self._core.undecodable(f"it is no {self._codec.name}: {error}")
+        except DecodeError as error:
+            self._core.undecodable(f"not a valid {self._codec.name}: {error}")
             return _MISSING
 
     def _prepared_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:
-        """As `_prepared`, for many by their names: what is to be stored, and the values."""
+        """Returns the encoded forms of many values, and the values, by their names."""
         if not isinstance(values, Mapping):
             kind = type(values).__name__
-            raise TypeError(f"`write` gives what it has written by identifier, not a {kind}")
+            raise TypeError(f"`write` returned a {kind}: return the values by identifier")
         prepared = {name: self._prepared(value) for name, value in values.items()}
         encoded = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
         return encoded, {name: value for name, (value, _) in prepared.items()}
 
     def _places(self, keys: Iterable[tuple[Any, Any]]) -> frozenset[tuple[int, str]]:
-        """Returns what tells keys apart over all caches; invalid ones are left out."""
+        """Returns keys that are unique over all managers; invalid ones are skipped."""
         places = set()
         for identifier, params in keys:
             # Their own code may raise anything.

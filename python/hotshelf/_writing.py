@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from hotshelf._hotshelf import CacheError, Pending, Write
+from hotshelf._errors import CacheError
+from hotshelf._hotshelf import Pending, Write
 from hotshelf._pending import settled
 from hotshelf._running import running
 
 if TYPE_CHECKING:
-    from hotshelf._service import CacheService, Lifetime
+    from hotshelf._options import Lifetime
+    from hotshelf._service import CacheService
 
 R = TypeVar("R")
 

@@ -1,6 +1,6 @@
-//! What Python passes in, for the core to judge.
+//! Converts the arguments of Python's calls.
 //!
-//! What can't be used becomes an error that the core counts and logs: it never stops a
+//! An invalid argument becomes an error that the core counts and logs: it never stops a
 //! factory, nor the other keys of a call.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
 
-use crate::errors::wrong;
+use crate::errors::{exception, wrong};
 
 /// An identifier, and the parameters as text or the exception that writing them raised.
 pub(crate) type KeyArguments<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
@@ -70,11 +70,11 @@ pub(crate) fn text(object: &Bound<'_, PyAny>) -> PyResult<Result<String, Error>>
         // A class that derives from `str`, such as an enumeration, may have another text.
         Err(_) => object.str().and_then(|text| text.extract()),
     };
-    judged(ErrorKind::Key, text)
+    converted(ErrorKind::Key, text)
 }
 
-/// Makes an error of an exception. What is none, such as `KeyboardInterrupt`, is passed on.
-fn judged<V>(kind: ErrorKind, result: PyResult<V>) -> PyResult<Result<V, Error>> {
+/// Converts an `Exception` to an error. Any other, such as `KeyboardInterrupt`, is passed on.
+fn converted<V>(kind: ErrorKind, result: PyResult<V>) -> PyResult<Result<V, Error>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) if Python::attach(|py| error.is_instance_of::<PyException>(py)) => {
@@ -89,11 +89,11 @@ pub(crate) fn names(
     names: &Bound<'_, PyAny>,
 ) -> PyResult<Result<Vec<Result<String, Error>>, Error>> {
     if names.is_instance_of::<PyString>() || names.is_instance_of::<PyBytes>() {
-        let message = format!("tags are a list of texts: write [{names:?}] instead of {names:?}");
+        let message = format!("`tags` must be a list of strings: use [{names:?}], not {names:?}");
         return Ok(Err(Error::new(ErrorKind::Configuration, message)));
     }
     let items = names.try_iter().and_then(|names| names.collect::<PyResult<Vec<_>>>());
-    match judged(ErrorKind::Configuration, items)? {
+    match converted(ErrorKind::Configuration, items)? {
         Ok(items) => {
             let names = items.iter().map(|item| text(item));
             names.collect::<PyResult<Vec<_>>>().map(Ok)
@@ -120,7 +120,7 @@ pub(crate) fn options(
     Ok(options)
 }
 
-/// Reads how long it is kept that there is no value: 0 for not at all.
+/// Reads how long a missing value is cached: 0 for not at all.
 pub(crate) fn negative(ttl: &Bound<'_, PyAny>) -> PyResult<Result<NegativeTtl, Error>> {
     let negative = |ttl: Duration| match ttl.is_zero() {
         true => NegativeTtl::Off,
@@ -135,7 +135,7 @@ fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
         Ok(total_seconds) => total_seconds.call0()?.extract(),
         Err(_) => ttl.py().get_type::<PyFloat>().call1((ttl,))?.extract(),
     });
-    Ok(judged(ErrorKind::Configuration, seconds)?.and_then(seconds_of))
+    Ok(converted(ErrorKind::Configuration, seconds)?.and_then(seconds_of))
 }
 
 /// The names of the modes of a call.
@@ -149,7 +149,7 @@ const MODES: [(&str, Mode); 4] = [
 /// Reads how a call uses what is cached.
 pub(crate) fn mode(name: &str) -> PyResult<Mode> {
     let mode = MODES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode);
-    mode.ok_or_else(|| wrong(format!("invalid mode {name:?}: {MODES:?} are known")))
+    mode.ok_or_else(|| wrong(format!("invalid mode {name:?}: use one of {MODES:?}")))
 }
 
 /// Returns the mode in which a call goes on that could not decode what it was given.
@@ -167,23 +167,27 @@ pub(crate) const LAYOUTS: [(&str, KeyLayout); 2] =
 pub(crate) fn layout(name: &str) -> PyResult<KeyLayout> {
     let layout = LAYOUTS.iter().find(|(known, _)| *known == name).map(|(_, layout)| *layout);
     layout.ok_or_else(|| {
-        wrong(format!("invalid key layout {name:?}: use \"injective\" or \"fastapi_rc\""))
+        let message = format!("invalid key layout {name:?}: use \"injective\" or \"fastapi_rc\"");
+        exception(&Error::new(ErrorKind::Configuration, message))
     })
 }
 
 /// Reads a time in seconds.
 pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
-    seconds_of(seconds).map_err(|error| wrong(error.to_string()))
+    seconds_of(seconds).map_err(|error| exception(&error))
 }
 
-/// Reads a number of things.
+/// Reads a count of things.
 pub(crate) fn count(name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
-    let wrong = |_| wrong(format!("`{name}` is a number from 0 on, not {value:?}"));
-    value.extract().map_err(wrong)
+    value.extract().map_err(|_| {
+        let message = format!("invalid `{name}` {value:?}: use a whole number from 0 on");
+        exception(&Error::new(ErrorKind::Configuration, message))
+    })
 }
 
 fn seconds_of(seconds: f64) -> Result<Duration, Error> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Error::new(ErrorKind::Configuration, format!("{seconds} is not a time in seconds"))
+        let message = format!("invalid time {seconds}: use a number of seconds, from 0 on");
+        Error::new(ErrorKind::Configuration, message)
     })
 }

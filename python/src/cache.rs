@@ -88,8 +88,10 @@ impl Cache {
 
     /// Returns the exact key of an entry.
     #[pyo3(signature = (identifier, params=None))]
-    fn key(&self, identifier: &str, params: Option<String>) -> String {
-        self.cache.wire_key(&arguments::key_of(identifier, params)).as_str().to_owned()
+    fn key(&self, identifier: &Bound<'_, PyAny>, params: Option<String>) -> PyResult<String> {
+        let identifier = arguments::text(identifier)?.map_err(|error| exception(&error))?;
+        let key = arguments::key_of(identifier.as_str(), params);
+        Ok(self.cache.wire_key(&key).as_str().to_owned())
     }
 
     /// Reads: bytes, `False` for a value that is known not to exist, `None` for a miss.
@@ -241,7 +243,8 @@ impl Cache {
         })
     }
 
-    /// Returns how many milliseconds an entry still lives: -1 for ever, -2 if there is none.
+    /// Returns the remaining lifetime of an entry in milliseconds: -1 if it never expires, -2
+    /// if there is none.
     #[pyo3(signature = (identifier, params=None))]
     fn remaining<'py>(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! The engine's futures run on the loop's own thread, between its callbacks
 //! ([`executor`], [`driver`]): Rust encodes, decodes, matches replies and completes futures;
-//! the loop only tells when sockets are ready and when time has passed. Rust never awaits
+//! the loop only signals when sockets are ready and when time has passed. Rust never awaits
 //! Python: a miss hands a ticket to Python, which awaits the factory in the caller's own
 //! task and then fills.
 #![forbid(unsafe_code)]
@@ -33,6 +33,7 @@ use pyo3::prelude::*;
 /// The extension module of hotshelf.
 #[pymodule]
 fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::load(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
     module.add_class::<cache::Cache>()?;
@@ -51,5 +52,5 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let at_exit = wrap_pyfunction!(ending::at_exit, module)?;
     module.py().import("atexit")?.call_method1("register", (at_exit,))?;
     log::install();
-    errors::register(module)
+    Ok(())
 }

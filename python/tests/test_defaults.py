@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
-from hotshelf import CacheManager, CacheService
+from hotshelf import CacheManager, CacheService, CacheServiceOptions
 from hotshelf._hotshelf import defaults
+from hotshelf._options import jitter_ratio
 
 
 def shown(signature: Callable[..., Any]) -> dict[str, Any]:
@@ -17,15 +18,13 @@ def shown(signature: Callable[..., Any]) -> dict[str, Any]:
 
 def test_services_show_the_core_s_defaults() -> None:
     own, core = shown(CacheService.__init__), defaults()
-    assert own.pop("default_ttl") == core["ttl"]
-    assert own.pop("use_jitter") is True
-    assert core["jitter"] == 0.1
     # In Python, `None` is a value: it lives as long as others unless it is told otherwise.
     assert own.pop("negative_ttl") is None
     assert own.pop("model") is None
     assert own == {name: core[name] for name in own}
-    missing = set(core) - set(own) - set(shown(CacheManager.__init__))
-    assert missing == {"ttl", "jitter"}
+    assert set(core) == set(own) | (set(shown(CacheManager.__init__)) & set(core))
+    assert jitter_ratio(True) == core["jitter"]
+    assert jitter_ratio(False) == 0
 
 
 def test_managers_show_the_core_s_defaults() -> None:
@@ -35,8 +34,9 @@ def test_managers_show_the_core_s_defaults() -> None:
     assert own == {name: core[name] for name in own}
 
 
-def test_services_are_declared_with_the_same_defaults() -> None:
-    declared, own = shown(CacheManager.service), shown(CacheService.__init__)
-    assert declared.pop("ttl") == own["default_ttl"]
-    assert declared.pop("jitter") == own["use_jitter"]
-    assert declared == {name: own[name] for name in declared}
+def test_services_are_declared_with_the_same_options() -> None:
+    own = inspect.signature(CacheService.__init__).parameters.values()
+    names = [it.name for it in own if it.kind is it.KEYWORD_ONLY]
+    types = get_type_hints(CacheService.__init__, localns={"CacheManager": CacheManager})
+    assert get_type_hints(CacheServiceOptions) == {name: types[name] for name in names}
+    assert CacheServiceOptions.__optional_keys__ == set(names)

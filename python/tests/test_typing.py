@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 import hotshelf
 
@@ -24,6 +25,12 @@ ASYNC = {
 def test_what_is_awaited_is_a_coroutine_function(of: Any) -> None:
     for name in ASYNC[of]:
         assert inspect.iscoroutinefunction(getattr(of, name)), name
+
+
+@pytest.mark.parametrize("kind", [hotshelf.Health, hotshelf.Stats, hotshelf.CacheServiceOptions])
+def test_typed_dicts_are_models_of_pydantic(kind: Any) -> None:
+    """As the return type of an endpoint, say."""
+    assert TypeAdapter(kind).json_schema()["type"] == "object"
 
 
 def test_all_that_is_public_is_there_and_documented() -> None:

@@ -340,7 +340,7 @@ async def test_none_is_a_value(manager: CacheManager) -> None:
 
 
 async def test_none_lives_as_long_as_it_is_told(manager: CacheManager) -> None:
-    cache = CacheService[Product](manager, "values", Product, use_jitter=False)
+    cache = CacheService[Product](manager, "values", Product, jitter=False)
     assert await cache.get_or_set("it", lambda: None, negative_ttl=30) is None
     assert await cache.get_ttl("it") == 30
     assert await cache.get_or_set("it", never, negative_ttl=30) is None
@@ -406,7 +406,7 @@ async def test_an_entry_of_another_model_is_loaded_over_by_one_of_many(
 
 @pytest.mark.parametrize("ttl", [0.5, dt.timedelta(seconds=0.5), 1, 86400 * 400])
 async def test_lifetimes_are_numbers_or_timedeltas(manager: CacheManager, ttl: Any) -> None:
-    cache = CacheService[int](manager, "values", int, use_jitter=False)
+    cache = CacheService[int](manager, "values", int, jitter=False)
     assert await cache.set("it", 7, ttl)
     left = await cache.get_ttl("it")
     seconds = ttl.total_seconds() if isinstance(ttl, dt.timedelta) else ttl

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,17 +30,25 @@ def test_a_url_that_is_none(url: str) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"default_ttl": -5}, ValueError, "-5"),
-        ({"default_ttl": math.nan}, ValueError, "NaN"),
-        ({"default_ttl": 0}, ConfigurationError, "stores nothing"),
-        ({"negative_ttl": math.inf}, ValueError, "inf"),
-        ({"negative_ttl": -1}, ValueError, "-1"),
-        ({"default_ttl": 1e10}, ConfigurationError, "100 years"),
-        ({"wait_timeout": -1}, ValueError, "-1"),
-        ({"key_layout": "v3"}, ValueError, 'layout "v3"'),
+        ({"ttl": -5}, ConfigurationError, "-5"),
+        ({"ttl": math.nan}, ConfigurationError, "NaN"),
+        ({"ttl": 0}, ConfigurationError, "stores nothing"),
+        ({"negative_ttl": math.inf}, ConfigurationError, "inf"),
+        ({"negative_ttl": -1}, ConfigurationError, "-1"),
+        ({"ttl": 1e10}, ConfigurationError, "100 years"),
+        ({"ttl": "soon"}, ConfigurationError, "invalid time 'soon': use a number of seconds"),
+        ({"backend_budget": None}, ConfigurationError, "invalid time None"),
+        ({"jitter": 1.5}, ConfigurationError, "a jitter ratio of 1.5 is not between 0 and 1"),
+        ({"jitter": -0.1}, ConfigurationError, "-0.1 is not between"),
+        ({"jitter": math.nan}, ConfigurationError, "NaN is not between"),
+        ({"jitter": "yes"}, ConfigurationError, "invalid jitter 'yes': use True, False, or"),
+        ({"tll": 5}, TypeError, "'tll'"),
+        ({"default_ttl": 5}, TypeError, "'default_ttl'"),
+        ({"wait_timeout": -1}, ConfigurationError, "-1"),
+        ({"key_layout": "v3"}, ConfigurationError, 'layout "v3"'),
         ({"prefix": "hs"}, ConfigurationError, "reserved"),
-        ({"max_waiters": -1}, ValueError, "`max_waiters` is a number from 0 on, not -1"),
-        ({"max_value_bytes": 0.5}, ValueError, "`max_value_bytes` is a number from 0 on"),
+        ({"max_waiters": -1}, ConfigurationError, "invalid `max_waiters` -1: use a whole number"),
+        ({"max_value_bytes": 0.5}, ConfigurationError, "invalid `max_value_bytes` 0.5: use a whole number"),
         ({"strict_plain": True, "epoch": True}, ConfigurationError, "leave"),
     ],
 )
@@ -47,6 +56,22 @@ async def test_options_that_are_wrong(options: dict[str, Any], kind: type[Except
     manager = CacheManager("memory://")
     with pytest.raises(kind, match=text):
         numbers(manager, **options)
+    with pytest.raises(kind, match=text):
+        manager.service("numbers", int, **options)
+
+
+@pytest.mark.parametrize("manager_of", [CacheManager, lambda: CacheManager("memory://")])
+def test_unknown_options_are_named(manager_of: Callable[[], CacheManager]) -> None:
+    wrong: Any = {"ttl": 5, "use_jitter": True}
+    with pytest.raises(TypeError, match="'use_jitter' of the cache 'numbers': use .*jitter, "):
+        manager_of().service("numbers", int, **wrong)
+
+
+def test_options_are_keyword_only() -> None:
+    declare: Any = CacheManager("memory://").service
+    for create in (partial(CacheService, CacheManager("memory://")), declare):
+        with pytest.raises(TypeError, match="positional"):
+            create("numbers", int, 900)
 
 
 WRONG = [{"tags": "all"}, {"tags": [""]}, {"ttl": -1}, {"ttl": 0}]
@@ -82,7 +107,7 @@ async def test_a_write_with_wrong_options_removes_what_it_makes_outdated(
 async def test_a_text_is_no_list_of_texts(manager: CacheManager) -> None:
     cache = numbers(manager)
     for call in (cache.get_many, cache.delete_many, manager.invalidate_tags):
-        with pytest.raises(TypeError, match=r"write \['it'\] instead"):
+        with pytest.raises(TypeError, match=r"use \['it'\], not 'it'"):
             await call("it")
 
 
@@ -257,7 +282,7 @@ async def test_a_mistake_is_a_warning_once_and_then_at_debug_level(
     with caplog.at_level(logging.DEBUG, "hotshelf"):
         for number in range(3):
             await cache.get("it", {"unknown": object(), "number": number})
-    lines = [line for line in caplog.records if "a value of type object makes no key" in line.getMessage()]
+    lines = [line for line in caplog.records if "invalid parameter of type object" in line.getMessage()]
     assert [line.levelno for line in lines] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
 
 
@@ -267,7 +292,7 @@ async def test_a_write_that_gives_no_mapping_removes_what_it_may_have_changed(
     cache = numbers(manager)
     await cache.set_many({"1": 1, "2": 2})
     forgot_to_return: Any = lambda: None  # noqa: E731
-    with pytest.raises(TypeError, match="by identifier, not a NoneType"):
+    with pytest.raises(TypeError, match="returned a NoneType: return the values by identifier"):
         await cache.write_through_many(["1"], forgot_to_return)
     assert await cache.get("1") is None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import BaseModel
-from typing_extensions import assert_type
+from typing_extensions import Unpack, assert_type
 
-from hotshelf import CacheManager, CacheService
+from hotshelf import CacheManager, CacheService, CacheServiceOptions, Codec
 
 
 class Product(BaseModel):
@@ -15,9 +15,19 @@ class Product(BaseModel):
 
 
 manager = CacheManager("memory://")
-make = manager.service("products", Product, ttl=900, negative_ttl=30)
+make = manager.service("products", Product, ttl=900, negative_ttl=30, jitter=False)
+manager.service("products", Product, jitter=0.2, version="v2")
+# Each of these lines is an error: checkers report a comment that ignores none.
+manager.service("products", Product, tll=900)  # type: ignore[call-arg]
+manager.service("products", Product, ttl="15m")  # type: ignore[arg-type]
+manager.service("products", Product, 900)  # type: ignore[call-arg]
+CacheService(manager, "products", Product, use_jitter=True)  # type: ignore[call-arg]
 products = CacheService(manager, "products", Product)
 pages: CacheService[list[Product]] = CacheService(manager, "pages", list[Product])
+
+
+def own_service(name: str, **options: Unpack[CacheServiceOptions]) -> CacheService[Product]:
+    return CacheService(manager, name, Product, **options)
 
 
 def known(id: int) -> Product:
@@ -49,4 +59,5 @@ async def use() -> None:
     assert_type(await products.write_through_many(["1"], fetch_all), Mapping[str, Product])
     assert_type(await products.delete("1", {"page": 1}), bool)
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
+    assert_type(Codec.of(Product).decode(b"{}"), Product)
     assert_type(await manager.redis.execute_command("PING") is None, bool)

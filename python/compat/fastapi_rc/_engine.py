@@ -1,4 +1,4 @@
-"""What stands behind `cachemanager.client`."""
+"""The client behind `cachemanager.client`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hotshelf import CacheError
 
 
 class NotAvailable(hotshelf.UnavailableError, RuntimeError):
-    """There is no server: the cache is disabled."""
+    """The cache is disabled: it has no server."""
 
 
 class View(NamedTuple):
-    """All that tells one cache from another."""
+    """Everything that distinguishes one cache from another."""
 
     namespace: str
     model: Any
@@ -30,7 +30,7 @@ class View(NamedTuple):
 class Client(hotshelf.RedisClient):
     """The servers, and all caches on them.
 
-    Services that are made for each request ask it for their cache, so that they share
+    Services that are created for each request look their cache up here, so that they share
     loads in flight and counters.
     """
 
@@ -42,10 +42,10 @@ class Client(hotshelf.RedisClient):
         self._caches: dict[Hashable, hotshelf.CacheService[Any] | OffCache[Any]] = {}
 
     def cache(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
-        """Gives the cache of a view; one that is off if an option is wrong.
+        """Returns the cache of a view; for an invalid option, one that is off.
 
         Raises:
-            Exception: If nothing can be made of the model, as long as it isn't whole.
+            Exception: That of pydantic, for a model that names types that are not defined yet.
         """
         try:
             cache = self._caches.get(view)
@@ -57,17 +57,27 @@ class Client(hotshelf.RedisClient):
         return cache
 
     def _made(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
-        options: dict[str, Any] = {**view._asdict(), **dict(view.options)}
-        del options["options"]
-        options.setdefault("key_layout", "fastapi_rc")
+        options: dict[str, Any] = {"key_layout": "fastapi_rc", **dict(view.options)}
         try:
-            return hotshelf.CacheService(self.manager, **options)
+            for name, own in (("ttl", "default_ttl"), ("jitter", "use_jitter")):
+                if name in options:
+                    raise TypeError(f"unknown option {name!r}: use {own!r}")
+            return hotshelf.CacheService(
+                self.manager,
+                view.namespace,
+                view.model,
+                ttl=view.default_ttl,
+                jitter=bool(view.use_jitter),
+                prefix=view.prefix,
+                version=view.version,
+                **options,
+            )
         except (CacheError, TypeError, ValueError) as error:
             return OffCache(view.namespace, error)
 
 
 class DisabledClient(Client):
-    """A client without servers: the factories of services run, all commands fail."""
+    """A client without servers: the factories of services run, and all commands fail."""
 
     def __init__(self) -> None:
         super().__init__(_off(), decode_responses=True, timeout=None)

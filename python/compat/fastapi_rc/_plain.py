@@ -9,8 +9,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
 from fastapi_rc._engine import View
-from hotshelf import build_cache_key, escape_pattern, get_ttl_with_jitter
-from hotshelf._codec import codec_of, in_short
+from hotshelf import Codec, build_cache_key, escape_pattern, get_ttl_with_jitter
 
 logger = logging.getLogger("fastapi_rc")
 
@@ -30,7 +29,7 @@ class PlainCache(Generic[T]):
     def __init__(self, redis: Any, view: View) -> None:
         self._redis = redis
         self._view = view
-        self._codec = codec_of(view.model)
+        self._codec: Codec[T] = Codec.of(view.model)
 
     async def get(self, identifier: str, params: Any = None) -> T | None:
         value = await self._read(identifier, params)
@@ -76,14 +75,16 @@ class PlainCache(Generic[T]):
     async def _store(
         self, identifier: str, value: Any, ttl: float | timedelta | None, params: Any
     ) -> tuple[T, bool]:
-        """Gives a value as a hit would give it, if it has such a form, and says whether it
-        was stored."""
+        """Writes a value, and returns it as a hit would, and whether it was stored. One that
+        has no JSON form is returned as it is."""
         try:
             value, raw = self._codec.prepare(value)
             await self._redis.set(self._key(identifier, params), raw.decode(), **self._until(ttl))
         except Exception as error:
-            short = in_short(error)
-            logger.error("cache: writing %s failed: %s", self._view.namespace, short)
+            # The text of a client's own exception may hold the value.
+            shown = isinstance(error, TypeError | ValueError)
+            reason = str(error) if shown else type(error).__name__
+            logger.error("cache: writing %s failed: %s", self._view.namespace, reason)
             return cast("T", value), False
         return cast("T", value), True
 
@@ -112,8 +113,8 @@ class PlainCache(Generic[T]):
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = True) -> int:
         removed = 0
         try:
-            stem = escape_pattern(self._key("", None))
-            async for key in self._redis.scan_iter(match=stem + pattern):
+            prefix = escape_pattern(self._key("", None))
+            async for key in self._redis.scan_iter(match=prefix + pattern):
                 removed += int(await self._redis.delete(key))
         except Exception as error:
             logger.error("cache: invalidating %s failed: %s", self._view.namespace, error)
@@ -137,7 +138,8 @@ class PlainCache(Generic[T]):
         )
 
     def _until(self, ttl: float | timedelta | None) -> dict[str, int]:
-        """Says how long to keep an entry, as whole seconds where they are."""
+        """Returns the expiry as an option of `SET`: whole seconds are jittered, fractions of
+        one are not."""
         lifetime = _seconds(self._view.default_ttl if ttl is None else ttl)
         if not lifetime.is_integer():
             return {"px": round(lifetime * 1000)}

@@ -194,7 +194,7 @@ async def test_params_that_make_no_key_cost_the_cache_and_not_the_request(
     assert await cache.delete("list", params) is False
     assert await cache.exists("list", params) is False
     assert await cache.get_ttl("list", params) == -2
-    assert "makes no key" in caplog.text
+    assert "invalid parameter of type object" in caplog.text
 
 
 async def test_lifetimes_are_seconds_and_timedeltas(server: Server, manager: CacheManager) -> None:
@@ -221,6 +221,18 @@ async def test_a_lifetime_that_is_none_costs_the_cache_and_not_the_request(
     assert not await off.set("k", {"a": 2})
     assert not await off.delete("k"), "nothing was deleted"
     with pytest.raises(ValueError, match="time"):
+        off.hotshelf  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"), [({"ttl": 5}, "'default_ttl'"), ({"jitter": 0}, "'use_jitter'")]
+)
+async def test_names_of_hotshelf_options_name_the_cure(
+    manager: CacheManager, options: dict[str, Any], cure: str
+) -> None:
+    off = service(manager, **options)
+    assert await off.get_or_set("k", Counting({"a": 1})) == {"a": 1}
+    with pytest.raises(TypeError, match=cure):
         off.hotshelf  # noqa: B018
 
 

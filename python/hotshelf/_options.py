@@ -1,0 +1,78 @@
+"""The options of caches, typed and converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from hotshelf._errors import ConfigurationError
+
+Lifetime = float | timedelta
+KeyLayout = Literal["injective", "fastapi_rc"]
+
+DEFAULT_JITTER = 0.1
+
+
+class CacheServiceOptions(TypedDict, total=False):
+    """The keyword options of `CacheService` and `CacheManager.service`.
+
+    For functions of your own that pass them on, as `**options: Unpack[CacheServiceOptions]`.
+    `CacheService` describes each, and has their defaults.
+    """
+
+    ttl: Lifetime
+    jitter: bool | float
+    prefix: str
+    version: str
+    negative_ttl: Lifetime | None
+    foreign: bool
+    strict_plain: bool
+    epoch: bool
+    key_layout: KeyLayout
+    wait_timeout: Lifetime
+    backend_budget: Lifetime
+    max_waiters: int
+    max_value_bytes: int
+
+
+def check_names(namespace: str, options: Mapping[str, object]) -> None:
+    """Checks the names of options that a function takes as `**options`.
+
+    Raises:
+        TypeError: For a name that isn't one of `CacheServiceOptions`.
+    """
+    known = CacheServiceOptions.__optional_keys__
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise TypeError(f"unknown option {unknown[0]!r} of the cache {namespace!r}: use {names}")
+
+
+def seconds(time: Lifetime) -> float:
+    """Returns a time in seconds.
+
+    Raises:
+        ConfigurationError: For anything but a number or a `timedelta`.
+    """
+    try:
+        return time.total_seconds() if isinstance(time, timedelta) else float(time)
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"invalid time {time!r}: use a number of seconds, or a timedelta"
+        raise ConfigurationError(message) from error
+
+
+def jitter_ratio(jitter: bool | float) -> float:
+    """Returns by which ratio lifetimes are spread.
+
+    Raises:
+        ConfigurationError: For anything but a bool or a number.
+    """
+    if isinstance(jitter, bool):
+        return DEFAULT_JITTER if jitter else 0.0
+    if isinstance(jitter, int | float):
+        return jitter
+    message = f"invalid jitter {jitter!r}: use True, False, or a ratio from 0 to 1 such as 0.1"
+    raise ConfigurationError(message)
