@@ -1,5 +1,5 @@
-//! A store for your own tests: its time stands still until you move it, and its backend
-//! fails when you say so.
+//! A store for your own tests: its time stands still until you move it, lifetimes have no
+//! jitter, and its backend fails and delays as you say.
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,57 +9,106 @@
 //! # async fn main() -> Result<(), hotshelf::Error> {
 //! let test = TestStore::new();
 //! let prices = test.store().cache::<u32>("prices").time_to_live(Duration::from_secs(60)).build()?;
-//! prices.insert("lamp", 5).await;
+//! assert_eq!(*prices.get_or_insert_with("lamp", async || 5).await, 5);
+//! assert_eq!(*prices.get_or_insert_with("lamp", async || 6).await, 5);
+//! assert_eq!(prices.stats().loads, 1);
 //!
 //! test.fail(true);
 //! assert_eq!(prices.get("lamp").await, None);
 //! assert_eq!(*prices.get_or_insert_with("lamp", async || 6).await, 6);
 //!
 //! test.fail(false);
+//! test.advance(Duration::from_secs(59));
 //! assert_eq!(prices.get("lamp").await.as_deref(), Some(&5));
-//! test.advance(Duration::from_secs(70));
+//! test.advance(Duration::from_secs(1));
 //! assert_eq!(prices.get("lamp").await, None);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A second store on the same backend stands for another process:
+//!
+//! ```
+//! # use hotshelf::testing::TestStore;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), hotshelf::Error> {
+//! let test = TestStore::new();
+//! let other = test.another_store();
+//! let [mine, theirs] = [test.store(), &other].map(|store| store.cache::<u32>("prices").build());
+//! let (mine, theirs) = (mine?, theirs?);
+//! mine.insert("lamp", 5).await;
+//! assert_eq!(theirs.get("lamp").await.as_deref(), Some(&5));
+//! theirs.invalidate("lamp").await?;
+//! assert_eq!(mine.get("lamp").await, None);
+//! # Ok(())
+//! # }
+//! ```
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::backend::{Answer, Layer, Operation, Result};
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Moment, Runtime};
 use hotshelf_memory::{DEFAULT_CAPACITY, MemoryBackend};
+use parking_lot::Mutex;
 
 use crate::runtime::TokioRuntime;
 use crate::store::Store;
 
 /// A store in memory whose time and failures a test decides.
+///
+/// Nothing in it is random: two runs of a test see the same lifetimes and tokens. Its caches
+/// have no jitter unless they set one.
 #[derive(Debug)]
 pub struct TestStore {
     store: Store,
-    clock: Arc<Clock>,
-    backend: Arc<FaultyBackend>,
+    runtime: Arc<TestRuntime>,
+    backend: Arc<ScriptedBackend>,
+}
+
+/// What happens to an operation of a [`TestStore`]'s backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It isn't executed, and fails.
+    Fail(ErrorKind),
+    /// It is executed, and its answer is lost: it fails all the same.
+    LoseAnswer(ErrorKind),
+    /// It is executed after this time, which is tokio's: `tokio::time::pause` makes it pass at
+    /// once.
+    Delay(Duration),
 }
 
 impl TestStore {
-    /// Makes an empty store that works.
+    /// Creates an empty store that works.
     #[must_use]
     pub fn new() -> Self {
-        let clock = Arc::new(Clock { nanos: AtomicU64::default(), tokio: TokioRuntime::new() });
-        let runtime: Arc<dyn Runtime> = Arc::clone(&clock) as Arc<dyn Runtime>;
-        let memory = MemoryBackend::new(DEFAULT_CAPACITY, Arc::clone(&runtime));
-        let backend = Arc::new(FaultyBackend { memory, fails: AtomicBool::new(false) });
-        let builder = Store::builder().backend(Arc::clone(&backend) as Arc<dyn Backend>);
-        let store = builder.runtime(runtime).build().expect("a backend that is given needs no URL");
-        Self { store, clock, backend }
+        let runtime = Arc::new(TestRuntime::default());
+        let shared = Arc::clone(&runtime) as Arc<dyn Runtime>;
+        let memory = MemoryBackend::new(DEFAULT_CAPACITY, Arc::clone(&shared));
+        let backend = Arc::new(ScriptedBackend {
+            memory,
+            runtime: shared,
+            script: Mutex::new(Arc::new(|_| None)),
+        });
+        let store = store_on(&backend, &runtime);
+        Self { store, runtime, backend }
     }
 
-    /// Gives the store, to build caches on.
+    /// Returns the store, to build caches on.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Creates another store on the same backend, as another process has it: they share
+    /// entries, leases, time and failures, but neither loads in flight nor counters.
+    #[must_use]
+    pub fn another_store(&self) -> Store {
+        store_on(&self.backend, &self.runtime)
     }
 
     /// Lets time pass for entries and leases.
@@ -69,12 +118,40 @@ impl TestStore {
     pub fn advance(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let later = |now: u64| Some(now.saturating_add(nanos));
-        let _ = self.clock.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        let _ = self.runtime.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// Sets whether every operation fails as if the server were away. What is stored stays.
+    ///
+    /// It replaces what [`TestStore::inject`] has set.
     pub fn fail(&self, fails: bool) {
-        self.backend.fails.store(fails, Ordering::Relaxed);
+        self.inject(move |_| fails.then_some(Fault::Fail(ErrorKind::Unavailable)));
+    }
+
+    /// Sets what happens to each operation of the backend; `None` executes it. Default: all
+    /// are executed.
+    ///
+    /// ```
+    /// use hotshelf::ErrorKind;
+    /// use hotshelf::backend::Operation;
+    /// use hotshelf::testing::{Fault, TestStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// let test = TestStore::new();
+    /// let prices = test.store().cache::<u32>("prices").build()?;
+    /// prices.insert("lamp", 5).await;
+    /// test.inject(|operation| match operation {
+    ///     Operation::Invalidate(_) => Some(Fault::LoseAnswer(ErrorKind::Timeout)),
+    ///     _ => None,
+    /// });
+    /// assert!(prices.invalidate("lamp").await.is_err());
+    /// assert_eq!(prices.get("lamp").await, None, "it was executed");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn inject(&self, script: impl Fn(&Operation<'_>) -> Option<Fault> + Send + Sync + 'static) {
+        *self.backend.script.lock() = Arc::new(script);
     }
 }
 
@@ -84,15 +161,31 @@ impl Default for TestStore {
     }
 }
 
-/// tokio, but for the time.
+fn store_on(backend: &Arc<ScriptedBackend>, runtime: &Arc<TestRuntime>) -> Store {
+    let builder = Store::builder().backend(Arc::clone(backend) as Arc<dyn Backend>);
+    let builder = builder.runtime(Arc::clone(runtime) as Arc<dyn Runtime>).without_jitter();
+    builder.build().expect("a backend that is given needs no URL")
+}
+
+/// tokio, but for the time and randomness.
 #[derive(Debug)]
-struct Clock {
+struct TestRuntime {
     /// The time since the start, in nanoseconds: enough for 584 years.
     nanos: AtomicU64,
+    /// The state of a SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014): what it
+    /// returns never repeats, as tokens and versions may not.
+    random: AtomicU64,
     tokio: TokioRuntime,
 }
 
-impl Runtime for Clock {
+impl Default for TestRuntime {
+    fn default() -> Self {
+        let (nanos, random) = (AtomicU64::default(), AtomicU64::default());
+        Self { nanos, random, tokio: TokioRuntime::new() }
+    }
+}
+
+impl Runtime for TestRuntime {
     fn now(&self) -> Moment {
         Moment::after_start(Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
     }
@@ -106,18 +199,24 @@ impl Runtime for Clock {
     }
 
     fn random(&self) -> u64 {
-        self.tokio.random()
+        const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+        let state = self.random.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
     }
 }
 
-/// A backend that fails on demand, except for `close`.
-#[derive(Debug)]
-struct FaultyBackend {
+type Script = Arc<dyn Fn(&Operation<'_>) -> Option<Fault> + Send + Sync>;
+
+/// A backend that fails and delays as a script says, except for `close`.
+struct ScriptedBackend {
     memory: MemoryBackend,
-    fails: AtomicBool,
+    runtime: Arc<dyn Runtime>,
+    script: Mutex<Script>,
 }
 
-impl Layer for FaultyBackend {
+impl Layer for ScriptedBackend {
     type Inner = MemoryBackend;
 
     fn inner(&self) -> Result<impl Deref<Target = MemoryBackend> + Send> {
@@ -129,11 +228,32 @@ impl Layer for FaultyBackend {
         operation: Operation<'a>,
         run: BoxFuture<'a, A>,
     ) -> BoxFuture<'a, A> {
-        if matches!(operation, Operation::Close) || !self.fails.load(Ordering::Relaxed) {
+        if matches!(operation, Operation::Close) {
             return run;
         }
-        let error = Error::new(ErrorKind::Unavailable, "unavailable, as set by `TestStore::fail`");
-        Box::pin(std::future::ready(A::failure(operation, error)))
+        let script = Arc::clone(&self.script.lock());
+        let failure = move |kind| A::failure(operation, Error::new(kind, "set by a test"));
+        match script(&operation) {
+            None => run,
+            Some(Fault::Fail(kind)) => Box::pin(std::future::ready(failure(kind))),
+            Some(Fault::LoseAnswer(kind)) => Box::pin(async move {
+                drop(run.await);
+                failure(kind)
+            }),
+            Some(Fault::Delay(duration)) => Box::pin(async move {
+                self.runtime.sleep(duration).await;
+                run.await
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for ScriptedBackend {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ScriptedBackend")
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -164,5 +284,54 @@ mod tests {
         };
         assert_eq!(*cache.get_or_insert_with("k", load).await, 1);
         assert_eq!(cache.stats().refused, 1, "the loader outlived its lease");
+    }
+
+    #[tokio::test]
+    async fn lifetimes_have_no_jitter() {
+        let test = TestStore::new();
+        let ttl = Duration::from_secs(60);
+        let cache = test.store().cache::<u32>("n").time_to_live(ttl).build().unwrap();
+        cache.insert_many((0..100).map(|key| (key, key))).await;
+        test.advance(ttl - Duration::from_millis(1));
+        assert!(cache.get_many(0..100).await.iter().all(Option::is_some));
+        test.advance(Duration::from_millis(1));
+        assert!(cache.get_many(0..100).await.iter().all(Option::is_none));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn operations_fail_and_wait_one_by_one() {
+        let test = TestStore::new();
+        let cache = test.store().cache::<u32>("n").build().unwrap();
+        test.inject(|operation| match operation {
+            Operation::Acquire(_) => Some(Fault::Delay(Duration::from_millis(20))),
+            Operation::Store(_) => Some(Fault::Fail(ErrorKind::OutOfMemory)),
+            _ => None,
+        });
+        let began = tokio::time::Instant::now();
+        assert_eq!(*cache.get_or_insert_with("k", async || 1).await, 1);
+        assert_eq!(began.elapsed().as_millis(), 20);
+        assert_eq!(cache.get("k").await, None);
+        test.fail(false);
+        assert_eq!(*cache.get_or_insert_with("k", async || 2).await, 2);
+        assert_eq!(cache.get("k").await.as_deref(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn stores_on_one_backend_share_loads() {
+        let test = TestStore::new();
+        let other = test.another_store();
+        let (one, other) = (test.store(), &other);
+        let [one, other] = [one, other].map(|store| store.cache::<u32>("n").build().unwrap());
+        let load = async || {
+            tokio::task::yield_now().await;
+            1
+        };
+        let (one_s, other_s) = futures_util::future::join(
+            one.get_or_insert_with("k", load),
+            other.get_or_insert_with("k", load),
+        )
+        .await;
+        assert_eq!((*one_s, *other_s), (1, 1));
+        assert_eq!(one.stats().loads + other.stats().loads, 1);
     }
 }

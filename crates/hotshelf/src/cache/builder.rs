@@ -44,7 +44,8 @@ pub struct CacheBuilder<T> {
 
 impl<T: CacheValue> CacheBuilder<T> {
     pub(crate) fn new(store: Store, name: Cow<'static, str>) -> Self {
-        let (namespace, options) = (Namespace::new(name), CacheOptions::default());
+        let namespace = Namespace::new(name);
+        let options = CacheOptions { jitter: store.jitter, ..CacheOptions::default() };
         Self { store, namespace, options, tags: None, values: PhantomData }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::cache::LEASE;
-use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime};
+use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Jitter, Runtime};
 
 use super::Store;
 use crate::runtime::TokioRuntime;
@@ -23,6 +23,7 @@ pub struct StoreBuilder {
     enabled: bool,
     lease: Duration,
     runtime: Option<Arc<dyn Runtime>>,
+    jitter: Jitter,
 }
 
 impl Default for StoreBuilder {
@@ -37,6 +38,7 @@ impl Default for StoreBuilder {
             enabled: true,
             lease: LEASE,
             runtime: None,
+            jitter: Jitter::default(),
         }
     }
 }
@@ -94,6 +96,13 @@ impl StoreBuilder {
     /// operating system.
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
+        self
+    }
+
+    /// Leaves lifetimes as they are in caches that set no jitter of their own.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn without_jitter(mut self) -> Self {
+        self.jitter = Jitter::NONE;
         self
     }
 
@@ -170,6 +179,7 @@ impl StoreBuilder {
         bytes.set_enabled(self.enabled);
         Ok(Store {
             bytes,
+            jitter: self.jitter,
             address: None,
             #[cfg(feature = "redis")]
             redis: None,

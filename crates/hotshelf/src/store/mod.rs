@@ -5,7 +5,7 @@ mod info;
 
 use std::time::Duration;
 
-use hotshelf_core::{ByteStore, Error};
+use hotshelf_core::{ByteStore, Error, Jitter};
 
 use crate::cache::{CacheBuilder, CacheValue};
 use crate::invalidation::Invalidation;
@@ -29,6 +29,8 @@ pub use info::StoreInfo;
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) bytes: ByteStore,
+    /// The jitter of caches that set none.
+    pub(crate) jitter: Jitter,
     /// The server's address without a password; `None` in memory.
     address: Option<String>,
     #[cfg(feature = "redis")]
