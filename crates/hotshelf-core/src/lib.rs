@@ -35,7 +35,6 @@ pub mod key;
 mod outage;
 pub mod runtime;
 mod stats;
-mod sync;
 pub mod tag;
 pub mod trailer;
 pub mod ttl;

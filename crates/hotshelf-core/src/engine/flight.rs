@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::call::{Call, Identity};
 use super::cleanup::release;
@@ -21,7 +22,6 @@ use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
 use crate::stats::Counter;
-use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
 
 /// How many locks share the open flights.

@@ -8,7 +8,6 @@
 //!
 //! `scripts/schedules` runs it. A schedule that fails is printed, and
 //! `HOTSHELF_SCHEDULE=…` runs it again.
-#![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::any::TypeId;
@@ -24,10 +23,15 @@ use hotshelf_core::cache::{
 use hotshelf_core::codec::Json;
 use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_testkit::Slow;
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
 use shuttle::{Config, Runner};
+use slow::Slow;
+
+// Compiled anew, since the testkit stands on the core with its usual locks.
+#[path = "../../../crates/hotshelf-testkit/src/slow.rs"]
+#[expect(unreachable_pub, reason = "what is public in a library")]
+mod slow;
 
 /// Runs a scenario under random schedules, and under some that favour one thread for long
 /// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
