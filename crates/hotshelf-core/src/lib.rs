@@ -22,6 +22,7 @@
 //! | [`backoff`] | pauses between attempts |
 //! | [`runtime`] | time, background work and randomness, all injected |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 pub mod backoff;
