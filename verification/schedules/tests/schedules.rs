@@ -8,7 +8,7 @@
 //!
 //! `scripts/schedules` runs it. A schedule that fails is printed, and
 //! `HOTSHELF_SCHEDULE=…` runs it again.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -210,8 +210,11 @@ fn version_of(value: Value) -> u64 {
     }
 }
 
+/// What one thread of a scenario does.
+type Call = fn(Arc<World>) -> BoxFuture<'static, ()>;
+
 /// Runs each of these on a thread of its own, and waits for all of them.
-fn on_threads(world: &Arc<World>, calls: &[fn(Arc<World>) -> BoxFuture<'static, ()>]) {
+fn on_threads(world: &Arc<World>, calls: &[Call]) {
     let threads: Vec<_> = calls
         .iter()
         .map(|call| {
