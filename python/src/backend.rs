@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use hotshelf_core::backend::{Backend, Layer, Result};
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{BoxFuture, Error, ErrorKind};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
-use parking_lot::Mutex;
 
 use crate::executor::Executor;
 use crate::runtime::LoopRuntime;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::Error;
+use hotshelf_core::sync::Mutex;
 use hotshelf_redis::{RedisClient, Reply, Scan};
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 

@@ -9,8 +9,8 @@ use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use hotshelf_core::Moment;
+use hotshelf_core::sync::Mutex;
 use mio::{Events, Poll};
-use parking_lot::Mutex;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, cache};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_redis::{RedisClient, RedisOptions};
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 

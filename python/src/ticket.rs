@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{Filled, LoadTicket, SharedError, Value};
-use parking_lot::Mutex;
+use hotshelf_core::sync::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;

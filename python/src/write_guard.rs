@@ -2,7 +2,7 @@
 
 use hotshelf_core::cache::{WriteGuard, Written};
 use hotshelf_core::codec::Opaque;
-use parking_lot::Mutex;
+use hotshelf_core::sync::Mutex;
 use pyo3::prelude::*;
 
 use crate::cache::boolean;

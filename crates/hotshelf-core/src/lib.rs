@@ -20,8 +20,10 @@
 //! | `outage` | what happens while the server is away |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`backoff`] | pauses between attempts |
+//! | [`sync`] | locks that aren't poisoned |
 //! | [`runtime`] | time, background work and randomness, all injected |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 pub mod backoff;
@@ -35,7 +37,7 @@ pub mod key;
 mod outage;
 pub mod runtime;
 mod stats;
-mod sync;
+pub mod sync;
 pub mod tag;
 pub mod trailer;
 pub mod ttl;

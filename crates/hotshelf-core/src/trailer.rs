@@ -172,12 +172,8 @@ impl Trailer {
             return Err(if is_newer { TrailerError::Unknown } else { TrailerError::Missing });
         }
         // Whether these are white space at all is seen when all of it is read.
-        let [flags, number_of_tags] = [0, 4].map(|at| {
-            packed(
-                pairs_of(u32::from_le_bytes([foot[at], foot[at + 1], foot[at + 2], foot[at + 3]]))
-                    .0,
-            )
-        });
+        let (pairs, _) = pairs_of(u64::from_le_bytes(*foot.first_chunk().expect("36 characters")));
+        let (flags, number_of_tags) = (packed(pairs as u32), packed((pairs >> 32) as u32));
         if flags & CRITICAL & !KNOWN != 0 {
             return Err(TrailerError::Unknown);
         }
@@ -253,22 +249,30 @@ const WRITTEN: [[u8; 4]; 256] = {
 /// Reads four characters into each byte; `None` if others than white space are among them.
 fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
     let mut strange = 0;
-    for (byte, characters) in bytes.iter_mut().zip(characters.as_chunks().0) {
-        let characters = u32::from_le_bytes(*characters);
+    let (two_at_once, last) = bytes.as_chunks_mut();
+    let (eights, rest) = characters.as_chunks();
+    for ([high, low], eight) in two_at_once.iter_mut().zip(eights) {
+        let characters = u64::from_le_bytes(*eight);
         let (pairs, expected) = pairs_of(characters);
-        *byte = packed(pairs);
+        (*high, *low) = (packed(pairs as u32), packed((pairs >> 32) as u32));
         strange |= characters ^ expected;
+    }
+    if let ([byte], Some(four)) = (last, rest.first_chunk()) {
+        let characters = u64::from(u32::from_le_bytes(*four));
+        let (pairs, expected) = pairs_of(characters);
+        *byte = packed(pairs as u32);
+        strange |= characters ^ expected & u64::from(u32::MAX);
     }
     (strange == 0).then_some(())
 }
 
-/// Returns the two bits that each of four characters stands for, and the characters that
+/// Returns the two bits that each of eight characters stands for, and the characters that
 /// stand for these bits: different ones, where a character is no white space.
 ///
 /// Of the bits of a character, the lowest is the low bit of the two; the high one is set
 /// where the second or the third lowest is.
-fn pairs_of(characters: u32) -> (u32, u32) {
-    const EACH: u32 = 0x0101_0101;
+fn pairs_of(characters: u64) -> (u64, u64) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
     let low = characters & EACH;
     let high = (characters >> 1 | characters >> 2) & EACH;
     let (both, any) = (low & high, low | high);

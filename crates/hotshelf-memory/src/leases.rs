@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hotshelf_core::backend::Token;
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Moment, WireKey};
-use parking_lot::{Mutex, MutexGuard};
 
 const SHARDS: usize = 64;
 

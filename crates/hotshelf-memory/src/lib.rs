@@ -5,6 +5,7 @@
 //! the lock of its key's shard. Entries are stored in a `quick_cache` (S3-FIFO-like eviction)
 //! without built-in expiry: every entry holds its own, which is checked on reads.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod backend;
 mod entry;

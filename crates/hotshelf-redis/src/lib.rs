@@ -19,6 +19,7 @@
 //! | `sockets` | with `tokio` | `watch_peer`, for the sockets of another event loop |
 //! | `tls` | no | `rediss://` with rustls, certificates verified |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Modules depend in one direction, from left to right:
 //

@@ -13,6 +13,7 @@
 //! | [`cluster`] | which node of a Cluster owns which slot, and when to ask again |
 //! | [`sentinel`] | finding the primary of a service through its Sentinels |
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cluster;
 mod endpoint;

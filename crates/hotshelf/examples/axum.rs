@@ -15,7 +15,7 @@ use hotshelf::{Cache, LoadError, Store};
 #[derive(Debug)]
 enum AppError {
     NotFound,
-    Database(String),
+    Database(&'static str),
 }
 
 /// By reference, since callers that waited for one load share its error.
@@ -23,14 +23,17 @@ impl IntoResponse for &AppError {
     fn into_response(self) -> Response {
         match self {
             AppError::NotFound => StatusCode::NOT_FOUND.into_response(),
-            AppError::Database(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            AppError::Database(reason) => {
+                println!("the database failed: {reason}");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
         }
     }
 }
 
 async fn find_user(id: u64) -> Result<String, AppError> {
     match id {
-        0 => Err(AppError::Database("connection refused".into())),
+        0 => Err(AppError::Database("connection refused")),
         1..100 => Ok(format!("user {id}")),
         _ => Err(AppError::NotFound),
     }

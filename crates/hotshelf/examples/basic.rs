@@ -22,8 +22,7 @@ async fn find_user(id: u64) -> Result<User, std::io::Error> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // `Store::connect("redis://localhost").await?` is all that a server needs.
     let store = Store::memory();
-    let users: Cache<User> =
-        store.cache("users").time_to_live(Duration::from_secs(60)).build()?;
+    let users: Cache<User> = store.cache("users").time_to_live(Duration::from_secs(60)).build()?;
 
     for _ in 0..3 {
         let user = users.get_or_try_insert_with(7, async || find_user(7).await).await?;

@@ -7,10 +7,8 @@ use hotshelf::{Cache, Store};
 async fn main() -> Result<(), hotshelf::Error> {
     let store = Store::memory();
     // Each order carries the tag of its tenant, wherever it is loaded.
-    let orders: Cache<String> = store
-        .cache("orders")
-        .tags(|key| [format!("tenant:{}", key.identifier())])
-        .build()?;
+    let orders: Cache<String> =
+        store.cache("orders").tags(|key| [format!("tenant:{}", key.identifier())]).build()?;
     // The pages of the list are tagged by the calls that load them.
     let pages: Cache<Vec<u64>> = store.cache("pages").build()?;
 

@@ -42,6 +42,7 @@
 //!
 //! All of it runs in tokio.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "memory", feature = "redis")))]
 compile_error!("hotshelf needs a backend: enable the feature `memory` or `redis`");
@@ -80,5 +81,5 @@ pub use load_error::LoadError;
 pub use store::{Store, StoreBuilder, StoreInfo};
 
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}

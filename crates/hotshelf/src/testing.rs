@@ -51,9 +51,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::backend::{Answer, Layer, Operation, Result};
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Moment, Runtime};
 use hotshelf_memory::{DEFAULT_CAPACITY, MemoryBackend};
-use parking_lot::Mutex;
 
 use crate::runtime::TokioRuntime;
 use crate::store::Store;

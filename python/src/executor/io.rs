@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
+use hotshelf_core::sync::Mutex;
 use mio::event::Source as MioSource;
 use mio::{Events, Interest, Registry, Token};
-use parking_lot::Mutex;
 
 use super::Executor;
 

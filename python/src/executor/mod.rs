@@ -18,8 +18,8 @@ use std::sync::{Arc, Weak};
 use hotshelf_core::{BoxFuture, Moment};
 use mio::{Events, Poll};
 
+use hotshelf_core::sync::Mutex;
 pub(crate) use io::{Source, Watched};
-use parking_lot::Mutex;
 pub(crate) use task::Task;
 pub(crate) use timers::Sleep;
 use timers::Timers;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 
 use hotshelf_core::BoxFuture;
-use parking_lot::Mutex;
+use hotshelf_core::sync::Mutex;
 
 use super::Executor;
 use crate::fork::Process;

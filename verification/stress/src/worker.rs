@@ -10,9 +10,9 @@ use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Value, ValueKind,
 };
 use hotshelf_core::codec::Json;
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteCache, ByteStore, Key, Namespace, Runtime};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
-use parking_lot::Mutex;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::runtime::Builder;
 

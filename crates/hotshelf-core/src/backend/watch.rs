@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::sync::Mutex;
 use futures_channel::oneshot;
-use parking_lot::Mutex;
 
 use crate::key::WireKey;
 

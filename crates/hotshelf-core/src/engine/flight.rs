@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::sync::{Mutex, MutexGuard};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
@@ -21,7 +22,6 @@ use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
 use crate::stats::Counter;
-use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
 
 /// How many locks share the open flights.

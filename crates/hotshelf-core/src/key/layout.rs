@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 #[cfg(test)]
 use super::{IntoKey, Params};
 use super::{Key, Pattern, WireKey, hash_hex};
@@ -39,9 +37,6 @@ pub enum KeyLayout {
 
 /// The longest key of the injective layout, in bytes.
 const LONGEST_KEY: usize = 512;
-
-/// What the injective layout leaves as it is (RFC 3986 calls these characters unreserved).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'~').remove(b'-');
 
 /// The part of keys that all entries of one cache share.
 ///
@@ -301,17 +296,31 @@ fn injective_glob(glob: &str) -> Result<String, Error> {
     Ok(encoded)
 }
 
-/// Writes one field of the injective layout.
+/// Writes one field of the injective layout, percent-encoded (RFC 3986, section 2.1).
 fn push_field(text: &mut String, field: &str) {
     // Most identifiers need no encoding, and are copied whole.
     if field.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
         text.push_str(field);
     } else {
-        text.extend(utf8_percent_encode(field, RESERVED));
+        push_encoded(text, field);
     }
 }
 
-/// The bytes that need no encoding.
+fn push_encoded(text: &mut String, field: &str) {
+    for byte in field.bytes() {
+        match UNRESERVED[usize::from(byte)] {
+            true => text.push(char::from(byte)),
+            false => {
+                let [high, low] = [byte >> 4, byte & 15].map(|digit| HEX[usize::from(digit)]);
+                text.extend(['%', char::from(high), char::from(low)]);
+            }
+        }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
+
+/// The bytes that need no encoding: RFC 3986, section 2.3, calls them unreserved.
 const UNRESERVED: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use hotshelf_core::backend::Operation;
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, CallOptions, Loaded, Value, ValueKind};
 use hotshelf_core::codec::{Json, Opaque};
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{ByteCache, ByteStore, ErrorKind, Key, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{Fault, FaultyBackend, SimRuntime};
-use parking_lot::Mutex;
 
 /// Collects the lines that are logged.
 #[derive(Clone, Default)]

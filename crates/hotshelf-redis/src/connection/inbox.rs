@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_channel::mpsc;
 use hotshelf_core::Error;
+use hotshelf_core::sync::Mutex;
 use hotshelf_wire::resp::Value;
-use parking_lot::Mutex;
 
 use super::listener::Listener;
 use crate::errors;

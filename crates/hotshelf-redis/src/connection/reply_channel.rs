@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::Value;
-use parking_lot::Mutex;
 
 /// Creates both ends. A general one-shot channel costs twice as much: it watches for the end of
 /// either side, and here no sender asks whether its receiver is still there.

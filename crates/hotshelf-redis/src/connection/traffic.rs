@@ -3,10 +3,10 @@
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Event, Pipeline};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::close_reason::CloseReason;
 use super::reply_channel::{self, ReplyReceiver, ReplySender, connection_lost};

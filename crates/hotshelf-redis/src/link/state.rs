@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use event_listener::Event;
 use hotshelf_core::Error;
-use parking_lot::RwLock;
+use hotshelf_core::sync::RwLock;
 
 use super::dialer::Dialer;
 use super::resolver::Resolver;

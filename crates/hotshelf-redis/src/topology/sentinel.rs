@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use hotshelf_core::backoff::Backoff;
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{BoxFuture, Error};
 use hotshelf_wire::Endpoint;
 use hotshelf_wire::resp::Command;
 use hotshelf_wire::sentinel::{SWITCHES, Sentinels};
-use parking_lot::Mutex;
 
 use crate::connection::{Inbox, Message};
 use crate::errors;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use conditions::{Conditions, Direction};
 use connection::Connection;
-use parking_lot::Mutex;
+use hotshelf_core::sync::Mutex;
 
 /// How long the server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(1);

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Condvar, PoisonError};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use hotshelf_core::sync::Mutex;
 
 use super::conditions::{Conditions, Delivery};
 use crate::random::Random;
@@ -124,7 +125,7 @@ impl Pipe {
     fn push(&self, bytes: &[u8]) {
         let full = |state: &mut State| state.fate == Fate::Open && state.size >= CAPACITY;
         let mut state = self.state.lock();
-        self.changed.wait_while(&mut state, full);
+        state = self.changed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         let due = state.due(Instant::now());
         state.size += bytes.len();
         state.chunks.push_back(Chunk { due, bytes: bytes.to_vec().into() });
@@ -148,9 +149,13 @@ impl Pipe {
                     return Some(piece);
                 }
                 Some(moment) => {
-                    self.changed.wait_until(&mut state, moment);
+                    let waited = self.changed.wait_timeout(state, moment - now);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
-                None => self.changed.wait(&mut state),
+                None => {
+                    let waited = self.changed.wait(state);
+                    state = waited.unwrap_or_else(PoisonError::into_inner);
+                }
             }
         }
     }

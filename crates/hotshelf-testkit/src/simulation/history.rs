@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Moment, Runtime, WireKey};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::runtime::SimRuntime;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hotshelf_core::backend::Watchers;
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Runtime, WireKey};
-use parking_lot::Mutex;
 
 use super::network::Network;
 use super::runtime::SimRuntime;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::backend::{Result, TagVersion};
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::tag::random_version;
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
-use parking_lot::Mutex;
 
 use super::overlaps::{Overlap, Overlaps};
 use super::process::SimProcess;

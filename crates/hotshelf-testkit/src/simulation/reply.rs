@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use hotshelf_core::BoxFuture;
-use parking_lot::Mutex;
+use hotshelf_core::sync::Mutex;
 
 /// Where an answer is put.
 pub(super) struct Reply<T>(Arc<Mutex<Slot<T>>>);

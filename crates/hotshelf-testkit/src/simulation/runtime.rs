@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{BoxFuture, Moment, Runtime};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::process::{Life, ProcessId, SimProcess};
 use crate::random::Random;

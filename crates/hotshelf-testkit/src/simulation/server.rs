@@ -8,9 +8,9 @@ use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquired, Fill, ServerInfo, Stored, TagVersion, Take, Taken, Token, Watchers,
 };
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
-use parking_lot::{Mutex, MutexGuard};
 
 use super::history::History;
 use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire, millis};

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquire, Acquired, Fill, Layer, Result, Stored, TagVersion, Take, Taken, Token,
 };
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Backend, BoxFuture, Runtime, WireKey};
 use hotshelf_testkit::simulation::{SimLink, SimProcess, SimServer};
-use parking_lot::Mutex;
 
 use super::scenario::Focus;
 use super::source::PREFIX;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotshelf_core::cache::CallOptions;
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Key, Namespace, WireKey};
-use parking_lot::Mutex;
 
 use super::scenario::Tagged;
 

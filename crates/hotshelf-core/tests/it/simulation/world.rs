@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
 use hotshelf_core::codec::Json;
+use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Backend, ByteCache, ByteStore, Jitter, Moment, Runtime};
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::{
     EventIndex, History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation,
     check_nothing_stale, check_single_flight,
 };
-use parking_lot::{Mutex, MutexGuard};
 
 use super::faults;
 use super::mutants::{Mutant, MutantBackend};

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use event_listener::Event;
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, ErrorKind, Moment};
 use hotshelf_wire::cluster::{Redirect, Router, SlotMap};
 use hotshelf_wire::resp::Value;
 use hotshelf_wire::{Endpoint, slot};
-use parking_lot::Mutex;
 
 use crate::connection::{CloseReason, Listener, Request, Routing};
 use crate::errors;

@@ -8,8 +8,7 @@
 //!
 //! `scripts/schedules` runs it. A schedule that fails is printed, and
 //! `HOTSHELF_SCHEDULE=…` runs it again.
-#![cfg(shuttle)]
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -24,10 +23,15 @@ use hotshelf_core::cache::{
 use hotshelf_core::codec::Json;
 use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Key, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_testkit::Slow;
 use shuttle::rand::Rng;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
 use shuttle::{Config, Runner};
+use slow::Slow;
+
+// Compiled anew, since the testkit stands on the core with its usual locks.
+#[path = "../../../crates/hotshelf-testkit/src/slow.rs"]
+#[expect(unreachable_pub, reason = "what is public in a library")]
+mod slow;
 
 /// Runs a scenario under random schedules, and under some that favour one thread for long
 /// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
@@ -207,8 +211,11 @@ fn version_of(value: Value) -> u64 {
     }
 }
 
+/// What one thread of a scenario does.
+type Call = fn(Arc<World>) -> BoxFuture<'static, ()>;
+
 /// Runs each of these on a thread of its own, and waits for all of them.
-fn on_threads(world: &Arc<World>, calls: &[fn(Arc<World>) -> BoxFuture<'static, ()>]) {
+fn on_threads(world: &Arc<World>, calls: &[Call]) {
     let threads: Vec<_> = calls
         .iter()
         .map(|call| {
