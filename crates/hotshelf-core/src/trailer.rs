@@ -90,6 +90,7 @@ pub struct Trailer {
 
 /// Why an entry has no trailer that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TrailerError {
     /// It has none: it was not written by hotshelf.
     Missing,

@@ -73,8 +73,9 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
+    /// Shows the error as `{:#}` does: an `anyhow::Error` with its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        write!(formatter, "{:#}", self.0)
     }
 }
 

@@ -189,6 +189,7 @@ impl Seen {
 
 /// The answer to [`Backend::acquire`].
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Acquired {
     /// The token holds the lease now; the backend's clock showed this many milliseconds.
     Granted(u64),
@@ -213,6 +214,7 @@ pub struct Take {
 
 /// The answer to [`Backend::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Taken {
     /// The token holds the lease now; the backend's clock showed this many milliseconds.
     Granted(u64),
@@ -235,6 +237,7 @@ pub struct Fill {
 
 /// The answer to [`Backend::store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stored {
     /// The entry stands, and the lease is given up.
     Stored,

@@ -6,6 +6,7 @@ use crate::key::{Pattern, WireKey};
 
 /// An operation that passes through a [`Layer`](super::Layer), and what it is for.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Operation<'a> {
     /// [`Backend::read`](super::Backend::read).
     Read(&'a [WireKey]),

@@ -25,6 +25,7 @@ pub struct CallOptions {
 
 /// How a call uses what is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// It reads, and stores.
     #[default]

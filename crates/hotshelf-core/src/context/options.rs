@@ -48,6 +48,7 @@ pub struct CacheOptions {
 
 /// How long the knowledge is kept that there is no value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NegativeTtl {
     /// It isn't.
     #[default]
@@ -70,6 +71,7 @@ pub(crate) enum Format {
 /// How a cache treats untracked entries: those that were not written by hotshelf, and so
 /// carry no trailer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Foreign {
     /// They are misses. That costs a load for each plain write, and keeps the promise that
     /// nothing outdated is served even beside plain writers.

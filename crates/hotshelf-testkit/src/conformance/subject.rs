@@ -82,7 +82,7 @@ impl dyn Subject + '_ {
         let take = Take { key: key.into(), token, lease: LEASE };
         match self.backend().take(&[take]).await.remove(0).unwrap() {
             Taken::Granted(millis) => (token, millis),
-            Taken::Held => panic!("{key:?} is on hold"),
+            other => panic!("{key:?}: {other:?}"),
         }
     }
 

@@ -185,7 +185,7 @@ impl SimServer {
             Acquired::Present(_) => self.shared.overlaps.count(Overlap::FilledMeanwhile),
             Acquired::Busy(_) => self.shared.overlaps.count(Overlap::KeyBusy),
             Acquired::Granted(_) => self.tell(Some(&acquire.key)),
-            Acquired::Held(_) => {}
+            _ => {}
         }
         self.note_key(sender, &acquire.key, || {
             let answer = match &answer {
