@@ -42,15 +42,12 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
     let deadline = engine.runtime.now() + call.cache.options.wait_timeout;
-    let mut backoff = POLLING;
+    let (mut polling, mut watching) = (POLLING, WATCHING);
     let mut waited = false;
     loop {
         let mark = leadership.mark();
         // Before the request is sent, or a change right behind its answer would be missed.
         let watch = engine.gate.watch(call.key);
-        if watch.is_some() {
-            backoff = WATCHING;
-        }
         let asking = acquire(call, &engine, &seen);
         let answer = in_time(&mut leadership, waited, asking).await;
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
@@ -61,7 +58,9 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Impossible => return begin(leadership),
             Answer::Present(raw, versions) => (raw, versions),
             Answer::Busy(left) => {
-                let Some(wait) = next_wait(&*engine.runtime, deadline, left, &mut backoff) else {
+                // A server that has stopped announcing changes is polled again.
+                let backoff = if watch.is_some() { &mut watching } else { &mut polling };
+                let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
                     return begin(leadership);
                 };
                 match watch {

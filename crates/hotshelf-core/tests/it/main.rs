@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod golden_keys;
+mod lost_tracking;
 mod outage_log;
 mod params_python;
 mod simulation;
