@@ -10,8 +10,8 @@ pub(crate) fn from_server(error: ServerError) -> Error {
     let (kind, message) = match error.code() {
         _ if is_forbidden(&error) => (
             ErrorKind::Permission,
-            "the ACL denies this user a command or a key that the cache needs: grant the \
-             permissions listed in SECURITY.md",
+            "the ACL denies a command or a key that the cache needs: grant the permissions \
+             listed in SECURITY.md",
         ),
         b"NOAUTH" | b"WRONGPASS" => (ErrorKind::Authentication, CREDENTIALS),
         b"ERR" if is_auth_error(&error) => (ErrorKind::Authentication, CREDENTIALS),
@@ -23,8 +23,8 @@ pub(crate) fn from_server(error: ServerError) -> Error {
         b"MOVED" | b"ASK" => (ErrorKind::Moved, "another node of the Cluster owns the key"),
         b"CROSSSLOT" => (
             ErrorKind::Server,
-            "the keys are in several slots of the Cluster: give them a common {tag}, or send a \
-             command for each key",
+            "the keys are in several slots of the Cluster: use a common {tag}, or a command for \
+             each key",
         ),
         b"CLUSTERDOWN" | b"MASTERDOWN" | b"TRYAGAIN" | b"BUSY" => {
             (ErrorKind::Unavailable, "the server is temporarily unavailable")
@@ -44,7 +44,7 @@ fn is_forbidden(error: &ServerError) -> bool {
     error.code() == b"NOPERM" || contains(within) || contains(b"NOPERM")
 }
 
-/// Returns `true` for a password that the server or its default user doesn't have.
+/// Returns `true` if `AUTH` was sent to a server or a user without a password.
 fn is_auth_error(error: &ServerError) -> bool {
     error.detail().starts_with(b"AUTH ") || error.detail().starts_with(b"Client sent AUTH")
 }
@@ -63,7 +63,7 @@ pub(crate) fn unavailable(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Unavailable, message)
 }
 
-/// Creates the error of a reply that the operation doesn't have.
+/// Creates the error of a reply that doesn't fit the operation.
 pub(crate) fn unexpected_reply(operation: &str) -> Error {
     let message = format!("unexpected reply to {operation}");
     Error::new(ErrorKind::Protocol, message)

@@ -7,13 +7,13 @@
 //!
 //! Servers can be standalone, behind Sentinels or in a Cluster: see [`RedisOptions::from_url`].
 //!
-//! An entry is plain JSON at its plain key. While a fill is in flight there is also a lease,
-//! at `hs:l:{key}`; see the `names` module for the exact rule.
+//! An entry is plain JSON, stored under its plain key. While a fill is in flight, its lease is
+//! stored under `hs:l:{key}`; the `names` module documents the exact rule.
 //!
-//! Only the [`Transport`] knows sockets: the feature `tokio` provides one, other event loops
+//! Only the [`Transport`] uses sockets: the feature `tokio` provides one, other event loops
 //! bring their own.
 //!
-//! | feature | default | what it adds |
+//! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `tokio` | yes | TCP and Unix sockets of tokio |
 //! | `sockets` | with `tokio` | `watch_peer`, for the sockets of another event loop |

@@ -1,8 +1,8 @@
 //! The names of leases.
 //!
-//! A lease is in the same Cluster slot as its key, whatever the key looks like, since scripts
-//! touch both. Redis hashes the text between the first `{` and the next `}` if it is not
-//! empty, otherwise the whole key. So the lease of `K` is
+//! A lease is always in the same Cluster slot as its key, since scripts access both. Redis
+//! hashes the text between the first `{` and the next `}` if it is not empty, otherwise the
+//! whole key. So the lease of `K` is
 //!
 //! 1. `hs:l:{h}:K` if `K` has a hash tag `{h}` of its own,
 //! 2. `hs:l:{K}` if `K` is not empty and contains no `}`,
@@ -28,7 +28,7 @@ pub(crate) fn lease(key: &WireKey) -> String {
     format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key.as_bytes())))
 }
 
-/// Returns the key whose lease has this name; `None` if no lease has it.
+/// Returns the key whose lease has this name; `None` if it is not the name of a lease.
 pub(crate) fn key_of_lease(name: &str) -> Option<WireKey> {
     let rest = name.strip_prefix(LEASE_PREFIX)?.strip_prefix('{')?;
     let (tag, key) = rest.split_once('}')?;

@@ -1,21 +1,23 @@
-//! Detecting dead peers.
+//! Detection of unreachable peers.
 
 use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// How long a connection is idle before the system probes the peer, and how many probes may
-/// fail before it counts as dead.
+/// The idle time before the system probes the peer, and the number of probes that have to fail
+/// before the connection is closed.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// How long sent bytes may stay unacknowledged before the system closes the connection.
+/// The time for which sent bytes may stay unacknowledged before the system closes the
+/// connection.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Makes the system detect a peer that has disappeared without closing the connection, also
-/// while the connection is idle.
+/// Enables keepalive probes, so that the system detects a peer that has disappeared without
+/// closing the connection. On Linux it also limits how long sent bytes may stay
+/// unacknowledged.
 ///
 /// # Errors
 /// The system's own.

@@ -1,4 +1,4 @@
-//! The addresses that servers listen on.
+//! Server addresses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates an endpoint from a name or an address, without brackets, and a port.
+    /// Creates an endpoint from a host name or an IP address, without brackets, and a port.
     #[must_use]
     pub fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
 
-    /// Returns the name or the address.
+    /// Returns the host name or the IP address.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
@@ -30,8 +30,8 @@ impl Endpoint {
         self.port
     }
 
-    /// Reads `host:port` as servers write it, with IPv6 addresses without brackets. An empty
-    /// host means the host of the sender.
+    /// Parses `host:port` as servers write it, with IPv6 addresses without brackets. An empty
+    /// host means the sender's own.
     pub(crate) fn parse(text: &[u8], sender: &Self) -> Option<Self> {
         let (host, port) = std::str::from_utf8(text).ok()?.rsplit_once(':')?;
         Self::reported(host, port.parse().ok()?, sender)
@@ -69,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reported_endpoints_are_read() {
+    fn reported_endpoints_are_parsed() {
         let sender = Endpoint::new("here", 1);
         let read = |text: &str| Endpoint::parse(text.as_bytes(), &sender);
         assert_eq!(read("10.0.0.1:6379"), Some(Endpoint::new("10.0.0.1", 6379)));
         assert_eq!(read(":6379"), Some(Endpoint::new("here", 6379)));
         assert_eq!(read("fe80::1:6379").unwrap().to_string(), "[fe80::1]:6379");
-        for nothing in ["?:6379", "a", "a:", "a:0", "a:65536", ""] {
-            assert_eq!(read(nothing), None, "{nothing}");
+        for invalid in ["?:6379", "a", "a:", "a:0", "a:65536", ""] {
+            assert_eq!(read(invalid), None, "{invalid}");
         }
     }
 }

@@ -4,15 +4,15 @@ use std::fmt;
 
 use crate::resp::{Command, ServerError, Value};
 
-/// The identity of a client, and the database that it uses.
+/// The credentials and settings of a new connection.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Login {
-    /// The user. Default: the server's `default`.
+    /// The user. Default: `default`.
     pub user: Option<String>,
     /// The password, if the server requires one.
     pub password: Option<String>,
-    /// The number of the database.
+    /// The database number.
     pub database: u64,
     /// The name that `CLIENT LIST` shows for the connection.
     pub client_name: Option<String>,
@@ -20,19 +20,19 @@ pub struct Login {
     pub library: Option<(String, String)>,
     /// Whether to use RESP2 without trying RESP3.
     pub resp2: bool,
-    /// The changes of keys that the server reports.
+    /// The key changes that the server reports.
     pub tracking: Tracking,
 }
 
-/// The changes of keys that a server reports to a connection. Requires RESP3.
+/// The key changes that a server reports to a connection. Requires RESP3.
 ///
-/// After <https://redis.io/docs/latest/develop/reference/client-side-caching/>.
+/// See <https://redis.io/docs/latest/develop/reference/client-side-caching/>.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tracking {
-    /// None.
+    /// No changes.
     #[default]
     Off,
-    /// Changes of keys that were read by a command after `CLIENT CACHING YES`.
+    /// Changes of keys that were read by a command right after `CLIENT CACHING YES`.
     OptIn,
     /// Changes of all keys with one of these prefixes.
     Broadcast(Vec<String>),
@@ -74,8 +74,8 @@ enum Step {
 pub struct Agreed {
     /// Whether the connection uses RESP3 rather than RESP2.
     pub resp3: bool,
-    /// Whether the server reports changes. A server that can't, or whose ACL forbids it, is
-    /// used without.
+    /// Whether the server reports key changes: `false` if it doesn't support tracking, or if
+    /// its ACL denies it.
     pub tracking: bool,
 }
 
@@ -113,7 +113,7 @@ impl Handshake {
     /// Processes the next reply.
     ///
     /// # Errors
-    /// The server's, if it refuses the user, the name or the database.
+    /// The server's own, if it refuses the credentials, the name or the database.
     pub fn receive(&mut self, reply: Value) -> Result<Progress, ServerError> {
         let settings = self.settings().len();
         match (&mut self.step, reply) {
@@ -122,7 +122,7 @@ impl Handshake {
                 Ok(Progress::Send(self.authenticate()))
             }
             (Step::Hello | Step::Auth { .. }, Value::Error(error)) => Err(error),
-            // SELECT is the first. The server may not know the others.
+            // `SELECT` comes first. The others may fail.
             (Step::Settings { replies }, Value::Error(error))
                 if *replies == settings && self.login.database > 0 =>
             {
@@ -172,10 +172,10 @@ impl Handshake {
         Progress::Send(commands)
     }
 
-    /// The commands after the login: the database first, unless it is the default one, and
-    /// tracking last.
+    /// Returns the commands after the login: first `SELECT`, unless the database is the
+    /// default one, and last `CLIENT TRACKING`.
     fn settings(&self) -> Vec<Command> {
-        let client = |what: &str| Command::new("CLIENT").arg(what);
+        let client = |subcommand: &str| Command::new("CLIENT").arg(subcommand);
         let mut commands = Vec::new();
         if self.login.database > 0 {
             commands.push(Command::new("SELECT").number(self.login.database));
@@ -202,7 +202,7 @@ impl Handshake {
     }
 }
 
-/// Returns `true` if a server refuses `HELLO` itself rather than the user within it.
+/// Returns `true` if the server refuses `HELLO` itself rather than the credentials in it.
 fn is_unknown(error: &ServerError) -> bool {
     let unknown = error.detail().starts_with(b"unknown command");
     error.code() == b"NOPROTO" || (error.code() == b"ERR" && unknown)

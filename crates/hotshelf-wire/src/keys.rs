@@ -10,8 +10,8 @@ impl Command {
     /// Returns the slot of the command's first key; `None` if it has no key, so that any node
     /// of a Cluster may execute it.
     ///
-    /// An unknown command is assumed to have its key right after its name, as most have.
-    /// Whether all of its keys are in one slot is checked by the server.
+    /// The key of an unknown command is assumed to follow its name. The server checks that all
+    /// keys are in one slot.
     #[must_use]
     pub fn slot(&self) -> Option<u16> {
         self.first_key().map(slot)
@@ -51,7 +51,7 @@ enum KeyPosition {
     Second,
     /// After the number of keys, which is this argument after the name.
     Counted { at: usize },
-    /// After this word, which is searched after `from` arguments: those may be any words.
+    /// After this word. The first `from` arguments are skipped: they may be any words.
     After { word: &'static [u8], from: usize },
     /// The command has no key.
     NoKey,
@@ -98,7 +98,7 @@ mod tests {
             ("get k", Some("k")),
             ("SET k v", Some("k")),
             ("JSON.GET k", Some("k")),
-            ("A.COMMAND.THAT.NOBODY.KNOWS k", Some("k")),
+            ("SOME.UNKNOWN.COMMAND k", Some("k")),
             ("EVALSHA f00 2 k l a", Some("k")),
             ("EVAL text 0 a", None),
             ("ZUNION 2 k l", Some("k")),

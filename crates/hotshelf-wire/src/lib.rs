@@ -1,17 +1,17 @@
-//! The protocol of Redis and Valkey without sockets: bytes in, bytes out.
+//! A sans-I/O implementation of the Redis and Valkey protocol: bytes in, bytes out.
 //!
-//! Nothing in here opens a connection, reads a clock or spawns a task. A driver passes in the
-//! bytes that it has read and the current time, and sends the bytes that it is given: the same
-//! code runs on tokio, on a Python event loop and in a test that splits its input at every
-//! byte. Instants are of the caller's own type, as long as it can be copied and compared.
+//! This crate opens no connections, reads no clock and spawns no tasks. A driver passes in
+//! received bytes and the current time, and sends the bytes that it gets back: the same code
+//! runs on tokio, on a Python event loop and in a test that splits its input at every byte.
+//! Instants have a type of the caller's choice.
 //!
-//! | module | holds |
+//! | item | purpose |
 //! | --- | --- |
-//! | [`resp`] | commands and values as bytes |
-//! | [`Pipeline`] | the commands in flight on one connection, matched with their replies |
+//! | [`resp`] | encoding commands, decoding values |
+//! | [`Pipeline`] | commands in flight on one connection, matched with their replies |
 //! | [`Handshake`] | the first commands on a connection |
-//! | [`cluster`] | which node of a Cluster owns which slot, and when to ask again |
-//! | [`sentinel`] | finding the primary of a service through its Sentinels |
+//! | [`cluster`] | the slot map of a Cluster, redirections, and when to fetch the map again |
+//! | [`sentinel`] | discovery of the primary of a service through its Sentinels |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -1,4 +1,4 @@
-//! Commands in flight, and the replies that arrive in the same order.
+//! Commands in flight, matched with the replies that arrive in the same order.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::resp::{Command, Value};
 /// n-th command, and no reply carries a number. A command therefore keeps its position in the
 /// queue even after its deadline has passed, and consumes its late reply.
 ///
-/// `W` is the waiter for a reply, `T` the caller's type of instants.
+/// `W` is the type of waiters, `T` that of instants.
 pub struct Pipeline<W, T> {
     output: Vec<u8>,
     queue: VecDeque<Queued<W, T>>,
@@ -39,7 +39,7 @@ pub enum Event<W> {
     Late,
     /// An out-of-band push. Pushes keep their position among the replies.
     Push(Vec<Value>),
-    /// A reply although no command is in flight. Connections in subscriber mode receive
+    /// A reply while no command is in flight. Connections in subscriber mode receive
     /// messages (RESP2) and subscription errors this way. On any other connection the two
     /// sides are out of sync, and no later reply can be trusted.
     Unsolicited(Value),
@@ -64,7 +64,7 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
         self.enqueue(command, None);
     }
 
-    /// Queues a command that the server does not reply to: a subscription.
+    /// Queues a command without a reply: a subscription.
     pub fn push_without_reply(&mut self, command: &Command) {
         command.write_to(&mut self.output);
     }
@@ -93,7 +93,7 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
         !self.output.is_empty()
     }
 
-    /// Takes all bytes to send, in exchange for an empty buffer.
+    /// Moves all bytes to send into an empty buffer.
     pub fn take_output(&mut self, buffer: &mut Vec<u8>) {
         debug_assert!(buffer.is_empty(), "unsent bytes would be sent out of order");
         std::mem::swap(&mut self.output, buffer);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn queued_commands_are_sent_at_once() {
+    fn queued_commands_are_sent_together() {
         let mut pipeline = queued(&[5, 5]);
         let mut sent = Vec::new();
         pipeline.take_output(&mut sent);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_consume_replies_and_subscriptions_none() {
+    fn only_subscriptions_expect_no_reply() {
         let mut pipeline = Pipeline::new();
         pipeline.push_ignored(&Command::new("ASKING"));
         assert_eq!(pipeline.next_deadline(), None);

@@ -1,17 +1,18 @@
-//! Finding the primary of a service through its Sentinels.
+//! Discovery of the primary of a service through its Sentinels.
 //!
-//! After <https://redis.io/docs/latest/develop/reference/sentinel-clients/>: ask the Sentinels
-//! for the primary one by one, verify with `ROLE` that it is a primary, and ask again when the
-//! connection is lost or a Sentinel announces a switch.
+//! Follows <https://redis.io/docs/latest/develop/reference/sentinel-clients/>: ask the
+//! Sentinels for the primary one by one, verify with `ROLE` that it is a primary, and ask
+//! again when the connection is lost or a Sentinel announces a new primary.
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Command, Value};
 
-/// The channel on which Sentinels announce that a service has a new primary.
+/// The channel on which Sentinels announce the new primary of a service.
 pub const SWITCHES: &str = "+switch-master";
 
-/// The most Sentinels that are kept, far more than a deployment has; a longer reply is cut.
-const MOST: usize = 64;
+/// The maximum number of known Sentinels, far more than a deployment has. Further ones are
+/// ignored.
+const MAX_SENTINELS: usize = 64;
 
 /// The Sentinels of a service, with those that answered last at the front.
 #[derive(Clone, Debug)]
@@ -35,12 +36,11 @@ impl Sentinels {
 
     /// Returns the commands to send to a Sentinel, in one round trip.
     pub fn requests(&self) -> [Command; 2] {
-        let ask = |what: &str| Command::new("SENTINEL").arg(what).arg(&self.service);
-        [ask("GET-MASTER-ADDR-BY-NAME"), ask("SENTINELS")]
+        let sentinel = |subcommand: &str| Command::new("SENTINEL").arg(subcommand);
+        ["GET-MASTER-ADDR-BY-NAME", "SENTINELS"].map(|name| sentinel(name).arg(&self.service))
     }
 
-    /// Reads a Sentinel's replies and returns the primary; `None` if the Sentinel doesn't know
-    /// of one.
+    /// Reads a Sentinel's replies and returns the primary; `None` if it is unknown.
     ///
     /// A Sentinel that knows the primary is asked first from now on, and the Sentinels that it
     /// names are asked when others fail.
@@ -51,7 +51,7 @@ impl Sentinels {
         self.endpoints.insert(0, sentinel.clone());
         if let [Value::Array(others), ..] = others {
             for other in others.iter().filter_map(|other| described(other, sentinel)) {
-                if !self.endpoints.contains(&other) && self.endpoints.len() < MOST {
+                if !self.endpoints.contains(&other) && self.endpoints.len() < MAX_SENTINELS {
                     self.endpoints.push(other);
                 }
             }
@@ -59,7 +59,7 @@ impl Sentinels {
         Some(primary)
     }
 
-    /// Returns `true` if a published message announces a new primary of our service.
+    /// Returns `true` if a published message announces a new primary of this service.
     #[must_use]
     pub fn is_switch(&self, channel: &[u8], message: &[u8]) -> bool {
         let mut words = message.split(|byte| *byte == b' ');
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_read() {
+    fn only_masters_are_primaries() {
         assert!(is_primary(&Value::Array(vec![bulk("master"), Value::Integer(0)])));
         assert!(!is_primary(&Value::Array(vec![bulk("slave")])));
         assert!(!is_primary(&Value::Array(vec![])));

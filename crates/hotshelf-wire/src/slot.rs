@@ -9,14 +9,14 @@ pub fn slot(key: &[u8]) -> u16 {
     crc16(hash_tag(key).unwrap_or(key)) % SLOTS
 }
 
-/// Returns the part of a key that determines its slot, unless that is the whole key: the text
-/// between the first `{` and the next `}`, if it is not empty.
+/// Returns the hash tag of a key, which determines its slot: the text between the first `{`
+/// and the next `}`, if it is not empty.
 #[must_use]
 pub fn hash_tag(key: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'{', key)?;
-    let behind = &key[open + 1..];
-    let close = memchr::memchr(b'}', behind)?;
-    (close > 0).then(|| &behind[..close])
+    let rest = &key[open + 1..];
+    let close = memchr::memchr(b'}', rest)?;
+    (close > 0).then(|| &rest[..close])
 }
 
 /// CRC-16/XMODEM, as in the Cluster specification.
@@ -24,7 +24,7 @@ fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, &byte| (crc << 8) ^ TABLE[usize::from((crc >> 8) as u8 ^ byte)])
 }
 
-/// The contribution of each byte to the checksum.
+/// The lookup table of the checksum.
 const TABLE: [u16; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;

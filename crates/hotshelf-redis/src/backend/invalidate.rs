@@ -12,8 +12,10 @@ use crate::errors::is_try_again;
 use crate::names;
 
 impl RedisBackend {
-    /// One `UNLINK` for each [`BATCH`] of keys, in a Cluster one for each key; a [`BATCH`] of
-    /// these in one round trip. An entry and its lease are removed in one step.
+    /// Removes entries, each together with its lease in one step, and returns the number of both.
+    ///
+    /// Sends one `UNLINK` for each [`BATCH`] of keys, in a Cluster one for each key, and a
+    /// [`BATCH`] of these in each round trip.
     pub(super) async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
         let unlink = |batch: &[WireKey]| {
             let both = |command: Command, key: &WireKey| {
@@ -35,8 +37,8 @@ impl RedisBackend {
         Ok(removed + self.invalidate_migrating(&migrating).await?)
     }
 
-    /// Removes entries whose slot is migrating, where only single keys can be removed: the
-    /// leases first, or a holder could store in between.
+    /// Removes entries in migrating slots, where a command can have only one key: the leases
+    /// first, or a holder could store in between.
     async fn invalidate_migrating(&self, keys: &[WireKey]) -> Result<u64> {
         let leases: Vec<Bytes> = keys.iter().map(|key| names::lease(key).into()).collect();
         Ok(self.client.unlink_all(&leases).await? + self.client.unlink_all(&bytes(keys)).await?)
@@ -48,9 +50,9 @@ impl RedisBackend {
 
     /// Removes all entries and leases whose key matches, and returns the number of entries.
     ///
-    /// Leases are removed first, in a scan of their own: a fill in flight is either refused
-    /// from then on, or has stored its entry before the second scan begins, and `SCAN` returns
-    /// every key that exists from its beginning to its end.
+    /// Leases are removed first, in a separate scan: a fill in flight is either refused from
+    /// then on, or has stored its entry before the second scan begins, and `SCAN` returns
+    /// every key that exists throughout the scan.
     pub(super) async fn invalidate_matching_now(&self, pattern: &Pattern) -> Result<u64> {
         let all_leases = format!("{}*", names::LEASE_PREFIX);
         let of_matching_key =
@@ -59,8 +61,8 @@ impl RedisBackend {
         self.unlink_scanned(self.client.scan(pattern.as_str()), |_| true).await
     }
 
-    /// Removes the keys of a scan that `picks` selects, step by step. Keys of hotshelf are
-    /// valid UTF-8; others are skipped.
+    /// Removes the keys of a scan that `picks` selects, step by step. Skips keys that are not
+    /// valid UTF-8: they are not hotshelf's.
     async fn unlink_scanned(&self, mut scan: Scan, picks: impl Fn(&str) -> bool) -> Result<u64> {
         let mut removed = 0;
         while let Some(mut keys) = scan.next_keys().await? {

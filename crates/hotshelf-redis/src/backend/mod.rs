@@ -33,14 +33,14 @@ pub struct RedisBackend {
     client: RedisClient,
     runtime: Arc<dyn Runtime>,
     changes: Changes,
-    /// Whether the log says already that an ACL forbids scripts.
+    /// Whether it was already logged that an ACL denies scripts.
     warned_of_acl: AtomicBool,
 }
 
 impl RedisBackend {
     /// Creates a backend on tokio's sockets; it connects on first use.
     ///
-    /// Operations have to run within a tokio runtime with timers.
+    /// Operations have to run in a tokio runtime with timers enabled.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
@@ -68,7 +68,8 @@ impl RedisBackend {
         &self.client
     }
 
-    /// One `GET`, or one `MGET`; in a Cluster a `GET` for each key, in parallel.
+    /// Reads values with one `GET` or `MGET`; in a Cluster with one `GET` for each key, in
+    /// parallel.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
         let timeout = self.client.read_timeout;
         let get = |key: &WireKey| Command::new("GET").arg(key.as_bytes());
@@ -164,8 +165,8 @@ impl RedisBackend {
 
     /// Runs scripts of the protocol.
     ///
-    /// If an ACL forbids scripts, every reply is an error; the cache goes on without: it reads
-    /// and invalidates, and stores nothing.
+    /// If an ACL denies scripts, every reply is an error: the cache still reads and
+    /// invalidates, but stores nothing.
     async fn run(&self, calls: Vec<ScriptCall<'_>>, timeout: Duration) -> Vec<Reply> {
         let replies = self.client.run_scripts(calls, timeout).await;
         let denied = replies.iter().find_map(|reply| match reply {
@@ -175,7 +176,7 @@ impl RedisBackend {
         if let Some(error) = denied
             && !self.warned_of_acl.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!(%error, "nothing can be stored in the cache");
+            tracing::warn!("can't run scripts ({error}); nothing is stored in the cache");
         }
         replies
     }
@@ -272,7 +273,7 @@ impl Backend for RedisBackend {
     }
 }
 
-/// Returns the value of a lease that a token holds. The letter distinguishes it from a hold
+/// Returns the value of a lease that a token holds. Its prefix distinguishes it from a hold
 /// (`H:`) and a failed load (`E:`).
 fn lease_value(token: Token) -> [u8; 18] {
     let mut value = *b"t:................";

@@ -1,4 +1,4 @@
-//! Changes of keys, as reported by the servers.
+//! Key changes reported by the servers.
 
 use hotshelf_core::WireKey;
 use hotshelf_core::backend::Watchers;
@@ -14,7 +14,7 @@ pub(super) struct Changes {
 }
 
 impl Listener for Changes {
-    /// `invalidate`, and the changed keys, or null if all may have changed.
+    /// Receives `invalidate` with the changed keys, or with null if all keys may have changed.
     fn on_push(&self, push: Vec<Value>) {
         match &push[..] {
             [kind, Value::Array(keys)] if kind.text() == Some("invalidate") => {
@@ -30,7 +30,8 @@ impl Listener for Changes {
     }
 }
 
-/// Returns the key whose entry or lease has this name. Keys of hotshelf are valid UTF-8.
+/// Returns the key whose entry or lease has this name; `None` if it is not valid UTF-8, and so
+/// not hotshelf's.
 fn key(name: &Value) -> Option<WireKey> {
     let Value::Bulk(name) = name else { return None };
     let name = std::str::from_utf8(name).ok()?;

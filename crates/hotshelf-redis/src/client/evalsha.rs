@@ -43,7 +43,7 @@ impl Script {
         Self { text, hash }
     }
 
-    /// Returns the name under which a server stores the script.
+    /// Returns the SHA-1 hash by which a server identifies the script.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
@@ -86,13 +86,13 @@ impl ScriptCall<'_> {
 impl RedisClient {
     /// Runs a script on keys, which in a Cluster have to be in one slot.
     ///
-    /// Costs one round trip, or two if the server doesn't know the script yet.
+    /// Costs one round trip, or two if the server doesn't know the script.
     ///
     /// # Errors
-    /// As [`RedisClient::command`].
+    /// Same as [`RedisClient::command`].
     ///
     /// # Cancel safety
-    /// As [`RedisClient::command`].
+    /// Same as [`RedisClient::command`].
     pub async fn run_script<K: AsRef<[u8]>, A: AsRef<[u8]>>(
         &self,
         script: &Script,
@@ -104,9 +104,8 @@ impl RedisClient {
         replies.into_iter().next().unwrap_or(Reply::Nil).ok()
     }
 
-    /// Runs scripts in one round trip, and in a second one, within the same deadline, those
-    /// that their server didn't know. An unknown script was not executed, so that sending it
-    /// again doesn't repeat it.
+    /// Runs scripts in one round trip. Those that their server didn't know are sent again by
+    /// text, in a second round trip within the same deadline: they were not executed before.
     pub(crate) async fn run_scripts(
         &self,
         calls: Vec<ScriptCall<'_>>,

@@ -21,9 +21,9 @@ use crate::transport::Transport;
 pub use commands::{Expiry, SetIf, SetOptions};
 pub use evalsha::Script;
 pub(crate) use evalsha::ScriptCall;
-/// Bounds each step of work of any size: the commands in one round trip, the keys in one
-/// `UNLINK`, and the keys that a step of a scan looks at. A connection accepts at most 65,536
-/// commands at once.
+/// The maximum size of one step: the commands in one round trip, the keys in one `UNLINK`, and
+/// the keys that a step of a scan visits. A connection accepts at most 65,536 commands at
+/// once.
 pub(crate) use hotshelf_core::BATCH;
 pub use pub_sub::PubSub;
 pub use reply::Reply;
@@ -33,8 +33,8 @@ pub use scan::Scan;
 ///
 /// It shares the cache's connections. Don't send commands that change a connection's state or
 /// block it (`SELECT`, `CLIENT TRACKING`, `MULTI` on its own, `BLPOP`); instead of `SUBSCRIBE`
-/// use [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`]. The
-/// cache's guarantees don't hold for keys of a cache that are written through it.
+/// use [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`]. If it
+/// writes a cache's keys, the cache's guarantees don't hold for them.
 ///
 /// In a Cluster a command goes to the node that owns its first key, and follows redirections.
 /// A command without a key goes to any primary.
@@ -67,8 +67,8 @@ impl RedisClient {
         }
     }
 
-    /// Returns a client on the same connections whose calls wait for up to `timeout`: for
-    /// reports and long scans. The timeouts of the store's caches don't change.
+    /// Sets the timeout of this client's calls: for reports and long scans. Default: the
+    /// store's `store_timeout`. The timeouts of caches don't change.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
@@ -85,9 +85,9 @@ impl RedisClient {
     /// ```
     ///
     /// # Errors
-    /// The server's own, by their kinds ([`ErrorKind::WrongType`],
-    /// [`ErrorKind::OutOfMemory`], [`ErrorKind::Server`] …), or of kind
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`].
+    /// The server's own, by kind ([`ErrorKind::WrongType`], [`ErrorKind::OutOfMemory`],
+    /// [`ErrorKind::Server`] …), or of kind [`ErrorKind::Unavailable`] or
+    /// [`ErrorKind::Timeout`].
     ///
     /// # Cancel safety
     /// If dropped, it is unknown whether the server executes the command.
@@ -95,9 +95,9 @@ impl RedisClient {
         self.send(packed(command)?, self.store_timeout).await
     }
 
-    /// Sends several commands at once and returns their replies in order.
+    /// Sends several commands in one round trip and returns their replies in order.
     ///
-    /// This is not a transaction: other clients' commands may run in between, and a command
+    /// This is not a transaction: commands of other clients may run in between, and a command
     /// that fails ([`Reply::Error`]) doesn't stop the others. In a Cluster each command goes to
     /// its own node, all nodes in parallel.
     ///
@@ -107,7 +107,7 @@ impl RedisClient {
     /// them.
     ///
     /// # Cancel safety
-    /// As [`RedisClient::command`].
+    /// Same as [`RedisClient::command`].
     pub async fn pipeline<C, A>(&self, commands: &[C]) -> Result<Vec<Reply>, Error>
     where
         C: AsRef<[A]>,
@@ -126,17 +126,18 @@ impl RedisClient {
     }
 
     /// Executes several commands as a transaction (`MULTI`, `EXEC`) and returns their replies
-    /// in order: no other client's commands run in between. In a Cluster all keys have to be in
-    /// one slot.
+    /// in order: no commands of other clients run in between. In a Cluster all keys have to be
+    /// in one slot.
     ///
-    /// A command that fails ([`Reply::Error`]) doesn't stop the others, but an invalid one stops
-    /// all.
+    /// A command that fails ([`Reply::Error`]) doesn't stop the others. If one is invalid,
+    /// none is executed.
     ///
     /// # Errors
-    /// As [`RedisClient::command`]. After an error either all or none of them were executed.
+    /// Same as [`RedisClient::command`]. After an error either all or none of them were
+    /// executed.
     ///
     /// # Cancel safety
-    /// As [`RedisClient::command`].
+    /// Same as [`RedisClient::command`].
     pub async fn transaction<C, A>(&self, commands: &[C]) -> Result<Vec<Reply>, Error>
     where
         C: AsRef<[A]>,
@@ -157,14 +158,14 @@ impl RedisClient {
         reason.unwrap_or(executed).array()
     }
 
-    /// Sends a command to each primary and returns their replies: for `DBSIZE`, `FLUSHALL`,
+    /// Sends a command to each primary and returns the replies: for `DBSIZE`, `FLUSHALL` or
     /// `SCRIPT FLUSH` on a whole Cluster.
     ///
     /// # Errors
-    /// As [`RedisClient::command`], if one of them fails.
+    /// Same as [`RedisClient::command`], if one of them fails.
     ///
     /// # Cancel safety
-    /// As [`RedisClient::command`].
+    /// Same as [`RedisClient::command`].
     pub async fn command_on_each<A: AsRef<[u8]>>(
         &self,
         command: &[A],
@@ -197,7 +198,7 @@ impl RedisClient {
         Reply::from(reply).ok()
     }
 
-    /// Sends commands at once and returns a reply for each, in order.
+    /// Sends commands together and returns their replies in order.
     pub(crate) async fn send_all(&self, requests: &[Request], deadline: Moment) -> Vec<Reply> {
         if requests.is_empty() {
             return Vec::new();
@@ -206,7 +207,8 @@ impl RedisClient {
         replies.into_iter().map(Reply::from_result).collect()
     }
 
-    /// Sends any number of commands, one [`BATCH`] after the other.
+    /// Sends any number of commands in steps of a [`BATCH`], and returns their replies in
+    /// order.
     pub(crate) async fn send_in_batches(&self, requests: &[Request]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(requests.len());
         for batch in requests.chunks(BATCH) {

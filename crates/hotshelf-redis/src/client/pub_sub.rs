@@ -32,11 +32,11 @@ use crate::topology::Topology;
 /// ```
 pub struct PubSub {
     topology: Arc<Topology>,
-    /// The subscribed channels and patterns.
+    /// The channels and patterns of all subscriptions.
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
     open: Option<Open>,
-    /// Messages that arrived while the confirmation of a subscription was awaited.
+    /// Messages that arrived while awaiting the confirmation of a subscription.
     early: VecDeque<Message>,
 }
 
@@ -71,10 +71,10 @@ impl PubSub {
     /// Subscribes to all channels that match patterns, in addition to those subscribed before.
     ///
     /// # Errors
-    /// As [`PubSub::subscribe`].
+    /// Same as [`PubSub::subscribe`].
     ///
     /// # Cancel safety
-    /// As [`PubSub::subscribe`].
+    /// Same as [`PubSub::subscribe`].
     pub async fn subscribe_patterns<C: AsRef<[u8]>>(
         &mut self,
         patterns: &[C],
@@ -86,7 +86,7 @@ impl PubSub {
     /// Unsubscribes from channels and patterns. Messages in flight still arrive.
     pub fn unsubscribe<C: AsRef<[u8]>>(&mut self, names: &[C]) {
         if names.is_empty() {
-            // To the server, no name means all of them.
+            // To the server, no names mean all of them.
             return;
         }
         let is_named = |known: &Bytes| names.iter().any(|name| name.as_ref() == &known[..]);
@@ -101,15 +101,15 @@ impl PubSub {
         }
     }
 
-    /// Waits for the next message. Connects, and subscribes to everything again, if there is no
-    /// connection.
+    /// Waits for the next message. If there is no connection, connects and renews all
+    /// subscriptions.
     ///
     /// # Errors
     /// If the connection was lost or can't be opened: messages may be missing. The next call
-    /// reconnects at once: pause before it if errors continue.
+    /// reconnects at once, so pause before it if errors continue.
     ///
     /// # Cancel safety
-    /// No message is lost if it is dropped.
+    /// If dropped, no message is lost.
     pub async fn next(&mut self) -> Result<Message, Error> {
         if self.channels.is_empty() && self.patterns.is_empty() {
             let message = "no subscriptions: call `subscribe` first";
@@ -128,7 +128,7 @@ impl PubSub {
         }
     }
 
-    /// Subscribes on the open connection, or on a new one to everything.
+    /// Subscribes on the open connection, or opens one with all subscriptions.
     async fn send_subscription<C: AsRef<[u8]>>(
         &mut self,
         verb: &str,
@@ -180,7 +180,7 @@ impl PubSub {
         let Some(open) = &mut self.open else { return Err(CloseReason::Disconnected.into()) };
         let value = loop {
             match open.values.next().await {
-                // No call waits for it.
+                // No call awaits this confirmation.
                 Some(value) if Message::is_unsubscribe_confirmation(&value) => {}
                 value => break value,
             }
@@ -188,8 +188,9 @@ impl PubSub {
         match value {
             Some(value) => Message::read(&value),
             None => {
-                let too_slow =
-                    || errors::unavailable("messages arrive faster than they are consumed");
+                let too_slow = || {
+                    errors::unavailable("lost messages: they arrive faster than they are consumed")
+                };
                 let error = open.connection.closed().map_or_else(too_slow, Error::from);
                 self.open = None;
                 Err(error)

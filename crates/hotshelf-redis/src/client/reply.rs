@@ -1,4 +1,4 @@
-//! Replies as users see them.
+//! Replies, and their conversions to Rust types.
 
 use bytes::Bytes;
 use hotshelf_core::{Error, ErrorKind};
@@ -31,7 +31,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Converts the reply of a failed command to an error.
+    /// Returns the reply, or the error of a failed command.
     ///
     /// # Errors
     /// The server's own, usually of kind [`ErrorKind::Server`].
@@ -58,15 +58,15 @@ impl Reply {
         }
     }
 
-    /// Returns an integer that is not negative.
+    /// Returns a non-negative integer; 0 for a negative one.
     ///
     /// # Errors
-    /// As [`Reply::integer`].
+    /// Same as [`Reply::integer`].
     pub fn count(self) -> Result<u64, Error> {
         Ok(u64::try_from(self.integer()?).unwrap_or_default())
     }
 
-    /// Returns a number, an integer or a floating point number.
+    /// Returns a number: an integer or a floating point number.
     ///
     /// # Errors
     /// The server's own, or of kind [`ErrorKind::Protocol`] for another type.
@@ -75,7 +75,7 @@ impl Reply {
         let number = match &reply {
             Self::Double(number) => Some(*number),
             Self::Integer(number) => Some(*number as f64),
-            // The representation in RESP2.
+            // RESP2 has no floating point numbers.
             Self::Bytes(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
             _ => None,
         };

@@ -15,33 +15,34 @@ use crate::connection::{Connection, Request, Routing};
 use crate::errors;
 use crate::link::Link;
 
-/// The cursor at the beginning of a scan, and at its end.
+/// The cursor at the beginning and at the end of a scan.
 const START: &[u8] = b"0";
 
 /// A scan of the keys that match a pattern, on all primaries, step by step.
 ///
-/// Keys that exist from the beginning of the scan to its end are returned at least once; keys
-/// that are created or removed in the meantime may or may not be.
+/// Keys that exist throughout the scan are returned at least once; keys that are created or
+/// removed in the meantime may or may not be.
 pub struct Scan {
     client: RedisClient,
     pattern: Vec<u8>,
-    /// The servers that are not finished, and the cursor on the first of them; `None` before
-    /// the first step.
+    /// The servers that are still to be scanned; `None` before the first step.
     rest: Option<VecDeque<Arc<Link>>>,
+    /// The cursor on the first of these servers.
     cursor: Bytes,
     /// The connection that the cursor was received on.
     connection: Option<Connection>,
 }
 
 impl Scan {
-    /// Takes the next step and returns some keys, possibly none; `None` at the end.
+    /// Takes the next step and returns the matching keys, possibly none; `None` at the end.
     ///
-    /// Costs one round trip, in which the server looks at 1,000 keys.
+    /// Costs one round trip, in which the server scans about 1,000 keys. The first step of a
+    /// scan of a Cluster also fetches the slot map.
     ///
     /// # Errors
-    /// As [`RedisClient::command`]. The scan can be continued after an error. If the connection
-    /// was lost, it restarts on that server, since another server may have replaced it: keys
-    /// may be returned again.
+    /// Same as [`RedisClient::command`]. The scan can be continued after an error. If the
+    /// connection was lost, it restarts on that server, since another server may have replaced
+    /// it: keys may be returned again.
     ///
     /// # Cancel safety
     /// A dropped step is repeated by the next call.
@@ -54,7 +55,7 @@ impl Scan {
         let Some(link) = self.rest.as_ref().and_then(|rest| rest.front()) else { return Ok(None) };
         let connection = link.connection(deadline).await?;
         let before = self.connection.replace(connection.clone());
-        if !before.is_some_and(|before| before.is(&connection)) {
+        if !before.is_some_and(|before| before.is_same(&connection)) {
             self.cursor = Bytes::from_static(START);
         }
         let scan = Command::new("SCAN").arg(&self.cursor).arg("MATCH").arg(&self.pattern);
@@ -86,7 +87,7 @@ impl Scan {
 }
 
 impl RedisClient {
-    /// Begins a scan of all keys that match a glob-style pattern: `user:*`.
+    /// Creates a scan of all keys that match a glob-style pattern: `user:*`.
     pub fn scan(&self, pattern: impl AsRef<[u8]>) -> Scan {
         let pattern = pattern.as_ref().to_vec();
         Scan {

@@ -1,20 +1,20 @@
-//! Why a connection was closed.
+//! The reasons for closing a connection.
 
 use std::fmt;
 
 use hotshelf_core::{Error, ErrorKind};
 
-/// Why a connection was closed.
+/// The reason for closing a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The server or the network has closed it.
+    /// The server or the network closed it.
     Disconnected,
-    /// The server has stopped responding.
+    /// The server stopped responding.
     Unresponsive,
-    /// The server has sent invalid bytes, or a reply without a command.
+    /// The server sent invalid bytes, or a reply without a command.
     ProtocolError,
-    /// Another server is the primary now.
+    /// Another server is now the primary.
     Replaced,
     /// The store was closed.
     Closed,
@@ -23,17 +23,18 @@ pub enum CloseReason {
 impl fmt::Display for CloseReason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Disconnected => "the connection was closed or reset",
-            Self::Unresponsive => "the server has stopped responding",
-            Self::ProtocolError => "the server's replies are not valid: is it Redis or Valkey?",
-            Self::Replaced => "another server is the primary now",
+            Self::Disconnected => "connection closed or reset",
+            Self::Unresponsive => "the server stopped responding",
+            Self::ProtocolError => "invalid reply from the server: is it Redis or Valkey?",
+            Self::Replaced => "another server is now the primary",
             Self::Closed => "the store was closed",
         })
     }
 }
 
 impl From<CloseReason> for Error {
-    /// For commands that were not sent: their outcome is known.
+    /// Converts the reason to the error of commands that were not sent: their outcome is
+    /// known.
     fn from(reason: CloseReason) -> Self {
         let kind = match reason {
             CloseReason::ProtocolError => ErrorKind::Protocol,

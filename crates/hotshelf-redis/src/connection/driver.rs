@@ -11,23 +11,23 @@ use hotshelf_core::BoxFuture;
 use super::close_reason::CloseReason;
 use super::session::Session;
 
-/// An idle output buffer above this size is shrunk to it.
+/// The capacity to which an idle output buffer is shrunk.
 const KEPT: usize = 1 << 20;
 
-/// How many rounds the driver makes before it yields to other tasks.
+/// The number of rounds after which the driver yields to other tasks.
 const ROUNDS: u32 = 64;
 
 /// A non-blocking stream of bytes: the socket of an event loop, or TLS on top of one.
 pub trait ByteStream: Send + Unpin + 'static {
-    /// Appends received bytes to the buffer, at most as many as it has room for; 0 means the
-    /// end of the stream.
+    /// Reads bytes into the free space of the buffer and returns their number; 0 means the end
+    /// of the stream.
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>>;
 
-    /// Writes some of the bytes.
+    /// Writes some of the bytes and returns their number.
     fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
 
     /// Sends written bytes that are still buffered.
@@ -41,15 +41,16 @@ impl Session {
     }
 }
 
-/// Carries a session's bytes; resolves to the reason for the end.
+/// A future that carries a session's bytes, and resolves to the reason for its end.
 struct Driver<S> {
     session: Session,
     stream: S,
-    /// The bytes that are being written, and how many of them were.
+    /// The bytes to write, and the number of those already written.
     output: Vec<u8>,
     written: usize,
     flushed: bool,
-    /// Whether callers were given a turn to queue more since the last write.
+    /// Whether the driver has yielded since the last write, for callers to queue more
+    /// commands.
     gathered: bool,
 }
 
@@ -67,7 +68,7 @@ impl<S: ByteStream> Driver<S> {
         }
     }
 
-    /// Writes until there is nothing left to write; pending while the other side is slow.
+    /// Writes all queued bytes; pending while the stream doesn't accept more.
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
         loop {
             if self.written == self.output.len() {

@@ -1,4 +1,4 @@
-//! A connection as its callers see it.
+//! The callers' side of a connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use super::listener::Listener;
 use super::request::{Request, Routing};
 use super::traffic::Traffic;
 
-/// After this many timeouts in a row a connection is closed: the server may have disappeared
-/// without closing it. Requests that were in flight together count as one, or a single stall
-/// would cost the connection.
+/// The number of timeouts in a row after which a connection is closed: the server may have
+/// disappeared. Requests that were in flight together count as one, so that a single stall
+/// doesn't close the connection.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
-/// A connection as its callers see it; a cheap handle.
+/// The callers' side of a connection. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(super) shared: Arc<Shared>,
@@ -44,7 +44,7 @@ impl Connection {
     }
 
     /// Returns `true` if both are handles of the same connection.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
@@ -63,7 +63,7 @@ impl Connection {
         self.shared.traffic.send(request, routing, deadline)?.await
     }
 
-    /// Sends commands at once and returns their replies in order.
+    /// Sends commands together and returns their replies in order.
     pub(crate) async fn send_all<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
@@ -78,12 +78,12 @@ impl Connection {
         Ok(replies)
     }
 
-    /// Sends a command that the server does not reply to: a subscription.
+    /// Sends a command without a reply: a subscription.
     pub(crate) fn send_without_reply(&self, command: &Command) -> Result<(), Error> {
         self.shared.traffic.send_without_reply(command)
     }
 
-    /// Records that the handshake is over: [`Self::has_answered`] counts replies from here on.
+    /// Records the end of the handshake: [`Self::has_answered`] ignores earlier replies.
     pub(crate) fn handshake_completed(&self) {
         self.shared.has_answered.store(false, Ordering::Relaxed);
     }
@@ -103,7 +103,7 @@ impl Connection {
         self.shared.traffic.close();
     }
 
-    /// Returns why the connection was closed, if it was.
+    /// Returns the reason, if the connection was closed.
     pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.shared.traffic.closed()
     }

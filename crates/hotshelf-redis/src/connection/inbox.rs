@@ -1,4 +1,4 @@
-//! Listening on a connection: a queue of what the server sends, and reading messages from it.
+//! A queue of the values that a server sends to a listening connection.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use hotshelf_wire::resp::Value;
 use super::listener::Listener;
 use crate::errors;
 
-/// How many values are queued. A consumer that doesn't keep up loses the connection, and gets
-/// an error.
+/// The maximum number of queued values. A consumer that doesn't keep up loses the connection
+/// and receives an error.
 const BACKLOG: usize = 1 << 16;
 
 /// A listener that queues everything for one consumer.
@@ -27,9 +27,9 @@ pub(crate) struct Inbox {
 pub struct Message {
     /// The channel.
     pub channel: Bytes,
-    /// The pattern of the subscription, if it was made by a pattern.
+    /// The pattern, for a subscription to a pattern.
     pub pattern: Option<Bytes>,
-    /// The content of the message.
+    /// The content.
     pub payload: Bytes,
 }
 
@@ -45,7 +45,7 @@ impl Inbox {
         if let Some(open) = &mut *sender
             && open.try_send(value).is_err()
         {
-            // The consumer is gone, or too slow.
+            // The consumer was dropped, or is too slow.
             *sender = None;
         }
     }
@@ -56,7 +56,7 @@ impl Listener for Inbox {
         self.put(Value::Array(push));
     }
 
-    /// RESP2 sends messages as replies, and both versions send subscription errors so.
+    /// Queues the value: messages in RESP2, and subscription errors in both versions.
     fn on_unsolicited(&self, value: Value) -> bool {
         self.put(value);
         true

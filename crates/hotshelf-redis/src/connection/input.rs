@@ -2,26 +2,26 @@
 
 use bytes::BytesMut;
 
-/// The least room to read into.
+/// The minimum free space of a buffer that is read into.
 const LEAST: usize = 64 << 10;
 
-/// The capacity of a buffer, unless a single value is larger.
+/// The usual capacity of a buffer. One with a larger value grows.
 const ROOM: usize = 256 << 10;
 
-/// How many buffers are kept besides the current one.
+/// The maximum number of spare buffers.
 const SPARE: usize = 3;
 
-/// The current read buffer, and those that take turns with it.
+/// The current read buffer and spare ones.
 ///
 /// Large values are slices of the buffer that they were read into, which can be reused only
-/// after they were dropped. Until then other buffers take turns: allocating a new one each time
-/// would cost more than everything else that is done for a value.
+/// after they were dropped. Until then spare buffers are used: allocating a new one each time
+/// would cost more than all other work for a value.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     buffer: BytesMut,
-    /// Whether the buffer has the usual capacity. One that has grown for a value is not kept.
+    /// Whether the buffer has the usual capacity. One that has grown is not kept.
     is_usual: bool,
-    /// Empty buffers of the usual capacity, some of whose values may still be alive.
+    /// Empty buffers of the usual capacity. Values in them may still be in use.
     spare: Vec<BytesMut>,
 }
 
@@ -48,7 +48,8 @@ impl Input {
         let mut next = match self.spare.iter_mut().position(|spare| spare.try_reclaim(needed)) {
             Some(free) => self.spare.swap_remove(free),
             None if is_usual => BytesMut::with_capacity(ROOM),
-            // Twice as much each time, or a value in many pieces would be copied for each.
+            // Doubled each time: otherwise a value in many pieces would be copied for each
+            // one.
             None => BytesMut::with_capacity(2 * needed),
         };
         next.extend_from_slice(&self.buffer);
@@ -66,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads some bytes, and returns them as a value that is a slice of the buffer.
+    /// Reads some bytes, and returns them as a slice of the buffer.
     fn read(input: &mut Input, length: usize) -> Bytes {
         for _ in 0..length.div_ceil(LEAST) {
             let piece = LEAST.min(length - input.buffer().len());
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn buffer_is_reused_without_values() {
+    fn unused_buffer_is_reused() {
         let mut input = Input::default();
         let first = read(&mut input, LEAST).as_ptr() as usize;
         for _ in 0..100 {

@@ -1,19 +1,19 @@
-//! What a server sends without being asked.
+//! The receiver of pushes and unsolicited values.
 
 use hotshelf_wire::resp::Value;
 
-/// Receives what a server sends without being asked, in its position among the replies.
+/// Receives pushes and unsolicited values, in their position among the replies.
 pub(crate) trait Listener: Send + Sync {
     /// Receives a push.
     fn on_push(&self, push: Vec<Value>);
 
-    /// Receives a value that is not the reply to any command, and returns `true` if it is
-    /// expected. By default it is not: the connection is closed.
+    /// Receives a value although no command is in flight, and returns `true` if that is
+    /// expected. Otherwise, which is the default, the connection is closed.
     fn on_unsolicited(&self, value: Value) -> bool {
         drop(value);
         false
     }
 
-    /// Records that the connection was closed: later messages are lost.
+    /// Handles the end of the connection: later values are lost.
     fn on_close(&self);
 }

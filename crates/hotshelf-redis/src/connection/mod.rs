@@ -1,8 +1,8 @@
 //! One connection to a server, shared by all callers.
 //!
-//! Callers hold a [`Connection`], the driver holds its [`Session`]. Between them is the
-//! `traffic`: a lock around the pipeline of `hotshelf-wire`, and the driver's waker. What the
-//! server sends without being asked goes to a [`Listener`]; an [`Inbox`] is one that queues it.
+//! Callers hold a [`Connection`], the driver holds its [`Session`]. They share the `traffic`:
+//! a lock around the pipeline of `hotshelf-wire`, and the driver's waker. Pushes and
+//! unsolicited values go to a [`Listener`]; an [`Inbox`] is a listener that queues them.
 
 mod close_reason;
 mod driver;

@@ -9,8 +9,8 @@ use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::Value;
 
-/// Creates both ends. A general one-shot channel costs twice as much: it watches for the end of
-/// either side, and here no sender asks whether its receiver is still there.
+/// Creates both ends. A general one-shot channel costs twice as much: it also reports a
+/// dropped receiver to the sender, which is not needed here.
 pub(super) fn channel() -> (ReplySender, ReplyReceiver) {
     let slot = Arc::new(Slot(Mutex::new(State::Open(None))));
     (ReplySender(Some(Arc::clone(&slot))), ReplyReceiver(slot))
@@ -29,14 +29,14 @@ struct Slot(Mutex<State>);
 
 #[derive(Debug)]
 enum State {
-    /// No reply yet, and whom to wake.
+    /// No reply yet. Holds the receiver's waker once it was polled.
     Open(Option<Waker>),
     Sent(Result<Value, Error>),
     Received,
 }
 
 impl ReplySender {
-    /// Sends the reply. A receiver that was dropped needs none.
+    /// Sends the reply. Does nothing if the receiver was dropped.
     pub(super) fn send(mut self, reply: Result<Value, Error>) {
         if let Some(slot) = self.0.take() {
             slot.put(reply);
@@ -54,7 +54,7 @@ impl Drop for ReplySender {
 
 impl Slot {
     fn put(&self, reply: Result<Value, Error>) {
-        // The guard is gone by the end of the statement: no task is woken under the lock.
+        // The guard is dropped at the end of the statement: no task is woken under the lock.
         let before = std::mem::replace(&mut *self.0.lock(), State::Sent(reply));
         if let State::Open(Some(waker)) = before {
             waker.wake();
@@ -81,8 +81,8 @@ impl Future for ReplyReceiver {
     }
 }
 
-/// The error of commands in flight when the connection was lost. As after a timeout, the
-/// server may have executed them, or may still do so.
+/// Creates the error of commands in flight when the connection was lost. As after a timeout,
+/// the server may have executed them, or may still do so.
 pub(super) fn connection_lost() -> Error {
     Error::new(ErrorKind::Timeout, "the connection was lost before the server replied")
 }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_receiver_needs_no_reply() {
+    fn dropped_receiver_ignores_reply() {
         let (sender, receiver) = channel();
         drop(receiver);
         sender.send(Ok(Value::Nil));

@@ -1,4 +1,4 @@
-//! Commands as the connection sends them.
+//! Requests: commands, and how they are sent.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use hotshelf_wire::resp::Command;
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) command: Command,
-    /// Ignored on connections without opt-in tracking.
+    /// Has no effect on connections without opt-in tracking.
     pub(crate) tracked: bool,
 }
 
@@ -18,17 +18,17 @@ impl From<Command> for Request {
     }
 }
 
-/// Why a command goes to this node, which decides on the prefix that it is sent with.
+/// How a command is sent to a node, which determines its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Routing {
     /// The node owns the slot: no prefix but that of a tracked request.
     Owner,
-    /// The slot is migrating to the node: `ASKING`. What is read so is not tracked.
+    /// The slot is migrating to the node: `ASKING` comes first. Such reads are not tracked.
     Asking,
 }
 
 pub(super) static ASKING: LazyLock<Command> = LazyLock::new(|| Command::new("ASKING"));
 
-/// Applies to the next command only.
+/// Enables tracking for the next command only.
 pub(super) static CACHING: LazyLock<Command> =
     LazyLock::new(|| Command::new("CLIENT").arg("CACHING").arg("YES"));

@@ -1,4 +1,4 @@
-//! A connection as its driver sees it.
+//! The driver's side of a connection.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -14,13 +14,13 @@ use super::input::Input;
 use super::reply_channel::ReplySender;
 use super::traffic::DriverStatus;
 
-/// A connection as its driver sees it: bytes to send, received bytes, deadlines.
+/// The driver's side of a connection: bytes to send, received bytes, deadlines.
 ///
-/// [`Session::carry`] is the driver of a [`ByteStream`](crate::ByteStream). Another driver
-/// [registers](Self::register) its waker, sends the bytes that it [takes](Self::take_output),
-/// reads into [`Self::input`] and reports that it has [received](Self::received) them, and
-/// before it sleeps checks the [status](Self::status). Dropping the session closes the
-/// connection: no caller waits for a driver that is gone.
+/// [`Session::carry`] is the driver of a [`ByteStream`](crate::ByteStream). A custom driver
+/// [registers](Self::register) its waker, [takes](Self::take_output) the bytes to send, reads
+/// into [`Self::input`] and reports the bytes as [received](Self::received), and checks the
+/// [status](Self::status) before it sleeps. Dropping the session closes the connection, so that
+/// no caller waits for a driver that has ended.
 pub struct Session {
     connection: Connection,
     decoder: Decoder,
@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Creates the driver's side of a connection. There is one for each.
+    /// Creates the session of a connection, which has only one.
     pub(crate) fn new(connection: Connection) -> Self {
         Self {
             connection,
@@ -44,7 +44,7 @@ impl Session {
         }
     }
 
-    /// Registers the waker for new commands and for the end of the connection.
+    /// Registers the waker for new commands and the end of the connection.
     pub fn register(&self, context: &Context<'_>) {
         self.connection.shared.traffic.register(context.waker());
     }
@@ -57,7 +57,7 @@ impl Session {
     /// Decodes the bytes that were appended to [`Self::input`], and delivers the replies.
     ///
     /// # Errors
-    /// If they are not valid: the stream can't be used any more.
+    /// If they are invalid: the stream can't be used any more.
     pub fn received(&mut self) -> Result<(), CloseReason> {
         let decoded = loop {
             match self.decoder.decode(self.input.buffer()) {
@@ -87,19 +87,19 @@ impl Session {
         expected.and(decoded)
     }
 
-    /// Takes all bytes to send, into an empty buffer; it stays empty if there are none.
+    /// Moves all bytes to send into an empty buffer.
     pub fn take_output(&self, buffer: &mut Vec<u8>) {
         self.connection.shared.traffic.take_output(buffer);
     }
 
-    /// Returns `true` if queued commands may wait for more: the server is busy with earlier
-    /// ones.
+    /// Returns `true` if queued commands may wait for more, at no cost: the server is busy
+    /// with earlier ones.
     #[must_use]
     pub fn can_gather(&self) -> bool {
         self.connection.shared.traffic.can_gather()
     }
 
-    /// Returns what is left to do before sleeping. From now on the next command wakes the
+    /// Returns the state to check before sleeping. From now on the next command wakes the
     /// driver.
     #[must_use]
     pub fn status(&self) -> DriverStatus {
@@ -133,7 +133,7 @@ impl Session {
         }
     }
 
-    /// Closes the connection, and returns the first reason for it.
+    /// Closes the connection, and returns the first reason for closing it.
     pub fn end(&self, reason: CloseReason) -> CloseReason {
         self.connection.abort(reason);
         self.connection.closed().unwrap_or(reason)

@@ -1,4 +1,4 @@
-//! The state that the callers of a connection share with its driver.
+//! The state that callers of a connection share with its driver.
 
 use std::task::Waker;
 
@@ -12,7 +12,8 @@ use super::close_reason::CloseReason;
 use super::reply_channel::{self, ReplyReceiver, ReplySender, connection_lost};
 use super::request::{ASKING, CACHING, Request, Routing};
 
-/// The most commands in flight. More of them only show that no replies arrive.
+/// The maximum number of commands in flight. Usually it is reached only when no replies
+/// arrive.
 const WINDOW: usize = 1 << 16;
 
 /// The commands in flight, and the waker of the driver.
@@ -29,16 +30,16 @@ struct State {
     opted_in: bool,
     /// Whether the next command has to wake the driver.
     asleep: bool,
-    /// Whether the connection is closed after the last awaited reply.
+    /// Whether to close the connection after the last awaited reply.
     closing: bool,
     closed: Option<CloseReason>,
 }
 
-/// What a driver has to look after before it sleeps.
+/// The state that a driver checks before it sleeps.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DriverStatus {
-    /// Why the connection was closed, if it was.
+    /// The reason, if the connection was closed.
     pub closed: Option<CloseReason>,
     /// Whether there are bytes to send.
     pub has_output: bool,
@@ -74,7 +75,7 @@ impl Traffic {
         Ok(receiver)
     }
 
-    /// Queues commands one after the other, with none of other callers in between.
+    /// Queues commands in order, without commands of other callers in between.
     pub(super) fn send_all<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
@@ -93,7 +94,7 @@ impl Traffic {
         Ok(receivers)
     }
 
-    /// Queues a command that the server does not reply to: a subscription.
+    /// Queues a command without a reply: a subscription.
     pub(super) fn send_without_reply(&self, command: &Command) -> Result<(), Error> {
         let mut state = self.state.lock();
         state.check(0)?;
@@ -135,14 +136,14 @@ impl Traffic {
         self.driver.register(driver);
     }
 
-    /// Returns `true` if queued commands may wait for more: the server is busy with earlier
-    /// ones, so that nothing is lost.
+    /// Returns `true` if queued commands may wait for more, at no cost: the server is busy
+    /// with earlier ones.
     pub(super) fn can_gather(&self) -> bool {
         let state = self.state.lock();
         state.pipeline.has_output() && state.pipeline.awaits_replies()
     }
 
-    /// Takes all bytes to send; the buffer stays empty if there are none.
+    /// Moves all bytes to send into an empty buffer.
     pub(super) fn take_output(&self, buffer: &mut Vec<u8>) {
         let mut state = self.state.lock();
         if state.pipeline.has_output() {
@@ -156,7 +157,7 @@ impl Traffic {
         events.extend(values.drain(..).map(|value| state.pipeline.receive(value)));
     }
 
-    /// Removes the senders whose deadline has passed. Returns whether that is evidence of
+    /// Removes the senders whose deadline has passed. Returns `true` if they are evidence of
     /// another stall of the server, and the next deadline.
     pub(super) fn expire(
         &self,
@@ -167,7 +168,7 @@ impl Traffic {
         (state.pipeline.expire(now, expired), state.pipeline.next_deadline())
     }
 
-    /// Returns what is left to do. From now on the next command wakes the driver.
+    /// Returns the state. From now on the next command wakes the driver.
     pub(super) fn status(&self) -> DriverStatus {
         let mut state = self.state.lock();
         state.asleep = true;
@@ -199,7 +200,8 @@ impl State {
             return Err(reason.into());
         }
         if self.pipeline.in_flight() + more > WINDOW {
-            let message = format!("more than {WINDOW} commands wait for the server's replies");
+            let message =
+                format!("too many commands in flight: a connection accepts at most {WINDOW}");
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         Ok(())

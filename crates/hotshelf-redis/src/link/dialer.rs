@@ -1,4 +1,4 @@
-//! Opening connections: a stream, and the handshake on it.
+//! Opening connections: the stream and the handshake.
 
 use std::fmt;
 use std::pin::pin;
@@ -23,7 +23,7 @@ pub(crate) struct Dialer {
     pub(crate) runtime: Arc<dyn Runtime>,
     transport: Arc<dyn Transport>,
     provider: Arc<dyn CredentialsProvider>,
-    /// The settings of the handshake, without the credentials.
+    /// The settings of the handshake; the credentials are added for each connection.
     login: Login,
     timeout: Duration,
 }
@@ -32,7 +32,7 @@ pub(crate) struct Dialer {
 pub(crate) struct Dialled {
     pub(crate) connection: Connection,
     pub(crate) carrier: Carrier,
-    /// How long the credentials are valid.
+    /// The lifetime of the credentials.
     pub(crate) valid_for: Option<Duration>,
     pub(crate) agreed: Agreed,
 }
@@ -56,7 +56,7 @@ impl Dialer {
         Self { runtime, transport, provider, login, timeout }
     }
 
-    /// Returns a dialer for connections that only listen: without tracking.
+    /// Returns a dialer for listening connections, without tracking.
     pub(crate) fn for_listening(&self) -> Self {
         let mut dialer = self.clone();
         dialer.login.tracking = Tracking::Off;
@@ -74,7 +74,7 @@ impl Dialer {
     /// Opens a connection and performs the handshake, within the connect timeout.
     ///
     /// # Errors
-    /// Of kind `Unavailable`, those of the provider, and the server's.
+    /// Of kind `Unavailable`, and those of the provider and the server.
     pub(crate) async fn dial(
         &self,
         address: &Address,
@@ -85,7 +85,7 @@ impl Dialer {
             let connection = Connection::new(Arc::clone(&self.runtime), listener);
             let opened = self.transport.open(address, Session::new(connection.clone())).await;
             let mut carrier = opened.map_err(|error| {
-                errors::unavailable("the server can't be reached").with_source(error)
+                errors::unavailable(format!("can't reach {address}")).with_source(error)
             })?;
             let mut login = self.login.clone();
             login.user = credentials.user;
@@ -107,7 +107,10 @@ impl Dialer {
     ) -> Result<T, Error> {
         match select(pin!(work), self.runtime.sleep(self.timeout)).await {
             Either::Left((done, _)) => done,
-            Either::Right(_) => Err(errors::unavailable("connecting took too long")),
+            Either::Right(_) => {
+                let message = format!("connecting timed out after {:?}", self.timeout);
+                Err(errors::unavailable(message))
+            }
         }
     }
 
@@ -127,10 +130,10 @@ impl Dialer {
         }
     }
 
-    /// Re-authenticates a connection in use, and returns how long the credentials are valid.
+    /// Re-authenticates a connection in use, and returns the lifetime of the credentials.
     ///
     /// # Errors
-    /// Those of the provider, and the server's.
+    /// Those of the provider and the server.
     pub(crate) async fn authenticate(
         &self,
         connection: &Connection,
@@ -147,7 +150,7 @@ impl Dialer {
         .await
     }
 
-    /// Returns the deadline of a command that is sent now, as part of connecting.
+    /// Returns the deadline of a command that is sent now, while connecting.
     pub(crate) fn deadline(&self) -> Moment {
         self.runtime.now() + self.timeout
     }

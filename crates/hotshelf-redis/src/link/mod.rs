@@ -22,7 +22,7 @@ pub(crate) use dialer::{Dialer, drive, send_all};
 pub(crate) use resolver::{Fixed, Resolver};
 use state::{Shared, State};
 
-/// A connection that is shared by all callers.
+/// The connection to one server, shared by all callers.
 pub(crate) struct Link {
     shared: Arc<Shared>,
 }
@@ -37,8 +37,8 @@ impl Link {
         Self { shared: Arc::new(Shared::new(dialer, resolver, listener)) }
     }
 
-    /// Sends one command and returns its reply. While the server is down it fails at once; only
-    /// the very first attempt to connect is awaited, until the deadline.
+    /// Sends one command and returns its reply. Fails at once while the server is down; only
+    /// the first attempt to connect is awaited, until the deadline.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -51,7 +51,7 @@ impl Link {
         Ok(reply)
     }
 
-    /// Sends commands at once and returns their replies in order. Otherwise as [`Link::send`].
+    /// Sends commands together and returns their replies in order. Waits like [`Link::send`].
     pub(crate) async fn send_all<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
@@ -64,12 +64,12 @@ impl Link {
         Ok(replies)
     }
 
-    /// Returns `true` if the server is reachable, as far as is known.
+    /// Returns `true` if the connection is open.
     pub(crate) fn is_up(&self) -> bool {
         self.shared.connection().is_some_and(|connection| connection.closed().is_none())
     }
 
-    /// Returns `true` if the server reports changes of the keys that are read from it.
+    /// Returns `true` if the server reports changes of the keys that were read from it.
     pub(crate) fn is_tracking(&self) -> bool {
         matches!(self.shared.supervision.read().state, State::Up { tracking: true, .. })
     }
@@ -92,11 +92,13 @@ impl Link {
             Either::Left((State::Down(error), _)) => Err(error),
             Either::Left((State::New | State::Closed, _)) => Err(CloseReason::Closed.into()),
             // Not a timeout of the command: it was not sent, so its outcome is known.
-            Either::Right(_) => Err(errors::unavailable("the server can't be reached in time")),
+            Either::Right(_) => {
+                Err(errors::unavailable("no connection to the server before the deadline"))
+            }
         }
     }
 
-    /// An elected server that refuses writes has been demoted.
+    /// Closes the connection to an elected server that refuses writes: it was demoted.
     fn check_role(&self, connection: &Connection, reply: &Value) {
         if let Value::Error(error) = reply
             && error.code() == b"READONLY"
@@ -106,7 +108,7 @@ impl Link {
         }
     }
 
-    /// Closes the connection for good. Calls in flight are still answered.
+    /// Closes the link for good. Calls in flight still complete.
     pub(crate) fn close(&self) {
         let before = std::mem::replace(&mut self.shared.supervision.write().state, State::Closed);
         if let State::Up { connection, .. } = before {

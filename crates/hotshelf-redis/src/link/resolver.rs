@@ -1,4 +1,4 @@
-//! Where a link finds its server.
+//! Finding the server of a link.
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ pub(super) struct Shared {
     pub(super) changed: Event,
 }
 
-/// The state, and whether a supervisor looks after it.
+/// The state, and whether a supervisor is running.
 pub(super) struct Supervision {
     pub(super) state: State,
     pub(super) is_supervised: bool,
@@ -26,7 +26,7 @@ pub(super) struct Supervision {
 
 #[derive(Clone)]
 pub(super) enum State {
-    /// No caller has asked for the connection yet, or the first attempt is in progress.
+    /// Not used yet, or the first attempt to connect is in progress.
     New,
     /// Connected.
     Up { connection: Connection, tracking: bool },
@@ -46,8 +46,8 @@ impl Shared {
         Self { dialer, resolver, listener, supervision, changed: Event::new() }
     }
 
-    /// Returns the connection if the link is up. It may have been closed just now: then its
-    /// next command fails.
+    /// Returns the connection if the link is up. If it was closed a moment ago, its next
+    /// command fails.
     pub(super) fn connection(&self) -> Option<Connection> {
         match &self.supervision.read().state {
             State::Up { connection, .. } => Some(connection.clone()),
@@ -78,7 +78,7 @@ impl Shared {
         }
     }
 
-    /// Changes the state, unless the link is closed for good. Returns `true` if it was changed.
+    /// Sets the state, unless the link is closed for good. Returns `true` if it was set.
     pub(super) fn set(&self, new: State) -> bool {
         let mut supervision = self.supervision.write();
         let open = !matches!(supervision.state, State::Closed);

@@ -1,4 +1,4 @@
-//! Keeps a link up.
+//! The background task that keeps a link connected.
 
 use std::error::Error as _;
 use std::pin::pin;
@@ -25,8 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(1);
 
 impl Shared {
-    /// Starts a supervisor if there is none, also if the previous one ended with its async
-    /// runtime.
+    /// Spawns a supervisor unless one is running. The previous one may have ended with its
+    /// async runtime.
     pub(super) fn supervise(shared: &Arc<Self>) {
         let mut supervision = shared.supervision.write();
         if supervision.is_supervised || matches!(supervision.state, State::Closed) {
@@ -40,7 +40,7 @@ impl Shared {
         }));
     }
 
-    /// Connects again and again, until the link is closed.
+    /// Connects, and reconnects whenever the connection is lost, until the link is closed.
     async fn keep_connected(&self) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -57,7 +57,12 @@ impl Shared {
                     if reason == CloseReason::Closed {
                         return;
                     }
-                    tracing::warn!("lost the connection to the cache server: {reason}");
+                    if let Some(address) = &address {
+                        tracing::warn!(
+                            "lost connection to {address} ({reason}); reconnecting, reads fall \
+                             back to loaders"
+                        );
+                    }
                     self.set(State::Down(reason.into()));
                     // A server that accepts connections and never replies is tried less often.
                     if connection.has_answered() || reason == CloseReason::Replaced {
@@ -88,20 +93,22 @@ impl Shared {
         Ok(dialled)
     }
 
-    /// Verifies that the server is a primary. One whose ACL forbids to ask is trusted to be
-    /// what the Sentinels report; otherwise its first `READONLY` reveals it.
+    /// Verifies that the server is a primary. If its ACL denies `ROLE`, the Sentinels are
+    /// trusted; if they are wrong, the first `READONLY` shows it.
     async fn verify_role(&self, connection: &Connection) -> Result<(), Error> {
         let role = send_all(connection, [Command::new("ROLE")], self.dialer.deadline()).await?;
         match &role[..] {
             [Value::Error(_)] => Ok(()),
             [role] if is_primary(role) => Ok(()),
-            _ => Err(errors::unavailable("the server named by the Sentinels is not a primary")),
+            _ => Err(errors::unavailable("the server reported by the Sentinels is not a primary")),
         }
     }
 
     /// Carries the connection's bytes until it is closed or has to be replaced.
     async fn serve(&self, dialled: Dialled, address: Option<&Address>) -> CloseReason {
-        tracing::debug!("connected to the cache server");
+        if let Some(address) = address {
+            tracing::debug!("connected to {address}");
+        }
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {
@@ -118,14 +125,14 @@ impl Shared {
         }
     }
 
-    /// Re-authenticates each time before the credentials expire. Never returns.
+    /// Re-authenticates the connection before the credentials expire. Never returns.
     async fn keep_authenticated(&self, connection: &Connection, mut valid_for: Option<Duration>) {
         while let Some(duration) = valid_for {
             self.dialer.runtime.sleep(duration.mul_f64(0.8)).await;
             valid_for = match self.dialer.authenticate(connection).await {
                 Ok(valid_for) => valid_for,
                 Err(error) => {
-                    tracing::warn!(%error, "can't renew the credentials for the cache server");
+                    tracing::warn!("can't renew the credentials ({error}); retrying");
                     Some(CREDENTIALS_PAUSE)
                 }
             };
@@ -136,21 +143,22 @@ impl Shared {
     fn failed(&self, error: Error) {
         let already_down = matches!(self.supervision.read().state, State::Down(_));
         if !already_down {
-            let cause = error.source().map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(%error, cause, "can't connect to the cache server");
+            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            tracing::warn!(
+                "can't connect to the cache server ({error}{cause}); retrying, reads fall back to \
+                 loaders"
+            );
         }
         // For a caller, a timeout would mean that its command may have been executed.
         let error = match error.kind() {
-            ErrorKind::Timeout => {
-                errors::unavailable("connecting took too long").with_source(error)
-            }
+            ErrorKind::Timeout => errors::unavailable("connecting timed out").with_source(error),
             _ => error,
         };
         self.set(State::Down(error));
     }
 }
 
-/// Leaves the link to the next supervisor when dropped.
+/// Marks the link as unsupervised when dropped.
 struct Supervisor(Arc<Shared>);
 
 impl Drop for Supervisor {

@@ -1,4 +1,4 @@
-//! Users and passwords.
+//! Credentials and their providers.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use hotshelf_core::{BoxFuture, Error};
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credentials {
-    /// The user. Default: the server's `default`.
+    /// The user. Default: `default`.
     pub user: Option<String>,
-    /// The password, or the token.
+    /// The password or token.
     pub password: Option<String>,
-    /// How long they are valid. Default: for ever.
+    /// The time for which they are valid. Default: no limit.
     pub valid_for: Option<Duration>,
 }
 
@@ -24,10 +24,10 @@ impl Credentials {
         Self { user: Some(user.into()), password: Some(password.into()), valid_for: None }
     }
 
-    /// Sets how long they are valid.
+    /// Sets the time for which they are valid.
     ///
-    /// After four fifths of this time the provider is asked again, and the connections are
-    /// re-authenticated while calls go on.
+    /// After 80 % of this time the provider is asked for new credentials, and connections are
+    /// re-authenticated without interrupting calls.
     #[must_use]
     pub fn valid_for(mut self, duration: Duration) -> Self {
         self.valid_for = Some(duration);
@@ -45,12 +45,12 @@ impl fmt::Debug for Credentials {
 
 /// Provides the current credentials: rotating tokens, secrets from a vault.
 ///
-/// It is asked for each new connection, and again before its credentials expire.
+/// It is called for each new connection, and again before its credentials expire.
 pub trait CredentialsProvider: fmt::Debug + Send + Sync + 'static {
-    /// Returns the credentials that are valid now.
+    /// Returns the current credentials.
     ///
-    /// It has to answer within `connect_timeout`. An error doesn't affect a connection that is
-    /// up, and fails one that is being opened; both try again.
+    /// It has to return within `connect_timeout`. An error fails a connection that is being
+    /// opened, but not one that is up; the call is repeated in both cases.
     fn credentials(&self) -> BoxFuture<'_, Result<Credentials, Error>>;
 }
 

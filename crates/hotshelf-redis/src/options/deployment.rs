@@ -21,7 +21,7 @@ pub(crate) enum Deployment {
     Standalone(Address),
     /// A primary with replicas, found through Sentinels.
     Sentinel { service: String, sentinels: Vec<Endpoint> },
-    /// A Cluster, with some of its nodes.
+    /// A Cluster, found through some of its nodes.
     Cluster(Vec<Endpoint>),
 }
 

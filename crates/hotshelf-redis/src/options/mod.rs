@@ -15,16 +15,16 @@ pub use credentials::{Credentials, CredentialsProvider};
 pub use deployment::Address;
 pub(crate) use deployment::Deployment;
 
-/// How long connecting may take unless it is set: 250 ms.
+/// The default of [`RedisOptions::connect_timeout`]: 250 ms.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// How long a read, or an acquire, may take unless it is set: 100 ms.
+/// The default of [`RedisOptions::read_timeout`]: 100 ms.
 pub const DEFAULT_READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long a write or an invalidation may take unless it is set: 250 ms.
+/// The default of [`RedisOptions::store_timeout`]: 250 ms.
 pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The addresses of the servers, the credentials, and how long to wait.
+/// The addresses of the servers, the credentials and the timeouts.
 ///
 /// | option | default |
 /// | --- | --- |
@@ -42,7 +42,7 @@ pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 pub struct RedisOptions {
     pub(crate) deployment: Deployment,
-    /// The URL's.
+    /// The credentials in the URL.
     own_credentials: Credentials,
     provider: Option<Arc<dyn CredentialsProvider>>,
     pub(crate) sentinel_credentials: Credentials,
@@ -73,76 +73,77 @@ impl RedisOptions {
     /// | `redis://[user[:password]@]host[:port][/database]` | one server |
     /// | `unix:///path` | one server, on a Unix socket |
     /// | `redis+sentinel://[user[:password]@]host[:port][,host[:port]]…/service[/database]` | the primary of a service, found through its Sentinels (port 26379) |
-    /// | `redis+cluster://[user[:password]@]host[:port][,host[:port]]…` | a Cluster, with some of its nodes |
+    /// | `redis+cluster://[user[:password]@]host[:port][,host[:port]]…` | a Cluster, found through some of its nodes |
     ///
-    /// `rediss` instead of `redis` means TLS; `valkey` and `valkeys` are synonyms of the two,
-    /// and a hyphen is a synonym of `+`. All of them accept
+    /// `rediss` instead of `redis` enables TLS; `valkey` and `valkeys` are synonyms of the
+    /// two, and a hyphen is a synonym of `+`. All URLs accept
     /// `?db=…&user=…&password=…&client_name=…`, those of Sentinels also `sentinel_user=…` and
-    /// `sentinel_password=…`. Reserved characters, in passwords above all, have to be
-    /// percent-encoded.
+    /// `sentinel_password=…`. Reserved characters have to be percent-encoded, above all in
+    /// passwords.
     ///
     /// # Errors
     /// Of kind [`Configuration`](hotshelf_core::ErrorKind::Configuration) for an invalid URL,
     /// of kind [`Unsupported`](hotshelf_core::ErrorKind::Unsupported) for one that this build
-    /// doesn't support. Neither shows the password.
+    /// doesn't support. Neither error contains the password.
     pub fn from_url(text: &str) -> Result<Self, Error> {
         url::read(text)
     }
 
-    /// Sets how long connecting may take, handshake included. Default: 250 ms.
+    /// Sets the timeout for connecting, handshake included. Default: 250 ms.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how long a read, or an acquire, may take. Default: 100 ms.
+    /// Sets the timeout for reading an entry and for acquiring a lease. Default: 100 ms.
     #[must_use]
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// Sets how long a write or an invalidation may take. Default: 250 ms.
+    /// Sets the timeout for writes and invalidations. Default: 250 ms.
     #[must_use]
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// Sets the name that `CLIENT LIST` shows for our connections. Default: none.
+    /// Sets the name of the connections, as shown by `CLIENT LIST`. Default: none.
     #[must_use]
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.client_name = Some(name.into());
         self
     }
 
-    /// Sets the provider of credentials, instead of those of the URL: for rotating tokens.
+    /// Sets the provider of credentials, for rotating tokens. Default: the credentials in the
+    /// URL.
     #[must_use]
     pub fn credentials(mut self, provider: impl CredentialsProvider) -> Self {
         self.provider = Some(Arc::new(provider));
         self
     }
 
-    /// Sets which changes of keys the servers report, so that callers that wait for another
-    /// process's load are woken and don't have to poll. Default: [`Tracking::OptIn`].
+    /// Sets which key changes the servers report: they wake callers that wait for the load of
+    /// another process, which would otherwise poll. Default: [`Tracking::OptIn`].
     ///
-    /// With [`Tracking::Broadcast`], the leases (`hs:l:`) are added to the prefixes. A server
-    /// that can't report changes, or whose ACL forbids it, is used without.
+    /// With [`Tracking::Broadcast`], the prefix of leases (`hs:l:`) is added. Without support
+    /// by the server, or if its ACL denies tracking, callers poll.
     #[must_use]
     pub fn tracking(mut self, tracking: Tracking) -> Self {
         self.tracking = tracking;
         self
     }
 
-    /// Sets the certificate authorities, in PEM, that TLS trusts instead of the system's.
+    /// Sets the trusted certificate authorities, in PEM. Default: the system's.
     #[must_use]
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.tls_mut().root_certificates = Some(pem.into());
         self
     }
 
-    /// Sets the client certificate, with its chain, and its key, both in PEM. Default: none.
+    /// Sets the client certificate with its chain, and its key, both in PEM. Default: none.
     #[must_use]
     pub fn client_certificate(
         mut self,
@@ -153,24 +154,24 @@ impl RedisOptions {
         self
     }
 
-    /// Sets the name that the servers' certificates have to match, and that is sent to them
-    /// (SNI). Default: the host of the URL.
+    /// Sets the name that the servers' certificates have to match. It is also sent as SNI.
+    /// Default: the host of the URL.
     #[must_use]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.tls_mut().server_name = Some(name.into());
         self
     }
 
-    /// Accepts any certificate: an attacker in between can read and change the password and all
-    /// values. For tests only. Default: off.
+    /// Accepts any certificate: an attacker on the network can read and change the password
+    /// and all values. For tests only. Default: off.
     #[must_use]
     pub fn danger_accept_invalid_certificates(mut self, accept: bool) -> Self {
         self.tls_mut().accept_invalid_certificates = accept;
         self
     }
 
-    /// TLS options imply TLS, whatever the URL says: a slip there must not send a password in
-    /// the clear.
+    /// Returns the TLS options. They imply TLS, even with `redis://`: a typo in the URL must
+    /// not send a password in the clear.
     fn tls_mut(&mut self) -> &mut TlsOptions {
         self.tls.get_or_insert_default()
     }

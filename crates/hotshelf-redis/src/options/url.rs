@@ -85,13 +85,13 @@ pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
     options.read_query(&url)?;
     match options {
         RedisOptions { deployment: Deployment::Cluster(_), database: 1.., .. } => {
-            Err(invalid("a Cluster has only database 0: remove the database from the URL"))
+            Err(invalid("invalid database in the URL: remove it, a Cluster has only database 0"))
         }
         options => Ok(options),
     }
 }
 
-/// Removes all hosts but the first from a URL: the parser accepts only one.
+/// Splits all hosts but the first from a URL: the parser accepts only one.
 fn split_hosts(text: &str) -> (Cow<'_, str>, Vec<&str>) {
     let Some((scheme, rest)) = text.split_once("://") else { return (text.into(), Vec::new()) };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -117,7 +117,7 @@ fn deployment(url: &Url, others: &[&str], kind: Kind) -> Result<(Deployment, u64
     };
     match kind {
         Kind::Standalone | Kind::Unix if !others.is_empty() => Err(invalid(
-            "the URL has several hosts: use redis+cluster:// for a Cluster, or \
+            "several hosts in the URL: use redis+cluster:// for a Cluster, or \
              redis+sentinel://…/service for Sentinels",
         )),
         Kind::Standalone => {
@@ -131,7 +131,7 @@ fn deployment(url: &Url, others: &[&str], kind: Kind) -> Result<(Deployment, u64
             let (service, database) = path.split_once('/').unwrap_or((path, ""));
             if service.is_empty() {
                 return Err(invalid(
-                    "the URL has no service: use redis+sentinel://host:port/service",
+                    "missing service in the URL: use redis+sentinel://host:port/service",
                 ));
             }
             let (service, sentinels) = (decode(service)?, endpoints(SENTINEL_PORT)?);
@@ -145,7 +145,7 @@ fn endpoint(url: &Url, port: u16) -> Result<Endpoint, Error> {
         Some(url::Host::Domain(name)) if !name.is_empty() => decode(name)?,
         Some(url::Host::Ipv4(address)) => address.to_string(),
         Some(url::Host::Ipv6(address)) => address.to_string(),
-        _ => return Err(invalid("the URL has no host: use redis://host:port")),
+        _ => return Err(invalid("missing host in the URL: use redis://host:port")),
     };
     Ok(Endpoint::new(host, url.port().unwrap_or(port)))
 }
@@ -154,7 +154,7 @@ fn unix(url: &Url) -> Result<Address, Error> {
     let path = decode(url.path())?;
     if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
         return Err(invalid(
-            "a Unix socket needs an absolute path: use unix:///path/to/redis.sock",
+            "invalid Unix socket in the URL: use its absolute path, as in unix:///run/redis.sock",
         ));
     }
     Ok(Address::Unix(path))
@@ -167,33 +167,32 @@ fn path_database(path: &str) -> Result<u64, Error> {
     }
 }
 
-/// The text is not shown: it may be part of a password with an unencoded `/`.
+/// Parses a database number. The error doesn't contain the text: it may be part of a password
+/// with an unencoded `/`.
 fn database(text: &str) -> Result<u64, Error> {
     text.parse().map_err(|_| {
         invalid(
-            "the URL's database is not a number: use redis://host:port/0, and percent-encode \
-             `/` (%2F) if it is part of the password",
+            "invalid database in the URL: use a number, as in redis://host:port/0, and \
+             percent-encode `/` (%2F) if it is part of the password",
         )
     })
 }
 
-/// Other clients turn certificate checks off with `#insecure`; here that takes an explicit
-/// option.
+/// Returns an error for a URL with a fragment. In other clients `#insecure` turns certificate
+/// checks off; here that takes an explicit option.
 fn reject_fragment(url: &Url) -> Result<(), Error> {
     match url.fragment() {
         None => Ok(()),
         Some(_) => Err(invalid(
-            "the URL has a fragment, which is not supported: percent-encode `#` (%23) if it is \
-             part of the password",
+            "unsupported fragment in the URL: percent-encode `#` (%23) if it is part of the \
+             password",
         )),
     }
 }
 
 fn decode(text: &str) -> Result<String, Error> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| invalid("a percent-encoded part of the URL is not valid UTF-8"))
+    decoded.map(Into::into).map_err(|_| invalid("invalid percent-encoding in the URL: use UTF-8"))
 }
 
 fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
@@ -229,7 +228,7 @@ impl RedisOptions {
 }
 
 impl fmt::Display for RedisOptions {
-    /// Writes the URL without passwords.
+    /// Writes the URL, with `***` for passwords.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secure = if self.tls.is_some() { "s" } else { "" };
         let kind = match &self.deployment {
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_urls_are_parsed() {
+    fn every_form_of_url_is_parsed() {
         assert_eq!(shown("redis://localhost"), "redis://localhost:6379/0");
         assert_eq!(shown("valkey://cache:6380/2"), "redis://cache:6380/2");
         assert_eq!(shown("redis://[::1]:6380"), "redis://[::1]:6380/0");

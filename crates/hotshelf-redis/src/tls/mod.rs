@@ -25,12 +25,12 @@ pub use stream::TlsStream;
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
-    /// The name that the servers' certificates have to match, if it isn't their host.
+    /// The name that the servers' certificates have to match, instead of their host.
     name: Option<ServerName<'static>>,
 }
 
 impl Tls {
-    /// Creates the configuration, if the options ask for TLS.
+    /// Creates the configuration; returns `None` if the options don't enable TLS.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
@@ -38,8 +38,8 @@ impl Tls {
         options.tls.as_ref().map(Self::new).transpose()
     }
 
-    /// Loads the trusted authorities, those of the options or otherwise the system's, and the
-    /// client certificate if there is one.
+    /// Loads the trusted authorities of the options, by default the system's, and the client
+    /// certificate, if any.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
@@ -49,7 +49,9 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| configuration("can't configure TLS").with_source(error))?;
         let builder = if options.accept_invalid_certificates {
-            tracing::warn!("the certificates of the cache servers are not verified");
+            tracing::warn!(
+                "TLS certificates are not verified; attackers on the network can read all traffic"
+            );
             let verifier = Arc::new(AcceptAnyServer(provider));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         } else {
@@ -61,7 +63,7 @@ impl Tls {
         let config = with_client_certificate(builder, options)?;
         let name = options.server_name.clone().map(ServerName::try_from).transpose();
         let name = name.map_err(|error| {
-            configuration("the server name is not a valid host name").with_source(error)
+            configuration("invalid server name: use a host name").with_source(error)
         })?;
         Ok(Self { config: Arc::new(config), name })
     }
@@ -93,7 +95,7 @@ fn with_client_certificate(
     let Some((certificates, key)) = &options.client_certificate else {
         return Ok(builder.with_no_client_auth());
     };
-    let invalid = || configuration("invalid client certificate or key: give both in PEM");
+    let invalid = || configuration("invalid client certificate or key: use PEM for both");
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(certificates)
         .collect::<Result<_, _>>()
         .map_err(|_| invalid())?;
@@ -103,7 +105,7 @@ fn with_client_certificate(
 }
 
 fn roots_of(pem: &[u8]) -> Result<RootCertStore, Error> {
-    let invalid = || configuration("invalid root certificates: give them in PEM");
+    let invalid = || configuration("invalid root certificates: use PEM");
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|_| invalid())?;
@@ -116,7 +118,7 @@ fn roots_of(pem: &[u8]) -> Result<RootCertStore, Error> {
 fn system_roots() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "skipped an invalid root certificate of the system");
+        tracing::warn!("skipped an invalid root certificate of the system ({error})");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -127,8 +129,8 @@ fn configuration(message: &'static str) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-/// Accepts any certificate. The signatures are still verified: the other side has the key of
-/// the certificate.
+/// Accepts any certificate. Signatures are still verified: the server has the certificate's
+/// key.
 #[derive(Debug)]
 struct AcceptAnyServer(Arc<CryptoProvider>);
 

@@ -10,7 +10,7 @@ use rustls::ClientConnection;
 
 use crate::connection::ByteStream;
 
-/// How many bytes are read from the stream at once.
+/// The number of bytes to read from the stream at once.
 const ROOM: usize = 32 << 10;
 
 /// An encrypted stream.
@@ -19,7 +19,7 @@ pub struct TlsStream<S> {
     stream: S,
     /// Received bytes, encrypted.
     input: BytesMut,
-    /// Bytes to send, encrypted, and how many of them were.
+    /// Bytes to send, encrypted, and the number of those already sent.
     output: Vec<u8>,
     written: usize,
 }
@@ -56,7 +56,7 @@ impl<S: ByteStream> TlsStream<S> {
         let taken = self.connection.read_tls(&mut &self.input[..])?;
         self.input.advance(taken);
         if let Err(error) = self.connection.process_new_packets() {
-            // The alert tells the other side why, if it still reads.
+            // Sends the alert with the reason, if the server still reads.
             let _ = self.poll_send(context);
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
@@ -104,7 +104,7 @@ impl<S: ByteStream> ByteStream for TlsStream<S> {
             if !ready!(self.poll_receive(context))? {
                 return Poll::Ready(Ok(0));
             }
-            // TLS itself may have to respond.
+            // TLS itself may have to reply.
             if self.connection.wants_write() {
                 let _sent_later = self.poll_send(context)?;
             }

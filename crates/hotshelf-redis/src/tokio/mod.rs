@@ -27,8 +27,8 @@ impl TokioTransport {
     /// Creates the transport.
     ///
     /// # Errors
-    /// Of kind `Configuration` for invalid certificates, of kind `Unsupported` for TLS if this
-    /// build lacks it.
+    /// Of kind `Configuration` for invalid certificates, of kind `Unsupported` for TLS in a
+    /// build without it.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
         #[cfg(not(feature = "tls"))]
         if options.tls.is_some() {

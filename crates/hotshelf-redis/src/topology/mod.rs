@@ -1,4 +1,4 @@
-//! Which server a command goes to.
+//! Choosing the server of a command.
 
 mod cluster;
 mod sentinel;
@@ -60,7 +60,7 @@ impl Topology {
         }
     }
 
-    /// Sends commands at once, each to its server, and returns a reply for each, in order.
+    /// Sends commands together, each to its server, and returns their replies in order.
     pub(crate) async fn send_all(
         &self,
         requests: &[Request],
@@ -75,7 +75,7 @@ impl Topology {
         }
     }
 
-    /// Sends commands to the server of the first key among them, with no commands of other
+    /// Sends commands to the server of the first key among them, without commands of other
     /// callers in between.
     pub(crate) async fn send_together(
         &self,

@@ -1,4 +1,4 @@
-//! Finding the primary of a service through its Sentinels.
+//! Discovery of the primary of a service through its Sentinels.
 
 use std::fmt;
 use std::pin::pin;
@@ -18,11 +18,11 @@ use crate::errors;
 use crate::link::{Dialer, Resolver, drive, send_all};
 use crate::options::Address;
 
-/// The longest pause before the Sentinels are dialled again, after none of them could be
-/// listened to.
+/// The longest pause before the Sentinels are dialled again, after the connections to all of
+/// them have failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks the Sentinels for the primary, and listens for their announcement of another one.
+/// Asks the Sentinels for the primary, and listens for the announcement of another one.
 pub(crate) struct SentinelResolver {
     dialer: Dialer,
     sentinels: Mutex<Sentinels>,
@@ -43,7 +43,9 @@ impl SentinelResolver {
                 Err(error) => last_error = Some(error),
             }
         }
-        let error = errors::unavailable("no Sentinel knows the primary of the service");
+        let error = errors::unavailable(
+            "no Sentinel knows the primary of the service: check the service in the URL",
+        );
         Err(match last_error {
             Some(cause) => error.with_source(cause),
             None => error,
@@ -83,14 +85,14 @@ impl SentinelResolver {
             let value = match select(values.next(), &mut dialled.carrier).await {
                 Either::Left((Some(value), _)) => value,
                 Either::Left((None, _)) => {
-                    return Err(errors::unavailable("the Sentinel's messages are lost"));
+                    return Err(errors::unavailable("lost messages of the Sentinel"));
                 }
                 Either::Right((reason, _)) => return Err(reason.into()),
             };
             match Message::read(&value)? {
                 Some(message) if self.is_switch(&message) => return Ok(()),
                 Some(_) => {}
-                // From here on nothing is missed, but a switch may have happened before.
+                // From here on no switch is missed, but one may have happened before.
                 None if !subscribed => {
                     subscribed = true;
                     let asking = pin!(self.ask(sentinel));

@@ -1,4 +1,4 @@
-//! The raw client, and its connections as the server lists them.
+//! The raw client and its connections.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn any_command_can_be_sent() {
     assert_eq!(redis.command(&["INCRBY", "n", "5"]).await.unwrap().integer().unwrap(), 5);
     redis.command(&["HSET", "h", "field", "value"]).await.unwrap();
     let Reply::Map(pairs) = redis.command(&["HGETALL", "h"]).await.unwrap() else {
-        panic!("RESP3 answers a map");
+        panic!("RESP3 replies with a map");
     };
     assert_eq!(pairs[0].1.clone().bytes().unwrap().unwrap(), "value");
 }
@@ -36,7 +36,7 @@ async fn pipeline_continues_after_failed_command() {
 }
 
 #[tokio::test]
-async fn client_timeout_can_exceed_the_stores() {
+async fn client_timeout_overrides_store_timeout() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
@@ -111,7 +111,7 @@ async fn common_commands_have_typed_replies() {
         sorted_sets(redis).await;
         keys(redis).await;
         assert!(redis.info().await.unwrap().contains("redis_version"));
-        assert_eq!(redis.publish("nobody", "hears").await.unwrap(), 0);
+        assert_eq!(redis.publish("unused", "message").await.unwrap(), 0);
     }
 }
 

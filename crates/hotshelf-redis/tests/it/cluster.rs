@@ -32,7 +32,7 @@ fn another(cluster: &RedisCluster, slot: u16) -> usize {
 }
 
 #[tokio::test]
-async fn keys_go_to_owners_of_slots() {
+async fn keys_go_to_slot_owners() {
     let cluster = cluster();
     let backend = backend(&cluster).await;
     let redis = backend.client();
@@ -202,8 +202,8 @@ async fn frozen_node_affects_only_its_keys() {
 }
 
 #[tokio::test]
-async fn absent_cluster_fails_at_once() {
-    let url = support::dead_url().replace("redis://", "redis+cluster://");
+async fn unreachable_cluster_fails_at_once() {
+    let url = support::unreachable_url().replace("redis://", "redis+cluster://");
     let backend = support::backend(&url);
     support::assert_fails_at_once(&backend).await;
     backend.close().await;
@@ -218,7 +218,7 @@ async fn standalone_server_is_not_a_cluster() {
     assert!(format!("{error:?}").contains("cluster"), "{error:?}");
 }
 
-/// `SCAN` has no key: no node redirects it if the map is outdated.
+/// `SCAN` has no key, so no node redirects it if the map is outdated.
 #[tokio::test]
 async fn scan_reaches_newly_joined_node() {
     let cluster = cluster();
@@ -228,8 +228,8 @@ async fn scan_reaches_newly_joined_node() {
     let node = cluster.node(joining);
     node.command(&["CLUSTER", "RESET", "SOFT"]);
     let nodes = cluster.node(cluster.owner(slot)).cli(&["CLUSTER", "NODES"]);
-    let ourselves = nodes.lines().find(|line| line.contains("myself")).unwrap();
-    let (_, bus) = ourselves.split(' ').nth(1).unwrap().split_once('@').unwrap();
+    let own = nodes.lines().find(|line| line.contains("myself")).unwrap();
+    let (_, bus) = own.split(' ').nth(1).unwrap().split_once('@').unwrap();
     let port = cluster.node(cluster.owner(slot)).port().to_string();
     node.command(&["CLUSTER", "MEET", "127.0.0.1", &port, bus.split(',').next().unwrap()]);
     support::until("the node to know the others", async || {
@@ -255,7 +255,7 @@ async fn many_keys_are_invalidated() {
     assert_eq!(backend.invalidate(&keys).await.unwrap(), 2);
 }
 
-/// An async runtime that ends drops the task that discovers the Cluster.
+/// The task that discovers the Cluster is dropped with its async runtime.
 #[test]
 fn discovery_restarts_in_later_runtime() {
     let cluster = cluster();

@@ -76,7 +76,7 @@ async fn refused_token_keeps_the_connection() {
     let tokens = Tokens::of("monday");
     let backend = support::backend_with(options(&server).credentials(tokens.clone()));
     backend.ping().await.unwrap();
-    tokens.rotate("nobody");
+    tokens.rotate("unknown");
     let asked = tokens.asked.load(Ordering::Relaxed);
     let refused = async || (tokens.asked.load(Ordering::Relaxed) > asked).then_some(());
     support::until("the provider to be asked again", refused).await;
@@ -85,11 +85,11 @@ async fn refused_token_keeps_the_connection() {
     }
 }
 
-/// They would be refused again: nothing is retried while a caller waits.
+/// Nothing is retried while a caller waits: the credentials would be refused again.
 #[tokio::test]
 async fn wrong_credentials_fail_at_once() {
     let server = server_with_users(&[]);
-    let tokens = Tokens::of("nobody");
+    let tokens = Tokens::of("unknown");
     let backend = support::backend_with(options(&server).credentials(tokens.clone()));
     let start = support::now();
     for _ in 0..200 {

@@ -1,4 +1,4 @@
-//! Replies on one connection are never mixed up, whatever other callers do.
+//! Replies on a shared connection are never mixed up, even when calls are cancelled.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! The same commands through our wire and through the redis crate have the same replies, and
-//! leave the same data.
+//! Commands have the same replies, and the same effects, as through the redis crate.
 
 use hotshelf_redis::Reply;
 use hotshelf_testkit::RedisCluster;
@@ -66,7 +65,7 @@ fn commands() -> impl Strategy<Value = Vec<Vec<u8>>> {
     ]
 }
 
-/// Formats our reply in the notation shared by both sides.
+/// Formats a reply of this client in the common notation.
 fn ours(reply: Reply) -> String {
     let many = |items: Vec<Reply>| items.into_iter().map(ours).collect::<Vec<_>>().join(", ");
     match reply {
@@ -90,6 +89,7 @@ fn ours(reply: Reply) -> String {
     }
 }
 
+/// Formats a reply of the redis crate in the common notation.
 fn theirs(value: Value) -> String {
     let many = |items: Vec<Value>| items.into_iter().map(theirs).collect::<Vec<_>>().join(", ");
     match value {
@@ -155,7 +155,7 @@ fn theirs_or_error(answer: redis::RedisResult<Value>) -> String {
     }
 }
 
-/// That client splits commands with keys in several slots, and waits for each reply.
+/// The redis crate splits commands with keys in several slots, so `MGET` is skipped.
 #[test]
 fn cluster_replies_match_the_redis_crate() {
     let cluster = RedisCluster::start().unwrap();

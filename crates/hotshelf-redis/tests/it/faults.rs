@@ -1,4 +1,4 @@
-//! Servers that are absent, fail, stop responding and lose their data.
+//! Servers that are unreachable, fail, stop responding or lose their data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use hotshelf_testkit::RedisServer;
 use crate::support;
 
 #[tokio::test]
-async fn absent_server_fails_at_once() {
-    support::assert_fails_at_once(&support::backend(&support::dead_url())).await;
+async fn unreachable_server_fails_at_once() {
+    support::assert_fails_at_once(&support::backend(&support::unreachable_url())).await;
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn close_leaves_no_connection() {
     backend.ping().await.unwrap();
     backend.close().await;
     assert_eq!(backend.ping().await.unwrap_err().kind(), ErrorKind::Closed);
-    assert_only_our_own_connection(&server).await;
+    assert_no_connection_is_left(&server).await;
 }
 
 /// Calls in flight are answered; later ones are not sent.
@@ -143,7 +143,7 @@ async fn close_waits_for_calls_in_flight() {
     };
     let (reads, ()) = futures_util::future::join(reads, close).await;
     assert!(reads.into_iter().all(|read| read.unwrap().unwrap() == "v"));
-    assert_only_our_own_connection(&server).await;
+    assert_no_connection_is_left(&server).await;
 }
 
 /// A frozen server keeps its connections open.
@@ -236,14 +236,14 @@ async fn dropped_backend_leaves_no_connection() {
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
     drop(backend);
-    assert_only_our_own_connection(&server).await;
+    assert_no_connection_is_left(&server).await;
 }
 
-/// Only the connection of `CLIENT LIST` itself is left once the tasks have ended.
-async fn assert_only_our_own_connection(server: &RedisServer) {
+/// Asserts that only the connection of `CLIENT LIST` itself is left once all tasks have ended.
+async fn assert_no_connection_is_left(server: &RedisServer) {
     let start = support::now();
     while server.cli(&["CLIENT", "LIST"]).lines().count() > 1 {
-        assert!(start.elapsed() < Duration::from_secs(5), "a connection was left behind");
+        assert!(start.elapsed() < Duration::from_secs(5), "a connection is left");
         tokio::task::yield_now().await;
     }
 }

@@ -1,4 +1,4 @@
-//! Callers that keep calling whatever happens to the servers.
+//! Callers that keep calling while faults are injected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::support;
 const CALLERS: usize = 16;
 const KEYS: usize = 40;
 
-/// How long a call may take beyond its deadline, on a busy machine.
+/// The time that a call may take beyond its deadline, on a busy machine.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// The outcome of all calls.
@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
     slowest: Duration,
 }
 
-/// Runs callers that write and read while a fault is injected, and until all keys are served
+/// Runs callers that write and read while a fault is injected and until all keys are served
 /// again.
 ///
 /// Every call must end in time, with its own reply (each value contains its key) or with a

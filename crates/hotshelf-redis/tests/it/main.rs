@@ -1,4 +1,4 @@
-//! The Redis backend against real servers that each test starts for itself.
+//! Tests of the Redis backend on real servers. Each test starts its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod client;

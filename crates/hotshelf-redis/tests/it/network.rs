@@ -49,7 +49,7 @@ async fn replies_may_arrive_bytewise() {
 }
 
 #[tokio::test]
-async fn callers_share_a_slow_network() {
+async fn slow_network_serves_callers_concurrently() {
     let (_server, proxy) = behind_proxy();
     let backend = support::backend_with(support::long_timeouts(&proxy.url()));
     write_all(&backend, 100).await;
@@ -80,7 +80,7 @@ async fn late_replies_are_dropped() {
         backend.ping().await.unwrap();
         read_all(&backend, 20).await;
     }
-    assert_eq!(proxy.connections(), 1, "one stall doesn't cost the connection");
+    assert_eq!(proxy.connections(), 1, "one stall doesn't close the connection");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Our matching of patterns compared with the server's.
+//! Pattern matching compared with the server's.
 
 use std::collections::BTreeSet;
 

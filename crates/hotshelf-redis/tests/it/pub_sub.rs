@@ -63,7 +63,7 @@ async fn lost_connection_is_reported_and_reopened() {
     assert_eq!(message.unwrap().payload, "again");
 }
 
-/// To the server, `UNSUBSCRIBE` without a name means all of them.
+/// To the server, `UNSUBSCRIBE` without names means all channels.
 #[tokio::test]
 async fn unsubscribing_no_channel_does_nothing() {
     let server = support::server();

@@ -29,7 +29,7 @@ async fn sentinels_have_their_own_password() {
 }
 
 #[tokio::test]
-async fn absent_sentinel_is_skipped() {
+async fn unreachable_sentinel_is_skipped() {
     let mut sentinels = RedisSentinels::start().unwrap();
     sentinels.kill_sentinel(0);
     let backend = support::backend_with(support::long_timeouts(&sentinels.url()));
@@ -71,8 +71,8 @@ async fn killed_primary_is_replaced_under_load() {
     assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
 }
 
-/// A primary that was frozen and replaced still believes to be the primary when it resumes. It
-/// is not used any more.
+/// A primary that was frozen and replaced still acts as one when it resumes. It is not
+/// used any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_primary_is_replaced_under_load() {
     let sentinels = RedisSentinels::start().unwrap();
@@ -87,8 +87,8 @@ async fn frozen_primary_is_replaced_under_load() {
     assert!(outcome.failed > 0 && outcome.answered > 100, "{outcome:?}");
 }
 
-/// A primary that silently became a replica replies, and refuses writes: it is abandoned after
-/// the first refusal.
+/// A primary that silently became a replica still replies, but refuses writes: it is abandoned
+/// after the first refusal.
 #[tokio::test]
 async fn demoted_primary_is_abandoned() {
     let sentinels = RedisSentinels::start().unwrap();

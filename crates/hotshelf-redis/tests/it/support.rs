@@ -1,4 +1,4 @@
-//! A server, a backend on it, and tokio as the runtime of both.
+//! Helpers: servers, backends, and tokio as their runtime.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ pub(crate) fn with_long_timeouts(options: RedisOptions) -> RedisOptions {
 }
 
 /// Returns the URL of a server that was killed.
-pub(crate) fn dead_url() -> String {
+pub(crate) fn unreachable_url() -> String {
     let mut server = server();
     server.kill();
     server.url()
@@ -53,27 +53,27 @@ pub(crate) async fn assert_fails_at_once(backend: &RedisBackend) {
 
 /// Pings until the connection is back. The backend itself paces the attempts.
 pub(crate) async fn ping_until_back(backend: &RedisBackend) {
-    until("the server answers again", async || backend.ping().await.ok()).await;
+    until("the server to reply again", async || backend.ping().await.ok()).await;
 }
 
-/// Polls until there is a result, for at most half a minute.
+/// Polls until there is a result, for at most 30 seconds.
 pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(30), "timed out waiting for {what}");
         pause(Duration::from_millis(2)).await;
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+#[expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+#[expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }

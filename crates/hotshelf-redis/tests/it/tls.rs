@@ -1,4 +1,4 @@
-//! TLS: only servers with a valid certificate for the URL's host are used.
+//! TLS: servers need a valid certificate for the URL's host.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ async fn client_certificate_is_presented() {
     assert_eq!(refused(stranger).await, ErrorKind::Unavailable);
 }
 
-/// A slip in the URL must not send a password in the clear.
+/// A typo in the URL must not send a password in the clear.
 #[tokio::test]
 async fn tls_options_imply_tls() {
     let tls = Tls::start();

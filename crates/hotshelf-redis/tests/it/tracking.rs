@@ -1,4 +1,4 @@
-//! Servers report changes, which wake waiting callers.
+//! Changes reported by the servers wake waiting callers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use hotshelf_testkit::{RedisCluster, RedisServer};
 
 use crate::support;
 
-/// Waits until a change is reported, for a bounded time.
+/// Waits until a change is reported, for at most 30 seconds.
 async fn woken(mut watch: hotshelf_core::backend::Watch) {
     support::until("a change", async || (&mut watch).now_or_never()).await;
 }
@@ -28,7 +28,7 @@ async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 
-/// One backend holds the lease, another one waits for it and is woken by each operation.
+/// Asserts that each operation of the lease's holder wakes a waiting backend.
 async fn assert_woken(holder: &RedisBackend, waiter: &RedisBackend, key: &WireKey) {
     waiter.read(std::slice::from_ref(key)).await.unwrap();
     for ending in ["store", "release", "renew"] {
@@ -77,7 +77,7 @@ async fn every_cluster_node_reports_changes() {
     }
 }
 
-/// Reports on a lost connection are lost: waiters look again.
+/// Reports are lost with the connection, so waiters have to check again.
 #[tokio::test]
 async fn lost_connection_wakes_waiters() {
     let server = support::server();

@@ -1,4 +1,4 @@
-//! Which node owns which slot.
+//! The slot map of a Cluster.
 
 use std::fmt;
 
@@ -15,20 +15,20 @@ pub struct SlotMap {
     complete: bool,
 }
 
-/// A reply that is not a valid map of slots.
+/// The error of a reply that is not a valid slot map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSlotMap;
 
 impl fmt::Display for InvalidSlotMap {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the node replied without a valid map of slots")
+        formatter.write_str("the node's reply is not a valid slot map")
     }
 }
 
 impl std::error::Error for InvalidSlotMap {}
 
 impl SlotMap {
-    /// Returns the commands that request the map: every server knows the first or the second.
+    /// Returns the commands that request the map. Every server supports one of them.
     pub fn requests() -> [Command; 2] {
         [Command::new("CLUSTER").arg("SLOTS"), Command::new("CLUSTER").arg("SHARDS")]
     }
@@ -36,7 +36,7 @@ impl SlotMap {
     /// Reads the reply of `sender` to either of these commands.
     ///
     /// # Errors
-    /// If it is not such a reply, or names no slot.
+    /// If the reply is invalid, or assigns no slots.
     pub fn read(reply: &Value, sender: &Endpoint) -> Result<Self, InvalidSlotMap> {
         let Value::Array(entries) = reply else { return Err(InvalidSlotMap) };
         let owners = vec![None; usize::from(SLOTS)].into();
@@ -49,13 +49,13 @@ impl SlotMap {
         if map.primaries.is_empty() { Err(InvalidSlotMap) } else { Ok(map) }
     }
 
-    /// Returns `true` if all entries of the reply were valid: there are no further primaries.
+    /// Returns `true` if all entries of the reply were valid, so that no primary is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Reads an entry of `CLUSTER SLOTS`: first and last slot, the primary, its replicas.
+    /// Reads an entry of `CLUSTER SLOTS`: first slot, last slot, primary, replicas.
     fn read_range(&mut self, entry: &Value, sender: &Endpoint) -> Option<()> {
         let Value::Array(parts) = entry else { return None };
         let [first, last, Value::Array(primary), ..] = parts.as_slice() else { return None };
@@ -127,7 +127,7 @@ impl fmt::Debug for SlotMap {
     }
 }
 
-/// A node that doesn't know its own host replies without it.
+/// A node that doesn't know its own host replies with null.
 fn host_of(value: &Value) -> Option<&str> {
     match value {
         Value::Nil => Some(""),
@@ -167,7 +167,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cluster_slots_reply_is_read() {
+    fn cluster_slots_reply_is_parsed() {
         let node = "*4|$9|127.0.0.1|:7001|$2|id|*0|";
         let unknown_host = "*3|_|:7002|$2|id|";
         let map = map(&format!(
@@ -181,7 +181,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn cluster_shards_reply_is_read() {
+    fn cluster_shards_reply_is_parsed() {
         let replica = "%3|$4|role|$7|replica|$8|endpoint|$1|r|$4|port|:1|";
         let primary = "%3|$4|role|$6|master|$8|endpoint|$1|p|$4|port|:7|";
         let map = map(&format!("*1|%2|$5|slots|*4|:0|:9|:20|:29|$5|nodes|*2|{replica}{primary}"));

@@ -1,9 +1,9 @@
-//! A client's view of a Cluster: which node owns which slot, and when to ask again.
+//! A client's view of a Cluster: the slot map, and when to fetch it again.
 //!
-//! After <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>. A node
-//! that receives a command for a slot of another node replies with a [`Redirect`]. The client
-//! follows it, and fetches the whole map afterwards ([`Router`]), once for all commands that
-//! were redirected in the meantime.
+//! Follows <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>. A
+//! node that receives a command for a slot of another node replies with a [`Redirect`]. The
+//! client follows it, and fetches the whole map afterwards ([`Router`]), once for all commands
+//! that were redirected in the meantime.
 
 mod map;
 mod redirect;

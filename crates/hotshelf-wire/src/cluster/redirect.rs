@@ -1,16 +1,16 @@
-//! Replies of a node that doesn't serve the slot of a command.
+//! Redirections by nodes that don't serve a command's slot.
 
 use crate::endpoint::Endpoint;
 use crate::resp::ServerError;
 use crate::slot::SLOTS;
 
-/// Where a node redirects a client to, or why it can't serve. The command was not executed.
+/// The reply of a node that doesn't serve a command's slot. The command was not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redirect {
     /// The slot belongs to another node.
     Moved(u16, Endpoint),
-    /// The slot is migrating to another node, which has to be asked for this one command,
-    /// with `ASKING` first.
+    /// The slot is migrating to another node. Send only this command there, after
+    /// `ASKING`.
     Ask(Endpoint),
     /// The slot is migrating, and only some of the command's keys are on this node.
     TryAgain,
@@ -19,7 +19,7 @@ pub enum Redirect {
 }
 
 impl Redirect {
-    /// Reads an error that `sender` has replied with; `None` if it is not a redirection.
+    /// Parses an error reply of `sender`; returns `None` if it is not a redirection.
     #[must_use]
     pub fn read(error: &ServerError, sender: &Endpoint) -> Option<Self> {
         let target = || {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirections_are_read_from_errors() {
+    fn redirections_are_parsed_from_errors() {
         let read = |line: &'static str| {
             let error = ServerError::new(Bytes::from_static(line.as_bytes()));
             Redirect::read(&error, &Endpoint::new("here", 1))

@@ -1,4 +1,4 @@
-//! When to fetch the map of slots, and from which node.
+//! When to fetch the slot map, and from which node.
 
 use std::ops::Add;
 use std::sync::Arc;
@@ -9,22 +9,21 @@ use crate::endpoint::Endpoint;
 use crate::resp::Value;
 
 /// The shortest pause between two requests for the map. It doubles with each round of
-/// failures, and with each reply that brings the same map again, as happens while a failover
-/// is still to come.
+/// failures, and with each reply that contains the same map, as is usual before a failover.
 ///
-/// This is not the jittered back-off of reconnects: a round visits every node at the shortest
-/// pause before it slows down, and an unchanged map has a bound of its own. Both counters are
-/// part of the router's state, and the pauses are pure functions of them.
+/// This is not the jittered back-off of reconnects: the first round asks every node at the
+/// shortest pause, and an unchanged map has a bound of its own. Both counters are part of the
+/// router's state, and the pauses are pure functions of them.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE_BETWEEN_REPEATS: Duration = Duration::from_millis(400);
 
 /// A client's map of a Cluster.
 ///
-/// It is fetched when a node or a lost connection gives reason to believe that it is stale:
-/// one request at a time, however many reasons there are, and no two in quick succession.
+/// The map is fetched again once a redirection or a lost connection has marked it as stale:
+/// one request at a time, and with a pause in between.
 ///
-/// `T` is the caller's type of instants.
+/// `T` is the type of instants.
 #[derive(Debug)]
 pub struct Router<T> {
     seeds: Vec<Endpoint>,
@@ -33,18 +32,18 @@ pub struct Router<T> {
     fetching: bool,
     /// When the map may be fetched next; `None` before the first reply.
     not_before: Option<T>,
-    /// The number of requests that have failed in a row.
+    /// The number of requests in a row that have failed.
     failures: u32,
-    /// The number of replies in a row that have brought the same map again.
+    /// The number of replies in a row with the same map.
     repeats: u32,
-    /// Which of the map's nodes is asked first.
+    /// The index of the first of the map's nodes to ask.
     turn: usize,
 }
 
-/// What to do about the map.
+/// The next step of keeping the map up to date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refresh<T> {
-    /// Ask this node now, and report the outcome with [`Router::answered`].
+    /// Request the map from this node, and report the outcome with [`Router::answered`].
     Ask(Endpoint),
     /// Call [`Router::refresh`] again at this time.
     Wait(T),
@@ -61,7 +60,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
         Self { seeds, map, stale: true, fetching: false, not_before, failures, repeats, turn }
     }
 
-    /// Returns the map, once there is one.
+    /// Returns the map; `None` before the first valid reply.
     #[must_use]
     pub fn map(&self) -> Option<&Arc<SlotMap>> {
         self.map.as_ref()
@@ -84,9 +83,9 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
 
     /// Decides whether to fetch the map, and from which node.
     ///
-    /// After each failure, and after each reply that brings the same map again, it is the next
-    /// node's turn: a node that is cut off from the others reports an outdated map. While
-    /// requests fail, the seeds are asked as well, after the nodes of the map.
+    /// After each failure, and after each reply with the same map, the next node is asked: a
+    /// node that is cut off from the others reports an outdated map. While requests fail, the
+    /// seeds are asked as well, after the nodes of the map.
     pub fn refresh(&mut self, now: T) -> Refresh<T> {
         if !self.stale || self.fetching {
             return Refresh::Idle;
@@ -129,7 +128,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
     /// Records the outcome of a request for the map: the reply of `node`, if there was one.
     ///
     /// # Errors
-    /// If the reply is not a valid map. The old map stays, and it is another node's turn.
+    /// If the reply is not a valid map. The old map is kept, and another node is asked next.
     pub fn answered(
         &mut self,
         node: &Endpoint,
@@ -158,7 +157,8 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
         outcome
     }
 
-    /// The first round over all nodes is quick, the next ones slow down.
+    /// Returns the pause after a failure: short in the first round over all nodes, then
+    /// longer.
     fn pause_after_failure(&self) -> Duration {
         let nodes = u32::try_from(self.nodes()).unwrap_or(u32::MAX).max(1);
         let rounds = (self.failures / nodes).min(10);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn concurrent_doubts_cause_one_request() {
+    fn concurrent_stale_marks_cause_one_request() {
         let mut router = informed();
         assert_eq!(router.refresh(at(2)), Refresh::Idle);
         router.moved(7, node("b"));
@@ -245,7 +245,7 @@ mod tests {
             assert_eq!(router.answered(&node, None, now), Err(InvalidSlotMap));
             asked.push(node.host().to_owned());
         }
-        assert_eq!(asked[..4], ["a", "b", "a", "a"], "the map's nodes, then the seed, again");
+        assert_eq!(asked[..4], ["a", "b", "a", "a"], "the map's nodes, then the seed, then again");
         assert!(pauses.iter().all(|pause| (SHORTEST_PAUSE..=LONGEST_PAUSE).contains(pause)));
         assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
         assert!(router.map().is_some(), "the old map stays");

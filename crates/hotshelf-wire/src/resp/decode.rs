@@ -24,29 +24,29 @@ impl Default for Limits {
 }
 
 /// Strings of up to this many bytes are copied out of the read buffer, so that a small value
-/// that is kept doesn't keep a large buffer alive. Longer ones are slices of it.
+/// doesn't keep a large buffer alive. Longer ones are slices of it.
 const COPIED: usize = 1024;
 
-/// The longest line: an error, a status, a length.
+/// The maximum length of a line: an error, a status, a length.
 pub(super) const LONGEST_LINE: usize = 64 << 10;
 
 /// The length of the shortest value in bytes.
 const SHORTEST: usize = 3;
 
-/// The number of items that are allocated in advance: half as many at each depth, so that
-/// nested aggregates allocate at most twice as much in total.
+/// The number of items that are preallocated: half as many at each depth, so that nested
+/// aggregates allocate at most twice as much in total.
 const ROOM: usize = 256;
 
 /// Decodes values from bytes that arrive in pieces.
 ///
-/// It never reads a part of a value twice, and allocates no more than a small multiple of what
-/// has arrived, whatever lengths are announced.
+/// It decodes no part of a value twice, and allocates at most a small multiple of the received
+/// bytes, regardless of the announced lengths.
 #[derive(Debug, Default)]
 pub struct Decoder {
     limits: Limits,
     /// The incomplete aggregates, outermost first.
     open: Vec<Open>,
-    /// The number of bytes of the value that were consumed already.
+    /// The number of bytes of the value that were already consumed.
     read: usize,
 }
 
@@ -306,7 +306,7 @@ impl Decoder {
         Ok(Some(value))
     }
 
-    /// Closes the innermost aggregate. Attributes are not a value yet: theirs follows.
+    /// Closes the innermost aggregate. Attributes are not a value: they precede one.
     fn close(&mut self) -> Option<Value> {
         let Open { kind, mut items, .. } = self.open.pop()?;
         Some(match kind {

@@ -3,13 +3,13 @@
 use super::Value;
 use super::decode::LONGEST_LINE;
 
-/// The initial capacity of a command: most commands on one key fit in.
+/// The initial capacity of a command: enough for most commands on one key.
 const ROOM: usize = 128;
 
 /// One command: its name and its arguments.
 ///
-/// It is sent as an array of length-prefixed strings: whatever bytes an argument holds, they
-/// can't be mistaken for another argument or command.
+/// It is sent as an array of length-prefixed strings: no bytes in an argument can be mistaken
+/// for another argument or command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a command does nothing until it is sent"]
 pub struct Command {
@@ -91,7 +91,7 @@ pub fn value(output: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// Returns `true` if a text can be sent as a line: it is short and without a line break.
+/// Returns `true` if a text can be sent as a line: it is short and has no line breaks.
 fn is_line(text: &[u8]) -> bool {
     memchr::memchr2(b'\r', b'\n', text).is_none() && text.len() + b"-\r\n".len() <= LONGEST_LINE
 }
@@ -134,7 +134,7 @@ fn counted(output: &mut Vec<u8>, kind: u8, content: &[u8]) {
     output.extend_from_slice(b"\r\n");
 }
 
-/// The longest line that holds a number: its type, its digits and the line break.
+/// The maximum length of a line with a number: its type, its digits and the line break.
 const LINE: usize = DIGITS + 3;
 
 fn line(output: &mut Vec<u8>, kind: u8, number: u64) {
@@ -145,7 +145,7 @@ fn line(output: &mut Vec<u8>, kind: u8, number: u64) {
     text(output, kind, decimal(number, &mut [0; DIGITS]));
 }
 
-/// The most digits of a number.
+/// The maximum number of digits of a `u64`.
 const DIGITS: usize = 20;
 
 /// Writes a number to the end of a buffer and returns its digits.

@@ -40,7 +40,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Strips the attributes, if there are any.
+    /// Removes the attributes, if any.
     #[must_use]
     pub fn without_attributes(self) -> Self {
         match self {
@@ -73,7 +73,7 @@ impl Value {
     }
 }
 
-/// An error reply: why a command failed.
+/// An error reply.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServerError {
     line: Bytes,

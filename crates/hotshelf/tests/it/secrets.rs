@@ -51,7 +51,7 @@ fn a_store_shows_no_password() {
         });
     });
     let log = log.text();
-    assert!(log.contains("lost the connection"), "{log}");
+    assert!(log.contains("lost connection"), "{log}");
     assert_hidden(&log);
 }
 

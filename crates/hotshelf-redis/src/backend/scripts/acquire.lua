@@ -1,6 +1,6 @@
--- Grants the lease of a key unless there is an entry that the caller hasn't seen.
+-- Grants the lease of a key, unless the key has an entry that the caller hasn't seen.
 -- KEYS: entry, lease
--- ARGV: token, lease in ms, "=" and the end of the entry seen or "", magic or ""
+-- ARGV: token, lease in ms, "=" and the suffix of the seen entry or "", magic or ""
 local entry = redis.call('GET', KEYS[1])
 if entry then
   local seen = ARGV[3] ~= '' and string.sub(entry, 1 - #ARGV[3]) == string.sub(ARGV[3], 2)

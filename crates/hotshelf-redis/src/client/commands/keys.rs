@@ -19,8 +19,9 @@ impl RedisClient {
         self.unlink_all(&keys).await
     }
 
-    /// Removes any number of keys on any nodes and returns how many existed: a [`BATCH`] of
-    /// commands in one round trip, each of a [`BATCH`] of keys, in a Cluster of one key.
+    /// Removes any number of keys on any nodes and returns how many existed. Sends a [`BATCH`]
+    /// of commands in each round trip, each with a [`BATCH`] of keys, in a Cluster with one
+    /// key.
     pub(crate) async fn unlink_all(&self, keys: &[Bytes]) -> Result<u64, Error> {
         let unlink = |keys: &[Bytes]| Command::new("UNLINK").args(keys).into();
         // One command can't contain keys of several slots.

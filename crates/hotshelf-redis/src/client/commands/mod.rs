@@ -1,7 +1,8 @@
 //! The most common commands, with typed replies.
 //!
-//! Each costs one round trip, has the errors of [`RedisClient::command`], and if it is dropped,
-//! it is unknown whether the server executes it. Use [`RedisClient::command`] for others.
+//! Each costs one round trip and has the errors of [`RedisClient::command`]. If it is dropped,
+//! it is unknown whether the server executes it. Use [`RedisClient::command`] for other
+//! commands.
 
 mod hashes;
 mod keys;

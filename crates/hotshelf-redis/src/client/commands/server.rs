@@ -12,7 +12,7 @@ impl RedisClient {
         self.done(Command::new("PING")).await
     }
 
-    /// Returns a server's report on itself; in a Cluster, that of one of the primaries.
+    /// Returns the reply to `INFO`; in a Cluster, that of one of the primaries.
     pub async fn info(&self) -> Result<String, Error> {
         let text = self.bytes(Command::new("INFO")).await?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&text).into_owned())
@@ -23,7 +23,7 @@ impl RedisClient {
         self.command_on_each(&["DBSIZE"]).await?.into_iter().map(Reply::count).sum()
     }
 
-    /// Publishes a message and returns how many subscribers of the server received it.
+    /// Publishes a message and returns how many subscribers on that server received it.
     pub async fn publish(
         &self,
         channel: impl AsRef<[u8]>,

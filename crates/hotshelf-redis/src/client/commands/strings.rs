@@ -11,7 +11,7 @@ use super::{RedisClient, Reply, on};
 /// The options of [`RedisClient::set_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetOptions {
-    /// The time to live. Default: for ever.
+    /// The time to live. Default: no expiry.
     pub expiry: Expiry,
     /// The condition. Default: none.
     pub only: SetIf,
@@ -20,12 +20,12 @@ pub struct SetOptions {
 /// The time to live of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Expiry {
-    /// For ever.
+    /// No expiry.
     #[default]
     Never,
-    /// This time, in milliseconds.
+    /// This time to live, in milliseconds, at least one.
     After(Duration),
-    /// The remaining time of the value that it replaces.
+    /// The remaining time to live of the replaced value.
     Keep,
 }
 
@@ -100,7 +100,7 @@ impl RedisClient {
         self.number(on("INCRBY", key).arg(by.to_string())).await
     }
 
-    /// Appends to a value and returns its new length.
+    /// Appends to a value and returns the new length.
     pub async fn append(
         &self,
         key: impl AsRef<[u8]>,

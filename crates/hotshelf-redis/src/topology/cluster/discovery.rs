@@ -1,4 +1,4 @@
-//! Fetching the map of slots.
+//! Fetching the slot map.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::connection::{CloseReason, Routing};
 use crate::errors;
 
 impl Cluster {
-    /// Returns the map; only the very first one is awaited, until the deadline.
+    /// Returns the map. Only the first one is awaited, until the deadline.
     pub(super) async fn map(self: &Arc<Self>, deadline: Moment) -> Result<Arc<SlotMap>, Error> {
         if let Some(known) = self.known_map() {
             if known.is_err() {
@@ -29,12 +29,15 @@ impl Cluster {
         match select(pin!(self.first_map()), timeout).await {
             Either::Left((map, _)) => map,
             // Not a timeout of the command: it was not sent, so its outcome is known.
-            Either::Right(_) => Err(errors::unavailable("the Cluster can't be reached in time")),
+            Either::Right(_) => {
+                Err(errors::unavailable("no connection to the Cluster before the deadline"))
+            }
         }
     }
 
-    /// Fetches the map for commands without a key: no node would redirect them, so that an
-    /// outdated map would miss nodes. All primaries are asked at once, the first reply counts.
+    /// Fetches the map for commands without a key: no node redirects them, so they would miss
+    /// nodes that an outdated map lacks. All primaries are asked at once; the first valid
+    /// reply is used.
     ///
     /// # Errors
     /// If no node replies with a complete map.
@@ -56,8 +59,8 @@ impl Cluster {
     async fn fetch_from(&self, node: &Endpoint) -> Result<Arc<SlotMap>, Error> {
         let reply = self.ask_for_map(node).await?;
         let map = SlotMap::read(&reply, node).ok().filter(SlotMap::is_complete);
-        let map = map
-            .ok_or_else(|| errors::unavailable("a node replied with an incomplete map of slots"))?;
+        let map =
+            map.ok_or_else(|| errors::unavailable(format!("incomplete slot map from {node}")))?;
         self.learn(node, Ok(reply));
         Ok(Arc::new(map))
     }
@@ -72,7 +75,7 @@ impl Cluster {
         }
     }
 
-    /// Returns the map, or why there is none; `None` before the first outcome.
+    /// Returns the map, or the error of fetching it; `None` before the first outcome.
     fn known_map(&self) -> Option<Result<Arc<SlotMap>, Error>> {
         let state = self.state.lock();
         match state.router.map() {
@@ -88,7 +91,7 @@ impl Cluster {
         self.discover();
     }
 
-    /// Fetches the map in the background, unless a task does already.
+    /// Spawns a task that fetches the map, unless one is running.
     pub(super) fn discover(self: &Arc<Self>) {
         let mut state = self.state.lock();
         if state.discovering || state.closed {
@@ -113,7 +116,7 @@ impl Cluster {
     /// Asks one node for the map.
     async fn ask_for_map(&self, node: &Endpoint) -> Result<Value, Error> {
         let link = self.link(node)?;
-        let mut reply = Err(errors::unavailable("the node doesn't know its Cluster"));
+        let mut reply = Err(errors::unavailable("the node reports no slot map"));
         for command in SlotMap::requests() {
             reply = link.send(&command.into(), Routing::Owner, self.dialer.deadline()).await;
             match &reply {
@@ -127,32 +130,30 @@ impl Cluster {
         }
     }
 
-    /// Records the outcome, and drops the links to nodes that are gone.
+    /// Records the outcome, and drops the links to nodes that left the Cluster.
     fn learn(&self, node: &Endpoint, reply: Result<Value, Error>) {
         let mut state = self.state.lock();
         let now = self.dialer.runtime.now();
         let learned = state.router.answered(node, reply.as_ref().ok(), now);
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         if learned.is_ok() {
             state.failure = None;
             let map = state.router.map().cloned();
             let is_needed = |node: &Endpoint| map.iter().any(|map| map.primaries().contains(node));
-            gone.extend(state.links.extract_if(|node, _| !is_needed(node)));
+            removed.extend(state.links.extract_if(|node, _| !is_needed(node)));
         } else {
             let cause = reply.err().unwrap_or_else(|| {
-                errors::unavailable(
-                    "the node replied without a map of slots: is it part of a Cluster?",
-                )
+                errors::unavailable("invalid slot map: is the node part of a Cluster?")
             });
-            tracing::warn!(%node, error = %cause, "can't fetch the slots of the Cluster");
+            tracing::warn!("can't fetch the slot map from {node} ({cause}); trying the next node");
             // Callers that wait for the first map don't wait for a second round.
             if state.router.all_nodes_failed() {
                 state.failure = Some(cause);
             }
         }
         drop(state);
-        // Calls in flight on them still complete: they hold their link, too.
-        drop(gone);
+        // Calls in flight on these links still complete: they hold them, too.
+        drop(removed);
         self.changed.notify(usize::MAX);
     }
 }
@@ -180,8 +181,8 @@ impl Discovery {
         }
     }
 
-    /// Returns what to do about the map. If there is nothing to do the discovery ends, under
-    /// the same lock, so that no stale mark is missed in between.
+    /// Returns the next step. If there is none, the discovery ends under the same lock, so
+    /// that it misses no stale mark.
     fn next_step(&mut self) -> Option<Step> {
         let mut state = self.cluster.state.lock();
         let now = self.cluster.dialer.runtime.now();
@@ -203,7 +204,7 @@ enum Step {
 }
 
 impl Drop for Discovery {
-    /// An async runtime drops its tasks when it ends.
+    /// Allows another discovery: an async runtime drops its tasks when it ends.
     fn drop(&mut self) {
         if !self.ended {
             let mut state = self.cluster.state.lock();

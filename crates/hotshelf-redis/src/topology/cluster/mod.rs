@@ -20,17 +20,17 @@ use crate::errors;
 use crate::link::{Dialer, Fixed, Link, Resolver};
 use crate::options::Address;
 
-/// The most redirections that a command follows.
+/// The maximum number of redirections that a command follows.
 const REDIRECTIONS: usize = 5;
 
-/// The map of slots of a Cluster, and a link to each node that was needed.
+/// The slot map of a Cluster, and links to the nodes used so far.
 pub(crate) struct Cluster {
     dialer: Dialer,
     listener: Arc<dyn Listener>,
     state: Mutex<State>,
-    /// The map has changed, or couldn't be fetched.
+    /// Notified when the map has changed or couldn't be fetched.
     changed: Event,
-    /// Which primary is next to execute a command without a key.
+    /// The index of the next primary for a command without a key.
     turn: AtomicUsize,
 }
 
@@ -39,12 +39,12 @@ struct State {
     links: HashMap<Endpoint, Arc<Link>>,
     /// Whether a background task is fetching the map.
     discovering: bool,
-    /// Why there is no map, once every node has failed.
+    /// The last error, once every node has failed.
     failure: Option<Error>,
     closed: bool,
 }
 
-/// Where a command is sent next.
+/// The node that a command is sent to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     node: Endpoint,
@@ -93,7 +93,7 @@ impl Cluster {
         let target = self.target(&map, first)?;
         let link = self.link(&target.node)?;
         let replies = link.send_all(requests.iter(), target.routing, deadline).await?;
-        // A redirection is not followed: it means that none of them was executed.
+        // A redirection only updates the map: it means that none of the commands was executed.
         replies.iter().for_each(|reply| drop(self.redirected(&target.node, reply)));
         Ok(replies)
     }
@@ -131,7 +131,7 @@ impl Cluster {
         Ok(Target { node: node.clone(), routing: Routing::Owner })
     }
 
-    /// Returns a primary for a command without a key: one that is up, round-robin.
+    /// Returns a primary for a command without a key: the next one that is up.
     fn next_primary<'a>(&self, map: &'a SlotMap) -> Result<&'a Endpoint, Error> {
         let primaries = map.primaries();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -143,8 +143,8 @@ impl Cluster {
         found.ok_or_else(|| errors::unavailable("the Cluster has no nodes"))
     }
 
-    /// Returns where a command is redirected to; `None` if its reply is final. Updates the map
-    /// on the way.
+    /// Returns the target of a redirected command; `None` if its reply is final. Updates the
+    /// map, or marks it as stale.
     fn redirected(
         self: &Arc<Self>,
         node: &Endpoint,
@@ -200,7 +200,10 @@ impl Cluster {
 }
 
 fn redirection_loop() -> Error {
-    Error::new(ErrorKind::Moved, "the nodes of the Cluster redirect the command to each other")
+    Error::new(
+        ErrorKind::Moved,
+        "too many redirections: the nodes of the Cluster redirect the command to each other",
+    )
 }
 
 impl fmt::Debug for Cluster {

@@ -9,7 +9,7 @@ use hotshelf_wire::resp::Value;
 use super::{Cluster, REDIRECTIONS, Target, redirection_loop};
 use crate::connection::Request;
 
-/// One of many commands, and where it is sent next.
+/// One of many commands, and its next target.
 struct Pending {
     /// Its position among the commands.
     index: usize,
@@ -55,7 +55,7 @@ impl Cluster {
                     }
                 }
             }
-            // Groups keep the caller's order, whichever nodes the commands came back from.
+            // Restores the caller's order: the commands come back from several nodes.
             pending.sort_by_key(|pending| pending.index);
         }
         replies
