@@ -64,6 +64,10 @@ impl PubSub {
     /// # Cancel safety
     /// If dropped, it is unknown when the subscription takes effect.
     pub async fn subscribe<C: AsRef<[u8]>>(&mut self, channels: &[C]) -> Result<(), Error> {
+        if channels.is_empty() {
+            // The server rejects a subscription without names.
+            return Ok(());
+        }
         self.channels.extend(channels.iter().map(|name| Bytes::copy_from_slice(name.as_ref())));
         self.send_subscription("SUBSCRIBE", channels).await
     }
@@ -79,6 +83,9 @@ impl PubSub {
         &mut self,
         patterns: &[C],
     ) -> Result<(), Error> {
+        if patterns.is_empty() {
+            return Ok(());
+        }
         self.patterns.extend(patterns.iter().map(|name| Bytes::copy_from_slice(name.as_ref())));
         self.send_subscription("PSUBSCRIBE", patterns).await
     }

@@ -127,12 +127,18 @@ impl Shared {
 
     /// Re-authenticates the connection before the credentials expire. Never returns.
     async fn keep_authenticated(&self, connection: &Connection, mut valid_for: Option<Duration>) {
+        let mut failing = false;
         while let Some(duration) = valid_for {
             self.dialer.runtime.sleep(duration.mul_f64(0.8)).await;
             valid_for = match self.dialer.authenticate(connection).await {
-                Ok(valid_for) => valid_for,
+                Ok(valid_for) => {
+                    failing = false;
+                    valid_for
+                }
                 Err(error) => {
-                    tracing::warn!("can't renew the credentials ({error}); retrying");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!("can't renew the credentials ({error}); retrying");
+                    }
                     Some(CREDENTIALS_PAUSE)
                 }
             };

@@ -101,6 +101,18 @@ async fn refused_subscription_is_an_error() {
 }
 
 #[tokio::test]
+async fn empty_subscription_changes_nothing() {
+    let server = RedisServer::start().unwrap();
+    let backend = support::backend(&server.url());
+    let mut messages = backend.client().pub_sub();
+    messages.subscribe(&["news"]).await.unwrap();
+    messages.subscribe::<&str>(&[]).await.unwrap();
+    messages.subscribe_patterns::<&str>(&[]).await.unwrap();
+    let publish = || drop(server.command(&["PUBLISH", "news", "1"]));
+    assert_eq!(receive(&mut messages, publish).await.payload, "1");
+}
+
+#[tokio::test]
 async fn pub_sub_works_on_every_topology() {
     let cluster = RedisCluster::start().unwrap();
     let backend = support::backend_with(support::long_timeouts(&cluster.url()));

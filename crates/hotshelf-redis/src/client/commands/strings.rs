@@ -19,6 +19,7 @@ pub struct SetOptions {
 
 /// The time to live of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Expiry {
     /// No expiry.
     #[default]
@@ -31,6 +32,7 @@ pub enum Expiry {
 
 /// The condition under which a value is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SetIf {
     /// No condition.
     #[default]

@@ -138,6 +138,7 @@ impl Cluster {
         let mut removed = Vec::new();
         if learned.is_ok() {
             state.failure = None;
+            state.discovery_fails = false;
             let map = state.router.map().cloned();
             let is_needed = |node: &Endpoint| map.iter().any(|map| map.primaries().contains(node));
             removed.extend(state.links.extract_if(|node, _| !is_needed(node)));
@@ -145,7 +146,11 @@ impl Cluster {
             let cause = reply.err().unwrap_or_else(|| {
                 errors::unavailable("invalid slot map: is the node part of a Cluster?")
             });
-            tracing::warn!("can't fetch the slot map from {node} ({cause}); trying the next node");
+            if !std::mem::replace(&mut state.discovery_fails, true) {
+                tracing::warn!(
+                    "can't fetch the slot map from {node} ({cause}); trying the next node"
+                );
+            }
             // Callers that wait for the first map don't wait for a second round.
             if state.router.all_nodes_failed() {
                 state.failure = Some(cause);

@@ -41,6 +41,8 @@ struct State {
     discovering: bool,
     /// The last error, once every node has failed.
     failure: Option<Error>,
+    /// Whether the last fetch failed, which was logged.
+    discovery_fails: bool,
     closed: bool,
 }
 
@@ -58,6 +60,7 @@ impl Cluster {
             links: HashMap::new(),
             discovering: false,
             failure: None,
+            discovery_fails: false,
             closed: false,
         };
         let (state, changed, turn) = (Mutex::new(state), Event::new(), AtomicUsize::new(0));
