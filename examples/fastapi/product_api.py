@@ -1,14 +1,14 @@
-"""A catalogue of products behind HTTP, with FastAPI, SQLite and hotshelf.
+"""An HTTP API for a product catalogue, with FastAPI, SQLite and hotshelf.
 
-The same API as the Rust one beside it (`../product-api`), with the same keys and tags, so
-that both may run on one Redis and one database file:
+It is the same API as the one in Rust (`../product-api`), with the same keys and tags, so that
+both can run on one Redis and one database file:
 
     pip install ../../python fastapi uvicorn
     REDIS_URL=redis://localhost uvicorn product_api:app
 
 | setting | default |
 | --- | --- |
-| `REDIS_URL` | none: cache in the memory of the process |
+| `REDIS_URL` | none: cache in memory |
 | `DATABASE` | `products.db`, created if missing |
 """
 
@@ -29,7 +29,7 @@ PAGES = "product-list"
 
 
 class Product(BaseModel):
-    """A product, as it is stored, cached and answered."""
+    """A product, as stored, cached and returned."""
 
     id: str
     name: str
@@ -49,7 +49,7 @@ class ProductList(BaseModel):
 
 
 class Db:
-    """The database of products. SQLite answers on a thread, so that the loop never waits."""
+    """The database of products. SQLite runs on a thread, so that it never blocks the loop."""
 
     def __init__(self, path: str) -> None:
         self._connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
@@ -73,7 +73,7 @@ class Db:
 
     async def page(self, category: str | None, page: int, per_page: int) -> ProductList:
         wanted = category or ""
-        # Numbers are texts here: the shorter first puts 2 before 10.
+        # Identifiers are strings: ordering by length first puts 2 before 10.
         rows = await self._rows(
             "SELECT * FROM products WHERE ? = '' OR category = ?"
             " ORDER BY LENGTH(id), id LIMIT ? OFFSET ?",
@@ -93,7 +93,7 @@ class Db:
         await run_in_threadpool(write)
 
     async def set_stock(self, product_id: str, in_stock: bool) -> str | None:
-        """Says in which category the product is; `None` if there is no such product."""
+        """Returns the category of the product; `None` if there is no such product."""
         rows = await self._rows(
             "UPDATE products SET in_stock = ? WHERE id = ? RETURNING category", in_stock, product_id
         )
@@ -126,7 +126,7 @@ class Db:
 
 
 def seed() -> list[Product]:
-    """The same 1,000 products each time."""
+    """Returns the same 1,000 products each time."""
     categories = ["electronics", "books", "garden", "kitchen", "toys"]
     first = datetime(2026, 1, 1, tzinfo=timezone.utc)
     return [
@@ -134,7 +134,7 @@ def seed() -> list[Product]:
             id=str(number),
             name=f"Product {number}",
             category=categories[(number - 1) % 5],
-            # A step that shares no factor with the range spreads the prices over it.
+            # A step that is coprime to the range spreads the prices evenly.
             price=(500 + (29_499 + (number - 1) * 1_037) % 49_500) / 100,
             in_stock=number % 10 != 0,
             created_at=first + timedelta(minutes=number - 1),
@@ -171,12 +171,12 @@ Database = Annotated[Db, Depends(get_db)]
 
 
 def tag_of(category: str | None) -> str:
-    """The tag of the pages of a category; those that show every category have none."""
+    """Returns the tag of the pages of a category; `None` for pages of all categories."""
     return f"category:{category or ''}"
 
 
-async def forget_pages(category: str) -> None:
-    """Invalidates the pages that a write to products of one category may change."""
+async def invalidate_pages(category: str) -> None:
+    """Invalidates the pages that a write to products of a category may change."""
     await cache.invalidate_tags([tag_of(category), tag_of(None)])
 
 
@@ -211,7 +211,7 @@ async def create_products(batch: list[Product], products: Products, db: Database
         return {product.id: product for product in batch}
 
     await products.write_through_many([product.id for product in batch], write)
-    # Whatever categories the products were in before, pages of theirs are among all pages.
+    # The products may have been in other categories before, so invalidate all pages.
     await cache.invalidate_tag(PAGES)
     return {"created": len(batch), "cached": True}
 
@@ -224,7 +224,7 @@ async def set_stock(
     if category is None:
         raise HTTPException(404, "Product not found")
     await products.delete(product_id)
-    await forget_pages(category)
+    await invalidate_pages(category)
     return {"product_id": product_id, "in_stock": in_stock}
 
 
@@ -233,7 +233,7 @@ async def delete_category(category: str, products: Products, db: Database) -> di
     ids = await db.delete_category(category)
     if ids:
         await products.delete_many(ids)
-        await forget_pages(category)
+        await invalidate_pages(category)
     return {"category_deleted": category, "products_deleted": len(ids)}
 
 

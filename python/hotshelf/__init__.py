@@ -1,8 +1,8 @@
 """A typed cache for FastAPI and asyncio.
 
-A cold value is computed once, over all processes, and one that was invalidated is never
-served again. The engine and the wire to Redis or Valkey are written in Rust and run on the
-event loop itself: no thread, no other client library.
+A cold value is computed once across all processes, and an invalidated value is never served
+again. The engine and the Redis/Valkey client are written in Rust and run on the event loop
+itself, without a thread of their own.
 
     cache = hotshelf.CacheManager("redis://localhost")
     app = FastAPI(lifespan=cache.lifespan)

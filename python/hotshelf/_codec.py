@@ -1,4 +1,4 @@
-"""Values as JSON, by the model that a cache declares."""
+"""Encodes values as JSON and validates them against a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hotshelf._errors import DecodeError, EncodeError
 T = TypeVar("T")
 M = TypeVar("M")
 
-#: Accepts names beside aliases, where pydantic supports it.
+#: Options to validate by field name as well as by alias, if pydantic supports it.
 _BY_NAME: dict[str, Any] = (
     {"by_alias": True, "by_name": True}
     if "by_name" in inspect.signature(TypeAdapter.validate_json).parameters
@@ -25,30 +25,30 @@ _BY_NAME: dict[str, Any] = (
 
 
 class Codec(Generic[T]):
-    """Writes values as JSON and reads them back, by the same rules as a `CacheService`.
+    """Encodes values as JSON and decodes them, by the same rules as a `CacheService`.
 
     The model is a pydantic model, a dataclass, a `TypedDict` or any other annotation that
-    pydantic understands: values are validated when they are read. `bytes` are written in
-    base64. Without a model, values come back as the types of JSON.
+    pydantic supports; values are validated when they are decoded. `bytes` are encoded as
+    base64. Without a model, decoded values have the types of JSON.
     """
 
     __slots__ = ("_adapter", "_formats", "_model", "_parse", "name")
 
     def __init__(self, model: type[T] | None) -> None:
-        """Creates a codec. It takes milliseconds for a large model; `of` reuses codecs.
+        """Creates a codec. This takes milliseconds for a large model; `of` reuses codecs.
 
         Raises:
-            Exception: That of pydantic, for a model that it doesn't understand.
+            Exception: Raised by pydantic, for a model that it doesn't support.
         """
         self._model: Any = model
         self._adapter: TypeAdapter[Any] | None = None
         if model is None:
-            self._parse: Callable[[bytes], Any] = partial(json.loads, parse_constant=_refuse)
+            self._parse: Callable[[bytes], Any] = partial(json.loads, parse_constant=_reject)
         elif model is bytes:
             self._parse = _parse_base64
         else:
             self._adapter = TypeAdapter(model)
-            # The adapter's own method passes seven options on, to this one.
+            # `TypeAdapter.validate_json` only wraps this method, at a cost for each call.
             self._parse = partial(self._adapter.validator.validate_json, **_BY_NAME)
         #: The name of the model, for logs.
         self.name: str = "json" if model is None else getattr(model, "__qualname__", str(model))
@@ -56,43 +56,43 @@ class Codec(Generic[T]):
 
     @staticmethod
     def of(model: type[M] | None) -> Codec[M]:
-        """Returns the codec of a model, which is created once for the process."""
+        """Returns the codec of a model. It is created once per process."""
         key: Any = model
         try:
             return _codec_of(key)
         except TypeError:
-            # An annotation that can't be hashed.
+            # The annotation isn't hashable.
             return Codec(model)
 
     def prepare(self, value: Any) -> tuple[T, bytes]:
         """Returns a value as `decode` will return it, and its JSON.
 
-        What the model accepts is converted: of a dict, a model class becomes an instance,
-        so that a miss and a hit of a cache return the same type. The JSON is decoded once:
-        a value that couldn't be read back is an error here.
+        Input that the model accepts is converted, such as a dict to an instance of a model
+        class, so that a cache miss and a cache hit return the same type. The JSON is decoded
+        once, to detect a value that can't be decoded later.
 
         Raises:
-            EncodeError: For a value that has no JSON form, or one that can't be read back.
-                Its text never shows the value.
+            EncodeError: For a value that has no JSON form, or can't be decoded from it. Its
+                text never shows the value.
         """
         try:
             return self._prepare(value)
         except Exception as error:
-            # The model's own code may raise anything.
-            raise EncodeError(_in_short(error)) from error
+            # Code of the model may raise anything.
+            raise EncodeError(_summary(error)) from error
 
     def decode(self, raw: bytes) -> T:
-        """Reads a value from JSON.
+        """Returns the value of JSON bytes.
 
         Raises:
-            DecodeError: For bytes that are not a value of the model. Its text never shows
-                the bytes.
+            DecodeError: For bytes that are not a valid value of the model. Its text never
+                shows the bytes.
         """
         try:
             value: T = self._parse(raw)
         except Exception as error:
-            # The model's own code may raise anything.
-            raise DecodeError(_in_short(error)) from error
+            # Code of the model may raise anything.
+            raise DecodeError(_summary(error)) from error
         return value
 
     def _prepare(self, value: Any) -> tuple[Any, bytes]:
@@ -102,15 +102,15 @@ class Codec(Generic[T]):
             return value, b'"' + base64.b64encode(value) + b'"'
         if self._adapter is None:
             if isinstance(value, bytes | bytearray | memoryview):
-                raise TypeError("bytes would be read as text: use `model=bytes`")
-            raw = _plain().dump_json(value)
+                raise TypeError("invalid value of type bytes: use `model=bytes`")
+            raw = _untyped_adapter().dump_json(value)
             return self.decode(raw), raw
         if type(value) is not self._model:
             value = self._adapter.validate_python(value)
         return self._readable(self._adapter, value)
 
     def _readable(self, adapter: TypeAdapter[Any], value: Any) -> tuple[Any, bytes]:
-        """Writes a value in the first format that can be read back, and reads it."""
+        """Returns a value as decoded from the first format that can be decoded, and its JSON."""
         first_error: Exception | None = None
         for chosen in self._formats:
             raw = adapter.dump_json(value, **chosen)
@@ -122,27 +122,27 @@ class Codec(Generic[T]):
             if chosen is not self._formats[0]:
                 self._formats = [chosen, *(it for it in self._formats if it is not chosen)]
             return read, raw
-        raise first_error or ValueError("no format of the model can be read back")
+        raise first_error or ValueError("the model can't decode its own JSON")
 
 
-def _in_short(error: Exception) -> str:
-    """Describes an invalid value without showing any part of it."""
+def _summary(error: Exception) -> str:
+    """Returns the text of an error, without any part of the value."""
     if not isinstance(error, ValidationError):
-        # Another exception's text may be the value's own.
+        # The text of another exception may contain the value.
         return str(error) if isinstance(error, ValueError | TypeError) else type(error).__name__
     found = error.errors(include_url=False, include_context=False, include_input=False)
     texts = []
     for one in found[:3]:
-        place = ".".join(map(str, one["loc"]))
-        texts.append(f"{place}: {one['msg']}" if place else one["msg"])
+        path = ".".join(map(str, one["loc"]))
+        texts.append(f"{path}: {one['msg']}" if path else one["msg"])
     return "; ".join(texts)
 
 
 def _formats(model: Any) -> list[dict[str, Any]]:
-    """Returns the ways in which values can be written: the first that can be read is kept.
+    """Returns the options of encoding, in the order in which they are tried.
 
-    Most models read aliases, some names only. Computed fields are written too, unless the
-    model refuses them when it is read.
+    Most models validate by alias, some by name only. Computed fields are included, unless
+    the model rejects them on validation.
     """
     by_name = (
         isinstance(model, type)
@@ -156,7 +156,7 @@ def _formats(model: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(f"{constant} is not valid JSON")
 
 
@@ -165,7 +165,7 @@ def _parse_base64(raw: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _plain() -> TypeAdapter[Any]:
+def _untyped_adapter() -> TypeAdapter[Any]:
     return TypeAdapter(Any, config=ConfigDict(ser_json_inf_nan="constants"))
 
 

@@ -1,7 +1,7 @@
 """Exceptions.
 
-Each derives from `CacheError`, and from the builtin exception whose name it has: `except
-TimeoutError` catches a timeout of the cache without an import.
+All derive from `CacheError`, and each from the builtin exception of the same name, if there
+is one: `except TimeoutError` catches a timeout of the cache without an import.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class CacheError(Exception):
-    """A failure of the cache or its backend: the base of all exceptions of hotshelf."""
+    """The base class of all exceptions of hotshelf: a failure of the cache or its backend."""
 
 
 class ConfigurationError(CacheError, ValueError):
@@ -35,23 +35,23 @@ class ConfigurationError(CacheError, ValueError):
 
 
 class KeyError(CacheError, builtins.KeyError):
-    """An identifier, a parameter or a pattern can't become a key."""
+    """An identifier, a parameter or a pattern is not valid in a key."""
 
     def __str__(self) -> str:
-        # The builtin shows the `repr` of its argument.
+        # The builtin returns the `repr` of its argument.
         return Exception.__str__(self)
 
 
 class EncodeError(CacheError, ValueError):
-    """A value has no JSON form that could be read back, or one that is too large."""
+    """A value can't be encoded as JSON and decoded again, or its encoding is too large."""
 
 
 class DecodeError(CacheError, ValueError):
-    """Stored bytes are not a value of the model."""
+    """Stored bytes are not a valid value of the model."""
 
 
 class UnavailableError(CacheError, ConnectionError):
-    """The backend can't be reached, or can't serve requests at the moment."""
+    """The backend can't be reached, or doesn't serve requests at the moment."""
 
 
 class TimeoutError(UnavailableError, builtins.TimeoutError):
@@ -63,7 +63,7 @@ class AuthenticationError(CacheError):
 
 
 class ServerError(CacheError):
-    """The server replied with an error."""
+    """The server returned an error reply."""
 
 
 class PermissionError(ServerError, builtins.PermissionError):
@@ -75,11 +75,11 @@ class OutOfMemoryError(ServerError):
 
 
 class WrongTypeError(ServerError):
-    """The key holds a value of another type than the command works on."""
+    """The key holds a value of a type that the command doesn't support."""
 
 
 class NoScriptError(ServerError):
-    """The server doesn't know the script of an `EVALSHA`: send it by `EVAL`."""
+    """The server doesn't have the script of an `EVALSHA`: send it with `EVAL`."""
 
 
 class ClosedError(CacheError):
@@ -87,5 +87,5 @@ class ClosedError(CacheError):
 
 
 for _name in __all__:
-    # Tracebacks and pickles show the public name.
+    # Tracebacks and pickles use the public name.
     globals()[_name].__module__ = "hotshelf"

@@ -1,6 +1,6 @@
-"""The engine and the wire, in Rust.
+"""The engine and the Redis client, in Rust.
 
-Methods that talk to a backend return their result if it is there at once, or else a
+A method that uses the backend returns its result if it completes immediately, or else a
 `Pending`.
 """
 
@@ -14,12 +14,12 @@ __all__ = [
     "Client",
     "Driver",
     "Failed",
-    "Given",
+    "KeyScan",
     "Pending",
     "Store",
     "Ticket",
-    "Walk",
-    "Write",
+    "Unencoded",
+    "WriteGuard",
     "__version__",
     "after_fork",
     "declare_prefix",
@@ -29,7 +29,7 @@ __all__ = [
 
 __version__: str
 
-#: The text of parameters, or the exception that was raised while it was made.
+#: The text of parameters, or the exception that was raised instead.
 _Params = str | Exception | None
 _Key = tuple[Any, _Params]
 
@@ -42,7 +42,7 @@ class Pending:
 @final
 class Driver:
     def on_ready(self) -> None: ...
-    def on_asked(self) -> None: ...
+    def on_scheduled(self) -> None: ...
 
 @final
 class Store:
@@ -105,7 +105,7 @@ class Cache:
         negative_ttl: Any = None,
         mode: str = "use",
         nested: bool = False,
-    ) -> Pending | bytes | bool | Ticket | Failed | Given: ...
+    ) -> Pending | bytes | bool | Ticket | Failed | Unencoded: ...
     def insert(
         self,
         values: Sequence[tuple[_Key, bytes | None, str | None]],
@@ -119,7 +119,7 @@ class Cache:
         *,
         ttl: Any = None,
         tags: Iterable[Any] | None = None,
-    ) -> Pending | Write: ...
+    ) -> Pending | WriteGuard: ...
     def invalidate(self, keys: Sequence[_Key]) -> Pending | int: ...
     def invalidate_pattern(self, pattern: str, anywhere: bool = False) -> Pending | int: ...
     def invalidate_all(self) -> Pending | int: ...
@@ -145,12 +145,12 @@ class Failed:
     def traceback(self) -> TracebackType | None: ...
 
 @final
-class Given:
+class Unencoded:
     @property
     def value(self) -> Any: ...
 
 @final
-class Write:
+class WriteGuard:
     def finish(
         self, values: Sequence[tuple[bytes | None, str | None] | None]
     ) -> Pending | bool: ...
@@ -161,10 +161,10 @@ class Client:
     def __new__(cls, store: Store, timeout: float | None = None) -> Client: ...
     def command(self, command: list[bytes]) -> Pending | Any: ...
     def pipeline(self, commands: list[list[bytes]], transaction: bool) -> Pending | list[Any]: ...
-    def scan(self, pattern: bytes) -> Walk: ...
+    def scan(self, pattern: bytes) -> KeyScan: ...
 
 @final
-class Walk:
+class KeyScan:
     def step(self) -> Pending | list[bytes] | None: ...
 
 def declare_prefix(prefix: object) -> None: ...

@@ -1,4 +1,4 @@
-"""Keys, byte for byte those of fastapi-rc, and lifetimes."""
+"""Keys, byte for byte the same as in fastapi-rc, and lifetimes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from pydantic import BaseModel
 def canonical(value: Any) -> Any:
     """Returns the canonical form of a value that JSON has no form for.
 
-    Each form is a text that Rust writes the same way by itself, by chrono, uuid and
-    rust_decimal: RFC 3339 for dates and times, with `Z` for UTC and as many groups of three
-    digits behind the second as there must be, the 36 characters of a UUID, all digits of a
-    `Decimal`. The form of a `timedelta` is its seconds, of an `Enum` its value, of a set a
-    sorted list.
+    The forms are those of Rust's chrono, uuid and rust_decimal. Dates and times are written
+    in RFC 3339, with `Z` for UTC and 0, 3 or 6 digits of a second's fraction, as few as
+    possible; a UUID has 36 characters; a `Decimal` has all its digits. A `timedelta` becomes
+    its seconds, an `Enum` its value, a set a sorted list.
 
     Raises:
-        TypeError: For anything else.
+        TypeError: For any other type.
     """
     match value:
         case Enum():
@@ -63,10 +62,10 @@ def _clock_text(value: datetime | time) -> str:
 
 
 def canonical_params(params: Any) -> str | None:
-    """Returns the text of parameters that is hashed into a key, or `None` for empty ones.
+    """Returns the text of parameters that is hashed into a key, or `None` if they are empty.
 
-    It is what `json.dumps(params, sort_keys=True)` writes; dates, UUIDs, decimals and the
-    like are written in their canonical forms (`canonical`).
+    The text is that of `json.dumps(params, sort_keys=True)`, with dates, UUIDs, decimals and
+    similar types in their canonical forms (`canonical`).
 
     Raises:
         TypeError: If a parameter has no canonical form.
@@ -75,7 +74,7 @@ def canonical_params(params: Any) -> str | None:
 
 
 def dumped_params(params: Any) -> str | None:
-    """Returns the text of parameters, of empty ones, too; `None` for none at all.
+    """Returns the text of parameters, even if they are empty; `None` for `None`.
 
     Raises:
         TypeError: If a parameter has no canonical form.
@@ -84,12 +83,12 @@ def dumped_params(params: Any) -> str | None:
 
 
 def params_text(params: Any) -> str | Exception | None:
-    """Returns the text of parameters, or the exception that was raised while it was made,
-    which the engine counts and logs."""
+    """Returns the text of parameters, or the exception that was raised instead, which the
+    engine counts and logs."""
     try:
         return dumped_params(params)
     except Exception as error:
-        # The parameters' own code may raise anything.
+        # Code of the parameters may raise anything.
         return error
 
 
@@ -101,7 +100,8 @@ def build_cache_key(
     version: str = "v1",
     include_version: bool = True,
 ) -> str:
-    """Builds the key of an entry: `{prefix}:{version}:{namespace}:{identifier}[:{hash}]`.
+    """Returns the key of an entry in fastapi-rc's layout:
+    `{prefix}:{version}:{namespace}:{identifier}[:{hash}]`.
 
     Raises:
         TypeError: If a parameter has no canonical form.
@@ -115,16 +115,16 @@ def build_cache_key(
 
 
 def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
-    """Returns a lifetime spread at random, by default by ±10 %."""
+    """Returns a lifetime in seconds with random jitter, by default ±10 %."""
     jitter = int(base_ttl * jitter_percent)
     return base_ttl + random.randint(-jitter, jitter)
 
 
-def listed(names: Iterable[Any], what: str) -> list[str]:
+def list_of_names(names: Iterable[Any], what: str) -> list[str]:
     """Returns names as strings.
 
     Raises:
-        TypeError: For a single string, each of whose characters would be a name.
+        TypeError: For a single string, whose characters would each become a name.
     """
     if isinstance(names, str | bytes):
         raise TypeError(f"`{what}` must be a list of strings: use [{names!r}], not {names!r}")
@@ -132,7 +132,7 @@ def listed(names: Iterable[Any], what: str) -> list[str]:
 
 
 def is_text(name: str) -> bool:
-    """Returns whether a name can be part of a key: not empty, and encodable as UTF-8."""
+    """Returns whether a name is valid in a key: not empty, and encodable as UTF-8."""
     try:
         return bool(name.encode())
     except UnicodeEncodeError:
@@ -140,5 +140,5 @@ def is_text(name: str) -> bool:
 
 
 def escape_pattern(text: str) -> str:
-    """Escapes a string, so that it matches only itself as a part of a pattern."""
+    """Returns a pattern that matches only this string."""
     return "".join("\\" + char if char in "*?[]\\^-," else char for char in text)

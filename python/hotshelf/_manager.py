@@ -1,4 +1,4 @@
-"""The connection, and all caches on it."""
+"""The connection to the backend, and the caches on it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing_extensions import TypedDict, Unpack
 from hotshelf import _hotshelf
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
-from hotshelf._keys import is_text, listed
+from hotshelf._keys import is_text, list_of_names
 from hotshelf._options import CacheServiceOptions, check_names
-from hotshelf._pending import settled
+from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
 
@@ -33,7 +33,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class Health(TypedDict):
-    """The state of a backend, and the counters of its caches."""
+    """The state of a backend, and the counters of its caches.
+
+    Attributes:
+        backend: `redis` or `memory`.
+        address: The addresses of the servers, without passwords.
+        enabled: Whether the caches are on.
+        available: Whether the backend answered.
+        server: Information about the server; `None` if it didn't answer.
+        caches: The counters of each cache, by its name.
+    """
 
     backend: str
     address: str
@@ -44,10 +53,10 @@ class Health(TypedDict):
 
 
 class CacheManager:
-    """The connection to Redis or Valkey, or the process's own memory, and all caches on it.
+    """A connection to Redis or Valkey, or an in-memory backend, and the caches on it.
 
-    It connects when it is first used, and again when the connection is lost. It works on any
-    number of event loops, each with connections of its own, and in forked processes.
+    It connects on first use, and reconnects in the background. It works on any number of
+    event loops, each with its own connections, and in forked processes.
     """
 
     def __init__(
@@ -61,21 +70,21 @@ class CacheManager:
         memory_capacity: int = 64 << 20,
         enabled: bool = True,
     ) -> None:
-        """Creates a manager; nothing is sent yet.
+        """Creates a manager. It doesn't connect yet.
 
         Args:
             url: `redis://…`, `rediss://…`, `unix:///…`, `redis+sentinel://…/service`,
-                `redis+cluster://…`, or `memory://` for the process's own memory. Without
+                `redis+cluster://…`, or `memory://` for the memory of this process. Without
                 one, call `open` before use.
-            connect_timeout: How long connecting may take, in seconds.
-            read_timeout: How long a read may take, in seconds.
-            store_timeout: How long a write may take, in seconds.
+            connect_timeout: The timeout of connecting, handshake included, in seconds.
+            read_timeout: The timeout of a read, in seconds.
+            store_timeout: The timeout of a write, in seconds.
             client_name: The name that `CLIENT LIST` shows.
-            memory_capacity: The bytes that `memory://` may hold.
-            enabled: Whether the caches are on at first.
+            memory_capacity: The capacity of `memory://`, in bytes.
+            enabled: Whether the caches are initially on.
 
         Raises:
-            ConfigurationError: For an invalid URL; the text never shows the password.
+            ConfigurationError: For an invalid URL. The text never shows the password.
         """
         self._options: dict[str, Any] = {
             "connect_timeout": connect_timeout,
@@ -92,22 +101,27 @@ class CacheManager:
             self.open(url)
 
     def open(self, url: str, **options: Any) -> None:
-        """Sets the URL of a manager that was created without one.
+        """Sets the URL of a manager that was created without one, or was closed. It doesn't
+        connect yet.
 
-        Services that were created before it was closed keep the servers that they had.
+        Services that were created before it was closed keep their old servers.
+
+        Args:
+            url: As for the constructor.
+            options: Overrides for the keyword options of the constructor.
 
         Raises:
-            ConfigurationError: For an invalid URL, and if the manager is open already.
+            ConfigurationError: For an invalid URL, or if the manager is already open.
         """
         if self._store is not None:
-            message = "the manager is already open: close() it first, or create another one"
+            message = "the manager is already open: call close() first, or create another one"
             raise ConfigurationError(message)
         self._store = Store(url, **{**self._options, **options})
         self._cores.clear()
 
     @property
     def store(self) -> Store:
-        """The store that the caches use.
+        """The engine's handle of the backend, which the caches use.
 
         Raises:
             ClosedError: Before `open`, and after `close`.
@@ -118,7 +132,7 @@ class CacheManager:
 
     @property
     def _latest(self) -> Store:
-        """The store, or the one that was closed, whose operations fail."""
+        """The open store, or else the closed one, whose operations fail."""
         return self._store or self._closed or self.store
 
     @property
@@ -128,7 +142,11 @@ class CacheManager:
 
     @property
     def redis(self) -> RedisClient:
-        """The servers themselves: any command, any pipeline."""
+        """A client for commands and pipelines on the servers.
+
+        Raises:
+            ClosedError: Before `open`, and after `close`.
+        """
         return RedisClient(self.store)
 
     def service(
@@ -137,15 +155,15 @@ class CacheManager:
         model: type[T] | None = None,
         **options: Unpack[CacheServiceOptions],
     ) -> Callable[[], CacheService[T]]:
-        """Returns a dependency for FastAPI that returns a cache.
+        """Returns a FastAPI dependency that returns a cache.
 
         Args:
             namespace: The third part of keys.
-            model: What values are; see `CacheService`.
+            model: The type of the values; see `CacheService`.
             options: The keyword options of `CacheService`.
 
         Raises:
-            TypeError: For an option that doesn't exist.
+            TypeError: For an unknown option.
             ConfigurationError: For an invalid option, if the manager is open.
         """
         check_names(namespace, options)
@@ -154,57 +172,59 @@ class CacheManager:
             return CacheService(self, namespace, model, **options)
 
         if self.is_open:
-            # An invalid option is an error of the declaration, not of the first request. A
-            # model may name types that are defined later.
+            # Report an invalid option at the declaration, not at the first request. A model
+            # may refer to types that are defined later.
             with contextlib.suppress(PydanticUserError, PydanticUndefinedAnnotation):
                 cache()
-        # A worker may be asked to invalidate before it has read anything.
+        # A worker may have to invalidate a tag before its first read.
         declare_prefix(options.get("prefix", _DEFAULT_PREFIX))
         return cache
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-        """Connects when an application starts, and closes when it ends.
+        """Connects when the application starts, and closes when it shuts down. Costs one
+        round trip at startup.
 
-        An unreachable server is not an error: the application starts without it. An
-        application that starts again, as in tests, opens the same servers again.
+        An unreachable server is not an error: the application starts, and a warning is
+        logged. An application that is restarted, as in tests, reopens the same servers.
         """
         if self._store is None and self._closed is not None:
             self._closed.reopen()
             self._store = self._closed
         if not await self.ping():
-            logger.warning("cache: the server doesn't answer; serving without it for now")
+            logger.warning("cache: the server doesn't answer; starting without it, factories run")
         try:
             yield
         finally:
             await self.close()
 
     async def ping(self) -> bool:
-        """Returns whether the backend answers. Costs one round trip."""
+        """Returns whether the backend answers; `False` if the manager is closed. Costs one
+        round trip. A failure is logged."""
         if self._store is None:
             return False
         try:
             answer = self._store.ping()
             if type(answer) is Pending:
-                await settled(answer)
+                await result_of(answer)
         except CacheError as error:
             logger.warning("cache: ping failed: %s", error)
             return False
         return True
 
     async def health(self) -> Health:
-        """Returns the state of the backend and the counters of all caches, without passwords
-        and keys. Costs one round trip.
+        """Returns the state of the backend and the counters of all caches. It contains no
+        passwords and no keys. Costs one round trip.
 
         Raises:
-            ClosedError: Before it was first opened.
+            ClosedError: If the manager was never opened.
         """
         store = self._latest
         server: dict[str, Any] | None
         try:
             info = store.info()
             if type(info) is Pending:
-                info = await settled(info)
+                info = await result_of(info)
             server = cast("dict[str, Any]", info)
         except CacheError:
             server = None
@@ -218,7 +238,8 @@ class CacheManager:
         }
 
     async def invalidate_tag(self, name: str, *, prefixes: Iterable[str] = ()) -> bool:
-        """Invalidates all entries that carry a tag, however many; see `invalidate_tags`."""
+        """Invalidates all entries that carry a tag; see `invalidate_tags`. Costs one round
+        trip, however many entries there are."""
         return await self.invalidate_tags([name], prefixes=prefixes)
 
     async def invalidate_tags(
@@ -227,43 +248,51 @@ class CacheManager:
         """Invalidates all entries that carry one of the tags, and refuses their loads in
         flight. Costs one round trip.
 
-        Tags belong to the prefix of a cache. Those of the default prefix, of all services
-        that this process has declared or created, and of `prefixes` are invalidated: pass
-        the prefixes there that only other processes use.
+        Call it after the change is committed. Returns `False` if the backend failed, if the
+        manager is not open, or if some of the names are invalid; the valid ones are
+        invalidated anyway.
 
-        Call it after the change is committed. `False` means that the backend failed, or that
-        some of the names are invalid: the others are invalidated all the same.
+        Args:
+            names: The names of the tags.
+            prefixes: Further cache prefixes. Tags belong to the prefix of a cache: this
+                method covers the default prefix and those of all services that this process
+                has declared or created. Pass prefixes that only other processes use.
 
         Raises:
-            TypeError: For a string in place of a list of strings.
+            TypeError: For a string instead of a list of strings.
         """
-        reached = [prefix for prefix in listed(prefixes, "prefixes") if is_text(prefix)]
+        all_prefixes = [prefix for prefix in list_of_names(prefixes, "prefixes") if is_text(prefix)]
         try:
-            done = self.store.invalidate_tags(reached, listed(names, "names"))
+            done = self.store.invalidate_tags(all_prefixes, list_of_names(names, "names"))
             if type(done) is Pending:
-                await settled(done)
+                await result_of(done)
         except CacheError:
             return False
         return True
 
     def set_enabled(self, enabled: bool) -> None:
-        """Switches all caches on or off. While they are off, factories run and nothing is
-        read or stored. Invalidations go on, and a write or a reload removes the entry that
-        it would have replaced."""
+        """Switches all caches on or off.
+
+        While they are off, factories run, and nothing is read or stored. Invalidations are
+        still executed, and a write or a reload removes the entry that it would have replaced.
+
+        Raises:
+            ClosedError: Before `open`, and after `close`.
+        """
         self.store.set_enabled(enabled)
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Closes all connections. Services of the manager then run factories without a cache."""
         store, self._store = self._store, None
         self._closed = store or self._closed
         self._cores.clear()
         if store is not None:
             closing = store.close()
             if type(closing) is Pending:
-                await settled(closing)
+                await result_of(closing)
 
     def _cache(self, namespace: str, **options: Any) -> _hotshelf.Cache:
-        """Returns the engine's view of a cache. Creating one takes time, so it is kept."""
+        """Returns the engine's view of a cache, from a dict: creating one is slow."""
         key = (namespace, *options.values())
         core = self._cores.get(key)
         if core is None:

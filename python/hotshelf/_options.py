@@ -1,4 +1,4 @@
-"""The options of caches, typed and converted."""
+"""Types and conversions of cache options."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DEFAULT_JITTER = 0.1
 class CacheServiceOptions(TypedDict, total=False):
     """The keyword options of `CacheService` and `CacheManager.service`.
 
-    For functions of your own that pass them on, as `**options: Unpack[CacheServiceOptions]`.
-    `CacheService` describes each, and has their defaults.
+    Use it for functions that pass options on, as `**options: Unpack[CacheServiceOptions]`.
+    `CacheService` documents each option and its default.
     """
 
     ttl: Lifetime
@@ -39,10 +39,10 @@ class CacheServiceOptions(TypedDict, total=False):
 
 
 def check_names(namespace: str, options: Mapping[str, object]) -> None:
-    """Checks the names of options that a function takes as `**options`.
+    """Checks the names of options passed as `**options`.
 
     Raises:
-        TypeError: For a name that isn't one of `CacheServiceOptions`.
+        TypeError: For a name that isn't in `CacheServiceOptions`.
     """
     known = CacheServiceOptions.__optional_keys__
     unknown = [name for name in options if name not in known]
@@ -52,10 +52,10 @@ def check_names(namespace: str, options: Mapping[str, object]) -> None:
 
 
 def seconds(time: Lifetime) -> float:
-    """Returns a time in seconds.
+    """Returns a duration in seconds.
 
     Raises:
-        ConfigurationError: For anything but a number or a `timedelta`.
+        ConfigurationError: For a value that is neither a number nor a `timedelta`.
     """
     try:
         return time.total_seconds() if isinstance(time, timedelta) else float(time)
@@ -65,10 +65,10 @@ def seconds(time: Lifetime) -> float:
 
 
 def jitter_ratio(jitter: bool | float) -> float:
-    """Returns by which ratio lifetimes are spread.
+    """Returns the ratio of jitter.
 
     Raises:
-        ConfigurationError: For anything but a bool or a number.
+        ConfigurationError: For a value that is neither a bool nor a number.
     """
     if isinstance(jitter, bool):
         return DEFAULT_JITTER if jitter else 0.0

@@ -1,4 +1,4 @@
-"""Waiting for operations of the engine."""
+"""Awaits operations of the engine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from hotshelf._hotshelf import Pending
 
 
-async def settled(pending: Pending) -> Any:
-    """Waits for an operation, and ends it if the caller is cancelled or closed."""
+async def result_of(pending: Pending) -> Any:
+    """Waits for an operation, and abandons it if the caller is cancelled or closed."""
     try:
         return await pending.future
     except BaseException:

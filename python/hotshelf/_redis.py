@@ -1,4 +1,4 @@
-"""A client of the servers, with the methods of redis.asyncio."""
+"""A client with the methods of redis.asyncio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 from hotshelf import _hotshelf
 from hotshelf._errors import CacheError
 from hotshelf._hotshelf import Pending, Store
-from hotshelf._pending import settled
+from hotshelf._pending import result_of
 
 Word = str | bytes | int | float
 
@@ -41,14 +41,14 @@ def _millis(time: int | timedelta) -> int:
 
 
 class Commands:
-    """The commonly used commands; `execute_command` sends any other.
+    """The commonly used commands; `execute_command` sends any other one.
 
-    On a client each is a coroutine and costs one round trip; on a pipeline it is kept until
-    `execute`.
+    On a client, each returns a coroutine and costs one round trip. On a pipeline, each is
+    queued until `execute`.
     """
 
     def execute_command(self, *words: Word) -> Any:
-        """Sends any command."""
+        """Sends a command."""
         raise NotImplementedError
 
     # Strings and numbers
@@ -277,20 +277,20 @@ class Commands:
 
 
 class RedisClient(Commands):
-    """A client of the servers themselves.
+    """Sends commands to the servers, over the connections of the cache.
 
-    It shares the cache's connection: don't send commands that block it or change its state
-    (`SELECT`, `SUBSCRIBE`, `BLPOP`). The cache's guarantees don't hold for keys of a cache
-    that are written through it.
+    Don't send commands that block a connection or change its state (`SELECT`, `SUBSCRIBE`,
+    `BLPOP`). The cache's guarantees don't hold for cache keys that are written with it.
 
-    Each command, and each step of a scan, waits for up to `timeout` seconds, by default for
-    the store's `store_timeout`.
+    The timeout of a command, or of one step of a scan, is `timeout` in seconds; the default
+    is the manager's `store_timeout`.
 
     Raises:
-        ServerError: For an error reply; `PermissionError`, `WrongTypeError`, `NoScriptError`
+        ServerError: For an error reply. `PermissionError`, `WrongTypeError`, `NoScriptError`
             and `OutOfMemoryError` derive from it.
         TimeoutError: If the server doesn't answer in time.
         UnavailableError: If the server can't be reached.
+        ConfigurationError: With `memory://`, which has no server.
     """
 
     def __init__(
@@ -301,14 +301,14 @@ class RedisClient(Commands):
         self._client = _hotshelf.Client(store, timeout)
 
     async def execute_command(self, *words: Word) -> Any:
-        """Sends any command, and returns its reply."""
+        """Sends a command, and returns its reply. Costs one round trip."""
         reply = self._client.command(_packed_all(words))
         if type(reply) is Pending:
-            reply = await settled(reply)
+            reply = await result_of(reply)
         return self._read(words, reply)
 
     def _read(self, words: tuple[Word, ...], reply: Any) -> Any:
-        """Returns a reply as redis.asyncio returns it."""
+        """Converts a reply to the type that redis.asyncio returns."""
         reply = _decoded(reply) if self.decode_responses else reply
         name = str(words[0]).upper()
         match name:
@@ -334,23 +334,24 @@ class RedisClient(Commands):
     async def scan_iter(
         self, match: Word | None = None, count: int | None = None
     ) -> AsyncIterator[Any]:
-        """Scans for the keys that match a pattern, on all primaries."""
-        walk = self._client.scan(_packed("*" if match is None else match))
+        """Iterates over the keys that match a glob pattern, on all primaries. Costs one round
+        trip for each 1,000 keys of the server; `count` is ignored."""
+        scan = self._client.scan(_packed("*" if match is None else match))
         while True:
-            step = walk.step()
+            step = scan.step()
             if type(step) is Pending:
-                step = await settled(step)
+                step = await result_of(step)
             if step is None:
                 return
             for key in cast("list[bytes]", step):
                 yield key.decode(errors="replace") if self.decode_responses else key
 
     def pipeline(self, transaction: bool = True) -> Pipeline:
-        """Creates a pipeline: commands that are sent together, by default as a transaction."""
+        """Creates a pipeline. Its commands are sent together, by default as a transaction."""
         return Pipeline(self, transaction)
 
     async def aclose(self) -> None:
-        """Does nothing: the connection is the cache's."""
+        """Does nothing: the connections belong to the manager."""
 
     async def __aenter__(self) -> RedisClient:
         return self
@@ -360,7 +361,7 @@ class RedisClient(Commands):
 
 
 class Pipeline(Commands):
-    """Commands that are sent together."""
+    """Queues commands, and sends them together in one round trip."""
 
     def __init__(self, client: RedisClient, transaction: bool) -> None:
         self._client = client
@@ -368,16 +369,17 @@ class Pipeline(Commands):
         self._commands: list[tuple[Word, ...]] = []
 
     def execute_command(self, *words: Word) -> Pipeline:
-        """Keeps a command until `execute`."""
+        """Queues a command until `execute`."""
         self._commands.append(words)
         return self
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Sends all commands, and returns their replies in order.
+        """Sends the queued commands, and returns their replies in order. Costs one round
+        trip.
 
         Raises:
-            CacheError: That of the first command that failed. With `raise_on_error=False`,
-                the exceptions of commands are among the replies.
+            CacheError: The error of the first command that failed. With
+                `raise_on_error=False`, errors of commands are returned among the replies.
         """
         commands, self._commands = self._commands, []
         if not commands:
@@ -385,7 +387,7 @@ class Pipeline(Commands):
         packed = [_packed_all(words) for words in commands]
         replies = self._client._client.pipeline(packed, self._transaction)
         if type(replies) is Pending:
-            replies = await settled(replies)
+            replies = await result_of(replies)
         read: list[Any] = []
         for words, reply in zip(commands, cast("list[Any]", replies), strict=True):
             if isinstance(reply, CacheError):
@@ -400,7 +402,7 @@ class Pipeline(Commands):
         return len(self._commands)
 
     async def reset(self) -> None:
-        """Drops the commands that were not sent."""
+        """Removes the queued commands."""
         self._commands = []
 
     async def __aenter__(self) -> Pipeline:
@@ -438,7 +440,8 @@ def _scored(reply: list[Any]) -> list[tuple[Any, float]]:
 
 
 def _info(text: str) -> dict[str, Any]:
-    """Parses `INFO` as redis-py does: numbers become numbers, lists of fields dicts."""
+    """Parses `INFO` as redis-py does: values become numbers where possible, field lists
+    dicts."""
     fields: dict[str, Any] = {}
     for line in text.splitlines():
         if line and not line.startswith("#") and ":" in line:

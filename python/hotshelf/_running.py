@@ -1,4 +1,4 @@
-"""The factories and writes of users that run right now, so that none waits for itself."""
+"""Tracks the factories and writes that are running, so that none waits for itself."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-#: A key, and the manager that it belongs to.
-Place = tuple[int, str]
+#: The `id` of a manager, and a key of one of its caches.
+OwnedKey = tuple[int, str]
 
 
 class Run:
-    """A factory, or a write, that is running."""
+    """A run of a factory or a write."""
 
-    __slots__ = ("places", "under_way")
+    __slots__ = ("keys", "active")
 
-    def __init__(self, places: frozenset[Place]) -> None:
-        self.places = places
-        self.under_way = True
+    def __init__(self, keys: frozenset[OwnedKey]) -> None:
+        self.keys = keys
+        self.active = True
 
 
-#: What has called this code, or begun its task. What has begun a task that goes on by itself
-#: may have ended.
+#: The runs that called this code or started its task, outermost first. A task may outlive the
+#: run that started it.
 _runs: ContextVar[tuple[Run, ...]] = ContextVar("hotshelf_runs", default=())
 
 
-def around() -> list[Run]:
-    """Gives what has called this code, directly or not, and waits for it."""
-    return [run for run in _runs.get() if run.under_way]
+def active_runs() -> list[Run]:
+    """Returns the runs that called this code, directly or not, and are still active."""
+    return [run for run in _runs.get() if run.active]
 
 
 @contextmanager
-def running(places: Iterable[Place]) -> Iterator[None]:
-    """Marks what runs within it as what fills these keys."""
-    run = Run(frozenset(places))
-    before = _runs.get()
-    within = (*before, run)
-    _runs.set(within)
+def running(keys: Iterable[OwnedKey]) -> Iterator[None]:
+    """Marks the enclosed code as a run that fills these keys."""
+    run = Run(frozenset(keys))
+    outer = _runs.get()
+    inner = (*outer, run)
+    _runs.set(inner)
     try:
         yield
     finally:
-        run.under_way = False
-        # A coroutine may be closed in a context that isn't its own.
-        if _runs.get() is within:
-            _runs.set(before)
+        run.active = False
+        # A coroutine may be closed in another context.
+        if _runs.get() is inner:
+            _runs.set(outer)

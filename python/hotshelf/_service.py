@@ -12,12 +12,12 @@ from typing_extensions import TypedDict
 
 from hotshelf._codec import Codec
 from hotshelf._errors import CacheError, DecodeError, EncodeError
-from hotshelf._hotshelf import Failed, Given, Pending, Ticket, mode_after_undecodable
-from hotshelf._keys import dumped_params, listed, params_text
+from hotshelf._hotshelf import Failed, Pending, Ticket, Unencoded, mode_after_undecodable
+from hotshelf._keys import dumped_params, list_of_names, params_text
 from hotshelf._options import DEFAULT_JITTER, KeyLayout, Lifetime, jitter_ratio, seconds
-from hotshelf._pending import settled
-from hotshelf._running import around, running
-from hotshelf._writing import Encoded, Writing
+from hotshelf._pending import result_of
+from hotshelf._running import active_runs, running
+from hotshelf._writing import Encoded, GuardedWrite
 
 if TYPE_CHECKING:
     from hotshelf._manager import CacheManager
@@ -33,7 +33,23 @@ _MISSING: Any = object()
 
 
 class Stats(TypedDict):
-    """What a cache has counted in this process."""
+    """The counters of a cache in this process.
+
+    Attributes:
+        hits: Calls that got a value, or a cached `None`, from the backend.
+        misses: Calls that found no usable entry in the backend.
+        loads: Runs of factories.
+        load_errors: Runs of factories that raised an exception.
+        coalesced: Calls that got the value of another call's factory.
+        errors: Failed operations of the backend, and invalid arguments.
+        foreign: Entries that are not a value of this cache: corrupt, or of another model.
+        refused: Values that were not stored, since the key was invalidated or written
+            meanwhile.
+        degraded: Runs of factories without the right to store: the backend was unreachable,
+            or waiting for another process timed out.
+        handed_over: Cancelled calls whose load was handed over to a waiting call.
+        unstorable: Values that were not stored, since they can't be encoded or are too large.
+    """
 
     hits: int
     misses: int
@@ -51,10 +67,10 @@ class Stats(TypedDict):
 class CacheService(Generic[T]):
     """A typed view of the entries of one namespace.
 
-    It is cheap to create: views of the same names share their flights and counters. Methods
-    never raise when the cache fails: they return what they return for a miss, or `False`.
-    Failures are counted, an outage is logged when it begins and when it ends, an invalid
-    argument the first time.
+    It is cheap to create: views of the same name share loads in flight and counters. Methods
+    never raise when the cache fails: they return the same as for a miss, or `False`. Failures
+    are counted. An outage is logged when it begins and when it ends, an invalid argument the
+    first time.
     """
 
     __slots__ = ("_codec", "_core", "_manager", "jitter", "model", "namespace",
@@ -83,31 +99,35 @@ class CacheService(Generic[T]):
         """Creates a view.
 
         Args:
-            manager: Holds the connection.
+            manager: The manager whose backend stores the entries.
             namespace: The third part of keys.
             model: The type of the values: a pydantic model, a dataclass, a `TypedDict`, any
-                annotation that pydantic understands, `bytes`, or `None` for plain JSON.
-            ttl: How long entries live, in seconds.
-            jitter: By which ratio lifetimes are spread at random, so that entries that were
-                stored together don't expire together: 0.1, or `True`, for ±10 %, 0, or
-                `False`, for not at all.
+                annotation that pydantic supports, `bytes`, or `None` for plain JSON.
+            ttl: The lifetime of entries, in seconds.
+            jitter: The ratio by which lifetimes vary at random, so that entries stored
+                together don't expire together: 0.1 or `True` for ±10 %, 0 or `False` to turn
+                it off.
             prefix: The first part of keys.
-            version: The second part of keys; change it when the model changes its shape.
-            negative_ttl: How long a `None` of a factory is cached, in seconds; 0 for not at
-                all. Default: as long as other values.
-            foreign: Whether entries that plain Redis clients wrote are accepted.
-            strict_plain: Whether entries are bare JSON, without the cache's metadata in the
-                white space behind it; such entries carry no tags.
-            epoch: Whether `invalidate_all` is one round trip, for one more key in each read.
-            key_layout: How keys are written: `"injective"`, so that different identifiers and
-                parameters make different keys, or `"fastapi_rc"`, as fastapi-rc does. There
-                two queries can share a key: its hash has 48 bits, and a collision was searched
-                for and found in 22 seconds.
-            wait_timeout: How long to wait for another process's load, in seconds.
-            backend_budget: How long a loading call waits for the backend in all, in seconds.
-            max_waiters: How many calls of this process wait for one load of one key; calls
-                beyond that load by themselves, without storing.
-            max_value_bytes: The longest encoded value that is stored, in bytes.
+            version: The second part of keys. Change it when the structure of the model
+                changes.
+            negative_ttl: The lifetime of a `None` that a factory returned, in seconds; with
+                0 it isn't cached. Default: the same as for other values.
+            foreign: Whether to accept entries that were not written by hotshelf.
+            strict_plain: Whether to write entries as bare JSON, without the cache's metadata
+                in trailing white space. Such entries carry no tags.
+            epoch: Whether `invalidate_all` costs a single round trip. Each read then reads
+                one more key.
+            key_layout: `"injective"`: different identifiers and parameters have different
+                keys. `"fastapi_rc"`: the keys of fastapi-rc, in which two sets of parameters
+                can share a key, as their hash has 48 bits. A search for such a collision
+                took 22 seconds.
+            wait_timeout: The maximum time to wait for a load of another process, in seconds.
+            backend_budget: The maximum time that a loading call waits for the backend in
+                total, in seconds.
+            max_waiters: The maximum number of calls in this process that wait for one load
+                of a key. Further calls run their own factories, and store nothing.
+            max_value_bytes: The maximum size of an encoded value, in bytes. A larger one is
+                returned and not stored.
 
         Raises:
             ConfigurationError: For an invalid option.
@@ -144,18 +164,18 @@ class CacheService(Generic[T]):
         """Returns the exact key of an entry.
 
         Raises:
-            KeyError: If the identifier can't become a key.
+            KeyError: If the identifier is not valid in a key.
             TypeError: If a parameter has no canonical form.
         """
         return self._core.key(identifier, dumped_params(params))
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
-        """Reads a value, or returns `None` for a miss. Costs one round trip."""
+        """Returns the value of an entry, or `None` on a miss. Costs one round trip."""
         text = params_text(params)
         try:
             raw = self._core.read(identifier, text)
             if type(raw) is Pending:
-                # As `settled` does, without a coroutine of its own for each hit.
+                # The same as `result_of`, without another coroutine for each hit.
                 pending = raw
                 try:
                     raw = await pending.future
@@ -168,16 +188,17 @@ class CacheService(Generic[T]):
         return None if value is _MISSING else cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
-        """Reads many values, in the order of their identifiers. Costs one round trip.
+        """Returns the values of many entries, in the order of the identifiers. Costs one round
+        trip.
 
         Raises:
-            TypeError: For a string in place of a list of strings.
+            TypeError: For a string instead of a list of strings.
         """
-        names = listed(identifiers, "identifiers")
+        names = list_of_names(identifiers, "identifiers")
         try:
             raws = self._core.read_many([(name, None) for name in names])
             if type(raws) is Pending:
-                raws = await settled(raws)
+                raws = await result_of(raws)
         except CacheError:
             return [None] * len(names)
         values = [self._decoded(raw) for raw in cast("list[Any]", raws)]
@@ -220,47 +241,51 @@ class CacheService(Generic[T]):
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
     ) -> T | None:
-        """Reads a value, or computes it.
+        """Returns the value of an entry, or computes and stores it.
 
-        Of all callers, in this process and in others, one runs its factory; the rest wait
-        for it and are given its value or, in this process, its exception. The factory runs
-        in the caller's own task, with its context variables, and may be sync or async. A
-        caller that is cancelled hands over to the one that has waited longest.
+        Of all concurrent callers, in this process and in others, one runs its factory. The
+        others wait, and get its value or, in this process, its exception. The factory runs in
+        the caller's own task, with its context variables, and may be sync or async. If that
+        caller is cancelled, the one that has waited longest takes over.
 
-        A hit costs one round trip, a miss three. While the backend is away the factory runs
-        all the same, after the deadline at most.
+        A hit costs one round trip, a miss three. While the backend is unreachable, the
+        factory runs without the cache, after the backend's timeouts at most.
 
-        A factory, or a write, that asks for its own key computes by itself. One that asks for
-        another key waits for another caller's load of it for `wait_timeout` at most, and then
-        computes by itself: two that ask for each other's keys would wait for ever. So does
-        one that passes the question for its own key to a task that it has not begun.
+        A call from within a factory or a write bypasses the cache for the key that is being
+        computed. For another key it waits for a load of this process for `wait_timeout` and
+        `backend_budget` at most, and then runs its own factory, as two factories that need
+        each other's keys would deadlock. A factory does deadlock if it waits for a task that
+        it did not start, and that calls this method for the same key.
 
         Args:
             identifier: The last part of the key.
             factory: Computes the value. `None` is a value, too, and is cached.
-            ttl: How long the entry lives, in seconds. With 0, or an invalid lifetime, the
-                value isn't stored; an entry that exists is read all the same.
-            params: Parameters that are hashed into the key; their order doesn't matter.
-            tags: Names by which `CacheManager.invalidate_tag` finds the entry. With invalid
-                ones every caller computes, and nothing is stored.
-            negative_ttl: How long a `None` is cached, in seconds; 0 for not at all.
-            reload: Whether to compute the value even if there is an entry.
+            ttl: The lifetime of the entry, in seconds. Default: that of the cache. With 0 or
+                an invalid lifetime, the value isn't stored; an existing entry is still read.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            tags: The tags of the entry, for `CacheManager.invalidate_tag`. With invalid tags
+                every caller runs its factory, and nothing is stored.
+            negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
+                Default: that of the cache.
+            reload: Whether to run the factory even if there is an entry.
 
         Raises:
-            Exception: The factory's own.
+            Exception: The exception of the factory.
         """
         text = params_text(params)
         mode = "reload" if reload else "use"
-        runs = around()
-        if runs and self._places([(identifier, text)]) & {it for run in runs for it in run.places}:
-            # It would wait for itself.
-            mode = "bypass"
+        runs = active_runs()
+        if runs:
+            computing = {key for run in runs for key in run.keys}
+            if self._owned_keys([(identifier, text)]) & computing:
+                # The call would wait for itself.
+                mode = "bypass"
         while True:
             loaded = self._core.load(
                 identifier, text, tags, ttl, negative_ttl, mode, bool(runs)
             )
             if type(loaded) is Pending:
-                # As `settled` does, without a coroutine of its own for each hit.
+                # The same as `result_of`, without another coroutine for each hit.
                 pending = loaded
                 try:
                     loaded = await pending.future
@@ -275,9 +300,9 @@ class CacheService(Generic[T]):
                         try:
                             raise loaded.exception.with_traceback(loaded.traceback)
                         finally:
-                            # The traceback keeps this frame, which is not to keep the exception.
+                            # Break the cycle: the traceback refers to this frame.
                             del loaded
-                    case Given():
+                    case Unencoded():
                         return cast("T", loaded.value)
             value = self._decoded(loaded)
             if value is not _MISSING:
@@ -287,25 +312,25 @@ class CacheService(Generic[T]):
     async def _lead(
         self, ticket: Ticket, factory: Factory[T], identifier: Any, params: Any
     ) -> T:
-        """Runs the factory, and completes the load with its result."""
+        """Runs the factory, and completes the load with its result or exception."""
         try:
-            with running(self._places([(identifier, params)])):
-                made = await self._made(factory)
+            with running(self._owned_keys([(identifier, params)])):
+                made = await self._call(factory)
         except Exception as error:
             ticket.fail(error)
             raise
         except BaseException:
             ticket.abandon()
             raise
-        value, (raw, reason) = self._prepared(made)
+        value, (raw, reason) = self._prepare(made)
         completing = ticket.complete(value, raw, reason)
         if type(completing) is Pending:
-            await settled(completing)
+            await result_of(completing)
         return value
 
-    def _prepared(self, value: Any) -> tuple[T, Encoded]:
+    def _prepare(self, value: Any) -> tuple[T, Encoded]:
         """Returns a value as a hit would return it, and its encoded form, or the reason why
-        it has none."""
+        it can't be encoded."""
         try:
             prepared, raw = self._codec.prepare(value)
         except EncodeError as error:
@@ -321,14 +346,21 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Writes a value, and returns whether it is stored. Costs two round trips.
+        """Inserts a value, and returns whether it was stored. Costs two round trips.
 
-        It is for warm-up, batches and values that never change: of two writers the older
-        may come last. After a write to the source of truth, `write_through` or `delete` is
-        right. A value that can't be stored removes what it was to replace.
+        Use it for warm-up, batches and values that never change: of two concurrent writers,
+        the older may win. After a write to the source of truth, use `write_through` or
+        `delete`. A value that can't be stored removes the existing entry.
+
+        Args:
+            identifier: The last part of the key.
+            value: The value. `None` is a value, too.
+            ttl: The lifetime of the entry, in seconds. Default: that of the cache.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            tags: The tags of the entry, for `CacheManager.invalidate_tag`.
         """
         key = (identifier, params_text(params))
-        return await self._insert([(key, *self._prepared(value)[1])], ttl, tags)
+        return await self._insert([(key, *self._prepare(value)[1])], ttl, tags)
 
     async def set_many(
         self,
@@ -337,16 +369,16 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Writes many values, and returns whether all are stored. Costs two round trips for
-        each 1,000; see `set` for what it is good for."""
-        entries = [((name, None), *self._prepared(value)[1]) for name, value in values.items()]
+        """Inserts many values, and returns whether all were stored; see `set` for its use.
+        Costs two round trips for each 1,000."""
+        entries = [((name, None), *self._prepare(value)[1]) for name, value in values.items()]
         return await self._insert(entries, ttl, tags)
 
     async def _insert(self, entries: Any, ttl: Lifetime | None, tags: Sequence[str]) -> bool:
         try:
             stored = self._core.insert(entries, ttl=ttl, tags=tags)
             if type(stored) is Pending:
-                stored = await settled(stored)
+                stored = await result_of(stored)
         except CacheError:
             return False
         return bool(stored)
@@ -360,19 +392,26 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> T:
-        """Writes to the source of truth, and stores what was written.
+        """Writes to the source of truth, and stores the written value.
 
-        The key is taken over before `write` begins, so that no load that may have read the
-        older value is stored; if anything is in doubt after it, the entry is removed. Costs
-        two round trips beside the write. If the backend is away by then, an older entry may
-        outlive the write; that is logged as an error, and counted.
+        The key is taken over before `write` begins, so that a load that may have read the
+        older value isn't stored. If the outcome is uncertain, the entry is removed. Costs two
+        round trips in addition to the write. If the backend becomes unreachable during the
+        write, an older entry may survive it; this is logged as an error, and counted.
+
+        Args:
+            identifier: The last part of the key.
+            write: Writes, and returns the new value; sync or async. `None` removes the entry.
+            ttl: The lifetime of the entry, in seconds. Default: that of the cache.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            tags: The tags of the entry, for `CacheManager.invalidate_tag`.
 
         Raises:
-            Exception: The writer's own; the entry is removed then, too.
+            Exception: The exception of `write`. The entry is removed.
         """
-        writing = Writing(self)
+        writing = GuardedWrite(self)
         await writing.begin([(identifier, params_text(params))], ttl, tags)
-        value, encoded = await writing.run(write, self._prepared)
+        value, encoded = await writing.run(write, self._prepare)
         await writing.finish([None if value is None else encoded])
         return value
 
@@ -384,57 +423,65 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> Mapping[str, T]:
-        """Writes many values to the source of truth at once, and stores what was written.
+        """Writes many values to the source of truth at once, and stores the written values.
 
-        `write` returns the values by their identifiers. The entry of one that it doesn't name
-        is removed, and so is one that it names beyond `identifiers`. As `write_through` in
-        all else, for all of them together.
+        `write` returns a mapping from identifiers to values. An entry is removed if its
+        identifier is missing from the mapping, or is in the mapping but not in
+        `identifiers`. Otherwise the same as `write_through`, for all keys together.
 
         Raises:
-            Exception: The writer's own.
-            TypeError: If `write` returns something else; all entries are removed then.
+            Exception: The exception of `write`. All entries are removed.
+            TypeError: For a string instead of a list of strings, or if `write` doesn't return
+                a mapping. All entries are removed in the latter case.
         """
-        names = listed(identifiers, "identifiers")
-        writing = Writing(self)
+        names = list_of_names(identifiers, "identifiers")
+        writing = GuardedWrite(self)
         await writing.begin([(name, None) for name in names], ttl, tags)
-        written, values = await writing.run(write, self._prepared_many)
+        written, values = await writing.run(write, self._prepare_many)
         await writing.finish([written.get(name) for name in names])
-        beyond = written.keys() - set(names)
-        if beyond:
-            logger.warning("cache: a write of %s named more than it was for", self.namespace)
-            await self.delete_many(beyond)
+        extra = written.keys() - set(names)
+        if extra:
+            logger.warning(
+                "cache: a write of %s returned values for %d unexpected identifiers;"
+                " removing their entries", self.namespace, len(extra),
+            )
+            await self.delete_many(extra)
         return values
 
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
 
-        Call it after the change is committed: once it has answered `True`, no later call is
-        given an older value, whether there was an entry or not. `False` means that the
-        backend fails. Costs one round trip.
+        Call it after the change is committed. After it has returned `True`, no later call
+        gets an older value, whether there was an entry or not. Returns `False` if the backend
+        failed. Costs one round trip.
         """
-        return await self._done(self._core.invalidate, [(identifier, params_text(params))])
+        return await self._succeeded(self._core.invalidate, [(identifier, params_text(params))])
 
     async def delete_many(self, identifiers: Iterable[str]) -> bool:
-        """Removes many entries; see `delete`. Costs one round trip, in a Cluster one for each
-        1,000. An invalid identifier makes the answer `False`; the others are removed.
+        """Removes many entries; see `delete`. Costs one round trip, in a Cluster one for
+        each 1,000.
+
+        Returns `False` if the backend failed, or if an identifier is invalid; the entries of
+        the valid ones are removed anyway.
 
         Raises:
-            TypeError: For a string in place of a list of strings.
+            TypeError: For a string instead of a list of strings.
         """
-        names = listed(identifiers, "identifiers")
-        return await self._done(self._core.invalidate, [(name, None) for name in names])
+        names = list_of_names(identifiers, "identifiers")
+        return await self._succeeded(self._core.invalidate, [(name, None) for name in names])
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
-        """Removes all entries whose identifier matches a glob pattern, and returns how many.
+        """Removes all entries whose identifier matches a glob pattern, and returns their
+        number; 0 if the backend failed.
 
-        It scans all keys of the server: prefer tags, or `delete` where you know the
-        identifiers. Those that users chose go into it through `escape_pattern`.
+        It scans all keys of the server, twice, 1,000 in each round trip. Prefer tags, or
+        `delete` for known identifiers. Use `escape_pattern` for user input.
 
         Args:
-            pattern: What identifiers are to match; `*` for all of them. Others begin with a
+            pattern: The glob pattern: `*` for all entries, or a pattern that begins with a
                 literal part.
-            anywhere: Whether they may begin with a wildcard, too. A `*` that a user has
-                typed matches what belongs to others then.
+            anywhere: Whether the pattern may begin with a wildcard. A `*` in user input then
+                matches the entries of other users.
         """
         try:
             if pattern == "*":
@@ -442,44 +489,46 @@ class CacheService(Generic[T]):
             else:
                 removed = self._core.invalidate_pattern(pattern, anywhere)
             if type(removed) is Pending:
-                removed = await settled(removed)
+                removed = await result_of(removed)
         except CacheError:
             return 0
         return cast("int", removed)
 
     async def invalidate_all(self) -> bool:
-        """Removes all entries of the cache; one round trip if it has an epoch."""
-        return await self._done(self._core.invalidate_all)
+        """Removes all entries of the cache, and returns whether this succeeded. Costs one round
+        trip with `epoch`; otherwise it is the same as `invalidate_pattern("*")`."""
+        return await self._succeeded(self._core.invalidate_all)
 
     async def exists(self, identifier: str, params: Params = None) -> bool:
-        """Returns whether there is a valid entry."""
+        """Returns whether there is a valid entry; `False` if the backend failed. Costs one round
+        trip."""
         try:
             raw = self._core.read(identifier, params_text(params))
             if type(raw) is Pending:
-                raw = await settled(raw)
+                raw = await result_of(raw)
         except CacheError:
             return False
         return raw is not None
 
     async def get_ttl(self, identifier: str, params: Params = None) -> int:
-        """Returns the remaining lifetime of an entry in seconds: -1 if it never expires, -2
-        if there is no valid entry."""
+        """Returns the remaining lifetime of an entry in seconds, rounded up: -1 if it never
+        expires, -2 if there is no valid entry or the backend failed."""
         try:
             millis = self._core.remaining(identifier, params_text(params))
             if type(millis) is Pending:
-                millis = await settled(millis)
+                millis = await result_of(millis)
         except CacheError:
             return -2
         left = cast("int", millis)
         return left if left < 0 else -(-left // 1000)
 
     def stats(self) -> Stats:
-        """Returns what this cache has counted in this process."""
+        """Returns the counters of this cache in this process."""
         return cast("Stats", self._core.stats())
 
     def _decoded(self, raw: Any) -> Any:
-        """Returns the value of an entry; `_MISSING` for one that is not a value of this
-        cache, which is counted."""
+        """Returns the decoded value of an entry; `_MISSING` for a miss, and for an entry that
+        can't be decoded, which is counted."""
         if raw is None:
             return _MISSING
         if raw is False or raw == b"null":
@@ -490,36 +539,36 @@ class CacheService(Generic[T]):
             self._core.undecodable(f"not a valid {self._codec.name}: {error}")
             return _MISSING
 
-    def _prepared_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:
-        """Returns the encoded forms of many values, and the values, by their names."""
+    def _prepare_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:
+        """Returns the encoded forms and the prepared values, by identifier."""
         if not isinstance(values, Mapping):
             kind = type(values).__name__
             raise TypeError(f"`write` returned a {kind}: return the values by identifier")
-        prepared = {name: self._prepared(value) for name, value in values.items()}
+        prepared = {name: self._prepare(value) for name, value in values.items()}
         encoded = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
         return encoded, {name: value for name, (value, _) in prepared.items()}
 
-    def _places(self, keys: Iterable[tuple[Any, Any]]) -> frozenset[tuple[int, str]]:
-        """Returns keys that are unique over all managers; invalid ones are skipped."""
-        places = set()
+    def _owned_keys(self, keys: Iterable[tuple[Any, Any]]) -> frozenset[tuple[int, str]]:
+        """Returns keys that are unique across managers. Invalid ones are skipped."""
+        owned = set()
         for identifier, params in keys:
-            # Their own code may raise anything.
+            # Code of the identifier may raise anything.
             with contextlib.suppress(Exception):
-                places.add((id(self._manager), self._core.key(str(identifier), params)))
-        return frozenset(places)
+                owned.add((id(self._manager), self._core.key(str(identifier), params)))
+        return frozenset(owned)
 
     @staticmethod
-    async def _done(begin: Callable[..., Any], *arguments: Any) -> bool:
+    async def _succeeded(begin: Callable[..., Any], *arguments: Any) -> bool:
         """Runs an operation, and returns whether it succeeded."""
         try:
             pending = begin(*arguments)
             if type(pending) is Pending:
-                await settled(pending)
+                await result_of(pending)
         except CacheError:
             return False
         return True
 
     @staticmethod
-    async def _made(factory: Callable[[], Any]) -> Any:
+    async def _call(factory: Callable[[], Any]) -> Any:
         made = factory()
         return await made if inspect.isawaitable(made) else made

@@ -1,7 +1,7 @@
-//! Converts the arguments of Python's calls.
+//! Converts arguments of Python calls.
 //!
-//! An invalid argument becomes an error that the core counts and logs: it never stops a
-//! factory, nor the other keys of a call.
+//! An invalid argument becomes an error that the core counts and logs. It stops neither a
+//! factory nor the other keys of a call.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
 
-use crate::errors::{exception, wrong};
+use crate::errors::{exception, value_error};
 
-/// An identifier, and the parameters as text or the exception that writing them raised.
+/// An identifier, and the parameters as text or as the exception that was raised instead.
 pub(crate) type KeyArguments<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
 
-/// Builds the key of an entry. An invalid one is counted.
+/// Returns the key of an entry. An invalid one is counted.
 pub(crate) fn key(
     cache: &ByteCache,
     identifier: &Bound<'_, PyAny>,
@@ -31,7 +31,7 @@ pub(crate) fn key(
     })
 }
 
-/// Makes a key of an identifier and the canonical text of parameters.
+/// Creates a key from an identifier and the canonical text of parameters.
 pub(crate) fn key_of(identifier: &str, params: Option<String>) -> Key<'_> {
     let key = Key::new(identifier);
     match params {
@@ -40,7 +40,7 @@ pub(crate) fn key_of(identifier: &str, params: Option<String>) -> Key<'_> {
     }
 }
 
-/// Builds the keys of entries, in their order.
+/// Returns the keys of entries, in their order.
 pub(crate) fn keys(
     cache: &ByteCache,
     keys: &[KeyArguments<'_>],
@@ -63,17 +63,17 @@ fn parts(
     Ok(identifier.and_then(|identifier| Ok((identifier, params?))))
 }
 
-/// Returns the text of an object, as `str` does: for a key, a tag or a pattern.
+/// Returns the text of an object as `str` does, for a key, a tag or a pattern.
 pub(crate) fn text(object: &Bound<'_, PyAny>) -> PyResult<Result<String, Error>> {
     let text = match object.cast_exact::<PyString>() {
         Ok(text) => text.extract(),
-        // A class that derives from `str`, such as an enumeration, may have another text.
+        // `str()` of a subclass of `str`, such as an enumeration, may be another text.
         Err(_) => object.str().and_then(|text| text.extract()),
     };
     converted(ErrorKind::Key, text)
 }
 
-/// Converts an `Exception` to an error. Any other, such as `KeyboardInterrupt`, is passed on.
+/// Converts an `Exception` to an error. Others, such as `KeyboardInterrupt`, are passed on.
 fn converted<V>(kind: ErrorKind, result: PyResult<V>) -> PyResult<Result<V, Error>> {
     match result {
         Ok(value) => Ok(Ok(value)),
@@ -84,7 +84,7 @@ fn converted<V>(kind: ErrorKind, result: PyResult<V>) -> PyResult<Result<V, Erro
     }
 }
 
-/// Reads the names of tags: an iterable of objects, each by its text.
+/// Converts an iterable of objects to the names of tags, each by its text.
 pub(crate) fn names(
     names: &Bound<'_, PyAny>,
 ) -> PyResult<Result<Vec<Result<String, Error>>, Error>> {
@@ -102,7 +102,7 @@ pub(crate) fn names(
     }
 }
 
-/// Reads the options of a call. `None` stands for the cache's own.
+/// Converts the options of a call. `None` means the option of the cache.
 pub(crate) fn options(
     ttl: Option<&Bound<'_, PyAny>>,
     tags: Option<&Bound<'_, PyAny>>,
@@ -120,7 +120,7 @@ pub(crate) fn options(
     Ok(options)
 }
 
-/// Reads how long a missing value is cached: 0 for not at all.
+/// Converts the lifetime of cached negatives; 0 turns them off.
 pub(crate) fn negative(ttl: &Bound<'_, PyAny>) -> PyResult<Result<NegativeTtl, Error>> {
     let negative = |ttl: Duration| match ttl.is_zero() {
         true => NegativeTtl::Off,
@@ -129,7 +129,7 @@ pub(crate) fn negative(ttl: &Bound<'_, PyAny>) -> PyResult<Result<NegativeTtl, E
     Ok(lifetime(ttl)?.map(negative))
 }
 
-/// Reads a lifetime: a number of seconds, as `float` takes it, or a `timedelta`.
+/// Converts a lifetime: a number of seconds, as `float` accepts it, or a `timedelta`.
 fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
     let seconds = ttl.extract::<f64>().or_else(|_| match ttl.getattr("total_seconds") {
         Ok(total_seconds) => total_seconds.call0()?.extract(),
@@ -138,7 +138,7 @@ fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
     Ok(converted(ErrorKind::Configuration, seconds)?.and_then(seconds_of))
 }
 
-/// The names of the modes of a call.
+/// The modes of a call, by name.
 const MODES: [(&str, Mode); 4] = [
     ("use", Mode::Use),
     ("reload", Mode::Reload),
@@ -146,24 +146,24 @@ const MODES: [(&str, Mode); 4] = [
     ("undecodable", Mode::Undecodable),
 ];
 
-/// Reads how a call uses what is cached.
+/// Returns the mode of a name.
 pub(crate) fn mode(name: &str) -> PyResult<Mode> {
     let mode = MODES.iter().find(|(known, _)| *known == name).map(|(_, mode)| *mode);
-    mode.ok_or_else(|| wrong(format!("invalid mode {name:?}: use one of {MODES:?}")))
+    mode.ok_or_else(|| value_error(format!("invalid mode {name:?}: use one of {MODES:?}")))
 }
 
-/// Returns the mode in which a call goes on that could not decode what it was given.
+/// Returns the mode in which a call continues after an entry that it could not decode.
 #[pyfunction]
 pub(crate) fn mode_after_undecodable(name: &str) -> PyResult<&'static str> {
     let next = mode(name)?.after_undecodable();
     Ok(MODES.iter().find(|(_, mode)| *mode == next).map_or("bypass", |(name, _)| name))
 }
 
-/// The names of the layouts of keys.
+/// The key layouts, by name.
 pub(crate) const LAYOUTS: [(&str, KeyLayout); 2] =
     [("injective", KeyLayout::Injective), ("fastapi_rc", KeyLayout::FastapiRc)];
 
-/// Reads the name of a layout of keys.
+/// Returns the key layout of a name.
 pub(crate) fn layout(name: &str) -> PyResult<KeyLayout> {
     let layout = LAYOUTS.iter().find(|(known, _)| *known == name).map(|(_, layout)| *layout);
     layout.ok_or_else(|| {
@@ -172,22 +172,22 @@ pub(crate) fn layout(name: &str) -> PyResult<KeyLayout> {
     })
 }
 
-/// Reads a time in seconds.
+/// Converts a number of seconds.
 pub(crate) fn duration(seconds: f64) -> PyResult<Duration> {
     seconds_of(seconds).map_err(|error| exception(&error))
 }
 
-/// Reads a count of things.
+/// Converts a count; `name` is the name of the argument.
 pub(crate) fn count(name: &str, value: &Bound<'_, PyAny>) -> PyResult<usize> {
     value.extract().map_err(|_| {
-        let message = format!("invalid `{name}` {value:?}: use a whole number from 0 on");
+        let message = format!("invalid `{name}` {value:?}: use a whole number, 0 or more");
         exception(&Error::new(ErrorKind::Configuration, message))
     })
 }
 
 fn seconds_of(seconds: f64) -> Result<Duration, Error> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {
-        let message = format!("invalid time {seconds}: use a number of seconds, from 0 on");
+        let message = format!("invalid time {seconds}: use a number of seconds, 0 or more");
         Error::new(ErrorKind::Configuration, message)
     })
 }

@@ -1,4 +1,4 @@
-//! One backend for the engine, with connections of its own on each event loop.
+//! A backend with separate connections for each event loop.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,17 +15,17 @@ use crate::executor::Executor;
 use crate::runtime::LoopRuntime;
 use crate::transport::LoopTransport;
 
-/// Redis or Valkey, with connections of its own for each event loop.
+/// The Redis backend, with separate connections for each event loop.
 pub(crate) struct PerLoop {
     options: RedisOptions,
     transport: Arc<LoopTransport>,
-    /// The backends, by the addresses of their loops' executors.
-    backends: Mutex<HashMap<usize, OfLoop>>,
+    /// The backends, by the address of their loop's executor.
+    backends: Mutex<HashMap<usize, LoopBackend>>,
     closed: AtomicBool,
 }
 
-/// The backend of a loop, which lasts as long as the loop's executor.
-type OfLoop = (Weak<Executor>, Arc<RedisBackend>);
+/// The backend of a loop, valid as long as the loop's executor.
+type LoopBackend = (Weak<Executor>, Arc<RedisBackend>);
 
 impl PerLoop {
     pub(crate) fn new(options: RedisOptions, transport: Arc<LoopTransport>) -> Self {
@@ -33,32 +33,36 @@ impl PerLoop {
     }
 
     /// Returns the backend of the running loop.
-    fn here(&self) -> Result<Arc<RedisBackend>> {
+    fn current(&self) -> Result<Arc<RedisBackend>> {
         let executor = Executor::current().ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "there is no event loop to talk to servers on")
+            Error::new(
+                ErrorKind::Unavailable,
+                "no running event loop: use the cache from a coroutine",
+            )
         })?;
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Closed, "the cache was closed"));
+            return Err(Error::new(ErrorKind::Closed, "the cache is closed"));
         }
         let mut backends = self.backends.lock();
-        let place = Arc::as_ptr(&executor) as usize;
-        if let Some((of, backend)) = backends.get(&place)
-            && of.upgrade().is_some_and(|of| !of.is_closed())
+        let address = Arc::as_ptr(&executor) as usize;
+        let is_open = |owner: &Weak<Executor>| owner.upgrade().is_some_and(|it| !it.is_closed());
+        if let Some((owner, backend)) = backends.get(&address)
+            && is_open(owner)
         {
             return Ok(Arc::clone(backend));
         }
-        // Loops come and go; what was theirs goes with them.
-        backends.retain(|_, (of, _)| of.upgrade().is_some_and(|of| !of.is_closed()));
+        // Drop the backends of closed loops.
+        backends.retain(|_, (owner, _)| is_open(owner));
         let transport = Arc::clone(&self.transport);
         let backend = RedisBackend::on(transport, &self.options, Arc::new(LoopRuntime));
         let backend = Arc::new(backend);
-        backends.insert(place, (Arc::downgrade(&executor), Arc::clone(&backend)));
+        backends.insert(address, (Arc::downgrade(&executor), Arc::clone(&backend)));
         Ok(backend)
     }
 
     /// Returns the raw client of the running loop.
     pub(crate) fn client(&self) -> Result<RedisClient> {
-        Ok(self.here()?.client().clone())
+        Ok(self.current()?.client().clone())
     }
 }
 
@@ -66,15 +70,15 @@ impl Layer for PerLoop {
     type Inner = RedisBackend;
 
     fn inner(&self) -> Result<impl Deref<Target = RedisBackend> + Send> {
-        self.here()
+        self.current()
     }
 
-    /// Known without a running loop.
+    /// Returns the name without a running loop.
     fn on_name(&self) -> &'static str {
         "redis"
     }
 
-    /// Closes the backends of all loops. The connections of another loop end when it runs
+    /// Closes the backends of all loops. Connections of other loops are closed when those run
     /// next.
     fn on_close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {

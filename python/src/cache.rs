@@ -1,4 +1,4 @@
-//! A cache of bytes, which Python encodes and decodes.
+//! A cache of bytes, which Python code encodes and decodes.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub(crate) struct Cache {
     cache: ByteCache,
 }
 
-/// A value to insert: its key, its encoded form, and the reason where it has none.
+/// A value to insert: its key, its encoded form, or the reason why it has none.
 type Insert<'py> = (KeyArguments<'py>, Option<Vec<u8>>, Option<String>);
 
 #[pymethods]
 impl Cache {
-    /// Creates a view. Views of the same name share flights and counters.
+    /// Creates a view. Views of the same name share their flights and counters.
     #[new]
     #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, negative_ttl, foreign,
                         strict_plain, epoch, key_layout, wait_timeout, backend_budget, max_waiters,
@@ -94,7 +94,7 @@ impl Cache {
         Ok(self.cache.wire_key(&key).as_str().to_owned())
     }
 
-    /// Reads: bytes, `False` for a value that is known not to exist, `None` for a miss.
+    /// Reads an entry: bytes, `False` for a cached negative, `None` for a miss.
     #[pyo3(signature = (identifier, params=None))]
     fn read<'py>(
         &self,
@@ -102,7 +102,7 @@ impl Cache {
         identifier: &Bound<'py, PyAny>,
         params: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         begin(py, async move {
             let read = cache.read(key).await;
@@ -110,13 +110,13 @@ impl Cache {
         })
     }
 
-    /// Reads many, in the order of their keys.
+    /// Reads many entries, in the order of their keys.
     fn read_many<'py>(
         &self,
         py: Python<'py>,
         keys: Vec<KeyArguments<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let keys = arguments::keys(&cache, &keys)?;
         begin(py, async move {
             let read = cache.read_many(keys).await;
@@ -128,8 +128,8 @@ impl Cache {
         })
     }
 
-    /// Reads, or hands out the right to load: bytes, `False`, a ticket, or what another
-    /// caller's factory returned that can't be stored, or raised.
+    /// Reads an entry, or returns a ticket to load it: bytes, `False` for a cached negative, a
+    /// [`Ticket`], or the unencodable value or the exception of another caller's factory.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
                         mode="use", nested=false))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
@@ -144,7 +144,7 @@ impl Cache {
         mode: &str,
         nested: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let mut options = arguments::options(ttl, tags)?.takes_absent(true);
         options = options.mode(arguments::mode(mode)?).nested(nested);
@@ -161,7 +161,7 @@ impl Cache {
         })
     }
 
-    /// Writes values, and returns whether all of them are stored.
+    /// Inserts values, and returns whether all of them were stored.
     #[pyo3(signature = (values, *, ttl=None, tags=None))]
     fn insert<'py>(
         &self,
@@ -170,7 +170,7 @@ impl Cache {
         ttl: Option<&Bound<'py, PyAny>>,
         tags: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let options = arguments::options(ttl, tags)?;
         let value = |((identifier, params), raw, reason): Insert<'py>| {
             let key = arguments::key(&cache, &identifier, params.as_ref())?;
@@ -185,7 +185,7 @@ impl Cache {
         })
     }
 
-    /// Takes keys over, before the source of truth is written.
+    /// Takes keys over before a write to the source of truth.
     #[pyo3(signature = (keys, *, ttl=None, tags=None))]
     fn write_guard<'py>(
         &self,
@@ -194,22 +194,24 @@ impl Cache {
         ttl: Option<&Bound<'py, PyAny>>,
         tags: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let keys = arguments::keys(&cache, &keys)?;
         let options = arguments::options(ttl, tags)?;
         begin(py, async move {
             let guard = cache.write_guard(keys, options).await;
-            outcome(move |py| Ok(Py::new(py, write_guard::Write::begin(py, guard)?)?.into_any()))
+            outcome(move |py| {
+                Ok(Py::new(py, write_guard::PyWriteGuard::begin(py, guard)?)?.into_any())
+            })
         })
     }
 
-    /// Removes entries, and returns how many entries and leases there were.
+    /// Removes entries, and returns the number of entries and leases that existed.
     fn invalidate<'py>(
         &self,
         py: Python<'py>,
         keys: Vec<KeyArguments<'py>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let keys = arguments::keys(&cache, &keys)?;
         begin(py, async move {
             let removed = cache.invalidate(keys).await;
@@ -217,8 +219,8 @@ impl Cache {
         })
     }
 
-    /// Removes all entries whose identifier matches a pattern. It begins with a literal
-    /// part, unless it may match `anywhere`.
+    /// Removes all entries whose identifier matches a pattern, and returns their number. The
+    /// pattern must begin with a literal part, unless `anywhere` is set.
     #[pyo3(signature = (pattern, anywhere=false))]
     fn invalidate_pattern<'py>(
         &self,
@@ -226,7 +228,7 @@ impl Cache {
         pattern: &Bound<'py, PyAny>,
         anywhere: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let pattern = arguments::text(pattern)?;
         begin(py, async move {
             let removed = cache.invalidate_pattern(pattern, anywhere).await;
@@ -234,9 +236,9 @@ impl Cache {
         })
     }
 
-    /// Removes all entries.
+    /// Removes all entries, and returns their number.
     fn invalidate_all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         begin(py, async move {
             let removed = cache.invalidate_all().await;
             outcome(move |py| number(py, removed))
@@ -244,7 +246,7 @@ impl Cache {
     }
 
     /// Returns the remaining lifetime of an entry in milliseconds: -1 if it never expires, -2
-    /// if there is none.
+    /// if there is no valid entry.
     #[pyo3(signature = (identifier, params=None))]
     fn remaining<'py>(
         &self,
@@ -252,7 +254,7 @@ impl Cache {
         identifier: &Bound<'py, PyAny>,
         params: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.here();
+        let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         begin(py, async move {
             let remaining = cache.remaining(key, &CallOptions::default()).await;
@@ -267,7 +269,7 @@ impl Cache {
         })
     }
 
-    /// Returns what the cache has counted.
+    /// Returns the counters of the cache.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         convert::stats(py, &self.cache.stats())
     }
@@ -281,7 +283,7 @@ impl Cache {
 
 impl Cache {
     /// Returns the cache on the backend of this process.
-    fn here(&self) -> ByteCache {
+    fn attached(&self) -> ByteCache {
         self.shared.state().store.attach(&self.cache)
     }
 }

@@ -1,4 +1,4 @@
-//! The servers themselves: any command, any pipeline.
+//! Commands and pipelines on the servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,8 @@ type Command = Vec<Vec<u8>>;
 
 #[pymethods]
 impl Client {
-    /// Waits for each command, and each step of a walk, for up to `timeout` seconds: the
-    /// store's `store_timeout` unless told otherwise.
+    /// Creates a client. The timeout of a command, or of one step of a scan, is `timeout` in
+    /// seconds; default: the store's `store_timeout`.
     #[new]
     #[pyo3(signature = (store, timeout=None))]
     fn new(store: &Store, timeout: Option<f64>) -> PyResult<Self> {
@@ -35,17 +35,18 @@ impl Client {
         Ok(Self { shared: Arc::clone(&store.shared), timeout })
     }
 
-    /// Sends a command, and gives its reply.
+    /// Sends a command, and returns its reply.
     fn command<'py>(&self, py: Python<'py>, command: Command) -> PyResult<Bound<'py, PyAny>> {
         let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
         begin(py, async move {
-            let reply = ask(&shared, timeout, async |client| client.command(&command).await).await;
+            let reply =
+                with_client(&shared, timeout, async |client| client.command(&command).await).await;
             outcome(move |py| convert::reply(py, reply.map_err(|error| exception(&error))?))
         })
     }
 
-    /// Sends commands at once, and gives their replies: a command that failed is an
-    /// exception among them.
+    /// Sends commands together, and returns their replies; the reply of a command that failed
+    /// is an exception object.
     fn pipeline<'py>(
         &self,
         py: Python<'py>,
@@ -54,7 +55,7 @@ impl Client {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
         begin(py, async move {
-            let replies = ask(&shared, timeout, async |client| match transaction {
+            let replies = with_client(&shared, timeout, async |client| match transaction {
                 true => client.transaction(&commands).await,
                 false => client.pipeline(&commands).await,
             })
@@ -66,16 +67,16 @@ impl Client {
         })
     }
 
-    /// Begins a walk over the keys that match a pattern, on all primaries.
-    fn scan(&self, pattern: Vec<u8>) -> Walk {
+    /// Begins a scan of the keys that match a pattern, on all primaries.
+    fn scan(&self, pattern: Vec<u8>) -> KeyScan {
         let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
-        Walk { shared, timeout, pattern, scan: Arc::default() }
+        KeyScan { shared, timeout, pattern, scan: Arc::default() }
     }
 }
 
-/// A walk over keys.
+/// A scan of keys.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
-pub(crate) struct Walk {
+pub(crate) struct KeyScan {
     shared: Arc<Shared>,
     timeout: Option<Duration>,
     pattern: Vec<u8>,
@@ -83,20 +84,20 @@ pub(crate) struct Walk {
 }
 
 #[pymethods]
-impl Walk {
-    /// Takes a step: a list of keys, `None` at the end.
+impl KeyScan {
+    /// Returns the next keys, or `None` at the end. Costs one round trip.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (shared, kept) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
+        let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
         let (timeout, pattern) = (self.timeout, self.pattern.clone());
         begin(py, async move {
-            let begun = kept.lock().take();
+            let begun = state.lock().take();
             let start = || Ok(client(&shared, timeout)?.scan(&pattern));
             let mut scan = match begun.map_or_else(start, Ok) {
                 Ok(scan) => scan,
                 Err(error) => return outcome(move |_| Err(exception(&error))),
             };
             let keys = scan.next_keys().await;
-            *kept.lock() = Some(scan);
+            *state.lock() = Some(scan);
             outcome(move |py| match keys.map_err(|error| exception(&error))? {
                 Some(keys) => {
                     let keys = keys.iter().map(|key| PyBytes::new(py, key));
@@ -108,12 +109,12 @@ impl Walk {
     }
 }
 
-async fn ask<T>(
+async fn with_client<T>(
     shared: &Shared,
     timeout: Option<Duration>,
-    asking: impl AsyncFnOnce(RedisClient) -> Result<T, Error>,
+    request: impl AsyncFnOnce(RedisClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    asking(client(shared, timeout)?).await
+    request(client(shared, timeout)?).await
 }
 
 fn client(shared: &Shared, timeout: Option<Duration>) -> Result<RedisClient, Error> {

@@ -1,12 +1,13 @@
-//! What the core and servers return, as objects of Python.
+//! Converts results of the core and of servers to Python objects.
 
 use hotshelf_core::{CacheStats, ServerInfo};
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString};
 
-use crate::errors::{exception, wrong};
+use crate::errors::{exception, value_error};
 
+/// Converts the counters of a cache.
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("hits", stats.hits)?;
@@ -23,6 +24,7 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<
     Ok(all)
 }
 
+/// Converts information about a server.
 pub(crate) fn server_info<'py>(py: Python<'py>, info: &ServerInfo) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("version", &info.version)?;
@@ -36,7 +38,7 @@ pub(crate) fn server_info<'py>(py: Python<'py>, info: &ServerInfo) -> PyResult<B
     Ok(all)
 }
 
-/// Makes the object of a reply; an error within it is an exception object, not raised.
+/// Converts a reply. An error in it becomes an exception object, which is not raised.
 pub(crate) fn reply(py: Python<'_>, reply: Reply) -> PyResult<Py<PyAny>> {
     Ok(match reply {
         Reply::Nil => py.None(),
@@ -58,6 +60,6 @@ pub(crate) fn reply(py: Python<'_>, reply: Reply) -> PyResult<Py<PyAny>> {
             all.into_any().unbind()
         }
         Reply::Error(error) => exception(&error).into_value(py).into_any(),
-        other => return Err(wrong(format!("a reply that is not understood: {other:?}"))),
+        other => return Err(value_error(format!("unsupported reply {other:?}"))),
     })
 }

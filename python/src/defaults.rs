@@ -1,4 +1,4 @@
-//! The defaults of the core, for a test that compares them with those of Python's signatures.
+//! The defaults of the core, for a test that compares Python's signatures with them.
 
 use hotshelf_core::Namespace;
 use hotshelf_core::cache::{CacheOptions, Foreign};
@@ -8,13 +8,13 @@ use pyo3::types::PyDict;
 
 use crate::arguments::LAYOUTS;
 
-/// Returns the core's default of each option, times in seconds.
+/// Returns the core's default of each option, with times in seconds.
 #[pyfunction]
 pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let CacheOptions {
         time_to_live,
         jitter,
-        // In Python, `None` is a value like others unless it is told otherwise.
+        // In Python, `None` is cached like other values by default.
         negative_ttl: _,
         wait_timeout,
         backend_budget,

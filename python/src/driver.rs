@@ -1,8 +1,8 @@
-//! What stands between an event loop of Python and its executor.
+//! Connects an event loop of Python with its executor.
 //!
-//! The loop calls in when a socket is ready, when time has passed, and when it was asked to
-//! come back. Users call in to begin operations: then what is ready may be sent, but nothing
-//! is settled, since whoever waits for it may be the caller.
+//! The loop calls the driver when a socket is ready, when a timer is due, and when the driver
+//! has scheduled a call. Users call it to begin operations: such a call may send requests, but
+//! completes no future, since its caller may be the one that waits.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,28 +19,28 @@ use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit};
 use slab::Slab;
 
-use crate::ending;
 use crate::executor::{Executor, Task};
+use crate::finalization;
 use crate::fork::Process;
 use crate::log;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
 
-/// How often a turn looks again for what has become ready, before the loop goes on.
+/// The maximum number of times that a turn runs ready tasks, before it returns to the loop.
 const ROUNDS: usize = 64;
 
 /// The drivers of all loops. The loops own them.
-static DRIVERS: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+static DRIVERS: Mutex<Vec<Registered>> = Mutex::new(Vec::new());
 
-struct Known {
-    /// Where the event loop is: no two that live are at one place.
+struct Registered {
+    /// The address of the event loop, which is unique among existing objects.
     event_loop: usize,
     driver: Py<PyWeakrefReference>,
     executor: Weak<Executor>,
 }
 
-/// Drives the executor of one event loop, which owns it as one of its readers: it goes when
-/// the loop is closed, and all connections with it.
+/// Drives the executor of one event loop. The loop owns the driver as one of its readers:
+/// closing the loop drops the driver, and closes all its connections.
 #[pyclass(frozen, weakref, module = "hotshelf._hotshelf")]
 pub(crate) struct Driver {
     event_loop: Py<PyAny>,
@@ -48,26 +48,27 @@ pub(crate) struct Driver {
     call_soon: Py<PyAny>,
     executor: Arc<Executor>,
     poll: Mutex<(Poll, Events)>,
-    /// Operations that have ended, and whose waiters are to be told.
-    ended: Arc<Mutex<Vec<Arc<Operation>>>>,
-    /// The loop's futures that wait for operations. They are the driver's, and so the loop's
-    /// own, for the garbage collector to see: what waits lives as long as the loop.
+    /// Finished operations, whose waiters are to be completed.
+    finished: Arc<Mutex<Vec<Arc<Operation>>>>,
+    /// The loop's futures that wait for operations. The driver owns them, and so does the loop,
+    /// in a way that is visible to the garbage collector: waiters live as long as the loop.
     waiters: Mutex<Slab<Py<PyAny>>>,
-    /// How many were told in the last turn.
+    /// The number of operations that finished in the last turn.
     last_batch: AtomicUsize,
-    /// Whether the loop was asked to come back.
-    asked: AtomicBool,
+    /// Whether a turn is scheduled.
+    scheduled: AtomicBool,
     process: Process,
     timer: Mutex<Option<(Moment, Py<PyAny>)>>,
 }
 
 impl Driver {
-    /// Gives the driver of the loop that runs on this thread.
+    /// Returns the driver of the loop that runs on this thread. The first call starts it.
     pub(crate) fn on_this_loop(py: Python<'_>) -> PyResult<Bound<'_, Self>> {
         let running = running_loop(py)?;
         let drivers = DRIVERS.lock();
-        let known = drivers.iter().find(|known| known.event_loop == place(&running));
-        let driver = known.map(|known| known.driver.clone_ref(py));
+        let registered =
+            drivers.iter().find(|registered| registered.event_loop == address_of(&running));
+        let driver = registered.map(|registered| registered.driver.clone_ref(py));
         drop(drivers);
         match driver.and_then(|driver| driver.bind(py).upgrade()) {
             Some(driver) => Ok(driver.cast_into::<Self>()?),
@@ -87,32 +88,33 @@ impl Driver {
                 call_soon: event_loop.getattr("call_soon")?.unbind(),
                 executor,
                 poll: Mutex::new((poll, Events::with_capacity(256))),
-                ended: Arc::default(),
+                finished: Arc::default(),
                 waiters: Mutex::default(),
                 last_batch: AtomicUsize::new(0),
-                asked: AtomicBool::new(false),
-                process: Process::this(),
+                scheduled: AtomicBool::new(false),
+                process: Process::current(),
                 timer: Mutex::new(None),
             },
         )?;
         event_loop.call_method1("add_reader", (watched, driver.getattr("on_ready")?))?;
-        let known = Known {
-            event_loop: place(event_loop),
+        let registered = Registered {
+            event_loop: address_of(event_loop),
             driver: PyWeakrefReference::new(&driver)?.unbind(),
             executor: Arc::downgrade(&driver.get().executor),
         };
         let mut drivers = DRIVERS.lock();
-        let is_gone =
-            |it: &mut Known| it.event_loop == known.event_loop || it.executor.strong_count() == 0;
-        let gone: Vec<_> = drivers.extract_if(.., is_gone).collect();
-        drivers.push(known);
+        let is_closed = |it: &mut Registered| {
+            it.event_loop == registered.event_loop || it.executor.strong_count() == 0
+        };
+        let closed: Vec<_> = drivers.extract_if(.., is_closed).collect();
+        drivers.push(registered);
         drop(drivers);
-        drop(gone);
+        drop(closed);
         Ok(driver)
     }
 
-    /// Begins an operation: gives what it gives, if that is there at once, or else what to
-    /// wait for.
+    /// Begins an operation. Returns its result if it completes immediately, or else a
+    /// [`Pending`].
     pub(crate) fn begin<'py, F>(slf: &Bound<'py, Self>, operation: F) -> PyResult<Bound<'py, PyAny>>
     where
         F: Future<Output = Outcome> + Send + 'static,
@@ -120,24 +122,24 @@ impl Driver {
         let driver = slf.get();
         let entered = driver.executor.enter();
         let state = Operation::new();
-        let (ended, told) = (Arc::clone(&driver.ended), Arc::clone(&state));
-        // Not an async block, which would have room for what it waits for twice.
+        let (finished, operation_state) = (Arc::clone(&driver.finished), Arc::clone(&state));
+        // Not an async block, which would reserve space for the operation twice.
         let work = operation.map(move |outcome| {
-            if told.ended(outcome) {
-                ended.lock().push(told);
+            if operation_state.finish(outcome) {
+                finished.lock().push(operation_state);
             }
         });
         let task = Task::new(&driver.executor, Box::pin(work));
         task.run();
-        let given = Self::give(slf, state, task);
-        // Whatever it gives: what it has woken or spawned must get its turn.
-        driver.send_or_ask(slf)?;
+        let result = Self::result_or_pending(slf, state, task);
+        // Even if the result is an error: the operation may have woken or spawned tasks.
+        driver.send_or_schedule(slf)?;
         drop(entered);
         log::flush(slf.py());
-        given
+        result
     }
 
-    fn give<'py>(
+    fn result_or_pending<'py>(
         slf: &Bound<'py, Self>,
         operation: Arc<Operation>,
         task: Arc<Task>,
@@ -154,12 +156,12 @@ impl Driver {
         }
     }
 
-    /// Lets something go on in the background of the loop that runs on this thread.
+    /// Runs a future in the background of the loop that runs on this thread.
     pub(crate) fn background(
         py: Python<'_>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> PyResult<Background> {
-        let _inside = ending::enter(py);
+        let _inside = finalization::enter(py);
         let driver = Self::on_this_loop(py)?;
         let executor = &driver.get().executor;
         let entered = executor.enter();
@@ -170,55 +172,55 @@ impl Driver {
         Ok(Background(task))
     }
 
-    /// Does something for the loop that runs on this thread, and asks it to come back for
-    /// what that has made ready.
-    pub(crate) fn within(py: Python<'_>, work: impl FnOnce()) -> PyResult<()> {
-        let _inside = ending::enter(py);
+    /// Calls a function on the loop that runs on this thread, and schedules a turn for the
+    /// tasks that it has made ready.
+    pub(crate) fn run_on_loop(py: Python<'_>, work: impl FnOnce()) -> PyResult<()> {
+        let _inside = finalization::enter(py);
         let driver = Self::on_this_loop(py)?;
         let entered = driver.get().executor.enter();
         work();
         drop(entered);
-        driver.get().ask(&driver)
+        driver.get().schedule(&driver)
     }
 
-    /// Takes a future out that waited.
+    /// Removes a waiting future, and returns it.
     pub(crate) fn take_waiter(&self, waiter: usize) -> Option<Py<PyAny>> {
         self.waiters.lock().try_remove(waiter)
     }
 
-    /// Sends what is ready at once where only one operation is under way; else the loop is
-    /// asked to come back, and what else is begun until then goes along.
-    fn send_or_ask(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+    /// Runs ready tasks immediately if only one operation is running. Otherwise schedules a
+    /// turn, which sends the requests of all operations begun until then together.
+    fn send_or_schedule(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let alone = self.waiters.lock().len() <= 1
             && self.last_batch.load(Ordering::Relaxed) <= 1
-            && !self.asked.load(Ordering::Relaxed);
+            && !self.scheduled.load(Ordering::Relaxed);
         if alone && self.executor.has_ready() {
             self.executor.run(now());
         }
-        if self.executor.has_ready() || !self.ended.lock().is_empty() {
-            self.ask(slf)?;
+        if self.executor.has_ready() || !self.finished.lock().is_empty() {
+            self.schedule(slf)?;
         }
         self.set_timer(slf)
     }
 
-    /// Asks the loop to come back, once.
-    fn ask(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
-        if !self.asked.swap(true, Ordering::Relaxed) {
-            let come_back = slf.getattr(intern!(slf.py(), "on_asked"))?;
-            self.call_soon.call1(slf.py(), (come_back,))?;
+    /// Schedules a turn, unless one is already scheduled.
+    fn schedule(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        if !self.scheduled.swap(true, Ordering::Relaxed) {
+            let callback = slf.getattr(intern!(slf.py(), "on_scheduled"))?;
+            self.call_soon.call1(slf.py(), (callback,))?;
         }
         Ok(())
     }
 
-    /// Runs what is ready, and tells those who wait.
-    fn turn(&self, slf: &Bound<'_, Self>, look: bool) -> PyResult<()> {
-        if self.process.is_gone() {
+    /// Runs ready tasks, and completes the futures of finished operations.
+    fn turn(&self, slf: &Bound<'_, Self>, poll_sockets: bool) -> PyResult<()> {
+        if self.process.is_parent() {
             return Ok(());
         }
         let py = slf.py();
-        let _inside = ending::enter(py);
+        let _inside = finalization::enter(py);
         let entered = self.executor.enter();
-        if look {
+        if poll_sockets {
             let (poll, events) = &mut *self.poll.lock();
             self.executor.take_readiness(poll, events)?;
         }
@@ -228,13 +230,13 @@ impl Driver {
                 break;
             }
         }
-        let ended = std::mem::take(&mut *self.ended.lock());
-        self.last_batch.store(ended.len(), Ordering::Relaxed);
-        for operation in ended {
-            operation.settle(py, self);
+        let finished = std::mem::take(&mut *self.finished.lock());
+        self.last_batch.store(finished.len(), Ordering::Relaxed);
+        for operation in finished {
+            operation.resolve(py, self);
         }
         if self.executor.has_ready() {
-            self.ask(slf)?;
+            self.schedule(slf)?;
         }
         let timer = self.set_timer(slf);
         drop(entered);
@@ -242,7 +244,7 @@ impl Driver {
         timer
     }
 
-    /// Lets the loop come back when the next timer is due: one timer of the loop for all.
+    /// Schedules a turn at the time of the next timer. All timers share one timer of the loop.
     fn set_timer(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let Some(next) = self.executor.next_timer() else { return Ok(()) };
         let mut timer = self.timer.lock();
@@ -256,10 +258,10 @@ impl Driver {
             intern!(py, "call_later"),
             (delay, Alarm { driver: PyWeakrefReference::new(slf)?.unbind() }),
         )?;
-        let before = timer.replace((next, handle));
+        let previous = timer.replace((next, handle));
         drop(timer);
-        if let Some((_, before)) = before {
-            before.call_method0(py, intern!(py, "cancel"))?;
+        if let Some((_, previous)) = previous {
+            previous.call_method0(py, intern!(py, "cancel"))?;
         }
         Ok(())
     }
@@ -267,14 +269,14 @@ impl Driver {
 
 #[pymethods]
 impl Driver {
-    /// The loop says that a socket is ready, or that another thread has rung.
+    /// Called by the loop when a socket is ready, or another thread has used the waker.
     fn on_ready(slf: &Bound<'_, Self>) -> PyResult<()> {
         slf.get().turn(slf, true)
     }
 
-    /// The loop comes back, as it was asked to.
-    fn on_asked(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().asked.store(false, Ordering::Relaxed);
+    /// Called by the loop for a scheduled turn.
+    fn on_scheduled(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().scheduled.store(false, Ordering::Relaxed);
         slf.get().turn(slf, false)
     }
 
@@ -296,15 +298,15 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        match self.process.is_gone() {
+        match self.process.is_parent() {
             true => std::mem::forget(Arc::clone(&self.executor)),
             false => self.executor.shut_down(now()),
         }
     }
 }
 
-/// What the loop calls when time has passed. The driver keeps the timer, which keeps this: so
-/// this doesn't keep the driver.
+/// The callback of the loop's timer. Its reference to the driver is weak, since the driver owns
+/// the timer, which owns the callback.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 struct Alarm {
     driver: Py<PyWeakrefReference>,
@@ -320,43 +322,44 @@ impl Alarm {
     }
 }
 
-/// Something that goes on in the background until it is ended.
+/// A background task, which is stopped on drop.
 pub(crate) struct Background(Arc<Task>);
 
 impl Background {
-    pub(crate) fn end(&self) {
+    /// Stops the task.
+    pub(crate) fn stop(&self) {
         self.0.abandon();
     }
 
-    /// Ends it, and drops what it was for, on whatever thread.
-    pub(crate) fn end_with<T>(&self, thing: T) {
-        self.end();
-        self.0.drop_on_its_loop(thing);
+    /// Stops the task, and drops a value of the same loop. It may be called on any thread.
+    pub(crate) fn stop_and_drop<T>(&self, value: T) {
+        self.stop();
+        self.0.drop_on_its_loop(value);
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 
-/// Gives some loop's executor, for work that may be done on any.
+/// Returns the executor of any open loop.
 pub(crate) fn any_executor() -> Option<Arc<Executor>> {
     let drivers = DRIVERS.lock();
-    let mut open = drivers.iter().rev().filter_map(|known| known.executor.upgrade());
+    let mut open = drivers.iter().rev().filter_map(|registered| registered.executor.upgrade());
     open.find(|executor| !executor.is_closed())
 }
 
-/// Forgets all loops: they are those of the parent process, whose sockets and memory they
-/// share. The sockets are closed here, or the parent's connections would outlive it; nothing
-/// else of them may be dropped.
+/// Forgets the loops of the parent in a forked process. Their sockets are closed, or the
+/// parent's connections would outlive it. Everything else is leaked, since dropping it would
+/// continue operations of the parent.
 pub(crate) fn forget_all(py: Python<'_>) -> PyResult<()> {
     let drivers = std::mem::take(&mut *DRIVERS.lock());
     let close = py.import("os")?.getattr("close")?;
-    for executor in drivers.iter().filter_map(|known| known.executor.upgrade()) {
+    for executor in drivers.iter().filter_map(|registered| registered.executor.upgrade()) {
         for descriptor in executor.sockets().descriptors() {
-            // One that is closed already needs nothing.
+            // It fails if the descriptor is already closed.
             let _ = close.call1((descriptor,));
         }
         std::mem::forget(executor);
@@ -364,8 +367,8 @@ pub(crate) fn forget_all(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Where an object is.
-fn place(object: &Bound<'_, PyAny>) -> usize {
+/// Returns the address of an object.
+fn address_of(object: &Bound<'_, PyAny>) -> usize {
     object.as_ptr() as usize
 }
 
@@ -376,9 +379,7 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })?;
     let running = running.bind(py).call0()?;
     match running.is_none() {
-        true => {
-            Err(PyRuntimeError::new_err("there is no running event loop: await it in a coroutine"))
-        }
+        true => Err(PyRuntimeError::new_err("no running event loop: call it from a coroutine")),
         false => Ok(running),
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as exceptions.
+//! Converts errors to exceptions.
 
 use std::error::Error as _;
 
@@ -12,7 +12,7 @@ macro_rules! import_exceptions {
     ($($name:ident),* $(,)?) => {
         $(import_exception!(hotshelf._errors, $name);)*
 
-        /// Looks all exception classes up, so that raising one runs no import.
+        /// Imports all exception classes, so that raising one runs no import.
         pub(crate) fn load(py: Python<'_>) -> PyResult<()> {
             py.import("hotshelf._errors")?;
             $(py.get_type::<$name>();)*
@@ -37,7 +37,7 @@ import_exceptions!(
     WrongTypeError,
 );
 
-/// Creates the exception of an error; its text includes that of the error's source.
+/// Returns the exception of an error. Its text includes that of the error's source.
 pub(crate) fn exception(error: &Error) -> PyErr {
     let text = match error.source() {
         Some(source) => format!("{error}: {source}"),
@@ -62,7 +62,7 @@ pub(crate) fn exception(error: &Error) -> PyErr {
     }
 }
 
-/// Creates the exception of an invalid argument.
-pub(crate) fn wrong(text: impl Into<String>) -> PyErr {
+/// Returns a `ValueError`.
+pub(crate) fn value_error(text: impl Into<String>) -> PyErr {
     PyValueError::new_err(text.into())
 }

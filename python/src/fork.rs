@@ -1,28 +1,29 @@
-//! Processes that were forked off others.
+//! Forked processes.
 //!
-//! What a child finds of its parent's loops is not the child's: it shares their sockets, and
-//! it must not carry out what they had begun. So it is neither used nor dropped.
+//! A child inherits the state of its parent's event loops, but shares their sockets and must
+//! not continue their operations. It neither uses nor drops that state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 static FORKS: AtomicU64 = AtomicU64::new(0);
 
-/// A process among its ancestors.
+/// A process, identified by its number of forks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process(u64);
 
 impl Process {
-    pub(crate) fn this() -> Self {
+    /// Returns the current process.
+    pub(crate) fn current() -> Self {
         Self(FORKS.load(Ordering::Relaxed))
     }
 
-    /// Says whether what was made in this process is a parent's now.
-    pub(crate) fn is_gone(self) -> bool {
-        self != Self::this()
+    /// Returns `true` if the current process was forked from this one.
+    pub(crate) fn is_parent(self) -> bool {
+        self != Self::current()
     }
 }
 
-/// Takes note, in the child, that it was forked off.
-pub(crate) fn note() {
+/// Records a fork. It is called in the child.
+pub(crate) fn mark_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }

@@ -1,10 +1,10 @@
-//! hotshelf's engine and wire on Python's event loops.
+//! hotshelf's engine and Redis client on Python's event loops.
 //!
 //! The engine's futures run on the loop's own thread, between its callbacks
 //! ([`executor`], [`driver`]): Rust encodes, decodes, matches replies and completes futures;
-//! the loop only signals when sockets are ready and when time has passed. Rust never awaits
-//! Python: a miss hands a ticket to Python, which awaits the factory in the caller's own
-//! task and then fills.
+//! the loop only signals ready sockets and due timers. Rust never awaits Python: on a miss it
+//! returns a ticket to Python code, which awaits the factory in the caller's own task and then
+//! completes the load.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -14,9 +14,9 @@ mod client;
 mod convert;
 mod defaults;
 mod driver;
-mod ending;
 mod errors;
 mod executor;
+mod finalization;
 mod fork;
 mod log;
 mod pending;
@@ -37,19 +37,19 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
     module.add_class::<cache::Cache>()?;
-    module.add_class::<write_guard::Write>()?;
+    module.add_class::<write_guard::PyWriteGuard>()?;
     module.add_class::<client::Client>()?;
-    module.add_class::<client::Walk>()?;
+    module.add_class::<client::KeyScan>()?;
     module.add_class::<driver::Driver>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<ticket::Failed>()?;
-    module.add_class::<value::Given>()?;
+    module.add_class::<value::Unencoded>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;
     module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;
-    let at_exit = wrap_pyfunction!(ending::at_exit, module)?;
+    let at_exit = wrap_pyfunction!(finalization::at_exit, module)?;
     module.py().import("atexit")?.call_method1("register", (at_exit,))?;
     log::install();
     Ok(())

@@ -1,7 +1,7 @@
-//! Log lines of the core and of the wire, for Python's `logging`.
+//! Forwards log events of the core and of the Redis client to Python's `logging`.
 //!
-//! They arise while operations are polled, where no Python code may run: handlers may do
-//! anything. So they are kept, and handed on once the driver's turn is over.
+//! Events occur while operations are polled, when no Python code may run. So they are queued,
+//! and emitted at the end of the driver's turn.
 
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,34 +14,34 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// The lines that were not handed on yet, each with its level as `logging` counts.
+/// The queued lines, each with its level in `logging`.
 static LINES: Mutex<Vec<(u8, String)>> = Mutex::new(Vec::new());
 static WAITING: AtomicBool = AtomicBool::new(false);
 
-/// Whether Python's logger takes lines at debug level. It is asked when lines are handed on:
-/// what the core logs at debug level repeats a line that was a warning before.
+/// Whether Python's logger is enabled for debug level, as of the last emitted line. That is
+/// early enough: the core's debug lines repeat a line that was a warning first.
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
-/// How many lines are kept. A process that never comes back to its loop loses the rest.
-const MOST_LINES: usize = 1000;
+/// The maximum number of queued lines. Further lines are dropped.
+const MAX_LINES: usize = 1000;
 
-/// Begins to keep what is logged.
+/// Installs the subscriber.
 pub(crate) fn install() {
-    // A module that is imported again, by another interpreter, finds it installed.
+    // It fails if another interpreter has imported the module before.
     let _ = tracing::subscriber::set_global_default(Lines);
 }
 
-/// Hands the lines on to the logger `hotshelf`.
+/// Emits the queued lines with the logger `hotshelf`.
 pub(crate) fn flush(py: Python<'_>) {
     if WAITING.load(Ordering::Relaxed) && WAITING.swap(false, Ordering::Relaxed) {
         let lines = std::mem::take(&mut *LINES.lock());
-        if let Err(error) = hand_on(py, lines) {
+        if let Err(error) = emit(py, lines) {
             error.write_unraisable(py, None);
         }
     }
 }
 
-fn hand_on(py: Python<'_>, lines: Vec<(u8, String)>) -> PyResult<()> {
+fn emit(py: Python<'_>, lines: Vec<(u8, String)>) -> PyResult<()> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let logger = LOGGER.get_or_try_init(py, || {
         let logging = py.import("logging")?;
@@ -51,21 +51,21 @@ fn hand_on(py: Python<'_>, lines: Vec<(u8, String)>) -> PyResult<()> {
     DEBUG.store(logger.call_method1("isEnabledFor", (10,))?.is_truthy()?, Ordering::Relaxed);
     for (level, line) in lines {
         if let Err(error) = logger.call_method1("log", (level, "%s", line)) {
-            // The handler's fault is no reason to lose the other lines.
+            // A failing handler must not lose the other lines.
             error.write_unraisable(py, None);
         }
     }
     Ok(())
 }
 
-/// Drops the lines: they are those of the parent process.
+/// Drops the queued lines in a forked process: they belong to its parent.
 pub(crate) fn clear() {
     LINES.lock().clear();
     WAITING.store(false, Ordering::Relaxed);
 }
 
-/// Keeps events from `INFO` on as lines, and those of the core from `DEBUG` on where they
-/// are wanted.
+/// Queues events from `INFO` on, and those of the core from `DEBUG` on if the logger is
+/// enabled for them.
 struct Lines;
 
 /// The text of an event: its message, then its fields.
@@ -77,7 +77,7 @@ struct Line {
 
 impl Subscriber for Lines {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // The answer of `enabled` changes with the logger's level.
+        // The result of `enabled` depends on the logger's current level.
         Interest::sometimes()
     }
 
@@ -110,7 +110,7 @@ impl Subscriber for Lines {
         let mut line = Line::default();
         event.record(&mut line);
         let mut lines = LINES.lock();
-        if lines.len() < MOST_LINES {
+        if lines.len() < MAX_LINES {
             lines.push((level, line.message + &line.fields));
             WAITING.store(true, Ordering::Relaxed);
         }
@@ -127,7 +127,7 @@ impl Visit for Line {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
-        // A `String` takes all that is written to it.
+        // Writing to a `String` never fails.
         let _ = written;
     }
 }

@@ -1,4 +1,4 @@
-//! Operations of the engine as awaitables of Python.
+//! Exposes operations of the engine as Python awaitables.
 
 use std::sync::Arc;
 
@@ -10,47 +10,47 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 use crate::driver::Driver;
 use crate::executor::Task;
 use crate::ticket::Ticket;
-use crate::write_guard::Write;
+use crate::write_guard::PyWriteGuard;
 
-/// Turns what an operation gives into a Python object, once that may be done.
+/// Converts the result of an operation to a Python object, when Python code may run.
 pub(crate) type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
-/// Makes an outcome.
+/// Creates an outcome.
 pub(crate) fn outcome(
-    make: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
+    convert: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
 ) -> Outcome {
-    Box::new(make)
+    Box::new(convert)
 }
 
-/// An operation that was begun.
+/// The state of an operation.
 pub(crate) struct Operation {
     state: Mutex<State>,
 }
 
 struct State {
-    /// What it gave, until that is handed on.
+    /// The outcome, until it is taken.
     outcome: Option<Outcome>,
-    /// Which of the driver's futures waits for it.
+    /// The index of the waiting future in the driver.
     waiter: Option<usize>,
-    ended: bool,
+    finished: bool,
 }
 
 impl Operation {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { outcome: None, waiter: None, ended: false }) })
+        Arc::new(Self { state: Mutex::new(State { outcome: None, waiter: None, finished: false }) })
     }
 
-    /// Keeps what the operation gave; says whether somebody waits for it.
-    pub(crate) fn ended(&self, outcome: Outcome) -> bool {
+    /// Stores the outcome, and returns `true` if a future waits for it.
+    pub(crate) fn finish(&self, outcome: Outcome) -> bool {
         let mut state = self.state.lock();
         state.outcome = Some(outcome);
-        state.ended = true;
+        state.finished = true;
         state.waiter.is_some()
     }
 
-    /// Gives what the operation gave, or lets a future wait for it.
+    /// Returns the outcome, or registers the waiter that `wait` creates.
     ///
-    /// Operations run on this thread only, so that none ends in between.
+    /// Operations run on this thread only, so that none finishes in between.
     pub(crate) fn outcome_or_wait(
         &self,
         wait: impl FnOnce() -> PyResult<usize>,
@@ -63,52 +63,53 @@ impl Operation {
         Ok(None)
     }
 
-    /// Hands on what the operation gave.
-    pub(crate) fn settle(&self, py: Python<'_>, driver: &Driver) {
+    /// Completes the waiting future with the outcome.
+    pub(crate) fn resolve(&self, py: Python<'_>, driver: &Driver) {
         let mut state = self.state.lock();
         let (outcome, waiter) = (state.outcome.take(), state.waiter.take());
         drop(state);
         let waiter = waiter.and_then(|waiter| driver.take_waiter(waiter));
         let (Some(outcome), Some(waiter)) = (outcome, waiter) else { return };
         let waiter = waiter.bind(py);
-        // A future whose caller was cancelled takes nothing.
+        // If its caller was cancelled, the future is already done.
         let done = waiter.call_method0(intern!(py, "done"));
         if done.and_then(|done| done.extract()).unwrap_or(true) {
             return;
         }
-        let settled = match outcome(py) {
+        let resolved = match outcome(py) {
             Ok(value) => waiter.call_method1(intern!(py, "set_result"), (value,)),
             Err(error) => waiter.call_method1(intern!(py, "set_exception"), (error,)),
         };
-        if let Err(error) = settled {
+        if let Err(error) = resolved {
             error.write_unraisable(py, Some(waiter));
         }
     }
 
-    /// Takes note that nobody waits any more; says whether the operation was under way.
-    fn leave(&self, driver: Option<&Driver>) -> bool {
+    /// Removes the waiter, and returns `true` if the operation was still running.
+    fn detach(&self, driver: Option<&Driver>) -> bool {
         let mut state = self.state.lock();
-        let (waiter, ended) = (state.waiter.take(), state.ended);
-        // What it gave and nobody took is dropped in the driver's next turn.
-        if ended && state.outcome.is_some() {
+        let (waiter, finished) = (state.waiter.take(), state.finished);
+        // The driver drops an outcome that was not taken in its next turn.
+        if finished && state.outcome.is_some() {
             state.waiter = waiter;
             return false;
         }
         drop(state);
         drop(waiter.and_then(|waiter| driver?.take_waiter(waiter)));
-        !ended
+        !finished
     }
 }
 
-/// An operation that has not ended yet.
+/// An operation that has not finished yet.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Pending {
-    /// The event loop's future that is given what the operation gives.
+    /// The event loop's future that is completed with the result of the operation.
     #[pyo3(get)]
     future: Py<PyAny>,
     task: Arc<Task>,
     operation: Arc<Operation>,
-    /// The loop's own. Tracebacks may keep this for long, and are to keep no connection.
+    /// Weak, since the loop owns the driver, and a traceback that keeps this object must not
+    /// keep connections open.
     driver: Py<PyWeakrefReference>,
 }
 
@@ -126,21 +127,20 @@ impl Pending {
 
 #[pymethods]
 impl Pending {
-    /// Ends the operation where it stands: whoever waited for it was cancelled, or closed
-    /// on whatever thread.
+    /// Drops the operation. Its caller was cancelled, or closed on any thread.
     fn abandon(&self, py: Python<'_>) {
         let driver = self.driver.bind(py).upgrade_as::<Driver>().ok().flatten();
-        let was_under_way = self.operation.leave(driver.as_ref().map(Bound::get));
+        let was_running = self.operation.detach(driver.as_ref().map(Bound::get));
         self.task.abandon();
-        if was_under_way {
+        if was_running {
             return;
         }
-        // Cancelled in the same turn in which it ended: nobody takes what it gave, and the
-        // traceback may keep it for long.
-        let Ok(given) = self.future.bind(py).call_method0(intern!(py, "result")) else { return };
-        if let Ok(ticket) = given.cast::<Ticket>() {
+        // The caller was cancelled in the turn in which the operation finished, so nobody takes
+        // the result, and a traceback may keep it alive.
+        let Ok(result) = self.future.bind(py).call_method0(intern!(py, "result")) else { return };
+        if let Ok(ticket) = result.cast::<Ticket>() {
             ticket.get().abandon();
-        } else if let Ok(write) = given.cast::<Write>() {
+        } else if let Ok(write) = result.cast::<PyWriteGuard>() {
             write.get().abandon();
         }
     }

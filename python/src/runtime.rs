@@ -1,4 +1,4 @@
-//! Python's event loops as the engine's runtime.
+//! Runs the engine on Python's event loops.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -9,16 +9,16 @@ use hotshelf_core::{BoxFuture, Moment, Runtime};
 use crate::driver;
 use crate::executor::{Executor, Sleep};
 
-/// When this process first looked at its clock.
+/// The time at which this process first read its clock.
 #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Gives the time since the process first asked.
+/// Returns the time since the process first read its clock.
 pub(crate) fn now() -> Moment {
     Moment::after_start(START.elapsed())
 }
 
-/// Time and background work of whichever event loop the engine runs on.
+/// The runtime of the event loop on which the engine runs.
 #[derive(Debug)]
 pub(crate) struct LoopRuntime;
 
@@ -31,8 +31,8 @@ impl Runtime for LoopRuntime {
         Box::pin(Sleep::until(now() + duration))
     }
 
-    /// On the loop of this thread, or else on any that is there. Without one, what was to be
-    /// cleaned up ends by its own time.
+    /// Spawns on the loop of this thread, or else on any other loop. Without a loop the work is
+    /// dropped: leases expire by themselves.
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         let here = Executor::current().filter(|executor| !executor.is_closed());
         if let Some(executor) = here.or_else(driver::any_executor) {

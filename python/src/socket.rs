@@ -1,4 +1,4 @@
-//! Sockets that an event loop watches.
+//! Sockets watched by an event loop.
 
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,18 +16,18 @@ use crate::executor::{Executor, Source, Watched};
 /// A connected socket.
 pub(crate) struct Socket<S: Watched> {
     source: Source<S>,
-    /// What is read goes through here, since room that was never written can't be read into.
+    /// The buffer of `read`, which can't read into uninitialized memory.
     scratch: Box<[u8]>,
 }
 
-/// Any of them.
+/// A connected socket of any kind.
 pub(crate) enum Stream {
     Tcp(Socket<TcpStream>),
     Unix(Socket<UnixStream>),
 }
 
 impl Stream {
-    /// Connects without blocking; names are resolved on a thread of their own.
+    /// Connects without blocking. Each name is resolved on its own thread.
     pub(crate) async fn connect(address: &Address) -> io::Result<Self> {
         let executor = Executor::current().ok_or(ErrorKind::NotConnected)?;
         match address {
@@ -36,14 +36,14 @@ impl Stream {
                 Ok(Self::Unix(connected(source, UnixStream::take_error).await?))
             }
             Address::Tcp(endpoint) => {
-                let mut trouble = io::Error::from(ErrorKind::NotFound);
+                let mut last_error = io::Error::from(ErrorKind::NotFound);
                 for address in resolve(endpoint).await? {
                     match Self::connect_tcp(address, Arc::clone(&executor)).await {
                         Ok(stream) => return Ok(stream),
-                        Err(error) => trouble = error,
+                        Err(error) => last_error = error,
                     }
                 }
-                Err(trouble)
+                Err(last_error)
             }
             _ => Err(ErrorKind::Unsupported.into()),
         }
@@ -66,13 +66,13 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
     let endpoint = endpoint.clone();
     std::thread::Builder::new().name("hotshelf-resolver".into()).spawn(move || {
         let addresses = (endpoint.host(), endpoint.port()).to_socket_addrs();
-        // Who has given up needs no answer.
+        // The receiver is dropped if connecting was abandoned.
         let _ = sender.send(addresses.map(Iterator::collect));
     })?;
     resolved.await.unwrap_or_else(|_| Err(ErrorKind::Interrupted.into()))
 }
 
-/// Waits until a socket that connects has done so.
+/// Waits until a socket is connected.
 async fn connected<S: Watched>(
     source: Source<S>,
     error_of: fn(&S) -> io::Result<Option<io::Error>>,
@@ -95,14 +95,16 @@ impl<S: Watched + Read + Write> Socket<S> {
             ready!(source.readiness.poll_readable(context));
             match source.socket.read(scratch) {
                 Ok(count) => {
-                    // Less than there was room for: that was all. What comes next is told.
+                    // A short read drained the socket: wait for the next event.
                     if count > 0 && count < scratch.len() {
-                        source.readiness.read_all();
+                        source.readiness.clear_readable();
                     }
                     buffer.extend_from_slice(&scratch[..count]);
                     return Poll::Ready(Ok(count));
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => source.readiness.read_all(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    source.readiness.clear_readable()
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -114,7 +116,7 @@ impl<S: Watched + Read + Write> Socket<S> {
             ready!(self.source.readiness.poll_writable(context));
             match self.source.socket.write(bytes) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.source.readiness.written_all();
+                    self.source.readiness.clear_writable();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 written => return Poll::Ready(written),
@@ -123,7 +125,7 @@ impl<S: Watched + Read + Write> Socket<S> {
     }
 }
 
-/// How much is read at once.
+/// The number of bytes read at once.
 const READ: usize = 64 << 10;
 
 impl ByteStream for Stream {

@@ -1,4 +1,4 @@
-//! A backend and all caches on it, for every event loop of the process.
+//! A backend and its caches, for all event loops of the process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use crate::arguments::{duration, names};
 use crate::backend::PerLoop;
 use crate::convert;
 use crate::driver::Driver;
-use crate::ending;
 use crate::errors::exception;
+use crate::finalization;
 use crate::fork::{self, Process};
 use crate::log;
 use crate::pending::{Outcome, outcome};
 use crate::runtime::LoopRuntime;
 use crate::transport::LoopTransport;
 
-/// What a store keeps until the process is forked.
+/// The state of a store in one process; a forked process creates its own.
 pub(crate) struct State {
     pub(crate) store: ByteStore,
-    /// The connections; `None` in memory.
+    /// The connections; `None` for the memory backend.
     redis: Option<Arc<PerLoop>>,
     process: Process,
 }
 
-/// What a store and its caches share.
+/// The state that a store and its caches share.
 pub(crate) struct Shared {
     target: Target,
     state: Mutex<Arc<State>>,
@@ -42,29 +42,32 @@ enum Target {
 }
 
 impl Shared {
-    /// Returns the store; in a process that was forked off, one on a backend of its own. The
-    /// parent's is left as it is: its sockets and what it was about to do are the parent's.
+    /// Returns the state of the store in this process. After a fork it is created with a new
+    /// backend, and the parent's is leaked: its sockets and operations belong to the parent.
     pub(crate) fn state(&self) -> Arc<State> {
         let mut state = self.state.lock();
-        if state.process.is_gone() {
+        if state.process.is_parent() {
             let own = self.target.state(Some(&state.store));
             std::mem::forget(std::mem::replace(&mut *state, own));
         }
         Arc::clone(&state)
     }
 
-    /// Returns the raw client.
+    /// Returns the raw client of the running loop.
     pub(crate) fn client(&self) -> Result<RedisClient, Error> {
         match &self.state().redis {
             Some(redis) => redis.client(),
-            None => Err(Error::new(ErrorKind::Unsupported, "there is no server behind memory://")),
+            None => Err(Error::new(
+                ErrorKind::Unsupported,
+                "memory:// has no server: use a Redis URL to send commands",
+            )),
         }
     }
 }
 
 impl Target {
-    /// Makes a store on a new backend, with the caches of the one before.
-    fn state(&self, before: Option<&ByteStore>) -> Arc<State> {
+    /// Creates a store on a new backend, with the caches of the previous one.
+    fn state(&self, previous: Option<&ByteStore>) -> Arc<State> {
         let runtime = Arc::new(LoopRuntime);
         let (backend, redis): (Arc<dyn Backend>, _) = match self {
             Self::Memory { capacity } => {
@@ -76,15 +79,15 @@ impl Target {
                 (Arc::clone(&redis) as Arc<dyn Backend>, Some(redis))
             }
         };
-        let store = match before {
+        let store = match previous {
             Some(store) => store.on(backend, runtime),
             None => ByteStore::new(backend, runtime),
         };
-        Arc::new(State { store, redis, process: Process::this() })
+        Arc::new(State { store, redis, process: Process::current() })
     }
 }
 
-/// A backend and all caches on it.
+/// A backend and its caches.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Store {
     pub(crate) shared: Arc<Shared>,
@@ -92,7 +95,7 @@ pub(crate) struct Store {
 
 #[pymethods]
 impl Store {
-    /// Takes a URL, `memory://` among them, and deadlines in seconds.
+    /// Creates a store from a URL, including `memory://`, and timeouts in seconds.
     #[new]
     #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name,
                         memory_capacity, enabled))]
@@ -125,13 +128,13 @@ impl Store {
         Ok(Self { shared: Arc::new(Shared { target, state: Mutex::new(state) }) })
     }
 
-    /// The kind of backend: `memory` or `redis`.
+    /// Returns the kind of backend: `memory` or `redis`.
     #[getter]
     fn backend(&self) -> &'static str {
         self.shared.state().store.backend()
     }
 
-    /// Where the servers are, without passwords.
+    /// Returns the addresses of the servers, without passwords.
     #[getter]
     fn address(&self) -> String {
         match &self.shared.target {
@@ -140,18 +143,18 @@ impl Store {
         }
     }
 
-    /// Whether the caches are on.
+    /// Returns whether the caches are on.
     #[getter]
     fn enabled(&self) -> bool {
         self.shared.state().store.is_enabled()
     }
 
-    /// Switches all caches on or off. Invalidations go on.
+    /// Switches all caches on or off. Invalidations are executed in both cases.
     fn set_enabled(&self, enabled: bool) {
         self.shared.state().store.set_enabled(enabled);
     }
 
-    /// Asks whether the backend answers.
+    /// Sends a `PING`, and raises an exception if the backend doesn't answer.
     fn ping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
@@ -160,7 +163,7 @@ impl Store {
         })
     }
 
-    /// Reads what the backend says of itself.
+    /// Returns information about the server.
     fn info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
@@ -172,7 +175,7 @@ impl Store {
         })
     }
 
-    /// Invalidates tags, in the caches of all prefixes that are known or named.
+    /// Invalidates tags, in the caches of all declared prefixes and of `prefixes`.
     fn invalidate_tags<'py>(
         &self,
         py: Python<'py>,
@@ -187,7 +190,7 @@ impl Store {
         })
     }
 
-    /// Returns what each cache has counted, by its name.
+    /// Returns the counters of each cache, by its name.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let all = PyDict::new(py);
         for cache in self.shared.state().store.caches() {
@@ -198,14 +201,14 @@ impl Store {
         Ok(all)
     }
 
-    /// Begins anew, after it was closed. Its caches go on with it.
+    /// Reopens the store after it was closed, with its caches.
     fn reopen(&self) {
-        let before = self.shared.state();
-        let state = self.shared.target.state(Some(&before.store));
+        let previous = self.shared.state();
+        let state = self.shared.target.state(Some(&previous.store));
         drop(std::mem::replace(&mut *self.shared.state.lock(), state));
     }
 
-    /// Lets all connections go.
+    /// Closes all connections.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
@@ -215,8 +218,8 @@ impl Store {
     }
 }
 
-/// Makes invalidations by tags reach all caches of a prefix, of whatever manager. Anything
-/// but a text that can be part of a key is passed over.
+/// Declares a prefix, so that invalidations by tag include its caches, in all managers. A
+/// value that is not valid in a key is ignored.
 #[pyfunction]
 pub(crate) fn declare_prefix(prefix: &Bound<'_, PyAny>) {
     if let Ok(prefix) = prefix.extract::<String>()
@@ -226,20 +229,20 @@ pub(crate) fn declare_prefix(prefix: &Bound<'_, PyAny>) {
     }
 }
 
-/// Begins an operation on the loop that is running.
+/// Begins an operation on the running loop.
 pub(crate) fn begin<F>(py: Python<'_>, operation: F) -> PyResult<Bound<'_, PyAny>>
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let _inside = ending::enter(py);
+    let _inside = finalization::enter(py);
     Driver::begin(&Driver::on_this_loop(py)?, operation)
 }
 
-/// The process was forked: what is there is the parent's.
+/// Discards the state of the parent in a forked process.
 #[pyfunction]
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
-    fork::note();
-    ending::after_fork();
+    fork::mark_fork();
+    finalization::after_fork();
     log::clear();
     crate::driver::forget_all(py)
 }

@@ -1,4 +1,4 @@
-//! The right, and the duty, to load.
+//! Tickets: the right and the duty to load a key.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::cache::boolean;
 use crate::driver::{Background, Driver};
-use crate::errors::wrong;
+use crate::errors::value_error;
 use crate::pending::outcome;
 use crate::store::begin;
 use crate::value::PyValue;
 
-/// The exception of a factory, which those who waited for it share.
+/// The exception of a factory, shared by the callers that waited for it.
 pub(crate) struct Failure {
     exception: Py<PyBaseException>,
-    /// Where it was raised. Each caller that raises it again starts from here.
+    /// The traceback of the first raise. Each caller that raises it again starts from it.
     traceback: Option<Py<PyTraceback>>,
 }
 
-/// The exception of another caller's factory, to be raised again.
+/// The exception of another caller's factory, for Python code to raise again.
 #[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
 pub(crate) struct Failed {
     exception: Py<PyBaseException>,
@@ -34,14 +34,14 @@ pub(crate) struct Failed {
 impl Failed {
     pub(crate) fn of(py: Python<'_>, shared: &Arc<dyn Any + Send + Sync>) -> PyResult<Py<PyAny>> {
         let Some(Failure { exception, traceback }) = shared.downcast_ref() else {
-            return Err(wrong("another caller's factory failed"));
+            return Err(value_error("another caller's factory failed"));
         };
         let traceback = traceback.as_ref().map(|traceback| traceback.clone_ref(py));
         Ok(Py::new(py, Self { exception: exception.clone_ref(py), traceback })?.into_any())
     }
 }
 
-// The exception's traceback may keep the frame that raises it again, which keeps this.
+// The exception's traceback may refer to the frame that raises it again, and so to this object.
 #[pymethods]
 impl Failed {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -50,12 +50,12 @@ impl Failed {
     }
 }
 
-/// The right, and the duty, to load for oneself and those who wait. Abandoned, the load is
-/// handed over to the caller that has waited longest.
+/// The right and the duty to load a key, for the caller and its joiners. If it is abandoned,
+/// the load is handed over to the joiner that has waited longest.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Ticket {
     ticket: Mutex<Option<LoadTicket>>,
-    /// Keeps the lease alive, if there is one.
+    /// Renews the lease, if there is one.
     renewal: Background,
 }
 
@@ -69,22 +69,22 @@ impl Ticket {
     }
 
     fn take(&self) -> PyResult<LoadTicket> {
-        self.renewal.end();
-        self.ticket.lock().take().ok_or_else(|| wrong("the load has ended already"))
+        self.renewal.stop();
+        self.ticket.lock().take().ok_or_else(|| value_error("the load has already finished"))
     }
 }
 
 #[pymethods]
 impl Ticket {
-    /// Whether the value can be stored.
+    /// Returns whether the value can be stored.
     #[getter]
     fn can_store(&self) -> bool {
         self.ticket.lock().as_ref().is_some_and(LoadTicket::can_store)
     }
 
-    /// Stores what was loaded, as far as the cache's and the call's options allow it, and
-    /// shares it with those who wait: its encoded form, or the reason why it has none.
-    /// Returns whether it is stored.
+    /// Stores the loaded value if the options of the cache and the call allow it, and shares
+    /// it with the joiners. `raw` is its encoded form, `reason` why it has none. Returns
+    /// whether it was stored.
     #[pyo3(signature = (value, raw, reason=None))]
     fn complete<'py>(
         &self,
@@ -103,18 +103,18 @@ impl Ticket {
         })
     }
 
-    /// Shares the factory's exception with those who came before the load began.
+    /// Shares the factory's exception with the callers that joined before the load began.
     fn fail(&self, py: Python<'_>, exception: Py<PyBaseException>) -> PyResult<()> {
         let ticket = self.take()?;
         let traceback = exception.bind(py).getattr("__traceback__")?.extract()?;
         let failure: SharedError = Arc::new(Failure { exception, traceback });
-        Driver::within(py, || ticket.fail(&failure))
+        Driver::run_on_loop(py, || ticket.fail(&failure))
     }
 
-    /// Hands the load over to the caller that has waited longest.
+    /// Hands the load over to the joiner that has waited longest.
     pub(crate) fn abandon(&self) {
         let ticket = self.ticket.lock().take();
-        self.renewal.end_with(ticket);
+        self.renewal.stop_and_drop(ticket);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Event loops as the transport of connections.
+//! The transport of connections on event loops.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use hotshelf_redis::{Address, Carrier, RedisOptions, Session, Tls, Transport};
 
 use crate::socket::Stream;
 
-/// Sockets that the event loop watches on which they are opened.
+/// Opens sockets that are watched by the running event loop.
 #[derive(Debug)]
 pub(crate) struct LoopTransport {
     tls: Option<Tls>,
 }
 
 impl LoopTransport {
-    /// Prepares what streams need.
+    /// Creates a transport, and reads the certificates of the options.
     ///
     /// # Errors
-    /// Of kind `Configuration` for certificates that can't be read.
+    /// `Configuration`: the certificates can't be read.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
         Ok(Self { tls: Tls::of(options)? })
     }

@@ -1,4 +1,4 @@
-//! Values of Python, as the core shares and stores them.
+//! Python values as the core shares and stores them.
 
 use std::sync::Arc;
 
@@ -10,34 +10,34 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes};
 use pyo3::{PyTraverseError, PyVisit};
 
-/// A value of Python.
+/// A Python value.
 pub(crate) enum PyValue {
-    /// Its encoded form. Each caller decodes it for itself, in its own task: decoding runs
-    /// Python code, which must not happen while an operation is polled.
+    /// Its encoded form. Each caller decodes it in its own task: decoding runs Python code,
+    /// which must not happen while an operation is polled.
     Encoded(Bytes),
-    /// The object itself, of which `reason` tells why it has no encoded form.
+    /// The object itself; `reason` is why it can't be encoded.
     Object { object: Py<PyAny>, reason: String },
 }
 
-/// Passes encoded values through.
+/// Passes encoded values through unchanged.
 #[derive(Debug)]
 pub(crate) struct PyCodec;
 
-/// A value of another caller of this process that has no encoded form.
+/// A value that another caller of this process loaded, and that can't be encoded.
 #[pyclass(frozen, get_all, module = "hotshelf._hotshelf")]
-pub(crate) struct Given {
+pub(crate) struct Unencoded {
     pub(crate) value: Py<PyAny>,
 }
 
 #[pymethods]
-impl Given {
+impl Unencoded {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.value)
     }
 }
 
 impl PyValue {
-    /// Takes an object and its encoded form, or the reason why it has none.
+    /// Creates a value from an object and its encoded form, or the reason why it has none.
     pub(crate) fn new(object: Py<PyAny>, raw: Option<Vec<u8>>, reason: Option<String>) -> Self {
         match raw {
             Some(raw) => Self::Encoded(raw.into()),
@@ -57,13 +57,13 @@ impl Codec for PyCodec {
             Some(PyValue::Object { reason, .. }) => {
                 Err(Error::new(ErrorKind::Encode, reason.clone()))
             }
-            None => Err(Error::new(ErrorKind::Encode, "the value is not one of Python's")),
+            None => Err(Error::new(ErrorKind::Encode, "the value is not a Python value")),
         }
     }
 }
 
-/// Returns a value as Python sees it: bytes to be decoded, `False` for a value that is known
-/// not to exist, or the object itself.
+/// Converts a value to Python: to bytes that the caller decodes, `False` for a cached
+/// negative, or an [`Unencoded`].
 pub(crate) fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
     let value = match value {
         Value::Present(value) => value.downcast_ref(),
@@ -72,7 +72,7 @@ pub(crate) fn to_python(py: Python<'_>, value: &Value) -> PyResult<Py<PyAny>> {
     match value {
         Some(PyValue::Encoded(raw)) => Ok(PyBytes::new(py, raw).into_any().unbind()),
         Some(PyValue::Object { object, .. }) => {
-            Ok(Py::new(py, Given { value: object.clone_ref(py) })?.into_any())
+            Ok(Py::new(py, Unencoded { value: object.clone_ref(py) })?.into_any())
         }
         None => Ok(PyBool::new(py, false).to_owned().into_any().unbind()),
     }

@@ -1,4 +1,4 @@
-//! Writing to the source of truth and to the cache as one.
+//! Writes to the source of truth and to the cache as one.
 
 use hotshelf_core::cache::{WriteGuard, Written};
 use hotshelf_core::codec::Opaque;
@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::cache::boolean;
 use crate::driver::{Background, Driver};
-use crate::errors::wrong;
+use crate::errors::value_error;
 use crate::pending::outcome;
 use crate::store::begin;
 use crate::value::PyValue;
@@ -15,15 +15,15 @@ use crate::value::PyValue;
 /// The encoded form of a value, or the reason why it has none.
 type Encoded = (Option<Vec<u8>>, Option<String>);
 
-/// Keys that were taken over for a write. Abandoned, they are invalidated.
-#[pyclass(frozen, module = "hotshelf._hotshelf")]
-pub(crate) struct Write {
+/// Holds the keys that a write has taken over. If it is abandoned, they are invalidated.
+#[pyclass(frozen, name = "WriteGuard", module = "hotshelf._hotshelf")]
+pub(crate) struct PyWriteGuard {
     guard: Mutex<Option<WriteGuard>>,
-    /// Keeps the leases alive.
+    /// Renews the leases.
     renewal: Background,
 }
 
-impl Write {
+impl PyWriteGuard {
     pub(crate) fn begin(py: Python<'_>, guard: WriteGuard) -> PyResult<Self> {
         let renewal = Driver::background(py, guard.keep_alive())?;
         Ok(Self { guard: Mutex::new(Some(guard)), renewal })
@@ -31,18 +31,18 @@ impl Write {
 }
 
 #[pymethods]
-impl Write {
-    /// Stores what was written, a value for each key in their order: its encoded form, and
-    /// the reason where it has none. A key without a value is invalidated. Returns whether
-    /// all are stored.
+impl PyWriteGuard {
+    /// Stores the written values of the keys, in their order: the encoded form, or the reason
+    /// why there is none. A key without a value is invalidated. Returns whether all were
+    /// stored.
     fn finish<'py>(
         &self,
         py: Python<'py>,
         values: Vec<Option<Encoded>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.renewal.end();
+        self.renewal.stop();
         let guard = self.guard.lock().take();
-        let guard = guard.ok_or_else(|| wrong("the write has ended already"))?;
+        let guard = guard.ok_or_else(|| value_error("the write has already finished"))?;
         let value = |(raw, reason)| PyValue::new(py.None(), raw, reason);
         let values: Vec<_> = values.into_iter().map(|written| written.map(value)).collect();
         let written = guard.written(values.iter().map(|value| Some(value.as_ref()? as &Opaque)));
@@ -52,14 +52,14 @@ impl Write {
         })
     }
 
-    /// Ends the write: the keys are invalidated in the background.
+    /// Abandons the write, and invalidates the keys in the background.
     pub(crate) fn abandon(&self) {
         let guard = self.guard.lock().take();
-        self.renewal.end_with(guard);
+        self.renewal.stop_and_drop(guard);
     }
 }
 
-impl Drop for Write {
+impl Drop for PyWriteGuard {
     fn drop(&mut self) {
         self.abandon();
     }

@@ -1,4 +1,4 @@
-"""Real servers for the tests, and caches on them."""
+"""Fixtures: real servers, and caches on them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Lets a server end with the tests, however these end."""
+    """Asks the kernel to kill the server when the tests exit."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class RedisServer:
-    """A redis-server on a free loopback port, in a directory of its own."""
+    """A redis-server on a free loopback port, in a temporary directory."""
 
     def __init__(self, *options: str, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -64,7 +64,7 @@ class RedisServer:
                 if self.command("PING") == b"+PONG":
                     return self
             time.sleep(0.01)
-        raise RuntimeError("redis-server does not answer")
+        raise RuntimeError("redis-server doesn't answer")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -73,7 +73,7 @@ class RedisServer:
             self.process = None
 
     def pause(self) -> None:
-        """Stops the process: it takes connections, and answers nothing."""
+        """Stops the process: it accepts connections, but doesn't answer."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -88,7 +88,7 @@ class RedisServer:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def command(self, *words: str | bytes) -> Any:
-        """Sends a command over a connection of its own: the reply's text, or a list."""
+        """Sends a command over a new connection, and returns its reply."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
             stream = connection.makefile("rwb")
             packed = [word if isinstance(word, bytes) else word.encode() for word in words]
@@ -113,7 +113,7 @@ class RedisServer:
                 return line
 
     def clients(self) -> list[str]:
-        """The connections of caches, as the server lists them."""
+        """Returns the connections of caches from `CLIENT LIST`."""
         lines = self.command("CLIENT", "LIST").decode().splitlines()
         return [line for line in lines if "cmd=client|list" not in line]
 
@@ -130,25 +130,25 @@ def shared_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def server(shared_server: RedisServer) -> Iterator[RedisServer]:
-    """A server that tests share: they find it empty, and leave no connection behind."""
+    """A shared server. It is empty before each test, and has no connections after it."""
     shared_server.command("FLUSHALL")
     yield shared_server
     deadline = time.monotonic() + 5
     while shared_server.clients():
-        assert time.monotonic() < deadline, "the test has left connections behind"
+        assert time.monotonic() < deadline, "the test left connections open"
         time.sleep(0.01)
 
 
 @pytest.fixture
 def own_server() -> Iterator[RedisServer]:
-    """A server that a test may stop, or pause."""
+    """A server that a test may stop or pause."""
     server = RedisServer().start()
     yield server
     server.close()
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
-    """Every test that is a coroutine runs on both kinds of loops."""
+    """Runs every async test on asyncio and on uvloop."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -163,20 +163,20 @@ async def manager(server: RedisServer) -> AsyncIterator[hotshelf.CacheManager]:
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other test uses."""
+    """A unique name."""
     return uuid.uuid4().hex[:8]
 
 
 class Script:
-    """Python programs in processes of their own."""
+    """Runs Python programs in separate processes."""
 
     def __init__(self, server: RedisServer) -> None:
         self.server = server
         self.started: list[subprocess.Popen[str]] = []
 
     def run(self, code: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
-        """Runs a program to its end, and gives what it has printed. It must print nothing
-        on its standard error, and exit with 0."""
+        """Runs a program, and returns its output. Fails if it writes to its standard error or
+        exits with another code than 0."""
         ended = subprocess.run(
             [sys.executable, *options, "-c", code, self.server.url, *arguments],
             capture_output=True, text=True, timeout=60,
@@ -207,8 +207,8 @@ def script(server: RedisServer) -> Iterator[Script]:
 
 
 async def eventually(holds: Callable[[], Any], within: float = 5.0) -> None:
-    """Waits until something holds."""
+    """Waits until a condition holds."""
     deadline = time.monotonic() + within
     while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
+        assert time.monotonic() < deadline, "the condition never held"
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The codec of a model: what caches write, for code that keeps values elsewhere."""
+"""Tests of the codec of a model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Product(BaseModel):
         (Product, None, None, b"null"),
     ],
 )
-def test_values_are_read_as_prepared(model: Any, value: Any, read: Any, raw: bytes) -> None:
+def test_decoding_returns_prepared_value(model: Any, value: Any, read: Any, raw: bytes) -> None:
     codec = Codec.of(model)
     assert codec.prepare(value) == (read, raw)
     if value is not None:

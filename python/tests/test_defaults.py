@@ -1,4 +1,4 @@
-"""Python's signatures show the defaults of the core."""
+"""Tests that Python's signatures have the defaults of the core."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def shown(signature: Callable[..., Any]) -> dict[str, Any]:
     return {it.name: it.default for it in parameters if it.default is not it.empty}
 
 
-def test_services_show_the_core_s_defaults() -> None:
+def test_service_defaults_match_core() -> None:
     own, core = shown(CacheService.__init__), defaults()
-    # In Python, `None` is a value: it lives as long as others unless it is told otherwise.
+    # In Python, `None` is cached like other values by default.
     assert own.pop("negative_ttl") is None
     assert own.pop("model") is None
     assert own == {name: core[name] for name in own}
@@ -27,14 +27,14 @@ def test_services_show_the_core_s_defaults() -> None:
     assert jitter_ratio(False) == 0
 
 
-def test_managers_show_the_core_s_defaults() -> None:
+def test_manager_defaults_match_core() -> None:
     own, core = shown(CacheManager.__init__), defaults()
     assert own.pop("url") is own.pop("client_name") is None
     assert own.pop("enabled") is True
     assert own == {name: core[name] for name in own}
 
 
-def test_services_are_declared_with_the_same_options() -> None:
+def test_service_options_match_constructor() -> None:
     own = inspect.signature(CacheService.__init__).parameters.values()
     names = [it.name for it in own if it.kind is it.KEYWORD_ONLY]
     types = get_type_hints(CacheService.__init__, localns={"CacheManager": CacheManager})

@@ -1,4 +1,4 @@
-"""Exceptions: their bases, their texts, and the calls that raise them."""
+"""Tests of exceptions: their bases, their texts, and the calls that raise them."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_exceptions_show_their_text(kind: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)
-def test_exceptions_are_pickled_and_copied(kind: type[Exception]) -> None:
+def test_exceptions_pickle_and_copy(kind: type[Exception]) -> None:
     error = kind("lost")
     error.attempts = 3  # type: ignore[attr-defined]
     copies = [copy.copy(error), copy.deepcopy(error)]
     copies += [pickle.loads(pickle.dumps(error, how)) for how in range(pickle.HIGHEST_PROTOCOL + 1)]
-    for twin in copies:
-        assert type(twin) is kind
-        assert (str(twin), twin.args, twin.attempts) == ("lost", ("lost",), 3)
+    for duplicate in copies:
+        assert type(duplicate) is kind
+        assert (str(duplicate), duplicate.args, duplicate.attempts) == ("lost", ("lost",), 3)
 
 
 def test_invalid_keys_raise_key_error() -> None:
@@ -72,7 +72,7 @@ def test_invalid_keys_raise_key_error() -> None:
         assert type(error) is hotshelf.KeyError
         assert str(error).startswith("UnicodeEncodeError: 'utf-8' codec can't encode")
     else:
-        pytest.fail("half a character became a key")
+        pytest.fail("a lone surrogate became a key")
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "redis://localhost/no-number"])
@@ -82,7 +82,7 @@ def test_invalid_urls_raise_value_error(url: str) -> None:
     assert type(caught.value) is hotshelf.ConfigurationError
 
 
-async def test_memory_refuses_commands_as_a_configuration() -> None:
+async def test_memory_refuses_raw_commands() -> None:
     with pytest.raises(hotshelf.ConfigurationError, match="memory://"):
         await CacheManager("memory://").redis.get("key")
 
@@ -127,7 +127,7 @@ async def test_wrong_passwords_raise_authentication_error(own_server: RedisServe
 
 @pytest.fixture
 async def limited(own_server: RedisServer) -> AsyncIterator[RedisClient]:
-    """A client whose user may touch the keys `mine:*` alone, on a server that is full."""
+    """A client whose user may access `mine:*` only, on a server whose memory is full."""
     own_server.command("ACL", "SETUSER", "limited", "on", ">word", "~mine:*", "&*", "+@all")
     own_server.command("RPUSH", "mine:list", "1")
     own_server.command("CONFIG", "SET", "maxmemory", "1")
@@ -147,7 +147,7 @@ async def limited(own_server: RedisServer) -> AsyncIterator[RedisClient]:
         ("NOSUCHCOMMAND", hotshelf.ServerError),
     ],
 )
-async def test_error_replies_have_their_kinds(
+async def test_error_replies_raise_their_class(
     limited: RedisClient, command: str, kind: type[Exception]
 ) -> None:
     with pytest.raises(kind) as caught:

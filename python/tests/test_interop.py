@@ -1,4 +1,4 @@
-"""One server, a process in Rust and this one: entries, tags, leases and invalidations."""
+"""Tests of a Rust process and this one, which share a server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from hotshelf import CacheManager, CacheService
 
-pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="it takes Rust to build it")
+pytestmark = pytest.mark.skipif(shutil.which("cargo") is None, reason="needs cargo")
 
 
 class Product(BaseModel):
@@ -26,7 +26,7 @@ class Product(BaseModel):
 
 
 class Partner:
-    """The process in Rust; `interop/src/main.rs` says what it can do."""
+    """The Rust process; `interop/src/main.rs` documents its requests."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -44,18 +44,18 @@ class Partner:
             else:
                 waiting.set_result(answer["result"])
 
-    def does(self, what: str, key: str, **options: Any) -> asyncio.Future[Any]:
+    def call(self, operation: str, key: str, **options: Any) -> asyncio.Future[Any]:
         number = next(self.numbers)
         self.waiting[number] = asyncio.get_running_loop().create_future()
-        order = json.dumps({"id": number, "do": what, "key": key, **options})
+        request = json.dumps({"id": number, "do": operation, "key": key, **options})
         assert self.process.stdin is not None
-        self.process.stdin.write(order.encode() + b"\n")
+        self.process.stdin.write(request.encode() + b"\n")
         return self.waiting[number]
 
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """Builds the program, beside what the workspace has built already."""
+    """Builds the program in the target directory of the workspace."""
     script = TESTS.parents[1] / "scripts/program"
     built = subprocess.run([script, "interop"], capture_output=True, text=True, check=True)
     return Path(built.stdout.strip())
@@ -66,7 +66,7 @@ async def partner(program: Path, server: RedisServer) -> AsyncIterator[Partner]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(program, server.url, stdin=pipe, stdout=pipe)
     partner = Partner(process)
-    assert await asyncio.wait_for(partner.does("get", "nothing"), 5) is None
+    assert await asyncio.wait_for(partner.call("get", "nothing"), 5) is None
     yield partner
     process.kill()
     await process.wait()
@@ -78,31 +78,31 @@ def products(manager: CacheManager) -> CacheService[Product]:
     return CacheService(manager, "interop", Product, backend_budget=5)
 
 
-async def test_each_reads_what_the_other_has_written(
+async def test_python_and_rust_read_each_other(
     partner: Partner, products: CacheService[Product]
 ) -> None:
     await products.set("1", Product(name="of Python"))
-    assert await partner.does("get", "1") == "of Python"
-    await partner.does("set", "2", name="of Rust")
+    assert await partner.call("get", "1") == "of Python"
+    await partner.call("set", "2", name="of Rust")
     assert await products.get("2") == Product(name="of Rust")
     assert await products.get_or_set("2", lambda: Product(name="never")) == Product(name="of Rust")
-    assert await partner.does("load", "1", name="never") == {"name": "of Python", "ran": False}
+    assert await partner.call("load", "1", name="never") == {"name": "of Python", "ran": False}
     assert products.stats()["foreign"] == 0
 
 
-async def test_each_removes_what_the_other_has_written(
+async def test_python_and_rust_invalidate_each_other(
     partner: Partner, products: CacheService[Product]
 ) -> None:
     await products.set("1", Product(name="of Python"))
-    await partner.does("delete", "1")
+    await partner.call("delete", "1")
     assert await products.get("1") is None
-    await partner.does("set", "2", name="of Rust")
+    await partner.call("set", "2", name="of Rust")
     assert await products.delete("2")
-    assert await partner.does("get", "2") is None
+    assert await partner.call("get", "2") is None
 
 
 @pytest.mark.parametrize("first", ["python", "rust"])
-async def test_a_cold_key_is_loaded_once_over_both(
+async def test_cold_key_loads_once_across_languages(
     partner: Partner, products: CacheService[Product], first: str
 ) -> None:
     runs = 0
@@ -118,7 +118,7 @@ async def test_a_cold_key_is_loaded_once_over_both(
         return [product.name for product in found]
 
     async def in_rust() -> list[Any]:
-        loads = [partner.does("load", "1", name="of Rust", millis=300) for _ in range(50)]
+        loads = [partner.call("load", "1", name="of Rust", millis=300) for _ in range(50)]
         return list(await asyncio.gather(*loads))
 
     both = [in_python(), in_rust()] if first == "python" else [in_rust(), in_python()]
@@ -132,7 +132,7 @@ async def test_a_cold_key_is_loaded_once_over_both(
     assert {*of_python, *(load["name"] for load in of_rust)} in ({"of Python"}, {"of Rust"})
 
 
-async def test_an_invalidation_of_rust_refuses_a_load_of_python(
+async def test_rust_invalidation_refuses_python_load(
     partner: Partner, products: CacheService[Product]
 ) -> None:
     began, go = asyncio.Event(), asyncio.Event()
@@ -144,18 +144,18 @@ async def test_an_invalidation_of_rust_refuses_a_load_of_python(
 
     loading = asyncio.create_task(products.get_or_set("1", older))
     await began.wait()
-    assert await partner.does("delete", "1")
+    assert await partner.call("delete", "1")
     go.set()
     assert (await loading).name == "older"
     assert await products.get("1") is None
-    assert await partner.does("get", "1") is None
+    assert await partner.call("get", "1") is None
     assert products.stats()["refused"] == 1
 
 
-async def test_an_invalidation_of_python_refuses_a_load_of_rust(
+async def test_python_invalidation_refuses_rust_load(
     partner: Partner, products: CacheService[Product], server: RedisServer
 ) -> None:
-    loading = partner.does("load", "1", name="older", millis=300)
+    loading = partner.call("load", "1", name="older", millis=300)
     while not server.keys():
         await asyncio.sleep(0.01)
     assert await products.delete("1")
@@ -165,39 +165,39 @@ async def test_an_invalidation_of_python_refuses_a_load_of_rust(
 
 
 @pytest.mark.parametrize("by", ["python", "rust"])
-async def test_tags_are_of_both(
+async def test_tags_are_shared(
     partner: Partner, products: CacheService[Product], manager: CacheManager, by: str
 ) -> None:
     await products.set("1", Product(name="of Python"), tags=["shelf"])
-    await partner.does("set", "2", name="of Rust", tags=["shelf"])
-    assert await partner.does("get", "1") == "of Python"
+    await partner.call("set", "2", name="of Rust", tags=["shelf"])
+    assert await partner.call("get", "1") == "of Python"
     assert (await products.get("2")) == Product(name="of Rust")
     if by == "python":
         assert await manager.invalidate_tag("shelf")
     else:
-        assert await partner.does("tag", "shelf")
+        assert await partner.call("tag", "shelf")
     assert [await products.get(key) for key in "12"] == [None, None]
-    assert [await partner.does("get", key) for key in "12"] == [None, None]
+    assert [await partner.call("get", key) for key in "12"] == [None, None]
 
 
-async def test_a_write_through_one_refuses_a_load_of_the_other(
+async def test_python_write_refuses_rust_load(
     partner: Partner, products: CacheService[Product], server: RedisServer
 ) -> None:
-    loading = partner.does("load", "1", name="older", millis=300)
+    loading = partner.call("load", "1", name="older", millis=300)
     while not server.keys():
         await asyncio.sleep(0.01)
     await products.write_through("1", lambda: Product(name="newer"))
     assert (await loading)["name"] == "older"
-    assert await partner.does("get", "1") == "newer"
-    assert (await partner.does("write_through", "1", name="newest"))["cached"]
+    assert await partner.call("get", "1") == "newer"
+    assert (await partner.call("write_through", "1", name="newest"))["cached"]
     assert await products.get("1") == Product(name="newest")
 
 
-async def test_what_python_knows_not_to_exist_rust_loads(
+async def test_rust_loads_over_cached_none(
     partner: Partner, products: CacheService[Product]
 ) -> None:
     assert await products.get_or_set("1", lambda: None) is None
-    assert await partner.does("get", "1") is None
-    loaded = await partner.does("load", "1", name="there now")
+    assert await partner.call("get", "1") is None
+    loaded = await partner.call("load", "1", name="there now")
     assert loaded == {"name": "there now", "ran": True}
     assert await products.get("1") == Product(name="there now")

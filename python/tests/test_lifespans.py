@@ -1,4 +1,4 @@
-"""A cache from the start of an application to its end, and to the next start."""
+"""Tests of managers and applications that start, stop and restart."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from conftest import RedisServer, eventually, free_port
 from hotshelf import CacheManager, CacheService, ConfigurationError
 
 
-def test_an_application_starts_again_on_another_loop(server: RedisServer) -> None:
-    """What FastAPI's `TestClient` does with a cache that a module holds."""
+def test_application_restarts_on_another_loop(server: RedisServer) -> None:
+    """FastAPI's `TestClient` does this with a cache in a module."""
     manager = CacheManager(server.url)
     held = CacheService[int](manager, "held", int)
     dependency = manager.service("made", int)
@@ -35,16 +35,16 @@ def test_an_application_starts_again_on_another_loop(server: RedisServer) -> Non
     assert runs == 2
 
 
-async def test_an_application_starts_without_its_server(caplog: pytest.LogCaptureFixture) -> None:
+async def test_application_starts_without_server(caplog: pytest.LogCaptureFixture) -> None:
     manager = CacheManager(f"redis://:secret@127.0.0.1:{free_port()}")
     with caplog.at_level(logging.WARNING, "hotshelf"):
         async with manager.lifespan():
             assert await CacheService[int](manager, "1", int).get_or_set("1", lambda: 7) == 7
-    assert "serving without it" in caplog.text
+    assert "starting without it" in caplog.text
     assert "secret" not in caplog.text
 
 
-async def test_tags_invalidate_whatever_carries_them(manager: CacheManager) -> None:
+async def test_tag_invalidates_its_entries(manager: CacheManager) -> None:
     cache = CacheService[int](manager, "tagged", int)
     other = CacheService[int](manager, "others", int)
     await cache.get_or_set("1", lambda: 1, tags=["a", "b"])
@@ -56,7 +56,7 @@ async def test_tags_invalidate_whatever_carries_them(manager: CacheManager) -> N
     assert [await other.get("3"), await other.get("4")] == [None, 4]
 
 
-async def test_a_tag_refuses_the_load_in_flight(manager: CacheManager) -> None:
+async def test_tag_invalidation_refuses_load(manager: CacheManager) -> None:
     cache = CacheService[str](manager, "tagged", str)
     began, go = asyncio.Event(), asyncio.Event()
 
@@ -73,7 +73,7 @@ async def test_a_tag_refuses_the_load_in_flight(manager: CacheManager) -> None:
     assert await cache.get_or_set("1", lambda: "newer", tags=["a"]) == "newer"
 
 
-async def test_a_write_and_its_entry_are_one(manager: CacheManager, server: RedisServer) -> None:
+async def test_write_through_refuses_older_load(manager: CacheManager, server: RedisServer) -> None:
     cache = CacheService[str](manager, "written", str)
     began, go = asyncio.Event(), asyncio.Event()
 
@@ -91,7 +91,7 @@ async def test_a_write_and_its_entry_are_one(manager: CacheManager, server: Redi
 
 
 @pytest.mark.parametrize("how", ["raise", "cancel", "close"])
-async def test_a_write_that_fails_removes_the_entry(
+async def test_failed_write_removes_entry(
     manager: CacheManager, server: RedisServer, how: str
 ) -> None:
     cache = CacheService[str](manager, "written", str)
@@ -122,7 +122,7 @@ async def test_a_write_that_fails_removes_the_entry(
     await eventually(lambda: server.keys() == [])
 
 
-async def test_an_open_manager_is_not_opened_again() -> None:
+async def test_opening_twice_raises() -> None:
     manager = CacheManager("memory://")
     with pytest.raises(ConfigurationError, match="close"):
         manager.open("memory://")
@@ -131,7 +131,7 @@ async def test_an_open_manager_is_not_opened_again() -> None:
     assert await manager.ping()
 
 
-async def test_after_the_end_all_is_answered(manager: CacheManager) -> None:
+async def test_closed_manager_runs_factories(manager: CacheManager) -> None:
     held = CacheService[int](manager, "numbers", int)
     await manager.close()
     assert not (await manager.health())["available"]

@@ -1,4 +1,4 @@
-"""Event loops come and go, run side by side, and are closed in the middle of things."""
+"""Tests of event loops in sequence, in parallel, and closed with operations in flight."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def new_loop(request: pytest.FixtureRequest) -> Any:
 
 
 def run(new_loop: NewLoop, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """What `asyncio.run` does, on a loop of a given kind."""
+    """Does the same as `asyncio.run`, on a loop of a given kind."""
     event_loop = new_loop()
     try:
         return event_loop.run_until_complete(coroutine)
@@ -59,9 +59,7 @@ def drivers() -> list[Any]:
     return [it for it in gc.get_objects() if type(it) is _hotshelf.Driver]
 
 
-def test_many_loops_in_sequence_leave_nothing_behind(
-    server: RedisServer, new_loop: NewLoop, name: str
-) -> None:
+def test_sequential_loops_leak_nothing(server: RedisServer, new_loop: NewLoop, name: str) -> None:
     manager = CacheManager(server.url)
     cache = CacheService[int](manager, name, int)
     runs = 0
@@ -83,7 +81,7 @@ def test_many_loops_in_sequence_leave_nothing_behind(
     assert drivers() == []
 
 
-def test_a_closed_loop_takes_its_driver_along(server: RedisServer, new_loop: NewLoop) -> None:
+def test_closing_loop_drops_driver(server: RedisServer, new_loop: NewLoop) -> None:
     manager = CacheManager(server.url)
     seen: list[weakref.ref[Any]] = []
 
@@ -96,19 +94,19 @@ def test_a_closed_loop_takes_its_driver_along(server: RedisServer, new_loop: New
     run(new_loop, ask())
     gone = seen[0]() is None
     gc.enable()
-    assert gone, "it waits for the garbage collector"
+    assert gone, "the driver waits for the garbage collector"
     assert holds_soon(lambda: server.clients() == [])
 
 
-def test_an_exception_that_is_kept_keeps_no_connection(
+def test_kept_exception_keeps_no_connection(
     server: RedisServer, new_loop: NewLoop, name: str
 ) -> None:
-    """Its traceback holds the frames of all callers that it passed through."""
+    """The traceback refers to the frames of all callers that it passed through."""
     cache = CacheService[int](CacheManager(server.url), name, int)
 
     async def fail() -> int:
         await asyncio.sleep(0.02)
-        raise LookupError("there is none")
+        raise LookupError("no such value")
 
     async def ask() -> list[Any]:
         calls = [cache.get_or_set("1", fail) for _ in range(3)]
@@ -122,8 +120,8 @@ def test_an_exception_that_is_kept_keeps_no_connection(
     assert gone, "the traceback keeps the loop's driver"
 
 
-def test_a_loop_that_nobody_closed_is_collected(server: RedisServer) -> None:
-    """Of asyncio: those of uvloop that were not closed never are, whatever they watch."""
+def test_unclosed_loop_is_collected(server: RedisServer) -> None:
+    """This holds for asyncio: uvloop never collects an unclosed loop."""
     manager = CacheManager(server.url)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -135,9 +133,7 @@ def test_a_loop_that_nobody_closed_is_collected(server: RedisServer) -> None:
     assert drivers() == []
 
 
-def test_a_loop_is_closed_with_operations_in_flight(
-    own_server: RedisServer, new_loop: NewLoop
-) -> None:
+def test_loop_closes_with_operations_in_flight(own_server: RedisServer, new_loop: NewLoop) -> None:
     manager = CacheManager(own_server.url, read_timeout=30)
     cache = CacheService[int](manager, "numbers", int)
     assert run(new_loop, manager.ping())
@@ -162,7 +158,7 @@ def test_a_loop_is_closed_with_operations_in_flight(
     assert run(new_loop, manager.ping())
 
 
-def test_two_loops_share_a_flight(server: RedisServer, new_loop: NewLoop, name: str) -> None:
+def test_two_loops_share_flight(server: RedisServer, new_loop: NewLoop, name: str) -> None:
     manager = CacheManager(server.url)
     cache = CacheService[int](manager, name, int)
     together = threading.Barrier(2)
@@ -188,9 +184,7 @@ def test_two_loops_share_a_flight(server: RedisServer, new_loop: NewLoop, name: 
     assert found == [[7] * 50, [7] * 50]
 
 
-def test_a_leader_hands_over_to_another_loop(
-    server: RedisServer, new_loop: NewLoop, name: str
-) -> None:
+def test_leader_hands_over_across_loops(server: RedisServer, new_loop: NewLoop, name: str) -> None:
     manager = CacheManager(server.url)
     cache = CacheService[str](manager, name, str)
     leads, waits = threading.Event(), threading.Event()
@@ -225,10 +219,8 @@ def test_a_leader_hands_over_to_another_loop(
     assert server.keys() == [cache.key("1")]
 
 
-def test_timers_are_kept_by_loops_that_round_them(
-    own_server: RedisServer, new_loop: NewLoop
-) -> None:
-    """uvloop rounds `call_later` to milliseconds: a timer may come early."""
+def test_rounding_loop_keeps_timers(own_server: RedisServer, new_loop: NewLoop) -> None:
+    """uvloop rounds `call_later` to milliseconds, so a timer may fire early."""
     manager = CacheManager(own_server.url, read_timeout=0.0503)
 
     async def ask() -> float:
@@ -243,9 +235,7 @@ def test_timers_are_kept_by_loops_that_round_them(
     assert 0.045 < took < 0.2
 
 
-def test_closing_the_manager_answers_what_is_in_flight(
-    own_server: RedisServer, new_loop: NewLoop
-) -> None:
+def test_close_completes_operations_in_flight(own_server: RedisServer, new_loop: NewLoop) -> None:
     manager = CacheManager(own_server.url, read_timeout=0.3)
     cache = CacheService[int](manager, "numbers", int, backend_budget=30)
 
@@ -256,7 +246,7 @@ def test_closing_the_manager_answers_what_is_in_flight(
         await asyncio.sleep(0.02)
         await asyncio.wait_for(manager.close(), 1)
         found = await asyncio.wait_for(waiting, 2)
-        # A cache of a closed manager goes on without one, and doesn't open it again.
+        # A cache of a closed manager works without it, and doesn't reopen it.
         assert await cache.get_or_set("1", lambda: 8) == 8
         return found
 
@@ -285,18 +275,18 @@ async def nested():
 
 for _ in range(3):
     asyncio.run(nested())
-print("well")
+print("ok")
 """
 
 
 @pytest.mark.parametrize("options", [("-X", "dev"), ("-W", "error"), ("-O",)])
-def test_debug_mode_finds_nothing_to_say(script: Script, options: tuple[str, ...]) -> None:
-    assert script.run(MANY_RUNS, options=options) == "well\n"
+def test_debug_mode_reports_nothing(script: Script, options: tuple[str, ...]) -> None:
+    assert script.run(MANY_RUNS, options=options) == "ok\n"
 
 
-def test_tasks_that_begin_eagerly(server: RedisServer, name: str) -> None:
+def test_eager_tasks(server: RedisServer, name: str) -> None:
     if not hasattr(asyncio, "eager_task_factory"):
-        pytest.skip("tasks begin eagerly from Python 3.12 on")
+        pytest.skip("eager tasks need Python 3.12")
     manager = CacheManager(server.url)
     cache = CacheService[int](manager, name, int)
     runs = 0

@@ -1,4 +1,4 @@
-"""A server that is away, or silent, costs milliseconds."""
+"""Tests of unreachable and silent servers, which cost milliseconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def p99(times: list[float]) -> float:
 
 
 async def timed_loads(cache: CacheService[int], count: int, at_once: int = 20) -> list[float]:
-    """Loads as many keys, some of them at the same time: how long each call took."""
+    """Loads `count` keys with `at_once` callers, and returns the duration of each call."""
     times: list[float] = []
 
     async def caller(first: int) -> None:
@@ -29,7 +29,7 @@ async def timed_loads(cache: CacheService[int], count: int, at_once: int = 20) -
     return times
 
 
-async def test_a_silent_server_costs_milliseconds(own_server: RedisServer) -> None:
+async def test_silent_server_costs_milliseconds(own_server: RedisServer) -> None:
     manager = CacheManager(own_server.url)
     cache = CacheService[int](manager, "numbers", int)
     assert await cache.get_or_set("1", lambda: 1) == 1
@@ -37,7 +37,7 @@ async def test_a_silent_server_costs_milliseconds(own_server: RedisServer) -> No
     try:
         times = await timed_loads(cache, 400)
         assert p99(times) < 0.3
-        # Once it is known to be silent, nobody waits for it any more.
+        # After repeated timeouts calls fail at once.
         later = await timed_loads(cache, 400)
         assert sum(later) / len(later) < 0.1
         began = time.monotonic()
@@ -52,11 +52,11 @@ async def test_a_silent_server_costs_milliseconds(own_server: RedisServer) -> No
 async def eventually_serves(cache: CacheService[int]) -> None:
     deadline = time.monotonic() + 5
     while not (await cache.set("back", 1) and await cache.get("back") == 1):
-        assert time.monotonic() < deadline, "it never came back"
+        assert time.monotonic() < deadline, "the server was not used again"
         await asyncio.sleep(0.05)
 
 
-async def test_a_server_that_was_never_there() -> None:
+async def test_missing_server_costs_milliseconds() -> None:
     manager = CacheManager(f"redis://127.0.0.1:{free_port()}")
     cache = CacheService[int](manager, "numbers", int)
     assert not await manager.ping()
@@ -73,15 +73,15 @@ async def test_a_server_that_was_never_there() -> None:
     await manager.close()
 
 
-async def test_an_address_that_swallows_everything(own_server: RedisServer) -> None:
-    """Packets to it come back from nobody: connecting hangs."""
+async def test_unroutable_address_times_out(own_server: RedisServer) -> None:
+    """Nothing answers to packets, so connecting hangs."""
     manager = CacheManager("redis://10.255.255.1:6379")
     cache = CacheService[int](manager, "numbers", int)
     assert p99(await timed_loads(cache, 60)) < 0.4
     await manager.close()
 
 
-async def test_a_name_that_nobody_knows() -> None:
+async def test_unresolvable_name_fails_fast() -> None:
     manager = CacheManager("redis://no-such-host.invalid:6379")
     cache = CacheService[int](manager, "numbers", int)
     began = time.monotonic()
@@ -90,7 +90,7 @@ async def test_a_name_that_nobody_knows() -> None:
     await manager.close()
 
 
-async def test_it_comes_back_by_itself(own_server: RedisServer) -> None:
+async def test_client_reconnects_to_restarted_server(own_server: RedisServer) -> None:
     own_server.stop()
     manager = CacheManager(own_server.url)
     cache = CacheService[int](manager, "numbers", int)
@@ -106,9 +106,7 @@ async def test_it_comes_back_by_itself(own_server: RedisServer) -> None:
     await manager.close()
 
 
-async def test_callers_wait_together_while_the_first_connection_comes_up(
-    own_server: RedisServer,
-) -> None:
+async def test_concurrent_callers_await_first_connection(own_server: RedisServer) -> None:
     manager = CacheManager(own_server.url)
     cache = CacheService[int](manager, "numbers", int)
     found = await asyncio.gather(*(cache.get_or_set("1", lambda: 7) for _ in range(100)))
@@ -118,7 +116,7 @@ async def test_callers_wait_together_while_the_first_connection_comes_up(
     await manager.close()
 
 
-async def test_a_wrong_password_is_no_secret_and_no_outage(own_server: RedisServer) -> None:
+async def test_wrong_password_is_never_shown(own_server: RedisServer) -> None:
     own_server.command("CONFIG", "SET", "requirepass", "secret")
     manager = CacheManager(f"redis://:wrong-word@127.0.0.1:{own_server.port}")
     cache = CacheService[int](manager, "numbers", int)
@@ -130,7 +128,7 @@ async def test_a_wrong_password_is_no_secret_and_no_outage(own_server: RedisServ
 
 
 @pytest.mark.parametrize("on", [True, False])
-async def test_caches_are_switched_while_they_run(manager: CacheManager, on: bool) -> None:
+async def test_caches_switch_on_and_off(manager: CacheManager, on: bool) -> None:
     cache = CacheService[int](manager, "numbers", int)
     await cache.set("1", 1)
     manager.set_enabled(on)

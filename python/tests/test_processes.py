@@ -1,4 +1,4 @@
-"""Processes that are forked off, that end at once, and that share a cold key."""
+"""Tests of forked processes, of exits with operations in flight, and of shared cold keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def parent():
     pid = os.fork()
     if pid == 0:
         try:
-            # What was the parent's is let go here: it must not be carried out.
+            # Drop the operations of the parent: they must not be continued.
             for task in (leader, follower, *reading):
                 task._log_destroy_pending = False
                 task.get_coro().close()
@@ -62,17 +62,17 @@ async def parent():
     go_on.set()
     assert await leader == "parent"
     assert await follower == "parent"
-    assert await cache.get("parent") == "parent", "the child gave the parent's lease up"
+    assert await cache.get("parent") == "parent", "the child released the parent's lease"
     assert await cache.get("child") == "child"
     assert manager.store.stats()["cache:v1:forked of str"]["refused"] == 0
 
 asyncio.run(parent())
-print("well")
+print("ok")
 """
 
 
-def test_a_fork_in_the_middle_disturbs_nobody(script: Script) -> None:
-    assert script.run(FORK_IN_FLIGHT) == "well\n"
+def test_fork_with_operations_in_flight(script: Script) -> None:
+    assert script.run(FORK_IN_FLIGHT) == "ok\n"
 
 
 PRELOADED = """
@@ -98,12 +98,12 @@ for _ in range(4):
     pids.append(pid)
 assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 4
 assert asyncio.run(cache.get("1")) == 7
-print("well")
+print("ok")
 """
 
 
-def test_workers_forked_off_one_that_has_used_the_cache(script: Script) -> None:
-    assert script.run(PRELOADED) == "well\n"
+def test_workers_forked_after_first_use(script: Script) -> None:
+    assert script.run(PRELOADED) == "ok\n"
 
 
 FORKED_WITH_AN_OPEN_LOOP = """
@@ -125,15 +125,13 @@ asyncio.run(main())
 """
 
 
-def test_a_child_does_not_keep_the_parents_connections_open(
-    script: Script, server: RedisServer
-) -> None:
+def test_child_closes_inherited_connections(script: Script, server: RedisServer) -> None:
     process = script.start(FORKED_WITH_AN_OPEN_LOOP)
     assert process.stdout is not None and process.stdin is not None
     process.stdout.readline()
     deadline = time.monotonic() + 2
     while server.clients():
-        assert time.monotonic() < deadline, "the child holds the parent's connection"
+        assert time.monotonic() < deadline, "the child keeps the parent's connection open"
         time.sleep(0.01)
     process.stdin.close()
     assert process.wait(5) == 0
@@ -157,7 +155,7 @@ if __name__ == "__main__":
         assert pool.starmap(work, [(url, number) for number in range(9)]) == [7] * 9
         pool.close()
         pool.join()
-    print("well")
+    print("ok")
 """
 
 
@@ -169,7 +167,7 @@ def test_multiprocessing(script: Script, tmp_path: Path, method: str) -> None:
         [sys.executable, str(program), script.server.url, method],
         capture_output=True, text=True, timeout=60,
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "well\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ok\n", "")
 
 
 ENDS_AT_ONCE = """
@@ -203,7 +201,7 @@ else:
 
 
 @pytest.mark.parametrize("how", ["return", "raise", "thread"])
-def test_the_interpreter_ends_with_operations_in_flight(script: Script, how: str) -> None:
+def test_interpreter_exits_with_operations_in_flight(script: Script, how: str) -> None:
     for _ in range(20 if how == "thread" else 7):
         assert script.run(ENDS_AT_ONCE, how) == ""
 
@@ -233,7 +231,7 @@ asyncio.run(main())
 """
 
 
-def test_of_200_callers_in_each_of_four_processes_one_computes(script: Script) -> None:
+def test_cold_key_loads_once_across_processes(script: Script) -> None:
     processes = [script.start(COLD) for _ in range(4)]
     for process in processes:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Of many callers one computes the value, in its own task."""
+"""Tests that one of many callers runs its factory, in its own task."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Product(BaseModel):
 
 
 class Factory:
-    """Counts its runs, and waits until it is let go."""
+    """A factory that counts its runs, and waits until it is released."""
 
     def __init__(self, value: Any = None) -> None:
         self.value = value if value is not None else Product(id=1)
@@ -48,7 +48,7 @@ def products(manager: CacheManager) -> CacheService[Product]:
     return CacheService(manager, "products", Product)
 
 
-async def test_a_thousand_callers_run_one_factory(products: CacheService[Product]) -> None:
+async def test_concurrent_callers_run_one_factory(products: CacheService[Product]) -> None:
     runs = 0
 
     async def fetch() -> Product:
@@ -63,9 +63,7 @@ async def test_a_thousand_callers_run_one_factory(products: CacheService[Product
     assert products.stats()["loads"] == 1
 
 
-async def test_followers_of_a_flight_are_given_objects_of_their_own(
-    products: CacheService[Product],
-) -> None:
+async def test_joiners_get_separate_objects(products: CacheService[Product]) -> None:
     factory = Factory()
     factory.go.set()
     one, other = await asyncio.gather(*(products.get_or_set("1", factory) for _ in range(2)))
@@ -73,16 +71,14 @@ async def test_followers_of_a_flight_are_given_objects_of_their_own(
     assert other.name == "lamp"
 
 
-async def test_sync_factories_work_as_well_as_async_ones(products: CacheService[Product]) -> None:
+async def test_factories_are_sync_or_async(products: CacheService[Product]) -> None:
     assert await products.get_or_set("1", lambda: Product(id=1)) == Product(id=1)
     assert await products.get_or_set("2", lambda: asyncio.sleep(0, Product(id=2))) == Product(id=2)
     assert await products.get("1") == Product(id=1)
     assert await products.get("2") == Product(id=2)
 
 
-async def test_the_factory_sees_its_callers_context_and_task(
-    products: CacheService[Product],
-) -> None:
+async def test_factory_runs_in_callers_task(products: CacheService[Product]) -> None:
     session = object()
 
     async def fetch() -> Product:
@@ -99,16 +95,14 @@ async def test_the_factory_sees_its_callers_context_and_task(
 
 
 class NotThere(Exception):
-    """An exception that can't be made again from its arguments."""
+    """An exception that can't be recreated from its arguments."""
 
     def __init__(self, *, code: int) -> None:
         super().__init__(f"code {code}")
         self.code = code
 
 
-async def test_the_factorys_exception_reaches_all_who_wait_as_itself(
-    products: CacheService[Product],
-) -> None:
+async def test_joiners_get_factory_exception(products: CacheService[Product]) -> None:
     error = NotThere(code=404)
     factory = Factory(error)
     callers = [asyncio.create_task(products.get_or_set("1", factory)) for _ in range(200)]
@@ -120,10 +114,10 @@ async def test_the_factorys_exception_reaches_all_who_wait_as_itself(
     assert factory.runs == 1
     frames = traceback.extract_tb(error.__traceback__)
     assert any(frame.name == "__call__" for frame in frames)
-    assert len(frames) < 20, "each caller added its frames to those of the others"
+    assert len(frames) < 20, "each caller added its own frames"
 
 
-async def test_after_a_failure_later_callers_load_anew(products: CacheService[Product]) -> None:
+async def test_failed_load_is_retried(products: CacheService[Product]) -> None:
     failing = Factory(NotThere(code=503))
     failing.go.set()
     with pytest.raises(NotThere):
@@ -132,7 +126,7 @@ async def test_after_a_failure_later_callers_load_anew(products: CacheService[Pr
 
 
 @pytest.mark.parametrize("kind", [TypeError, ValueError, KeyError, asyncio.TimeoutError])
-async def test_an_exception_that_the_cache_knows_too_is_still_the_factorys(
+async def test_builtin_exceptions_pass_through(
     products: CacheService[Product], kind: type[Exception]
 ) -> None:
     factory = Factory(kind("mine"))
@@ -144,7 +138,7 @@ async def test_an_exception_that_the_cache_knows_too_is_still_the_factorys(
     assert factory.runs == 1
 
 
-async def test_a_cancelled_leader_leaves_its_place_to_one_who_waits(
+async def test_cancelled_leader_hands_over(
     products: CacheService[Product], server: RedisServer
 ) -> None:
     slow, quick = Factory(Product(id=1, name="slow")), Factory(Product(id=1, name="quick"))
@@ -163,7 +157,7 @@ async def test_a_cancelled_leader_leaves_its_place_to_one_who_waits(
     await eventually(lambda: server.keys() == [products.key("1")])
 
 
-async def test_nothing_is_left_behind_when_all_are_cancelled(
+async def test_cancelled_callers_leave_no_lease(
     products: CacheService[Product], server: RedisServer
 ) -> None:
     factory = Factory()
@@ -177,10 +171,10 @@ async def test_nothing_is_left_behind_when_all_are_cancelled(
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_a_caller_may_be_cancelled_in_any_turn(
+async def test_callers_cancelled_in_any_turn(
     products: CacheService[Product], server: RedisServer, turns: int
 ) -> None:
-    """The request for the lease, its answer, the promotion: each has its own turn."""
+    """The request for the lease, its reply and the promotion each take a turn."""
     slow = Factory()
     leader = asyncio.create_task(products.get_or_set("1", slow))
     await slow.began.wait()
@@ -191,7 +185,7 @@ async def test_a_caller_may_be_cancelled_in_any_turn(
         for _ in range(turns):
             await asyncio.sleep(0)
         caller.cancel()
-    # The exceptions are kept, and with them the frames of those who were cancelled.
+    # Keep the exceptions, and with them the frames of the cancelled callers.
     kept = await asyncio.wait_for(asyncio.gather(leader, *waiting, return_exceptions=True), 2)
     assert all(isinstance(one, asyncio.CancelledError) for one in kept)
     await eventually(lambda: server.keys() == [], within=1)
@@ -199,9 +193,7 @@ async def test_a_caller_may_be_cancelled_in_any_turn(
     assert fresh == Product(id=2)
 
 
-async def test_a_caller_is_cancelled_in_the_turn_in_which_it_is_promoted(
-    products: CacheService[Product],
-) -> None:
+async def test_caller_cancelled_while_promoted(products: CacheService[Product]) -> None:
     slow, next_one = Factory(), Factory()
     next_one.go.set()
     leader = asyncio.create_task(products.get_or_set("1", slow))
@@ -217,9 +209,7 @@ async def test_a_caller_is_cancelled_in_the_turn_in_which_it_is_promoted(
     assert await asyncio.wait_for(last, 1) == Product(id=1)
 
 
-async def test_timeouts_of_the_caller_end_its_own_wait_alone(
-    products: CacheService[Product],
-) -> None:
+async def test_joiner_timeout_leaves_flight_running(products: CacheService[Product]) -> None:
     slow = Factory()
     leader = asyncio.create_task(products.get_or_set("1", slow))
     await slow.began.wait()
@@ -231,7 +221,7 @@ async def test_timeouts_of_the_caller_end_its_own_wait_alone(
     assert await leader == await asyncio.wait_for(follower, 1) == Product(id=1)
 
 
-async def test_a_timeout_around_the_leader_hands_over(products: CacheService[Product]) -> None:
+async def test_leader_timeout_hands_over(products: CacheService[Product]) -> None:
     quick = Factory(Product(id=1, name="quick"))
     quick.go.set()
     leader = asyncio.create_task(asyncio.wait_for(products.get_or_set("1", Factory()), 0.1))
@@ -243,12 +233,12 @@ async def test_a_timeout_around_the_leader_hands_over(products: CacheService[Pro
 
 
 def begun(coroutine: Any) -> Any:
-    """Runs a coroutine to where it waits for the first time."""
+    """Runs a coroutine up to its first await."""
     coroutine.send(None)
     return coroutine
 
 
-async def test_a_coroutine_that_is_closed_lets_go(
+async def test_closed_coroutine_releases_lease(
     products: CacheService[Product], server: RedisServer
 ) -> None:
     coroutine = begun(products.get_or_set("1", Factory()))
@@ -259,15 +249,13 @@ async def test_a_coroutine_that_is_closed_lets_go(
     assert found == Product(id=2)
 
 
-async def test_a_leader_that_is_closed_on_another_thread_hands_over(
-    products: CacheService[Product],
-) -> None:
+async def test_leader_closed_elsewhere_hands_over(products: CacheService[Product]) -> None:
     factory = Factory()
 
     async def lead() -> None:
         await products.get_or_set("1", factory)
 
-    # Driven by hand, so that no task of the loop holds it.
+    # Driven manually, so that no task of the loop refers to it.
     coroutine = lead()
     future = coroutine.send(None)
     while not factory.began.is_set():
@@ -283,7 +271,7 @@ async def test_a_leader_that_is_closed_on_another_thread_hands_over(
     assert await asyncio.wait_for(follower, 1) == Product(id=2)
 
 
-async def test_a_factory_may_ask_for_its_own_key(products: CacheService[Product]) -> None:
+async def test_factory_calls_its_own_key(products: CacheService[Product]) -> None:
     async def fetch() -> Product:
         return await products.get_or_set("1", lambda: Product(id=1, name="inner"))
 
@@ -291,9 +279,7 @@ async def test_a_factory_may_ask_for_its_own_key(products: CacheService[Product]
     assert found.name == "inner"
 
 
-async def test_two_factories_that_need_each_other_do_not_wait_for_ever(
-    manager: CacheManager,
-) -> None:
+async def test_mutually_dependent_factories_finish(manager: CacheManager) -> None:
     cache = CacheService[Any](manager, "mutual", None, wait_timeout=0.2)
 
     def needs(other: str) -> Any:
@@ -309,9 +295,7 @@ async def test_two_factories_that_need_each_other_do_not_wait_for_ever(
     assert set(found) <= {"with a alone", "with b alone", "with with a alone", "with with b alone"}
 
 
-async def test_a_task_that_outlives_the_factory_is_cached_again(
-    products: CacheService[Product],
-) -> None:
+async def test_task_outliving_factory_reads_cache(products: CacheService[Product]) -> None:
     later: list[asyncio.Task[Product]] = []
     ended = asyncio.Event()
 
@@ -328,9 +312,7 @@ async def test_a_task_that_outlives_the_factory_is_cached_again(
     assert await later[0] == Product(id=1)
 
 
-async def test_a_value_that_can_not_be_stored_is_shared_all_the_same(
-    manager: CacheManager,
-) -> None:
+async def test_unencodable_value_is_shared(manager: CacheManager) -> None:
     cache = CacheService[Any](manager, "anything", None)
     value = object()
     factory = Factory(value)
@@ -343,7 +325,7 @@ async def test_a_value_that_can_not_be_stored_is_shared_all_the_same(
     assert cache.stats()["unstorable"] == 1
 
 
-async def test_a_value_that_is_too_long_is_shared_and_not_stored(
+async def test_oversized_value_is_shared_not_stored(
     manager: CacheManager, server: RedisServer
 ) -> None:
     cache = CacheService[str](manager, "texts", str, max_value_bytes=100)
@@ -357,7 +339,7 @@ async def test_a_value_that_is_too_long_is_shared_and_not_stored(
     await eventually(lambda: server.keys() == [], within=1)
 
 
-async def test_an_invalidation_refuses_the_load_in_flight(products: CacheService[Product]) -> None:
+async def test_invalidation_refuses_load_in_flight(products: CacheService[Product]) -> None:
     older = Factory(Product(id=1, name="older"))
     leader = asyncio.create_task(products.get_or_set("1", older))
     await older.began.wait()
@@ -369,17 +351,15 @@ async def test_an_invalidation_refuses_the_load_in_flight(products: CacheService
     assert (await products.get_or_set("1", Factory())).name == "newer"
 
 
-async def test_reload_computes_in_any_case(products: CacheService[Product]) -> None:
+async def test_reload_always_computes(products: CacheService[Product]) -> None:
     await products.set("1", Product(id=1, name="older"))
     found = await products.get_or_set("1", lambda: Product(id=1, name="newer"), reload=True)
     assert found.name == "newer"
     assert (await products.get("1")) == found
 
 
-async def test_a_lease_outlasts_a_long_factory(
-    products: CacheService[Product], server: RedisServer
-) -> None:
-    """Without renewals the lease of five seconds would end first."""
+async def test_lease_is_renewed(products: CacheService[Product], server: RedisServer) -> None:
+    """The lease lasts five seconds without renewals."""
     factory = Factory()
     leader = asyncio.create_task(products.get_or_set("1", factory))
     await factory.began.wait()
@@ -391,9 +371,7 @@ async def test_a_lease_outlasts_a_long_factory(
     assert server.keys() == [products.key("1")]
 
 
-async def test_a_cancelled_reader_leaves_the_connection_in_order(
-    products: CacheService[Product],
-) -> None:
+async def test_cancelled_read_keeps_replies_matched(products: CacheService[Product]) -> None:
     for number in range(50):
         await products.set(str(number), Product(id=number))
     for number in range(50):
@@ -405,7 +383,7 @@ async def test_a_cancelled_reader_leaves_the_connection_in_order(
         assert await products.get(str(number)) == Product(id=number)
 
 
-async def test_an_exception_that_was_shared_is_let_go(manager: CacheManager) -> None:
+async def test_shared_exception_is_collected(manager: CacheManager) -> None:
     cache, kept = CacheService[int](manager, "flights", int), []
 
     async def fail() -> int:
@@ -415,17 +393,15 @@ async def test_an_exception_that_was_shared_is_let_go(manager: CacheManager) -> 
         raise error
 
     calls = [cache.get_or_set("it", fail) for _ in range(4)]
-    given: Any = await asyncio.gather(*calls, return_exceptions=True)
-    assert [type(error) for error in given] == [NotThere] * 4
-    del given, calls
+    raised: Any = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in raised] == [NotThere] * 4
+    del raised, calls
     await asyncio.sleep(0)
     gc.collect()
     assert [error() for error in kept] == [None] * len(kept)
 
 
-async def test_a_write_that_reads_its_own_key_does_not_wait_for_itself(
-    manager: CacheManager,
-) -> None:
+async def test_write_reads_its_own_key(manager: CacheManager) -> None:
     cache = CacheService[int](manager, "flights", int)
 
     async def increment() -> int:

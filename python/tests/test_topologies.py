@@ -1,4 +1,4 @@
-"""A Cluster, and a server behind a Sentinel."""
+"""Tests of a Cluster, and of a server behind a Sentinel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from hotshelf import CacheManager, CacheService
 def wait_for(holds: object, within: float = 20) -> None:
     deadline = time.monotonic() + within
     while not holds():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "it never came to hold"
+        assert time.monotonic() < deadline, "the condition never held"
         time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[list[RedisServer]]:
-    """Three primaries that share all slots."""
-    # The port of the bus is 10,000 above.
+    """A Cluster of three primaries."""
+    # The port of the cluster bus is 10,000 higher.
     ports = [port for port in (free_port() for _ in range(100)) if port < 55000][:3]
     nodes = [RedisServer("--cluster-enabled", "yes", port=port).start() for port in ports]
     addresses = [f"127.0.0.1:{node.port}" for node in nodes]
@@ -65,10 +65,10 @@ def sentinel_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     primary.close()
 
 
-async def test_a_cluster_serves_as_one(cluster: list[RedisServer]) -> None:
+async def test_cluster_serves_cache(cluster: list[RedisServer]) -> None:
     url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cluster)
     manager = CacheManager(url, connect_timeout=5, read_timeout=5, store_timeout=5)
-    await works(manager)
+    await check_cache(manager)
     assert all(node.command("DBSIZE") > 0 for node in cluster)
     names = {name async for name in manager.redis.scan_iter("cache:*")}
     assert len(names) == 100
@@ -77,14 +77,14 @@ async def test_a_cluster_serves_as_one(cluster: list[RedisServer]) -> None:
         node.command("FLUSHALL")
 
 
-async def test_a_sentinel_says_where_the_primary_is(sentinel_url: str) -> None:
+async def test_sentinel_finds_primary(sentinel_url: str) -> None:
     manager = CacheManager(sentinel_url, connect_timeout=5, read_timeout=5, store_timeout=5)
-    await works(manager)
+    await check_cache(manager)
     await manager.redis.flushall()
     await manager.close()
 
 
-async def works(manager: CacheManager) -> None:
+async def check_cache(manager: CacheManager) -> None:
     cache = CacheService[int](manager, "numbers", int, backend_budget=5)
     runs = 0
 

@@ -1,4 +1,4 @@
-"""What the types say."""
+"""Tests of types and documentation."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ASYNC = {
 
 
 @pytest.mark.parametrize("of", ASYNC, ids=lambda it: it.__name__)
-def test_what_is_awaited_is_a_coroutine_function(of: Any) -> None:
+def test_async_methods_are_coroutine_functions(of: Any) -> None:
     for name in ASYNC[of]:
         assert inspect.iscoroutinefunction(getattr(of, name)), name
 
 
 @pytest.mark.parametrize("kind", [hotshelf.Health, hotshelf.Stats, hotshelf.CacheServiceOptions])
-def test_typed_dicts_are_models_of_pydantic(kind: Any) -> None:
-    """As the return type of an endpoint, say."""
+def test_typed_dicts_work_with_pydantic(kind: Any) -> None:
+    """For example as the return type of an endpoint."""
     assert TypeAdapter(kind).json_schema()["type"] == "object"
 
 
-def test_all_that_is_public_is_there_and_documented() -> None:
+def test_public_names_are_documented() -> None:
     for name in hotshelf.__all__:
         it = getattr(hotshelf, name)
         assert name.startswith("__") or inspect.getdoc(it), name

@@ -1,4 +1,4 @@
-"""What survives a round trip, and how: the table of docs/python-values.md."""
+"""Tests of values after a round trip: the tables of docs/python-values.md."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Floats(BaseModel):
 AWARE = dt.datetime(2024, 1, 31, 12, 30, 0, 123456, tzinfo=UTC)
 ELSEWHERE = AWARE.astimezone(dt.timezone(dt.timedelta(hours=5, minutes=30)))
 
-#: The model, and a value that comes back equal and of the same type.
+#: A model, and a value that is equal and of the same type after a round trip.
 SURVIVES: list[tuple[Any, Any]] = [
     (Product, Product(id=1)),
     (Aliased, Aliased(productId=1)),
@@ -189,7 +189,7 @@ SURVIVES: list[tuple[Any, Any]] = [
 
 @pytest.mark.parametrize(("model", "value"), SURVIVES, ids=lambda it: str(it)[:40])
 @pytest.mark.parametrize("foreign", [False, True])
-async def test_what_comes_back_as_it_was(
+async def test_round_trip_preserves_value(
     manager: CacheManager, model: Any, value: Any, foreign: bool
 ) -> None:
     cache = CacheService[Any](manager, "values", model, foreign=foreign)
@@ -205,10 +205,10 @@ async def test_what_comes_back_as_it_was(
 
 
 def never() -> Any:
-    raise AssertionError("there is an entry")
+    raise AssertionError("the factory ran although there is an entry")
 
 
-#: The model, what a factory gives, and what both a miss and a hit give then.
+#: A model, the result of a factory, and the value of both a miss and a hit.
 BECOMES: list[tuple[Any, Any, Any]] = [
     (Product, {"id": "1"}, Product(id=1)),
     (list[Product], [{"id": 1}], [Product(id=1)]),
@@ -228,7 +228,7 @@ BECOMES: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("model", "value", "becomes"), BECOMES, ids=lambda it: str(it)[:40])
-async def test_a_hit_and_a_miss_give_the_same(
+async def test_hit_and_miss_convert_alike(
     manager: CacheManager, model: Any, value: Any, becomes: Any
 ) -> None:
     cache = CacheService[Any](manager, "values", model)
@@ -238,7 +238,7 @@ async def test_a_hit_and_a_miss_give_the_same(
     assert missed == hit == becomes
 
 
-#: The model, and a value that is given to its callers, but not stored.
+#: A model, and a value that is returned, but not stored.
 UNSTORED: list[tuple[Any, Any]] = [
     (None, object()),
     (Everything, Everything.model_construct(
@@ -258,7 +258,7 @@ UNSTORED: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("model", "value"), UNSTORED, ids=["object", "bytes in a model", "surrogate", "invalid",
                          "nan in a model", "inf", "nan", "text for bytes",
                          "bytes without a model"])  # fmt: skip
-async def test_what_has_no_form_is_given_but_not_stored(
+async def test_unencodable_value_is_not_stored(
     manager: CacheManager, server: RedisServer, model: Any, value: Any
 ) -> None:
     cache = CacheService[Any](manager, "values", model)
@@ -269,9 +269,7 @@ async def test_what_has_no_form_is_given_but_not_stored(
     assert cache.stats()["unstorable"] == 3
 
 
-async def test_an_older_entry_does_not_outlive_a_value_that_can_not_be_stored(
-    manager: CacheManager,
-) -> None:
+async def test_unencodable_value_removes_older_entry(manager: CacheManager) -> None:
     cache = CacheService[Floats](manager, "values", Floats)
     unstorable = Floats(number=math.nan)
     await cache.set_many({"1": Floats(number=1), "2": Floats(number=2)})
@@ -280,7 +278,7 @@ async def test_an_older_entry_does_not_outlive_a_value_that_can_not_be_stored(
     assert await cache.get_many(["1", "2", "3"]) == [None, None, Floats(number=3)]
 
 
-async def test_what_a_model_does_not_write_a_hit_lacks(manager: CacheManager) -> None:
+async def test_excluded_fields_are_lost(manager: CacheManager) -> None:
     cache = CacheService[Hidden](manager, "values", Hidden)
     secret = Hidden(word=pydantic.SecretStr("open sesame"), internal=7)
     await cache.set("it", secret)
@@ -293,7 +291,7 @@ class Subclass(Product):
     stock: int = 0
 
 
-async def test_a_miss_gives_what_a_hit_gives(manager: CacheManager) -> None:
+async def test_subclass_becomes_model(manager: CacheManager) -> None:
     cache = CacheService[Product](manager, "values", Product)
     missed = await cache.get_or_set("it", lambda: Subclass(id=1, stock=7))
     assert type(missed) is Product
@@ -309,7 +307,7 @@ class Careless(BaseModel):
         return value.strip()
 
 
-async def test_what_a_validator_stumbles_over_is_a_miss(manager: CacheManager) -> None:
+async def test_failing_validator_is_a_miss(manager: CacheManager) -> None:
     older = CacheService[Any](manager, "values")
     await older.set("it", {"name": 5})
     cache = CacheService[Careless](manager, "values", Careless)
@@ -320,7 +318,7 @@ async def test_what_a_validator_stumbles_over_is_a_miss(manager: CacheManager) -
     assert cache.stats()["foreign"] >= 3
 
 
-async def test_logs_show_nothing_of_a_value(
+async def test_logs_hide_values(
     manager: CacheManager, server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = CacheService[Product](manager, "values", Product)
@@ -331,7 +329,7 @@ async def test_logs_show_nothing_of_a_value(
     assert "confidential" not in caplog.text
 
 
-async def test_none_is_a_value(manager: CacheManager) -> None:
+async def test_none_is_cached(manager: CacheManager) -> None:
     cache = CacheService[Product](manager, "values", Product)
     assert await cache.get_or_set("it", lambda: None) is None
     assert await cache.get_or_set("it", never) is None
@@ -339,14 +337,14 @@ async def test_none_is_a_value(manager: CacheManager) -> None:
     assert 200 < await cache.get_ttl("it") <= 330
 
 
-async def test_none_lives_as_long_as_it_is_told(manager: CacheManager) -> None:
+async def test_negative_ttl_sets_lifetime(manager: CacheManager) -> None:
     cache = CacheService[Product](manager, "values", Product, jitter=False)
     assert await cache.get_or_set("it", lambda: None, negative_ttl=30) is None
     assert await cache.get_ttl("it") == 30
     assert await cache.get_or_set("it", never, negative_ttl=30) is None
 
 
-async def test_none_is_not_kept_where_that_is_asked(manager: CacheManager) -> None:
+async def test_negative_ttl_zero_disables(manager: CacheManager) -> None:
     cache = CacheService[Product](manager, "values", Product, negative_ttl=0)
     assert await cache.get_or_set("it", lambda: None) is None
     assert not await cache.exists("it")
@@ -358,7 +356,7 @@ async def test_none_is_not_kept_where_that_is_asked(manager: CacheManager) -> No
     b'"text"', b"[" * 5000,
 ])  # fmt: skip
 @pytest.mark.parametrize("foreign", [False, True])
-async def test_what_is_no_value_of_the_cache_is_a_miss(
+async def test_undecodable_entry_is_a_miss(
     manager: CacheManager, server: RedisServer, raw: bytes, foreign: bool
 ) -> None:
     cache = CacheService[Product](manager, "values", Product, foreign=foreign)
@@ -378,10 +376,8 @@ async def test_what_is_no_value_of_the_cache_is_a_miss(
     assert runs == 1
 
 
-async def test_an_entry_of_another_model_is_loaded_over_by_one_of_many(
-    manager: CacheManager,
-) -> None:
-    """A release changes the model and forgets the version: its callers don't stampede."""
+async def test_changed_model_loads_once(manager: CacheManager) -> None:
+    """A release that changes the model without the version causes no stampede."""
     before = CacheService[Product](manager, "values", Product)
     await before.set("it", Product(id=1))
     after = CacheService[Point](manager, "values", Point)
@@ -414,16 +410,14 @@ async def test_lifetimes_are_numbers_or_timedeltas(manager: CacheManager, ttl: A
 
 
 @pytest.mark.parametrize("ttl", [0, -1, math.nan, math.inf])
-async def test_a_lifetime_that_is_none_costs_the_cache_alone(
-    manager: CacheManager, ttl: float
-) -> None:
+async def test_invalid_ttl_bypasses_cache(manager: CacheManager, ttl: float) -> None:
     cache = CacheService[int](manager, "values", int)
     assert await cache.get_or_set("it", lambda: 7, ttl) == 7
     assert not await cache.set("it", 7, ttl)
 
 
 @pytest.mark.parametrize("value", ["text", 7, True, [1], {"a": 1}])
-async def test_other_programs_read_the_value(
+async def test_other_clients_read_value(
     manager: CacheManager, server: RedisServer, value: Any
 ) -> None:
     import json

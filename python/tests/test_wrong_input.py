@@ -1,4 +1,4 @@
-"""What is wrong is told apart from a miss: nothing outdated stays because of it."""
+"""Tests of invalid arguments: they raise or are counted, and leave no outdated entry."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def numbers(manager: CacheManager, **options: Any) -> CacheService[int]:
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://h:port", ""])
-def test_a_url_that_is_none(url: str) -> None:
+def test_invalid_url_raises(url: str) -> None:
     with pytest.raises(ConfigurationError):
         CacheManager(url)
 
@@ -52,7 +52,7 @@ def test_a_url_that_is_none(url: str) -> None:
         ({"strict_plain": True, "epoch": True}, ConfigurationError, "leave"),
     ],
 )
-async def test_options_that_are_wrong(options: dict[str, Any], kind: type[Exception], text: str) -> None:
+async def test_invalid_options_raise(options: dict[str, Any], kind: type[Exception], text: str) -> None:
     manager = CacheManager("memory://")
     with pytest.raises(kind, match=text):
         numbers(manager, **options)
@@ -78,16 +78,14 @@ WRONG = [{"tags": "all"}, {"tags": [""]}, {"ttl": -1}, {"ttl": 0}]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_with_wrong_options_nothing_is_stored(manager: CacheManager, wrong: dict[str, Any]) -> None:
+async def test_invalid_options_store_nothing(manager: CacheManager, wrong: dict[str, Any]) -> None:
     cache = numbers(manager)
     assert await cache.get_or_set("it", lambda: 1, **wrong) == 1
     assert not await cache.exists("it")
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_write_with_wrong_options_removes_what_it_makes_outdated(
-    manager: CacheManager, wrong: dict[str, Any]
-) -> None:
+async def test_invalid_write_removes_entry(manager: CacheManager, wrong: dict[str, Any]) -> None:
     cache = numbers(manager)
     for write in ("set", "set_many", "write_through", "write_through_many"):
         assert await cache.set("it", 1)
@@ -104,7 +102,7 @@ async def test_a_write_with_wrong_options_removes_what_it_makes_outdated(
         assert await cache.get("it") is None, write
 
 
-async def test_a_text_is_no_list_of_texts(manager: CacheManager) -> None:
+async def test_string_instead_of_list_raises(manager: CacheManager) -> None:
     cache = numbers(manager)
     for call in (cache.get_many, cache.delete_many, manager.invalidate_tags):
         with pytest.raises(TypeError, match=r"use \['it'\], not 'it'"):
@@ -125,9 +123,7 @@ asyncio.run(main())
 """
 
 
-async def test_tags_reach_caches_that_another_process_has_not_used(
-    manager: CacheManager, script: Script
-) -> None:
+async def test_tags_reach_declared_prefixes(manager: CacheManager, script: Script) -> None:
     caches = [numbers(manager, prefix=prefix) for prefix in ("cache", "declared", "elsewhere")]
     for cache in caches:
         await cache.set("it", 1, tags=["all"])
@@ -137,7 +133,7 @@ async def test_tags_reach_caches_that_another_process_has_not_used(
     assert await caches[2].get("it") is None
 
 
-async def test_a_service_that_is_wrong_shows_when_it_is_declared(manager: CacheManager) -> None:
+async def test_invalid_service_raises_when_declared(manager: CacheManager) -> None:
     for wrong in ({"ttl": 0}, {"prefix": None}, {"no_such_option": 1}):
         with pytest.raises((ConfigurationError, TypeError)):
             manager.service("numbers", int, **wrong)
@@ -145,18 +141,14 @@ async def test_a_service_that_is_wrong_shows_when_it_is_declared(manager: CacheM
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_reload_with_wrong_options_removes_what_is_there(
-    manager: CacheManager, wrong: dict[str, Any]
-) -> None:
+async def test_invalid_reload_removes_entry(manager: CacheManager, wrong: dict[str, Any]) -> None:
     cache = numbers(manager)
     await cache.set("it", 1)
     assert await cache.get_or_set("it", lambda: 2, reload=True, **wrong) == 2
     assert await cache.get("it") is None
 
 
-async def test_a_lifetime_of_nothing_that_is_wrong_costs_nobody_the_value(
-    manager: CacheManager,
-) -> None:
+async def test_invalid_negative_ttl_runs_factory(manager: CacheManager) -> None:
     cache, runs = numbers(manager), 0
 
     async def load() -> None:
@@ -172,7 +164,7 @@ async def test_a_lifetime_of_nothing_that_is_wrong_costs_nobody_the_value(
 NO_KEY = "\ud800"
 
 
-async def test_what_can_be_no_key_spoils_nothing_else(manager: CacheManager) -> None:
+async def test_invalid_key_affects_no_other(manager: CacheManager) -> None:
     cache = numbers(manager)
     assert not await cache.set_many({"1": 1, NO_KEY: 2})
     assert await cache.get_many([NO_KEY, "1"]) == [None, 1]
@@ -186,14 +178,12 @@ async def test_what_can_be_no_key_spoils_nothing_else(manager: CacheManager) -> 
 
 
 class Word(str, Enum):
-    """A text whose own text is another one: `Word.ALL`."""
+    """A string whose `str()` is another string: `Word.ALL`."""
 
     ALL = "all"
 
 
-async def test_a_class_that_derives_from_str_names_the_same_everywhere(
-    manager: CacheManager,
-) -> None:
+async def test_str_subclass_is_consistent(manager: CacheManager) -> None:
     cache = numbers(manager)
     assert cache.key(Word.ALL) == "cache:v1:numbers:Word.ALL"
     writes: list[Callable[[], Awaitable[Any]]] = [
@@ -222,14 +212,14 @@ async def test_a_class_that_derives_from_str_names_the_same_everywhere(
 
 
 class Tags(list[str]):
-    """Tags of which nobody can say whether there are any, as of numpy's arrays."""
+    """Tags whose truth value is ambiguous, as that of a numpy array."""
 
     def __bool__(self) -> bool:
         raise ValueError("ambiguous")
 
 
 class Failing:
-    """An iterator that fails, again and again."""
+    """An iterator that always fails."""
 
     def __iter__(self) -> Failing:
         return self
@@ -238,7 +228,7 @@ class Failing:
         raise OSError("lost")
 
 
-async def test_tags_that_raise_cost_nobody_the_value(manager: CacheManager) -> None:
+async def test_raising_tags_run_factory(manager: CacheManager) -> None:
     cache = numbers(manager)
     failing: Any = Failing()
     assert await cache.get_or_set("it", lambda: 1, tags=failing) == 1
@@ -251,13 +241,13 @@ async def test_tags_that_raise_cost_nobody_the_value(manager: CacheManager) -> N
 
 
 class Interrupted:
-    """Where Ctrl-C is pressed while a text is made."""
+    """Raises what Ctrl-C raises, in `str()`."""
 
     def __str__(self) -> str:
         raise KeyboardInterrupt
 
 
-async def test_an_interrupt_is_no_invalid_key(manager: CacheManager) -> None:
+async def test_keyboard_interrupt_passes_through(manager: CacheManager) -> None:
     cache, interrupted = numbers(manager), Interrupted()
     name: Any = interrupted
     with pytest.raises(KeyboardInterrupt):
@@ -266,7 +256,7 @@ async def test_an_interrupt_is_no_invalid_key(manager: CacheManager) -> None:
         await cache.set("it", 1, tags=[name])
 
 
-async def test_a_lifetime_may_be_a_text(manager: CacheManager) -> None:
+async def test_ttl_accepts_numeric_text(manager: CacheManager) -> None:
     cache = numbers(manager)
     minute: Any = "60"
     assert await cache.set("it", 1, ttl=minute)
@@ -275,7 +265,7 @@ async def test_a_lifetime_may_be_a_text(manager: CacheManager) -> None:
     assert not await cache.set("it", 1, ttl=word)
 
 
-async def test_a_mistake_is_a_warning_once_and_then_at_debug_level(
+async def test_repeated_mistake_logs_at_debug(
     manager: CacheManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = numbers(manager)
@@ -286,9 +276,7 @@ async def test_a_mistake_is_a_warning_once_and_then_at_debug_level(
     assert [line.levelno for line in lines] == [logging.WARNING, logging.DEBUG, logging.DEBUG]
 
 
-async def test_a_write_that_gives_no_mapping_removes_what_it_may_have_changed(
-    manager: CacheManager,
-) -> None:
+async def test_write_without_mapping_removes_entries(manager: CacheManager) -> None:
     cache = numbers(manager)
     await cache.set_many({"1": 1, "2": 2})
     forgot_to_return: Any = lambda: None  # noqa: E731
@@ -297,7 +285,7 @@ async def test_a_write_that_gives_no_mapping_removes_what_it_may_have_changed(
     assert await cache.get("1") is None
 
 
-async def test_a_write_of_more_than_was_named_removes_it(manager: CacheManager) -> None:
+async def test_unexpected_identifiers_are_removed(manager: CacheManager) -> None:
     cache = numbers(manager)
     await cache.set_many({"1": 1, "2": 2})
     written = await cache.write_through_many(["1"], lambda: {"1": 10, "2": 20})
@@ -305,7 +293,7 @@ async def test_a_write_of_more_than_was_named_removes_it(manager: CacheManager) 
     assert await cache.get_many(["1", "2"]) == [10, None]
 
 
-async def test_trouble_is_counted(manager: CacheManager) -> None:
+async def test_invalid_arguments_are_counted(manager: CacheManager) -> None:
     cache = numbers(manager)
     await cache.get_or_set("it", lambda: 1, ttl=-1)
     await cache.get_or_set("it", lambda: 1, tags=[str(number) for number in range(100)])
@@ -314,7 +302,7 @@ async def test_trouble_is_counted(manager: CacheManager) -> None:
     assert cache.stats()["errors"] == 4
 
 
-async def test_tags_may_be_numbers(manager: CacheManager) -> None:
+async def test_tags_accept_numbers(manager: CacheManager) -> None:
     cache = numbers(manager)
     tags: Any = [7]
     await cache.set("it", 1, tags=tags)
@@ -323,7 +311,7 @@ async def test_tags_may_be_numbers(manager: CacheManager) -> None:
     assert await cache.get("it") is None
 
 
-async def test_a_tag_that_is_none_spoils_no_other(manager: CacheManager) -> None:
+async def test_invalid_tag_affects_no_other(manager: CacheManager) -> None:
     cache = numbers(manager)
     for name in ("", NO_KEY):
         await cache.set("it", 1, tags=["all"])
@@ -331,27 +319,27 @@ async def test_a_tag_that_is_none_spoils_no_other(manager: CacheManager) -> None
         assert await cache.get("it") is None
 
 
-async def test_a_lifetime_that_no_clock_can_count_is_wrong(manager: CacheManager) -> None:
+async def test_overflowing_ttl_bypasses_cache(manager: CacheManager) -> None:
     cache = numbers(manager)
     assert await cache.get_or_set("it", lambda: 1, ttl=10**400) == 1
     assert not await cache.set("it", 1, ttl=10**400)
 
 
-def test_a_model_may_name_what_is_defined_later() -> None:
+def test_model_with_forward_reference() -> None:
     class Node(BaseModel):
         leaves: list[Leaf]
 
     CacheManager("memory://").service("nodes", Node)
 
 
-async def test_while_caches_are_off_nothing_is_said_to_be_written(manager: CacheManager) -> None:
+async def test_disabled_cache_reports_nothing_stored(manager: CacheManager) -> None:
     cache = numbers(manager)
     manager.set_enabled(False)
     assert not await cache.set("it", 1)
     assert not await cache.set_many({"it": 1})
 
 
-async def test_an_invalidated_entry_has_no_lifetime(manager: CacheManager) -> None:
+async def test_invalidated_entry_has_no_ttl(manager: CacheManager) -> None:
     cache = numbers(manager)
     await cache.set("it", 1, tags=["all"])
     assert await cache.get_ttl("it") > 0

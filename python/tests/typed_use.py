@@ -1,4 +1,4 @@
-"""What type checkers make of the use of a cache: they read this, and nothing runs it."""
+"""Typical use of a cache, for type checkers. It is never run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Product(BaseModel):
 manager = CacheManager("memory://")
 make = manager.service("products", Product, ttl=900, negative_ttl=30, jitter=False)
 manager.service("products", Product, jitter=0.2, version="v2")
-# Each of these lines is an error: checkers report a comment that ignores none.
+# Each of these lines is an error: type checkers report unused `type: ignore` comments.
 manager.service("products", Product, tll=900)  # type: ignore[call-arg]
 manager.service("products", Product, ttl="15m")  # type: ignore[arg-type]
 manager.service("products", Product, 900)  # type: ignore[call-arg]

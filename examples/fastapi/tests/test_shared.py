@@ -1,7 +1,7 @@
-"""The Rust and the Python service on one database and one Redis, with several workers, too.
+"""Tests of the Rust and the Python service on one database and one Redis.
 
-All are real processes. What one writes, the other must see at once, however warm its cache
-was: an invalidation through one is seen by the other.
+All are real processes, one of them with several workers. A write to one service must be
+visible in the others immediately, even if their caches are warm.
 """
 
 import json
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 class Service:
-    """A process behind HTTP."""
+    """A process with an HTTP API."""
 
     def __init__(self, command: list[str], port: int, **environment: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -42,7 +42,7 @@ class Service:
             try:
                 self.call("GET", "/health")
             except OSError:
-                assert self.process.poll() is None, "the service has ended"
+                assert self.process.poll() is None, "the service has exited"
                 time.sleep(0.05)
             else:
                 return
@@ -59,7 +59,7 @@ class Service:
             return json.load(answer)
 
     def stop(self) -> None:
-        # Not killed: what has workers is to end them, too.
+        # Not killed, so that it stops its workers.
         self.process.terminate()
         self.process.wait()
 
@@ -101,7 +101,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
     ("writer", "reader"),
     [("rust", "python"), ("python", "rust"), ("rust", "workers"), ("workers", "workers")],
 )
-def test_what_one_writes_the_other_sees(
+def test_writes_are_visible_to_others(
     services: dict[str, Service], writer: str, reader: str
 ) -> None:
     here, there = services[writer], services[reader]
@@ -110,12 +110,12 @@ def test_what_one_writes_the_other_sees(
         for in_stock in (True, False):
             there.call("GET", path)
             here.call("PUT", f"{path}/stock?in_stock={str(in_stock).lower()}")
-            # Each is a connection of its own, which any of several workers may take.
+            # Each request has its own connection, which any of several workers may accept.
             assert all(there.call("GET", path)["in_stock"] is in_stock for _ in range(3))
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
-def test_pages_go_by_their_tags(services: dict[str, Service], writer: str, reader: str) -> None:
+def test_tags_invalidate_pages(services: dict[str, Service], writer: str, reader: str) -> None:
     here, there = services[writer], services[reader]
     path = "/products?category=books&per_page=50"
     before = {item["id"]: item for item in there.call("GET", path)["items"]}
@@ -127,7 +127,7 @@ def test_pages_go_by_their_tags(services: dict[str, Service], writer: str, reade
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("rust", "python"), ("python", "rust")])
-def test_a_batch_of_one_is_read_by_the_other(
+def test_batches_are_shared(
     services: dict[str, Service], writer: str, reader: str
 ) -> None:
     product = {
@@ -143,7 +143,7 @@ def test_a_batch_of_one_is_read_by_the_other(
     assert deleted["products_deleted"] == 1
 
 
-def test_an_entry_of_one_is_a_hit_for_the_other(services: dict[str, Service]) -> None:
+def test_entries_are_shared(services: dict[str, Service]) -> None:
     def loads(service: str) -> int:
         caches = services[service].call("GET", "/cache/info")["caches"]
         figures = caches.values() if isinstance(caches, dict) else caches

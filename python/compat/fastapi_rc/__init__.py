@@ -1,9 +1,8 @@
-"""fastapi-rc's API on hotshelf: import it as before.
+"""fastapi-rc's API on hotshelf, with the same import.
 
     from fastapi_rc import CacheService, RedisClient, cachemanager
 
-What gets better and what behaves differently is told in
-`docs/migrating-from-fastapi-rc.md`.
+`docs/migrating-from-fastapi-rc.md` in hotshelf's repository lists the differences.
 """
 
 from fastapi_rc.client import CacheManager, cachemanager

@@ -12,11 +12,11 @@ from hotshelf import CacheError
 
 
 class NotAvailable(hotshelf.UnavailableError, RuntimeError):
-    """The cache is disabled: it has no server."""
+    """The cache is disabled: it was initialized without a URL."""
 
 
 class View(NamedTuple):
-    """Everything that distinguishes one cache from another."""
+    """The options of a service, by which its cache is found."""
 
     namespace: str
     model: Any
@@ -28,9 +28,9 @@ class View(NamedTuple):
 
 
 class Client(hotshelf.RedisClient):
-    """The servers, and all caches on them.
+    """The raw client, and the caches on its servers.
 
-    Services that are created for each request look their cache up here, so that they share
+    Services are created for each request and look their cache up here, so that they share
     loads in flight and counters.
     """
 
@@ -42,21 +42,21 @@ class Client(hotshelf.RedisClient):
         self._caches: dict[Hashable, hotshelf.CacheService[Any] | OffCache[Any]] = {}
 
     def cache(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
-        """Returns the cache of a view; for an invalid option, one that is off.
+        """Returns the cache of a view, or an `OffCache` if an option is invalid.
 
         Raises:
-            Exception: That of pydantic, for a model that names types that are not defined yet.
+            Exception: Raised by pydantic, for a model that refers to undefined types.
         """
         try:
             cache = self._caches.get(view)
         except TypeError:
-            # A model that can't be hashed.
-            return self._made(view)
+            # The model isn't hashable.
+            return self._create(view)
         if cache is None:
-            cache = self._caches[view] = self._made(view)
+            cache = self._caches[view] = self._create(view)
         return cache
 
-    def _made(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
+    def _create(self, view: View) -> hotshelf.CacheService[Any] | OffCache[Any]:
         options: dict[str, Any] = {"key_layout": "fastapi_rc", **dict(view.options)}
         try:
             for name, own in (("ttl", "default_ttl"), ("jitter", "use_jitter")):
@@ -77,10 +77,10 @@ class Client(hotshelf.RedisClient):
 
 
 class DisabledClient(Client):
-    """A client without servers: the factories of services run, and all commands fail."""
+    """A client without servers: services run their factories, and all commands fail."""
 
     def __init__(self) -> None:
-        super().__init__(_off(), decode_responses=True, timeout=None)
+        super().__init__(_disabled_manager(), decode_responses=True, timeout=None)
 
     async def execute_command(self, *words: Any) -> Any:
         """Fails.
@@ -91,13 +91,13 @@ class DisabledClient(Client):
         raise NotAvailable("Redis is not available: the cache was initialized without a URL")
 
     async def scan_iter(self, match: Any = None, count: int | None = None) -> AsyncIterator[Any]:
-        """Fails, as `execute_command`."""
+        """Fails like `execute_command`."""
         yield await self.execute_command()
 
     def pipeline(self, transaction: bool = True) -> hotshelf.Pipeline:
-        """Fails, as `execute_command`."""
+        """Fails like `execute_command`."""
         raise NotAvailable("Redis is not available: the cache was initialized without a URL")
 
 
-def _off() -> hotshelf.CacheManager:
+def _disabled_manager() -> hotshelf.CacheManager:
     return hotshelf.CacheManager("memory://", enabled=False)

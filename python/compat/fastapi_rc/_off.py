@@ -1,4 +1,4 @@
-"""What stands for a cache that can't be made."""
+"""The replacement of a cache with invalid options."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 class OffCache(Generic[T]):
-    """Runs factories, and does nothing else, which it says: no write and no invalidation
-    through it has worked."""
+    """Runs factories. Everything else does nothing, and writes and invalidations return
+    `False`."""
 
     def __init__(self, namespace: Any, reason: Exception) -> None:
         self.reason = reason
-        logger.error("cache: %s is off: %s", namespace, reason)
+        logger.error("cache: %s is off, factories run uncached: %s", namespace, reason)
 
     async def get(self, identifier: str, params: Any = None) -> T | None:
         return None

@@ -1,4 +1,4 @@
-"""A plain cache-aside on any client: for tests with a fake one."""
+"""A plain cache-aside on any client, for tests with a fake client."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MISSING: Any = object()
 
 
 class PlainCache(Generic[T]):
-    """Reads and writes bare JSON by the client's own commands.
+    """Reads and writes bare JSON with the commands of the client.
 
-    It returns what a service on a server returns, without its guarantees: every caller
-    loads for itself, entries carry no tags, and a load that was overtaken by an
-    invalidation is stored.
+    It returns the same values as a cache of hotshelf, without its guarantees: each caller runs
+    its own factory, entries carry no tags, and a load is stored even if an invalidation
+    happened meanwhile.
     """
 
     def __init__(self, redis: Any, view: View) -> None:
@@ -75,13 +75,13 @@ class PlainCache(Generic[T]):
     async def _store(
         self, identifier: str, value: Any, ttl: float | timedelta | None, params: Any
     ) -> tuple[T, bool]:
-        """Writes a value, and returns it as a hit would, and whether it was stored. One that
-        has no JSON form is returned as it is."""
+        """Stores a value, and returns it as a hit would, and whether it was stored. A value
+        without a JSON form is returned unchanged."""
         try:
             value, raw = self._codec.prepare(value)
-            await self._redis.set(self._key(identifier, params), raw.decode(), **self._until(ttl))
+            await self._redis.set(self._key(identifier, params), raw.decode(), **self._expiry(ttl))
         except Exception as error:
-            # The text of a client's own exception may hold the value.
+            # The text of an exception of the client may contain the value.
             shown = isinstance(error, TypeError | ValueError)
             reason = str(error) if shown else type(error).__name__
             logger.error("cache: writing %s failed: %s", self._view.namespace, reason)
@@ -137,9 +137,8 @@ class PlainCache(Generic[T]):
             view.namespace, str(identifier), params, prefix=view.prefix, version=view.version
         )
 
-    def _until(self, ttl: float | timedelta | None) -> dict[str, int]:
-        """Returns the expiry as an option of `SET`: whole seconds are jittered, fractions of
-        one are not."""
+    def _expiry(self, ttl: float | timedelta | None) -> dict[str, int]:
+        """Returns the expiry as an option of `SET`, with jitter for whole seconds only."""
         lifetime = _seconds(self._view.default_ttl if ttl is None else ttl)
         if not lifetime.is_integer():
             return {"px": round(lifetime * 1000)}

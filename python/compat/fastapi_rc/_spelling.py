@@ -1,10 +1,10 @@
-"""`redis: RedisClient = Depends()`, the second spelling of `redis: RedisClient`.
+"""Accepts `redis: RedisClient = Depends()` as an alternative to `redis: RedisClient`.
 
-FastAPI refuses a `Depends` in the annotation and one as the default, even an empty one.
-Nothing in an annotation can see the default, so FastAPI's own reading of parameters is
-wrapped: an empty `Depends()` beside one of *our* dependencies is taken for no default.
-All other parameters are read as ever. Should FastAPI's internals change, nothing is
-wrapped, the plain spelling goes on working, and the other one is refused by FastAPI.
+FastAPI rejects a parameter with a `Depends` both in the annotation and as the default, even an
+empty one. An annotation has no access to the default, so FastAPI's function that analyzes
+parameters is wrapped: an empty `Depends()` on a parameter with one of *our* dependencies counts
+as no default. All other parameters are passed through unchanged. If FastAPI's internals change,
+nothing is wrapped: the plain spelling still works, and FastAPI rejects the other one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from fastapi.dependencies import utils
 
 
 def accept_bare_depends(*ours: params.Depends) -> bool:
-    """Accepts `= Depends()` on parameters annotated with one of these dependencies.
+    """Patches FastAPI to accept `= Depends()` on parameters with these dependencies.
 
-    Says whether this FastAPI can be taught that.
+    Returns whether this version of FastAPI supports it.
     """
     read = getattr(utils, "analyze_param", None)
     if read is None or not {"annotation", "value"} <= inspect.signature(read).parameters.keys():
@@ -28,7 +28,7 @@ def accept_bare_depends(*ours: params.Depends) -> bool:
 
     @functools.wraps(read)
     def analyze_param(*args: Any, **kwargs: Any) -> Any:
-        if _is_bare(kwargs.get("value")) and _names(kwargs.get("annotation"), ours):
+        if _is_bare(kwargs.get("value")) and _is_annotated_with(kwargs.get("annotation"), ours):
             kwargs["value"] = inspect.Signature.empty
         return read(*args, **kwargs)
 
@@ -40,6 +40,6 @@ def _is_bare(default: Any) -> bool:
     return type(default) is params.Depends and default.dependency is None
 
 
-def _names(annotation: Any, ours: tuple[params.Depends, ...]) -> bool:
+def _is_annotated_with(annotation: Any, ours: tuple[params.Depends, ...]) -> bool:
     found = getattr(annotation, "__metadata__", ())
     return any(one is our for one in found for our in ours)

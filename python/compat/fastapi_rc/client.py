@@ -1,4 +1,4 @@
-"""The connection, and all caches on it."""
+"""The connection to the backend."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger("fastapi_rc")
 
 
 class CacheManager:
-    """The connection to Redis or Valkey, or the process's own memory.
+    """A connection to Redis or Valkey, or an in-memory backend.
 
-    It connects by itself when something is first asked, and again when the connection is
-    lost. In tests `_client` may be set to any client with the methods of `redis.asyncio`,
-    say a `fakeredis.FakeAsyncRedis`: services then read and write plain entries through it.
+    It connects on first use, and reconnects in the background. In tests, `_client` may be set
+    to any client with the methods of `redis.asyncio`, such as `fakeredis.FakeAsyncRedis`:
+    services then read and write plain entries with it.
     """
 
     def __init__(self) -> None:
@@ -37,21 +37,22 @@ class CacheManager:
         health_check_interval: int = 30,
         decode_responses: bool = True,
     ) -> None:
-        """Sets where the servers are; nothing is sent yet.
+        """Sets the URL of the servers. It doesn't connect yet.
 
         Args:
             redis_url: `redis://…`, `rediss://…`, `unix:///…`, `redis+sentinel://…`,
-                `redis+cluster://…`, or `memory://` for this process's own memory. Without
+                `redis+cluster://…`, or `memory://` for the memory of this process. Without
                 one the cache is disabled: factories run, and nothing is stored.
-            max_connections: Not used: one connection carries everything.
-            socket_timeout: How long a command of the raw client may take, in seconds.
-                Services wait for 0.1 s for a read, 0.25 s for a write.
-            socket_connect_timeout: How long connecting may take, in seconds.
-            health_check_interval: Not used: what is in flight tells of the connection.
-            decode_responses: Whether the raw client gives text, not bytes.
+            max_connections: Ignored: each event loop has one connection to each server.
+            socket_timeout: The timeout of a command of the raw client, in seconds. Services
+                have their own timeouts: 0.1 s for a read, 0.25 s for a write.
+            socket_connect_timeout: The timeout of connecting, in seconds.
+            health_check_interval: Ignored: broken connections are detected by the requests
+                in flight and by TCP keepalive.
+            decode_responses: Whether the raw client returns `str` instead of `bytes`.
 
         Raises:
-            hotshelf.ConfigurationError: For a URL that is wrong.
+            hotshelf.ConfigurationError: For an invalid URL.
         """
         self._disabled = None
         if redis_url is None:
@@ -60,12 +61,12 @@ class CacheManager:
             self._disabled = DisabledClient()
             return
         if redis_url.startswith("memory:"):
-            _warn_of_workers()
+            _warn_about_workers()
         self._manager = Manager(redis_url, connect_timeout=socket_connect_timeout)
         self._client = Client(self._manager, decode_responses, socket_timeout)
 
     async def close(self) -> None:
-        """Lets all connections go."""
+        """Closes all connections."""
         client, manager = self._client, self._manager
         self._client = self._manager = self._disabled = None
         if client is not None:
@@ -74,7 +75,8 @@ class CacheManager:
             await manager.close()
 
     async def ping(self) -> bool:
-        """Says whether the server answers. Costs one round trip, 0.25 s at most."""
+        """Returns whether the server answers; `False` without a client. Costs one round trip,
+        0.25 s at most."""
         client = self._client
         if client is None:
             return False
@@ -88,10 +90,10 @@ class CacheManager:
 
     @property
     def client(self) -> Any:
-        """The servers themselves: any command, any pipeline.
+        """The client for commands and pipelines on the servers.
 
-        Disabled, it still serves to make services: their factories run. Its commands raise
-        a `RuntimeError` then.
+        If the cache is disabled (`init(None)`), services can still be created with it, and
+        run their factories; its own commands raise a `RuntimeError`.
 
         Raises:
             RuntimeError: Before `init`, and after `close`.
@@ -108,10 +110,11 @@ class CacheManager:
 
     @contextlib.asynccontextmanager
     async def pipeline(self, transaction: bool = True) -> AsyncIterator[Any]:
-        """Begins commands that are sent together, by `execute`.
+        """Yields a pipeline, whose commands are sent together by `execute`, by default as a
+        transaction.
 
         Raises:
-            RuntimeError: Without a client.
+            RuntimeError: Before `init`, after `close`, and if the cache is disabled.
         """
         if self._client is None:
             raise RuntimeError("CacheManager is not initialized")
@@ -120,23 +123,24 @@ class CacheManager:
 
     @property
     def hotshelf(self) -> Manager:
-        """The manager behind it, for what fastapi-rc has no name for: tags, health.
+        """The underlying `hotshelf.CacheManager`, for features that fastapi-rc doesn't have,
+        such as tags and health.
 
         Raises:
-            RuntimeError: Without one, and where `_client` was set to something else.
+            RuntimeError: Before `init`, after `close`, and if `_client` was replaced.
         """
         if not isinstance(self.client, Client):
-            raise RuntimeError("the client was replaced: there is no hotshelf behind it")
+            raise RuntimeError("the client was replaced: it is not a client of hotshelf")
         return self.client.manager
 
 
-def _warn_of_workers() -> None:
-    """Says what is lost where several processes serve."""
+def _warn_about_workers() -> None:
+    """Logs a warning if several worker processes serve."""
     workers = os.environ.get("WEB_CONCURRENCY", "1")
     if multiprocessing.parent_process() is not None or workers not in ("", "0", "1"):
         logger.warning(
-            "memory:// belongs to one process: with several workers each has a cache of its"
-            " own, and an invalidation reaches one of them"
+            "memory:// belongs to one process: with several workers each has its own cache,"
+            " and an invalidation reaches only one of them; use Redis"
         )
 
 

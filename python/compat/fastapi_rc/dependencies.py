@@ -11,10 +11,10 @@ from fastapi_rc.service import CacheService
 
 
 async def get_redis_client(request: Request) -> Any:
-    """Gives the raw client.
+    """Returns the raw client.
 
-    Where the cache is disabled (`init(None)`), it gives a client that services can be made
-    on: their factories run. Its own commands raise a `RuntimeError` then.
+    If the cache is disabled (`init(None)`), services can still be created with it, and run
+    their factories; its own commands raise a `RuntimeError`.
 
     Raises:
         RuntimeError: If `cachemanager` was never initialized, or is closed.
@@ -24,18 +24,18 @@ async def get_redis_client(request: Request) -> Any:
 
 _redis = Depends(get_redis_client)
 
-#: The raw client; `redis: RedisClient` and `redis: RedisClient = Depends()` say the same.
+#: The raw client. `redis: RedisClient` and `redis: RedisClient = Depends()` are equivalent.
 RedisClient = Annotated[hotshelf.RedisClient, _redis]
 
 
 async def get_cache_service(redis: RedisClient) -> CacheService[Any]:
-    """Gives a cache of the namespace `default`, of plain JSON."""
+    """Returns a cache of plain JSON in the namespace `default`."""
     return CacheService(redis, namespace="default")
 
 
 _service = Depends(get_cache_service)
 
-#: A cache of the namespace `default`, of plain JSON.
+#: A cache of plain JSON in the namespace `default`.
 CacheServiceDep = Annotated[CacheService[Any], _service]
 
 accept_bare_depends(_redis, _service)

@@ -1,4 +1,4 @@
-"""Keys and lifetimes, byte for byte those of fastapi-rc."""
+"""Keys and lifetimes, byte for byte the same as in fastapi-rc."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def invalidate_pattern(
     *,
     identifier: str | None = None,
 ) -> str:
-    """Builds the glob pattern of a namespace's keys, for `scan_iter`.
+    """Returns the glob pattern of a namespace's keys, for `scan_iter`.
 
-    All its parts are patterns. An `identifier` stands for itself alone, whatever
-    characters a user has put into it:
+    All other parts are patterns; `identifier` matches only itself, so that it is safe for user
+    input:
 
         invalidate_pattern("users", identifier=user_id)  # cache:v1:users:<user_id>:*
     """

@@ -27,11 +27,10 @@ Lifetime = float | timedelta
 
 
 class CacheService(Generic[T]):
-    """A typed view of the entries of one namespace; made for each request, it costs next to
-    nothing.
+    """A typed view of the entries of one namespace. It is cheap to create for each request.
 
-    Methods never raise for trouble with the cache: it is logged and counted, and what they
-    return says that there was nothing. The attributes may be changed at any time.
+    Methods never raise when the cache fails: they return the same as for a miss, or `False`,
+    and the failure is logged and counted. The attributes may be changed at any time.
     """
 
     def __init__(
@@ -47,22 +46,23 @@ class CacheService(Generic[T]):
         foreign: bool = True,
         **options: Any,
     ) -> None:
-        """Makes a view.
+        """Creates a view.
 
         Args:
-            redis: `RedisClient`, or any client with the methods of `redis.asyncio`: on the
-                latter it is a plain cache-aside.
+            redis: `RedisClient`, or any client with the methods of `redis.asyncio`, with
+                which it is a plain cache-aside.
             namespace: The third part of keys.
-            model: What values are: a pydantic model, any annotation that pydantic
-                understands, `bytes`, or `None` for plain JSON.
-            default_ttl: How long entries live, in seconds.
-            use_jitter: Whether lifetimes are spread by ±10 %, so that not all end at once.
+            model: The type of the values: a pydantic model, any annotation that pydantic
+                supports, `bytes`, or `None` for plain JSON.
+            default_ttl: The lifetime of entries, in seconds.
+            use_jitter: Whether lifetimes vary at random by ±10 %, so that entries stored
+                together don't expire together.
             prefix: The first part of keys.
             version: The second part of keys.
-            foreign: Whether entries that plain clients wrote are read, those of fastapi-rc
-                among them.
-            options: More of `hotshelf.CacheService`: `negative_ttl`, `wait_timeout`,
-                `max_value_bytes`, `epoch`, `key_layout`, `strict_plain`.
+            foreign: Whether to accept entries that were not written by hotshelf, including
+                those of fastapi-rc.
+            options: Further options of `hotshelf.CacheService`: `negative_ttl`,
+                `wait_timeout`, `max_value_bytes`, `epoch`, `key_layout`, `strict_plain`.
         """
         self.redis = redis
         self.namespace = namespace
@@ -76,22 +76,22 @@ class CacheService(Generic[T]):
 
     @property
     def hotshelf(self) -> Cache[T]:
-        """The cache behind it, for what fastapi-rc has no name for: many keys at once,
-        `write_through`, `invalidate_all`, `stats`.
+        """The underlying `hotshelf.CacheService`, for features that fastapi-rc doesn't have:
+        `get_many`, `set_many`, `write_through`, `invalidate_all`, `stats`.
 
         Raises:
-            RuntimeError: On a client that is not `RedisClient`.
-            Exception: If an option is wrong, or nothing can be made of the model.
+            RuntimeError: With a client that is not `RedisClient`.
+            Exception: If an option or the model is invalid.
         """
         cache = self._cache()
         if isinstance(cache, OffCache):
             raise cache.reason
         if isinstance(cache, PlainCache):
-            raise RuntimeError("there is no hotshelf behind this client")
+            raise RuntimeError("the client was replaced: it is not a client of hotshelf")
         return cache
 
     async def get(self, identifier: str, params: Params = None) -> T | None:
-        """Reads a value; `None` if there is none."""
+        """Returns the value of an entry, or `None` on a miss. Costs one round trip."""
         return await self._cache().get(identifier, params)
 
     async def set(
@@ -103,10 +103,10 @@ class CacheService(Generic[T]):
         *,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Writes a value, and says whether that worked.
+        """Inserts a value, and returns whether it was stored. Costs two round trips.
 
-        After a write to the source of truth `delete` is right: of two writers the older may
-        come last.
+        After a write to the source of truth, use `delete`: of two concurrent writers, the
+        older may win.
         """
         value = cast("T", self._parsed(value))
         return await self._cache().set(identifier, value, ttl or None, params, tags=tags)
@@ -114,13 +114,13 @@ class CacheService(Generic[T]):
     async def delete(self, identifier: str, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
 
-        `True` says that this was done, whether there was an entry or not; `False` that the
-        server is in trouble, and an entry may still be there.
+        Returns `True` if this was done, whether there was an entry or not, and `False` if the
+        server failed, so that an entry may remain. Costs one round trip.
         """
         return await self._cache().delete(identifier, params)
 
     async def exists(self, identifier: str, params: Params = None) -> bool:
-        """Says whether there is an entry."""
+        """Returns whether there is a valid entry. Costs one round trip."""
         return await self._cache().exists(identifier, params)
 
     async def get_or_set(
@@ -134,20 +134,21 @@ class CacheService(Generic[T]):
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
     ) -> T:
-        """Reads a value, or computes it: once, over all callers and all processes.
+        """Returns the value of an entry, or computes and stores it: once, across all callers
+        and all processes. A hit costs one round trip, a miss three.
 
         Args:
-            identifier: What names the entry.
+            identifier: The last part of the key.
             factory: Computes the value; sync or async. `None` is a value, too.
-            ttl: How long the entry lives, in seconds; `default_ttl` for `None` and 0.
-            params: More of what names the entry; their order doesn't matter.
-            tags: Names by which `cachemanager.hotshelf.invalidate_tag` finds the entry.
-            negative_ttl: How long it is remembered that there is no value (`None`); 0 for
-                not at all. Default: as long as values live.
-            reload: Whether to compute it in any case.
+            ttl: The lifetime of the entry, in seconds. `None` and 0 mean `default_ttl`.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            tags: The tags of the entry, for `cachemanager.hotshelf.invalidate_tag`.
+            negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
+                Default: the same as for other values.
+            reload: Whether to run the factory even if there is an entry.
 
         Raises:
-            Exception: The factory's own.
+            Exception: The exception of the factory.
         """
         return await self._cache().get_or_set(
             identifier,
@@ -162,25 +163,30 @@ class CacheService(Generic[T]):
     async def invalidate_pattern(
         self, pattern: str = "*", *, identifier: str | None = None
     ) -> int:
-        """Removes all entries of this namespace that match a glob pattern, and says how many.
+        """Removes all entries of this namespace that match a glob pattern, and returns their
+        number.
 
-        It walks over all keys of the server. What a user has chosen goes in by
-        `identifier`, which stands for itself alone:
+        It scans all keys of the server, 1,000 in each round trip. Pass user input as
+        `identifier`, which matches only itself:
 
             await users.invalidate_pattern(identifier=user_id)  # <user_id>:*
 
-        A pattern of wildcards alone, but for `*` itself, is refused: it comes of an
-        identifier `*` that somebody has typed, and would match what belongs to others.
+        A pattern that consists of wildcards only is refused, except for `*`: it is the result
+        of an identifier `*` in user input, and would match the entries of other users.
         """
         if identifier is not None:
             pattern = f"{escape_pattern(identifier)}:{pattern}"
         if pattern != "*" and _MATCHES_ALL.fullmatch(pattern):
-            logger.error("cache: the pattern %r of %s matches all", pattern, self.namespace)
+            logger.error(
+                "cache: refused the pattern %r of %s, which matches all entries: use `*`, or pass"
+                " user input as `identifier`", pattern, self.namespace,
+            )
             return 0
         return await self._cache().invalidate_pattern(pattern, anywhere=True)
 
     async def get_ttl(self, identifier: str, params: Params = None) -> int:
-        """Says how many seconds an entry still lives: -1 for ever, -2 if there is none."""
+        """Returns the remaining lifetime of an entry in seconds: -1 if it never expires, -2 if
+        there is no valid entry. Costs one round trip."""
         return await self._cache().get_ttl(identifier, params)
 
     def _cache(self) -> Cache[T] | PlainCache[T] | OffCache[T]:
@@ -198,11 +204,11 @@ class CacheService(Generic[T]):
                 return self.redis.cache(view)
             return PlainCache(self.redis, view)
         except Exception as error:
-            # A handler of fastapi-rc expects its factory to run, whatever the options.
+            # Handlers of fastapi-rc rely on their factory to run, even with invalid options.
             return OffCache(self.namespace, error)
 
     def _parsed(self, value: Any) -> Any:
-        """Takes the JSON text of a model for the model, as fastapi-rc does."""
+        """Converts the JSON text of a model to the model, as fastapi-rc does."""
         read = getattr(self.model, "model_validate_json", None)
         if read is None or not isinstance(value, str | bytes):
             return value

@@ -1,4 +1,4 @@
-"""A Redis server for each session, and an empty database for each test."""
+"""Fixtures: a Redis server per session, and an empty database per test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastapi_rc import CacheManager, cachemanager
 
 
 class Server:
-    """A `redis-server` on a free port of the loopback, that dies with its process."""
+    """A `redis-server` on a free loopback port, which exits with this process."""
 
     def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
         self.port = port or free_port()

@@ -1,4 +1,4 @@
-"""fastapi-rc's own examples, from its sdist, and how they are asked."""
+"""Runs fastapi-rc's own examples, from its sdist."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ DATA = Path(__file__).parent / "data"
 _SDIST = "fastapi_rc-0.1.0.tar.gz"
 _SHA256 = "3628d4521b26813c4e67caf4f91ffc875bca5944c03bf7557b4efedd5e47af52"
 _KEPT = Path(__file__).parent.parent / "target"
-#: What stands beside entries that were loaded or invalidated, for seconds.
+#: The prefix of leases, which exist while entries are being loaded.
 _LEASES = "hs:l:"
 _THEIR_URL = '"redis://localhost:6379/0"'
 
 
 def example(name: str, url: str, changes: dict[str, str] | None = None) -> types.ModuleType:
-    """Runs an example with nothing changed but the URL."""
+    """Imports an example, in which only the URL and `changes` are replaced."""
     with tarfile.open(_sdist()) as sdist:
         member = sdist.extractfile(f"fastapi_rc-0.1.0/examples/{name}.py")
         assert member is not None
@@ -54,15 +54,15 @@ def _sdist() -> Path:
 
 
 def traces(*names: str) -> list[dict[str, Any]]:
-    """The recorded steps of an example, in order."""
+    """Returns the recorded steps of examples, in order."""
     steps: list[dict[str, Any]] = []
     for file in ("traces.json", "traces_04.json"):
         steps += json.loads((DATA / file).read_text())["steps"]
     return [step for step in steps if step["example"] in names]
 
 
-class Asked:
-    """An application that is asked step by step, and the database behind it."""
+class Application:
+    """An application that is sent requests step by step, and its database."""
 
     def __init__(self, app: FastAPI, url: str) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class Asked:
         self._client = httpx.AsyncClient(transport=transport, base_url="http://test")
         self._redis = redis.Redis.from_url(url, decode_responses=True)
 
-    async def __aenter__(self) -> Asked:
+    async def __aenter__(self) -> Application:
         self._lifespan = self._app.router.lifespan_context(self._app)
         await self._lifespan.__aenter__()
         return self
@@ -81,11 +81,11 @@ class Asked:
         await self._lifespan.__aexit__(None, None, None)
 
     def set_up(self, step: dict[str, Any]) -> None:
-        """Does what a step is to find done."""
+        """Executes the setup commands of a step."""
         for command in step.get("redis_setup", []):
             self._redis.execute_command(*command)
 
-    async def answer(self, step: dict[str, Any]) -> httpx.Response:
+    async def request(self, step: dict[str, Any]) -> httpx.Response:
         request = step["request"]
         body: dict[str, Any] = {}
         if request["body"] is not None:
@@ -96,7 +96,7 @@ class Asked:
         return await self._client.request(request["method"], request["path"], **body)
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """What stands in the database."""
+        """Returns the entries in the database, without leases."""
         keys = [key for key in sorted(self._redis.keys()) if not key.startswith(_LEASES)]
         return {key: self._entry(key) for key in keys}
 

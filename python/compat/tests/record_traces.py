@@ -1,4 +1,4 @@
-"""Records the traces of example 04 from the original itself, into `data/traces_04.json`.
+"""Records the traces of example 04 on the original fastapi-rc, in `data/traces_04.json`.
 
 It runs in an environment with `fastapi-rc==0.1.0`, httpx and pytest:
 `python tests/record_traces.py redis://127.0.0.1:6379/0`. The database is flushed.
@@ -17,10 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import redis
-from original import DATA, Asked, example
+from original import DATA, Application, example
 
 NAME = "04_full_api_example"
-#: As the original fails at import: FastAPI refuses `Depends()` beside `Annotated`.
+#: The original fails at import: FastAPI rejects `Depends()` together with `Annotated`.
 CHANGES = {"redis: RedisClient = Depends()": "redis: RedisClient = None"}
 WHEN = "/created_at"
 POISONED = ["SET", "ecommerce:v1:users:5", '{"id": 5']
@@ -73,7 +73,7 @@ STEPS = [
 
 
 class Monitor:
-    """What the server is asked."""
+    """Records the commands that the server receives."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(url)
@@ -95,11 +95,11 @@ async def record(url: str) -> list[Step]:
     redis.Redis.from_url(url).flushall()
     monitor = Monitor(url)
     recorded = []
-    async with Asked(example(NAME, url, CHANGES).app, url) as asked:
+    async with Application(example(NAME, url, CHANGES).app, url) as app:
         for number, one in enumerate(STEPS):
-            asked.set_up(one)
+            app.set_up(one)
             monitor.until(f"before {number}")
-            answer = await asked.answer(one)
+            answer = await app.request(one)
             commands = monitor.until(f"after {number}")
             kind = answer.headers.get("content-type")
             is_json = kind == "application/json"
@@ -110,7 +110,7 @@ async def record(url: str) -> list[Step]:
                 "response_json": answer.json() if is_json else None,
                 "response_text": None if is_json else answer.text,
                 "redis_commands": commands,
-                "keys_after": [{"key": key, **entry} for key, entry in asked.entries().items()],
+                "keys_after": [{"key": key, **entry} for key, entry in app.entries().items()],
             })
     monitor.process.kill()
     return recorded

@@ -1,4 +1,4 @@
-"""Asks an application with each spelling of `RedisClient`; runs by itself on any FastAPI."""
+"""Tests an application with each spelling of `RedisClient`; runs alone on any FastAPI."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def answers() -> None:
     await cachemanager.close()
 
 
-def refuses_what_fastapi_refuses() -> None:
+def check_rejected_spellings() -> None:
     other = Depends(lambda: 1)
     for spelled in (Depends(), Depends(get_redis_client)):
         annotation = Annotated[int, other] if spelled.dependency is None else RedisClient
@@ -75,12 +75,12 @@ def refuses_what_fastapi_refuses() -> None:
             FastAPI().get("/")(endpoint)
         except AssertionError:
             continue
-        raise RuntimeError(f"{spelled} was not refused")
+        raise RuntimeError(f"{spelled} was not rejected")
 
 
 def main() -> None:
     asyncio.run(answers())
-    refuses_what_fastapi_refuses()
+    check_rejected_spellings()
     print(fastapi.__version__)
 
 

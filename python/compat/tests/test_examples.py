@@ -1,7 +1,7 @@
-"""fastapi-rc's own examples answer on hotshelf as they were recorded on the original.
+"""Tests that fastapi-rc's own examples respond on hotshelf as recorded on the original.
 
-Where they differ on purpose, a row of `DIFFERENCES` says how and why; the migration page
-shows the same rows. A row for what doesn't differ fails as much as a missing one.
+`DIFFERENCES` lists the intended differences and their reasons, and the migration page has the
+same rows. Both a missing and an unnecessary row fail the test.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import Server
-from original import Asked, example, traces
+from original import Application, example, traces
 
 
 class Difference(NamedTuple):
@@ -30,7 +30,7 @@ DIFFERENCES = [
         "delete missing",
         "status",
         204,
-        "`delete` says whether the invalidation was applied, not whether there was an entry",
+        "`delete` reports whether the invalidation was applied, not whether there was an entry",
     ),
     Difference("02_cache_service", "delete missing", "body", "", "as above"),
     Difference(
@@ -59,20 +59,20 @@ DIFFERENCES = [
         "put null poisons cache -> 500",
         "entries",
         {"api:v1:users:1": None},
-        "a value that can't be read back is not stored, and removes what it was to replace",
+        "a value that can't be decoded is not stored, and removes the existing entry",
     ),
     Difference(
         "02_cache_service",
         "wrong type",
         "entries",
         {"api:v1:users:9": ["a"]},
-        "a key that holds a list is somebody else's: it is left alone, and the value is"
-        " loaded each time",
+        "a key that holds a list was not written by a cache: it is left unchanged, and the"
+        " value is loaded each time",
     ),
 ]
 
-#: Members that are another value each time, in entries.
-MADE_UP = ("created_at", "cache_hit_rate")
+#: Members of entries that have another value in each run.
+VOLATILE = ("created_at", "cache_hit_rate")
 
 EXAMPLES = [
     "01_basic_usage",
@@ -83,22 +83,22 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-async def test_answers_and_entries_are_those_of_the_original(name: str, server: Server) -> None:
+async def test_examples_match_original(name: str, server: Server) -> None:
     found: dict[tuple[str, str], Any] = {}
     theirs: Entries = {}
-    async with Asked(example(name, server.url).app, server.url) as asked:
+    async with Application(example(name, server.url).app, server.url) as application:
         for step in traces(name):
-            asked.set_up(step)
-            before = entries(asked.entries())
+            application.set_up(step)
+            before = entries(application.entries())
             theirs |= {command[1]: before[command[1]] for command in step.get("redis_setup", [])}
-            answer = await asked.answer(step)
+            answer = await application.request(step)
             golden = recorded(step)
             expected = {**golden, "entries": changed(before, theirs, golden["entries"])}
             theirs = golden["entries"]
             ours = {
                 "status": answer.status_code,
                 "body": body_of(answer.headers.get("content-type"), answer.text, step),
-                "entries": entries(asked.entries()),
+                "entries": entries(application.entries()),
             }
             for aspect, value in ours.items():
                 if value != expected[aspect]:
@@ -109,7 +109,7 @@ async def test_answers_and_entries_are_those_of_the_original(name: str, server: 
 
 
 def changed(before: Entries, theirs_before: Entries, theirs: Entries) -> Entries:
-    """Changes our entries as the step has changed those of the original."""
+    """Applies the changes of a step on the original to our entries."""
     expected = dict(before)
     for key in theirs_before.keys() | theirs.keys():
         if theirs.get(key) != theirs_before.get(key):
@@ -120,7 +120,7 @@ def changed(before: Entries, theirs_before: Entries, theirs: Entries) -> Entries
 
 
 def unlike(ours: Entries, expected: Entries) -> dict[str, Any]:
-    """Those of our entries that are not as expected: their values, `None` for none."""
+    """Returns the values of our entries that differ from the expected ones; `None` if missing."""
     keys = sorted(key for key in ours.keys() | expected.keys() if ours.get(key) != expected.get(key))
     return {key: ours[key][0] if key in ours else None for key in keys}
 
@@ -137,7 +137,7 @@ def recorded(step: dict[str, Any]) -> dict[str, Any]:
 
 
 def body_of(kind: str | None, text: str, step: dict[str, Any]) -> Any:
-    """The body as a value, without what is another value each time."""
+    """Returns the body as a value, without volatile members."""
     if kind != "application/json" or not text:
         return text
     body = json.loads(text)
@@ -162,24 +162,24 @@ def entries(found: dict[str, Any]) -> Entries:
 
 
 def bare(entry: dict[str, Any]) -> Any:
-    """An entry as a value: what a reader of JSON makes of it, and whether it ends."""
+    """Returns the JSON value of an entry, and whether it never expires."""
     value = entry["value"]
     if entry["type"] == "string":
         try:
-            value = steady(json.loads(value))
+            value = stable(json.loads(value))
         except ValueError:
             pass
     return value, entry["ttl"] == -1
 
 
-def steady(value: Any) -> Any:
-    """A value without what was made up when it was loaded."""
+def stable(value: Any) -> Any:
+    """Returns a value without members that differ in each run."""
     match value:
         case list():
-            return [steady(item) for item in value]
+            return [stable(item) for item in value]
         case dict():
             return {
-                name: "volatile" if name in MADE_UP else steady(item)
+                name: "volatile" if name in VOLATILE else stable(item)
                 for name, item in value.items()
             }
         case _:

@@ -1,4 +1,4 @@
-"""Keys are those of fastapi-rc, byte for byte, by the file that Rust's tests read, too."""
+"""Tests that keys are byte for byte those of fastapi-rc, with the same data as Rust's tests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class IE(IntEnum):
     A = 3
 
 
-#: Rows whose expression is no Python: an enum's `repr`, one that was cut, or none at all.
+#: The parameters of rows whose expression can't be evaluated: the `repr` of an enum, a cut or a
+#: missing expression.
 WRITTEN: dict[str, Any] = {
     "str enum value": {"e": SE.A},
     "StrEnum value": {"e": SE.A},
@@ -43,7 +44,7 @@ WRITTEN: dict[str, Any] = {
     "long string": {"s": "x" * 10_000},
 }
 
-#: Rows that fail on the original, and now give a key by their canonical text.
+#: Rows that fail on the original, and have a key by their canonical text here.
 HASHED = {"plain Enum", "datetime", "date", "Decimal", "UUID", "set"}
 
 PARAMS = [row for row in GOLDEN["params"] if row["name"] != "deep 2000"]
@@ -59,7 +60,7 @@ def params_of(row: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("row", PARAMS, ids=lambda row: row["name"])
-def test_params_give_their_golden_key(row: dict[str, Any]) -> None:
+def test_params_have_golden_key(row: dict[str, Any]) -> None:
     def key() -> str:
         return build_cache_key(row["namespace"], row["identifier"], params_of(row))
 
@@ -73,7 +74,7 @@ def test_params_give_their_golden_key(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("row", GOLDEN["plain"], ids=lambda row: str(row["args"])[:40])
-def test_parts_give_their_golden_key(row: dict[str, Any]) -> None:
+def test_parts_have_golden_key(row: dict[str, Any]) -> None:
     if "error" in row:
         with pytest.raises(TypeError):
             build_cache_key("users", 123)  # type: ignore[arg-type]
@@ -83,21 +84,21 @@ def test_parts_give_their_golden_key(row: dict[str, Any]) -> None:
         assert row["key"] in (key, None)
 
 
-def test_a_key_may_go_without_its_version() -> None:
+def test_key_without_version() -> None:
     assert build_cache_key("users", "1", include_version=False) == "cache:users:1"
 
 
-def test_patterns_are_those_of_the_original() -> None:
+def test_patterns_match_original() -> None:
     assert invalidate_pattern("users") == "cache:v1:users:*"
     assert invalidate_pattern("users", "123:*") == "cache:v1:users:123:*"
     assert invalidate_pattern("users", "1", "api", "v2") == "api:v2:users:1"
 
 
-def test_an_identifier_stands_for_itself_in_a_pattern() -> None:
+def test_pattern_escapes_identifier() -> None:
     assert invalidate_pattern("users", identifier="*") == r"cache:v1:users:\*:*"
 
 
-def test_lifetimes_are_spread_as_before() -> None:
+def test_jitter_matches_original() -> None:
     random.seed(1)
     spread = {get_ttl_with_jitter(300) for _ in range(2000)}
     assert (min(spread), max(spread)) == (270, 330)

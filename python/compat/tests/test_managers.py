@@ -1,4 +1,4 @@
-"""Connections: there, away, refused, disabled, replaced by a fake one."""
+"""Tests of connections: open, lost, refused, disabled, replaced by a fake client."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     await cachemanager.close()
 
 
-async def test_before_init_and_after_close_there_is_no_client(http: httpx.AsyncClient) -> None:
+async def test_uninitialized_manager_has_no_client(http: httpx.AsyncClient) -> None:
     manager = CacheManager()
     assert manager.is_available is False
     assert await manager.ping() is False
@@ -87,7 +87,7 @@ async def test_before_init_and_after_close_there_is_no_client(http: httpx.AsyncC
     assert (await http.get("/products/1")).status_code == 500
 
 
-async def test_without_a_url_endpoints_go_on_through_their_factories(
+async def test_endpoints_work_without_url(
     http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     cachemanager.init(None)
@@ -126,7 +126,7 @@ async def test_memory_serves_one_process(
     assert "belongs to one process" in caplog.text
 
 
-async def test_the_raw_client_answers_as_redis_does(manager: CacheManager) -> None:
+async def test_raw_client_matches_redis(manager: CacheManager) -> None:
     redis = manager.client
     assert await redis.set("k", "v", ex=60) is True
     assert await redis.get("k") == "v"
@@ -139,7 +139,7 @@ async def test_the_raw_client_answers_as_redis_does(manager: CacheManager) -> No
     assert (await redis.info())["redis_version"]
 
 
-async def test_the_raw_client_gives_bytes_on_demand(server: Server) -> None:
+async def test_raw_client_returns_bytes(server: Server) -> None:
     manager = CacheManager()
     manager.init(server.url, decode_responses=False)
     await manager.client.set("k", "v")
@@ -147,7 +147,7 @@ async def test_the_raw_client_gives_bytes_on_demand(server: Server) -> None:
     await manager.close()
 
 
-async def test_socket_timeout_bounds_the_raw_client_and_not_services(server: Server) -> None:
+async def test_socket_timeout_bounds_raw_client_only(server: Server) -> None:
     manager = CacheManager()
     manager.init(server.url, socket_timeout=10)
     cache: CacheService[Any] = CacheService(manager.client, "k")
@@ -162,7 +162,7 @@ async def test_socket_timeout_bounds_the_raw_client_and_not_services(server: Ser
     await manager.close()
 
 
-async def test_a_server_that_is_away_costs_little(http: httpx.AsyncClient) -> None:
+async def test_missing_server_costs_little(http: httpx.AsyncClient) -> None:
     cachemanager.init(f"redis://127.0.0.1:{free_port()}/0")
     begun = time.monotonic()
     answers = await asyncio.gather(*(http.get(f"/products/{name}") for name in range(20)))
@@ -174,8 +174,8 @@ async def test_a_server_that_is_away_costs_little(http: httpx.AsyncClient) -> No
     assert time.monotonic() - begun < 3
 
 
-async def test_a_server_that_is_silent_costs_little(http: httpx.AsyncClient) -> None:
-    """It takes connections, as a stopped process does, and answers nothing."""
+async def test_silent_server_costs_little(http: httpx.AsyncClient) -> None:
+    """The server accepts connections but doesn't answer, like a stopped process."""
     taken: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
@@ -190,7 +190,7 @@ async def test_a_server_that_is_silent_costs_little(http: httpx.AsyncClient) -> 
         await writer.wait_closed()
 
 
-async def test_a_server_that_comes_back_is_used(
+async def test_manager_reconnects_to_restarted_server(
     http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     server = Server(tmp_path)
@@ -211,7 +211,7 @@ async def test_a_server_that_comes_back_is_used(
 
 
 @pytest.mark.parametrize("credentials", [":wrong@", ""], ids=["wrong", "none"])
-async def test_a_wrong_password_costs_little_and_is_never_shown(
+async def test_wrong_password_is_cheap_and_hidden(
     http: httpx.AsyncClient,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -230,13 +230,13 @@ async def test_a_wrong_password_costs_little_and_is_never_shown(
     server.stop()
 
 
-def test_a_url_that_is_wrong_is_refused_at_once() -> None:
+def test_invalid_url_raises() -> None:
     with pytest.raises(hotshelf.ConfigurationError):
         CacheManager().init("http://localhost")
 
 
 @pytest.mark.parametrize("decode", [True, False])
-async def test_a_fake_client_in_tests_keeps_working(http: httpx.AsyncClient, decode: bool) -> None:
+async def test_fake_client_works(http: httpx.AsyncClient, decode: bool) -> None:
     fake = FakeAsyncRedis(decode_responses=decode)
     cachemanager._client = fake
     assert cachemanager.is_available and await cachemanager.ping()
@@ -272,7 +272,7 @@ async def test_a_fake_client_in_tests_keeps_working(http: httpx.AsyncClient, dec
     assert await fake.exists("a") == 1
 
 
-async def test_a_fake_client_by_override_keeps_working(http: httpx.AsyncClient) -> None:
+async def test_overridden_fake_client_works(http: httpx.AsyncClient) -> None:
     fake = FakeAsyncRedis(decode_responses=True)
     app.dependency_overrides[get_redis_client] = lambda: fake
     assert (await http.get("/products/1")).json() == {"id": "1"}
@@ -291,9 +291,7 @@ class Broken:
         return fail
 
 
-async def test_a_broken_client_costs_the_cache_and_not_the_request(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_broken_client_runs_factories(caplog: pytest.LogCaptureFixture) -> None:
     cache: CacheService[Any] = CacheService(Broken(), "products")
     with caplog.at_level(logging.WARNING):
         assert await cache.get_or_set("1", lambda: 1) == 1
@@ -306,8 +304,8 @@ async def test_a_broken_client_costs_the_cache_and_not_the_request(
     assert "gone" in caplog.text
 
 
-def test_each_event_loop_has_its_own_connection(server: Server) -> None:
-    """As test clients do, that run the application on a loop of their own."""
+def test_each_loop_has_own_connection(server: Server) -> None:
+    """Test clients run the application on a loop of their own."""
     cachemanager.init(server.url)
     cache: CacheService[Any] = CacheService(cachemanager.client, "loops")
 

@@ -1,4 +1,4 @@
-"""The package is built on the public names of hotshelf."""
+"""Tests that the package uses only public names of hotshelf."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def private(name: str) -> bool:
 
 
 def defined(tree: ast.AST) -> set[str]:
-    """The private attributes that a module defines for its own classes."""
+    """Returns the private attributes that a module defines for its own classes."""
     nodes = list(ast.walk(tree))
     methods = {it.name for it in nodes if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef)}
     stored = {
@@ -58,7 +58,7 @@ def test_no_private_attribute_is_used(name: str) -> None:
             assert node.attr in own, node.attr
 
 
-def test_the_client_replaces_no_private_attribute() -> None:
+def test_client_overrides_no_private_attribute() -> None:
     base = hotshelf.RedisClient(hotshelf.CacheManager("memory://").store)
     own = defined(ast.parse(MODULES["_engine"].read_text()))
     assert not {name for name in own if private(name)} & set(dir(base))

@@ -1,4 +1,4 @@
-"""What services do better than the original, and what they keep of it."""
+"""Tests of services: improvements on the original, and compatibility with it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def service(manager: CacheManager, model: Any = None, **options: Any) -> CacheSe
     return CacheService(manager.client, "things", model, **options)
 
 
-def test_all_ten_names_are_there_with_their_signatures() -> None:
+def test_public_signatures_match_original() -> None:
     assert fastapi_rc.__all__ == [
         "CacheManager",
         "CacheService",
@@ -121,7 +121,7 @@ def test_all_ten_names_are_there_with_their_signatures() -> None:
     ],
     ids=["dict", "model", "model without a model", "datetime", "list of models", "tuple"],
 )
-async def test_a_hit_is_what_the_miss_was(manager: CacheManager, model: Any, made: Any) -> None:
+async def test_hit_equals_miss(manager: CacheManager, model: Any, made: Any) -> None:
     cache = service(manager, model)
     missed = await cache.get_or_set("k", Counting(made))
     hit = await cache.get_or_set("k", Counting("another"))
@@ -150,7 +150,7 @@ async def test_any_value_is_cached(manager: CacheManager, model: Any, made: Any)
     assert await cache.get("other") == made
 
 
-async def test_that_there_is_nothing_may_be_remembered_for_less(manager: CacheManager) -> None:
+async def test_negative_ttl_sets_lifetime(manager: CacheManager) -> None:
     cache, factory = service(manager, Product, use_jitter=False), Counting(None)
     await cache.get_or_set("k", factory, negative_ttl=30)
     assert 0 < await cache.get_ttl("k") <= 30
@@ -177,14 +177,14 @@ class Order:
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_params_of_these_types_are_hashed(manager: CacheManager, value: Any) -> None:
+async def test_params_accept_rich_types(manager: CacheManager, value: Any) -> None:
     cache, factory = service(manager), Counting({"a": 1})
     for _ in range(2):
         await cache.get_or_set("list", factory, params={"p": value})
     assert factory.calls == 1
 
 
-async def test_params_that_make_no_key_cost_the_cache_and_not_the_request(
+async def test_invalid_params_bypass_cache(
     manager: CacheManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache, params = service(manager), {"p": object()}
@@ -197,7 +197,7 @@ async def test_params_that_make_no_key_cost_the_cache_and_not_the_request(
     assert "invalid parameter of type object" in caplog.text
 
 
-async def test_lifetimes_are_seconds_and_timedeltas(server: Server, manager: CacheManager) -> None:
+async def test_ttl_accepts_seconds_and_timedeltas(server: Server, manager: CacheManager) -> None:
     cache = service(manager, use_jitter=False)
     await cache.set("half", {"a": 1}, ttl=0.5)
     assert 0 < int(server.cli("PTTL", "cache:v1:things:half")) <= 500
@@ -208,9 +208,7 @@ async def test_lifetimes_are_seconds_and_timedeltas(server: Server, manager: Cac
 
 
 @pytest.mark.parametrize("ttl", [-1, timedelta(seconds=-1), float("nan")])
-async def test_a_lifetime_that_is_none_costs_the_cache_and_not_the_request(
-    manager: CacheManager, ttl: Any
-) -> None:
+async def test_invalid_ttl_bypasses_cache(manager: CacheManager, ttl: Any) -> None:
     cache = service(manager)
     assert await cache.get_or_set("k", Counting({"a": 1}), ttl=ttl) == {"a": 1}
     assert await cache.set("k", {"a": 1}, ttl=ttl) is False
@@ -227,7 +225,7 @@ async def test_a_lifetime_that_is_none_costs_the_cache_and_not_the_request(
 @pytest.mark.parametrize(
     ("options", "cure"), [({"ttl": 5}, "'default_ttl'"), ({"jitter": 0}, "'use_jitter'")]
 )
-async def test_names_of_hotshelf_options_name_the_cure(
+async def test_hotshelf_option_names_suggest_replacement(
     manager: CacheManager, options: dict[str, Any], cure: str
 ) -> None:
     off = service(manager, **options)
@@ -236,9 +234,7 @@ async def test_names_of_hotshelf_options_name_the_cure(
         off.hotshelf  # noqa: B018
 
 
-async def test_a_model_that_is_none_costs_the_cache_and_not_the_request(
-    manager: CacheManager,
-) -> None:
+async def test_invalid_model_bypasses_cache(manager: CacheManager) -> None:
     class NoModel:
         pass
 
@@ -246,7 +242,7 @@ async def test_a_model_that_is_none_costs_the_cache_and_not_the_request(
     assert await cache.get_or_set("k", Counting(made)) is made
 
 
-async def test_after_the_end_nothing_is_said_to_be_deleted(manager: CacheManager) -> None:
+async def test_closed_manager_reports_failed_delete(manager: CacheManager) -> None:
     cache, late = service(manager), service(manager, Product)
     await cache.set("k", {"a": 1})
     await manager.close()
@@ -255,7 +251,7 @@ async def test_after_the_end_nothing_is_said_to_be_deleted(manager: CacheManager
     assert await late.get_or_set("k", Counting(Product(id="1"))) == Product(id="1")
 
 
-async def test_lifetimes_are_spread_unless_told_otherwise(manager: CacheManager) -> None:
+async def test_jitter_spreads_lifetimes(manager: CacheManager) -> None:
     cache = service(manager, default_ttl=1000)
     for number in range(50):
         await cache.set(str(number), {"a": 1})
@@ -264,22 +260,20 @@ async def test_lifetimes_are_spread_unless_told_otherwise(manager: CacheManager)
     assert min(spread) >= 895 and max(spread) <= 1100
 
 
-async def test_factories_are_sync_and_async(manager: CacheManager) -> None:
+async def test_factories_are_sync_or_async(manager: CacheManager) -> None:
     cache = service(manager)
     assert await cache.get_or_set("sync", lambda: {"a": 1}) == {"a": 1}
     assert await cache.get_or_set("async", Counting({"a": 2})) == {"a": 2}
 
 
-async def test_a_cold_key_is_loaded_once(manager: CacheManager) -> None:
+async def test_cold_key_loads_once(manager: CacheManager) -> None:
     factory = Counting({"a": 1}, delay=0.05)
     caches = [service(manager) for _ in range(200)]
     values = await asyncio.gather(*(cache.get_or_set("cold", factory) for cache in caches))
     assert (values, factory.calls) == ([{"a": 1}] * 200, 1)
 
 
-async def test_a_cold_key_is_loaded_once_over_managers(
-    server: Server, manager: CacheManager
-) -> None:
+async def test_cold_key_loads_once_across_managers(server: Server, manager: CacheManager) -> None:
     other, factory = CacheManager(), Counting({"a": 1}, delay=0.1)
     other.init(server.url)
     caches = [service(which) for which in (manager, other) for _ in range(20)]
@@ -288,7 +282,7 @@ async def test_a_cold_key_is_loaded_once_over_managers(
     assert factory.calls == 1
 
 
-async def test_a_factorys_exception_goes_out_as_itself(manager: CacheManager) -> None:
+async def test_factory_exception_passes_through(manager: CacheManager) -> None:
     class Missing(ValueError):
         pass
 
@@ -304,7 +298,7 @@ async def test_a_factorys_exception_goes_out_as_itself(manager: CacheManager) ->
     assert not await cache.exists("k")
 
 
-async def test_a_value_of_another_type_is_handed_out_uncached(manager: CacheManager) -> None:
+async def test_mistyped_value_is_returned_uncached(manager: CacheManager) -> None:
     cache, factory = service(manager, Product), Counting(object(), delay=0.05)
     begun = time.monotonic()
     values = await asyncio.gather(*(cache.get_or_set("k", factory) for _ in range(50)))
@@ -313,7 +307,7 @@ async def test_a_value_of_another_type_is_handed_out_uncached(manager: CacheMana
     assert not await cache.exists("k")
 
 
-async def test_a_load_that_an_invalidation_overtook_is_not_stored(manager: CacheManager) -> None:
+async def test_invalidation_refuses_load_in_flight(manager: CacheManager) -> None:
     cache, begun, go_on = service(manager), asyncio.Event(), asyncio.Event()
 
     async def old() -> dict[str, int]:
@@ -329,9 +323,7 @@ async def test_a_load_that_an_invalidation_overtook_is_not_stored(manager: Cache
     assert await cache.get_or_set("k", lambda: {"version": 2}) == {"version": 2}
 
 
-async def test_delete_says_whether_the_invalidation_was_applied(
-    server: Server, manager: CacheManager
-) -> None:
+async def test_delete_reports_applied_invalidation(server: Server, manager: CacheManager) -> None:
     cache = service(manager)
     await cache.set("k", {"a": 1})
     assert await cache.delete("k") is True
@@ -340,7 +332,7 @@ async def test_delete_says_whether_the_invalidation_was_applied(
     assert await cache.delete("k") is False
 
 
-async def test_a_pattern_matches_its_own_namespace(server: Server, manager: CacheManager) -> None:
+async def test_pattern_is_limited_to_namespace(server: Server, manager: CacheManager) -> None:
     odd = CacheService(manager.client, "user[1]", prefix="p*")
     near = CacheService(manager.client, "user1", prefix="px")
     for cache in (odd, near):
@@ -353,7 +345,7 @@ async def test_a_pattern_matches_its_own_namespace(server: Server, manager: Cach
     assert server.cli("KEYS", "p*") == ""
 
 
-async def test_an_identifier_in_a_pattern_stands_for_itself(manager: CacheManager) -> None:
+async def test_invalidate_pattern_escapes_identifier(manager: CacheManager) -> None:
     cache = service(manager)
     for name in ("*:a", "1:a", "[1]:a", "[1]:b"):
         await cache.set(name, {"a": 1})
@@ -363,9 +355,7 @@ async def test_an_identifier_in_a_pattern_stands_for_itself(manager: CacheManage
     assert await cache.exists("1:a")
 
 
-async def test_no_read_or_delete_walks_over_the_keys(
-    server: Server, manager: CacheManager
-) -> None:
+async def test_reads_and_deletes_never_scan(server: Server, manager: CacheManager) -> None:
     server.cli("CONFIG", "RESETSTAT")
     cache = service(manager)
     await cache.get_or_set("k", Counting({"a": 1}), tags=["all"])
@@ -376,7 +366,7 @@ async def test_no_read_or_delete_walks_over_the_keys(
     assert "cmdstat_scan" not in asked and "cmdstat_keys" not in asked
 
 
-async def test_entries_are_found_by_tags(manager: CacheManager) -> None:
+async def test_tags_invalidate_entries(manager: CacheManager) -> None:
     cache, factory = service(manager), Counting({"a": 1})
     await cache.get_or_set("list", factory, params={"page": 1}, tags=["lists"])
     await cache.set("list2", {"a": 1}, tags=["lists"])
@@ -386,7 +376,7 @@ async def test_entries_are_found_by_tags(manager: CacheManager) -> None:
     assert await cache.get("list2") is None
 
 
-async def test_entries_of_the_original_are_read(server: Server, manager: CacheManager) -> None:
+async def test_entries_of_original_are_read(server: Server, manager: CacheManager) -> None:
     server.cli("SET", "cache:v1:things:1", Product(id="1", price=2).model_dump_json(), "EX", "60")
     server.cli("SET", "cache:v1:things:2", json.dumps({"a": 1}), "EX", "60")
     factory = Counting(None)
@@ -395,7 +385,7 @@ async def test_entries_of_the_original_are_read(server: Server, manager: CacheMa
     assert factory.calls == 0
 
 
-async def test_plain_clients_read_our_entries(server: Server, manager: CacheManager) -> None:
+async def test_plain_clients_read_entries(server: Server, manager: CacheManager) -> None:
     cache = service(manager, Product)
     await cache.get_or_set("1", Counting(Product(id="1")))
     await cache.set("2", Product(id="2"), tags=["a"])
@@ -403,21 +393,21 @@ async def test_plain_clients_read_our_entries(server: Server, manager: CacheMana
         assert json.loads(server.cli("GET", f"cache:v1:things:{name}")) == {"id": name, "price": 1.5}
 
 
-async def test_json_text_of_a_model_is_taken_for_it(manager: CacheManager) -> None:
+async def test_set_accepts_json_text(manager: CacheManager) -> None:
     cache = service(manager, Product)
     assert await cache.set("1", Product(id="1").model_dump_json())
     assert await cache.get("1") == Product(id="1")
     assert await cache.set("2", "no product") is False
 
 
-async def test_services_share_what_they_count(manager: CacheManager) -> None:
+async def test_services_share_counters(manager: CacheManager) -> None:
     await service(manager).get_or_set("k", Counting({"a": 1}))
     await service(manager).get("k")
     stats = service(manager).hotshelf.stats()
     assert (stats["loads"], stats["hits"]) == (1, 1)
 
 
-async def test_attributes_are_public_and_may_be_changed(manager: CacheManager) -> None:
+async def test_attributes_are_mutable(manager: CacheManager) -> None:
     cache = service(manager, Product, default_ttl=600, prefix="api")
     assert cache.redis is manager.client
     assert (cache.namespace, cache.model, cache.default_ttl) == ("things", Product, 600)
@@ -428,9 +418,7 @@ async def test_attributes_are_public_and_may_be_changed(manager: CacheManager) -
     assert await manager.client.exists("api:v2:things:k") == 1
 
 
-async def test_making_a_service_and_finding_its_cache_takes_microseconds(
-    manager: CacheManager,
-) -> None:
+async def test_service_creation_is_cheap(manager: CacheManager) -> None:
     assert service(manager, Product)._cache() is service(manager, Product)._cache()
     begun = time.process_time()
     for _ in range(10_000):
@@ -438,7 +426,7 @@ async def test_making_a_service_and_finding_its_cache_takes_microseconds(
     assert (time.process_time() - begun) / 10_000 < 20e-6
 
 
-async def test_trouble_is_counted_and_logged(
+async def test_failures_are_counted_and_logged(
     server: Server, manager: CacheManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = service(manager)
@@ -451,7 +439,7 @@ async def test_trouble_is_counted_and_logged(
     assert "things" in caplog.text
 
 
-async def test_on_another_client_a_service_is_a_plain_cache_aside(server: Server) -> None:
+async def test_other_client_is_plain_cache_aside(server: Server) -> None:
     client: Any = redis.asyncio.Redis.from_url(server.url)
     cache: CacheService[Product] = CacheService(client, "things", Product)
     await cache.get_or_set("1", Counting(Product(id="1")))

@@ -1,4 +1,4 @@
-"""`redis: RedisClient` and `redis: RedisClient = Depends()`, on old and new FastAPI."""
+"""Tests of `redis: RedisClient` and `redis: RedisClient = Depends()`, on old and new FastAPI."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from fastapi_rc._spelling import accept_bare_depends
 TARGET = Path(__file__).parent.parent / "target"
 
 
-async def test_both_spellings_serve_on_this_fastapi() -> None:
+async def test_both_spellings_on_installed_fastapi() -> None:
     await spelling.answers()
-    spelling.refuses_what_fastapi_refuses()
+    spelling.check_rejected_spellings()
 
 
 @pytest.mark.parametrize("fastapi", ["fastapi==0.110.0", "fastapi"], ids=["oldest", "newest"])
-def test_both_spellings_serve_on(fastapi: str, tmp_path: Path) -> None:
+def test_both_spellings_on_other_fastapi(fastapi: str, tmp_path: Path) -> None:
     python = environment(fastapi)
     for package in (fastapi_rc, hotshelf):
         directory = Path(str(package.__file__)).parent
@@ -44,7 +44,7 @@ def test_both_spellings_serve_on(fastapi: str, tmp_path: Path) -> None:
 
 
 def environment(fastapi: str) -> Path:
-    """Makes an environment, once, and gives its Python."""
+    """Creates an environment, once, and returns its Python."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     directory = TARGET / f"{fastapi.replace('==', '-')}-python{version}"
     made = directory / "made"
@@ -58,9 +58,7 @@ def environment(fastapi: str) -> Path:
 
 
 @pytest.mark.parametrize("change", ["gone", "other parameters"])
-def test_a_fastapi_with_other_internals_is_left_alone(
-    change: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unknown_fastapi_is_left_alone(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def other(param: Any) -> None: ...
 
     if change == "gone":

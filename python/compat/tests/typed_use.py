@@ -1,4 +1,4 @@
-"""How users write it, for type checkers."""
+"""Typical use, for type checkers. It is never run."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

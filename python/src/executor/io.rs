@@ -1,4 +1,4 @@
-//! What sockets are ready for.
+//! Readiness of sockets.
 
 use std::fmt;
 use std::io::Result;
@@ -14,17 +14,17 @@ use mio::{Events, Interest, Registry, Token};
 
 use super::Executor;
 
-/// The bell of an executor among its sockets.
-pub(super) const BELL: Token = Token(usize::MAX);
+/// The token of an executor's waker.
+pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// The sockets of an executor.
 pub(crate) struct Sockets {
     registry: Registry,
-    /// By their tokens; `None` where a token is free.
+    /// The sockets by token; `None` for a free token.
     sources: Mutex<Vec<Option<Arc<Readiness>>>>,
 }
 
-/// What a socket is ready for, until trying says otherwise.
+/// The readiness of a socket, as of the last event or the last attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
     descriptor: RawFd,
@@ -43,8 +43,8 @@ impl Sockets {
         Self { registry, sources: Mutex::default() }
     }
 
-    /// Takes note of what has become ready.
-    pub(super) fn note(&self, events: &Events) {
+    /// Marks the sockets of events as ready, and wakes their tasks.
+    pub(super) fn mark_ready(&self, events: &Events) {
         for event in events {
             let source = self.sources.lock().get(event.token().0).cloned().flatten();
             let Some(source) = source else { continue };
@@ -59,15 +59,15 @@ impl Sockets {
         }
     }
 
-    /// Lets go of all who wait for sockets.
-    pub(super) fn forget_all(&self) {
+    /// Drops the wakers of all sockets.
+    pub(super) fn clear(&self) {
         let sources = std::mem::take(&mut *self.sources.lock());
         for source in sources.into_iter().flatten() {
             drop(source.waiting.take());
         }
     }
 
-    /// The descriptors of all sockets.
+    /// Returns the descriptors of all sockets.
     pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         self.sources.lock().iter().flatten().map(|source| source.descriptor).collect()
     }
@@ -87,7 +87,7 @@ impl Sockets {
     }
 
     fn remove(&self, socket: &mut impl Watched, token: Token) {
-        // A socket that is closed right after leaves by itself.
+        // A failure doesn't matter: closing the socket deregisters it, too.
         let _ = self.registry.deregister(socket);
         if let Some(source) = self.sources.lock().get_mut(token.0) {
             *source = None;
@@ -96,12 +96,12 @@ impl Sockets {
 }
 
 impl Readiness {
-    /// Waits until the socket may be read.
+    /// Waits until the socket is readable.
     pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
         self.poll(&self.readable, context)
     }
 
-    /// Waits until the socket may be written.
+    /// Waits until the socket is writable.
     pub(crate) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
         self.poll(&self.writable, context)
     }
@@ -117,18 +117,18 @@ impl Readiness {
         }
     }
 
-    /// Takes note that all was read that had come.
-    pub(crate) fn read_all(&self) {
+    /// Marks the socket as drained.
+    pub(crate) fn clear_readable(&self) {
         self.readable.store(false, Ordering::Release);
     }
 
-    /// Takes note that no more can be written.
-    pub(crate) fn written_all(&self) {
+    /// Marks the socket as not writable.
+    pub(crate) fn clear_writable(&self) {
         self.writable.store(false, Ordering::Release);
     }
 }
 
-/// A socket that an executor watches.
+/// A socket watched by an executor.
 pub(crate) struct Source<S: Watched> {
     pub(crate) socket: S,
     pub(crate) readiness: Arc<Readiness>,

@@ -1,8 +1,8 @@
 //! A small executor for one event loop: it runs the engine's futures on the loop's own
 //! thread, between the loop's other callbacks.
 //!
-//! Nothing in here knows Python. The loop tells when sockets are ready and when time has
-//! passed (`crate::driver`), and is told when there is more to do.
+//! Nothing in here depends on Python. The loop reports ready sockets and due timers
+//! (`crate::driver`), and is notified if there is more to do.
 
 mod io;
 mod task;
@@ -24,19 +24,19 @@ pub(crate) use task::Task;
 pub(crate) use timers::Sleep;
 use timers::Timers;
 
-/// How many tasks are run before the event loop has its turn again.
-const MOST_IN_A_TURN: usize = 4096;
+/// The maximum number of tasks to run before returning to the event loop.
+const MAX_TASKS_PER_TURN: usize = 4096;
 
 thread_local! {
-    /// The executor on whose behalf this thread runs right now.
+    /// The executor that this thread currently runs for.
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
 }
 
 #[derive(Clone)]
 struct Current {
     executor: Arc<Executor>,
-    /// Whether who runs here also looks for what has become ready.
-    looks: bool,
+    /// Whether this thread will also run the tasks that become ready.
+    polls: bool,
 }
 
 /// Runs futures for one event loop.
@@ -44,92 +44,93 @@ pub(crate) struct Executor {
     ready: Mutex<Ready>,
     timers: Mutex<Timers>,
     sockets: io::Sockets,
-    /// What runs in the background, and is to end with the loop.
+    /// The background tasks, which are abandoned when the loop is closed.
     background: Mutex<Background>,
     closed: AtomicBool,
-    /// Wakes the loop out of its sleep, from any thread.
-    bell: mio::Waker,
+    /// Wakes the loop, from any thread.
+    waker: mio::Waker,
 }
 
 #[derive(Default)]
 struct Background {
     tasks: Vec<Weak<Task>>,
-    /// How many there may be before those that have ended are looked for.
-    room: usize,
+    /// The number of tasks at which completed ones are removed.
+    limit: usize,
 }
 
 #[derive(Default)]
 struct Ready {
     tasks: VecDeque<Arc<Task>>,
-    /// Whether the bell was rung since the last turn.
-    rung: bool,
+    /// Whether the waker was used since the last turn.
+    notified: bool,
 }
 
 impl Executor {
-    /// Makes an executor, and what its loop has to watch.
+    /// Creates an executor, and the `Poll` that its loop has to watch.
     pub(crate) fn new() -> Result<(Arc<Self>, Poll)> {
         let poll = Poll::new()?;
-        let bell = mio::Waker::new(poll.registry(), io::BELL)?;
+        let waker = mio::Waker::new(poll.registry(), io::WAKER)?;
         let executor = Self {
             ready: Mutex::default(),
             timers: Mutex::default(),
             sockets: io::Sockets::new(poll.registry().try_clone()?),
             background: Mutex::default(),
             closed: AtomicBool::new(false),
-            bell,
+            waker,
         };
         Ok((Arc::new(executor), poll))
     }
 
-    /// Gives the executor that this thread runs for.
+    /// Returns the executor that this thread runs for.
     pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.with_borrow(|current| Some(Arc::clone(&current.as_ref()?.executor)))
     }
 
-    /// From here to the guard's end this thread runs for the executor: what is woken
-    /// meanwhile is found by whoever entered, and needs no bell.
+    /// Sets this as the current executor of the thread until the guard is dropped. The thread
+    /// has to run the tasks that become ready: they don't wake the loop.
     pub(crate) fn enter(self: &Arc<Self>) -> Entered {
         self.become_current(true)
     }
 
-    /// From here to the guard's end this thread acts for the executor, without running it:
-    /// what is woken or spawned meanwhile rings the bell.
-    pub(crate) fn stand_in(self: &Arc<Self>) -> Entered {
+    /// Sets this as the current executor of the thread until the guard is dropped, without
+    /// running it: tasks that are woken or spawned wake the loop.
+    pub(crate) fn enter_without_polling(self: &Arc<Self>) -> Entered {
         self.become_current(false)
     }
 
-    fn become_current(self: &Arc<Self>, looks: bool) -> Entered {
-        let looks = looks || self.is_looked_after();
-        Entered { before: CURRENT.replace(Some(Current { executor: Arc::clone(self), looks })) }
+    fn become_current(self: &Arc<Self>, polls: bool) -> Entered {
+        let polls = polls || self.is_polled_here();
+        Entered { previous: CURRENT.replace(Some(Current { executor: Arc::clone(self), polls })) }
     }
 
-    /// Says whether this thread finds what becomes ready.
-    fn is_looked_after(self: &Arc<Self>) -> bool {
+    /// Returns `true` if this thread runs the tasks that become ready.
+    fn is_polled_here(self: &Arc<Self>) -> bool {
         CURRENT.with_borrow(|current| {
-            current.as_ref().is_some_and(|it| it.looks && Arc::ptr_eq(&it.executor, self))
+            current.as_ref().is_some_and(|it| it.polls && Arc::ptr_eq(&it.executor, self))
         })
     }
 
-    /// Runs a future to its end, from the next turn on, or until the loop is closed.
+    /// Spawns a future. It is first polled in the next turn, and dropped when the loop is
+    /// closed.
     pub(crate) fn spawn(self: &Arc<Self>, future: BoxFuture<'static, ()>) {
         let task = Task::new(self, future);
         let mut background = self.background.lock();
-        if background.tasks.len() >= background.room {
-            background.tasks.retain(|task| task.upgrade().is_some_and(|it| it.is_under_way()));
-            background.room = (2 * background.tasks.len()).max(64);
+        if background.tasks.len() >= background.limit {
+            background.tasks.retain(|task| task.upgrade().is_some_and(|it| it.is_running()));
+            background.limit = (2 * background.tasks.len()).max(64);
         }
         background.tasks.push(Arc::downgrade(&task));
         drop(background);
         self.push(task);
     }
 
-    /// Whether the loop is closed.
+    /// Returns `true` if the loop is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Ends all that runs in the background, and with it the connections: the loop is closed.
-    /// What is ready is run once more, so that what was to be sent goes out if it can.
+    /// Abandons all background tasks, and with them the connections, since the loop is closed.
+    /// Ready tasks run a last time before, so that pending requests are sent if possible.
     pub(crate) fn shut_down(self: &Arc<Self>, now: Moment) {
         let entered = self.enter();
         for _ in 0..4 {
@@ -142,43 +143,44 @@ impl Executor {
         }
         let tasks = std::mem::take(&mut self.ready.lock().tasks);
         let timers = std::mem::take(&mut *self.timers.lock());
-        self.sockets.forget_all();
-        // What waits for none of these waits in vain, too.
+        self.sockets.clear();
+        // Drop what other tasks wait for: they will never run again.
         drop((tasks, timers));
         drop(entered);
     }
 
+    /// Returns the sockets of the executor.
     pub(crate) fn sockets(&self) -> &io::Sockets {
         &self.sockets
     }
 
-    /// Takes note of what the sockets are ready for.
+    /// Updates the readiness of the sockets.
     pub(crate) fn take_readiness(&self, poll: &mut Poll, events: &mut Events) -> Result<()> {
         poll.poll(events, Some(std::time::Duration::ZERO))?;
-        self.sockets.note(events);
+        self.sockets.mark_ready(events);
         Ok(())
     }
 
-    /// Runs what is ready until nothing is, or the loop should have its turn.
+    /// Runs ready tasks until there are none, or it is the loop's turn.
     pub(crate) fn run(&self, now: Moment) {
-        self.ready.lock().rung = false;
-        // Wakers run code of their own: none of them under the lock.
+        self.ready.lock().notified = false;
+        // Wakers may run any code, so not under the lock.
         let due = self.timers.lock().take_due(now);
         for waker in due {
             waker.wake();
         }
-        for _ in 0..MOST_IN_A_TURN {
+        for _ in 0..MAX_TASKS_PER_TURN {
             let Some(task) = self.ready.lock().tasks.pop_front() else { return };
             task.run();
         }
     }
 
-    /// Says whether there is something to run.
+    /// Returns `true` if there are ready tasks.
     pub(crate) fn has_ready(&self) -> bool {
         !self.ready.lock().tasks.is_empty()
     }
 
-    /// Says when the next timer is due.
+    /// Returns the time at which the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<Moment> {
         self.timers.lock().next()
     }
@@ -187,26 +189,26 @@ impl Executor {
         if self.is_closed() {
             return;
         }
-        let entered = self.is_looked_after();
+        let polled_here = self.is_polled_here();
         let mut ready = self.ready.lock();
         ready.tasks.push_back(task);
-        let ring = !entered && !std::mem::replace(&mut ready.rung, !entered);
+        let wake = !polled_here && !std::mem::replace(&mut ready.notified, !polled_here);
         drop(ready);
-        if ring {
-            // Only a system that is out of resources refuses, and the next turn runs it.
-            let _ = self.bell.wake();
+        if wake {
+            // It fails only if the system is out of resources; the next turn runs the task.
+            let _ = self.waker.wake();
         }
     }
 }
 
-/// Ends what [`Executor::enter`] began.
+/// Restores the previous executor of the thread on drop.
 pub(crate) struct Entered {
-    before: Option<Current>,
+    previous: Option<Current>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.set(self.before.take());
+        CURRENT.set(self.previous.take());
     }
 }
 

@@ -1,4 +1,4 @@
-//! A future that is run to its end.
+//! Tasks of an executor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,9 +10,9 @@ use hotshelf_core::sync::Mutex;
 use super::Executor;
 use crate::fork::Process;
 
-/// A future that is run to its end, or until somebody drops it.
+/// A future that runs until it completes or is abandoned.
 pub(crate) struct Task {
-    /// `None` once it has ended.
+    /// `None` after it has completed or was abandoned.
     future: Mutex<Option<BoxFuture<'static, ()>>>,
     queued: AtomicBool,
     executor: Weak<Executor>,
@@ -22,30 +22,30 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(executor: &Arc<Executor>, future: BoxFuture<'static, ()>) -> Arc<Self> {
         let (future, queued) = (Mutex::new(Some(future)), AtomicBool::new(false));
-        let (executor, process) = (Arc::downgrade(executor), Process::this());
+        let (executor, process) = (Arc::downgrade(executor), Process::current());
         Arc::new(Self { future, queued, executor, process })
     }
 
-    /// Polls the future. A wake that comes meanwhile queues the task again.
+    /// Polls the future. A wake during the poll queues the task again.
     pub(crate) fn run(self: &Arc<Self>) {
         self.queued.store(false, Ordering::Release);
         let waker = Waker::from(Arc::clone(self));
         let mut future = self.future.lock();
-        let ended = future.as_mut().is_some_and(|future| {
+        let is_complete = future.as_mut().is_some_and(|future| {
             future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
         });
-        let ended = if ended { future.take() } else { None };
+        let completed = if is_complete { future.take() } else { None };
         drop(future);
-        // What it held may wake or drop others: not under the lock.
-        drop(ended);
+        // Dropping it may wake or drop other tasks, so not under the lock.
+        drop(completed);
     }
 
-    /// Says whether the future is still there.
-    pub(crate) fn is_under_way(&self) -> bool {
+    /// Returns `true` if the future has neither completed nor been abandoned.
+    pub(crate) fn is_running(&self) -> bool {
         self.future.lock().is_some()
     }
 
-    /// Drops the future where it stands, on whatever thread.
+    /// Drops the future. It may be called on any thread.
     pub(crate) fn abandon(&self) {
         let future = self.future.lock().take();
         if let Some(future) = future {
@@ -53,16 +53,16 @@ impl Task {
         }
     }
 
-    /// Drops something that belongs to the same loop. What it leaves to be cleaned up goes
-    /// over the loop's own connections, behind what was sent there before.
-    pub(crate) fn drop_on_its_loop<T>(&self, thing: T) {
-        if self.process.is_gone() {
-            return std::mem::forget(thing);
+    /// Drops a value that belongs to the same loop. Its cleanup is sent over the loop's own
+    /// connections, after the requests sent there before.
+    pub(crate) fn drop_on_its_loop<T>(&self, value: T) {
+        if self.process.is_parent() {
+            return std::mem::forget(value);
         }
         let executor = self.executor.upgrade();
-        let standing_in = executor.as_ref().map(Executor::stand_in);
-        drop(thing);
-        drop(standing_in);
+        let entered = executor.as_ref().map(Executor::enter_without_polling);
+        drop(value);
+        drop(entered);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Timers, all of which are one timer to the event loop.
+//! Timers, which share one timer of the event loop.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,7 +14,7 @@ use super::Executor;
 #[derive(Default)]
 pub(super) struct Timers {
     due: BTreeMap<(Moment, u64), Waker>,
-    number: u64,
+    last_id: u64,
 }
 
 impl Timers {
@@ -36,13 +36,13 @@ impl Timers {
 /// Waits until a moment.
 pub(crate) struct Sleep {
     until: Moment,
-    /// Where it waits, once it was polled.
-    place: Option<(Arc<Executor>, u64)>,
+    /// The executor that it is registered with, and its id there. Set by the first poll.
+    registration: Option<(Arc<Executor>, u64)>,
 }
 
 impl Sleep {
     pub(crate) fn until(until: Moment) -> Self {
-        Self { until, place: None }
+        Self { until, registration: None }
     }
 }
 
@@ -55,29 +55,29 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let here = Executor::current();
-        let (executor, number) = match (&self.place, here) {
-            (Some((executor, number)), _) => (Arc::clone(executor), *number),
+        let (executor, id) = match (&self.registration, here) {
+            (Some((executor, id)), _) => (Arc::clone(executor), *id),
             (None, Some(executor)) => {
                 let mut timers = executor.timers.lock();
-                timers.number += 1;
-                let number = timers.number;
+                timers.last_id += 1;
+                let id = timers.last_id;
                 drop(timers);
-                self.place = Some((Arc::clone(&executor), number));
-                (executor, number)
+                self.registration = Some((Arc::clone(&executor), id));
+                (executor, id)
             }
-            // Only executors poll.
+            // Never happens: only executors poll.
             (None, None) => return Poll::Pending,
         };
         let waker = context.waker().clone();
-        executor.timers.lock().due.insert((until, number), waker);
+        executor.timers.lock().due.insert((until, id), waker);
         Poll::Pending
     }
 }
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some((executor, number)) = self.place.take() {
-            executor.timers.lock().due.remove(&(self.until, number));
+        if let Some((executor, id)) = self.registration.take() {
+            executor.timers.lock().due.remove(&(self.until, id));
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Does with a cache what a test in Python says, a line each, side by side.
+//! Executes the requests of a test in Python on a cache, one per line, concurrently.
 //!
-//! A line is a JSON object with an `id`, which comes back with the answer, and a `do`:
+//! A request is a JSON object with an `id`, which the response repeats, and a `do`:
 //!
 //! - `get`, `set`, `load`, `write_through`, `delete` with a `key`,
-//! - `tag` with the name of one to invalidate.
+//! - `tag` with the name of a tag to invalidate as its `key`.
 //!
-//! Loads and writes take a `name` for the product, `tags`, and how many `millis` they last.
+//! Loads and writes have the `name` of the product, `tags`, and a duration in `millis`.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -18,19 +18,19 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 
-/// What is cached.
+/// A cached value.
 #[derive(Debug, Serialize, Deserialize)]
 struct Product {
     name: String,
     price: f64,
 }
 
-/// What is to be done.
+/// A line of the input.
 #[derive(Debug, Deserialize)]
-struct Order {
+struct Request {
     id: u64,
     #[serde(rename = "do")]
-    what: String,
+    operation: String,
     #[serde(default)]
     key: String,
     #[serde(default)]
@@ -48,30 +48,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.ping().await?;
     let cache = store.cache::<Product>("interop").prefix("cache").version("v1").build()?;
 
-    let (answers, mut told) = mpsc::unbounded_channel::<Value>();
+    let (responses, mut receiver) = mpsc::unbounded_channel::<Value>();
     tokio::spawn(async move {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let (store, cache, answers) = (store.clone(), cache.clone(), answers.clone());
+            let (store, cache, responses) = (store.clone(), cache.clone(), responses.clone());
             tokio::spawn(async move {
-                // Nobody is there to be told once the test has ended.
-                let _ = answers.send(answer(&store, &cache, &line).await);
+                // It fails only at the end of the test.
+                let _ = responses.send(respond(&store, &cache, &line).await);
             });
         }
     });
     let mut output = tokio::io::stdout();
-    while let Some(answer) = told.recv().await {
-        output.write_all(format!("{answer}\n").as_bytes()).await?;
+    while let Some(response) = receiver.recv().await {
+        output.write_all(format!("{response}\n").as_bytes()).await?;
         output.flush().await?;
     }
     Ok(())
 }
 
-async fn answer(store: &Store, cache: &Cache<Product>, line: &str) -> Value {
-    match serde_json::from_str::<Order>(line) {
-        Ok(order) => {
-            let id = order.id;
-            match carry_out(store, cache, order).await {
+async fn respond(store: &Store, cache: &Cache<Product>, line: &str) -> Value {
+    match serde_json::from_str::<Request>(line) {
+        Ok(request) => {
+            let id = request.id;
+            match execute(store, cache, request).await {
                 Ok(result) => json!({ "id": id, "result": result }),
                 Err(error) => json!({ "id": id, "error": error.to_string() }),
             }
@@ -80,20 +80,20 @@ async fn answer(store: &Store, cache: &Cache<Product>, line: &str) -> Value {
     }
 }
 
-async fn carry_out(
+async fn execute(
     store: &Store,
     cache: &Cache<Product>,
-    order: Order,
+    request: Request,
 ) -> Result<Value, Box<dyn Error + Send + Sync>> {
-    let Order { what, key, name, tags, millis, .. } = order;
+    let Request { operation, key, name, tags, millis, .. } = request;
     let mut ran = false;
-    #[expect(clippy::disallowed_methods, reason = "it stands for a load that takes its time")]
+    #[expect(clippy::disallowed_methods, reason = "it simulates a slow load")]
     let mut make = async || {
         ran = true;
         tokio::time::sleep(Duration::from_millis(millis)).await;
         Ok::<_, io::Error>(Product { name: name.clone(), price: 0.1 })
     };
-    Ok(match what.as_str() {
+    Ok(match operation.as_str() {
         "get" => json!(cache.get(&*key).await.map(|product| product.name.clone())),
         "set" => {
             json!(cache.entry(&*key).tags(tags).fallible().insert(make().await?).await.is_ok())
@@ -108,6 +108,6 @@ async fn carry_out(
             let written = cache.entry(&*key).tags(tags).write_through(make).await?;
             json!({ "name": written.value().name, "cached": written.cached().is_ok() })
         }
-        other => return Err(format!("there is nothing called {other}").into()),
+        other => return Err(format!("unknown operation {other:?}").into()),
     })
 }
