@@ -1,6 +1,6 @@
 """Measures the calls of one library: `calls.py LIBRARY hit|miss PORT SIZE CALLERS LOOP SECONDS`.
 
-Prints the CPU time of the whole process for each call, in µs, and the calls in a second.
+Prints the CPU time of the whole process per call, in µs, and the calls per second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from libraries import LIBRARIES, Calls, is_product
 from products import product
 
-#: How many entries are read in turn.
+#: The number of entries that are read in turn.
 ENTRIES = 100
 
 
@@ -26,7 +26,7 @@ async def measure(library: str, kind: str, port: int, size: int, callers: int, s
     calls = await LIBRARIES[library](port)
     call, keys = await (hits if kind == "hit" else misses)(calls, size)
     await run(call, keys, callers, max(callers * 2, 500))
-    # As many calls as take the given time, by what they cost once warm.
+    # As many calls as take the given time, based on their cost after warm-up.
     count = max(callers * 4, 400)
     seconds_each = (await cost(call, keys, callers, count))[0] / count
     count = max(count, int(seconds / seconds_each))
@@ -41,7 +41,7 @@ async def hits(calls: Calls, size: int) -> tuple[Callable[[str], Awaitable[Any]]
     for name in names:
         await calls.write(name, product(size))
         if not is_product(await calls.read(name)):
-            raise SystemExit("what is read is not what was written")
+            raise SystemExit("the read value differs from the written one")
     return calls.read, itertools.cycle(names)
 
 

@@ -1,8 +1,8 @@
-"""What callers wait for a Redis that doesn't answer: `frozen.py LIBRARY PORT PID SECONDS
-MOST`, where the process of Redis is stopped and continued by this program.
+"""Latencies while Redis does not answer: `frozen.py LIBRARY PORT PID SECONDS MOST`.
 
-Each of 20 callers calls for the given seconds, with a pause of 10 ms after each call. What
-takes longer than `MOST` seconds is cut off, and counted as that long. Prints ms.
+Stops the process of Redis, and continues it at the end. Each of 20 callers calls for the
+given seconds, with a pause of 10 ms after each call. A call that takes longer than `MOST`
+seconds is cut off, and counted with that time. Prints ms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One process of many whose callers all want the same cold key: `herd.py LIBRARY PORT
-CALLERS START`, where the start is a Unix time.
+"""Concurrent callers of one cold key: `herd.py LIBRARY PORT CALLERS START`.
 
-Prints how often its factory was called.
+Several processes run this at the same time, the Unix time `START`. Prints how often the
+factory was called.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def service(library: str, port: int) -> Any:
 
 async def main() -> None:
     library, port, callers, start = sys.argv[1:]
-    # What fastapi-rc says of every caller that finds no connection.
+    # fastapi-rc logs an error for every caller without a connection.
     logging.disable(logging.CRITICAL)
     cache, made, count = service(library, int(port)), product(200), 0
     await cache.get("warm-up")

@@ -1,6 +1,6 @@
-"""What is measured: each gives `Calls` on the server at a port.
+"""The measured libraries: each function returns `Calls` on the server at a port.
 
-Libraries are imported where they are used, since not all live in one environment.
+Libraries are imported where they are used, since not all are in one environment.
 """
 
 from __future__ import annotations
@@ -25,24 +25,23 @@ Factory = Callable[[], Awaitable[Product]]
 class Calls:
     """The calls of a library."""
 
-    #: Reads an entry that is there.
+    #: Reads an existing entry.
     read: Callable[[str], Awaitable[Any]]
     #: Writes an entry.
     write: Callable[[str, Product], Awaitable[Any]]
-    #: Reads an entry or makes it; `None` where the library can't.
+    #: Reads an entry or creates it; `None` if the library cannot.
     load: Callable[[str, Factory], Awaitable[Any]] | None = None
 
 
 def unused() -> Awaitable[Product]:
-    """Stands for the factory of what is there."""
-    raise AssertionError("the entry is not there")
+    """Is the factory of existing entries, which is never called."""
+    raise AssertionError("the entry is missing")
 
 
 def hotshelf(port: int) -> Any:
     from hotshelf import CacheManager, CacheService
 
-    # What is measured is no outage: other processes may take the cores for longer than a
-    # read may take.
+    # Long timeouts, since other processes may occupy the cores and outages are not measured.
     manager = CacheManager(f"redis://127.0.0.1:{port}", read_timeout=10, connect_timeout=10)
     return CacheService(manager, NAMESPACE, Product, ttl=TTL, backend_budget=10)
 
@@ -53,7 +52,7 @@ async def hotshelf_get_or_set(port: int) -> Calls:
 
 
 class Undecoded:
-    """Stands for the codec of a service, and leaves values as the bytes that they were."""
+    """A codec that returns the bytes of values unchanged."""
 
     name = "bytes"
 
@@ -62,7 +61,7 @@ class Undecoded:
 
 
 async def hotshelf_undecoded(port: int) -> Calls:
-    """The whole of get_or_set but pydantic's part."""
+    """`get_or_set` without pydantic."""
     service, writer = hotshelf(port), hotshelf(port)
     service._codec = Undecoded()
     return Calls(lambda key: service.get_or_set(key, unused), writer.set)
@@ -74,7 +73,7 @@ async def hotshelf_get(port: int) -> Calls:
 
 
 async def hotshelf_bare(port: int) -> Calls:
-    """The engine's read, without anything of the typed cache in Python."""
+    """The engine's read, without the typed cache in Python."""
     service = hotshelf(port)
 
     async def read(key: str) -> Any:
@@ -124,7 +123,7 @@ async def redis_raw(port: int) -> Calls:
 
 
 async def redis_typed(port: int) -> Calls:
-    """What people write by hand."""
+    """A typed cache written by hand."""
     client = redis_client(port)
 
     async def read(key: str) -> Product:
@@ -172,7 +171,7 @@ LIBRARIES: dict[str, Callable[[int], Awaitable[Calls]]] = {
 
 
 def is_product(value: Any) -> bool:
-    """Says whether something was read, typed or not."""
+    """Returns whether a value is the product, typed or not."""
     if isinstance(value, (str, bytes)):
         value = Product.model_validate(json.loads(value))
     return isinstance(value, Product) and value.id == "4711"

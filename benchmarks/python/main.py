@@ -1,7 +1,7 @@
-"""What a call costs Python: CPU time of its process, beside other libraries.
+"""Compares the cost of a call with other Python libraries: CPU time of the process.
 
-`main.py [quick]`: libraries take turns, each run is a process of its own, against one
-server. Tables show the best run and the median one; `target/bench/python.json` has all.
+`main.py [quick]`: runs alternate between the libraries, each in its own process, against
+one server. Tables show the best run and the median; `target/bench/python.json` has all.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
     effort = QUICK if sys.argv[1:] else FULL
     rows = Rows()
     if not has_fastapi_rc():
-        print("without fastapi-rc, which needs Python 3.12 or newer")
+        print("skipping fastapi-rc, which needs Python 3.12 or newer")
     with redis_server() as server:
         for loop in effort.loops:
             for size in effort.sizes:
@@ -58,9 +58,9 @@ def main() -> None:
         herd(server, rows)
         frozen(server, rows, effort.frozen_most)
     goals(rows, effort)
-    place = Path("target/bench/python.json")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps(rows.rows, indent=2, ensure_ascii=False))
+    path = Path("target/bench/python.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows.rows, indent=2, ensure_ascii=False))
 
 
 def plan(effort: Effort, kind: str, size: int, loop: str, libraries: list[str]) -> Plan:
@@ -85,7 +85,7 @@ def goals(rows: Rows, effort: Effort) -> None:
 
 
 def ratio_of(rows: Rows, one: str, other: str, callers: int, loop: str) -> float | None:
-    """Gives how many times the CPU of the other one costs, for a hit of 200 bytes."""
+    """Returns the CPU time of a hit of 200 bytes, as a multiple of the other library's."""
     variant = f"200 bytes, {callers} callers, {loop}"
     costs = [rows.best("CPU of a hit", library, variant) for library in (one, other)]
     if costs[0] is None or costs[1] is None:

@@ -1,4 +1,4 @@
-"""What is cached: products of about 200 bytes and of about 10 KB of JSON."""
+"""The cached products, of about 200 bytes or about 10 KB of JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Product(BaseModel):
 
 
 def product(size: int) -> Product:
-    """Makes a product whose JSON has about as many bytes."""
+    """Creates a product with about `size` bytes of JSON."""
     made = Product(
         id="4711",
         name="Walnut shelf, oiled",

@@ -1,4 +1,4 @@
-"""What was measured."""
+"""The rows of the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 
 
 class Rows:
-    """The rows of the report: each run has one, and so have the best and the median."""
+    """The rows of the report: one for each run, one for the best and one for the median."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
@@ -19,7 +19,7 @@ class Rows:
     def add_all(
         self, measure: str, library: str, variant: str, values: list[float], unit: str
     ) -> tuple[float, float]:
-        """Adds runs, their best and their median; gives those two."""
+        """Adds runs, their best and their median, and returns those two."""
         for value in values:
             self.add(measure, library, variant, value, unit)
         best = max(values) if unit == "1/s" else min(values)

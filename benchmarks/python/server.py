@@ -1,4 +1,4 @@
-"""A Redis server of one's own."""
+"""A Redis server for the benchmark."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Server:
     port: int
     pid: int
 
-    def forget_all(self) -> None:
-        """Empties it."""
+    def flush(self) -> None:
+        """Removes all data."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
             connection.sendall(b"FLUSHALL\r\n")
             if connection.recv(64) != b"+OK\r\n":
-                raise SystemExit("the server doesn't forget")
+                raise SystemExit("FLUSHALL failed")
 
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[Server]:
-    """Starts one on a free port, in a folder of its own; it ends with the block."""
+    """Starts a server on a free port, in its own folder, and kills it after the block."""
     with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,4 +48,4 @@ def wait_for(port: int) -> None:
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit("redis-server doesn't start")
+    raise SystemExit("redis-server did not start")

@@ -1,4 +1,4 @@
-"""What is counted once, not compared run by run: a herd, and a Redis that was stopped."""
+"""Situations that are measured once: concurrent callers, and a stopped Redis."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def libraries() -> list[str]:
 
 
 def herd(server: Server, rows: Rows) -> None:
-    """Lets many callers in many processes want one cold key."""
+    """Counts the factory calls of many callers in many processes for one cold key."""
     print(f"\n{PROCESSES} processes of {CALLERS} callers on one cold key\n")
     print("| library | factory calls |\n| --- | ---: |")
     for library in libraries():
-        server.forget_all()
+        server.flush()
         begin = time.time() + 5
         words = command("herd.py", library, server.port, CALLERS, begin)
         processes = [start(words) for _ in range(PROCESSES)]
@@ -31,11 +31,11 @@ def herd(server: Server, rows: Rows) -> None:
 
 
 def frozen(server: Server, rows: Rows, most: float) -> None:
-    """Stops Redis for 3 seconds of calls, and longer for who waits longer."""
+    """Measures latencies while Redis is stopped: 3 seconds, or until the last call returns."""
     print("\n20 callers while Redis is stopped: ms that get_or_set takes\n")
     print("| library | p50 | p99 | max | calls | cut off |\n| --- |" + " ---: |" * 5)
     for library in libraries():
-        server.forget_all()
+        server.flush()
         words = command("frozen.py", library, server.port, server.pid, 3, most)
         found = result(library, start(words))
         for name in ("p50", "p99", "max"):

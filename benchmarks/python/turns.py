@@ -1,4 +1,4 @@
-"""Lets libraries take turns at the same calls."""
+"""Runs of the same calls, alternating between libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Plan:
     loop: str
     libraries: list[str]
     repeats: int
-    #: How long each run lasts.
+    #: The duration of each run.
     seconds: float
 
 
@@ -33,17 +33,17 @@ def has_fastapi_rc() -> bool:
 
 
 def command(program: str, library: str, *arguments: object) -> list[str]:
-    """Gives the command of a program in the environment where the library is."""
+    """Returns the command of a program in the environment of the library."""
     environment = "fastapi-rc" if library.startswith("fastapi-rc") else "hotshelf"
     python = ENVIRONMENTS / environment / "bin/python"
     return [str(python), str(HERE / program), library, *map(str, arguments)]
 
 
 def result(library: str, process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Waits for a program and gives what it prints."""
-    output, trouble = process.communicate()
+    """Waits for a program and returns its output."""
+    output, error = process.communicate()
     if process.returncode != 0:
-        raise SystemExit(f"{library} failed: {trouble}")
+        raise SystemExit(f"{library} failed: {error}")
     found: dict[str, Any] = json.loads(output)
     return found
 
@@ -60,7 +60,7 @@ def take_turns(server: Server, rows: Rows, plan: Plan) -> None:
         runs: dict[str, list[dict[str, Any]]] = {library: [] for library in libraries}
         for _ in range(plan.repeats):
             for library in libraries:
-                server.forget_all()
+                server.flush()
                 what = (plan.kind, server.port, plan.size, callers, plan.loop, plan.seconds)
                 runs[library].append(result(library, start(command("calls.py", library, *what))))
         for library in libraries:

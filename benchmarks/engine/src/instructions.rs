@@ -1,12 +1,12 @@
-//! Instructions, counted by valgrind.
+//! Instruction counts by valgrind.
 
 use std::error::Error;
 use std::process::Command;
 
 use crate::Subject;
 
-/// Counts the instructions of one run: those of many runs less those of few, so that what
-/// happens once, at start and end, is left out.
+/// Returns the instructions of one run: the difference between many runs and few, divided by
+/// their number, so that start and end are not counted.
 pub(crate) fn per_run(subject: Subject) -> Result<f64, Box<dyn Error>> {
     const FEW: u32 = 1000;
     const MANY: u32 = 11_000;
@@ -20,9 +20,11 @@ fn count(subject: Subject, runs: u32) -> Result<f64, Box<dyn Error>> {
         .arg(std::env::current_exe()?)
         .args(["run", subject.name(), &runs.to_string()])
         .output()
-        .map_err(|error| format!("valgrind can't be run ({error}): apt-get install valgrind"))?;
+        .map_err(|error| {
+            format!("failed to run valgrind ({error}): install it with apt-get install valgrind")
+        })?;
     let text = String::from_utf8_lossy(&output.stderr);
     let number = text.split("Collected :").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let number = number.ok_or_else(|| format!("valgrind counted nothing:\n{text}"))?;
+    let number = number.ok_or_else(|| format!("no count in the output of valgrind:\n{text}"))?;
     Ok(number.parse()?)
 }

@@ -1,8 +1,8 @@
-//! What the engine adds to a hit: a cache over a backend that is always ready, against
-//! decoding the same value without one; and what an invalidation by a tag costs a Redis.
+//! The overhead of the engine on a hit, compared with decoding the same value alone, on a
+//! backend that is always ready; and the cost of an invalidation by tag on Redis.
 //!
-//! Times are those of batches that alternate, best and median of all. Instructions are
-//! counted by valgrind, which gives the same number again whatever else the machine does.
+//! Times are the best and the median of alternating batches. Instructions are counted by
+//! valgrind, independent of the load of the machine.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod instructions;
@@ -46,14 +46,14 @@ impl Product {
     }
 }
 
-/// What is measured.
+/// A measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// `codec::decode` alone.
     Decode,
     /// `Cache::get`.
     Get,
-    /// `Cache::get_or_insert_with`, which finds the value.
+    /// `Cache::get_or_insert_with`, on a hit.
     GetOrInsert,
 }
 
@@ -79,15 +79,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Runs one subject so many times: what valgrind counts.
+/// Runs one subject `count` times, under valgrind.
 fn run_one(name: &str, count: u32) -> Result<(), Box<dyn Error>> {
     let subject = Subject::ALL.into_iter().find(|subject| subject.name() == name);
     let bench = Bench::new()?;
-    bench.run(subject.ok_or("no such subject")?, count);
+    bench.run(subject.ok_or("unknown subject")?, count);
     Ok(())
 }
 
-/// Everything that a run needs, made before.
+/// The prepared state of a run.
 struct Bench {
     tokio: tokio::runtime::Runtime,
     cache: Cache<Product>,
@@ -123,7 +123,7 @@ impl Bench {
         });
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
+    #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
     fn time(&self, subject: Subject, count: u32) -> Duration {
         let start = std::time::Instant::now();
         self.run(subject, count);
@@ -131,7 +131,7 @@ impl Bench {
     }
 }
 
-/// Makes the entry that a fill would have written.
+/// Returns the entry that a fill would have written.
 fn with_trailer(value: &[u8]) -> bytes::Bytes {
     let mut entry = value.to_vec();
     let trailer = Trailer {

@@ -1,4 +1,4 @@
-//! A backend that has the entry at hand.
+//! A backend that always has the entry.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hotshelf_core::backend::{Layer, Result};
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, WireKey};
 
-/// Answers every read at once with the same entry. Other operations fail.
+/// Answers every read immediately with the same entry. Other operations fail.
 #[derive(Debug)]
 pub(crate) struct Ready {
     entry: Bytes,
@@ -23,7 +23,7 @@ impl Layer for Ready {
     type Inner = dyn Backend;
 
     fn inner(&self) -> Result<impl Deref<Target = dyn Backend> + Send> {
-        let error = Error::new(ErrorKind::Unsupported, "only reads are measured");
+        let error = Error::new(ErrorKind::Unsupported, "only reads are supported");
         Err::<Arc<dyn Backend>, _>(error)
     }
 

@@ -1,9 +1,9 @@
-//! What a hit costs over HTTP: the product API against a handler that does nothing but
-//! `GET` by the redis crate.
+//! The cost of a hit over HTTP: the product API compared with a handler that only sends `GET`
+//! by the redis crate.
 //!
-//! Both answer `GET /products/1` from one Redis, each as a process of its own, under
-//! `wrk -t1 -c64`, in alternation. Every run is shown: the machine may change its speed
-//! in between, so compare within a round.
+//! Both answer `GET /products/1` from one Redis, each in its own process, alternately, under
+//! `wrk -t1 -c64`. Every run is shown: the speed of the machine may change in between, so
+//! compare within a round.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod report;
@@ -32,7 +32,7 @@ fn compare(rounds: u32, seconds: u32) -> Result<(), Box<dyn Error>> {
     let servers = [Kind::Raw, Kind::ProductApi].map(|kind| Server::start(kind, &redis.url()));
     let [raw, product_api] = servers;
     let (raw, product_api) = (raw?, product_api?);
-    // The first request fills the cache; the raw handler reads what it stored.
+    // The first request fills the cache; the raw handler reads the same entry.
     wrk::run(&product_api, 1)?;
     wrk::run(&raw, 1)?;
 

@@ -1,4 +1,4 @@
-//! The table, and the rows for other programs.
+//! The table, and the rows in JSON.
 
 use std::error::Error;
 use std::fs;
@@ -66,7 +66,7 @@ fn cost(measure: &Measure) -> f64 {
     measure.cpu_micros
 }
 
-/// Gives one figure of all rounds, sorted.
+/// Returns one figure of all rounds, sorted.
 fn values(rows: &[Row], kind: Kind, figure: fn(&Measure) -> f64) -> Vec<f64> {
     let of_kind = rows.iter().map(|row| &row.measure).filter(|measure| measure.kind == kind);
     let mut values: Vec<f64> = of_kind.map(figure).collect();

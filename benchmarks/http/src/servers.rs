@@ -1,4 +1,4 @@
-//! The two servers, each a process of its own.
+//! The two servers, each in its own process.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
@@ -16,10 +16,10 @@ use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo};
 use tokio::net::TcpListener;
 
-/// What answers.
+/// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `GET` by the redis crate, its bytes passed on.
+    /// `GET` by the redis crate, forwarding the bytes.
     Raw,
     /// The product API: a typed hit, decoded and encoded again.
     ProductApi,
@@ -35,11 +35,11 @@ impl Kind {
 
     pub(crate) fn named(name: &str) -> Result<Self, String> {
         let kind = [Self::Raw, Self::ProductApi].into_iter().find(|kind| kind.name() == name);
-        kind.ok_or_else(|| format!("no server is called {name:?}"))
+        kind.ok_or_else(|| format!("unknown server {name:?}"))
     }
 }
 
-/// A server that runs until this is dropped.
+/// A server that is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) kind: Kind,
@@ -48,7 +48,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts this program again, as a server.
+    /// Starts this program as a server.
     pub(crate) fn start(kind: Kind, redis_url: &str) -> std::io::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["serve", kind.name(), redis_url])
@@ -62,7 +62,7 @@ impl Server {
         Ok(Self { kind, url, process })
     }
 
-    /// Gives the CPU time that the server has used, in seconds.
+    /// Returns the CPU time that the server has used, in seconds.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, Box<dyn Error>> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
         let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
@@ -79,7 +79,7 @@ impl Drop for Server {
     }
 }
 
-/// Serves until it is killed, and prints its address first.
+/// Prints its address, and serves until it is killed.
 pub(crate) fn serve(kind: Kind, redis_url: &str) -> Result<(), Box<dyn Error>> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let router = match kind {

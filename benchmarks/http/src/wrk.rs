@@ -1,16 +1,16 @@
-//! Load by `wrk`.
+//! Load generation by `wrk`.
 
 use std::error::Error;
 use std::process::Command;
 
 use crate::servers::{Kind, Server};
 
-/// What one run of wrk saw.
+/// The result of one run of wrk.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     pub(crate) kind: Kind,
     pub(crate) requests_per_second: f64,
-    /// The server's own CPU time for a request, in microseconds.
+    /// The server's CPU time per request, in microseconds.
     pub(crate) cpu_micros: f64,
 }
 
@@ -20,7 +20,9 @@ pub(crate) fn run(server: &Server, seconds: u32) -> Result<Measure, Box<dyn Erro
     let output = Command::new("wrk")
         .args(["-t1", "-c64", &format!("-d{seconds}s"), &server.url])
         .output()
-        .map_err(|error| format!("wrk can't be run ({error}): apt-get install wrk"))?;
+        .map_err(|error| {
+            format!("failed to run wrk ({error}): install it with apt-get install wrk")
+        })?;
     let cpu = server.cpu_seconds()? - before;
     let text = String::from_utf8_lossy(&output.stdout);
     if text.contains("Non-2xx") || !output.status.success() {

@@ -1,4 +1,4 @@
-//! One measurement of one library, in a process of its own.
+//! One measurement of one library, in its own process.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -15,31 +15,31 @@ use crate::Failure;
 use crate::library::Library;
 use crate::loader::Loader;
 
-/// How often each race is run, on a new key every time.
+/// The number of races of each kind, each on a new key.
 pub(crate) const ROUNDS: u64 = 10;
 
-/// How many callers in each process ask for the cold key.
+/// The number of callers of the cold key in each process.
 pub(crate) const CALLERS: u64 = 1_000;
 
-/// How much longer a load of the cold key takes than it takes all callers to ask. By then
-/// the libraries that first look into Redis have seen that nothing is there, and loads are
-/// under way or waited for: that is the case which they are made for.
+/// How much longer a load of the cold key takes after all callers have asked. By then the
+/// libraries that first read Redis have seen the miss, and callers load or wait for a load:
+/// the case that they are designed for.
 const LOAD: Duration = Duration::from_secs(1);
 
-/// Longer than anything here takes that doesn't hang.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A timeout longer than any step that does not hang.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an invalidation may wait for a load that is held open, before that is let go.
+/// How long an invalidation may wait for a suspended load before the load is resumed.
 const HELD: Duration = Duration::from_millis(500);
 
-/// What is measured.
+/// A measured scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scenario {
     /// The race, with an invalidation by key.
     Key,
     /// The race, with an invalidation of a group.
     Group,
-    /// Many callers of one cold key.
+    /// Concurrent callers of one cold key.
     Cold,
 }
 
@@ -59,13 +59,13 @@ impl FromStr for Scenario {
     fn from_str(name: &str) -> Result<Self, String> {
         let scenario =
             [Self::Key, Self::Group, Self::Cold].into_iter().find(|it| it.name() == name);
-        scenario.ok_or_else(|| format!("no scenario is called {name:?}"))
+        scenario.ok_or_else(|| format!("unknown scenario {name:?}"))
     }
 }
 
 /// Runs one scenario and prints its figures: `STALE BLOCKED` of a race, or `LOADS`.
 ///
-/// There is one thread: between two awaits of a task nothing else happens.
+/// There is only one thread: between two awaits of a task no other task runs.
 pub(crate) fn run<L: Library>(scenario: Scenario, redis_url: &str) -> Result<(), Failure> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = LocalSet::new().block_on(&runtime, async {
@@ -75,7 +75,7 @@ pub(crate) fn run<L: Library>(scenario: Scenario, redis_url: &str) -> Result<(),
             Scenario::Cold => cold(&library).await,
         }
     });
-    // A read of the standard input that failed to end must not hold the process.
+    // A pending read of the standard input must not keep the process running.
     runtime.shutdown_background();
     result
 }
@@ -91,11 +91,11 @@ async fn races<L: Library>(library: &Rc<L>, scenario: Scenario) -> Result<(), Fa
     Ok(())
 }
 
-/// How a race ended.
+/// The result of a race.
 struct Race {
-    /// The read after the invalidation gave the value from before it.
+    /// The read after the invalidation returned the old value.
     stale: bool,
-    /// The invalidation didn't answer before the load had ended.
+    /// The invalidation did not return before the load had ended.
     blocked: bool,
 }
 
@@ -150,8 +150,8 @@ fn spawn_invalidation<L: Library>(
     })
 }
 
-/// Asks many times for one cold key. No load ends before all have asked, in all processes:
-/// the parent sees to that, by a line each way.
+/// Runs concurrent calls for one cold key. No load ends before all callers in all processes
+/// have asked: the parent ensures that, by a line in each direction.
 async fn cold<L: Library>(library: &Rc<L>) -> Result<(), Failure> {
     let mut parent = BufReader::new(tokio::io::stdin());
     exchange("ready", &mut parent).await?;
@@ -178,31 +178,28 @@ async fn cold<L: Library>(library: &Rc<L>) -> Result<(), Failure> {
     for caller in callers {
         let value = within(caller).await???;
         if value != 1 {
-            return Err(format!("a caller was given {value}, which was never there").into());
+            return Err(format!("a caller got {value}, which was never stored").into());
         }
     }
     println!("{}", loader.loads());
     Ok(())
 }
 
-/// Tells the parent a word and waits for its answer.
+/// Sends the parent a word and waits for its answer.
 async fn exchange(word: &str, parent: &mut BufReader<Stdin>) -> Result<(), Failure> {
     println!("{word}");
     let mut answer = String::new();
     within(parent.read_line(&mut answer)).await??;
-    if answer.is_empty() { Err("the parent is gone".into()) } else { Ok(()) }
+    if answer.is_empty() { Err("the parent has exited".into()) } else { Ok(()) }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a load of real time, for libraries that know no other"
-)]
+#[expect(clippy::disallowed_methods, reason = "libraries that only support real time")]
 async fn take(time: Duration) {
     time::sleep(time).await;
 }
 
-/// Bounds a wait, so that nothing hangs.
+/// Limits a wait, so that nothing hangs.
 async fn within<F: Future>(future: F) -> Result<F::Output, Failure> {
-    let answer = time::timeout(PATIENCE, future).await;
-    answer.map_err(|_| format!("no answer within {PATIENCE:?}").into())
+    let answer = time::timeout(TIMEOUT, future).await;
+    answer.map_err(|_| format!("no answer within {TIMEOUT:?}").into())
 }

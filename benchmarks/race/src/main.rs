@@ -1,12 +1,13 @@
-//! Who serves a value that was invalidated, and who loads a cold key more than once.
+//! Compares caches: which of them serve an invalidated value, and which load a cold key more
+//! than once.
 //!
-//! For each library, by its own get-or-load call: a load begins and has read the data, the
-//! data changes, the entry is invalidated, the load ends, somebody reads. Then 1,000 callers
-//! in each of 4 processes ask for one cold key, and the loads are counted.
+//! For each library, with its own get-or-load call: a load reads the data, the data changes,
+//! the entry is invalidated, the load ends, and the value is read again. Then 1,000 callers in
+//! each of 4 processes ask for one cold key, and the loads are counted.
 //!
-//! Prints a Markdown table and writes `target/bench/race.json`. Every measurement runs in a
-//! process of its own, [`child`], so that whatever a library does, [`parent`] can end it.
-//! Fails if hotshelf gives a stale value or loads a key twice; what others do is reported.
+//! Prints a Markdown table and writes `target/bench/race.json`. Every measurement runs in its
+//! own process, [`child`], so that [`parent`] can end it whatever a library does. Fails if
+//! hotshelf returns a stale value or loads a key twice; the other libraries are only reported.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod child;
@@ -23,13 +24,13 @@ use tokio::runtime;
 use library::Contestant;
 use report::Row;
 
-/// Whatever went wrong.
+/// Any error.
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        // It takes half a minute, so that there is nothing to leave out.
+        // It takes half a minute, so `quick` skips nothing.
         [] | ["quick"] => compare(),
         [label, scenario, redis_url] => {
             (Contestant::labelled(label)?.run)(scenario.parse()?, redis_url)
@@ -38,7 +39,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// Measures every library, prints the table and judges hotshelf.
+/// Measures every library, prints the table and checks hotshelf.
 fn compare() -> Result<(), Failure> {
     let redis = RedisServer::start()?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,5 +50,5 @@ fn compare() -> Result<(), Failure> {
     let rows: Vec<Row> = measured.collect();
     report::print(&rows);
     report::write(&rows)?;
-    report::judge(&rows)
+    report::check(&rows)
 }

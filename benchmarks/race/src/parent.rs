@@ -1,4 +1,4 @@
-//! Runs the measurements, as processes.
+//! Runs the measurements as processes.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use crate::child::Scenario;
 use crate::library::Contestant;
 use crate::report::{Race, Row};
 
-/// How many processes ask for the cold key.
+/// The number of processes that ask for the cold key.
 pub(crate) const PROCESSES: usize = 4;
 
-/// How long a process may be silent: longer than its own patience, which says more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout for a line of a process: longer than its own timeout, whose error is more
+/// specific.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Measures a library. What fails is in the row.
+/// Measures a library. Failures are part of the row.
 pub(crate) async fn measure(contestant: Contestant, redis_url: &str) -> Row {
     let by_key = race(contestant, Scenario::Key, redis_url).await;
     let by_group = match contestant.group {
@@ -40,7 +41,7 @@ async fn race(
     Ok(Race { stale: stale.parse()?, blocked: blocked.parse()? })
 }
 
-/// Lets all processes ask for one cold key, and gives the loads of each.
+/// Runs callers of one cold key in all processes, and returns the loads of each.
 async fn cold(contestant: Contestant, redis_url: &str) -> Result<Vec<u64>, Failure> {
     let start = |_| Process::start(contestant, Scenario::Cold, redis_url);
     let mut processes = (0..PROCESSES).map(start).collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +60,7 @@ async fn cold(contestant: Contestant, redis_url: &str) -> Result<Vec<u64>, Failu
     Ok(loads)
 }
 
-/// This program again, for one measurement. It dies with this handle.
+/// A process of this program for one measurement. It is killed when this handle is dropped.
 struct Process {
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -80,9 +81,9 @@ impl Process {
     }
 
     async fn line(&mut self) -> Result<String, Failure> {
-        let line = time::timeout(PATIENCE, self.output.next_line()).await;
-        let line = line.map_err(|_| "a process hangs")??;
-        line.ok_or_else(|| "a process failed, its error is above".into())
+        let line = time::timeout(TIMEOUT, self.output.next_line()).await;
+        let line = line.map_err(|_| "a process timed out")??;
+        line.ok_or_else(|| "a process failed: see its error above".into())
     }
 
     async fn expect(&mut self, word: &str) -> Result<(), Failure> {

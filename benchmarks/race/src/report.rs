@@ -1,4 +1,4 @@
-//! The table, the rows for other programs, and the verdict.
+//! The table, the rows in JSON, and the check of hotshelf.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::child::{CALLERS, ROUNDS};
 use crate::library::Contestant;
 use crate::parent::PROCESSES;
 
-/// What was measured of a library.
+/// The measurements of a library.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) contestant: Contestant,
@@ -23,16 +23,16 @@ pub(crate) struct Row {
 /// The races of one kind, [`ROUNDS`] of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Race {
-    /// How many ended with a stale read.
+    /// The number of races that ended with a stale read.
     pub(crate) stale: u64,
-    /// In how many the invalidation waited for the load.
+    /// The number of races in which the invalidation waited for the load.
     pub(crate) blocked: u64,
 }
 
 pub(crate) fn print(rows: &[Row]) {
     let callers = thousands(CALLERS);
     println!(
-        "A load has read the data and goes on; the data changes; the entry is invalidated; the \
+        "A load reads the data and continues; the data changes; the entry is invalidated; the \
          load ends. Is the next read stale? ({ROUNDS} races each.)\n"
     );
     println!(
@@ -54,7 +54,7 @@ pub(crate) fn print(rows: &[Row]) {
     }
 }
 
-/// Writes a number below a million with its comma.
+/// Formats a number below a million with a comma.
 fn thousands(number: u64) -> String {
     if number < 1_000 {
         return number.to_string();
@@ -65,13 +65,13 @@ fn thousands(number: u64) -> String {
 fn cell<T>(result: &Result<T, Failure>, show: impl FnOnce(&T) -> String) -> String {
     match result {
         Ok(value) => show(value),
-        Err(error) => format!("could not be measured: {error}"),
+        Err(error) => format!("failed: {error}"),
     }
 }
 
 fn race_cell(Race { stale, blocked }: Race) -> String {
-    let verdict = if stale == 0 { "no" } else { "**yes**" };
-    let mut cell = format!("{verdict}, {stale} of {ROUNDS}");
+    let answer = if stale == 0 { "no" } else { "**yes**" };
+    let mut cell = format!("{answer}, {stale} of {ROUNDS}");
     if blocked > 0 {
         cell += &format!(" (in {blocked} the invalidation had to wait for the load)");
     }
@@ -79,7 +79,7 @@ fn race_cell(Race { stale, blocked }: Race) -> String {
 }
 
 fn cold_cell(loads: &[u64], shared: bool) -> String {
-    let place = if shared { "on one Redis" } else { "each process by itself" };
+    let place = if shared { "on one Redis" } else { "one in each process" };
     format!("{}, {place}", thousands(loads.iter().sum()))
 }
 
@@ -116,16 +116,16 @@ pub(crate) fn write(rows: &[Row]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Fails unless hotshelf was measured, gave nothing stale and loaded once: once in all
-/// processes that share a Redis, once in each otherwise.
-pub(crate) fn judge(rows: &[Row]) -> Result<(), Failure> {
+/// Returns an error unless hotshelf was measured, returned no stale value and loaded once:
+/// once in all processes that share a Redis, otherwise once in each.
+pub(crate) fn check(rows: &[Row]) -> Result<(), Failure> {
     for row in rows.iter().filter(|row| row.contestant.is_ours()) {
         let label = row.contestant.label;
         for race in [Some(&row.by_key), row.by_group.as_ref()].into_iter().flatten() {
             match race {
                 Ok(Race { stale: 0, .. }) => {}
                 Ok(race) => return Err(format!("{label} was stale {} times", race.stale).into()),
-                Err(error) => return Err(format!("{label} could not be measured: {error}").into()),
+                Err(error) => return Err(format!("failed to measure {label}: {error}").into()),
             }
         }
         let loads = row.cold.as_ref().map_err(|error| format!("{label} failed: {error}"))?;

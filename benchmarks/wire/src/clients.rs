@@ -1,4 +1,4 @@
-//! The clients that are compared, each by its own documented way to share a connection.
+//! The compared clients, each with its documented way to share a connection.
 
 use std::error::Error;
 
@@ -19,7 +19,7 @@ pub(crate) struct Hotshelf {
 impl Reader for Hotshelf {
     async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
         let store = Store::connect(&format!("redis://127.0.0.1:{port}")).await?;
-        let client = store.redis().ok_or("it is a store on Redis")?.clone();
+        let client = store.redis().ok_or("the store is not on Redis")?.clone();
         Ok(Self { client, _store: store })
     }
 
@@ -29,7 +29,8 @@ impl Reader for Hotshelf {
     }
 }
 
-/// The redis crate, told to send at once and to queue as many commands as there are callers.
+/// The redis crate, configured to send immediately and to queue as many commands as there are
+/// callers.
 #[derive(Clone)]
 pub(crate) struct Redis(pub(crate) redis::aio::MultiplexedConnection);
 
@@ -52,7 +53,7 @@ impl Reader for Redis {
     }
 }
 
-/// Its next version, told the same.
+/// Its next version, configured likewise.
 #[derive(Clone)]
 pub(crate) struct Redis2(redis2::aio::MultiplexedConnection);
 

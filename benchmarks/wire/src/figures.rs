@@ -1,4 +1,4 @@
-//! What was measured.
+//! Measured figures.
 
 use std::error::Error;
 use std::fs;
@@ -8,15 +8,15 @@ use serde::Serialize;
 use crate::load::{Cost, Load};
 use crate::subject;
 
-/// How runs of the same load are spread. The machine may change its speed between two runs:
-/// the median tells what is usual, the best what is possible.
+/// The spread of runs of the same load. The speed of the machine may change between two runs:
+/// the median shows what is usual, the best run what is possible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) best: f64,
 }
 
-/// What a load costs a subject.
+/// The cost of a load for a subject.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     pub(crate) subject: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct Figure {
     pub(crate) per_second: Spread,
 }
 
-/// How many instructions a call takes a subject.
+/// The instructions of a call for a subject.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instructions {
     pub(crate) subject: &'static str,
@@ -33,7 +33,7 @@ pub(crate) struct Instructions {
     pub(crate) per_call: f64,
 }
 
-/// Lets subjects take turns at loads.
+/// Measures loads, alternating between the subjects.
 pub(crate) fn compare(
     subjects: &[&'static str],
     loads: &[Load],
@@ -53,7 +53,7 @@ pub(crate) fn compare(
         load,
         cpu_micros: spread(&costs, |cost| cost.cpu_micros),
         per_second: {
-            // The best is the most.
+            // The best throughput is the highest.
             let Spread { median, best } = spread(&costs, |cost| -cost.per_second);
             Spread { median: -median, best: -best }
         },
@@ -67,7 +67,7 @@ fn spread(costs: &[Cost], value: fn(&Cost) -> f64) -> Spread {
     Spread { median: values[values.len() / 2], best: values[0] }
 }
 
-/// Gives what a load costs a subject.
+/// Returns the figure of a subject and a load.
 pub(crate) fn find<'a>(figures: &'a [Figure], subject: &str, load: Load) -> Option<&'a Figure> {
     figures.iter().find(|figure| figure.subject == subject && figure.load == load)
 }

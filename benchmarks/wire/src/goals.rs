@@ -1,11 +1,11 @@
-//! What hotshelf means to reach beside the others, and whether it does.
+//! The performance goals of hotshelf, relative to the others.
 
 use crate::figures::{Figure, Spread, find};
 use crate::load::Load;
 use crate::subject::{CACHES, CLIENTS};
 
-/// Prints each goal as a ratio of CPU times, by the medians and by the best runs. It is
-/// reached if it is by both.
+/// Prints each goal as a ratio of CPU times, by the medians and by the best runs. Both must
+/// reach it.
 pub(crate) fn print(figures: &[Figure]) {
     println!("\nCPU of hotshelf, as a ratio\n");
     println!("| beside | bytes | callers | goal | by median | by best | |");

@@ -1,4 +1,4 @@
-//! Instructions, counted by valgrind: those of the process, without the kernel's.
+//! Instruction counts by valgrind, without those of the kernel.
 
 use std::error::Error;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::subject;
 const FEW: usize = 4096;
 const MANY: usize = 4 * FEW;
 
-/// Counts the instructions of one call: those of many calls less those of few, so that what
-/// happens once, at start and end, is left out.
+/// Returns the instructions of one call: the difference between many calls and few, divided by
+/// their number, so that start and end are not counted.
 pub(crate) fn count(
     subject: &'static str,
     load: Load,
@@ -27,12 +27,14 @@ fn run(subject: &str, load: Load, port: u16, calls: usize) -> Result<f64, Box<dy
         .arg(std::env::current_exe()?)
         .args(subject::arguments(subject, load, port, calls))
         .output()
-        .map_err(|error| format!("valgrind can't be run ({error}): apt-get install valgrind"))?;
+        .map_err(|error| {
+            format!("failed to run valgrind ({error}): install it with apt-get install valgrind")
+        })?;
     let text = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         return Err(format!("{subject} failed under valgrind: {text}").into());
     }
     let number = text.split("Collected :").nth(1).and_then(|rest| rest.split_whitespace().next());
-    let number = number.ok_or_else(|| format!("valgrind counted nothing:\n{text}"))?;
+    let number = number.ok_or_else(|| format!("no count in the output of valgrind:\n{text}"))?;
     Ok(number.parse()?)
 }

@@ -1,4 +1,4 @@
-//! One run: so many callers who read values, and what that costs their process.
+//! One run: concurrent callers that read values, and the cost for their process.
 
 use std::error::Error;
 use std::future::Future;
@@ -8,29 +8,29 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// How often values are read before it counts.
+/// The number of reads before the measurement.
 const WARM_UP: usize = 4096;
 
-/// What reads values.
+/// A client or cache that reads values.
 pub(crate) trait Reader: Clone + Send + Sync + Sized + 'static {
     fn connect(port: u16) -> impl Future<Output = Result<Self, Box<dyn Error>>>;
 
-    /// Reads a value and gives its length.
+    /// Reads a value and returns its length.
     fn get(&self, key: &Key) -> impl Future<Output = usize> + Send;
 }
 
-/// A key. All are made before they are read, for that is no client's cost.
+/// A key. All keys are created before the measurement, since that is not a cost of the client.
 pub(crate) type Key = String;
 
-/// How many keys there are of each size.
+/// The number of keys of each size.
 pub(crate) const KEYS: usize = 1000;
 
-/// Gives a key, written as redis-benchmark writes those that it draws.
+/// Returns a key in the format of redis-benchmark.
 pub(crate) fn key(size: usize, number: usize) -> Key {
     format!("{size}:{number:012}")
 }
 
-/// What one run does.
+/// The load of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) size: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Load {
     pub(crate) workers: usize,
 }
 
-/// What it cost.
+/// The cost of one run.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Cost {
     pub(crate) cpu_micros: f64,
@@ -76,7 +76,7 @@ impl Load {
                 tokio::spawn(async move {
                     for call in 0..calls / callers {
                         if client.get(&keys[(caller * 31 + call) % KEYS]).await != size {
-                            return Err("a value is not what was written");
+                            return Err("a value differs from the written one");
                         }
                     }
                     Ok(())

@@ -1,10 +1,9 @@
-//! What reading a value costs a client: CPU time of its process for each `GET`, and how
-//! many there are in a second, beside other clients of Rust; and the same for a cache that
-//! gives a value of a type.
+//! The cost of reading a value: CPU time of the process per `GET` and throughput, compared
+//! with other Rust clients; and the same for typed caches.
 //!
-//! Runs take turns, each in a process of its own, against one server. The CPU time is that
-//! of the whole process, tokio and the kernel included. Instructions are counted by
-//! valgrind, which gives nearly the same number again whatever else the machine does.
+//! Runs alternate, each in its own process, against one server. The CPU time is that of the
+//! whole process, including tokio and the kernel. Instructions are counted by valgrind, nearly
+//! independent of the load of the machine.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod clients;
@@ -48,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Starts a server that has all that is read.
+/// Starts a server with all values.
 fn start() -> Result<RedisServer, Box<dyn Error>> {
     let server = RedisServer::start()?;
     for size in SIZES {
@@ -75,7 +74,7 @@ fn report(repeats: usize, calls: usize, with_instructions: bool) -> Result<(), B
     figures::write(&figures, &counts)
 }
 
-/// Compares clients at values of one size. One worker and two take turns as well.
+/// Compares clients at values of one size, alternating between one worker and two.
 fn compare_clients(
     server: &RedisServer,
     size: usize,
@@ -85,7 +84,7 @@ fn compare_clients(
     let subjects = [&CLIENTS[..], &[BENCHMARK]].concat();
     let mut all = Vec::new();
     for callers in CALLERS {
-        // One at a time takes its time, and a large value its bytes.
+        // Fewer calls with one caller and with large values, which take longer.
         let calls = calls / if callers == 1 { 4 } else { 1 } / if size > 1000 { 2 } else { 1 };
         let loads = [1, 2].map(|workers| Load { size, callers, workers });
         all.extend(compare(&subjects, &loads, server.port(), calls, repeats)?);

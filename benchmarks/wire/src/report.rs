@@ -1,13 +1,13 @@
-//! Tables for the terminal.
+//! Tables in Markdown.
 
 use crate::figures::{Figure, Instructions, Spread};
 use crate::load::Load;
 
-/// Prints what loads of one size cost: a row for each number of callers.
+/// Prints the cost of loads of one size, with a row for each number of callers.
 pub(crate) fn print(title: &str, subjects: &[&str], figures: &[Figure]) {
     let cpu = |spread: Spread| format!("{:.2} ({:.2})", spread.median, spread.best);
     let rate = |spread: Spread| format!("{:.0} ({:.0})", spread.median / 1e3, spread.best / 1e3);
-    // What runs in no process of ours has no CPU time.
+    // There is no CPU time for processes that are not ours.
     let timed: Vec<_> = figures.iter().filter(|figure| !figure.cpu_micros.best.is_nan()).collect();
     let names: Vec<_> = subjects
         .iter()

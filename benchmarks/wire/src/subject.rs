@@ -1,4 +1,4 @@
-//! What is compared, by name; each runs in a process of its own.
+//! The compared subjects, by name; each runs in its own process.
 
 use std::error::Error;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::typed::{ByHand, Cached, HotshelfCache, TypedReader};
 pub(crate) const CLIENTS: [&str; 5] = ["hotshelf", "redis 1.8", "redis 2.0-rc", "rustis", "fred"];
 pub(crate) const CACHES: [&str; 3] = ["hotshelf Cache", "cached", "redis 1.8 by hand"];
 
-/// The server's own client: its throughput only.
+/// The server's own client, for its throughput only.
 pub(crate) const BENCHMARK: &str = "redis-benchmark";
 
 /// Runs a subject in this process.
@@ -29,11 +29,11 @@ pub(crate) fn run(
         "hotshelf Cache" => load.run::<HotshelfCache>(port, calls),
         "cached" => load.run::<Cached>(port, calls),
         "redis 1.8 by hand" => load.run::<ByHand>(port, calls),
-        _ => Err("no such client".into()),
+        _ => Err("unknown client".into()),
     }
 }
 
-/// Writes what the caches read.
+/// Writes the values that the caches read.
 pub(crate) fn fill_caches(port: u16, size: usize) -> Result<(), Box<dyn Error>> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
@@ -43,14 +43,14 @@ pub(crate) fn fill_caches(port: u16, size: usize) -> Result<(), Box<dyn Error>> 
     })
 }
 
-/// Gives the arguments by which [`crate::main`] runs a subject.
+/// Returns the arguments with which [`crate::main`] runs a subject.
 pub(crate) fn arguments(subject: &str, load: Load, port: u16, calls: usize) -> Vec<String> {
     let numbers = [port.into(), load.size, load.callers, load.workers, calls];
     let words = ["run".to_owned(), subject.to_owned()];
     words.into_iter().chain(numbers.map(|number: usize| number.to_string())).collect()
 }
 
-/// Runs a subject in a process of its own.
+/// Runs a subject in its own process.
 pub(crate) fn measure(
     subject: &str,
     load: Load,
@@ -63,14 +63,14 @@ pub(crate) fn measure(
     let mut process = Command::new(std::env::current_exe()?);
     let output = process.args(arguments(subject, load, port, calls)).output()?;
     if !output.status.success() {
-        let trouble = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{subject} failed: {trouble}").into());
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{subject} failed: {error}").into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Has redis-benchmark read the same keys on one connection, always as many at once as there
-/// are callers.
+/// Runs redis-benchmark with the same keys on one connection, with as many concurrent commands
+/// as there are callers.
 fn benchmark(load: Load, port: u16, calls: usize) -> Result<Cost, Box<dyn Error>> {
     let Load { size, callers, .. } = load;
     let (port, callers, calls) = (port.to_string(), callers.to_string(), calls.to_string());
@@ -80,6 +80,7 @@ fn benchmark(load: Load, port: u16, calls: usize) -> Result<Cost, Box<dyn Error>
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let second = text.lines().last().and_then(|line| line.split("\",\"").nth(1));
-    let per_second = second.ok_or_else(|| format!("redis-benchmark said: {text}"))?.parse()?;
+    let per_second =
+        second.ok_or_else(|| format!("unexpected output of redis-benchmark: {text}"))?.parse()?;
     Ok(Cost { cpu_micros: f64::NAN, per_second })
 }

@@ -1,4 +1,4 @@
-//! Caches that give a value of a type, each by its own documented way, and the same by hand.
+//! Typed caches, each used in its documented way, and the same by hand.
 
 use std::error::Error;
 use std::future::Future;
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::clients::Redis;
 use crate::load::{KEYS, Key, Reader, key};
 
-/// About as many bytes of JSON as [`Product::size`] says.
+/// About [`Product::size`] bytes of JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Product {
-    /// By which a reader shows that it has read it.
+    /// Checked by readers.
     size: usize,
     id: String,
     name: String,
@@ -39,7 +39,7 @@ impl Product {
     }
 }
 
-/// A reader that has to write its values itself, since they are in its own format.
+/// A reader that writes its values itself, since it has its own format.
 pub(crate) trait TypedReader: Reader {
     fn insert(
         &self,
@@ -47,7 +47,7 @@ pub(crate) trait TypedReader: Reader {
         product: Product,
     ) -> impl Future<Output = Result<(), Box<dyn Error>>>;
 
-    /// Writes all that is read later.
+    /// Writes all values.
     async fn fill(port: u16, size: usize) -> Result<(), Box<dyn Error>> {
         let reader = Self::connect(port).await?;
         for number in 0..KEYS {
@@ -67,7 +67,8 @@ pub(crate) struct HotshelfCache {
 
 impl Reader for HotshelfCache {
     async fn connect(port: u16) -> Result<Self, Box<dyn Error>> {
-        // What is measured is no outage: other processes may take the cores for long.
+        // Long timeouts, since other processes may occupy the cores and outages are not
+        // measured.
         let options = RedisOptions::from_url(&format!("redis://127.0.0.1:{port}"))?;
         let store =
             Store::builder().redis(options.read_timeout(Duration::from_secs(10))).build()?;

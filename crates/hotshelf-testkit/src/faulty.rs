@@ -1,4 +1,4 @@
-//! A backend some of whose operations fail.
+//! Fault injection for backends.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,27 +12,29 @@ use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Ttl, WireKey};
 
 /// Injects faults into the operations of another backend.
 ///
-/// An operation that times out is executed, and only its answer is lost. One that fails
-/// otherwise is not executed.
+/// An operation that is to time out is executed, and only its answer is lost. For any other
+/// error it is not executed.
 pub struct FaultyBackend<B> {
     backend: B,
     fault: Fault,
     releases: AtomicU64,
 }
 
-/// Returns the error with which an operation on a key fails, if it does.
+/// Returns the error with which an operation on a key fails, or `None` if it is executed
+/// normally.
 ///
-/// It is asked about each key of [`Backend::take`], [`Backend::store`] and
-/// [`Backend::capture`], and about other operations if they have one key.
+/// It is called for each key of [`Backend::take`], [`Backend::store`] and
+/// [`Backend::capture`], and for other operations if they have one key.
 pub type Fault = fn(Operation<'_>, &WireKey) -> Option<ErrorKind>;
 
 impl<B: Backend> FaultyBackend<B> {
-    /// Fails the operations on a backend that `fault` picks.
+    /// Wraps a backend so that the operations selected by `fault` fail.
     pub fn new(backend: B, fault: Fault) -> Self {
         Self { backend, fault, releases: AtomicU64::new(0) }
     }
 
-    /// Returns how many leases were released, or would have been but for a fault.
+    /// Returns the number of RELEASE operations, including those that an injected fault
+    /// prevented.
     pub fn releases(&self) -> u64 {
         self.releases.load(Ordering::Relaxed)
     }
@@ -44,7 +46,7 @@ impl<B: Backend> FaultyBackend<B> {
     }
 }
 
-/// The items of a batch pass one by one, so that each can fail on its own.
+/// The items of a batch are executed one by one, so that each can fail on its own.
 impl<B: Backend> Layer for FaultyBackend<B> {
     type Inner = B;
 

@@ -1,17 +1,16 @@
-//! What hotshelf's own tests stand on: never part of a program.
+//! Test support for hotshelf's own tests.
 //!
-//! - [`conformance`]: the suite that every backend runs.
-//! - [`RedisServer`]: a real `redis-server` on a free port that dies with its handle.
-//! - [`valkey_server`]: the program to start it with in place of `redis-server`.
-//! - [`RedisCluster`]: a real cluster whose nodes fail and whose slots move when tests say so.
-//! - [`RedisSentinels`]: a real primary with replicas and the Sentinels that replace it.
-//! - [`Proxy`]: a network between client and server that delays, holds, drops and cuts.
-//! - [`SimRuntime`]: a runtime whose time and order of tasks come from a seed, and
-//!   [`Slow`]: a backend behind a network whose delays do. [`FaultyBackend`]: one with faults
-//!   injected.
-//! - [`entry_with_trailer`]: an entry as a release to come may write it.
-//! - [`simulation`]: several processes on it, with a server, a network that does harm, and
-//!   a history that is checked against the guarantees.
+//! - [`conformance`]: the conformance suite of backends.
+//! - [`RedisServer`]: a real `redis-server` on a free port, killed when its handle is dropped.
+//! - [`valkey_server`]: the path of a Valkey server, to start in place of `redis-server`.
+//! - [`RedisCluster`]: a real cluster whose nodes fail and whose slots move on command.
+//! - [`RedisSentinels`]: a real primary with replicas, monitored by Sentinels.
+//! - [`Proxy`]: a TCP proxy that delays, holds and drops bytes and cuts connections.
+//! - [`SimRuntime`]: a runtime whose time and order of tasks are determined by a seed.
+//!   [`Slow`] adds random delays to a backend, [`FaultyBackend`] injects faults.
+//! - [`entry_with_trailer`]: an entry as a future release may write it.
+//! - [`simulation`]: simulated processes with a server and a faulty network, and a history
+//!   that is checked against the guarantees.
 #![forbid(unsafe_code)]
 
 mod cluster;

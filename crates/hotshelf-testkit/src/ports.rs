@@ -1,19 +1,19 @@
-//! Ports of the loopback for the servers of tests.
+//! Loopback ports for the servers of tests.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 
-/// Below what systems hand out to outgoing connections, one of which could else sit on the
-/// port of a server that is about to start again.
+/// Below the ephemeral ports, so that no outgoing connection occupies the port of a server
+/// that is about to restart.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
-/// A free TCP port that is no other test's, in no process, for as long as this lives.
+/// A free TCP port, reserved among the tests of all processes until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
-    /// Holds the UDP port of the same number: the sign for others to look elsewhere. The TCP
-    /// port itself is left to the server.
+    /// Holds the UDP port of the same number, which marks the port as reserved. The TCP port
+    /// itself is left to the server.
     _reservation: UdpSocket,
 }
 
@@ -24,7 +24,7 @@ impl Port {
         (0..count)
             .map(|step| PORTS.start + ((start + step) % count) as u16)
             .find_map(Self::take)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no port is free"))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no free port"))
     }
 
     pub(crate) fn number(&self) -> u16 {

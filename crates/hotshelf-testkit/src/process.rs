@@ -1,4 +1,4 @@
-//! A server process that dies with its handle.
+//! A server process that is killed when its handle is dropped.
 
 use std::fs::File;
 use std::io;
@@ -10,15 +10,15 @@ use std::time::Duration;
 use crate::resp;
 use crate::wait::wait_for;
 
-/// The shell that holds the server: once its standard input closes, be it because this
-/// process was killed, it kills the server too. It ends when the server has ended.
+/// A shell that runs the server. When its standard input closes, also because this process was
+/// killed, it kills the server. It exits after the server.
 pub(crate) struct Process {
     shell: Child,
     server: String,
     paused: AtomicBool,
 }
 
-const HOLDER: &str = r#"
+const WRAPPER: &str = r#"
 exec 3<&0
 "$@" 3<&- & server=$!
 { read -r _ <&3; kill -9 $server; } & reader=$!
@@ -28,8 +28,8 @@ kill $reader
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Process {
-    /// Starts a program and waits until it answers at all on the port, be it that it wants a
-    /// password. The arguments must have it write its [`pid_file`].
+    /// Starts a program and waits until it answers on the port, even if only to ask for a
+    /// password. The arguments must make it write its [`pid_file`].
     pub(crate) fn start(
         program: &Path,
         port: u16,
@@ -37,14 +37,14 @@ impl Process {
         directory: &Path,
     ) -> io::Result<Self> {
         let pid_file = pid_file(directory);
-        // The one of a process that was killed would be taken for the new one's.
+        // The file of a killed process must not be read as that of the new one.
         if pid_file.exists() {
             std::fs::remove_file(&pid_file)?;
         }
         let log_file = directory.join("redis.log");
         let log = File::create(&log_file)?;
         let mut shell = Command::new("sh")
-            .args(["-c", HOLDER, "sh"])
+            .args(["-c", WRAPPER, "sh"])
             .arg(program)
             .args(arguments)
             .current_dir(directory)
@@ -59,7 +59,7 @@ impl Process {
                 end(&mut shell);
                 let log = std::fs::read_to_string(log_file).unwrap_or_default();
                 let program = program.display();
-                let text = format!("{program} didn't come up on port {port}: {error}\n{log}");
+                let text = format!("{program} did not start on port {port}: {error}\n{log}");
                 Err(io::Error::new(error.kind(), text))
             }
         }
@@ -82,13 +82,16 @@ impl Process {
     fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.server);
         let status = Command::new("sh").args(["-c", &kill]).status();
-        assert!(status.is_ok_and(|status| status.success()), "the server gets its signals");
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "failed to send SIG{name} to the server"
+        );
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A stopped process is killed all the same.
+        // A paused process is killed, too.
         end(&mut self.shell);
     }
 }
@@ -98,8 +101,8 @@ pub(crate) fn pid_file(directory: &Path) -> PathBuf {
 }
 
 fn wait_until_up(port: u16, shell: &mut Child) -> io::Result<()> {
-    wait_for("an answer", TIMEOUT, || match shell.try_wait()? {
-        Some(_) => Ok(Err(io::Error::other("it ended"))),
+    wait_for("a reply", TIMEOUT, || match shell.try_wait()? {
+        Some(_) => Ok(Err(io::Error::other("the process exited"))),
         None => resp::command(port, None, &["PING"]).map(|_| Ok(())),
     })?
 }

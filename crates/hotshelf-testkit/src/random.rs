@@ -1,4 +1,4 @@
-//! Numbers that come from a seed.
+//! Seeded random numbers.
 
 /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014).
 pub(crate) struct Random(u64);
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Draws a number from 0 to 1.
+    /// Returns a random number from 0 to 1.
     pub(crate) fn share(&mut self) -> f64 {
         self.number() as f64 / u64::MAX as f64
     }

@@ -10,22 +10,22 @@ use crate::ports::Port;
 use crate::process::{self, Process};
 use crate::resp::{self, Reply};
 
-/// What is started where a test names no other program.
+/// The default program.
 pub(crate) const REDIS: &str = "redis-server";
 
-/// A `redis-server` on a free loopback port, in a directory of its own, without
-/// persistence. It dies with this handle, and also with the test process.
+/// A `redis-server` on a free loopback port, in a directory of its own, without persistence.
+/// It is killed when this handle is dropped or the test process ends.
 pub struct RedisServer {
-    /// `None` while the server is killed. It ends before its directory does.
+    /// `None` while the server is killed. Dropped before its directory.
     process: Option<Process>,
     server_dir: ServerDir,
     program: PathBuf,
-    /// All that the program is told.
+    /// The complete arguments of the program.
     arguments: Vec<String>,
     password: Option<String>,
 }
 
-/// The directory and the port of a server, which it keeps while it is killed.
+/// The directory and the port of a server, kept while it is killed.
 pub(crate) struct ServerDir {
     port: Port,
     directory: TempDir,
@@ -35,12 +35,12 @@ impl RedisServer {
     /// Starts a server and waits until it answers.
     ///
     /// # Errors
-    /// If `redis-server` is not installed or doesn't come up.
+    /// If `redis-server` is not installed or does not start.
     pub fn start() -> io::Result<Self> {
         Self::start_with(&[])
     }
 
-    /// Starts a server with more arguments, say `["--requirepass", "secret"]`.
+    /// Starts a server with additional arguments, e.g. `["--requirepass", "secret"]`.
     ///
     /// # Errors
     /// As [`RedisServer::start`].
@@ -48,8 +48,8 @@ impl RedisServer {
         Self::start_program(REDIS, arguments)
     }
 
-    /// Starts another program that understands what `redis-server` does, say the one that
-    /// [`valkey_server`](crate::valkey_server) gives.
+    /// Starts another program with the command line of `redis-server`, e.g. that of
+    /// [`valkey_server`](crate::valkey_server).
     ///
     /// # Errors
     /// As [`RedisServer::start`].
@@ -65,7 +65,7 @@ impl RedisServer {
         Self::launch(server_dir, program.as_ref(), line, password.map(|pair| pair[1]))
     }
 
-    /// Starts a program by a command line that is given all of [`ServerDir::settings`].
+    /// Starts a program with a command line that contains all of [`ServerDir::settings`].
     pub(crate) fn launch(
         server_dir: ServerDir,
         program: &Path,
@@ -78,36 +78,36 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// Gives the URL to connect to.
+    /// Returns the URL to connect to.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://{}", self.address())
     }
 
-    /// Gives the port.
+    /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server_dir.port.number()
     }
 
-    /// Gives the path of the server's Unix socket.
+    /// Returns the path of the server's Unix socket.
     #[must_use]
     pub fn socket(&self) -> String {
         self.server_dir.socket()
     }
 
-    /// Sends a command on a connection of its own, with the password where there is one.
+    /// Sends a command on a new connection, with the password if there is one.
     ///
     /// # Panics
-    /// If the server doesn't answer.
+    /// If the server does not answer.
     pub fn command<A: AsRef<[u8]>>(&self, arguments: &[A]) -> Reply {
-        self.try_command(arguments).expect("the server answers")
+        self.try_command(arguments).expect("no reply from the server")
     }
 
-    /// Sends a command and shows the answer as `redis-cli` does.
+    /// Sends a command and returns the reply as `redis-cli` prints it.
     ///
     /// # Panics
-    /// If the server doesn't answer.
+    /// If the server does not answer.
     #[must_use]
     pub fn cli(&self, arguments: &[&str]) -> String {
         self.command(arguments).to_text()
@@ -118,10 +118,10 @@ impl RedisServer {
         self.process = None;
     }
 
-    /// Starts a killed server again on its old port.
+    /// Restarts a killed server on its old port.
     ///
     /// # Errors
-    /// If it doesn't come up.
+    /// If it does not start.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
         let directory = self.server_dir.directory.path();
@@ -130,27 +130,27 @@ impl RedisServer {
         Ok(())
     }
 
-    /// Stops the server in its tracks (SIGSTOP): connections stay open, nothing answers.
+    /// Pauses the server (SIGSTOP): connections stay open, but it does not answer.
     ///
     /// # Panics
-    /// If it can't be stopped.
+    /// If the signal cannot be sent.
     pub fn pause(&self) {
         if let Some(process) = &self.process {
             process.pause();
         }
     }
 
-    /// Lets a paused server go on.
+    /// Resumes a paused server.
     ///
     /// # Panics
-    /// If it can't.
+    /// If the signal cannot be sent.
     pub fn resume(&self) {
         if let Some(process) = &self.process {
             process.resume();
         }
     }
 
-    /// Tells whether the server is neither killed nor paused.
+    /// Returns `true` unless the server was killed or paused.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.process.as_ref().is_some_and(|process| !process.is_paused())
@@ -164,8 +164,8 @@ impl RedisServer {
         self.password.as_deref()
     }
 
-    /// Sends a command that is written as words. To be refused is an error.
-    pub(crate) fn order(&self, words: &str) -> io::Result<Reply> {
+    /// Sends a command given as words separated by spaces. An error reply is an error.
+    pub(crate) fn execute(&self, words: &str) -> io::Result<Reply> {
         let arguments: Vec<_> = words.split_whitespace().collect();
         match self.try_command(&arguments)? {
             Reply::Error(text) => Err(io::Error::other(format!("{words}: {text}"))),

@@ -1,26 +1,26 @@
-//! As much of the Redis protocol as tests need to look at a server from outside.
+//! A minimal RESP2 client for tests.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// What a server answered.
+/// The reply of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Nothing.
+    /// Null.
     Nil,
     /// A number.
     Integer(i64),
-    /// A status or a string; bytes that are no UTF-8 are replaced.
+    /// A status or a string; invalid UTF-8 is replaced.
     Text(String),
     /// An error's text.
     Error(String),
-    /// Several answers.
+    /// An array of replies.
     Array(Vec<Self>),
 }
 
 impl Reply {
-    /// Shows the answer as `redis-cli` prints it to a pipe.
+    /// Returns the reply as `redis-cli` prints it to a pipe.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -32,7 +32,7 @@ impl Reply {
     }
 }
 
-/// Sends one command on a connection of its own.
+/// Sends one command on a new connection.
 pub(crate) fn command<A: AsRef<[u8]>>(
     port: u16,
     password: Option<&str>,
@@ -79,7 +79,7 @@ fn read_reply(reader: &mut impl BufRead) -> io::Result<Reply> {
             .map(|_| read_reply(reader))
             .collect::<Result<_, _>>()
             .map(Reply::Array),
-        _ => Err(io::Error::other(format!("no reply of RESP2: {line}"))),
+        _ => Err(io::Error::other(format!("invalid RESP2 reply: {line}"))),
     }
 }
 

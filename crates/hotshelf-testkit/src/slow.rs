@@ -1,4 +1,4 @@
-//! A backend behind a network whose delays come from a seed.
+//! A backend with seeded random delays.
 
 use std::fmt;
 use std::ops::Deref;
@@ -10,8 +10,8 @@ use hotshelf_core::{Backend, BoxFuture, Runtime};
 
 /// Delays the operations of another backend.
 ///
-/// Each is executed after one random delay and answered after another, so that operations
-/// that were begun together are executed in any order.
+/// Each is executed after one random delay and answered after another, so that concurrent
+/// operations are executed in any order.
 pub struct Slow<B> {
     backend: B,
     runtime: Arc<dyn Runtime>,
@@ -19,8 +19,8 @@ pub struct Slow<B> {
 }
 
 impl<B: Backend> Slow<B> {
-    /// Delays each request and each answer by at most `longest`: most of them by little,
-    /// some by so much that others overtake them.
+    /// Creates a backend that delays each request and each answer by at most `longest`: most
+    /// of them briefly, some for so long that others overtake them.
     pub fn new(backend: B, runtime: Arc<dyn Runtime>, longest: Duration) -> Self {
         Self { backend, runtime, longest }
     }

@@ -1,7 +1,7 @@
-//! Trailers as releases to come may write them.
+//! Trailers as future releases may write them.
 
-/// Returns an entry whose trailer has these flags and this format, a field of four bytes for
-/// each of the flags of bits 4 to 7, and no tags.
+/// Returns an entry whose trailer has these flags and this format, a four-byte field for each
+/// of the flags of bits 4 to 7, and no tags.
 #[must_use]
 pub fn entry_with_trailer(value: &str, flags: u8, format: u8) -> String {
     let further = 4 * (flags >> 4).count_ones() as usize;

@@ -1,15 +1,15 @@
-//! Where Valkey is.
+//! The path of a Valkey server.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Where `scripts/install-tools` puts it.
+/// The path used by `scripts/install-tools`.
 const INSTALLED: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/python/bin/valkey-server");
 
-/// Gives the program to start [`RedisServer`](crate::RedisServer) with for a Valkey: the one
-/// that `scripts/install-tools` has installed, or else the machine's own. `None` if there is
-/// neither, or none that runs.
+/// Returns a Valkey server to start as a [`RedisServer`](crate::RedisServer): the one that
+/// `scripts/install-tools` has installed, or else the machine's own. Returns `None` if neither
+/// runs.
 #[must_use]
 pub fn valkey_server() -> Option<PathBuf> {
     let runs = |program: &PathBuf| {

@@ -1,11 +1,11 @@
-//! Waiting for other processes, and starting several of them at the same time.
+//! Helpers to wait for processes and to start several at the same time.
 
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Tries again and again until an attempt succeeds. An error means "not yet"; the last one
-/// is returned after the timeout.
+/// Retries until an attempt succeeds. An error means "not yet"; the last one is returned after
+/// the timeout.
 #[expect(clippy::disallowed_methods, reason = "real processes take real time")]
 pub(crate) fn wait_for<T>(
     what: &str,
@@ -25,7 +25,7 @@ pub(crate) fn wait_for<T>(
     }
 }
 
-/// Runs each closure on a thread of its own and returns their results in the same order.
+/// Runs each closure on its own thread and returns their results in the same order.
 pub(crate) fn in_parallel<T, F>(closures: impl IntoIterator<Item = F>) -> io::Result<Vec<T>>
 where
     T: Send,
@@ -33,6 +33,6 @@ where
 {
     thread::scope(|scope| {
         let threads: Vec<_> = closures.into_iter().map(|run| scope.spawn(run)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a start doesn't panic")).collect()
+        threads.into_iter().map(|thread| thread.join().expect("a start panicked")).collect()
     })
 }

@@ -15,10 +15,10 @@ use crate::routes;
 
 const PRODUCT_TTL: Duration = Duration::from_secs(900);
 const PAGE_TTL: Duration = Duration::from_secs(180);
-/// How long an unknown id is remembered as unknown.
+/// The time to live of negatives, for unknown ids.
 const UNKNOWN_TTL: Duration = Duration::from_secs(30);
 
-/// What the handlers share; each takes its part with `State`.
+/// The shared state of the handlers; each extracts its part with `State`.
 #[derive(Clone, Debug, FromRef)]
 pub struct App {
     store: Store,
@@ -35,13 +35,13 @@ pub struct App {
 struct Description;
 
 impl App {
-    /// Puts the caches of the service on a store.
+    /// Creates the caches of the service on a store.
     ///
-    /// The keys are those of the original: `api:v1:products:1` for a product, and
+    /// The keys are the same as in the original: `api:v1:products:1` for a product, and
     /// `api:v1:products:list:` with a hash of the query for a page.
     ///
     /// # Errors
-    /// The store already has such a cache with other options.
+    /// Fails if the store already has such a cache with other options.
     pub fn new(store: Store, db: Db) -> Result<Self, hotshelf::Error> {
         let products = store
             .cache("products")

@@ -1,20 +1,20 @@
-//! What the service is told from outside.
+//! Settings from the environment.
 
 use std::fmt;
 
-/// Settings of the service; each has a default, so that it starts with none.
+/// Settings of the service; all of them have defaults.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
-    /// `ADDRESS`: where to listen; default `127.0.0.1:8000`.
+    /// `ADDRESS`: the address to listen on; default `127.0.0.1:8000`.
     pub address: String,
     /// `DATABASE_URL`: `sqlite:…` or `postgres://…`; default `sqlite::memory:`.
     pub database_url: String,
-    /// `REDIS_URL`: where entries are kept; in this process when absent.
+    /// `REDIS_URL`: the Redis for entries; default: in the memory of this process.
     pub redis_url: Option<String>,
 }
 
 impl Config {
-    /// Reads the settings by their names; an empty one counts as absent.
+    /// Reads the settings by their names; an empty one counts as unset.
     #[must_use]
     pub fn read(setting: impl Fn(&str) -> Option<String>) -> Self {
         let setting = |name| setting(name).filter(|value| !value.is_empty());
@@ -25,13 +25,13 @@ impl Config {
         }
     }
 
-    /// What may be shown of where entries are kept.
+    /// Returns the scheme of the cache's URL, for display, or `memory`.
     #[must_use]
     pub fn cache_scheme(&self) -> &str {
         self.redis_url.as_deref().map_or("memory", scheme)
     }
 
-    /// What may be shown of the database.
+    /// Returns the scheme of the database's URL, for display.
     #[must_use]
     pub fn database_scheme(&self) -> &str {
         scheme(&self.database_url)
@@ -39,7 +39,7 @@ impl Config {
 }
 
 impl fmt::Debug for Config {
-    /// Shows of a URL its scheme only: the rest may hold a password.
+    /// Shows only the scheme of URLs: the rest may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("address", &self.address)
@@ -49,7 +49,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The part of a URL before its first colon.
+/// Returns the part of a URL before its first colon.
 fn scheme(url: &str) -> &str {
     url.split_once(':').map_or("", |(scheme, _)| scheme)
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn needs_no_setting() {
+    fn all_settings_have_defaults() {
         for setting in [None, Some(String::new())] {
             let config = Config::read(|_| setting.clone());
             assert_eq!(config.address, "127.0.0.1:8000");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn shows_no_password() {
+    fn passwords_are_redacted() {
         let config = Config::read(|name| Some(format!("{name}://user:secret@host")));
         assert_eq!(config.redis_url.as_deref(), Some("REDIS_URL://user:secret@host"));
         let shown = format!("{:?}", Config { address: "[::1]:80".to_owned(), ..config });

@@ -1,7 +1,7 @@
-//! A point in time that reads and writes the texts that pydantic reads and writes.
+//! Date and time in the formats of pydantic.
 //!
 //! Clients of the original API send ISO 8601 with or without an offset, a bare date, or a Unix
-//! time in seconds or milliseconds. What was naive stays naive: an answer never invents an offset.
+//! time in seconds or milliseconds. A naive time stays naive: no offset is ever added.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ pub struct DateTime {
     offset_minutes: Option<i16>,
 }
 
-/// Why a text or a number is not a [`DateTime`], in pydantic's words.
+/// The reason why a text or a number is not a [`DateTime`], in pydantic's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateTimeError {
     /// Neither a date nor a number.
@@ -40,17 +40,17 @@ const TOO_EARLY: DateTimeError =
 const TOO_LATE: DateTimeError =
     DateTimeError::OutOfRange("dates after 9999 are not supported as unix timestamps");
 
-/// Larger Unix times are milliseconds: as seconds they would lie beyond the year 2603.
+/// Larger Unix times are milliseconds: as seconds they would be after the year 2603.
 const LARGEST_SECONDS: f64 = 2e10;
 const YEAR_0: f64 = -62_167_219_200.0;
 const YEAR_1: f64 = -62_135_596_800.0;
 const YEAR_10000: f64 = 253_402_300_800.0;
 
 impl DateTime {
-    /// Reads a Unix time in seconds, or in milliseconds where seconds would be beyond 2603.
+    /// Converts a Unix time in seconds, or in milliseconds if seconds would be after 2603.
     ///
     /// # Errors
-    /// The time lies outside the years 1 to 9999.
+    /// Fails if the time is outside of the years 1 to 9999.
     pub fn from_unix_time(number: f64) -> Result<Self, DateTimeError> {
         let (seconds, microseconds_each) = if number.abs() > LARGEST_SECONDS {
             (number / 1e3, 1_000)
@@ -61,7 +61,7 @@ impl DateTime {
             _ if seconds < YEAR_0 => Err(TOO_EARLY),
             _ if seconds < YEAR_1 => Err(YEAR_ZERO),
             _ if seconds < YEAR_10000 => {
-                // Apart, the two lose nothing: f64 can't hold each microsecond of the year 9999.
+                // Separately, since f64 cannot represent each microsecond of the year 9999.
                 let fraction = (number.fract() * microseconds_each as f64).round() as i64;
                 Self::from_unix_microseconds(number as i64 * microseconds_each + fraction)
             }
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for DateTime {
     }
 }
 
-/// A number in a text: pydantic takes an exponent only beside a decimal point.
+/// Parses a number: pydantic accepts an exponent only with a decimal point.
 fn decimal_number(text: &str) -> Option<f64> {
     if text.contains('.') {
         text.parse().ok()
@@ -167,11 +167,11 @@ fn split_date(text: &str) -> Result<(Date, &str), DateTimeError> {
     if year == 0 {
         return Err(YEAR_ZERO);
     }
-    // Ten ASCII bytes were just read: the cut is at a character.
+    // Ten ASCII bytes were just read, so this is a character boundary.
     Ok((date, &text[10..]))
 }
 
-/// Reads `HH:MM[:SS[.fraction]][offset]` to its end.
+/// Parses `HH:MM[:SS[.fraction]][offset]`; `None` if it is malformed.
 fn time_and_offset(text: &str) -> Option<(Time, Option<i16>)> {
     let mut rest = Cursor(text);
     let hour = rest.two_digits(24)?;
@@ -204,7 +204,7 @@ impl Cursor<'_> {
         Some(value as i8)
     }
 
-    /// Reads at least one digit; those after the sixth are cut off.
+    /// Parses at least one digit; digits after the sixth are ignored.
     fn microseconds(&mut self) -> Option<i32> {
         let length = self.0.bytes().take_while(u8::is_ascii_digit).count();
         let (fraction, rest) = self.0.split_at(length);
@@ -212,7 +212,7 @@ impl Cursor<'_> {
         if fraction.is_empty() { None } else { format!("{fraction:0<6.6}").parse().ok() }
     }
 
-    /// Reads an offset if there is one: the outer `None` is a malformed one.
+    /// Parses an offset if there is one; the outer `None` means that it is malformed.
     fn offset_minutes(&mut self) -> Option<Option<i16>> {
         if self.0.is_empty() {
             return Some(None);
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_read_and_written_as_pydantic_does() {
+    fn texts_round_trip_like_pydantic() {
         let table = [
             ("2026-01-02T03:04:05", "2026-01-02T03:04:05"),
             ("2026-01-02 03:04:05", "2026-01-02T03:04:05"),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn unix_times_beyond_2603_are_milliseconds() {
+    fn large_unix_times_are_milliseconds() {
         let table = [
             (0.0, "1970-01-01T00:00:00Z"),
             (-1.5, "1969-12-31T23:59:58.500000Z"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_says_why() {
+    fn errors_name_the_reason() {
         let texts = [
             ("", TOO_SHORT),
             ("abc", TOO_SHORT),

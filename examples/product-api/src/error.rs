@@ -1,4 +1,4 @@
-//! The errors of the handlers and the answers they become.
+//! The errors of the handlers and their responses.
 
 use std::error::Error;
 
@@ -12,20 +12,20 @@ use utoipa::ToSchema;
 
 use crate::validation::Invalid;
 
-/// Why a request gets no answer of its own.
+/// The error of a handler.
 #[derive(Debug)]
 pub enum AppError {
-    /// There is no such thing; holds what to tell the client.
+    /// The resource does not exist; contains the message for the client.
     NotFound(&'static str),
-    /// The request fails validation.
+    /// The request is invalid.
     Invalid(Invalid),
-    /// The request can't be read at all.
+    /// The request cannot be read at all.
     Refused(StatusCode, String),
-    /// The database or the service failed: logged here, not told to the client.
+    /// The database or the service failed: logged, but not shown to the client.
     Internal(Box<dyn Error + Send + Sync>),
 }
 
-/// The body of an error.
+/// The body of an error response.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Detail {
     detail: String,
@@ -45,7 +45,7 @@ impl IntoResponse for AppError {
     }
 }
 
-/// An error answer: `{"detail": …}`.
+/// Returns an error response: `{"detail": …}`.
 pub(crate) fn detail(status: StatusCode, detail: impl Into<String>) -> Response {
     (status, Json(Detail { detail: detail.into() })).into_response()
 }

@@ -1,13 +1,13 @@
-//! Byte counts as Redis writes them in `INFO`.
+//! Byte counts in the format of `INFO`.
 
 const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
 
-/// Writes a byte count with the unit letters of Redis: `0B`, `1.21M`, `4.00G`.
+/// Formats a byte count like Redis: `0B`, `1.21M`, `4.00G`.
 pub(crate) fn human_size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes}B");
     }
-    // Two decimals are shown: what f64 loses above 2^53 is never among them.
+    // The precision that f64 loses above 2^53 does not affect two decimals.
     let mut scaled = bytes as f64 / 1024.0;
     let mut unit = UNITS[0];
     for next in &UNITS[1..] {
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_as_in_redis_info() {
+    fn format_matches_redis_info() {
         let table = [
             (0, "0B"),
             (1023, "1023B"),

@@ -1,7 +1,7 @@
-//! A catalogue of products behind an HTTP API, cached by [hotshelf] in memory or on Redis.
+//! A product catalogue with an HTTP API, cached by [hotshelf] in memory or on Redis.
 //!
-//! It is the port of an example of fastapi-rc: the same endpoints, keys and bodies, on a real
-//! database. Start reading at [`App`].
+//! A port of an example of fastapi-rc: the same endpoints, keys and bodies, on a real
+//! database. [`App`] is the entry point.
 
 mod app;
 mod config;

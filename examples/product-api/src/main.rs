@@ -1,4 +1,4 @@
-//! Serves the product API until it is told to stop.
+//! Serves the product API until it is stopped.
 
 use std::error::Error;
 
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "who starts the service wants to know where it is")]
+#[expect(clippy::print_stdout, reason = "prints the address of the service")]
 fn announce(config: &Config, listener: &TcpListener) -> std::io::Result<()> {
     let url = format!("http://{}", listener.local_addr()?);
     let (cache, database) = (config.cache_scheme(), config.database_scheme());
@@ -40,7 +40,8 @@ fn announce(config: &Config, listener: &TcpListener) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Ends with the first SIGINT or SIGTERM; both are caught from the call on.
+/// Returns a future that completes on the first SIGINT or SIGTERM. Both are caught from this
+/// call on.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -49,6 +50,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("stopping: requests that have begun are finished");
+        tracing::info!("stopping, finishing active requests");
     })
 }

@@ -6,7 +6,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::date_time::DateTime;
 use crate::validation::{Fields, Validate, scalar};
 
-/// A product, as it is stored, cached and answered.
+/// A product, as it is stored, cached and returned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(examples(json!({
     "id": "1",
@@ -17,17 +17,17 @@ use crate::validation::{Fields, Validate, scalar};
     "created_at": "2026-01-01T00:00:00Z",
 })))]
 pub struct Product {
-    /// Any text.
+    /// The id; any text.
     pub id: String,
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// The category it is listed under.
+    /// The category.
     pub category: String,
-    /// The price of one piece.
+    /// The price of one unit.
     pub price: f64,
-    /// Whether there is any left.
+    /// Whether it is in stock.
     pub in_stock: bool,
-    /// When it was entered: ISO 8601, or Unix time in seconds or milliseconds.
+    /// The time of creation: ISO 8601, or Unix time in seconds or milliseconds.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: DateTime,
 }
@@ -37,7 +37,7 @@ pub struct Product {
 pub struct ProductList {
     /// The products of the page.
     pub items: Vec<Product>,
-    /// How many products match on all pages.
+    /// The number of matching products on all pages.
     pub total: i64,
     /// The number of the page, from 1.
     pub page: i64,
@@ -45,11 +45,11 @@ pub struct ProductList {
     pub per_page: i64,
 }
 
-/// Which page of which products. Serialized, it is the part of the cache key that is hashed.
+/// The query for a page. Its serialized form is hashed into the cache key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// Only products of this category; none or an empty one means all.
+    /// Only products of this category; all if absent or empty.
     pub category: Option<String>,
     /// The number of the page.
     #[param(minimum = 1, default = 1, required = false)]
@@ -59,7 +59,7 @@ pub struct ListQuery {
     pub per_page: i64,
 }
 
-/// Whether a product is in stock from now on.
+/// The new stock of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StockQuery {
@@ -68,7 +68,7 @@ pub struct StockQuery {
 }
 
 impl ListQuery {
-    /// How many products lie before this page; the last representable one if there are more.
+    /// Returns the number of products before this page, saturating at the maximum.
     #[must_use]
     pub fn offset(&self) -> i64 {
         self.page.saturating_sub(1).saturating_mul(self.per_page)

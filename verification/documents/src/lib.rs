@@ -1,5 +1,5 @@
-//! The examples in the project's README, compiled by the tests of documentation. They stand
-//! outside of the published crates, whose packages don't hold that file.
+//! Compiles the examples of the project's README as documentation tests. They are not in a
+//! published crate, because the packages do not contain that file.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

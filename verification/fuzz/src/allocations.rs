@@ -1,21 +1,21 @@
-//! How much memory something takes while it runs.
+//! Measures the peak memory of a function.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// The system's allocator, which counts for each thread what it holds.
+/// The system allocator with a count of allocated bytes for each thread.
 struct Counting;
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
 thread_local! {
-    /// The bytes that this thread has allocated and not freed, and the most there were.
+    /// The bytes that this thread has allocated and not freed, and their maximum.
     static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
-/// Runs something, and says how many bytes it held at most beyond those held before.
-pub(crate) fn most_held<T>(run: impl FnOnce() -> T) -> (T, usize) {
+/// Runs a function, and returns its result and the peak of the bytes that it allocated.
+pub(crate) fn peak_bytes<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get().0;
     HELD.set((before, before));
     let outcome = run();
@@ -23,19 +23,19 @@ pub(crate) fn most_held<T>(run: impl FnOnce() -> T) -> (T, usize) {
 }
 
 fn count(bytes: isize) {
-    // A thread that ends frees memory when its own is gone.
+    // A thread that ends may free memory after its thread-local values are destroyed.
     let _gone = HELD.try_with(|held| {
         let now = held.get().0 + bytes;
         held.set((now, held.get().1.max(now)));
     });
 }
 
-#[expect(unsafe_code, reason = "an allocator can't be written without")]
-// SAFETY: all is the system allocator's; counting allocates nothing.
+#[expect(unsafe_code, reason = "an allocator requires unsafe code")]
+// SAFETY: forwards to the system allocator; counting does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size().cast_signed());
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_freed_again_counts_while_it_is_held() {
-        let (kept, most) = most_held(|| {
+    fn freed_memory_counts_towards_the_peak() {
+        let (kept, most) = peak_bytes(|| {
             drop(std::hint::black_box(vec![0_u8; 1000]));
             std::hint::black_box(vec![0_u8; 10])
         });

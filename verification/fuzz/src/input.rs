@@ -1,8 +1,8 @@
-//! Decisions out of bytes.
+//! Decisions derived from bytes.
 
 use std::time::Duration;
 
-/// The bytes that are left to decide by.
+/// The remaining bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a>(pub(crate) &'a [u8]);
 
@@ -19,12 +19,12 @@ impl<'a> Input<'a> {
         self.byte().unwrap_or(0)
     }
 
-    /// Takes a number of two bytes, or of what there is.
+    /// Takes a number of two bytes, or of those that remain.
     pub(crate) fn number(&mut self) -> u16 {
         u16::from_be_bytes([self.small(), self.small()])
     }
 
-    /// Takes a length and so many bytes, or those that there are.
+    /// Takes a length and that many bytes, or those that remain.
     pub(crate) fn bytes(&mut self) -> &'a [u8] {
         let length = usize::from(self.small()).min(self.0.len());
         let (taken, rest) = self.0.split_at(length);
@@ -32,12 +32,12 @@ impl<'a> Input<'a> {
         taken
     }
 
-    /// Takes one of some choices.
+    /// Takes one of the choices.
     pub(crate) fn choice<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.small()) % choices.len()]
     }
 
-    /// Takes a short time.
+    /// Takes a short duration.
     pub(crate) fn millis(&mut self) -> Duration {
         Duration::from_millis(self.small().into())
     }

@@ -1,15 +1,15 @@
-//! Functions that take any bytes, and panic if the wire or the trailer does with them what
-//! it must not.
+//! Fuzz targets for the wire and the trailer: functions that take any bytes, and panic if a
+//! property does not hold.
 //!
-//! libFuzzer calls them by the programs of `fuzz_targets`; on a stable toolchain the tests
-//! do, with the files of `corpus` and what becomes of these by seeded mutations.
+//! libFuzzer calls them through the programs in `fuzz_targets`; on a stable toolchain the
+//! tests run them with the files of `corpus` and seeded mutations of these.
 //!
-//! | function | holds |
+//! | function | property |
 //! | --- | --- |
-//! | [`decoder`] | RESP is read the same however it is cut, within its limits and in little memory |
+//! | [`decoder`] | RESP decodes the same however it is split, within its limits and in bounded memory |
 //! | [`pipeline`] | each reply reaches its own waiter, despite late and unsolicited values |
 //! | [`router`] | a command goes to the owner of its slot, and the map is fetched in time |
-//! | [`trailer`] | what was written is found again, and what is damaged is not |
+//! | [`trailer`] | a written trailer is found again, a damaged one is not |
 
 mod allocations;
 mod decoder;

@@ -89,7 +89,7 @@ impl Run {
         assert_eq!(sent, std::mem::take(&mut self.output), "everything is sent once, and in order");
         let (mut decoder, mut bytes) = (Decoder::default(), BytesMut::from(&sent[..]));
         while let Some(command) = decoder.decode(&mut bytes).expect("commands are RESP") {
-            let Value::Array(parts) = command else { panic!("{command:?} is no command") };
+            let Value::Array(parts) = command else { panic!("{command:?} is not a command") };
             if parts[0].text() == Some("ECHO") {
                 let number = parts[1].text().and_then(|number| number.parse().ok());
                 self.owed.push_back(number.expect("commands are numbered"));

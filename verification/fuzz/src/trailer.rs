@@ -1,18 +1,19 @@
-//! What was written behind a value is found again, and what is damaged is not.
+//! A written trailer is found again, and a damaged one is not.
 
 use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
 use hotshelf_core::trailer::{MAGIC, Trailer, TrailerError};
 
 use crate::input::Input;
 
-/// The characters that a trailer is written in.
+/// The characters of a trailer.
 const WHITE_SPACE: [u8; 4] = *b" \t\n\r";
 
-/// The bytes before the tags, and of each tag.
+/// The number of bytes without the tags, and of each tag.
 const HEAD: usize = 16;
 const TAG: usize = 12;
 
-/// Takes the input as an entry, as the white space of one, and as what a trailer is made of.
+/// Interprets the input as an entry, as the white space of one, and as the fields of a
+/// trailer.
 pub fn trailer(input: &[u8]) {
     find(input);
     let mut white: Vec<u8> = input.iter().map(|byte| WHITE_SPACE[usize::from(byte % 4)]).collect();
@@ -22,9 +23,9 @@ pub fn trailer(input: &[u8]) {
     write_and_damage(Input(input));
 }
 
-/// Finds a trailer, if there is one; what is found is written the same again.
+/// Finds a trailer, if there is one, and checks that it is written the same again.
 fn find(entry: &[u8]) {
-    let (place, found) = match Trailer::find(entry) {
+    let (range, found) = match Trailer::find(entry) {
         Ok(found) => found,
         Err(error) => {
             assert_eq!(error == TrailerError::Missing, !entry.ends_with(MAGIC));
@@ -32,14 +33,14 @@ fn find(entry: &[u8]) {
         }
     };
     assert!(entry.ends_with(MAGIC) && found.tags.len() <= MOST_TAGS, "{found:?}");
-    assert_eq!(place.start, 0, "a value stands first");
-    let mut again = entry[place].to_vec();
+    assert_eq!(range.start, 0, "the value is first");
+    let mut again = entry[range].to_vec();
     found.append_to(&mut again);
-    assert!(again.len() <= entry.len(), "only unknown fields are left out: {found:?}");
+    assert!(again.len() <= entry.len(), "only unknown fields are dropped: {found:?}");
     assert_eq!(Trailer::find(&again).map(|(_, again)| again), Ok(found));
 }
 
-/// Writes the input where the fields of a trailer stand, with the check that belongs to it.
+/// Writes the input as the fields of a trailer, with the correct checksum.
 fn forge(fields: &[u8]) {
     let (format, fields) = fields.split_last().unwrap_or((&1, fields));
     let mut bytes = fields.to_vec();
@@ -75,12 +76,12 @@ fn write_and_damage(mut input: Input<'_>) {
             .map(|_| TagStamp { id: TagId::new(bytes(&mut input)), version: bytes(&mut input) })
             .collect(),
     };
-    // What is left is the value. It may itself end in white space, or in a trailer.
+    // The rest is the value. It may itself end in white space or in a trailer.
     let value = input.0;
     let mut entry = value.to_vec();
     written.append_to(&mut entry);
-    let (place, found) = Trailer::find(&entry).expect("what was written is found");
-    assert_eq!(&entry[place], value);
+    let (range, found) = Trailer::find(&entry).expect("the trailer is found");
+    assert_eq!(&entry[range], value);
     let kept = written.tags.len().min(MOST_TAGS);
     assert_eq!(found, Trailer { tags: written.tags[..kept].to_vec(), ..written });
     assert!(entry[value.len()..].iter().all(|byte| WHITE_SPACE.contains(byte)));
@@ -88,9 +89,9 @@ fn write_and_damage(mut input: Input<'_>) {
     let at = value.len() + usize::from(damage.0) % (entry.len() - value.len());
     let old = std::mem::replace(&mut entry[at], damage.1);
     let again = Trailer::find(&entry);
-    // A trailer that is damaged where it says how long it is may show one behind it.
-    let is_its_own = |place: &std::ops::Range<usize>| place.end == value.len();
-    let is_found = again.is_ok_and(|(place, _)| is_its_own(&place));
+    // With a damaged length, a trailer within the value may be found instead.
+    let is_its_own = |range: &std::ops::Range<usize>| range.end == value.len();
+    let is_found = again.is_ok_and(|(range, _)| is_its_own(&range));
     assert_eq!(is_found, old == damage.1, "{old} at {at} became {}", damage.1);
 }
 

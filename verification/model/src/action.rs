@@ -1,4 +1,4 @@
-//! The steps that can be made, and the model that the checker explores.
+//! The steps of all parties, and the model that the checker explores.
 
 use stateright::{Model, Property as Check};
 
@@ -9,7 +9,7 @@ use crate::properties::{Coverage, Event, Property};
 use crate::server::{Key, Reply, Request, Version};
 use crate::world::World;
 
-/// One step of one party. Between any two, every other party may make steps of its own.
+/// One step of one party. Between any two steps, every other party may take steps of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     Call { process: usize, step: CallStep },
@@ -18,7 +18,7 @@ pub(crate) enum Action {
     Fault(Fault),
 }
 
-/// A configuration of the protocol, as a model.
+/// The model of a configuration.
 #[derive(Debug)]
 pub(crate) struct Protocol {
     pub(crate) configuration: Configuration,
@@ -66,7 +66,7 @@ impl Model for Protocol {
             Action::Writer { writer, step } => turn.writer(writer, step),
             Action::Fault(fault) => turn.fault(fault),
         }
-        turn.keep_walks_up_to_date();
+        turn.update_scans();
         Some(next)
     }
 
@@ -75,14 +75,14 @@ impl Model for Protocol {
     }
 }
 
-/// What a party looks at to know which steps it can make.
+/// The read-only state that determines the possible steps of a party.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) configuration: &'a Configuration,
     pub(crate) world: &'a World,
 }
 
-/// What a party works on while it makes a step.
+/// The mutable state during a step.
 pub(crate) struct Turn<'a> {
     pub(crate) configuration: &'a Configuration,
     pub(crate) coverage: &'a Coverage,
@@ -95,14 +95,15 @@ impl Turn<'_> {
         self.world.execute(self.configuration, request)
     }
 
-    /// Gives a caller a version, and breaks a property if it is older than it must be.
-    pub(crate) fn give(&mut self, version: Version, needed: Version, property: Property) {
+    /// Answers a caller with a version. Violates the property if the version is older than
+    /// needed.
+    pub(crate) fn answer(&mut self, version: Version, needed: Version, property: Property) {
         if version < needed {
             self.world.broken.get_or_insert(property);
         }
     }
 
-    /// Notes that a load of a key begins.
+    /// Counts the beginning of a load of a key.
     pub(crate) fn count_load(&mut self, key: Key) {
         if !self.configuration.counts_loads() {
             return;
@@ -115,8 +116,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Notes that a load was lost, so that one more is in order.
-    pub(crate) fn excuse_load(&mut self, key: Key) {
+    /// Allows one more load, since one was lost.
+    pub(crate) fn allow_load(&mut self, key: Key) {
         if self.configuration.counts_loads() {
             self.world.loads_left[key] += 1;
         }

@@ -1,4 +1,4 @@
-//! What goes wrong around the clients, each as often as the configuration's budget says.
+//! Faults around the clients, each as often as the configuration allows.
 
 use crate::action::{Action, Turn, View};
 use crate::properties::Event;
@@ -6,16 +6,16 @@ use crate::server::{Entry, Key, Request};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
-    /// A request whose client has given it up is executed.
+    /// A request is executed after its client has timed out or been cancelled.
     ExecuteLate(usize),
-    /// A lease ends: at any time, since the model has no clock.
+    /// A lease expires, at any time, since the model has no clock.
     ExpireLease(Key),
     EvictEntry(Key),
     EvictLease(Key),
     EvictTag,
     /// A plain writer reads the source.
     PlainRead(Key),
-    /// A plain writer sets what it has read.
+    /// A plain writer sets the value that it has read.
     PlainSet(usize),
 }
 
@@ -23,14 +23,14 @@ impl View<'_> {
     pub(crate) fn faults(self, actions: &mut Vec<Action>) {
         let world = self.world;
         let mut add = |fault| actions.push(Action::Fault(fault));
-        for (place, request) in world.late.iter().enumerate() {
-            // Of equal ones, one is enough.
-            if place == 0 || world.late[place - 1] != *request {
-                add(Fault::ExecuteLate(place));
+        for (index, request) in world.late.iter().enumerate() {
+            // One of several equal requests is enough.
+            if index == 0 || world.late[index - 1] != *request {
+                add(Fault::ExecuteLate(index));
             }
         }
         for key in self.configuration.setup.keys() {
-            if self.lease_may_end(key) {
+            if self.lease_may_expire(key) {
                 add(Fault::ExpireLease(key));
             }
             let slot = world.server.slots[key];
@@ -47,13 +47,14 @@ impl View<'_> {
         if world.left.evictions > 0 && world.server.tag.is_some() {
             add(Fault::EvictTag);
         }
-        for place in 0..world.plain_reads.len() {
-            add(Fault::PlainSet(place));
+        for index in 0..world.plain_reads.len() {
+            add(Fault::PlainSet(index));
         }
     }
 
-    /// A lease whose holder is gone always ends; one whose holder lives, at a cost.
-    fn lease_may_end(self, key: Key) -> bool {
+    /// A lease without a holder may always expire; one with a live holder at the cost of a
+    /// fault.
+    fn lease_may_expire(self, key: Key) -> bool {
         let lease = self.world.server.slots[key].lease;
         lease.is_some_and(|token| self.world.left.expiries > 0 || !self.world.is_held(token))
     }
@@ -62,9 +63,9 @@ impl View<'_> {
 impl Turn<'_> {
     pub(crate) fn fault(&mut self, fault: Fault) {
         match fault {
-            Fault::ExecuteLate(place) => {
+            Fault::ExecuteLate(index) => {
                 self.met(Event::LateExecution);
-                let request = self.world.late.remove(place);
+                let request = self.world.late.remove(index);
                 self.execute(request);
             }
             Fault::ExpireLease(key) => self.expire_lease(key),
@@ -84,8 +85,8 @@ impl Turn<'_> {
                 self.world.left.plain_fills -= 1;
                 self.world.plain_reads.push((key, self.world.source[key]));
             }
-            Fault::PlainSet(place) => {
-                let (key, version) = self.world.plain_reads.remove(place);
+            Fault::PlainSet(index) => {
+                let (key, version) = self.world.plain_reads.remove(index);
                 self.execute(Request::Set { key, entry: Entry { version, tag: 0, plain: true } });
             }
         }

@@ -1,8 +1,8 @@
 //! Searches every interleaving of small configurations of hotshelf's consistency protocol.
 //!
-//! `model [quick|all|NAME...]` prints a table, and fails if a configuration comes out
-//! otherwise than it must; `model --trace NAME` prints the shortest way to a violation.
-//! See verification/README.md for what is modelled and what isn't.
+//! `model [quick|all|NAME...]` prints a table, and fails if a configuration has an unexpected
+//! result; `model --trace NAME` prints the shortest path to a violation. See
+//! verification/README.md for the scope of the model.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod action;
@@ -21,7 +21,7 @@ mod world;
 use std::error::Error;
 
 use configurations::Configuration;
-use search::Found;
+use search::SearchResult;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,42 +43,42 @@ fn named(name: &str) -> Result<Configuration, String> {
     let mut all = configurations::all().into_iter();
     all.find(|one| one.name == name).ok_or_else(|| {
         let names: Vec<_> = configurations::all().iter().map(|one| one.name).collect();
-        format!("no configuration is named {name}; there are: {}", names.join(", "))
+        format!("unknown configuration {name}: use one of {}", names.join(", "))
     })
 }
 
 fn table(chosen: impl Iterator<Item = Configuration>) -> Result<(), Box<dyn Error>> {
     println!("| configuration | | expected | found | states | steps | seconds |");
     println!("| --- | --- | --- | --- | ---: | ---: | ---: |");
-    let mut surprises = Vec::new();
+    let mut unexpected = Vec::new();
     for configuration in chosen {
         let found = search::run(&configuration);
         print_row(&configuration, &found);
-        if !found.is_as(configuration.expected) {
-            surprises.push(configuration.name);
+        if !found.matches(configuration.expected) {
+            unexpected.push(configuration.name);
         }
     }
-    if surprises.is_empty() {
+    if unexpected.is_empty() {
         Ok(())
     } else {
-        Err(format!("not as expected: {}", surprises.join(", ")).into())
+        Err(format!("unexpected result of {}", unexpected.join(", ")).into())
     }
 }
 
-fn print_row(configuration: &Configuration, found: &Found) {
+fn print_row(configuration: &Configuration, found: &SearchResult) {
     let Configuration { name, about, expected, .. } = configuration;
     let expected = match expected.property() {
         None => "holds".to_owned(),
         Some(property) => format!("violates {}", property.name()),
     };
     let (states, steps) = (found.unique_states, found.steps());
-    let (summary, seconds) = (found.summary(), found.took.as_secs_f64());
+    let (summary, seconds) = (found.summary(), found.duration.as_secs_f64());
     println!("| {name} | {about} | {expected} | {summary} | {states} | {steps} | {seconds:.1} |");
 }
 
 fn print_trace(configuration: &Configuration) {
     match search::run(configuration).violation {
         Some(violation) => print!("{violation}"),
-        None => println!("nothing is violated"),
+        None => println!("no violation"),
     }
 }

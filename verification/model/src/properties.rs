@@ -1,4 +1,4 @@
-//! What must hold, and what must happen at least once.
+//! Checked properties, and events that a search must reach.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use stateright::Property as Check;
 use crate::action::Protocol;
 use crate::world::World;
 
-/// What must hold in every state.
+/// A property of every state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Property {
     /// G2 for entries: a call that began after the invalidation of a version had returned
@@ -18,7 +18,7 @@ pub(crate) enum Property {
     /// G1: at most one load for each key, and one more for each invalidation, lease taken
     /// over, cancelled leader and failed load. Checked where nothing else goes wrong.
     SingleFlight,
-    /// Where nothing more can happen, no call is left waiting.
+    /// No call waits in a state without further steps.
     NoStuckCall,
 }
 
@@ -52,27 +52,28 @@ impl Property {
     }
 }
 
-/// Only those who wait for another's lease can get stuck: all others have a step to make.
+/// Only callers that wait for another process's lease can get stuck: all others have a next
+/// step.
 fn is_stuck(protocol: &Protocol, world: &World) -> bool {
     world.broken.is_none()
         && world.has_callers_that_only_wait()
         && protocol.possible_actions(world).is_empty()
 }
 
-/// What a configuration is about. Where it never happened, that nothing broke says little.
+/// An event that a configuration is about. A search that never reaches it proves little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A call is answered by its first read.
     Hit,
-    /// A call finds an entry that its tag, or its writer, makes useless.
-    UselessEntry,
-    /// A caller that came after the load began is given its value, which was stored.
+    /// A call finds an entry that is unusable because of its tag or its writer.
+    UnusableEntry,
+    /// A caller that came after the load began receives its value, which was stored.
     LateJoinerServed,
-    /// A caller is given what ACQUIRE found.
+    /// A caller receives the entry that ACQUIRE returned.
     ServedByAcquire,
-    /// A caller that came after the load began is left over and leads the flight on.
+    /// A caller that came after the load began leads the flight on.
     LedOn,
-    /// A leader is cancelled and another caller takes its place.
+    /// A leader is cancelled and a successor leads.
     HandedOver,
     /// STORE of a flight is refused.
     StoreRefused,
@@ -80,9 +81,9 @@ pub(crate) enum Event {
     WriterStored,
     /// STORE of an insert or a write-through is refused.
     WriterRefused,
-    /// The tag has changed behind a STORE.
+    /// The tag has changed after a STORE.
     TagChanged,
-    /// A request is executed after its client has given it up.
+    /// A request is executed after its client has timed out or been cancelled.
     LateExecution,
 }
 
@@ -90,10 +91,10 @@ impl Event {
     const COUNT: usize = Self::LateExecution as usize + 1;
 }
 
-/// The events that the search has met.
+/// The events that a search has reached.
 ///
-/// They stand beside the states, not in them: what happened on the way to a state must not
-/// tell it from another one.
+/// They are stored outside of the states: events on the path to a state must not distinguish
+/// it from others.
 #[derive(Debug, Default)]
 pub(crate) struct Coverage([AtomicBool; Event::COUNT]);
 

@@ -9,29 +9,29 @@ use crate::configurations::{Configuration, Expected};
 use crate::properties::{Event, Property};
 use crate::trace::Violation;
 
-/// Where a search gives up: a configuration that needs more proves nothing here.
+/// The limit at which a search gives up without a result.
 const MOST_STATES: usize = 60_000_000;
 
-/// What a search has found.
+/// The result of a search.
 #[derive(Debug)]
-pub(crate) struct Found {
+pub(crate) struct SearchResult {
     pub(crate) violation: Option<Violation>,
-    /// Up to where the search ended.
+    /// The number of states when the search ended.
     pub(crate) unique_states: usize,
     pub(crate) depth: usize,
-    /// What the configuration is about and the search never met.
+    /// The required events that the search never reached.
     pub(crate) missed: Vec<Event>,
     pub(crate) exhausted: bool,
-    pub(crate) took: Duration,
+    pub(crate) duration: Duration,
 }
 
-/// Searches a configuration, up to the violation that it expects or, where it expects none,
-/// to any.
-pub(crate) fn run(configuration: &Configuration) -> Found {
+/// Searches a configuration until the expected violation or, if none is expected, any
+/// violation.
+pub(crate) fn run(configuration: &Configuration) -> SearchResult {
     #[expect(clippy::disallowed_methods, reason = "measures the checker, not the cache")]
     let begin = Instant::now();
     let mut found = search(configuration, None);
-    // The checker works in blocks, in which it goes on past the shortest way.
+    // The checker works in blocks, and may continue past the shortest path.
     while let Some(violation) = &found.violation {
         match search(configuration, Some(violation.steps())).violation {
             Some(shorter) if shorter.property == violation.property => {
@@ -40,18 +40,18 @@ pub(crate) fn run(configuration: &Configuration) -> Found {
             _ => break,
         }
     }
-    Found { took: begin.elapsed(), ..found }
+    SearchResult { duration: begin.elapsed(), ..found }
 }
 
-/// Searches once, for ways of fewer steps than this if it is given.
-fn search(configuration: &Configuration, fewer_than: Option<usize>) -> Found {
+/// Searches once, for paths of fewer steps than `fewer_than` if it is given.
+fn search(configuration: &Configuration, fewer_than: Option<usize>) -> SearchResult {
     let wanted = configuration.expected.property().map(Property::name);
     let checker =
         Protocol::new(configuration.clone())
             .checker()
             .threads(threads_for(configuration.expected))
             .target_state_count(MOST_STATES)
-            // It counts states, of which a way has one more than steps; zero is no limit.
+            // The depth counts states, one more than steps; 0 is no limit.
             .target_max_depth(fewer_than.map_or(0, |steps| steps + 1))
             .finish_when(wanted.map_or(HasDiscoveries::AnyFailures, |wanted| {
                 HasDiscoveries::AnyOf([wanted].into())
@@ -61,7 +61,7 @@ fn search(configuration: &Configuration, fewer_than: Option<usize>) -> Found {
     let writers = configuration.setup.writers;
     let coverage = &checker.model().coverage;
     let reaches = configuration.reaches.iter().copied();
-    Found {
+    SearchResult {
         violation: checker
             .discoveries()
             .into_iter()
@@ -71,11 +71,11 @@ fn search(configuration: &Configuration, fewer_than: Option<usize>) -> Found {
         depth: checker.max_depth(),
         missed: reaches.filter(|event| !coverage.has_met(*event)).collect(),
         exhausted: checker.state_count() < MOST_STATES,
-        took: Duration::ZERO,
+        duration: Duration::ZERO,
     }
 }
 
-/// On one thread, the violations that are expected are the same ones every time.
+/// Returns 1 for expected violations, so that they are the same every time.
 fn threads_for(expected: Expected) -> usize {
     match expected {
         Expected::Holds => std::thread::available_parallelism().map_or(1, usize::from),
@@ -83,14 +83,14 @@ fn threads_for(expected: Expected) -> usize {
     }
 }
 
-impl Found {
-    pub(crate) fn is_as(&self, expected: Expected) -> bool {
+impl SearchResult {
+    pub(crate) fn matches(&self, expected: Expected) -> bool {
         let violated = self.violation.as_ref().map(|violation| violation.property);
         let wanted = expected.property().map(|property| property.name());
         violated == wanted && self.missed.is_empty() && (violated.is_some() || self.exhausted)
     }
 
-    /// Says in words what was found.
+    /// Describes the result.
     pub(crate) fn summary(&self) -> String {
         match &self.violation {
             Some(violation) => format!("violates {}", violation.property),
@@ -100,7 +100,7 @@ impl Found {
         }
     }
 
-    /// Gives the length of the way to the violation, or the depth of the whole space.
+    /// Returns the length of the path to the violation, or the depth of the whole space.
     pub(crate) fn steps(&self) -> usize {
         self.violation.as_ref().map_or(self.depth, Violation::steps)
     }
@@ -112,16 +112,16 @@ mod tests {
     use crate::configurations;
     use crate::variants::PROTOCOL;
 
-    /// It is the broken rule and nothing else that makes a control fail.
+    /// A control fails because of the broken rule and nothing else.
     #[test]
-    fn a_control_whose_rule_is_kept_holds() {
+    fn control_without_broken_rule_holds() {
         let broken = configurations::all().into_iter().filter(|one| one.rules != PROTOCOL);
         let controls = broken.filter(|one| one.expected != Expected::Holds);
         for control in controls {
             let name = control.name;
             let kept = Configuration { rules: PROTOCOL, expected: Expected::Holds, ..control };
             let found = run(&kept);
-            assert!(found.is_as(Expected::Holds), "{name}: {}", found.summary());
+            assert!(found.matches(Expected::Holds), "{name}: {}", found.summary());
         }
     }
 }

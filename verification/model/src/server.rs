@@ -1,14 +1,14 @@
-//! What Redis executes, each request atomically: the scripts of docs/protocol.md.
+//! The server: executes each request atomically, like the scripts of docs/protocol.md.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use crate::variants::{Invalidation, PlainValues, Renewal, Rules, TagVersions};
 
-/// How many keys there are at most.
+/// The maximum number of keys.
 pub(crate) const KEYS: usize = 2;
 
-/// A version of the data: what a load finds at the source.
+/// A version of the data at the source.
 pub(crate) type Version = u8;
 
 /// A version of the tag.
@@ -34,11 +34,11 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// What naive clients fill with.
+    /// The token of naive clients.
     pub(crate) const NONE: Self = Self(0);
 }
 
-/// One thing for each key.
+/// One value for each key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct PerKey<T>(pub(crate) [T; KEYS]);
 
@@ -60,7 +60,7 @@ impl<T> IndexMut<Key> for PerKey<T> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Entry {
     pub(crate) version: Version,
-    /// The tag's version as it was captured; zero where there are no tags.
+    /// The captured version of the tag; 0 without tags.
     pub(crate) tag: TagVersion,
     /// Written by a plain writer, without a trailer.
     pub(crate) plain: bool,
@@ -93,7 +93,7 @@ pub(crate) enum Request {
     Acquire {
         key: Key,
         token: Token,
-        /// The entry that the caller judged to be of no use.
+        /// The entry that the caller found unusable.
         seen: Option<Entry>,
     },
     Store {
@@ -113,9 +113,9 @@ pub(crate) enum Request {
         key: Key,
         token: Token,
     },
-    /// TAGCAP.
+    /// CAPTURE.
     CaptureTag,
-    /// TAGCAP, executed again with the version that it set the first time.
+    /// CAPTURE, executed again with the version that it set the first time.
     CaptureTagAgain {
         version: TagVersion,
     },
@@ -131,7 +131,7 @@ pub(crate) enum Request {
     UnlinkLease {
         key: Key,
     },
-    /// UNLINK K, of a walk over the entries.
+    /// UNLINK K, of a scan of the entries.
     UnlinkEntry {
         key: Key,
     },
@@ -140,7 +140,7 @@ pub(crate) enum Request {
         key: Key,
         entry: Entry,
     },
-    /// SET K and DEL L: the fill of those who don't compare the token.
+    /// SET K and DEL L: a fill that does not compare the token.
     SetAndUnlock {
         key: Key,
         entry: Entry,
@@ -153,7 +153,7 @@ pub(crate) enum Reply {
     Busy,
     Present {
         entry: Entry,
-        /// The tag's version, which comes from a request of the same pipeline.
+        /// The tag's version, from a request of the same pipeline.
         tag: Option<TagVersion>,
     },
     Tag(Option<TagVersion>),
@@ -163,7 +163,7 @@ pub(crate) enum Reply {
 }
 
 impl Request {
-    pub(crate) fn mentions(self, wanted: Token) -> bool {
+    pub(crate) fn refers_to(self, wanted: Token) -> bool {
         match self {
             Self::Acquire { token, .. }
             | Self::Store { token, .. }
@@ -174,7 +174,7 @@ impl Request {
         }
     }
 
-    pub(crate) fn mentions_tag(self, wanted: TagVersion) -> bool {
+    pub(crate) fn refers_to_tag(self, wanted: TagVersion) -> bool {
         self.entry().is_some_and(|entry| entry.tag == wanted)
             || self == Self::CaptureTagAgain { version: wanted }
     }
@@ -191,7 +191,7 @@ impl Request {
 }
 
 impl Server {
-    /// Executes a request. `unused` is a tag version that nobody knows of, for TAGCAP.
+    /// Executes a request. `unused` is an unused tag version, for CAPTURE.
     pub(crate) fn execute(&mut self, request: Request, rules: &Rules, unused: TagVersion) -> Reply {
         match request {
             Request::Acquire { key, token, seen } => self.acquire(key, token, seen, rules),
@@ -223,7 +223,7 @@ impl Server {
         }
     }
 
-    /// Gives the entry that ACQUIRE answers with to a caller that has seen another one.
+    /// Returns the entry with which ACQUIRE answers a caller that has seen another one.
     pub(crate) fn entry_for(&self, key: Key, seen: Option<Entry>, rules: &Rules) -> Option<Entry> {
         let skipped = |entry: &Entry| entry.plain && rules.plain_values == PlainValues::Rejected;
         self.slots[key].entry.filter(|entry| Some(*entry) != seen && !skipped(entry))
@@ -255,7 +255,7 @@ impl Server {
         Reply::Done
     }
 
-    /// Leases end at any time in this model, so that extending one changes nothing.
+    /// Extending a lease has no effect, since leases expire at any time in this model.
     fn renew(&mut self, key: Key, token: Token, rules: &Rules) -> Reply {
         if rules.renewal == Renewal::Sets {
             self.slots[key].lease = Some(token);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_is_granted_the_lease_and_stores_once() {
+    fn one_caller_stores_once() {
         let mut server = Server::default();
         assert_eq!(run(&mut server, acquire(MINE, None)), Reply::Granted);
         assert_eq!(run(&mut server, acquire(OTHER, None)), Reply::Busy);
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_answered_unless_it_is_the_one_that_was_seen() {
+    fn acquire_returns_unseen_entry() {
         let mut server = Server::default();
         run(&mut server, Request::Set { key: KEY, entry: ENTRY });
         assert_eq!(
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalidation_and_a_take_refuse_the_holder() {
+    fn invalidation_and_take_refuse_the_holder() {
         for request in [Request::Invalidate { key: KEY }, Request::Take { key: KEY, token: OTHER }]
         {
             let mut server = Server::default();
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn release_and_renew_leave_the_lease_of_another_alone() {
+    fn release_and_renew_compare_the_token() {
         let mut server = Server::default();
         run(&mut server, acquire(OTHER, None));
         run(&mut server, Request::Release { key: KEY, token: MINE });
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_has_a_new_version_after_its_invalidation() {
+    fn invalidation_changes_tag_version() {
         let mut server = Server::default();
         assert_eq!(server.execute(Request::CaptureTag, &PROTOCOL, 1), Reply::Tag(Some(1)));
         assert_eq!(server.execute(Request::CaptureTag, &PROTOCOL, 2), Reply::Tag(Some(1)));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counted_tag_has_an_old_version_again_after_eviction() {
+    fn evicted_counter_repeats_a_version() {
         let rules = Rules { tag_versions: TagVersions::Counted, ..PROTOCOL };
         let mut server = Server::default();
         server.execute(Request::InvalidateTag, &rules, 9);

@@ -1,7 +1,7 @@
-//! No call goes on for ever: the graph of states has no circles, whatever the schedule.
+//! Termination of calls: the graph of states has no cycles.
 //!
-//! Together with the property that no call is left waiting where nothing more can happen,
-//! this says that every call ends.
+//! Together with the property that no call is stuck, this means that every call ends under any
+//! schedule.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,19 +14,19 @@ use crate::world::World;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {
-    /// On the way that is being walked.
+    /// On the current path.
     Open,
     Done,
 }
 
-/// A state on the way, and the steps from it that are still to be walked.
-struct Place {
+/// A state on the current path, with the steps that are still to be explored.
+struct Frame {
     hash: u64,
     world: World,
     steps: Vec<Action>,
 }
 
-impl Place {
+impl Frame {
     fn new(protocol: &Protocol, world: World) -> Self {
         let mut hasher = DefaultHasher::new();
         world.hash(&mut hasher);
@@ -34,24 +34,24 @@ impl Place {
     }
 }
 
-/// Walks all states depth first, and says whether a way comes back to itself.
-fn goes_in_circles(protocol: &Protocol) -> bool {
+/// Searches all states depth first, and returns whether there is a cycle.
+fn has_cycle(protocol: &Protocol) -> bool {
     let mut visits = HashMap::new();
-    let mut way: Vec<Place> = Vec::new();
+    let mut path: Vec<Frame> = Vec::new();
     for world in protocol.init_states() {
-        way.push(Place::new(protocol, world));
+        path.push(Frame::new(protocol, world));
     }
-    while let Some(place) = way.last_mut() {
-        visits.entry(place.hash).or_insert(Visit::Open);
-        let Some(step) = place.steps.pop() else {
-            visits.insert(place.hash, Visit::Done);
-            way.pop();
+    while let Some(frame) = path.last_mut() {
+        visits.entry(frame.hash).or_insert(Visit::Open);
+        let Some(step) = frame.steps.pop() else {
+            visits.insert(frame.hash, Visit::Done);
+            path.pop();
             continue;
         };
-        let Some(world) = protocol.next_state(&place.world, step) else { continue };
-        let next = Place::new(protocol, world);
+        let Some(world) = protocol.next_state(&frame.world, step) else { continue };
+        let next = Frame::new(protocol, world);
         match visits.get(&next.hash) {
-            None => way.push(next),
+            None => path.push(next),
             Some(Visit::Open) => return true,
             Some(Visit::Done) => {}
         }
@@ -61,23 +61,23 @@ fn goes_in_circles(protocol: &Protocol) -> bool {
 
 fn assert_ends(name: &str) {
     let mut all = configurations::all().into_iter();
-    let configuration = all.find(|one| one.name == name).expect("a configuration of that name");
-    assert!(!goes_in_circles(&Protocol::new(configuration)));
+    let configuration = all.find(|one| one.name == name).expect("unknown configuration");
+    assert!(!has_cycle(&Protocol::new(configuration)));
 }
 
 #[test]
-fn callers_that_lead_a_flight_on_come_to_an_end() {
+fn callers_that_lead_on_terminate() {
     assert_ends("led-on");
     assert_ends("failed-loads");
 }
 
 #[test]
-fn heirs_come_to_an_end() {
+fn successors_terminate() {
     assert_ends("hand-over-awaits");
     assert_ends("hand-over-faults");
 }
 
 #[test]
-fn waiters_come_to_an_end_whatever_goes_wrong() {
+fn waiters_terminate_despite_faults() {
     assert_ends("keys-faults");
 }

@@ -1,4 +1,4 @@
-//! The way to a violation, for people to read.
+//! Readable traces of violations.
 
 use std::fmt;
 
@@ -11,13 +11,13 @@ use crate::environment::Fault;
 use crate::server::{KEYS, Key};
 use crate::world::World;
 
-/// A property that doesn't hold, and the shortest way to where it is violated.
+/// A violated property, and the shortest path to the violation.
 #[derive(Debug)]
 pub(crate) struct Violation {
     pub(crate) property: &'static str,
-    /// Each state with the step that leads out of it; the last one has none.
+    /// Each state with the step that leaves it; the last one has none.
     path: Vec<(World, Option<Action>)>,
-    /// Who the writers are.
+    /// The writers of the configuration.
     writers: &'static [Writes],
 }
 
@@ -34,13 +34,13 @@ impl Violation {
         self.path.len() - 1
     }
 
-    /// Says who does what.
+    /// Describes an action.
     fn describe(&self, before: &World, action: Action) -> String {
         match action {
             Action::Call { process, step } => format!("process {process}: {step:?}"),
             Action::Flight { id, step } => {
                 let flight = &before.processes[id.process].flights[id.index];
-                let what = match (step, flight.request_under_way()) {
+                let what = match (step, flight.request_in_flight()) {
                     (FlightStep::Execute, Some(request)) => format!("{request:?}"),
                     _ => format!("{step:?}"),
                 };
@@ -51,8 +51,8 @@ impl Violation {
                 let operation = next.map(|operation| format!("{operation:?}")).unwrap_or_default();
                 format!("writer {writer}: {step:?} {operation}")
             }
-            Action::Fault(Fault::ExecuteLate(place)) => {
-                format!("late: {:?}", before.late[place])
+            Action::Fault(Fault::ExecuteLate(index)) => {
+                format!("late: {:?}", before.late[index])
             }
             Action::Fault(fault) => format!("{fault:?}"),
         }
@@ -71,7 +71,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Shows what stands at the source and at the server.
+/// Formats the state of the source and the server.
 fn keys(world: &World) -> String {
     let key = |key: Key| {
         let slot = world.server.slots[key];

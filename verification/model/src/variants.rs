@@ -1,9 +1,9 @@
-//! The switches that break a rule of the protocol.
+//! Switches that break the rules of the protocol.
 //!
-//! [`PROTOCOL`] keeps all of them. A negative control turns one, and the checker must then
-//! find the property that it violates: otherwise a model that holds would prove nothing.
+//! [`PROTOCOL`] keeps all rules. A negative control breaks one, and the checker must then find
+//! a violation: otherwise searches that hold would prove nothing.
 
-/// How the clients and the server behave.
+/// The behaviour of the clients and the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     pub(crate) fill: Fill,
@@ -13,7 +13,7 @@ pub(crate) struct Rules {
     pub(crate) tag_versions: TagVersions,
     pub(crate) tag_check: TagCheck,
     pub(crate) sharing: Sharing,
-    pub(crate) heir: Heir,
+    pub(crate) successor: Successor,
     pub(crate) failed_load: FailedLoad,
     pub(crate) unknown_acquire: UnknownAcquire,
     pub(crate) renewal: Renewal,
@@ -29,27 +29,27 @@ pub(crate) const PROTOCOL: Rules = Rules {
     new_versions: NewVersions::ForOneExecution,
     tag_versions: TagVersions::Unique,
     tag_check: TagCheck::AfterStore,
-    sharing: Sharing::Vouched,
-    heir: Heir::AsksAnew,
-    failed_load: FailedLoad::PassesLeaseOn,
+    sharing: Sharing::Fresh,
+    successor: Successor::AcquiresAgain,
+    failed_load: FailedLoad::KeepsLease,
     unknown_acquire: UnknownAcquire::Released,
     renewal: Renewal::Compares,
     wakes: Wakes::LeaseOrEntry,
     plain_values: PlainValues::Accepted,
 };
 
-/// How a loaded value gets into Redis.
+/// The way a loaded value is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fill {
     /// STORE, which compares the lease with the token.
     Fenced,
-    /// Wrong (n2): SET by whoever once held the lock.
+    /// Wrong (n2): SET by any client that once held the lock.
     UnderLock,
-    /// Wrong (n1): SET by anybody, without a lock.
+    /// Wrong (n1): SET without a lock.
     Naive,
 }
 
-/// What the invalidation of a key removes.
+/// The effect of an invalidation by key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invalidation {
     /// The entry and the lease.
@@ -58,7 +58,7 @@ pub(crate) enum Invalidation {
     LeavesLease,
 }
 
-/// When the version of the tag is captured.
+/// The time at which the version of the tag is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capture {
     /// After the grant, before the load.
@@ -67,103 +67,103 @@ pub(crate) enum Capture {
     AfterLoad,
 }
 
-/// How often the new version that a TAGCAP brings along may be set.
+/// How often the new version in a CAPTURE may be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NewVersions {
-    /// Once: a TAGCAP is not sent again as it was.
+    /// Once: a CAPTURE is not sent again.
     ForOneExecution,
-    /// Wrong (n33): a TAGCAP that has set it is executed once more, at any later time.
+    /// Wrong (n33): a CAPTURE that has set it is executed once more, at any later time.
     ForTwoExecutions,
 }
 
-/// What a tag's versions are.
+/// The kind of tag versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TagVersions {
-    /// Never used twice; an invalidation removes the tag.
+    /// Unique; an invalidation removes the tag.
     Unique,
-    /// Wrong (n6): a counter, which begins again once the tag is evicted.
+    /// Wrong (n6): a counter, which restarts after the tag is evicted.
     Counted,
 }
 
-/// Whether the tag is read once more behind STORE, for the sake of late joiners.
+/// Whether the tag is read again after STORE, for late joiners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TagCheck {
-    /// It is.
+    /// It is read again.
     AfterStore,
-    /// Wrong (n26): that the value was stored is taken as proof.
+    /// Wrong (n26): a stored value is assumed to be fresh.
     Skipped,
 }
 
-/// Which callers of a flight are given its outcome.
+/// The callers of a flight that receive its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sharing {
-    /// Those for whom the rule of vouching speaks. The others lead the flight on.
-    Vouched,
-    /// Wrong (n28): those who came after the load began, too, where it was not stored.
+    /// Those for which it is valid by the freshness rule. The others lead the flight on.
+    Fresh,
+    /// Wrong (n28): late joiners, too, if the value was not stored.
     UnstoredToLateJoiners,
-    /// Wrong (n29): those who came after the load began, too, where it failed.
+    /// Wrong (n29): late joiners, too, if the load failed.
     FailureToLateJoiners,
-    /// Wrong (n7): everyone, and flights are never closed.
+    /// Wrong (n7): all callers, and flights are never sealed.
     AnyFlight,
 }
 
-/// What becomes of the work of a leader that is cancelled.
+/// The work that a successor takes over from a cancelled leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heir {
-    /// The heir goes on under the lease if there is one, with a load of its own; without
-    /// one it asks anew. So does the engine.
-    AsksAnew,
-    /// As above, but the heir takes the answer to a request that is under way, as far as
+pub(crate) enum Successor {
+    /// The successor keeps the lease if there is one, and runs its own load; without a lease
+    /// it sends a new ACQUIRE. This is what the engine does.
+    AcquiresAgain,
+    /// As above, but the successor waits for the answer to a request in flight, and uses it if
     /// it is valid for it (docs/protocol.md, "Hand-over").
     AwaitsAnswer,
-    /// Wrong (n25): the heir takes that answer in any case.
+    /// Wrong (n25): the successor uses that answer in any case.
     TrustsAnswer,
-    /// Wrong (n16): the heir takes what the cancelled leader had loaded.
+    /// Wrong (n16): the successor keeps the value that the cancelled leader has loaded.
     KeepsLoad,
 }
 
-/// What becomes of the lease when the load fails and callers are left.
+/// The lease after a failed load with remaining callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailedLoad {
-    /// The one that leads on loads under it. So does the engine.
-    PassesLeaseOn,
-    /// RELEASE; the one that leads on begins with ACQUIRE.
-    GivesLeaseUp,
+    /// The next leader keeps it. This is what the engine does.
+    KeepsLease,
+    /// It is released; the next leader begins with ACQUIRE.
+    ReleasesLease,
 }
 
-/// What a client does about an ACQUIRE that was not answered in time.
+/// The reaction of a client to an ACQUIRE that timed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnknownAcquire {
-    /// It sends RELEASE and loads without a lease.
+    /// The client sends RELEASE and loads without a lease.
     Released,
-    /// Wrong (n27): it sends it again with the same token.
+    /// Wrong (n27): the client sends it again with the same token.
     SentAgain,
 }
 
-/// What RENEW does.
+/// The effect of RENEW.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renewal {
-    /// It extends the lease that holds the token.
+    /// It extends the lease if it contains the token.
     Compares,
     /// Wrong (n20): it sets the lease.
     Sets,
 }
 
-/// When one who waits for another's lease looks again.
+/// The event after which a waiter checks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wakes {
-    /// Once the lease has ended or a new entry stands at the key.
+    /// The lease has ended or there is a new entry.
     LeaseOrEntry,
-    /// Wrong (n30): only once an entry stands at the key.
+    /// Wrong (n30): only a new entry.
     OnlyEntry,
 }
 
-/// What the values of plain writers count for.
+/// The treatment of plain writers' values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainValues {
-    /// A hit, to calls without tags. Where plain writers exist, this is what G2 does not
-    /// cover (n12). Wrong (n34): to calls with tags, too.
+    /// A hit for calls without tags. With plain writers, G2 does not cover this (n12). Wrong
+    /// (n34): for calls with tags, too.
     Accepted,
-    /// A miss. To calls with tags they are one in either case.
+    /// A miss. For calls with tags they are a miss in either case.
     Rejected,
 }

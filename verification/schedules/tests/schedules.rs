@@ -1,10 +1,10 @@
 //! Flights under many schedules of threads.
 //!
-//! The simulation runs the engine on one thread, and switches between calls where they
-//! wait. Here every caller has a thread of its own, and shuttle switches at each lock:
-//! between a look into the flights and what follows from it. (Not loom: it wants the
-//! channels of its own kind down to the last atomic, and tries every schedule, of which
-//! these scenarios have too many.)
+//! The simulation runs the engine on one thread, and switches between calls where they wait.
+//! Here every caller has its own thread, and shuttle switches at each lock: between a look-up
+//! in the flights and the action that follows. (Loom does not fit: it requires its own
+//! versions of all channels and atomics, and tries every schedule, of which these scenarios
+//! have too many.)
 //!
 //! `scripts/schedules` runs it. A schedule that fails is printed, and
 //! `HOTSHELF_SCHEDULE=…` runs it again.
@@ -28,14 +28,14 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
 use shuttle::{Config, Runner};
 use slow::Slow;
 
-// Compiled anew, since the testkit stands on the core with its usual locks.
+// Included as source, since the testkit depends on the core with its usual locks.
 #[path = "../../../crates/hotshelf-testkit/src/slow.rs"]
-#[expect(unreachable_pub, reason = "what is public in a library")]
+#[expect(unreachable_pub, reason = "public in a library")]
 mod slow;
 
-/// Runs a scenario under random schedules, and under some that favour one thread for long
-/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
-/// Bugs", ASPLOS 2010).
+/// Runs a scenario under random schedules, and under schedules that favour one thread for long
+/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs",
+/// ASPLOS 2010).
 fn under_many_schedules(scenario: fn()) {
     let mut config = Config::new();
     config.stack_size = STACK;
@@ -49,14 +49,14 @@ fn under_many_schedules(scenario: fn()) {
     Runner::new(PctScheduler::new(SWITCHES, count), config).run(scenario);
 }
 
-/// How much stack a thread has: shuttle gives too little for builds without optimization.
+/// The stack size of a thread: shuttle's default is too small without optimization.
 const STACK: usize = 1 << 20;
 
-/// How many switches between threads it may take to show a mistake.
+/// The number of switches between threads that may be needed to reveal a bug.
 const SWITCHES: usize = 3;
 
-/// Time stands still but for those who sleep, and a sleep is a few turns of the others:
-/// nobody's patience ends before the backend has answered.
+/// A runtime whose time stands still. A sleep lasts a few turns of the other threads, so that
+/// no wait times out before the backend has answered.
 #[derive(Debug)]
 struct Schedule;
 
@@ -81,7 +81,7 @@ impl Runtime for Schedule {
     }
 }
 
-/// Lets the others go first, so often.
+/// Yields `count` times.
 async fn turns(count: u32) {
     for _ in 0..count {
         shuttle::future::yield_now().await;
@@ -92,8 +92,8 @@ fn up_to(count: u32) -> u32 {
     shuttle::rand::thread_rng().gen_range(0..=count)
 }
 
-/// What the threads of a scenario share: one process, another one that writes, and their
-/// source of truth.
+/// The state that the threads of a scenario share: one process, another one that writes, and
+/// their source of truth.
 struct World {
     cache: ByteCache,
     writer: ByteCache,
@@ -121,7 +121,7 @@ impl World {
         })
     }
 
-    /// Reads the cache, or loads; `fails` is for the loader, if it comes to that.
+    /// Reads the cache, or loads. With `fails`, the loader fails.
     async fn get(&self, fails: bool) -> Result<u64, SharedError> {
         let (key, options) = (Ok(self.cache.key(&Key::new(KEY))), CallOptions::default());
         match self.cache.load(key, options, TypeId::of::<()>()).await {
@@ -147,8 +147,8 @@ impl World {
         loaded
     }
 
-    /// Begins a call, and may drop it anywhere on its way.
-    async fn get_or_leave(&self) {
+    /// Begins a call, and may drop it at any point.
+    async fn get_or_cancel(&self) {
         let call = std::pin::pin!(self.get(false));
         let leaving = std::pin::pin!(turns(up_to(12)));
         if let Either::Left((got, _)) = select(call, leaving).await {
@@ -156,21 +156,21 @@ impl World {
         }
     }
 
-    /// Changes the truth and invalidates: from here on the old value is gone.
+    /// Changes the source of truth and invalidates: later calls must not get the old value.
     async fn change_by(&self, cache: &ByteCache) {
-        // Calls that begin together with it are to be on their way.
+        // Calls that begin at the same time should be in progress.
         turns(up_to(20)).await;
         let version = self.truth.fetch_add(1, Ordering::SeqCst) + 1;
         cache.invalidate(vec![Ok(cache.key(&Key::new(KEY)))]).await.unwrap();
-        assert!(self.get(false).await.unwrap_or(version) >= version, "an outdated value");
+        assert!(self.get(false).await.unwrap_or(version) >= version, "got an outdated value");
     }
 
-    /// Nobody is left behind: the value stands, and no lease does.
+    /// Checks that the value is stored and no lease remains.
     async fn assert_at_rest(&self) {
         let truth = self.truth.load(Ordering::SeqCst);
         assert_eq!(self.get(false).await.ok(), Some(truth));
-        // What callers that left had begun is undone in the background.
-        let mut patience = 1000;
+        // Cancelled calls are cleaned up in the background.
+        let mut attempts = 1000;
         loop {
             let token = Token::random(&Schedule);
             let seen = Seen::Nothing;
@@ -178,8 +178,8 @@ impl World {
             let acquire = Acquire { key, token, lease: LONG, seen, skip_foreign: false };
             match self.backend.acquire(acquire).await.unwrap() {
                 Acquired::Present(_) => return,
-                left if patience == 0 => panic!("{left:?} instead of an entry"),
-                _ => patience -= 1,
+                left if attempts == 0 => panic!("{left:?} instead of an entry"),
+                _ => attempts -= 1,
             }
             turns(1).await;
         }
@@ -211,10 +211,10 @@ fn version_of(value: Value) -> u64 {
     }
 }
 
-/// What one thread of a scenario does.
+/// The call of one thread.
 type Call = fn(Arc<World>) -> BoxFuture<'static, ()>;
 
-/// Runs each of these on a thread of its own, and waits for all of them.
+/// Runs each call on its own thread, and waits for all of them.
 fn on_threads(world: &Arc<World>, calls: &[Call]) {
     let threads: Vec<_> = calls
         .iter()
@@ -231,15 +231,15 @@ fn get(world: Arc<World>) -> BoxFuture<'static, ()> {
     Box::pin(async move { assert_eq!(world.get(false).await.ok(), Some(1)) })
 }
 
-fn get_or_leave(world: Arc<World>) -> BoxFuture<'static, ()> {
-    Box::pin(async move { world.get_or_leave().await })
+fn get_or_cancel(world: Arc<World>) -> BoxFuture<'static, ()> {
+    Box::pin(async move { world.get_or_cancel().await })
 }
 
 fn get_any(world: Arc<World>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let begun = world.truth.load(Ordering::SeqCst);
-        // What had been changed may not have been invalidated yet.
-        assert!(world.get(false).await.unwrap() + 1 >= begun);
+        let start = world.truth.load(Ordering::SeqCst);
+        // A changed value may not have been invalidated yet.
+        assert!(world.get(false).await.unwrap() + 1 >= start);
     })
 }
 
@@ -256,7 +256,7 @@ fn change_elsewhere(world: Arc<World>) -> BoxFuture<'static, ()> {
 }
 
 #[test]
-fn one_of_all_threads_loads() {
+fn one_of_many_threads_loads() {
     under_many_schedules(|| {
         let world = World::new();
         on_threads(&world, &[get, get, get]);
@@ -265,33 +265,35 @@ fn one_of_all_threads_loads() {
 }
 
 #[test]
-fn whoever_leaves_leaves_nobody_behind() {
-    under_many_schedules(|| on_threads(&World::new(), &[get_or_leave, get, get_or_leave, get]));
+fn cancelled_callers_leave_no_waiters() {
+    under_many_schedules(|| on_threads(&World::new(), &[get_or_cancel, get, get_or_cancel, get]));
 }
 
 #[test]
-fn all_may_leave() {
-    under_many_schedules(|| on_threads(&World::new(), &[get_or_leave, get_or_leave, get_or_leave]));
+fn all_callers_may_be_cancelled() {
+    under_many_schedules(|| {
+        on_threads(&World::new(), &[get_or_cancel, get_or_cancel, get_or_cancel])
+    });
 }
 
 #[test]
-fn nobody_is_given_what_was_invalidated() {
+fn invalidated_values_are_not_served() {
     under_many_schedules(|| on_threads(&World::new(), &[get_any, change, get_any, get_any]));
 }
 
 #[test]
-fn nobody_is_given_what_another_process_has_invalidated() {
+fn remote_invalidation_is_respected() {
     under_many_schedules(|| {
         on_threads(&World::new(), &[get_any, change_elsewhere, get_any, get_any]);
     });
 }
 
 #[test]
-fn a_failed_load_keeps_nobody_waiting() {
+fn failed_load_leaves_no_waiters() {
     under_many_schedules(|| {
-        let patient = |world: Arc<World>| -> BoxFuture<'static, ()> {
+        let joining = |world: Arc<World>| -> BoxFuture<'static, ()> {
             Box::pin(async move { drop(world.get(false).await) })
         };
-        on_threads(&World::new(), &[fail, patient, fail, patient]);
+        on_threads(&World::new(), &[fail, joining, fail, joining]);
     });
 }

@@ -1,4 +1,4 @@
-//! What the command line asks for.
+//! Command line arguments.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -12,17 +12,17 @@ use crate::worker::Job;
 const USAGE: &str = "usage: scripts/stress [--quick] [--seconds N] [--processes N] \
                      [--fault NAME|none]... [--break NAME]";
 
-/// The fewest processes: one is stopped for long, another for short times.
+/// The minimum number of processes: one is stopped for long, another for short times.
 const FEWEST_PROCESSES: usize = 2;
 
-/// What to do.
+/// The command to execute.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// One run.
     Run(Plan),
     /// A short run with every fault, and one of each mutant.
     Quick { processes: usize },
-    /// The part of one process in a run.
+    /// The work of one process of a run.
     Work(Job),
 }
 
@@ -52,12 +52,16 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
         }
     }
     if plan.processes < FEWEST_PROCESSES {
-        return Err(format!("--processes is {FEWEST_PROCESSES} at least").into());
+        return Err(format!(
+            "invalid --processes {}: use at least {FEWEST_PROCESSES}",
+            plan.processes
+        )
+        .into());
     }
     if quick {
         return Ok(Command::Quick { processes: plan.processes });
     }
-    // A mutant must be caught on its own account, not on that of a fault.
+    // A mutant must be caught because of itself, not because of a fault.
     if !chosen && plan.mutant.is_none() {
         plan.faults = Fault::ALL.to_vec();
     }
@@ -68,7 +72,7 @@ fn number<T: FromStr<Err: Display>>(option: &str, value: &str) -> Result<T, Box<
     value.parse().map_err(|error| format!("{option} {value}: {error}").into())
 }
 
-/// Finds what has a name, or says which names there are.
+/// Returns the item with a name, or an error that lists the valid names.
 pub(crate) fn find<T: Copy + 'static>(
     what: &str,
     all: &'static [T],
@@ -78,6 +82,6 @@ pub(crate) fn find<T: Copy + 'static>(
     let found = all.iter().copied().find(|one| name_of(*one) == name);
     found.ok_or_else(|| {
         let names: Vec<_> = all.iter().map(|one| name_of(*one)).collect();
-        format!("{what} {name:?} is none of {}", names.join(", ")).into()
+        format!("invalid {what} {name:?}: use one of {}", names.join(", ")).into()
     })
 }

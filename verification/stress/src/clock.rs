@@ -1,40 +1,40 @@
-//! Time that all processes share, chance, and tokio as the engine's runtime.
+//! The clock of all processes, random numbers, and tokio as the engine's runtime.
 
 use std::time::Duration;
 
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Gives the nanoseconds on `CLOCK_MONOTONIC`, which are the same in every process.
+/// Returns the nanoseconds of `CLOCK_MONOTONIC`, which all processes share.
 pub(crate) fn now() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Gives a random number below `bound`.
+/// Returns a random number below `bound`.
 pub(crate) fn below(bound: u64) -> u64 {
     random() % bound
 }
 
-/// Gives a random time of at most so many milliseconds.
+/// Returns a random duration of at most `longest` milliseconds.
 pub(crate) fn up_to_millis(longest: u64) -> Duration {
     Duration::from_micros(below(longest * 1000 + 1))
 }
 
-/// Waits in a task.
-#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+/// Suspends a task.
+#[expect(clippy::disallowed_methods, reason = "a real server needs real time")]
 pub(crate) async fn pause(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Waits with the whole thread.
-#[expect(clippy::disallowed_methods, reason = "a real server lives in real time")]
+/// Blocks the thread.
+#[expect(clippy::disallowed_methods, reason = "a real server needs real time")]
 pub(crate) fn wait(time: Duration) {
     std::thread::sleep(time);
 }
 
 fn random() -> u64 {
-    getrandom::u64().expect("the operating system has randomness")
+    getrandom::u64().expect("no randomness from the operating system")
 }
 
 /// tokio as the runtime of an engine.

@@ -1,4 +1,4 @@
-//! What is done to the cache server and to the processes.
+//! Faults of the cache server and of the processes.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use crate::arguments::find;
 use crate::clock::{below, now, up_to_millis, wait};
 use crate::worker::{KEYS, key_name};
 
-/// One kind of trouble.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The server, then a process, is stopped for up to 300 ms. In a run of 20 s or more,
     /// the first process is stopped for longer than a lease lasts.
     Stop,
-    /// The server holds all commands back for 200 ms.
+    /// The server delays all commands for 200 ms.
     Pause,
     /// All connections are cut.
     Kill,
-    /// The server forgets the scripts.
+    /// The server removes its cached scripts.
     Scripts,
     /// The server loses all data.
     Flushall,
-    /// Single entries and leases vanish.
+    /// Single entries and leases are deleted.
     Del,
     /// The server is short of memory and evicts keys at random.
     Evict,
 }
 
-/// A run that is shorter has no stop that outlasts a lease.
+/// The minimum length of a run with a stop that is longer than a lease.
 const LONG_STOP_FROM: f64 = 20.0;
 const LONG_STOP: Duration = Duration::from_secs(6);
 
-/// The longest that the server, or a process, is stopped otherwise.
+/// The maximum length of any other stop of the server or a process.
 const STOP_MILLIS: u64 = 300;
 
-/// What the server holds besides the cache when it is short of memory.
+/// The data that fills the server's memory besides the cache.
 const FILLERS: u64 = 400;
 const FILLER_BYTES: usize = 10_000;
 
@@ -68,7 +68,7 @@ impl Fault {
         }
     }
 
-    /// What the cache server must be started with.
+    /// Returns the arguments that the cache server must be started with.
     pub(crate) fn server_arguments(faults: &[Self]) -> &'static [&'static str] {
         if faults.contains(&Self::Evict) {
             &["--maxmemory", "2mb", "--maxmemory-policy", "allkeys-random"]
@@ -77,30 +77,30 @@ impl Fault {
         }
     }
 
-    /// Does it, and says how much of an effect it had: connections that were cut, keys that
-    /// are gone.
-    fn strike(self, cache: &RedisServer, processes: &[Pid]) -> Result<u64, Box<dyn Error>> {
+    /// Injects the fault, and returns the size of its effect, such as closed connections or
+    /// deleted keys.
+    fn inject(self, cache: &RedisServer, processes: &[Pid]) -> Result<u64, Box<dyn Error>> {
         match self {
             Self::Stop => {
                 cache.pause();
                 wait(up_to_millis(STOP_MILLIS));
                 cache.resume();
-                // The first is left to the long stop.
+                // The first process is reserved for the long stop.
                 let process = processes[1 + below(processes.len() as u64 - 1) as usize];
                 kill_process(process, Signal::STOP)?;
                 wait(up_to_millis(STOP_MILLIS));
                 kill_process(process, Signal::CONT)?;
                 Ok(1)
             }
-            Self::Pause => order(cache, &["CLIENT", "PAUSE", "200"]),
-            Self::Kill => order(cache, &["CLIENT", "KILL", "TYPE", "normal"]),
+            Self::Pause => execute(cache, &["CLIENT", "PAUSE", "200"]),
+            Self::Kill => execute(cache, &["CLIENT", "KILL", "TYPE", "normal"]),
             Self::Scripts => {
                 let scripts = count(cache, "number_of_cached_scripts");
-                order(cache, &["SCRIPT", "FLUSH"]).map(|_| scripts)
+                execute(cache, &["SCRIPT", "FLUSH"]).map(|_| scripts)
             }
             Self::Flushall => {
-                let keys = order(cache, &["DBSIZE"])?;
-                order(cache, &["FLUSHALL"]).map(|_| keys)
+                let keys = execute(cache, &["DBSIZE"])?;
+                execute(cache, &["FLUSHALL"]).map(|_| keys)
             }
             Self::Del => (0..30).map(|_| delete_one(cache)).sum(),
             Self::Evict => {
@@ -113,10 +113,10 @@ impl Fault {
         }
     }
 
-    /// How long to leave the processes in peace, so that they get to work in between.
-    fn rest(self) -> Duration {
+    /// Returns the pause after the fault, in which the processes can work.
+    fn pause_after(self) -> Duration {
         let longest = match self {
-            // A connection that was cut soon after it came up stays away for longer.
+            // A connection that fails soon after it was opened is reopened later.
             Self::Stop | Self::Pause | Self::Kill => 1200,
             Self::Scripts | Self::Flushall | Self::Del | Self::Evict => 150,
         };
@@ -124,17 +124,17 @@ impl Fault {
     }
 }
 
-/// Sends a command, which must be carried out, and gives the number that it answers; 1 for
-/// another answer.
-fn order<A: AsRef<[u8]>>(cache: &RedisServer, command: &[A]) -> Result<u64, Box<dyn Error>> {
+/// Sends a command, and returns the number of its reply, or 1 for another reply. An error
+/// reply is an error.
+fn execute<A: AsRef<[u8]>>(cache: &RedisServer, command: &[A]) -> Result<u64, Box<dyn Error>> {
     match cache.command(command) {
-        Reply::Error(error) => Err(format!("the server refused a fault: {error}").into()),
+        Reply::Error(error) => Err(format!("the server rejected a fault: {error}").into()),
         Reply::Integer(number) => Ok(u64::try_from(number)?),
         _ => Ok(1),
     }
 }
 
-/// Reads one of the numbers that a server counts.
+/// Returns a counter of the server.
 pub(crate) fn count(server: &RedisServer, name: &str) -> u64 {
     let info = server.cli(&["INFO", "everything"]);
     let mut named = info.lines().filter_map(|line| line.split_once(':'));
@@ -145,7 +145,7 @@ pub(crate) fn count(server: &RedisServer, name: &str) -> u64 {
 fn delete_one(cache: &RedisServer) -> Result<u64, Box<dyn Error>> {
     let entry = key_name(below(KEYS as u64) as usize);
     let name = if below(2) == 0 { entry } else { format!("hs:l:{{{entry}}}") };
-    let deleted = order(cache, &["DEL", &name]);
+    let deleted = execute(cache, &["DEL", &name]);
     wait(up_to_millis(5));
     deleted
 }
@@ -156,12 +156,12 @@ fn fill_memory(cache: &RedisServer) -> Result<u64, Box<dyn Error>> {
     for _ in 0..20 {
         command.extend([format!("filler:{}", below(FILLERS)), value.clone()]);
     }
-    order(cache, &command)
+    execute(cache, &command)
 }
 
-/// Does one fault after the other, in turn, until the end; says how often each was done.
-/// One that never had an effect is an error.
-pub(crate) fn strike_until(
+/// Injects the faults in turn until the end, and returns how often each was injected. A fault
+/// that never had an effect is an error.
+pub(crate) fn inject_until(
     end: u64,
     faults: &[Fault],
     cache: &RedisServer,
@@ -175,33 +175,33 @@ pub(crate) fn strike_until(
         if left.is_zero() {
             break;
         }
-        long_stop.look()?;
+        long_stop.update()?;
         if faults.is_empty() {
             wait(left);
             break;
         }
         let chosen = turn % faults.len();
-        effects[chosen] += faults[chosen].strike(cache, processes)?;
+        effects[chosen] += faults[chosen].inject(cache, processes)?;
         done[chosen] += 1;
-        wait(faults[chosen].rest().min(left));
+        wait(faults[chosen].pause_after().min(left));
     }
     long_stop.resume()?;
     for ((fault, done), effect) in faults.iter().zip(&done).zip(effects) {
         if *done > 0 && effect == 0 {
-            return Err(format!("{} was done {done} times to no effect", fault.name()).into());
+            return Err(format!("{} was injected {done} times without effect", fault.name()).into());
         }
     }
     let done = faults.iter().map(|fault| fault.name()).zip(done);
     Ok(done.chain([("stop for longer than a lease", long_stop.times)]).collect())
 }
 
-/// A stop that outlasts a lease, a third into the run.
+/// A stop that is longer than a lease, after a third of the run.
 struct LongStop {
     process: Pid,
     from: u64,
     until: u64,
     state: Phase,
-    /// How often it was done: once or never.
+    /// How often it was injected: once or never.
     times: usize,
 }
 
@@ -215,7 +215,7 @@ enum Phase {
 impl LongStop {
     fn new(end: u64, faults: &[Fault], process: Pid) -> Self {
         let left = end.saturating_sub(now());
-        // A little of the time has passed by now.
+        // Rounded, since a little of the time has already passed.
         let is_long = Duration::from_nanos(left).as_secs_f64().round() >= LONG_STOP_FROM;
         let wanted = is_long && faults.contains(&Fault::Stop);
         let from = now() + left / 3;
@@ -224,8 +224,8 @@ impl LongStop {
         Self { process, from, until, state, times: 0 }
     }
 
-    /// Stops the process, or lets it go on, when the time has come.
-    fn look(&mut self) -> rustix::io::Result<()> {
+    /// Stops or resumes the process when it is time.
+    fn update(&mut self) -> rustix::io::Result<()> {
         if self.state == Phase::Ahead && now() >= self.from {
             self.state = Phase::Stopped;
             self.times += 1;

@@ -1,4 +1,4 @@
-//! What all processes did, and whether anybody was given what was invalidated before.
+//! The history of all processes, and its check for stale answers.
 
 use std::error::Error;
 use std::fmt;
@@ -6,31 +6,31 @@ use std::str::FromStr;
 
 use crate::arguments::find;
 
-/// One operation, with its times in nanoseconds on the clock that all processes share.
+/// One operation, with its times in nanoseconds on the clock of all processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) kind: Kind,
     pub(crate) key: usize,
-    /// The version that a get was given, a load read or an invalidation was for.
+    /// The version that a get returned, a load read or an invalidation was for.
     pub(crate) version: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
 }
 
-/// What an operation was.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A caller was given a version.
+    /// A call returned a version.
     Get,
     /// A loader ran, and its value was stored.
     Stored,
-    /// A loader ran, and its value was refused.
+    /// A loader ran, and the STORE of its value was refused.
     Refused,
-    /// A loader ran without the right to store, or the backend was in trouble.
+    /// A loader ran without the right to store, or the backend failed.
     Unstored,
-    /// An invalidation: its end is when it answered `Ok`.
+    /// An invalidation that ended with `Ok`.
     Invalidated,
-    /// An attempt to invalidate that failed.
+    /// A failed attempt to invalidate.
     Failed,
 }
 
@@ -67,10 +67,10 @@ impl FromStr for Record {
     fn from_str(line: &str) -> Result<Self, Self::Err> {
         let words: Vec<&str> = line.split(' ').collect();
         let [kind, key, version, start, end] = words[..] else {
-            return Err(format!("no record: {line:?}").into());
+            return Err(format!("invalid record: {line:?}").into());
         };
         Ok(Self {
-            kind: find("a kind of record", &Kind::ALL, Kind::name, kind)?,
+            kind: find("kind of record", &Kind::ALL, Kind::name, kind)?,
             key: key.parse()?,
             version: version.parse()?,
             start: start.parse()?,
@@ -79,7 +79,7 @@ impl FromStr for Record {
     }
 }
 
-/// What a history shows.
+/// The result of a check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) gets: usize,
@@ -91,8 +91,8 @@ pub(crate) struct Findings {
     /// Invalidations that began and ended while a loader of their key was running.
     pub(crate) overlaps: usize,
     pub(crate) stale: usize,
-    /// The longest time, in nanoseconds, from the moment at which a version was invalidated
-    /// to the start of a get that was given it all the same.
+    /// The longest time, in nanoseconds, from the invalidation of a version to the start of a
+    /// get that still returned it.
     pub(crate) worst_age: u64,
 }
 
@@ -136,7 +136,7 @@ fn check_key(records: &[&Record], findings: &mut Findings) {
     }
 }
 
-/// Answers which value is the highest of all that were there before a time.
+/// Finds the highest of all values before a given time.
 struct Highest(Vec<(u64, u64)>);
 
 impl Highest {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_get_that_starts_after_an_invalidation_must_not_be_older() {
+    fn older_get_after_invalidation_is_stale() {
         let history = [
             record(Kind::Invalidated, 2, 10, 20),
             record(Kind::Invalidated, 1, 5, 30),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalidation_within_a_load_is_counted_once() {
+    fn invalidation_within_load_counts_once() {
         let history = [
             record(Kind::Refused, 0, 1, 50),
             record(Kind::Unstored, 0, 2, 9),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written() {
+    fn record_round_trips() {
         let written = Record { key: 3, ..record(Kind::Unstored, 7, 8, 9) };
         assert_eq!(written.to_string().parse::<Record>().unwrap(), written);
         assert!("get 1 2 3".parse::<Record>().is_err());

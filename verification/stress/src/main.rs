@@ -1,11 +1,11 @@
-//! Processes that read, load, write and invalidate against a real server, while faults
-//! are done to it and to them: is anybody given what was invalidated before they asked?
+//! Stress test: processes read, load, write and invalidate against a real server under
+//! injected faults, and no call may be given a value that was invalidated before it began.
 //!
-//! The parent starts two servers, one for the cache and one for the database, which no
-//! fault reaches. Its children ([`worker`]) write down each operation with its times on
-//! the clock that all processes share; the parent does the faults ([`faults`]) and reads
-//! the merged history ([`history`]). A mutant of the backend ([`mutant`]) must show
-//! stale answers, or the run proves nothing.
+//! The parent starts two servers, one for the cache and one without faults for the database.
+//! Its children ([`worker`]) record each operation with its times on the clock of all
+//! processes; the parent injects the faults ([`faults`]) and checks the merged history
+//! ([`history`]). A mutant of the backend ([`mutant`]) must show stale answers, or the run
+//! proves nothing.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod arguments;
@@ -24,7 +24,7 @@ use faults::Fault;
 use mutant::Mutant;
 use run::Plan;
 
-/// How long the parts of `--quick` take.
+/// The duration of the parts of `--quick`.
 const QUICK_SECONDS: u64 = 9;
 const QUICK_MUTANT_SECONDS: u64 = 3;
 
@@ -48,25 +48,25 @@ fn one_run(plan: &Plan) -> Result<(), Box<dyn Error>> {
     println!("{plan}");
     let report = run::run(plan)?;
     println!("{report}");
-    report.verdict(plan.mutant)
+    report.check(plan.mutant)
 }
 
-/// Runs the sound backend with every fault, and shows that each mutant would be caught.
+/// Runs the correct backend with every fault, and checks that each mutant is caught.
 fn quick(processes: usize) -> Result<(), Box<dyn Error>> {
     let sound =
         Plan { seconds: QUICK_SECONDS, processes, faults: Fault::ALL.to_vec(), mutant: None };
     println!("{sound}");
     let report = run::run(&sound)?;
     println!("{report}\n");
-    report.verdict(None)?;
+    report.check(None)?;
     for mutant in Mutant::ALL {
         let mutant = Some(mutant);
         let broken = Plan { seconds: QUICK_MUTANT_SECONDS, processes, faults: Vec::new(), mutant };
         println!("{broken}");
         let report = run::run(&broken)?;
         println!("{report}\n");
-        report.verdict(mutant)?;
+        report.check(mutant)?;
     }
-    println!("sound, and each mutant was caught:\n{}", report.summary());
+    println!("no stale answers, and each mutant was caught:\n{}", report.summary());
     Ok(())
 }

@@ -15,30 +15,30 @@ use crate::arguments::find;
 use crate::clock::{pause, up_to_millis};
 use crate::worker::PREFIX;
 
-/// The rule that is broken.
+/// The broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// A fill is a plain `SET`, which checks no token.
+    /// A fill is a plain `SET` without a check of the token.
     Fence,
     /// An invalidation removes the entry but not the lease.
     Lease,
-    /// An acquire is sent again with its old token, late, as the automatic retry of a
-    /// client library would do.
+    /// ACQUIRE is sent again late with its old token, like an automatic retry of a client
+    /// library.
     Resend,
-    /// A fill that was refused is shared with all waiters, also with those that came after
+    /// The value of a refused fill is shared with all waiters, including those that came after
     /// the loader had begun.
     Shared,
-    /// A fill carries the versions that its tags have when it is stored, instead of those
-    /// from before its load.
+    /// A fill carries the tag versions from the time of STORE instead of those from before its
+    /// load.
     Capture,
 }
 
-/// How often an acquire is sent again, and how long after the last time at the latest: while
-/// its loader may still be running.
+/// How often ACQUIRE is sent again, and the maximum time in between: while its loader may
+/// still be running.
 const RESENDS: u32 = 5;
 const RESEND_MILLIS: u64 = 10;
 
-/// When what it took is released: its loader has ended by then.
+/// The time after which its lease is released: its loader has ended by then.
 const RELEASE_AFTER: Duration = Duration::from_millis(60);
 
 impl Mutant {
@@ -116,7 +116,7 @@ impl MutantBackend {
         Ok(u64::try_from(removed).unwrap_or_default())
     }
 
-    /// Sends an acquire that was granted again, with the same token.
+    /// Sends a granted ACQUIRE again with the same token.
     async fn acquire_again(&self, acquire: Acquire<'_>) -> Result<Acquired> {
         let (key, token) = (acquire.key.clone(), acquire.token);
         let (lease, seen, skip_foreign) =
@@ -125,11 +125,11 @@ impl MutantBackend {
         if matches!(answer, Ok(Acquired::Granted(_))) {
             let backend = Arc::clone(&self.backend);
             tokio::spawn(async move {
-                // Their answers reach nobody, so the lease is released once the loader is
-                // done. Otherwise nobody could fill the key for as long as it lasts.
+                // The answers are ignored, so the lease is released once the loader is done.
+                // Otherwise the key could not be filled until it expires.
                 for _ in 0..RESENDS {
-                    // Waiters are told of each change and take a free lease at once. Only
-                    // what is sent as early has a chance to get it.
+                    // Waiters are notified of each change and acquire a free lease
+                    // immediately. Only a request that is sent just as early can get it.
                     let watch = backend.watch(&key);
                     let seen = seen.clone();
                     let again = Acquire { key: &key, token, lease, seen, skip_foreign };

@@ -1,4 +1,4 @@
-//! One run: two servers, processes, faults, and what the history shows.
+//! One run: two servers, processes, faults, and the check of the history.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,7 @@ use hotshelf_testkit::RedisServer;
 use rustix::process::Pid;
 
 use crate::clock::now;
-use crate::faults::{Fault, count, strike_until};
+use crate::faults::{Fault, count, inject_until};
 use crate::history::{Findings, Record, check};
 use crate::mutant::Mutant;
 use crate::worker::{Job, KEYS};
@@ -18,7 +18,7 @@ use crate::worker::{Job, KEYS};
 /// Longer than a loader takes, shorter than most stops.
 const SHORT_LEASE: Duration = Duration::from_millis(50);
 
-/// What to run.
+/// The settings of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) seconds: u64,
@@ -27,19 +27,19 @@ pub(crate) struct Plan {
     pub(crate) mutant: Option<Mutant>,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// How often each fault was done.
+    /// How often each fault was injected.
     faults: Vec<(&'static str, usize)>,
-    /// Keys that the cache server threw away for want of memory.
+    /// Keys that the cache server evicted.
     evicted: u64,
-    /// Leases that ran out: nothing else lives for so short a time.
-    ran_out: u64,
+    /// Leases that expired: nothing else has such a short time to live.
+    expired: u64,
     findings: Findings,
 }
 
-/// Runs a plan to its end.
+/// Executes a plan.
 pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let cache = RedisServer::start_with(Fault::server_arguments(&plan.faults))?;
     let database = RedisServer::start()?;
@@ -50,21 +50,21 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     };
     let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
     let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
-    let faults = strike_until(end, &plan.faults, &cache, &processes)?;
+    let faults = inject_until(end, &plan.faults, &cache, &processes)?;
     let mut records = Vec::new();
     for child in children {
         records.extend(finish(child)?);
     }
-    let (evicted, ran_out) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
-    let must_run_out = plan.mutant.is_none() && plan.faults.contains(&Fault::Stop);
-    if must_run_out && ran_out == 0 {
-        return Err("no lease ran out under a process that was stopped".into());
+    let (evicted, expired) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
+    let must_expire = plan.mutant.is_none() && plan.faults.contains(&Fault::Stop);
+    if must_expire && expired == 0 {
+        return Err("no lease of a stopped process expired".into());
     }
-    Ok(Report { faults, evicted, ran_out, findings: check(&records, KEYS) })
+    Ok(Report { faults, evicted, expired, findings: check(&records, KEYS) })
 }
 
-/// Gives the lease of a process: every other one has so short a lease that it runs out while
-/// the process, or the server, is stopped.
+/// Returns the lease of a process: every other process has a lease so short that it expires
+/// while the process or the server is stopped.
 fn lease_of(process: usize) -> Duration {
     if process.is_multiple_of(2) { LEASE } else { SHORT_LEASE }
 }
@@ -74,7 +74,7 @@ fn start(job: &Job) -> Result<Child, Box<dyn Error>> {
     Ok(command.args(job.to_arguments()).stdout(Stdio::piped()).spawn()?)
 }
 
-/// Waits for a process and reads what it did.
+/// Waits for a process and returns its records.
 fn finish(child: Child) -> Result<Vec<Record>, Box<dyn Error>> {
     let output = child.wait_with_output()?;
     if !output.status.success() {
@@ -84,22 +84,20 @@ fn finish(child: Child) -> Result<Vec<Record>, Box<dyn Error>> {
 }
 
 impl Report {
-    /// Gives the one line that says it all.
+    /// Returns the result in one line.
     pub(crate) fn summary(&self) -> String {
         let Findings { stale, gets, loads, invalidations, .. } = self.findings;
         format!("stale {stale} of {gets} gets, {loads} loads, {invalidations} invalidations")
     }
 
-    /// Checks that the sound backend gave no stale answer, or that a mutant gave one.
-    pub(crate) fn verdict(&self, mutant: Option<Mutant>) -> Result<(), Box<dyn Error>> {
+    /// Checks that the correct backend had no stale answer, or that a mutant had one.
+    pub(crate) fn check(&self, mutant: Option<Mutant>) -> Result<(), Box<dyn Error>> {
         let Findings { stale, overlaps, .. } = self.findings;
         match mutant {
             _ if overlaps == 0 => {
-                Err("no invalidation fell into a load: nothing was tested".into())
+                Err("no invalidation overlapped a load: nothing was tested".into())
             }
-            None if stale > 0 => {
-                Err(format!("{stale} gets were given what was invalidated").into())
-            }
+            None if stale > 0 => Err(format!("{stale} gets returned an invalidated value").into()),
             Some(mutant) if stale == 0 => {
                 Err(format!("the mutant {} was not caught", mutant.name()).into())
             }
@@ -130,15 +128,15 @@ impl fmt::Display for Report {
         if self.evicted > 0 {
             writeln!(formatter, "  {} keys were evicted", self.evicted)?;
         }
-        writeln!(formatter, "  {} leases ran out", self.ran_out)?;
-        writeln!(formatter, "  {overlaps} invalidations fell into a running load")?;
-        writeln!(formatter, "  {refused} loads were refused, {unstored} couldn't be stored")?;
+        writeln!(formatter, "  {} leases expired", self.expired)?;
+        writeln!(formatter, "  {overlaps} invalidations overlapped a load")?;
+        writeln!(formatter, "  {refused} fills were refused, {unstored} could not be stored")?;
         writeln!(formatter, "  {failed} attempts to invalidate failed and were repeated")?;
         if stale > 0 {
             let millis = worst_age as f64 / 1e6;
             writeln!(
                 formatter,
-                "  worst stale answer: outdated for {millis:.1} ms when asked for"
+                "  worst stale answer: outdated for {millis:.1} ms at the start of the call"
             )?;
         }
         formatter.write_str(&self.summary())

@@ -1,4 +1,4 @@
-//! One process: tasks that read, load, write and invalidate, and write down what they did.
+//! One process: tasks that read, load, write and invalidate, and record their operations.
 
 use std::any::TypeId;
 use std::error::Error;
@@ -20,35 +20,35 @@ use crate::clock::{RealTime, below, now, pause, up_to_millis};
 use crate::history::{Kind, Record};
 use crate::mutant::{Mutant, MutantBackend};
 
-/// Rows of the database, each with an entry in the cache.
+/// The number of rows in the database, each with an entry in the cache.
 pub(crate) const KEYS: usize = 6;
 
-/// Tasks of a process.
+/// The number of tasks of a process.
 const TASKS: usize = 12;
 
-/// The longest pauses, in milliseconds: of a task between two operations, of a loader
-/// before it reads and after.
+/// The maximum pauses, in milliseconds: of a task between two operations, of a loader before
+/// and after it reads.
 const IDLE_MILLIS: u64 = 30;
 const LOAD_MILLIS: u64 = 16;
 
-/// One operation of so many is a write.
+/// One of this many operations is a write.
 const WRITES: u64 = 10;
 
-/// How long a caller waits for another process's load: far shorter than a lease, so that
-/// work goes on when one is left behind.
+/// The wait timeout: far shorter than a lease, so that work continues after a holder has
+/// crashed.
 const WAIT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long an operation on the database may take: it isn't under test.
+/// The timeout of the database, which is not under test.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What a process is told to do.
+/// The settings of a process.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) cache: String,
     pub(crate) database: String,
-    /// When to stop, on the clock that all processes share.
+    /// The end of the run, on the clock of all processes.
     pub(crate) end: u64,
-    /// How long the leases of the process's store last.
+    /// The duration of the process's leases.
     pub(crate) lease: Duration,
     pub(crate) mutant: Option<Mutant>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Job {
 impl Job {
     pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
         let [cache, database, end, lease, mutant @ ..] = arguments else {
-            return Err("work is what the parent starts".into());
+            return Err("invalid arguments of `work`: it is started by the parent".into());
         };
         let mutant = mutant.first().map(|name| Mutant::named(name)).transpose()?;
         let (cache, database, end) = (cache.clone(), database.clone(), end.parse()?);
@@ -80,14 +80,14 @@ const NAME: &str = "rows";
 /// Longer than any run.
 const TTL: Duration = Duration::from_secs(600);
 
-/// Gives the key of an entry.
+/// Returns the key of an entry.
 pub(crate) fn key_name(key: usize) -> String {
     format!("{PREFIX}:v1:{NAME}:{key}")
 }
 
-/// Works until the end and prints what was done.
+/// Works until the end and prints the records.
 pub(crate) fn run(job: &Job) -> Result<(), Box<dyn Error>> {
-    // A parent that dies may have left this process stopped.
+    // A parent that crashed may have left this process stopped.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let tokio = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let records = tokio.block_on(work(job))?;
@@ -108,9 +108,9 @@ async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
     Ok(std::mem::take(&mut *worker.records.lock()))
 }
 
-/// What the tasks of a process share.
+/// The state that the tasks of a process share.
 struct Worker {
-    /// Entries are version numbers, each with a tag of its own.
+    /// Entries are version numbers, each with its own tag.
     cache: ByteCache,
     database: RedisClient,
     mutant: Option<Mutant>,
@@ -179,7 +179,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes note of an operation that ends now.
+    /// Records an operation that ends now.
     fn record(&self, kind: Kind, key: usize, version: u64, start: u64) {
         self.push(Record { kind, key, version, start, end: now() });
     }
@@ -188,7 +188,7 @@ impl Worker {
         self.records.lock().push(record);
     }
 
-    /// Changes a row and invalidates its entry, as often as that takes.
+    /// Changes a row and invalidates its entry, with retries until that succeeds.
     async fn write(&self, key: usize) -> Result<(), hotshelf_core::Error> {
         let row = key_name(key);
         let version = self.database.command(&["INCR", &row]).await?.integer()?;
@@ -201,7 +201,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Invalidates an entry by its key or by its tag; a mutant in the way that it breaks.
+    /// Invalidates an entry by its key or by its tag; for a mutant in the way that it breaks.
     async fn invalidate(&self, key: usize) -> Result<(), hotshelf_core::Error> {
         let by_tag = match self.mutant {
             None => below(2) == 0,
@@ -213,7 +213,7 @@ impl Worker {
         self.cache.invalidate(vec![Ok(self.cache.key(&Key::new(key)))]).await.map(drop)
     }
 
-    /// Reads the cache, or loads: what a service does for a request.
+    /// Reads the cache, or loads, like a service that handles a request.
     async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
         let options = CallOptions::default().tags(Ok([tag(key)]));
         let entry_key = Ok(self.cache.key(&Key::new(key)));

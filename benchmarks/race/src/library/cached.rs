@@ -1,8 +1,8 @@
-//! cached: functions that remember what they gave.
+//! cached: memoized functions.
 //!
 //! In memory there are two documented ways to run a function once for concurrent callers:
-//! `sync_writes = "by_key"` locks the key meanwhile, `sync_writes = true` the whole cache, all
-//! other keys and invalidations included. On Redis there is no such option.
+//! `sync_writes = "by_key"` locks the key while it runs, `sync_writes = true` the whole cache,
+//! including all other keys and invalidations. There is no such option on Redis.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use super::Library;
 use crate::Failure;
 use crate::loader::Loader;
 
-/// `#[cached]`, in memory, a lock for each key.
+/// `#[cached]`, in memory, one lock per key.
 pub(crate) struct ByKey;
 
 #[cached(key = "String", convert = { _key.to_owned() }, sync_writes = "by_key")]
@@ -79,7 +79,7 @@ impl Library for Locked {
     }
 }
 
-/// `#[concurrent_cached]` on Redis. It has no groups, `async_cache_clear` removes everything.
+/// `#[concurrent_cached]` on Redis. It has no groups; `async_cache_clear` removes everything.
 pub(crate) struct OnRedis;
 
 static REDIS_URL: OnceLock<String> = OnceLock::new();
@@ -98,7 +98,7 @@ async fn on_redis(_key: &str, loader: &Loader) -> Result<u64, String> {
 async fn connect() -> AsyncRedisCache<String, u64> {
     let url = REDIS_URL.get().map(String::as_str).unwrap_or_default();
     let cache = AsyncRedisCache::builder("race").connection_string(url).build().await;
-    cache.expect("the Redis server is there")
+    cache.expect("the Redis server is running")
 }
 
 impl Library for OnRedis {

@@ -8,7 +8,7 @@ use super::Library;
 use crate::Failure;
 use crate::loader::Loader;
 
-/// `foyer::Cache`, the cache in memory. It has no groups, `clear` removes everything.
+/// `foyer::Cache`, the in-memory cache. It has no groups; `clear` removes everything.
 pub(crate) struct Foyer {
     cache: Cache<String, u64>,
 }

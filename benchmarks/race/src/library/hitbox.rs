@@ -1,8 +1,8 @@
 //! hitbox: `#[cached]` functions on a backend, with its `BroadcastConcurrencyManager` and a
-//! concurrency of 1, so that concurrent callers wait for the one that loads.
+//! concurrency of 1, so that concurrent callers wait for one load.
 //!
-//! An entry is removed at the backend, under the key that the library's own extractor makes
-//! of the function's arguments. There are no groups.
+//! An entry is removed from the backend, by the key that the library's extractor derives from
+//! the function's arguments. There are no groups.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ struct Hitbox<B> {
 
 impl<B: CacheBackend + Send + Sync + 'static> Hitbox<B> {
     fn new(backend: B) -> Result<Self, Failure> {
-        let one = ConcurrencyLimit::new(1).ok_or("one is a limit")?;
+        let one = ConcurrencyLimit::new(1).ok_or("invalid concurrency limit 1")?;
         let policy = PolicyConfig::builder().ttl(Duration::from_secs(300)).concurrency(one).build();
         let cache = Cache::builder()
             .backend(backend)

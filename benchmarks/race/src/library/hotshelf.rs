@@ -15,15 +15,15 @@ pub(crate) struct InMemory(Shelf);
 /// `Store::connect("redis://…")`.
 pub(crate) struct OnRedis(Shelf);
 
-/// What both do.
+/// The common implementation.
 struct Shelf {
     cache: Cache<u64>,
 }
 
 impl Shelf {
     fn new(store: &Store) -> Result<Self, Failure> {
-        // The others wait for a load without bound. The default, 2 s, is for services: on a
-        // machine that is busy with other things it may end before all processes have asked.
+        // The other libraries wait for a load without limit. The default of 2 s is meant for
+        // services: on a busy machine it may expire before all processes have asked.
         let cache = store.cache("race").wait_timeout(Duration::from_secs(20)).build()?;
         Ok(Self { cache })
     }
@@ -45,7 +45,7 @@ impl Shelf {
     }
 }
 
-/// The call that [`Shelf::invalidate_lists`] makes.
+/// The call in [`Shelf::invalidate_lists`].
 const LISTS: Option<&str> = Some("invalidate_tag");
 
 /// The tag of keys that begin with `list:`.

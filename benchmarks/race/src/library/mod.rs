@@ -1,4 +1,4 @@
-//! The libraries: one file each, the same functions in all.
+//! The libraries, each in its own file with the same functions.
 
 mod cached;
 mod foyer;
@@ -13,26 +13,26 @@ use crate::Failure;
 use crate::child::{self, Scenario};
 use crate::loader::Loader;
 
-/// A library, or one of its ways to keep entries.
+/// A library with one of its backends or modes.
 ///
-/// It is driven by what its documentation shows for reading through it, with the option
-/// that makes concurrent callers of a key share one load, where there is one.
+/// It is used in the documented way to read through the cache, with the option that makes
+/// concurrent callers of a key share one load, if there is one.
 pub(crate) trait Library: Sized + 'static {
-    /// Its row's name.
+    /// The name of its row.
     const LABEL: &'static str;
-    /// The crates that it consists of; their versions are those of `Cargo.lock`.
+    /// Its crates; their versions are those of `Cargo.lock`.
     const CRATES: &'static [&'static str];
     /// The call that reads or loads.
     const CALL: &'static str;
     /// The call that invalidates a group of entries.
     const GROUP: Option<&'static str> = None;
-    /// Whether processes share their entries, through Redis.
+    /// Whether processes share entries on Redis.
     const SHARED: bool = false;
 
-    /// Makes an empty cache, or connects to the shared one.
+    /// Creates an empty cache, or connects to the shared one.
     async fn open(redis_url: &str) -> Result<Self, Failure>;
 
-    /// Gives the cached value, or loads it.
+    /// Returns the cached value, or loads it.
     async fn get_or_load(&self, key: &str, loader: &Loader) -> Result<u64, Failure>;
 
     /// Invalidates an entry.
@@ -40,11 +40,11 @@ pub(crate) trait Library: Sized + 'static {
 
     /// Invalidates the group of all entries whose key begins with `list:`.
     async fn invalidate_lists(&self) -> Result<(), Failure> {
-        Err("there are no groups".into())
+        Err("groups are not supported".into())
     }
 }
 
-/// What is to know of a [`Library`] to measure it.
+/// The properties of a [`Library`] that are needed to measure it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contestant {
     pub(crate) label: &'static str,
@@ -57,7 +57,7 @@ pub(crate) struct Contestant {
 }
 
 impl Contestant {
-    /// Gives all, in the order of the table.
+    /// Returns all contestants, in the order of the table.
     pub(crate) fn all() -> [Self; 10] {
         [
             Self::new::<moka::Moka>(),
@@ -75,15 +75,15 @@ impl Contestant {
 
     pub(crate) fn labelled(label: &str) -> Result<Self, String> {
         let found = Self::all().into_iter().find(|contestant| contestant.label == label);
-        found.ok_or_else(|| format!("no library is called {label:?}"))
+        found.ok_or_else(|| format!("unknown library {label:?}"))
     }
 
-    /// Whether it is the one that has to win.
+    /// Returns `true` for hotshelf.
     pub(crate) fn is_ours(&self) -> bool {
         self.crates.contains(&"hotshelf")
     }
 
-    /// Gives its version, or those of its crates.
+    /// Returns its version, or those of its crates.
     pub(crate) fn versions(&self) -> String {
         if let [name] = self.crates {
             return locked_version(name).to_owned();
@@ -104,7 +104,7 @@ impl Contestant {
     }
 }
 
-/// Gives the version that this program was built with.
+/// Returns the version of a crate in `Cargo.lock`.
 fn locked_version(name: &str) -> &'static str {
     let mut lines: Lines<'static> = include_str!("../../../../Cargo.lock").lines();
     let wanted = format!("name = \"{name}\"");

@@ -1,4 +1,4 @@
-//! moka: `get_with` lets concurrent callers share one future.
+//! moka: concurrent callers of `get_with` share one future.
 
 use moka::future::Cache;
 

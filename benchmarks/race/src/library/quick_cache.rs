@@ -1,4 +1,4 @@
-//! quick_cache: `get_or_insert_async` gives a guard to the caller that loads.
+//! quick_cache: concurrent callers of `get_or_insert_async` share one load.
 
 use std::convert::Infallible;
 

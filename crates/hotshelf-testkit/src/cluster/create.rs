@@ -1,4 +1,4 @@
-//! How a cluster comes into being.
+//! Creation of a cluster.
 
 use std::io;
 use std::path::Path;
@@ -8,8 +8,8 @@ use crate::ports::Port;
 use crate::wait::{in_parallel, wait_for};
 use crate::{RedisServer, replication};
 
-/// Tests wait for a failed node to be noticed, and know better than the cluster which
-/// replica belongs where.
+/// Failures are detected soon, since tests wait for that, and replicas do not migrate between
+/// primaries.
 const SETTINGS: [&str; 8] = [
     "--cluster-enabled",
     "yes",
@@ -36,11 +36,11 @@ pub(super) fn create(
         RedisServer::start_program(program, &arguments)
     };
     let nodes = in_parallel(bus_ports.iter().map(|bus| move || start(bus)))?;
-    let id = |node: &RedisServer| Ok(node.order("CLUSTER MYID")?.to_text());
+    let id = |node: &RedisServer| Ok(node.execute("CLUSTER MYID")?.to_text());
     let ids = nodes.iter().map(id).collect::<io::Result<_>>()?;
     let cluster = RedisCluster { nodes, ids, bus_ports };
-    cluster.give_epochs()?;
-    cluster.give_slots(primaries)?;
+    cluster.set_epochs()?;
+    cluster.assign_slots(primaries)?;
     cluster.introduce()?;
     cluster.attach_replicas(primaries, replicas_each)?;
     cluster.try_wait_until_ok()?;
@@ -48,29 +48,30 @@ pub(super) fn create(
 }
 
 impl RedisCluster {
-    /// Sets the nodes' epochs apart, for nodes of one epoch argue about it later.
-    fn give_epochs(&self) -> io::Result<()> {
+    /// Sets distinct epochs, since nodes with the same epoch would have to resolve the
+    /// conflict later.
+    fn set_epochs(&self) -> io::Result<()> {
         for (node, epoch) in self.nodes.iter().zip(1..) {
-            node.order(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))?;
+            node.execute(&format!("CLUSTER SET-CONFIG-EPOCH {epoch}"))?;
         }
         Ok(())
     }
 
-    fn give_slots(&self, primaries: usize) -> io::Result<()> {
+    fn assign_slots(&self, primaries: usize) -> io::Result<()> {
         for (index, node) in self.nodes[..primaries].iter().enumerate() {
             let first = SLOTS * index / primaries;
             let last = SLOTS * (index + 1) / primaries - 1;
-            node.order(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
+            node.execute(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"))?;
         }
         Ok(())
     }
 
-    /// Has each node meet each, which is faster than to wait for gossip.
+    /// Introduces every node to every other one, which is faster than waiting for gossip.
     fn introduce(&self) -> io::Result<()> {
         for (index, node) in self.nodes.iter().enumerate() {
             for (other, bus) in self.nodes.iter().zip(&self.bus_ports).skip(index + 1) {
                 let (port, bus) = (other.port(), bus.number());
-                node.order(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))?;
+                node.execute(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"))?;
             }
         }
         Ok(())
@@ -80,7 +81,7 @@ impl RedisCluster {
         for (index, replica) in self.nodes[primaries..].iter().enumerate() {
             let replicate = format!("CLUSTER REPLICATE {}", self.ids[index / replicas_each]);
             // The primary is unknown until the handshake is done.
-            wait_for("a replica to know its primary", TIMEOUT, || replica.order(&replicate))?;
+            wait_for("a replica to know its primary", TIMEOUT, || replica.execute(&replicate))?;
         }
         Ok(())
     }

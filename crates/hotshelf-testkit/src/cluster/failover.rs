@@ -1,4 +1,4 @@
-//! Making a replica the primary.
+//! Promotion of replicas.
 
 use std::io;
 use std::time::Duration;
@@ -6,41 +6,42 @@ use std::time::Duration;
 use super::{RedisCluster, TIMEOUT};
 use crate::wait::wait_for;
 
-/// After so long the replica has given a failover up.
+/// The time after which a replica has abandoned a failover.
 const ATTEMPT: Duration = Duration::from_secs(6);
 
-/// How a replica becomes the primary.
+/// The ways to promote a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failover {
-    /// With the old primary, which stops its clients until the replica has all data.
+    /// In coordination with the old primary, which blocks its clients until the replica has
+    /// all data.
     Orderly,
-    /// Without the old primary, by the vote of the others.
+    /// Without the old primary, elected by the other primaries.
     Force,
-    /// Without asking anybody.
+    /// Without an election.
     Takeover,
 }
 
 impl RedisCluster {
-    /// Makes a replica the primary and waits until it is, as [`RedisCluster::owner`] says.
-    /// Others may still know the old primary: [`RedisCluster::wait_until_ok`] waits for them.
+    /// Promotes a replica and waits until [`RedisCluster::owner`] returns it. Other nodes may
+    /// still know the old primary: [`RedisCluster::wait_until_ok`] waits for them.
     ///
-    /// A replica that has won another election within the last four seconds takes some
-    /// seconds more, and at first makes itself a primary that nobody obeys.
+    /// A replica that won another election within the last four seconds needs some seconds
+    /// more, and at first becomes a primary that the other nodes do not accept.
     ///
     /// # Panics
-    /// If the replica isn't the primary after 30 seconds.
+    /// If the replica is not the primary after 30 seconds.
     pub fn failover(&self, replica: usize, how: Failover) {
-        let order = match how {
+        let command = match how {
             Failover::Orderly => "CLUSTER FAILOVER",
             Failover::Force => "CLUSTER FAILOVER FORCE",
             Failover::Takeover => "CLUSTER FAILOVER TAKEOVER",
         };
-        // One that has won another election just now counts those votes again (Redis 7.0), and
-        // resigns when it hears from the primary of a later epoch. Nor does anybody vote twice
-        // on one primary within two timeouts.
+        // A replica that has just won another election counts those votes again (Redis 7.0),
+        // and steps down when it learns of the primary with a later epoch. No node votes twice
+        // for the same primary within two timeouts.
         let attempt = || {
-            self.nodes[replica].order(order)?;
-            wait_for("the replica's new role", ATTEMPT, || self.promoted(replica))
+            self.nodes[replica].execute(command)?;
+            wait_for("the promotion of the replica", ATTEMPT, || self.promoted(replica))
         };
         wait_for("a failover", TIMEOUT, attempt).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -48,7 +49,7 @@ impl RedisCluster {
     fn promoted(&self, replica: usize) -> io::Result<()> {
         match self.view(replica)?.slot_of(replica) {
             Some(slot) if self.owner(slot) == replica => Ok(()),
-            _ => Err(io::Error::other(format!("node {replica} is no primary"))),
+            _ => Err(io::Error::other(format!("node {replica} is not a primary"))),
         }
     }
 }

@@ -1,14 +1,13 @@
-//! Moving a slot to another primary, step by step: between the steps clients meet `ASK`
-//! and `TRYAGAIN`.
+//! Migration of a slot, step by step: between the steps clients receive `ASK` and `TRYAGAIN`.
 
 use super::RedisCluster;
 use crate::{RedisServer, Reply};
 
 impl RedisCluster {
-    /// Announces to both primaries that a slot moves. No key moves yet.
+    /// Starts the migration of a slot on both primaries. No key moves yet.
     ///
     /// # Panics
-    /// If one of them refuses.
+    /// If one of them returns an error.
     pub fn migrate_begin(&self, slot: u16, to: usize) {
         let from = self.owner(slot);
         self.set_slot(to, &format!("{slot} IMPORTING {}", self.ids[from]));
@@ -18,7 +17,7 @@ impl RedisCluster {
     /// Moves the slot's keys, which must be UTF-8, after [`RedisCluster::migrate_begin`].
     ///
     /// # Panics
-    /// If a key doesn't move.
+    /// If a key cannot be moved.
     pub fn migrate_keys(&self, slot: u16, to: usize) {
         let from = &self.nodes[self.owner(slot)];
         let next = format!("CLUSTER GETKEYSINSLOT {slot} 100");
@@ -32,12 +31,12 @@ impl RedisCluster {
         }
     }
 
-    /// Makes the slot the other primary's, by telling it, the old owner and then the other
-    /// running primaries. Replicas hear of it later: [`RedisCluster::wait_until_ok`] waits
-    /// for them.
+    /// Assigns the slot to the other primary, in its own view, in that of the old owner and
+    /// then in those of the other running primaries. Replicas learn of it later:
+    /// [`RedisCluster::wait_until_ok`] waits for them.
     ///
     /// # Panics
-    /// If one of them refuses, as the old owner does that still has keys.
+    /// If one of them returns an error, as the old owner does while it still has keys.
     pub fn migrate_end(&self, slot: u16, to: usize) {
         let from = self.owner(slot);
         let others = self.primaries().into_iter().filter(|node| ![from, to].contains(node));
@@ -47,8 +46,8 @@ impl RedisCluster {
     }
 
     fn set_slot(&self, node: usize, words: &str) {
-        let order = format!("CLUSTER SETSLOT {words}");
-        self.nodes[node].order(&order).unwrap_or_else(|error| panic!("{error}"));
+        let command = format!("CLUSTER SETSLOT {words}");
+        self.nodes[node].execute(&command).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

@@ -1,21 +1,21 @@
-//! What one node knows of the cluster.
+//! The cluster as one node sees it.
 
 use std::io;
 use std::ops::RangeInclusive;
 
 use super::SLOTS;
 
-/// The answer to `CLUSTER NODES`, with nodes by their indexes.
+/// The reply to `CLUSTER NODES`, with the indexes of nodes.
 #[derive(Clone)]
 pub(super) struct View {
-    /// The primary that each node replicates from.
+    /// The primary of each node that is a replica.
     pub(super) primary_of: Vec<Option<usize>>,
-    /// The nodes that have failed, or may have.
+    /// The nodes with the flag `fail` or `fail?`.
     pub(super) failed: Vec<usize>,
     claims: Vec<(RangeInclusive<u16>, Claim)>,
 }
 
-/// That a primary owns a slot. Of two claims, the greater one holds.
+/// A primary's claim to own slots. Of two claims, the greater one is valid.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
     epoch: u64,
@@ -27,8 +27,9 @@ impl View {
         let primary_of = vec![None; ids.len()];
         let mut view = Self { primary_of, failed: Vec::new(), claims: Vec::new() };
         for line in text.lines() {
-            view.read(line, ids)
-                .ok_or_else(|| io::Error::other(format!("not understood: {line}")))?;
+            view.read(line, ids).ok_or_else(|| {
+                io::Error::other(format!("invalid line in the reply to CLUSTER NODES: {line}"))
+            })?;
         }
         Ok(view)
     }
@@ -43,7 +44,7 @@ impl View {
         if flags.split(',').any(|flag| ["fail", "fail?"].contains(&flag)) {
             self.failed.push(claim.owner);
         }
-        // In brackets stand slots that are on their way.
+        // Slots in brackets are being migrated.
         for slots in slots.iter().filter(|slots| !slots.starts_with('[')) {
             let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
             self.claims.push((first.parse().ok()?..=last.parse().ok()?, claim));
@@ -55,7 +56,7 @@ impl View {
         self.claims.iter().find(|(slots, _)| slots.contains(&slot)).map(|&(_, claim)| claim)
     }
 
-    /// Gives a slot of a node, if it has any.
+    /// Returns a slot of a node, if it has any.
     pub(super) fn slot_of(&self, node: usize) -> Option<u16> {
         let mut claims = self.claims.iter();
         claims.find(|(_, claim)| claim.owner == node).map(|(slots, _)| *slots.start())
@@ -70,7 +71,7 @@ impl View {
         owners
     }
 
-    /// Drops what is known of the replicas that are told.
+    /// Removes the matching replicas.
     pub(super) fn forget(&mut self, replica: impl Fn(usize) -> bool) {
         for (index, primary) in self.primary_of.iter_mut().enumerate() {
             if replica(index) {
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_by_the_nodes_indexes() {
+    fn reply_is_parsed_to_node_indexes() {
         let ids = ["a", "b", "c"].map(str::to_owned);
         let text = "b 127.0.0.1:2@12 master - 0 17 2 connected 5 7-9 [5->-a]\n\
                     a 127.0.0.1:1@11 myself,master - 0 17 3 connected 10-16383 [5-<-b]\n\
@@ -99,14 +100,14 @@ mod tests {
         assert_eq!(view.failed, [2]);
         assert_eq!(view.claim(5).unwrap().owner, 1);
         assert!(view.claim(6).is_none());
-        assert!(view.claim(7) < view.claim(10), "the later epoch holds");
+        assert!(view.claim(7) < view.claim(10), "the later epoch wins");
         let owners = view.owners();
         assert_eq!(owners[5..12], [Some(1), None, Some(1), Some(1), Some(1), Some(0), Some(0)]);
         assert_eq!(owners[SLOTS - 1], Some(0));
     }
 
     #[test]
-    fn an_unknown_node_is_an_error() {
+    fn unknown_node_is_an_error() {
         let text = "x 127.0.0.1:1@11 handshake - 0 0 0 disconnected";
         assert!(View::parse(text, &["a".to_owned()]).is_err());
     }

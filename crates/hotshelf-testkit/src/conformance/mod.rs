@@ -1,8 +1,8 @@
-//! The suite that every backend runs. Each check is about one behaviour of the protocol.
+//! The conformance suite of backends. Each check tests one behaviour of the protocol.
 //!
 //! A backend's tests implement [`Subject`] and pass a harness to
-//! [`conformance_suite!`](crate::conformance_suite), which makes a test of each check, or run
-//! all of [`CHECKS`] themselves.
+//! [`conformance_suite!`](crate::conformance_suite), which defines a test for each check, or
+//! run all of [`CHECKS`] themselves.
 #![expect(clippy::unwrap_used, reason = "a check is a test")]
 
 mod subject;
@@ -19,8 +19,8 @@ use subject::{LEASE, MINUTE};
 /// A test of one behaviour.
 pub type Check = for<'a> fn(&'a dyn Subject) -> BoxFuture<'a, ()>;
 
-/// Defines the checks, which are async functions with boxed futures, and what runs all of
-/// them. The dollar is for the macro that it defines.
+/// Defines the checks, which are async functions with boxed futures, and the list and the
+/// macro that run all of them. The dollar sign is for the macro that it defines.
 macro_rules! checks {
     ($dollar:tt $($(#[$doc:meta])* async fn $name:ident($subject:ident) $body:block)+) => {
         $(
@@ -33,12 +33,12 @@ macro_rules! checks {
             }
         )+
 
-        /// All checks with their names, for a test that runs them one after another where a
+        /// All checks with their names, for a test that runs them one after another because a
         /// server for each would be too expensive. Each still needs an empty backend.
         pub const CHECKS: &[(&str, Check)] = &[$((stringify!($name), $name)),+];
 
-        /// Makes a test of each check. The harness is a `fn(Check)` that runs one on a new
-        /// subject.
+        /// Defines a test for each check. The harness is a `fn(Check)` that runs a check on a
+        /// new subject.
         #[macro_export]
         macro_rules! conformance_suite {
             ($dollar harness:path) => {
@@ -75,7 +75,7 @@ checks! { $
         assert_eq!(texts, [b"3", b"-", b"1", b"3"]);
     }
 
-    /// An entry is gone after its time to live, and not before.
+    /// An entry expires after its time to live, not earlier.
     async fn entry_expires(subject) {
         subject.fill("k", "1").await;
         subject.pass(MINUTE - Duration::from_secs(20)).await;
@@ -145,8 +145,8 @@ checks! { $
         }
     }
 
-    /// Both kinds of leases carry the time of one clock.
-    async fn take_and_acquire_show_one_clock(subject) {
+    /// ACQUIRE and TAKE return the time of the same clock.
+    async fn take_and_acquire_share_a_clock(subject) {
         let acquired = async |key| match subject.acquire(key, subject.token()).await {
             Acquired::Granted(millis) => millis,
             other => panic!("{other:?}"),
@@ -187,7 +187,7 @@ checks! { $
         subject.granted("k").await;
     }
 
-    /// A holder that was paused for too long stores nothing.
+    /// A holder whose lease has expired stores nothing.
     async fn expired_lease_refuses_fill(subject) {
         let slow = subject.granted("k").await;
         subject.pass(LEASE + Duration::from_millis(1)).await;
@@ -203,7 +203,7 @@ checks! { $
         assert_eq!(subject.store("k", token, "1").await, Stored::Stored);
     }
 
-    /// Renewing never brings a lease back.
+    /// RENEW never restores a lost lease.
     async fn lost_lease_is_not_renewed(subject) {
         let token = subject.granted("k").await;
         subject.invalidate("k").await;
@@ -211,7 +211,7 @@ checks! { $
         assert_eq!(subject.store("k", token, "1").await, Stored::Refused);
     }
 
-    /// After a release the next caller gets the lease at once.
+    /// After a release the next caller gets the lease immediately.
     async fn release_frees_key(subject) {
         let token = subject.granted("k").await;
         subject.backend().release(&"k".into(), token).await.unwrap();
@@ -225,7 +225,7 @@ checks! { $
         assert_eq!(subject.store("k", holder, "1").await, Stored::Stored);
     }
 
-    /// An invalidated entry is gone. Invalidating a missing one is no error.
+    /// Invalidation removes an entry. Invalidating a missing one is not an error.
     async fn invalidation_removes_entry(subject) {
         subject.fill("k", "1").await;
         assert_eq!(subject.invalidate("k").await, 1);
@@ -317,7 +317,7 @@ checks! { $
         let first = capture().await.unwrap();
         assert_eq!(capture().await.unwrap(), first);
         let read = subject.backend().read(&tags).await.unwrap();
-        assert_eq!(read[0].as_deref(), Some(&first[0][..]), "a read gives the version");
+        assert_eq!(read[0].as_deref(), Some(&first[0][..]), "a read returns the version");
         subject.backend().invalidate_tags(&tags).await.unwrap();
         assert_ne!(capture().await.unwrap(), first);
     }

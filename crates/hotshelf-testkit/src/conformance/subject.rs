@@ -1,4 +1,4 @@
-//! A backend under test, and its operations in the short form that checks use.
+//! A backend under test, and short forms of its operations for the checks.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, Stored, Take, Taken, Token};
 use hotshelf_core::{Backend, BoxFuture, Pattern, Runtime, Ttl, WireKey};
 
-/// A backend under test, and what the suite needs around it.
+/// A backend under test, with the runtime and clock that the suite needs.
 pub trait Subject: Send + Sync {
     /// Returns the backend, which is empty at the beginning of a check.
     fn backend(&self) -> &dyn Backend;
@@ -14,7 +14,7 @@ pub trait Subject: Send + Sync {
     /// Returns the runtime that tokens are drawn from.
     fn runtime(&self) -> &dyn Runtime;
 
-    /// Lets time pass for entries and leases, without waiting for it.
+    /// Advances the time of entries and leases, without waiting.
     fn pass(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
 
@@ -41,7 +41,7 @@ impl dyn Subject + '_ {
         self.backend().acquire(acquire).await.unwrap()
     }
 
-    /// Acquires, which must be granted.
+    /// Acquires a lease. Panics if it is not granted.
     pub(super) async fn granted(&self, key: &str) -> Token {
         let token = self.token();
         let answer = self.acquire(key, token).await;
@@ -66,7 +66,7 @@ impl dyn Subject + '_ {
         self.backend().store(&[fill]).await.remove(0).unwrap()
     }
 
-    /// Acquires and fills, which must work.
+    /// Acquires and fills a key. Panics if either fails.
     pub(super) async fn fill(&self, key: &str, value: &'static str) {
         let token = self.granted(key).await;
         assert_eq!(self.store(key, token, value).await, Stored::Stored, "{key}");
@@ -76,7 +76,7 @@ impl dyn Subject + '_ {
         self.take_at(key).await.0
     }
 
-    /// Takes a lease over, and returns what the backend's clock showed.
+    /// Takes a lease over, and returns the time of the backend's clock.
     pub(super) async fn take_at(&self, key: &str) -> (Token, u64) {
         let token = self.token();
         let take = Take { key: key.into(), token, lease: LEASE };

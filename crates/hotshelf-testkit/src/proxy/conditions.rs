@@ -1,8 +1,8 @@
-//! What a proxy does to bytes.
+//! Network conditions that a proxy simulates.
 
 use std::time::Duration;
 
-/// Where bytes are going.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the client to the server: requests.
@@ -11,8 +11,8 @@ pub enum Direction {
     ToClient,
 }
 
-/// What a [`Proxy`](crate::Proxy) does to the bytes of a direction. By default it forwards
-/// them at once.
+/// How a [`Proxy`](crate::Proxy) treats the bytes of a direction. By default it forwards them
+/// immediately.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conditions {
     pub(super) delay: Duration,
@@ -46,47 +46,46 @@ impl Direction {
 }
 
 impl Conditions {
-    /// Delivers each chunk so much later, none by default. Many chunks are under way at the
-    /// same time, as on a long line, and the end of a connection is delayed like bytes.
+    /// Delays each chunk; default: no delay. Many chunks may be in flight at the same time,
+    /// and the end of a connection is delayed like bytes.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    /// Delays each chunk by a further random time below this, none by default. The chunks of
-    /// a connection keep their order; those of different connections overtake each other.
+    /// Delays each chunk by an additional random time below this; default: none. The chunks of
+    /// a connection keep their order; those of different connections may overtake each other.
     #[must_use]
     pub fn jitter(self, jitter: Duration) -> Self {
         Self { jitter, ..self }
     }
 
-    /// Holds the bytes until other conditions are set, as a network that comes back. This or
-    /// [`Conditions::swallow`], whichever is said last; neither by default.
+    /// Holds the bytes until other conditions are set, like a network that recovers. Replaces
+    /// [`Conditions::swallow`]; default: neither.
     #[must_use]
     pub fn hold(self) -> Self {
         Self { delivery: Delivery::Hold, ..self }
     }
 
-    /// Swallows the bytes for ever, those under way too, while the connections stay open. A
-    /// connection on which this befell bytes is silent from then on, whatever is set later:
-    /// TCP delivers no stream with a hole.
+    /// Drops all bytes, including those in flight, while the connections stay open. Replaces
+    /// [`Conditions::hold`]. A connection that lost bytes stays silent, whatever is set later:
+    /// TCP delivers no stream with a gap.
     #[must_use]
     pub fn swallow(self) -> Self {
         Self { delivery: Delivery::Swallow, ..self }
     }
 
-    /// Delivers at most so many bytes of each connection in each interval; without limit by
-    /// default.
+    /// Delivers at most `bytes` of each connection in each interval; default: no limit.
     ///
     /// # Panics
-    /// If it is no byte.
+    /// If `bytes` is 0.
     #[must_use]
     pub fn drip(self, bytes: usize, every: Duration) -> Self {
-        assert!(bytes > 0, "a drip is at least one byte");
+        assert!(bytes > 0, "invalid drip of 0 bytes: use at least 1");
         Self { drip: Some(Drip { bytes, every }), ..self }
     }
 
-    /// Delivers each byte in a write of its own; as they came by default.
+    /// Delivers each byte in a write of its own; default: as received.
     #[must_use]
     pub fn split(self) -> Self {
         Self { split: true, ..self }

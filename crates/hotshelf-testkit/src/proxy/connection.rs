@@ -1,4 +1,4 @@
-//! A client's connection and the one to the server that belongs to it.
+//! A client's connection and its counterpart to the server.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Connection {
         seed: u64,
     ) -> Self {
         for stream in [&client, &server] {
-            // A system that doesn't know it only delivers in fewer packets.
+            // If this fails, the bytes are only delivered in fewer packets.
             let _ = stream.set_nodelay(true);
         }
         let [to_server, to_client] = conditions;

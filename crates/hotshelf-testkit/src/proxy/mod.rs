@@ -1,4 +1,4 @@
-//! A TCP proxy whose faults tests switch while it runs.
+//! A TCP proxy with faults that tests switch on and off.
 
 mod conditions;
 mod connection;
@@ -15,15 +15,14 @@ pub use conditions::{Conditions, Direction};
 use connection::Connection;
 use hotshelf_core::sync::Mutex;
 
-/// How long the server may take to accept a connection.
+/// The time limit for connecting to the server.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// A TCP proxy on a free loopback port, in front of a server on the loopback. The listener
-/// and all connections end with this handle.
+/// A TCP proxy on a free loopback port, in front of a server on the loopback. The listener and
+/// all connections are closed when this handle is dropped.
 ///
-/// At first it does nothing but forward. What it does to the bytes of each direction is set
-/// by [`Proxy::set`], for the connections that are there and those to come. Connecting is
-/// never delayed.
+/// It forwards everything until [`Proxy::set`] changes the conditions of a direction, for
+/// existing and new connections. Connecting is never delayed.
 pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
@@ -43,7 +42,7 @@ struct State {
     stopped: bool,
     accepted: u64,
     refused: u64,
-    /// The bytes that connections which are gone had delivered.
+    /// The bytes that were delivered by connections that have ended.
     delivered: [u64; 2],
     connections: Vec<Connection>,
 }
@@ -52,13 +51,13 @@ impl Proxy {
     /// Starts a proxy in front of the server on this port.
     ///
     /// # Errors
-    /// If no port is free.
+    /// If there is no free port.
     pub fn start(server_port: u16) -> io::Result<Self> {
         Self::start_with_seed(server_port, 0)
     }
 
-    /// Starts a proxy whose jitter comes from a seed: the chunks of a connection are delayed
-    /// by the same times again, counted by the connections' order and the chunks' order.
+    /// Starts a proxy with seeded jitter: for the same seed, the n-th chunk of the m-th
+    /// connection has the same delay.
     ///
     /// # Errors
     /// As [`Proxy::start`].
@@ -72,34 +71,34 @@ impl Proxy {
         Ok(Self { port, shared, listener })
     }
 
-    /// Gives the port to connect to.
+    /// Returns the port to connect to.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Gives the URL to connect to.
+    /// Returns the URL to connect to.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Counts the connections so far, refused ones not among them. A client takes itself to be
-    /// connected a moment before it counts, and is met by [`Proxy::cut`] and the like only
-    /// then: a reply is a proof.
+    /// Returns the number of connections so far, without refused ones. A client may be
+    /// connected a moment before its connection counts and is affected by [`Proxy::cut`] and
+    /// the like: wait for a reply to be sure.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.state.lock().accepted
     }
 
-    /// Counts the connections that were refused so far, by [`Proxy::refuse`] or because the
-    /// server wasn't there.
+    /// Returns the number of connections refused so far, by [`Proxy::refuse`] or because the
+    /// server was not running.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.shared.state.lock().refused
     }
 
-    /// Counts the bytes that were delivered in a direction so far.
+    /// Returns the number of bytes delivered in a direction so far.
     #[must_use]
     pub fn bytes(&self, direction: Direction) -> u64 {
         let state = self.shared.state.lock();
@@ -107,7 +106,7 @@ impl Proxy {
         state.delivered[direction.index()] + current.sum::<u64>()
     }
 
-    /// Sets what happens to bytes of a direction. What is under way keeps its delay.
+    /// Sets the conditions of a direction. Bytes in flight keep their delay.
     pub fn set(&self, direction: Direction, conditions: Conditions) {
         let mut state = self.shared.state.lock();
         state.conditions[direction.index()] = conditions;
@@ -116,38 +115,40 @@ impl Proxy {
         }
     }
 
-    /// Sets what happens to bytes of both directions.
+    /// Sets the conditions of both directions.
     pub fn set_both(&self, conditions: Conditions) {
         self.set(Direction::ToServer, conditions);
         self.set(Direction::ToClient, conditions);
     }
 
-    /// Forwards all bytes at once again, and what was held. What was swallowed stays lost.
+    /// Restores the default conditions, and forwards held bytes. Swallowed bytes stay lost.
     pub fn clear(&self) {
         self.set_both(Conditions::default());
     }
 
-    /// Closes the connections that exist now, in both directions. What is under way is lost;
-    /// either side meets an end or a reset.
+    /// Closes the existing connections in both directions. Bytes in flight are lost; either
+    /// side sees an end of stream or a reset.
     pub fn cut(&self) {
         self.shared.state.lock().cut();
     }
 
-    /// Ends the connections that exist now in one direction: the receiver meets their end and
-    /// can still send. What is under way is lost, and what the sender still sends.
+    /// Closes the existing connections in one direction: the receiver sees the end of the
+    /// stream and can still send. Bytes in flight are lost, and so is anything the sender
+    /// still sends.
     pub fn half_close(&self, direction: Direction) {
         for connection in &self.shared.state.lock().connections {
             connection.half_close(direction);
         }
     }
 
-    /// Closes new connections at once, or ends doing so. Those that exist go on.
+    /// Sets whether new connections are closed immediately. Existing connections are not
+    /// affected.
     pub fn refuse(&self, refuse: bool) {
         self.shared.state.lock().refuse = refuse;
     }
 
-    /// Silences the connections that exist now for ever: they stay open, and all bytes of
-    /// both directions are swallowed, those under way too. New connections work.
+    /// Silences the existing connections permanently: they stay open, and all bytes of both
+    /// directions are dropped, including those in flight. New connections work.
     pub fn freeze_connections(&self) {
         for connection in &self.shared.state.lock().connections {
             connection.freeze();
@@ -158,7 +159,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.state.lock().stopped = true;
-        // The listener looks up when somebody connects.
+        // A connection wakes the listener.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
@@ -195,8 +196,8 @@ impl Shared {
             state.refused += 1;
             return;
         };
-        state.bury(Connection::has_ended);
-        // Different connections of a seed, and the same of different seeds, are unlike.
+        state.remove_ended(Connection::has_ended);
+        // Each connection of each seed has its own jitter.
         let seed = self.seed ^ state.accepted.wrapping_mul(0xd134_2543_de82_ef95);
         state.accepted += 1;
         let connection = Connection::start(client, server, state.conditions, seed);
@@ -207,11 +208,11 @@ impl Shared {
 impl State {
     fn cut(&mut self) {
         self.connections.iter().for_each(Connection::cut);
-        self.bury(|_| true);
+        self.remove_ended(|_| true);
     }
 
-    /// Forgets the connections of which this is true and which have ended, or are about to.
-    fn bury(&mut self, ended: impl Fn(&Connection) -> bool) {
+    /// Removes the connections that have ended or are about to.
+    fn remove_ended(&mut self, ended: impl Fn(&Connection) -> bool) {
         let (ended, alive) = std::mem::take(&mut self.connections).into_iter().partition(ended);
         self.connections = alive;
         let ended: Vec<Connection> = ended;

@@ -11,12 +11,12 @@ use hotshelf_core::sync::Mutex;
 use super::conditions::{Conditions, Delivery};
 use crate::random::Random;
 
-/// How many bytes may be under way before their sender has to wait.
+/// The number of bytes in flight from which the sender has to wait.
 const CAPACITY: usize = 16 << 20;
 const CHUNK: usize = 64 << 10;
 
-/// What was read on one side and is not yet written on the other: one thread reads, another
-/// writes.
+/// The bytes that were read on one side and not yet written on the other: one thread reads,
+/// another writes.
 pub(super) struct Pipe {
     state: Mutex<State>,
     changed: Condvar,
@@ -28,22 +28,22 @@ struct State {
     /// The bytes of all chunks.
     size: usize,
     delivered: u64,
-    fate: Fate,
-    /// Before this moment no further drip falls.
+    stream: StreamState,
+    /// The time of the next drip.
     next_drip: Option<Instant>,
     random: Random,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum StreamState {
     Open,
-    /// All bytes are swallowed, and their end too.
+    /// All bytes and the end of the stream are dropped.
     Silent,
-    /// Nothing is to be delivered any more.
+    /// Nothing is delivered any more.
     Closed,
 }
 
-/// Bytes, or their end if there are none, as reading gives them.
+/// Bytes as they were read; empty at the end of the stream.
 struct Chunk {
     due: Instant,
     bytes: VecDeque<u8>,
@@ -56,7 +56,7 @@ impl Pipe {
             chunks: VecDeque::new(),
             size: 0,
             delivered: 0,
-            fate: Fate::Open,
+            stream: StreamState::Open,
             next_drip: None,
             random: Random::new(seed),
         };
@@ -70,20 +70,20 @@ impl Pipe {
         self.changed.notify_all();
     }
 
-    /// Swallows all bytes from now on.
+    /// Drops all bytes from now on.
     pub(super) fn freeze(&self) {
-        self.end(Fate::Silent);
+        self.end(StreamState::Silent);
     }
 
-    /// Delivers nothing any more.
+    /// Stops delivery.
     pub(super) fn close(&self) {
-        self.end(Fate::Closed);
+        self.end(StreamState::Closed);
     }
 
-    fn end(&self, fate: Fate) {
+    fn end(&self, stream: StreamState) {
         let mut state = self.state.lock();
-        if state.fate != Fate::Closed {
-            state.fate = fate;
+        if state.stream != StreamState::Closed {
+            state.stream = stream;
         }
         state.discard();
         self.changed.notify_all();
@@ -93,12 +93,12 @@ impl Pipe {
         self.state.lock().delivered
     }
 
-    /// Reads until the stream's end, also where nothing of it is delivered, so that the
-    /// sender never notices.
+    /// Reads until the end of the stream, even if nothing is delivered, so that the sender
+    /// never notices.
     pub(super) fn read_from(&self, mut stream: &TcpStream) {
         let mut buffer = vec![0; CHUNK];
         loop {
-            // A connection that broke has ended, as far as the other side can see.
+            // To the other side, a broken connection looks like one that has ended.
             let length = stream.read(&mut buffer).unwrap_or(0);
             self.push(&buffer[..length]);
             if length == 0 {
@@ -107,15 +107,20 @@ impl Pipe {
         }
     }
 
-    /// Writes what is due until there is nothing more to come. Fails if the receiver is gone.
+    /// Writes bytes when they are due, until the pipe ends. Fails if the receiver has
+    /// disconnected.
     pub(super) fn write_to(&self, mut stream: &TcpStream) -> std::io::Result<()> {
         while let Some(piece) = self.next_piece() {
             if piece.is_empty() {
                 return stream.shutdown(Shutdown::Write);
             }
             if let Err(error) = stream.write_all(&piece) {
-                // Who closes the pipe shuts the stream down too: not the receiver's doing.
-                return if self.state.lock().fate == Fate::Closed { Ok(()) } else { Err(error) };
+                // `close` shuts the stream down, too: this is not an error of the receiver.
+                return if self.state.lock().stream == StreamState::Closed {
+                    Ok(())
+                } else {
+                    Err(error)
+                };
             }
         }
         Ok(())
@@ -123,7 +128,7 @@ impl Pipe {
 
     #[expect(clippy::disallowed_methods, reason = "a real network takes real time")]
     fn push(&self, bytes: &[u8]) {
-        let full = |state: &mut State| state.fate == Fate::Open && state.size >= CAPACITY;
+        let full = |state: &mut State| state.stream == StreamState::Open && state.size >= CAPACITY;
         let mut state = self.state.lock();
         state = self.changed.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
         let due = state.due(Instant::now());
@@ -133,12 +138,12 @@ impl Pipe {
         self.changed.notify_all();
     }
 
-    /// Waits for the next piece that may be written. An empty one is the stream's end.
+    /// Waits for the next bytes to write. Empty bytes are the end of the stream.
     #[expect(clippy::disallowed_methods, reason = "a real network takes real time")]
     fn next_piece(&self) -> Option<Vec<u8>> {
         let mut state = self.state.lock();
         loop {
-            if state.fate == Fate::Closed {
+            if state.stream == StreamState::Closed {
                 return None;
             }
             let now = Instant::now();
@@ -162,7 +167,7 @@ impl Pipe {
 }
 
 impl State {
-    /// Gives the moment at which a chunk is due that is read now: never before its
+    /// Returns the time at which a chunk read now is due, never before that of its
     /// predecessors.
     fn due(&mut self, now: Instant) -> Instant {
         let jitter = self.conditions.jitter.mul_f64(self.random.share());
@@ -170,7 +175,7 @@ impl State {
         self.chunks.back().map_or(due, |last| due.max(last.due))
     }
 
-    /// Gives the moment at which something may be written, if there is something.
+    /// Returns the time of the next write, if there is something to write.
     fn next_moment(&self) -> Option<Instant> {
         let chunk = self.chunks.front()?;
         if self.conditions.delivery == Delivery::Hold {
@@ -179,7 +184,7 @@ impl State {
         Some(self.next_drip.map_or(chunk.due, |drip| drip.max(chunk.due)))
     }
 
-    /// Takes as much of the first chunk as may be written in one go.
+    /// Takes the part of the first chunk that may be written in one go.
     fn take(&mut self, now: Instant) -> Vec<u8> {
         let Some(chunk) = self.chunks.front_mut() else { return Vec::new() };
         let mut length = chunk.bytes.len();
@@ -199,15 +204,15 @@ impl State {
         piece
     }
 
-    /// Drops the chunks if they are to be swallowed, and remembers that the stream has a hole.
+    /// Drops the chunks if the conditions say so. The stream has a gap from then on.
     fn swallow(&mut self) {
-        if self.fate == Fate::Open
+        if self.stream == StreamState::Open
             && self.conditions.delivery == Delivery::Swallow
             && !self.chunks.is_empty()
         {
-            self.fate = Fate::Silent;
+            self.stream = StreamState::Silent;
         }
-        if self.fate != Fate::Open {
+        if self.stream != StreamState::Open {
             self.discard();
         }
     }

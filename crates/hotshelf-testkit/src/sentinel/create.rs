@@ -1,4 +1,4 @@
-//! How Sentinels and their servers come into being.
+//! Creation of Sentinels and their servers.
 
 use std::fmt::Write;
 use std::io;
@@ -23,18 +23,19 @@ pub(super) fn create(passwords: Passwords<'_>) -> io::Result<RedisSentinels> {
     Ok(all)
 }
 
-/// Has a Sentinel look and tell more often than once in some seconds. It forgets that at
-/// its end.
-pub(super) fn hurry(sentinel: &RedisServer) -> io::Result<()> {
-    // It stops all work for half a minute where a busy machine has held it up for a moment.
+/// Sets short periods for polling and publishing. A Sentinel loses these settings when it
+/// ends.
+pub(super) fn speed_up(sentinel: &RedisServer) -> io::Result<()> {
+    // A Sentinel that was delayed by a busy machine stops all work, by default for half a
+    // minute.
     let tilt = "TILT-PERIOD 1000";
     let periods = "INFO-PERIOD 200 PUBLISH-PERIOD 200 PING-PERIOD 200 ASK-PERIOD 200";
-    sentinel.order(&format!("SENTINEL DEBUG {periods} {tilt}"))?;
+    sentinel.execute(&format!("SENTINEL DEBUG {periods} {tilt}"))?;
     Ok(())
 }
 
-/// Starts the primary and its replicas. A Sentinel finds at its first look only those
-/// replicas that are already connected.
+/// Starts the primary and its replicas. The first poll of a Sentinel finds only replicas that
+/// are already connected.
 fn start_servers(password: Option<&str>) -> io::Result<Vec<RedisServer>> {
     let mut arguments = replication::SETTINGS.to_vec();
     if let Some(password) = password {
@@ -80,6 +81,6 @@ fn start_sentinel(monitor: &str, password: Option<&str>) -> io::Result<RedisServ
     server_dir.write(FILE, &(text + monitor))?;
     let line = [FILE, "--sentinel"].map(str::to_owned).to_vec();
     let sentinel = RedisServer::launch(server_dir, REDIS.as_ref(), line, password)?;
-    hurry(&sentinel)?;
+    speed_up(&sentinel)?;
     Ok(sentinel)
 }

@@ -1,4 +1,4 @@
-//! Real Redis servers under the watch of Sentinels, for one test.
+//! Real Redis servers monitored by Sentinels, for one test.
 
 mod create;
 
@@ -12,44 +12,43 @@ use crate::{RedisServer, Reply};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After so long the Sentinels have given a failover up.
+/// The time after which the Sentinels have abandoned a failover.
 const ATTEMPT: Duration = Duration::from_secs(8);
 
-/// What the Sentinels call the primary and its replicas.
+/// The Sentinels' name of the primary and its replicas.
 const SERVICE: &str = "main";
 
 /// A primary with two replicas and three Sentinels that replace it when it fails, all on the
-/// loopback and without persistence. They die with this handle, and also with the test
-/// process.
+/// loopback and without persistence. They are killed when this handle is dropped or the test
+/// process ends.
 ///
-/// A server is named by its index, of which the first primary has the first. The Sentinels
-/// take a server that is silent for half a second to be down, and learn faster than usual
-/// what goes on.
+/// A server is named by its index; the first primary has index 0. The Sentinels consider a
+/// server down that is silent for half a second, and poll more often than by default.
 pub struct RedisSentinels {
     servers: Vec<RedisServer>,
     sentinels: Vec<RedisServer>,
 }
 
-/// The passwords that clients need. They stand in URLs as they are.
+/// The passwords that clients need. They are not encoded in URLs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Passwords<'a> {
-    /// That of the primary and its replicas.
+    /// The password of the primary and its replicas.
     pub server: Option<&'a str>,
-    /// That of the Sentinels.
+    /// The password of the Sentinels.
     pub sentinel: Option<&'a str>,
 }
 
 impl RedisSentinels {
-    /// Starts servers and Sentinels without passwords, and waits until all is well as in
+    /// Starts servers and Sentinels without passwords, and waits as in
     /// [`RedisSentinels::wait_until_ok`].
     ///
     /// # Errors
-    /// If `redis-server` is not installed or they don't come up.
+    /// If `redis-server` is not installed or they do not start.
     pub fn start() -> io::Result<Self> {
         Self::start_with(Passwords::default())
     }
 
-    /// Starts servers and Sentinels that want passwords.
+    /// Starts servers and Sentinels with passwords.
     ///
     /// # Errors
     /// As [`RedisSentinels::start`].
@@ -57,13 +56,13 @@ impl RedisSentinels {
         create::create(passwords)
     }
 
-    /// Gives what the Sentinels call the primary and its replicas.
+    /// Returns the Sentinels' name of the primary and its replicas.
     #[must_use]
     pub fn service(&self) -> &'static str {
         SERVICE
     }
 
-    /// Gives a URL that names all Sentinels, the service and the passwords.
+    /// Returns a URL with all Sentinels, the service and the passwords.
     #[must_use]
     pub fn url(&self) -> String {
         let addresses: Vec<_> = self.sentinels.iter().map(RedisServer::address).collect();
@@ -73,47 +72,47 @@ impl RedisSentinels {
         format!("redis+sentinel://{user}{}/{SERVICE}{query}", addresses.join(","))
     }
 
-    /// Gives all servers, also those that are killed.
+    /// Returns all servers, including killed ones.
     #[must_use]
     pub fn servers(&self) -> &[RedisServer] {
         &self.servers
     }
 
-    /// Gives the Sentinels, also those that are killed.
+    /// Returns all Sentinels, including killed ones.
     #[must_use]
     pub fn sentinels(&self) -> &[RedisServer] {
         &self.sentinels
     }
 
-    /// Gives the primary by the word of most running Sentinels, alive or not.
+    /// Returns the primary that most running Sentinels name, whether it is running or not.
     ///
     /// # Panics
-    /// If most of them don't agree within 30 seconds.
+    /// If there is no such majority within 30 seconds.
     #[must_use]
     pub fn primary(&self) -> &RedisServer {
         &self.servers[self.primary_index()]
     }
 
-    /// Gives the index of [`RedisSentinels::primary`].
+    /// Returns the index of [`RedisSentinels::primary`].
     ///
     /// # Panics
-    /// As there.
+    /// As [`RedisSentinels::primary`].
     #[must_use]
     pub fn primary_index(&self) -> usize {
         wait_for("a primary by majority", TIMEOUT, || self.elected())
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Has the Sentinels replace the primary, though it is well, and gives the new one's index
-    /// as [`RedisSentinels::wait_for_new_primary`].
+    /// Fails over from a healthy primary, and returns the index of the new one as
+    /// [`RedisSentinels::wait_for_new_primary`] does.
     ///
     /// # Panics
     /// If there is no new primary within 30 seconds.
     pub fn failover(&self) -> usize {
         let before = self.primary_index();
         let attempt = || {
-            let sentinel = self.running_sentinels().next().ok_or_else(nobody)?;
-            sentinel.order(&format!("SENTINEL FAILOVER {SERVICE}"))?;
+            let sentinel = self.running_sentinels().next().ok_or_else(no_sentinel)?;
+            sentinel.execute(&format!("SENTINEL FAILOVER {SERVICE}"))?;
             wait_for("another primary", ATTEMPT, || match self.agreed()? {
                 primary if primary == before => Err(io::Error::other("it is still the old one")),
                 primary => Ok(primary),
@@ -122,7 +121,7 @@ impl RedisSentinels {
         wait_for("a failover", TIMEOUT, attempt).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Kills the primary (SIGKILL), gives its index and waits for nothing.
+    /// Kills the primary (SIGKILL) and returns its index without waiting.
     ///
     /// # Panics
     /// As [`RedisSentinels::primary`].
@@ -132,8 +131,8 @@ impl RedisSentinels {
         primary
     }
 
-    /// Stops the primary in its tracks, as [`RedisServer::pause`], gives its index and waits
-    /// for nothing.
+    /// Pauses the primary, as [`RedisServer::pause`] does, and returns its index without
+    /// waiting.
     ///
     /// # Panics
     /// As [`RedisSentinels::primary`].
@@ -143,16 +142,16 @@ impl RedisSentinels {
         primary
     }
 
-    /// Lets a paused server go on.
+    /// Resumes a paused server.
     pub fn resume(&self, server: usize) {
         self.servers[server].resume();
     }
 
-    /// Waits until all running Sentinels name the same running server, which says itself that
-    /// it is the primary, and gives its index.
+    /// Waits until all running Sentinels name the same running server and that server reports
+    /// the role of a primary, and returns its index.
     ///
     /// # Panics
-    /// If that isn't so after 30 seconds.
+    /// If the condition does not hold after 30 seconds.
     pub fn wait_for_new_primary(&self) -> usize {
         wait_for("a running primary", TIMEOUT, || self.agreed())
             .unwrap_or_else(|error| panic!("{error}"))
@@ -163,11 +162,11 @@ impl RedisSentinels {
         self.servers[server].kill();
     }
 
-    /// Starts a killed server again in its first role, which the Sentinels then correct. A
-    /// primary that is back before it was replaced comes back empty.
+    /// Restarts a killed server in its first role, which the Sentinels then correct. A primary
+    /// that is restarted before it was replaced comes back empty.
     ///
     /// # Errors
-    /// If it doesn't come up.
+    /// If it does not start.
     pub fn restart(&mut self, server: usize) -> io::Result<()> {
         self.servers[server].restart()
     }
@@ -177,21 +176,21 @@ impl RedisSentinels {
         self.sentinels[sentinel].kill();
     }
 
-    /// Starts a killed Sentinel again, which still knows what it knew.
+    /// Restarts a killed Sentinel, which keeps its state.
     ///
     /// # Errors
-    /// If it doesn't come up.
+    /// If it does not start.
     pub fn restart_sentinel(&mut self, sentinel: usize) -> io::Result<()> {
         self.sentinels[sentinel].restart()?;
-        create::hurry(&self.sentinels[sentinel])
+        create::speed_up(&self.sentinels[sentinel])
     }
 
-    /// Waits until all is well: as in [`RedisSentinels::wait_for_new_primary`], and every
+    /// Waits until the condition of [`RedisSentinels::wait_for_new_primary`] holds, every
     /// other running server replicates from the primary, and every running Sentinel knows all
     /// servers and Sentinels.
     ///
     /// # Panics
-    /// If that isn't so after 30 seconds.
+    /// If the condition does not hold after 30 seconds.
     pub fn wait_until_ok(&self) {
         self.try_wait_until_ok().unwrap_or_else(|error| panic!("{error}"));
     }
@@ -208,8 +207,8 @@ impl RedisSentinels {
     }
 
     fn knows_all(&self, sentinel: &RedisServer) -> io::Result<()> {
-        let Reply::Array(fields) = sentinel.order(&format!("SENTINEL MASTER {SERVICE}"))? else {
-            return Err(io::Error::other("a Sentinel doesn't know the service"));
+        let Reply::Array(fields) = sentinel.execute(&format!("SENTINEL MASTER {SERVICE}"))? else {
+            return Err(io::Error::other("a Sentinel does not know the service"));
         };
         let others = [
             ("flags", "master".to_owned()),
@@ -225,22 +224,23 @@ impl RedisSentinels {
         Ok(())
     }
 
-    /// Gives the server that all running Sentinels name, if it runs and says so itself.
+    /// Returns the server that all running Sentinels name, if it is running and reports the
+    /// role of a primary.
     fn agreed(&self) -> io::Result<usize> {
         let named = self.running_sentinels().map(|sentinel| self.named(sentinel));
         let named = named.collect::<io::Result<Vec<_>>>()?;
-        let &primary = named.first().ok_or_else(nobody)?;
+        let &primary = named.first().ok_or_else(no_sentinel)?;
         if named.iter().any(|&other| other != primary) {
             return Err(io::Error::other(format!("the Sentinels name {named:?}")));
         }
         let server = &self.servers[primary];
-        if !server.is_running() || !server.order("ROLE")?.to_text().starts_with("master") {
-            return Err(io::Error::other(format!("server {primary} is no primary")));
+        if !server.is_running() || !server.execute("ROLE")?.to_text().starts_with("master") {
+            return Err(io::Error::other(format!("server {primary} is not a primary")));
         }
         Ok(primary)
     }
 
-    /// Gives the server that most running Sentinels name.
+    /// Returns the server that most running Sentinels name.
     fn elected(&self) -> io::Result<usize> {
         let named: Vec<_> =
             self.running_sentinels().filter_map(|sentinel| self.named(sentinel).ok()).collect();
@@ -251,7 +251,7 @@ impl RedisSentinels {
     }
 
     fn named(&self, sentinel: &RedisServer) -> io::Result<usize> {
-        let address = sentinel.order(&format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
+        let address = sentinel.execute(&format!("SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}"))?;
         let address = address.to_text().replace('\n', ":");
         let index = self.servers.iter().position(|server| server.address() == address);
         index.ok_or_else(|| io::Error::other(format!("a Sentinel names {address:?}")))
@@ -272,6 +272,6 @@ impl fmt::Debug for RedisSentinels {
     }
 }
 
-fn nobody() -> io::Error {
+fn no_sentinel() -> io::Error {
     io::Error::other("no Sentinel is running")
 }

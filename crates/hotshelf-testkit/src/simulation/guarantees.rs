@@ -1,4 +1,4 @@
-//! Checks of a history against what is promised.
+//! Checks of a history against the guarantees.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::ops::Range;
 
 use hotshelf_core::WireKey;
 
-use super::history::{Event, EventIndex, History, What};
+use super::history::{Event, EventIndex, EventKind, History};
 
-/// A promise that wasn't kept, and the part of the history that shows it.
+/// A violated guarantee, with the relevant part of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What went wrong.
+    /// A description of the violation.
     pub message: String,
-    /// What happened to the key meanwhile, in order, one event a line.
+    /// The events of the key in that time, in order, one per line.
     pub history: String,
 }
 
@@ -23,41 +23,42 @@ impl fmt::Display for Violation {
     }
 }
 
-/// How many events before the first that matters a report begins, and how many it shows.
+/// The number of events before the first relevant one at which a report begins, and the limit
+/// of its lines.
 const BEFORE: usize = 40;
 const MOST_LINES: usize = 400;
 
-/// Checks that nobody was given what had been invalidated.
+/// Checks that no call was given an invalidated value.
 ///
-/// After an invalidation has answered `Ok`, no call that begins later is given a value,
-/// or a loader's error, of a read that began before the invalidation did. A call that
-/// asked for a fresh value isn't given what was read before the call began.
+/// After an invalidation has returned `Ok`, no call that begins later is given the value, or
+/// the error, of a read that began before the invalidation did. A call that asked for a fresh
+/// value is never given the result of a read that began before the call.
 ///
 /// # Errors
-/// The first violation.
+/// Returns the first violation.
 pub fn check_nothing_stale(history: &History) -> Result<(), Violation> {
     let events = history.events();
-    let mut answered: BTreeMap<&WireKey, Bar> = BTreeMap::new();
-    let mut bars: BTreeMap<EventIndex, Bar> = BTreeMap::new();
+    let mut answered: BTreeMap<&WireKey, Limit> = BTreeMap::new();
+    let mut limits: BTreeMap<EventIndex, Limit> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
-        match event.what {
-            What::Invalidated { invalidation } => {
-                let bar = Bar { origin: invalidation, since: index };
+        match event.kind {
+            EventKind::Invalidated { invalidation } => {
+                let limit = Limit { origin: invalidation, since: index };
                 for key in &event.keys {
-                    let highest = answered.entry(key).or_insert(bar);
-                    *highest = bar.max(*highest);
+                    let highest = answered.entry(key).or_insert(limit);
+                    *highest = limit.max(*highest);
                 }
             }
-            What::Asks { fresh: true } => {
-                bars.insert(index, Bar { origin: index, since: index });
+            EventKind::Asks { fresh: true } => {
+                limits.insert(index, Limit { origin: index, since: index });
             }
-            What::Asks { fresh: false } => {
-                let bar = answered.get(&event.keys[0]);
-                bars.extend(bar.map(|&bar| (index, bar)));
+            EventKind::Asks { fresh: false } => {
+                let limit = answered.get(&event.keys[0]);
+                limits.extend(limit.map(|&limit| (index, limit)));
             }
-            What::Given { call, origin } | What::GivenError { call, origin } => {
-                if let Some(bar) = bars.get(&call).filter(|bar| origin < bar.origin) {
-                    return Err(stale(&events, index, call, origin, *bar));
+            EventKind::Given { call, origin } | EventKind::GivenError { call, origin } => {
+                if let Some(limit) = limits.get(&call).filter(|limit| origin < limit.origin) {
+                    return Err(stale(&events, index, call, origin, *limit));
                 }
             }
             _ => {}
@@ -66,11 +67,11 @@ pub fn check_nothing_stale(history: &History) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What a call must not be given: reads that began before `origin`.
+/// The oldest read that a call may be given: reads that began before `origin` are stale.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Bar {
+struct Limit {
     origin: EventIndex,
-    /// When that became so.
+    /// The event that set this limit.
     since: EventIndex,
 }
 
@@ -79,44 +80,43 @@ fn stale(
     given: EventIndex,
     call: EventIndex,
     origin: EventIndex,
-    bar: Bar,
+    limit: Limit,
 ) -> Violation {
     let key = &events[given].keys[0];
-    let why = match bar.origin == call {
-        true => "it had asked for a fresh one".to_owned(),
-        false => format!("the invalidation at {} was answered at {}", bar.origin, bar.since),
+    let why = match limit.origin == call {
+        true => "the call asked for a fresh value".to_owned(),
+        false => format!("the invalidation at {} returned at {}", limit.origin, limit.since),
     };
     let message = format!(
-        "{}: the call at {call} was given, at {given}, what was read from {origin} on, but {why}",
+        "{}: the call at {call} was given, at {given}, the read that began at {origin}, but {why}",
         key.as_str()
     );
     Violation { message, history: excerpt(events, key, origin, given) }
 }
 
-/// Checks that each key was loaded once only, over all processes, between two
-/// invalidations.
+/// Checks that each key was loaded at most once between two invalidations, over all processes.
 ///
-/// That holds where nothing fails: no call is given up, no loader fails, no request is
-/// lost, nobody asks for a fresh value. An invalidation by pattern may cost two loads, since
-/// it removes leases first and entries later. Reads of the source for no call don't count.
+/// This holds only without faults: no call is cancelled, no loader fails, no request is lost,
+/// no call asks for a fresh value. An invalidation by pattern may cost two loads, since it
+/// removes leases first and entries later. Reads of the source without a call are not counted.
 ///
 /// # Errors
-/// The first violation.
+/// Returns the first violation.
 pub fn check_single_flight(history: &History) -> Result<(), Violation> {
     let events = history.events();
     let mut keys: BTreeMap<&WireKey, Activity> = BTreeMap::new();
     for (index, event) in events.iter().enumerate() {
-        match event.what {
-            What::Reads { call: Some(asked) } => {
+        match event.kind {
+            EventKind::Reads { call: Some(asked) } => {
                 let activity = keys.entry(&event.keys[0]).or_default();
                 activity.loads.push(Load { asked, began: index });
             }
-            What::Invalidates { .. } => {
+            EventKind::Invalidates { .. } => {
                 for key in &event.keys {
                     keys.entry(key).or_default().invalidations.insert(index, EventIndex::MAX);
                 }
             }
-            What::Invalidated { invalidation } => {
+            EventKind::Invalidated { invalidation } => {
                 for key in &event.keys {
                     keys.entry(key).or_default().invalidations.insert(invalidation, index);
                 }
@@ -125,7 +125,7 @@ pub fn check_single_flight(history: &History) -> Result<(), Violation> {
         }
     }
     for (key, activity) in keys {
-        if let Some((first, last, allowed)) = activity.one_load_too_many() {
+        if let Some((first, last, allowed)) = activity.excess_load() {
             let message = format!(
                 "{}: more than {} loads from {} to {}, with {allowed} invalidations",
                 key.as_str(),
@@ -142,28 +142,28 @@ pub fn check_single_flight(history: &History) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What happened to a key.
+/// The loads and invalidations of a key.
 #[derive(Default)]
 struct Activity {
     loads: Vec<Load>,
-    /// Where invalidations end, by where they begin.
+    /// The ends of invalidations, by their beginnings.
     invalidations: BTreeMap<EventIndex, EventIndex>,
 }
 
 #[derive(Clone, Copy)]
 struct Load {
-    /// When the call that ran it began: its lease was granted after that.
+    /// When the call that ran the loader began: its lease was granted later.
     asked: EventIndex,
     began: EventIndex,
 }
 
 impl Activity {
-    /// Finds loads, one after the other, of which there are more than the invalidations that
-    /// may have been executed from the first one's lease to the last one's.
-    fn one_load_too_many(&self) -> Option<(Load, Load, usize)> {
+    /// Finds consecutive loads that outnumber the invalidations that may have been executed
+    /// between the first one's lease and the last one's.
+    fn excess_load(&self) -> Option<(Load, Load, usize)> {
         for (number, &first) in self.loads.iter().enumerate() {
-            // The answer that grants a lease may be so late that another loader, which got
-            // the lease next, began earlier.
+            // The answer that grants a lease may arrive so late that the loader of the next
+            // holder began earlier.
             let mut earliest = first;
             for (more, last) in self.loads[number + 1..].iter().enumerate() {
                 earliest.asked = earliest.asked.min(last.asked);
@@ -178,7 +178,7 @@ impl Activity {
     }
 }
 
-/// Shows what happened to a key, and to everything, about the events from `first` to `last`.
+/// Formats the events of a key, and those that concern all keys, around `first` to `last`.
 fn excerpt(events: &[Event], key: &WireKey, first: EventIndex, last: EventIndex) -> String {
     let concerns = |event: &Event| event.keys.is_empty() || event.keys.contains(key);
     let indices = |range: Range<EventIndex>| -> Vec<EventIndex> {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_begins_after_an_invalidation_must_not_be_given_an_older_read() {
+    fn older_read_after_invalidation_is_stale() {
         let (history, key) = history();
         let keys = [key.clone()];
         let old = history.reads(0, &key, None);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalidation_without_an_answer_or_of_another_key_forbids_nothing() {
+    fn unanswered_or_unrelated_invalidation_is_ignored() {
         let (history, key) = history();
         let origin = history.reads(0, &key, None);
         let other = [WireKey::from("other")];
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_for_a_fresh_value_must_not_be_given_an_older_one() {
+    fn fresh_call_rejects_older_read() {
         let (history, key) = history();
         let origin = history.reads(0, &key, None);
         let call = history.asks(0, &key, true);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn each_load_but_the_first_needs_an_invalidation() {
+    fn each_reload_needs_an_invalidation() {
         let (history, key) = history();
         let load = || {
             let call = history.asks(0, &key, false);

@@ -1,4 +1,4 @@
-//! What the processes of a simulation did, in the order in which it happened.
+//! The history of a simulation.
 
 use std::fmt;
 
@@ -23,17 +23,17 @@ pub type EventIndex = usize;
 pub(super) struct Event {
     at: Moment,
     process: Option<usize>,
-    /// The keys of the entries that it is about; none if it is about all.
+    /// The keys of the entries that it concerns; empty if it concerns all.
     pub(super) keys: Vec<WireKey>,
-    pub(super) what: What,
+    pub(super) kind: EventKind,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum EventKind {
     Asks { fresh: bool },
     Given { call: EventIndex, origin: EventIndex },
     GivenError { call: EventIndex, origin: EventIndex },
-    GivesUp { call: EventIndex },
+    Cancels { call: EventIndex },
     Reads { call: Option<EventIndex> },
     Finds { origin: EventIndex, version: u64 },
     Invalidates { by: &'static str },
@@ -42,80 +42,84 @@ pub(super) enum What {
 }
 
 impl History {
-    /// Begins a history. A detailed one keeps notes, too.
+    /// Creates a history. A detailed one also keeps notes.
     #[must_use]
     pub fn new(runtime: SimRuntime, detailed: bool) -> Self {
         Self { runtime, detailed, events: Mutex::default() }
     }
 
-    /// A call begins. With `fresh`, only what is read after it began answers it.
+    /// Records that a call begins. With `fresh`, it must not be given a read that began
+    /// earlier.
     pub fn asks(&self, process: usize, key: &WireKey, fresh: bool) -> EventIndex {
-        self.push(process, key, What::Asks { fresh })
+        self.push(process, key, EventKind::Asks { fresh })
     }
 
-    /// A call was given the value that a read of the source of truth had found.
+    /// Records that a call was given the value of a read of the source of truth.
     pub fn given(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
-        self.push(process, key, What::Given { call, origin });
+        self.push(process, key, EventKind::Given { call, origin });
     }
 
-    /// A call was given the error in which a read of the source of truth had ended.
+    /// Records that a call was given the error of a read of the source of truth.
     pub fn given_error(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
-        self.push(process, key, What::GivenError { call, origin });
+        self.push(process, key, EventKind::GivenError { call, origin });
     }
 
-    /// A caller has given its call up.
+    /// Records that a caller has cancelled its call.
     pub fn gives_up(&self, process: usize, key: &WireKey, call: EventIndex) {
-        self.push(process, key, What::GivesUp { call });
+        self.push(process, key, EventKind::Cancels { call });
     }
 
-    /// Somebody begins to read the source of truth, or to write it. What they find there,
-    /// or have written, is identified by the index that this returns, its origin. For a loader,
-    /// `call` is the call that runs it.
+    /// Records that a read or a write of the source of truth begins. The returned index, its
+    /// origin, identifies the value that is read or written. For a loader, `call` is the call
+    /// that runs it.
     pub fn reads(&self, process: usize, key: &WireKey, call: Option<EventIndex>) -> EventIndex {
-        self.push(process, key, What::Reads { call })
+        self.push(process, key, EventKind::Reads { call })
     }
 
-    /// What was read or written is this version. It shows in reports only.
+    /// Records the version that was read or written. It is only used in reports.
     pub fn finds(&self, process: usize, key: &WireKey, origin: EventIndex, version: u64) {
-        self.push(process, key, What::Finds { origin, version });
+        self.push(process, key, EventKind::Finds { origin, version });
     }
 
-    /// An invalidation begins: of keys, or of all entries that carry a tag.
+    /// Records that an invalidation begins: of keys, or of all entries that carry a tag.
     pub fn invalidates(&self, process: usize, keys: &[WireKey], by: &'static str) -> EventIndex {
-        self.push_all(Some(process), keys, What::Invalidates { by })
+        self.push_all(Some(process), keys, EventKind::Invalidates { by })
     }
 
-    /// An invalidation has answered `Ok`.
+    /// Records that an invalidation has returned `Ok`.
     pub fn invalidated(&self, process: usize, keys: &[WireKey], invalidation: EventIndex) {
-        self.push_all(Some(process), keys, What::Invalidated { invalidation });
+        self.push_all(Some(process), keys, EventKind::Invalidated { invalidation });
     }
 
-    /// Something else happened, to the process if there is one: to some keys, or to all if
-    /// there are none. Only a detailed history takes note of it.
+    /// Records another event, of a process or of none, that concerns `keys`, or all keys if
+    /// empty. Only a detailed history keeps it.
     pub fn note(&self, process: Option<usize>, keys: &[WireKey], text: impl FnOnce() -> String) {
         if self.detailed {
-            self.push_all(process, keys, What::Note(text()));
+            self.push_all(process, keys, EventKind::Note(text()));
         }
     }
 
-    /// Counts the invalidations of a key that began and ended since a read of its source
-    /// began.
+    /// Returns the number of invalidations of a key that began and ended since a read of its
+    /// source began.
     #[must_use]
     pub fn invalidations_since(&self, origin: EventIndex) -> u64 {
         let events = self.events();
         let key = &events[origin].keys[0];
-        let since = |event: &&Event| match event.what {
-            What::Invalidated { invalidation } => invalidation > origin && event.keys.contains(key),
+        let since = |event: &&Event| match event.kind {
+            EventKind::Invalidated { invalidation } => {
+                invalidation > origin && event.keys.contains(key)
+            }
             _ => false,
         };
         events[origin..].iter().filter(since).count() as u64
     }
 
-    /// Counts the calls that were given a value or an error.
+    /// Returns the number of calls that were given a value or an error.
     #[must_use]
     pub fn answers(&self) -> u64 {
-        let is_answer =
-            |event: &&Event| matches!(event.what, What::Given { .. } | What::GivenError { .. });
+        let is_answer = |event: &&Event| {
+            matches!(event.kind, EventKind::Given { .. } | EventKind::GivenError { .. })
+        };
         self.events().iter().filter(is_answer).count() as u64
     }
 
@@ -123,19 +127,19 @@ impl History {
         self.events.lock()
     }
 
-    fn push(&self, process: usize, key: &WireKey, what: What) -> EventIndex {
-        self.push_all(Some(process), std::slice::from_ref(key), what)
+    fn push(&self, process: usize, key: &WireKey, kind: EventKind) -> EventIndex {
+        self.push_all(Some(process), std::slice::from_ref(key), kind)
     }
 
-    fn push_all(&self, process: Option<usize>, keys: &[WireKey], what: What) -> EventIndex {
-        let event = Event { at: self.runtime.now(), process, keys: keys.to_vec(), what };
+    fn push_all(&self, process: Option<usize>, keys: &[WireKey], kind: EventKind) -> EventIndex {
+        let event = Event { at: self.runtime.now(), process, keys: keys.to_vec(), kind };
         let mut events = self.events();
         events.push(event);
         events.len() - 1
     }
 }
 
-/// Shows everything that happened.
+/// Lists all events.
 impl fmt::Display for History {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, event) in self.events().iter().enumerate() {
@@ -166,32 +170,32 @@ impl fmt::Display for Event {
             Some(process) => write!(formatter, "{:<5}", format!("p{process}"))?,
             None => write!(formatter, "world")?,
         }
-        write!(formatter, " {}", self.what)
+        write!(formatter, " {}", self.kind)
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for EventKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Asks { fresh: false } => write!(formatter, "asks"),
             Self::Asks { fresh: true } => write!(formatter, "asks for a fresh value"),
             Self::Given { call, origin } => {
-                write!(formatter, "is given, for its call at {call}, what was read at {origin}")
+                write!(formatter, "receives, for its call at {call}, the read at {origin}")
             }
             Self::GivenError { call, origin } => {
-                write!(formatter, "is given, for its call at {call}, the error of {origin}")
+                write!(formatter, "receives, for its call at {call}, the error of {origin}")
             }
-            Self::GivesUp { call } => write!(formatter, "gives its call at {call} up"),
-            Self::Reads { call: None } => write!(formatter, "goes to the source"),
+            Self::Cancels { call } => write!(formatter, "cancels its call at {call}"),
+            Self::Reads { call: None } => write!(formatter, "accesses the source"),
             Self::Reads { call: Some(call) } => {
                 write!(formatter, "loads from the source for its call at {call}")
             }
             Self::Finds { origin, version } => {
-                write!(formatter, "has version {version} from its turn at the source at {origin}")
+                write!(formatter, "has version {version} from its access to the source at {origin}")
             }
             Self::Invalidates { by } => write!(formatter, "invalidates by {by}"),
             Self::Invalidated { invalidation } => {
-                write!(formatter, "is told Ok for its invalidation at {invalidation}")
+                write!(formatter, "completes its invalidation at {invalidation}")
             }
             Self::Note(text) => formatter.write_str(text),
         }

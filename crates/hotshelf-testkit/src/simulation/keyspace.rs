@@ -1,4 +1,4 @@
-//! What a server keeps, and the operations of the protocol on it.
+//! The data of a server, and the operations of the protocol on it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, TagVersion, Take, To
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{Pattern, Remaining, Ttl, WireKey};
 
-/// Entries, leases and tags' versions, each with a time to live.
+/// Entries, leases and tag versions, each with a time to live.
 ///
 /// Every operation takes the time of the server's clock.
 #[derive(Default)]
@@ -16,8 +16,8 @@ pub(super) struct Keyspace {
     entries: BTreeMap<WireKey, Expiring<Bytes>>,
     leases: BTreeMap<WireKey, Expiring<Token>>,
     tags: BTreeMap<WireKey, Expiring<TagVersion>>,
-    /// What became of tokens that hold their lease no more. It grows for as long as the
-    /// server lives, which a simulated one doesn't do for long.
+    /// How tokens lost their leases. It grows without bound, which is fine for the short life
+    /// of a simulated server.
     ended: HashMap<Token, End>,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Evictable {
     Tag(WireKey),
 }
 
-/// An acquire whose request outlives its caller.
+/// An owned [`Acquire`], since a request outlives its caller.
 #[derive(Clone, Debug)]
 pub(super) struct OwnedAcquire {
     pub(super) key: WireKey,
@@ -62,13 +62,13 @@ impl From<Acquire<'_>> for OwnedAcquire {
     }
 }
 
-/// Returns what the server's clock shows, in milliseconds.
+/// Returns the time of the server's clock, in milliseconds.
 pub(super) fn millis(now: Duration) -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Keyspace {
-    /// Drops what has run out.
+    /// Removes expired data.
     pub(super) fn expire(&mut self, now: Duration) {
         self.entries.retain(|_, entry| entry.expires > now);
         self.tags.retain(|_, tag| tag.expires > now);
@@ -82,7 +82,7 @@ impl Keyspace {
         });
     }
 
-    /// Says how a token lost its lease, if it ever had one.
+    /// Returns how a token lost its lease, or `None` if it still holds it or never did.
     pub(super) fn end_of(&self, token: Token) -> Option<End> {
         self.ended.get(&token).copied()
     }
@@ -111,7 +111,7 @@ impl Keyspace {
         self.lease(&take.key, take.token, now + take.lease);
     }
 
-    /// Stores a fill if its token holds the lease, and says so.
+    /// Stores a fill if its token holds the lease, and returns whether it did.
     pub(super) fn store(&mut self, fill: &Fill, now: Duration) -> bool {
         let held = self.is_held_by(&fill.key, fill.token);
         if held {
@@ -137,7 +137,7 @@ impl Keyspace {
         held
     }
 
-    /// Reads a tag's version, or sets it to a new one; it lives on for at least `keep`.
+    /// Returns a tag's version, or sets it to a new one; it is kept for at least `keep`.
     pub(super) fn capture(
         &mut self,
         tag: &WireKey,
@@ -154,12 +154,12 @@ impl Keyspace {
         tag.value
     }
 
-    /// Says whether any tag has this version: versions are unique.
+    /// Returns `true` if any tag has this version: versions are unique.
     pub(super) fn has_tag_version(&self, version: TagVersion) -> bool {
         self.tags.values().any(|tag| tag.value == version)
     }
 
-    /// Removes an entry and its lease, and says how many of the two there were.
+    /// Removes an entry and its lease, and returns how many of the two existed.
     pub(super) fn invalidate(&mut self, key: &WireKey) -> u64 {
         let entry = self.entries.remove(key).is_some();
         u64::from(entry) + u64::from(self.end_lease(key, End::Invalidated))
@@ -185,7 +185,7 @@ impl Keyspace {
         entry.map_or(Remaining::Missing, |entry| Remaining::After(entry.expires - now))
     }
 
-    /// Lists all that stands, in an order that is always the same.
+    /// Lists everything that is stored, in a deterministic order.
     pub(super) fn evictable(&self) -> Vec<Evictable> {
         let entries = self.entries.keys().cloned().map(Evictable::Entry);
         let leases = self.leases.keys().cloned().map(Evictable::Lease);
@@ -215,7 +215,7 @@ impl Keyspace {
         self.leases.insert(key.clone(), Expiring { value: token, expires });
     }
 
-    /// Removes a lease, and says whether there was one.
+    /// Removes a lease, and returns whether there was one.
     fn end_lease(&mut self, key: &WireKey, end: End) -> bool {
         let Some(lease) = self.leases.remove(key) else { return false };
         self.ended.insert(lease.value, end);

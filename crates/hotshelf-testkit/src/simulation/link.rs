@@ -19,14 +19,13 @@ use super::overlaps::Overlaps;
 use super::process::SimProcess;
 use super::server::SimServer;
 
-/// A process's way to a [`SimServer`], through a [`Network`].
+/// A process's connection to a [`SimServer`], through a [`Network`].
 ///
-/// A request is on its way even when the process that sent it has given it up or has
-/// crashed.
+/// A request that was sent is delivered even if the process cancels it or crashes.
 #[derive(Clone)]
 pub struct SimLink {
     wire: Arc<Wire>,
-    /// Those who are told of changes, if the server tells.
+    /// The watchers that are notified of changes, if the server pushes them.
     watchers: Option<Watchers>,
     closed: Arc<AtomicBool>,
 }
@@ -54,7 +53,7 @@ impl SimLink {
         execute: impl Fn(&SimServer, Sender) -> T + Send + Sync + 'static,
     ) -> Result<T> {
         if self.closed.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+            return Err(Error::new(ErrorKind::Closed, "the store is closed"));
         }
         self.wire.exchange(operation, execute).await
     }
@@ -154,7 +153,7 @@ impl Backend for SimLink {
         }))
     }
 
-    /// Two walks, the second of them in two steps.
+    /// Two scans, the second of them in two steps.
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
         let (of_leases, of_entries) = (pattern.clone(), pattern.clone());
         Box::pin(async move {
@@ -195,7 +194,7 @@ impl Backend for SimLink {
     }
 }
 
-/// Gives each of `count` requests that went together its answer.
+/// Splits the answer of a batch into those of its `count` requests.
 fn each<T>(answers: Result<Vec<T>>, count: usize) -> Vec<Result<T>> {
     match answers {
         Ok(answers) => answers.into_iter().map(Ok).collect(),
@@ -215,7 +214,7 @@ mod tests {
     conformance_suite!(run);
 
     #[test]
-    fn all_checks_run_in_one_go() {
+    fn all_conformance_checks_pass() {
         CHECKS.iter().for_each(|&(_, check)| run(check));
     }
 

@@ -1,4 +1,4 @@
-//! Telling processes what has changed, as servers do that track what was read.
+//! Notification of processes about changes, like client-side tracking.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use hotshelf_core::{Runtime, WireKey};
 use super::network::Network;
 use super::runtime::SimRuntime;
 
-/// The processes that are told of changes.
+/// The processes that are notified of changes.
 #[derive(Default)]
 pub(super) struct Listeners(Mutex<Vec<Listener>>);
 
 struct Listener {
     watchers: Watchers,
     longest_delay: Duration,
-    /// How many words in a thousand get lost.
+    /// Lost notifications per thousand.
     lost: u64,
 }
 
@@ -27,8 +27,9 @@ impl Listeners {
         self.0.lock().push(listener);
     }
 
-    /// Tells of a key, or of all; each word takes its time, and may get lost.
-    pub(super) fn tell(&self, runtime: &SimRuntime, key: Option<&WireKey>) {
+    /// Notifies all listeners that a key, or every key, may have changed. Notifications are
+    /// delayed, and may be lost.
+    pub(super) fn notify(&self, runtime: &SimRuntime, key: Option<&WireKey>) {
         for listener in self.0.lock().iter() {
             if listener.watchers.is_empty() || runtime.below(1000) < listener.lost {
                 continue;

@@ -1,13 +1,14 @@
-//! A simulated world: processes, a network and a server, in an order that a seed decides.
+//! Deterministic simulation: processes, a network and a server, in an order determined by a
+//! seed.
 //!
-//! - [`SimRuntime`] runs everything, and knows the world's time. A [`SimProcess`] is the
+//! - [`SimRuntime`] runs everything, and has the simulated time. A [`SimProcess`] is the
 //!   runtime of one engine; it can be stopped, and it can crash.
 //! - [`SimServer`] is a model of the server, with a clock that jumps and memory that is
-//!   evicted. Each process reaches it through its own [`SimLink`], over a [`Network`] that
-//!   delays, loses, repeats and breaks.
-//! - A [`History`] is what everybody did, in order; [`check_nothing_stale`] and
-//!   [`check_single_flight`] compare it with the guarantees. [`Overlaps`] says how often
-//!   the run met what those are about.
+//!   evicted. Each process is connected to it by its own [`SimLink`], over a [`Network`] that
+//!   delays, loses and repeats requests and breaks connections.
+//! - A [`History`] records all events in order; [`check_nothing_stale`] and
+//!   [`check_single_flight`] compare it with the guarantees. [`Overlaps`] counts how often a
+//!   run met the situations that the guarantees are about.
 
 mod guarantees;
 mod history;

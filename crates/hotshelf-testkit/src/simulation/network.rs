@@ -1,4 +1,4 @@
-//! What becomes of requests between a process and the server.
+//! The network between a process and the server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,33 @@ use super::reply::Reply;
 use super::runtime::SimRuntime;
 use super::server::SimServer;
 
-/// How a network treats requests.
+/// The settings of a network.
 ///
-/// Requests of one connection are executed and answered in the order in which they were
-/// sent, if nothing goes wrong; those of different connections in any order.
+/// Without faults, requests of one connection are executed and answered in the order in which
+/// they were sent; those of different connections in any order.
 #[derive(Clone, Copy, Debug)]
 pub struct Network {
-    /// The connections that a process spreads its requests over.
+    /// The number of connections of each process.
     pub connections: u64,
-    /// The longest that a request, or an answer, is on its way; most take far less.
+    /// The maximum delay of a request or an answer; most take far less.
     pub longest_delay: Duration,
-    /// How many requests in a thousand go wrong: they are lost, or their answer is, or they
-    /// are executed only when the caller has gone on, or their connection breaks.
+    /// Faulty requests per thousand: they or their answers are lost, or they are executed only
+    /// after the caller has timed out, or their connection breaks.
     pub trouble: u64,
-    /// How many in a thousand of those that may be repeated are executed twice.
+    /// Requests executed twice, per thousand of those that may be repeated.
     pub repeated: u64,
-    /// The same for captures, which must not be repeated: the version that a capture brings
-    /// along would come back after its tag was invalidated. For mutants only.
+    /// The same for captures, which must not be repeated: the version of a repeated capture
+    /// would come back after its tag was invalidated. For mutants only.
     pub repeated_captures: u64,
-    /// Whether the server tells of changes. What it says is lost as often as requests have
-    /// trouble.
+    /// Whether the server pushes changes. Pushes are lost as often as requests are faulty.
     pub pushes: bool,
-    /// How long after its caller has gone on a late request is executed at the latest.
+    /// The maximum time between the timeout of a caller and the execution of its late request.
     pub latest: Duration,
 }
 
 impl Network {
-    /// One connection for each process, which delays by up to 40 ms and does no harm.
+    /// Returns a network without faults: one connection per process, with delays of up to 40
+    /// ms.
     #[must_use]
     pub fn calm() -> Self {
         Self {
@@ -55,7 +55,7 @@ impl Network {
     }
 }
 
-/// The operations that the network tells apart.
+/// The operations that the network distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     Read,
@@ -70,7 +70,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// How long its caller waits: what the options of the Redis backend say.
+    /// Returns the timeout of its caller, as in the options of the Redis backend.
     fn timeout(self) -> Duration {
         match self {
             Self::Read | Self::Acquire | Self::Renew | Self::Capture | Self::Other => {
@@ -95,18 +95,18 @@ impl Operation {
     }
 }
 
-/// What becomes of one request.
-enum Fate {
+/// The outcome of one request.
+enum Outcome {
     Answered,
     Lost,
     AnswerLost,
-    /// Executed once the caller has gone on: it waited in a buffer of the connection before.
+    /// Executed only after the caller has timed out: it waited in a buffer of the connection.
     Late,
-    /// The connection breaks, before the request is executed or after that.
+    /// The connection breaks, before or after the request is executed.
     Broken,
 }
 
-/// Who has sent a request, and whether the sender has gone on meanwhile.
+/// The sender of a request, and whether it has timed out in the meantime.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sender {
     pub(super) process: usize,
@@ -123,14 +123,14 @@ pub(super) struct Wire {
     connections: Vec<Mutex<Order>>,
 }
 
-/// When the last request of a connection arrived, and the last answer.
+/// The arrival times of the last request and the last answer of a connection.
 #[derive(Default)]
 struct Order {
     request: Moment,
     answer: Moment,
 }
 
-/// Enough for one to be after the other.
+/// Ensures a strict order.
 const TICK: Duration = Duration::from_nanos(1);
 
 impl Wire {
@@ -154,13 +154,13 @@ impl Wire {
         self.process
     }
 
-    /// Draws a version for a tag that has none.
+    /// Returns a random version for a tag without one.
     pub(super) fn new_version(&self) -> TagVersion {
         random_version(&self.runtime)
     }
 
-    /// Sends a request and waits for its answer. The request goes its way even if the
-    /// caller, or its process, is gone by then.
+    /// Sends a request and waits for its answer. The request is delivered even if the caller
+    /// is cancelled or its process crashes.
     pub(super) async fn exchange<T: Send + 'static>(
         self: &Arc<Self>,
         operation: Operation,
@@ -168,8 +168,9 @@ impl Wire {
     ) -> Result<T> {
         let connection = self.runtime.below(self.network.connections) as usize;
         let reply = Reply::new();
-        // Fate and arrival are decided in the order of sending.
-        let (fate, arrival) = (self.fate(), self.arrival(connection, |order| &mut order.request));
+        // Outcome and arrival are determined in the order of sending.
+        let (outcome, arrival) =
+            (self.outcome(), self.arrival(connection, |order| &mut order.request));
         let request = Request {
             wire: Arc::clone(self),
             connection,
@@ -177,32 +178,32 @@ impl Wire {
             execute,
             reply: reply.clone(),
         };
-        // It is the world's from here on, not the process's.
-        self.runtime.spawn(Box::pin(request.meet(fate, arrival)));
+        // From here on it runs in the simulated world, independent of the process.
+        self.runtime.spawn(Box::pin(request.complete(outcome, arrival)));
         match reply.until(self.runtime.sleep(operation.timeout())).await {
             Some(answer) => answer,
-            None => Err(Error::new(ErrorKind::Timeout, "the server didn't answer in time")),
+            None => Err(Error::new(ErrorKind::Timeout, "the server did not answer in time")),
         }
     }
 
-    fn fate(&self) -> Fate {
+    fn outcome(&self) -> Outcome {
         if self.runtime.below(1000) >= self.network.trouble {
-            return Fate::Answered;
+            return Outcome::Answered;
         }
         match self.runtime.below(8) {
-            0 => Fate::Lost,
-            1 | 2 => Fate::AnswerLost,
-            3 => Fate::Broken,
-            _ => Fate::Late,
+            0 => Outcome::Lost,
+            1 | 2 => Outcome::AnswerLost,
+            3 => Outcome::Broken,
+            _ => Outcome::Late,
         }
     }
 
-    /// Says when what is sent now arrives: after all that was sent before it on the same
+    /// Returns the arrival time of a message sent now: after all earlier ones of the
     /// connection.
-    fn arrival(&self, connection: usize, way: fn(&mut Order) -> &mut Moment) -> Moment {
+    fn arrival(&self, connection: usize, select: fn(&mut Order) -> &mut Moment) -> Moment {
         let delay = self.runtime.mostly_far_below(self.network.longest_delay);
         let mut order = self.connections[connection].lock();
-        let last = way(&mut order);
+        let last = select(&mut order);
         *last = (self.runtime.now() + delay).max(*last + TICK);
         *last
     }
@@ -212,7 +213,7 @@ impl Wire {
     }
 }
 
-/// A request on its way.
+/// A request in flight.
 struct Request<T, F> {
     wire: Arc<Wire>,
     connection: usize,
@@ -222,10 +223,10 @@ struct Request<T, F> {
 }
 
 impl<T, F: Fn(&SimServer, Sender) -> T> Request<T, F> {
-    async fn meet(self, fate: Fate, arrival: Moment) {
+    async fn complete(self, outcome: Outcome, arrival: Moment) {
         let wire = &self.wire;
-        match fate {
-            Fate::Answered => {
+        match outcome {
+            Outcome::Answered => {
                 wire.sleep_until(arrival).await;
                 let answer = self.execute(false);
                 let arrival = wire.arrival(self.connection, |order| &mut order.answer);
@@ -233,17 +234,17 @@ impl<T, F: Fn(&SimServer, Sender) -> T> Request<T, F> {
                 self.reply.put(Ok(answer));
                 self.repeat().await;
             }
-            Fate::Lost => wire.overlaps.count(Overlap::RequestLost),
-            Fate::AnswerLost => {
+            Outcome::Lost => wire.overlaps.count(Overlap::RequestLost),
+            Outcome::AnswerLost => {
                 wire.sleep_until(arrival).await;
                 self.execute(false);
                 wire.overlaps.count(Overlap::AnswerLost);
             }
-            Fate::Late => {
+            Outcome::Late => {
                 wire.runtime.sleep(self.operation.timeout()).await;
                 self.execute_late().await;
             }
-            Fate::Broken => {
+            Outcome::Broken => {
                 wire.sleep_until(arrival).await;
                 let message = "the connection broke";
                 self.reply.put(Err(Error::new(ErrorKind::Unavailable, message)));

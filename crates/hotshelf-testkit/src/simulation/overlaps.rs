@@ -1,23 +1,22 @@
-//! How often a simulation has met what it is there for.
+//! Counts of the situations that a simulation is meant to produce.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Declares the overlaps once: the enum that names them, and what they are called.
+/// Declares the overlaps once: the enum and the texts.
 macro_rules! overlaps {
     ($($name:ident => $text:literal),+ $(,)?) => {
-        /// Things that must happen at the same time, or go wrong, for a rule of the protocol
-        /// to matter at all.
+        /// Concurrent events or faults without which a rule of the protocol has no effect.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Overlap {
             $(#[doc = concat!("Counts: ", $text, ".")] $name),+
         }
 
         impl Overlap {
-            /// All of them.
+            /// All variants.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
-            /// Says in words what is counted.
+            /// Returns a description of the counted event.
             #[must_use]
             pub fn text(self) -> &'static str {
                 match self {
@@ -34,40 +33,40 @@ overlaps! {
     InvalidationDuringLoad => "invalidations that began and ended while a loader of the key ran",
     TagChangedUnderLoad => "values stored whose tag was invalidated while they were loaded",
     Joined => "calls that were given the value of another call's loader",
-    HandedOver => "leaders that were cancelled and left their flight to a waiter",
+    HandedOver => "leaders that were cancelled and handed their flight over to a joiner",
     ErrorShared => "calls that were given the error of another call's loader",
     LoaderFailed => "loaders that failed",
-    GivenUp => "calls that their caller gave up",
-    WriteGivenUp => "writes and invalidations that their caller gave up",
+    GivenUp => "calls cancelled by their caller",
+    WriteGivenUp => "writes and invalidations cancelled by their caller",
     KeyBusy => "acquires that found the lease of another process",
-    FilledMeanwhile => "acquires that found an entry which their caller hadn't seen",
+    FilledMeanwhile => "acquires that found an entry unseen by their caller",
     Degraded => "loaders that ran without the right to store",
     RefusedAfterInvalidation => "fills refused because the key had been invalidated",
     RefusedAfterTakeOver => "fills refused because the lease had been taken over",
-    RefusedAfterExpiry => "fills refused because the lease had run out under its holder",
+    RefusedAfterExpiry => "fills refused because the lease had expired",
     RefusedAfterEviction => "fills refused because the lease had been evicted",
     RenewedTooLate => "renewals that found the lease lost",
     WriteStored => "writes whose value was stored",
     WriteOvertaken => "writes that ended in an invalidation",
     Inserted => "values inserted",
-    TicketFilled => "values stored under a ticket taken by hand",
+    TicketFilled => "values stored by a manual ticket",
     RequestLost => "requests that timed out and were never executed",
     AnswerLost => "requests that timed out and had been executed",
     LinkBroken => "requests whose connection broke",
-    LateAcquire => "acquires executed late, after their caller had gone on",
+    LateAcquire => "acquires executed late, after their caller had timed out",
     LateTake => "takes executed late",
     LateStore => "stores executed late",
-    LateStoreKept => "stores executed late whose lease still stood",
+    LateStoreKept => "stores executed late whose lease was still held",
     LateRelease => "releases executed late",
     LateRenewal => "renewals executed late",
     LateInvalidation => "invalidations executed late",
     Repeated => "requests executed twice",
     EvictedEntry => "entries evicted",
     EvictedLease => "leases evicted",
-    EvictedTag => "versions of tags evicted",
+    EvictedTag => "tag versions evicted",
     Flushed => "restarts of the server without its data",
     CrashedHolder => "crashes of a process whose loader held a lease",
-    PausedHolderBeyondLease => "pauses, longer than a lease, of a process whose loader held one",
+    PausedHolderBeyondLease => "pauses longer than a lease of a process whose loader held one",
     ServerClockJumped => "jumps of the server's clock",
     ProcessClockJumped => "jumps of a process's clock",
 }
@@ -83,30 +82,30 @@ impl Default for Overlaps {
 }
 
 impl Overlaps {
-    /// Adds one.
+    /// Counts one event.
     pub fn count(&self, overlap: Overlap) {
         self.add(overlap, 1);
     }
 
-    /// Adds `amount`.
+    /// Counts `amount` events.
     pub fn add(&self, overlap: Overlap, amount: u64) {
         self.0[overlap as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// Adds all that another one has counted.
+    /// Adds the counts of `other`.
     pub fn absorb(&self, other: &Self) {
         for &overlap in Overlap::ALL {
             self.add(overlap, other.get(overlap));
         }
     }
 
-    /// Says how often one was met.
+    /// Returns the count of an overlap.
     #[must_use]
     pub fn get(&self, overlap: Overlap) -> u64 {
         self.0[overlap as usize].load(Ordering::Relaxed)
     }
 
-    /// Lists those that were met less often than they should have been.
+    /// Returns the overlaps that were counted fewer than `least` times.
     #[must_use]
     pub fn rarer_than(&self, least: impl Fn(Overlap) -> u64) -> Vec<Overlap> {
         let rare = |overlap: &Overlap| self.get(*overlap) < least(*overlap);

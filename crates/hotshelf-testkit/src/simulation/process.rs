@@ -1,4 +1,4 @@
-//! Processes that are stopped, crash, and have clocks of their own.
+//! Simulated processes that can be stopped, can crash, and have their own clocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use hotshelf_core::{BoxFuture, Moment, Runtime};
 
 use super::runtime::{SimRuntime, TaskId};
 
-/// A process of a simulated world, and the runtime of the engine in it.
+/// A process of a simulation, and the runtime of its engine.
 #[derive(Clone)]
 pub struct SimProcess {
     runtime: SimRuntime,
@@ -17,24 +17,24 @@ pub struct SimProcess {
 
 pub(super) type ProcessId = usize;
 
-/// What the runtime keeps of a process.
+/// The state of a process.
 #[derive(Default)]
-pub(super) struct Life {
+pub(super) struct ProcessState {
     crashed: bool,
     stopped: bool,
-    /// Tasks that could run, were the process not stopped.
+    /// Tasks that are ready while the process is stopped.
     held_back: BTreeSet<TaskId>,
-    /// How far its clock is ahead of the world's.
+    /// The offset of its clock from that of the runtime.
     ahead: Duration,
 }
 
-impl Life {
+impl ProcessState {
     pub(super) fn end(&mut self) {
         self.crashed = true;
         self.held_back.clear();
     }
 
-    /// Puts a task aside if the process is stopped, and says so.
+    /// Sets a task aside if the process is stopped, and returns whether it did.
     pub(super) fn hold_back(&mut self, task: TaskId) -> bool {
         if self.stopped {
             self.held_back.insert(task);
@@ -48,19 +48,19 @@ impl SimProcess {
         Self { runtime: runtime.clone(), id }
     }
 
-    /// Gives the number of the process: the first one that was started has 0.
+    /// Returns the number of the process, counted from 0.
     #[must_use]
     pub fn number(&self) -> usize {
         self.id
     }
 
-    /// Gives the runtime of the world that the process lives in.
+    /// Returns the runtime of the simulation.
     #[must_use]
     pub fn world(&self) -> &SimRuntime {
         &self.runtime
     }
 
-    /// Says whether the process is being polled: it was neither stopped nor did it crash.
+    /// Returns `true` unless the process is stopped or has crashed.
     #[must_use]
     pub fn is_running(&self) -> bool {
         let state = self.runtime.lock();
@@ -68,7 +68,8 @@ impl SimProcess {
         !life.crashed && !life.stopped
     }
 
-    /// Drops all tasks of the process at once; what they would spawn is never begun.
+    /// Drops all tasks of the process. Tasks that they spawn while they are dropped are not
+    /// started.
     pub fn crash(&self) {
         let mut state = self.runtime.lock();
         state.processes[self.id].end();
@@ -77,17 +78,17 @@ impl SimProcess {
             tasks.into_iter().partition(|(_, task)| task.owner == Some(self.id));
         state.tasks = others;
         drop(state);
-        // Outside of the lock: what is dropped may come back to the runtime.
+        // Outside of the lock: dropping a task may call the runtime.
         drop(mine);
     }
 
-    /// Polls none of the process's tasks any more, as `SIGSTOP` would. Its timers run out
-    /// and its answers come in meanwhile.
+    /// Stops polling the tasks of the process, like `SIGSTOP`. Its timers still fire and its
+    /// answers still arrive.
     pub fn stop(&self) {
         self.runtime.lock().processes[self.id].stopped = true;
     }
 
-    /// Lets a process that was stopped go on.
+    /// Resumes a stopped process.
     pub fn resume(&self) {
         let mut state = self.runtime.lock();
         let life = &mut state.processes[self.id];
@@ -96,7 +97,7 @@ impl SimProcess {
         state.ready.extend(held_back);
     }
 
-    /// Lets the clock of the process jump ahead. Timers that run already don't notice.
+    /// Sets the clock of the process forward. Running timers are not affected.
     pub fn jump_clock(&self, ahead: Duration) {
         self.runtime.lock().processes[self.id].ahead += ahead;
     }
@@ -141,7 +142,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Counts the seconds in a process.
+    /// Spawns a task that counts seconds.
     fn counting(process: &SimProcess) -> Arc<AtomicU32> {
         let seconds = Arc::new(AtomicU32::new(0));
         let (counted, sleeper) = (Arc::clone(&seconds), process.clone());
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_process_goes_on_where_it_was() {
+    fn resumed_process_continues_its_tasks() {
         let runtime = SimRuntime::new(1);
         let process = runtime.start_process();
         let seconds = counting(&process);
@@ -170,20 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_crashed_does_no_more() {
+    fn crashed_process_runs_nothing() {
         let runtime = SimRuntime::new(1);
         let (process, other) = (runtime.start_process(), runtime.start_process());
         let (seconds, of_other) = (counting(&process), counting(&other));
         runtime.block_on(runtime.sleep(SECOND * 5 / 2));
         process.crash();
-        process.spawn(Box::pin(async { unreachable!("it crashed") }));
+        process.spawn(Box::pin(async { unreachable!("the process has crashed") }));
         runtime.block_on(runtime.sleep(SECOND * 2));
         assert_eq!((Arc::strong_count(&seconds), seconds.load(Ordering::Relaxed)), (1, 2));
         assert_eq!(of_other.load(Ordering::Relaxed), 4);
     }
 
     #[test]
-    fn a_clock_that_jumps_is_the_own_one() {
+    fn clock_jump_affects_one_process() {
         let runtime = SimRuntime::new(1);
         let (process, other) = (runtime.start_process(), runtime.start_process());
         process.jump_clock(SECOND);

@@ -1,4 +1,4 @@
-//! An answer that may come, to one who waits for some time only.
+//! An answer that a caller awaits until a timeout.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use hotshelf_core::BoxFuture;
 use hotshelf_core::sync::Mutex;
 
-/// Where an answer is put.
+/// A slot for one answer.
 pub(super) struct Reply<T>(Arc<Mutex<Slot<T>>>);
 
 struct Slot<T> {
@@ -30,8 +30,7 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Waits for the answer until a timer runs out. An answer that is there counts, even if
-    /// the timer has run out too while nobody looked.
+    /// Waits for the answer until a timer fires. An answer takes precedence if both are ready.
     pub(super) fn until(
         self,
         mut timer: BoxFuture<'static, ()>,

@@ -1,4 +1,4 @@
-//! A runtime whose time and order of tasks come from a seed.
+//! A deterministic runtime with simulated time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use std::time::Duration;
 use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
-use super::process::{Life, ProcessId, SimProcess};
+use super::process::{ProcessId, ProcessState, SimProcess};
 use crate::random::Random;
 
-/// Runs futures on one thread, in an order that its seed decides.
+/// Runs futures on one thread, in an order determined by a seed.
 ///
-/// Its clock stands still while anything can run, and jumps to the next timer when
-/// nothing can: hours pass in microseconds, and the same seed runs the same way again.
+/// Its clock stands still while any task is ready, and then jumps to the next timer: hours
+/// pass in microseconds, and the same seed produces the same run.
 ///
-/// What it is given itself runs on as long as it does; what a [`SimProcess`] is given stops
-/// and dies with that.
+/// Tasks spawned on the runtime run as long as it does; tasks spawned on a [`SimProcess`] stop
+/// and end with the process.
 #[derive(Clone)]
 pub struct SimRuntime {
     state: Arc<Mutex<State>>,
@@ -30,11 +30,11 @@ pub(super) struct State {
     pub(super) now: Duration,
     random: Random,
     next_id: u64,
-    /// In an order, since a crash drops some of them one by one.
+    /// Sorted, since a crash drops some of them one by one.
     pub(super) tasks: BTreeMap<TaskId, Task>,
     pub(super) ready: Vec<TaskId>,
     timers: BTreeMap<(Duration, u64), Waker>,
-    pub(super) processes: Vec<Life>,
+    pub(super) processes: Vec<ProcessState>,
 }
 
 pub(super) struct Task {
@@ -44,11 +44,11 @@ pub(super) struct Task {
 
 pub(super) type TaskId = u64;
 
-/// The future that [`SimRuntime::block_on`] was given.
+/// The id of the future of [`SimRuntime::block_on`].
 const MAIN: TaskId = 0;
 
 impl SimRuntime {
-    /// Makes a runtime whose choices all follow from `seed`.
+    /// Creates a runtime. All of its choices follow from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let state = State {
@@ -67,23 +67,23 @@ impl SimRuntime {
     #[must_use]
     pub fn start_process(&self) -> SimProcess {
         let mut state = self.lock();
-        state.processes.push(Life::default());
+        state.processes.push(ProcessState::default());
         SimProcess::new(self, state.processes.len() - 1)
     }
 
-    /// Draws a number below `bound`.
+    /// Returns a random number below `bound`.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
         self.random() % bound
     }
 
-    /// Draws a time of at most `longest`, each as likely as the other.
+    /// Returns a random duration of at most `longest`, uniformly distributed.
     #[must_use]
     pub fn up_to(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.share())
     }
 
-    /// Draws a time of at most `longest`, most often a small part of it.
+    /// Returns a random duration of at most `longest`, usually a small fraction of it.
     #[must_use]
     pub fn mostly_far_below(&self, longest: Duration) -> Duration {
         longest.mul_f64(self.share().powi(6))
@@ -93,7 +93,7 @@ impl SimRuntime {
         self.lock().random.share()
     }
 
-    /// Lets time pass, and wakes those whose timers have run out.
+    /// Advances the time, and wakes the tasks whose timers have fired.
     pub fn advance(&self, duration: Duration) {
         let mut state = self.lock();
         state.now += duration;
@@ -104,10 +104,10 @@ impl SimRuntime {
         due.into_values().for_each(Waker::wake);
     }
 
-    /// Runs a future to its end, and with it what was spawned.
+    /// Runs a future, and the spawned tasks, until the future completes.
     ///
     /// # Panics
-    /// If the future waits for something that can't come: nothing is ready, no timer runs.
+    /// If there is a deadlock: no task is ready and there is no timer.
     pub fn block_on<F: Future>(&self, main: F) -> F::Output {
         let mut main = pin!(main);
         self.lock().ready.push(MAIN);
@@ -128,7 +128,7 @@ impl SimRuntime {
         }
     }
 
-    /// Runs what was spawned until nothing can run without time passing.
+    /// Runs the spawned tasks until none is ready without advancing the time.
     pub fn run_until_idle(&self) {
         while let Some(task) = self.pick() {
             if task != MAIN {
@@ -137,12 +137,12 @@ impl SimRuntime {
         }
     }
 
-    /// Drops all that was spawned, and kills all processes.
+    /// Drops all spawned tasks, and ends all processes.
     ///
     /// Tasks hold the runtime that holds them, and would never be dropped otherwise.
     pub fn shut_down(&self) {
-        self.lock().processes.iter_mut().for_each(Life::end);
-        // What is dropped may spawn more.
+        self.lock().processes.iter_mut().for_each(ProcessState::end);
+        // Dropping a task may spawn more.
         while let Some(task) = self.take_first_task() {
             drop(task);
         }
@@ -159,7 +159,7 @@ impl SimRuntime {
         }
     }
 
-    /// Takes one of the tasks that can run, at random.
+    /// Removes and returns a random ready task.
     fn pick(&self) -> Option<TaskId> {
         loop {
             let random = self.random() as usize;
@@ -178,7 +178,7 @@ impl SimRuntime {
     fn jump_to_next_timer(&self) {
         let state = self.lock();
         let next = state.timers.keys().next().map(|(due, _)| *due);
-        let wait = next.expect("every task waits for something that can't come") - state.now;
+        let wait = next.expect("deadlock: no task is ready and there is no timer") - state.now;
         drop(state);
         self.advance(wait);
     }
@@ -229,7 +229,7 @@ impl State {
         self.ready.push(task);
     }
 
-    /// Puts a task aside if its process is stopped, and says so.
+    /// Sets a task aside if its process is stopped, and returns whether it did.
     fn is_held_back(&mut self, task: TaskId) -> bool {
         let owner = self.tasks.get(&task).and_then(|task| task.owner);
         owner.is_some_and(|owner| self.processes[owner].hold_back(task))
@@ -285,14 +285,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hours_pass_when_nothing_else_can_happen() {
+    fn idle_runtime_jumps_to_next_timer() {
         let runtime = SimRuntime::new(1);
         runtime.block_on(runtime.sleep(Duration::from_secs(7200)));
         assert_eq!(runtime.now(), Moment::after_start(Duration::from_secs(7200)));
     }
 
     #[test]
-    fn the_same_seed_runs_the_same_way() {
+    fn same_seed_gives_same_order() {
         let order = |seed| {
             let runtime = SimRuntime::new(seed);
             let seen = Arc::new(Mutex::new(Vec::new()));

@@ -19,9 +19,9 @@ use super::network::{Network, Sender};
 use super::overlaps::{Overlap, Overlaps};
 use super::runtime::SimRuntime;
 
-/// A model of the server: what it keeps, its clock, and what happens to both.
+/// A model of the server: its data and its clock, with faults of both.
 ///
-/// Processes reach it through a [`SimLink`](super::SimLink) of their own.
+/// Each process is connected to it by its own [`SimLink`](super::SimLink).
 #[derive(Clone)]
 pub struct SimServer {
     shared: Arc<Shared>,
@@ -37,14 +37,14 @@ struct Shared {
 
 struct State {
     keyspace: Keyspace,
-    /// How far the server's clock is ahead of the world's.
+    /// The offset of the server's clock from that of the runtime.
     ahead: Duration,
     commands: u64,
     hits: u64,
     misses: u64,
 }
 
-/// What the server's clock shows in the beginning, so that it can go back.
+/// The initial time of the server's clock, so that it can be set back.
 const EPOCH: Duration = Duration::from_secs(1_000_000);
 
 impl SimServer {
@@ -63,7 +63,7 @@ impl SimServer {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Evicts an entry, a lease or the version of a tag, whichever `random` hits.
+    /// Evicts an entry, a lease or a tag version, selected by `random`.
     pub fn evict_any(&self, random: u64) {
         let mut state = self.now_state();
         let all = state.keyspace.evictable();
@@ -71,51 +71,53 @@ impl SimServer {
             let evicted = &all[random as usize % all.len()];
             state.keyspace.evict(evicted);
             drop(state);
-            self.took_note_of_eviction(evicted);
+            self.record_eviction(evicted);
         }
     }
 
     /// Evicts the lease of a key, if there is one.
     pub fn evict_lease(&self, key: &WireKey) {
-        self.evict_if_there(Evictable::Lease(key.clone()));
+        self.evict_if_present(Evictable::Lease(key.clone()));
     }
 
-    /// Evicts an entry and leaves its lease, and says whether there was one.
+    /// Evicts an entry without its lease, and returns whether there was one.
     pub fn evict_entry(&self, key: &WireKey) -> bool {
-        self.evict_if_there(Evictable::Entry(key.clone()))
+        self.evict_if_present(Evictable::Entry(key.clone()))
     }
 
-    fn evict_if_there(&self, evicted: Evictable) -> bool {
+    fn evict_if_present(&self, evicted: Evictable) -> bool {
         let mut state = self.now_state();
         let there = state.keyspace.evictable().contains(&evicted);
         state.keyspace.evict(&evicted);
         drop(state);
         if there {
-            self.took_note_of_eviction(&evicted);
+            self.record_eviction(&evicted);
         }
         there
     }
 
-    fn took_note_of_eviction(&self, evicted: &Evictable) {
+    fn record_eviction(&self, evicted: &Evictable) {
         let (overlap, key) = match evicted {
             Evictable::Entry(key) => (Overlap::EvictedEntry, key),
             Evictable::Lease(key) => (Overlap::EvictedLease, key),
             Evictable::Tag(key) => (Overlap::EvictedTag, key),
         };
         self.shared.overlaps.count(overlap);
-        self.shared.history.note(None, concerned(key), || format!("{}: evicted", key.as_str()));
-        self.tell(Some(key));
+        self.shared
+            .history
+            .note(None, concerned_keys(key), || format!("{}: evicted", key.as_str()));
+        self.notify(Some(key));
     }
 
-    /// Loses everything, as a restart without persistence does.
+    /// Removes all data, as a restart without persistence does.
     pub fn flush(&self) {
         self.now_state().keyspace = Keyspace::default();
         self.shared.overlaps.count(Overlap::Flushed);
-        self.shared.history.note(None, &[], || "the server restarts without its data".to_owned());
-        self.tell(None);
+        self.shared.history.note(None, &[], || "the server restarts without data".to_owned());
+        self.notify(None);
     }
 
-    /// Sets the server's clock by so much forward or, with `back`, backward.
+    /// Sets the server's clock forward or, with `back`, backward.
     pub fn jump_clock(&self, by: Duration, back: bool) {
         let mut state = self.shared.state.lock();
         state.ahead = if back { state.ahead.saturating_sub(by) } else { state.ahead + by };
@@ -126,18 +128,18 @@ impl SimServer {
         self.shared.history.note(None, &[], text);
     }
 
-    /// Tells a process of changes from now on.
+    /// Notifies a process of all further changes.
     pub(super) fn listen(&self, watchers: Watchers, network: Network) {
         self.shared.listeners.add(watchers, network);
     }
 
-    fn tell(&self, key: Option<&WireKey>) {
-        self.shared.listeners.tell(&self.shared.runtime, key);
+    fn notify(&self, key: Option<&WireKey>) {
+        self.shared.listeners.notify(&self.shared.runtime, key);
     }
 
-    /// Takes note of an operation on one key.
+    /// Records a note on an operation on one key.
     fn note_key(&self, sender: Sender, key: &WireKey, text: impl FnOnce() -> String) {
-        self.note_of(sender, concerned(key), || match concerned(key) {
+        self.note_of(sender, concerned_keys(key), || match concerned_keys(key) {
             [] => format!("{}: {}", key.as_str(), text()),
             _ => text(),
         });
@@ -148,7 +150,7 @@ impl SimServer {
         self.shared.history.note(Some(sender.process), keys, || format!("{}{late}", text()));
     }
 
-    /// Gives what is kept, without what has run out.
+    /// Returns the state, after removing expired data.
     fn now_state(&self) -> MutexGuard<'_, State> {
         let mut state = self.shared.state.lock();
         let now = self.clock(&state);
@@ -184,7 +186,7 @@ impl SimServer {
         match &answer {
             Acquired::Present(_) => self.shared.overlaps.count(Overlap::FilledMeanwhile),
             Acquired::Busy(_) => self.shared.overlaps.count(Overlap::KeyBusy),
-            Acquired::Granted(_) => self.tell(Some(&acquire.key)),
+            Acquired::Granted(_) => self.notify(Some(&acquire.key)),
             _ => {}
         }
         self.note_key(sender, &acquire.key, || {
@@ -192,7 +194,7 @@ impl SimServer {
                 Acquired::Present(raw) => shown(Some(raw)),
                 other => format!("{other:?}"),
             };
-            format!("ACQUIRE {}: {answer}", Short(acquire.token))
+            format!("ACQUIRE {}: {answer}", ShortToken(acquire.token))
         });
         answer
     }
@@ -202,8 +204,8 @@ impl SimServer {
         let now = self.clock(&state);
         state.keyspace.take(take, now);
         drop(state);
-        self.tell(Some(&take.key));
-        self.note_key(sender, &take.key, || format!("TAKE {}", Short(take.token)));
+        self.notify(Some(&take.key));
+        self.note_key(sender, &take.key, || format!("TAKE {}", ShortToken(take.token)));
         Taken::Granted(millis(now))
     }
 
@@ -214,16 +216,17 @@ impl SimServer {
         let end = state.keyspace.end_of(fill.token);
         let lives = |version| state.keyspace.has_tag_version(version);
         let trailer = Trailer::find(&fill.value).ok().map(|(_, trailer)| trailer);
-        let dead = trailer.is_some_and(|entry| !entry.tags.iter().all(|tag| lives(tag.version)));
+        let invalidated =
+            trailer.is_some_and(|entry| !entry.tags.iter().all(|tag| lives(tag.version)));
         drop(state);
         let overlap = match end {
             _ if stored && sender.late => Some(Overlap::LateStoreKept),
-            _ if stored => dead.then_some(Overlap::TagChangedUnderLoad),
+            _ if stored => invalidated.then_some(Overlap::TagChangedUnderLoad),
             Some(End::Invalidated) => Some(Overlap::RefusedAfterInvalidation),
             Some(End::TakenOver) => Some(Overlap::RefusedAfterTakeOver),
             Some(End::Expired) => Some(Overlap::RefusedAfterExpiry),
             Some(End::Evicted) => Some(Overlap::RefusedAfterEviction),
-            // A duplicate, or one that comes after the server has lost its data.
+            // A duplicate, or a request that arrives after the server has lost its data.
             Some(End::Filled | End::Released) | None => None,
         };
         if let Some(overlap) = overlap {
@@ -231,19 +234,19 @@ impl SimServer {
         }
         self.note_key(sender, &fill.key, || {
             let answer = if stored { "stored".to_owned() } else { format!("refused: {end:?}") };
-            format!("STORE {} {}: {answer}", Short(fill.token), shown(Some(&fill.value)))
+            format!("STORE {} {}: {answer}", ShortToken(fill.token), shown(Some(&fill.value)))
         });
         if !stored {
             return Stored::Refused;
         }
-        self.tell(Some(&fill.key));
+        self.notify(Some(&fill.key));
         Stored::Stored
     }
 
     pub(super) fn release(&self, sender: Sender, key: &WireKey, token: Token) {
         self.begin().keyspace.release(key, token);
-        self.tell(Some(key));
-        self.note_key(sender, key, || format!("RELEASE {}", Short(token)));
+        self.notify(Some(key));
+        self.note_key(sender, key, || format!("RELEASE {}", ShortToken(token)));
     }
 
     pub(super) fn renew(
@@ -258,15 +261,15 @@ impl SimServer {
         let renewed = state.keyspace.renew(key, token, now + lease);
         drop(state);
         if renewed {
-            self.tell(Some(key));
+            self.notify(Some(key));
         } else {
             self.shared.overlaps.count(Overlap::RenewedTooLate);
         }
-        self.note_key(sender, key, || format!("RENEW {}: {renewed}", Short(token)));
+        self.note_key(sender, key, || format!("RENEW {}: {renewed}", ShortToken(token)));
         renewed
     }
 
-    /// Captures with new versions that the client has drawn, as Redis would need them.
+    /// Captures tags. New versions are chosen by the client, as Redis needs them.
     pub(super) fn capture(
         &self,
         sender: Sender,
@@ -291,7 +294,7 @@ impl SimServer {
         drop(state);
         for key in keys {
             self.note_key(sender, key, || "UNLINK entry and lease".to_owned());
-            self.tell(Some(key));
+            self.notify(Some(key));
         }
         removed
     }
@@ -305,14 +308,14 @@ impl SimServer {
         }
     }
 
-    /// The first walk of a deletion by pattern.
+    /// Executes the first scan of an invalidation by pattern.
     pub(super) fn remove_leases(&self, sender: Sender, pattern: &Pattern) {
         self.begin().keyspace.invalidate_matching_leases(pattern);
         self.note_of(sender, &[], || "UNLINK matching leases".to_owned());
-        self.tell(None);
+        self.notify(None);
     }
 
-    /// The second walk, which removes what it has found afterwards.
+    /// Executes the second scan, whose results are removed afterwards.
     pub(super) fn scan_entries(&self, sender: Sender, pattern: &Pattern) -> Vec<WireKey> {
         let found = self.begin().keyspace.matching_entries(pattern);
         self.note_of(sender, &[], || "SCAN for matching entries".to_owned());
@@ -349,19 +352,19 @@ impl fmt::Debug for SimServer {
     }
 }
 
-/// The keys of the entries that an operation on a key is about: the version of a tag is
-/// about all of them.
-fn concerned(key: &WireKey) -> &[WireKey] {
+/// Returns the keys of the entries that an operation on a key concerns: an operation on a tag
+/// concerns all of them.
+fn concerned_keys(key: &WireKey) -> &[WireKey] {
     match key.as_str().starts_with("hs:t:") {
         true => &[],
         false => std::slice::from_ref(key),
     }
 }
 
-/// A token as it shows in histories.
-struct Short(Token);
+/// A token as it is displayed in histories.
+struct ShortToken(Token);
 
-impl fmt::Display for Short {
+impl fmt::Display for ShortToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&hex(&self.0.as_bytes()[..4]))
     }
@@ -371,7 +374,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A raw entry, or a tag's version, as it shows in histories.
+/// Formats a raw entry, or a tag's version, for histories.
 fn shown(raw: Option<&Bytes>) -> String {
     let Some(raw) = raw else { return "nothing".to_owned() };
     match Trailer::find(raw) {

@@ -1,8 +1,8 @@
-//! A cluster.
+//! Tests of `RedisCluster`.
 
 use hotshelf_testkit::{Failover, RedisCluster, Reply};
 
-/// A key, and the slot that the second primary has for it at first.
+/// A key, and its slot, which the second primary owns at the start.
 const KEY: &str = "k";
 const SLOT: u16 = 7629;
 
@@ -10,14 +10,14 @@ fn text(text: &str) -> Reply {
     Reply::Text(text.to_owned())
 }
 
-/// Gives an error's first word.
+/// Returns the first word of an error.
 fn error(reply: &Reply) -> &str {
     let Reply::Error(text) = reply else { panic!("{reply:?}") };
     text.split_once(' ').map_or(text, |(word, _)| word)
 }
 
 #[test]
-fn a_cluster_serves_every_slot_and_dies_with_its_handle() {
+fn drop_stops_cluster_of_all_slots() {
     let cluster = RedisCluster::start().unwrap();
     assert_eq!([0, 5460, 5461, 16383].map(|slot| cluster.owner(slot)), [0, 0, 1, 2]);
     assert_eq!([0, 1, 2].map(|primary| cluster.replicas_of(primary)), [[3], [4], [5]]);
@@ -37,7 +37,7 @@ fn a_cluster_serves_every_slot_and_dies_with_its_handle() {
 }
 
 #[test]
-fn a_slot_moves_step_by_step() {
+fn slot_migrates_step_by_step() {
     let cluster = RedisCluster::start().unwrap();
     let [from, to] = [cluster.node(1), cluster.node(2)];
     for number in 0..250 {
@@ -57,21 +57,22 @@ fn a_slot_moves_step_by_step() {
 }
 
 #[test]
-fn a_replica_takes_over_in_every_way_and_gives_back() {
+fn failover_promotes_and_returns() {
     let cluster = RedisCluster::start().unwrap();
     cluster.node(1).command(&["SET", KEY, "1"]);
     let ways = [Failover::Orderly, Failover::Force, Failover::Takeover, Failover::Orderly];
-    for (how, (replica, primary)) in ways.into_iter().zip([(4, 1), (1, 4)].into_iter().cycle()) {
-        cluster.failover(replica, how);
+    for (failover, (replica, primary)) in ways.into_iter().zip([(4, 1), (1, 4)].into_iter().cycle())
+    {
+        cluster.failover(replica, failover);
         cluster.wait_until_ok();
-        assert_eq!(cluster.owner(SLOT), replica, "{how:?}");
-        assert_eq!(cluster.replicas_of(replica), [primary], "{how:?}");
-        assert_eq!(cluster.node(replica).cli(&["GET", KEY]), "1", "{how:?}");
+        assert_eq!(cluster.owner(SLOT), replica, "{failover:?}");
+        assert_eq!(cluster.replicas_of(replica), [primary], "{failover:?}");
+        assert_eq!(cluster.node(replica).cli(&["GET", KEY]), "1", "{failover:?}");
     }
 }
 
 #[test]
-fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
+fn killed_primary_returns_as_replica() {
     let mut cluster = RedisCluster::start().unwrap();
     cluster.kill(1);
     assert_eq!(cluster.owner(SLOT), 1);
@@ -83,7 +84,7 @@ fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
 }
 
 #[test]
-fn a_paused_primary_is_replaced_and_resigns_when_it_goes_on() {
+fn paused_primary_returns_as_replica() {
     let cluster = RedisCluster::start().unwrap();
     cluster.pause(1);
     cluster.wait_until_ok();
@@ -94,7 +95,7 @@ fn a_paused_primary_is_replaced_and_resigns_when_it_goes_on() {
 }
 
 #[test]
-fn a_cluster_with_a_password_moves_slots_too() {
+fn slot_migrates_with_password() {
     let arguments = ["--requirepass", "secret", "--masterauth", "secret"];
     let cluster = RedisCluster::start_sized(2, 0, &arguments).unwrap();
     let from = cluster.owner(SLOT);

@@ -1,4 +1,4 @@
-//! What the test kit's servers do when tests do harm to them.
+//! Tests of the servers and the proxy of the test kit.
 
 mod cluster;
 mod proxy;

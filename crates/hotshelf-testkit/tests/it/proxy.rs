@@ -1,4 +1,4 @@
-//! A proxy in front of a server.
+//! Tests of `Proxy`.
 #![expect(clippy::disallowed_methods, reason = "a real network takes real time")]
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 
@@ -11,7 +11,7 @@ use hotshelf_testkit::{Conditions, Direction, Proxy, RedisServer};
 
 const SOON: Duration = Duration::from_millis(100);
 
-/// Starts a server that sends back what it is sent, and gives its port.
+/// Starts an echo server and returns its port.
 fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -43,13 +43,13 @@ fn receive(mut stream: &TcpStream, length: usize) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Sends a text and expects it back.
+/// Returns `true` if a text is echoed.
 fn works(stream: &TcpStream) -> bool {
     send(stream, "ping");
     receive(stream, 4) == "ping"
 }
 
-/// Tells whether nothing arrives for a moment, not even the end.
+/// Returns `true` if nothing arrives for a moment, not even the end of the stream.
 fn is_silent(mut stream: &TcpStream) -> bool {
     let before = stream.read_timeout().unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -58,7 +58,7 @@ fn is_silent(mut stream: &TcpStream) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Tells whether the stream has ended, in order or by a reset.
+/// Returns `true` if the stream has ended, in order or by a reset.
 fn has_ended(mut stream: &TcpStream) -> bool {
     match stream.read(&mut [0]) {
         Ok(length) => length == 0,
@@ -67,7 +67,7 @@ fn has_ended(mut stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn it_forwards_and_counts() {
+fn proxy_forwards_and_counts() {
     let server = RedisServer::start().unwrap();
     let proxy = Proxy::start(server.port()).unwrap();
     assert_eq!(proxy.url(), format!("redis://127.0.0.1:{}", proxy.port()));
@@ -81,11 +81,11 @@ fn it_forwards_and_counts() {
     assert_eq!(proxy.bytes(Direction::ToServer), 12);
     assert_eq!(proxy.bytes(Direction::ToClient), 14);
     proxy.cut();
-    assert_eq!(proxy.bytes(Direction::ToClient), 14, "what is over is counted too");
+    assert_eq!(proxy.bytes(Direction::ToClient), 14, "closed connections are counted, too");
 }
 
 #[test]
-fn the_end_of_a_stream_is_forwarded_after_its_bytes() {
+fn end_of_stream_follows_bytes() {
     let proxy = Proxy::start(echo()).unwrap();
     let mut client = connect(&proxy);
     send(&client, "last words");
@@ -96,7 +96,7 @@ fn the_end_of_a_stream_is_forwarded_after_its_bytes() {
 }
 
 #[test]
-fn a_delay_delays_each_chunk_and_many_are_under_way() {
+fn delay_applies_to_each_chunk() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     proxy.set(Direction::ToServer, Conditions::default().delay(SOON));
@@ -112,7 +112,7 @@ fn a_delay_delays_each_chunk_and_many_are_under_way() {
 }
 
 #[test]
-fn a_delay_does_not_throttle() {
+fn delay_does_not_throttle() {
     let proxy = Proxy::start(echo()).unwrap();
     proxy.set_both(Conditions::default().delay(SOON));
     let client = connect(&proxy);
@@ -127,7 +127,7 @@ fn a_delay_does_not_throttle() {
 }
 
 #[test]
-fn jitter_keeps_a_connections_order_and_reorders_connections() {
+fn jitter_reorders_connections_only() {
     let proxy = Proxy::start_with_seed(echo(), 1).unwrap();
     proxy.set(Direction::ToServer, Conditions::default().jitter(2 * SOON));
     let clients: Vec<_> = (0..8).map(|_| connect(&proxy)).collect();
@@ -150,7 +150,7 @@ fn jitter_keeps_a_connections_order_and_reorders_connections() {
 }
 
 #[test]
-fn held_bytes_are_delivered_when_the_network_is_back() {
+fn held_bytes_arrive_after_clear() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     proxy.set(Direction::ToClient, Conditions::default().hold());
@@ -163,7 +163,7 @@ fn held_bytes_are_delivered_when_the_network_is_back() {
 }
 
 #[test]
-fn swallowed_bytes_never_arrive_and_leave_the_connection_silent() {
+fn swallowed_bytes_silence_connection() {
     let proxy = Proxy::start(echo()).unwrap();
     let [hit, spared] = [connect(&proxy), connect(&proxy)];
     assert!(works(&hit) && works(&spared));
@@ -178,7 +178,7 @@ fn swallowed_bytes_never_arrive_and_leave_the_connection_silent() {
 }
 
 #[test]
-fn bytes_under_way_are_swallowed_too() {
+fn swallow_drops_bytes_in_flight() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     proxy.set(Direction::ToClient, Conditions::default().hold());
@@ -190,7 +190,7 @@ fn bytes_under_way_are_swallowed_too() {
 }
 
 #[test]
-fn a_drip_delivers_so_many_bytes_an_interval() {
+fn drip_limits_bytes_per_interval() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     proxy.set(Direction::ToClient, Conditions::default().drip(3, Duration::from_millis(20)));
@@ -211,7 +211,7 @@ fn split_bytes_arrive_in_order() {
 }
 
 #[test]
-fn a_cut_ends_what_exists_and_lets_new_connections_in() {
+fn cut_ends_existing_connections_only() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     assert!(works(&client));
@@ -221,7 +221,7 @@ fn a_cut_ends_what_exists_and_lets_new_connections_in() {
 }
 
 #[test]
-fn a_half_close_ends_one_direction() {
+fn half_close_ends_one_direction() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = Proxy::start(listener.local_addr().unwrap().port()).unwrap();
     let client = connect(&proxy);
@@ -236,7 +236,7 @@ fn a_half_close_ends_one_direction() {
 }
 
 #[test]
-fn refused_connections_end_at_once_and_others_go_on() {
+fn refuse_affects_new_connections_only() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     assert!(works(&client));
@@ -249,7 +249,7 @@ fn refused_connections_end_at_once_and_others_go_on() {
 }
 
 #[test]
-fn a_connection_is_refused_while_the_server_is_gone() {
+fn connection_is_refused_without_server() {
     let mut server = RedisServer::start().unwrap();
     let proxy = Proxy::start(server.port()).unwrap();
     server.kill();
@@ -262,7 +262,7 @@ fn a_connection_is_refused_while_the_server_is_gone() {
 }
 
 #[test]
-fn frozen_connections_are_silent_for_ever_and_new_ones_work() {
+fn freeze_silences_existing_connections_only() {
     let proxy = Proxy::start(echo()).unwrap();
     let client = connect(&proxy);
     assert!(works(&client));
@@ -274,7 +274,7 @@ fn frozen_connections_are_silent_for_ever_and_new_ones_work() {
 }
 
 #[test]
-fn all_ends_with_the_handle() {
+fn drop_ends_listener_and_connections() {
     let proxy = Proxy::start(echo()).unwrap();
     let [client, frozen] = [connect(&proxy), connect(&proxy)];
     assert!(works(&client) && works(&frozen));

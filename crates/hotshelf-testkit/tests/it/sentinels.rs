@@ -1,9 +1,9 @@
-//! Servers under Sentinels.
+//! Tests of `RedisSentinels`.
 
 use hotshelf_testkit::{Passwords, RedisSentinels, Reply};
 
 #[test]
-fn sentinels_know_the_primary_and_each_other() {
+fn sentinels_know_the_primary() {
     let all = RedisSentinels::start().unwrap();
     assert_eq!(all.primary_index(), 0);
     assert_eq!(all.primary().port(), all.servers()[0].port());
@@ -12,7 +12,7 @@ fn sentinels_know_the_primary_and_each_other() {
 }
 
 #[test]
-fn a_failover_changes_the_primary_and_can_be_repeated() {
+fn repeated_failover_changes_primary() {
     let all = RedisSentinels::start().unwrap();
     all.primary().command(&["SET", "k", "1"]);
     for _ in 0..2 {
@@ -28,7 +28,7 @@ fn a_failover_changes_the_primary_and_can_be_repeated() {
 }
 
 #[test]
-fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
+fn killed_primary_returns_as_replica() {
     let mut all = RedisSentinels::start().unwrap();
     let killed = all.kill_primary();
     assert_ne!(all.wait_for_new_primary(), killed);
@@ -38,7 +38,7 @@ fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
 }
 
 #[test]
-fn a_paused_primary_is_replaced_and_resigns_when_it_goes_on() {
+fn paused_primary_returns_as_replica() {
     let all = RedisSentinels::start().unwrap();
     let paused = all.pause_primary();
     assert_ne!(all.wait_for_new_primary(), paused);
@@ -48,7 +48,7 @@ fn a_paused_primary_is_replaced_and_resigns_when_it_goes_on() {
 }
 
 #[test]
-fn a_sentinel_comes_back_and_knows_of_the_failover_meanwhile() {
+fn restarted_sentinel_learns_of_failover() {
     let mut all = RedisSentinels::start().unwrap();
     all.kill_sentinel(0);
     let primary = all.failover();
@@ -58,7 +58,7 @@ fn a_sentinel_comes_back_and_knows_of_the_failover_meanwhile() {
 }
 
 #[test]
-fn passwords_are_asked_for_and_used() {
+fn passwords_are_required_and_used() {
     let passwords = Passwords { server: Some("one"), sentinel: Some("two") };
     let all = RedisSentinels::start_with(passwords).unwrap();
     let url = all.url();

@@ -1,9 +1,9 @@
-//! A single server.
+//! Tests of `RedisServer`.
 
 use hotshelf_testkit::{RedisServer, Reply};
 
 #[test]
-fn a_killed_server_comes_back_empty_on_its_port() {
+fn restarted_server_is_empty() {
     let mut server = RedisServer::start().unwrap();
     server.command(&["SET", "k", "1"]);
     for _ in 0..3 {
@@ -16,7 +16,7 @@ fn a_killed_server_comes_back_empty_on_its_port() {
 }
 
 #[test]
-fn a_paused_server_goes_on_where_it_was() {
+fn resumed_server_keeps_its_data() {
     let server = RedisServer::start().unwrap();
     server.command(&["SET", "k", "1"]);
     server.pause();
@@ -26,19 +26,19 @@ fn a_paused_server_goes_on_where_it_was() {
 }
 
 #[test]
-fn commands_are_sent_with_the_servers_password() {
+fn commands_use_the_password() {
     let server = RedisServer::start_with(&["--requirepass", "secret"]).unwrap();
     assert_eq!(server.cli(&["PING"]), "PONG");
 }
 
 #[test]
-fn a_server_that_does_not_come_up_says_why() {
+fn failed_start_reports_log() {
     let error = RedisServer::start_with(&["--no-such-setting", "1"]).unwrap_err();
     assert!(error.to_string().contains("no-such-setting"), "{error}");
 }
 
 #[test]
-fn servers_side_by_side_have_ports_of_their_own() {
+fn concurrent_servers_have_different_ports() {
     let start = || std::thread::spawn(|| RedisServer::start().unwrap());
     let threads: Vec<_> = (0..8).map(|_| start()).collect();
     let servers: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();

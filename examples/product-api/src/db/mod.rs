@@ -1,4 +1,4 @@
-//! The products in SQLite or PostgreSQL, by one path of code.
+//! The products in SQLite or PostgreSQL, with the same code for both.
 
 mod seed;
 
@@ -17,11 +17,11 @@ const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS products (
 )";
 const CREATE_INDEX: &str = "CREATE INDEX IF NOT EXISTS products_by_category ON products (category)";
 const COUNT_ALL: &str = "SELECT COUNT(*) FROM products";
-// `Any` reads no BOOLEAN from SQLite: in_stock comes as a number.
+// `Any` cannot read BOOLEAN from SQLite, so in_stock is a number.
 const FIND: &str = "SELECT id, name, category, price,
         CASE WHEN in_stock THEN 1 ELSE 0 END AS in_stock, created_at
     FROM products WHERE id = $1";
-// Numbers are texts here: the shorter first puts 2 before 10.
+// Ids are texts: sorting by length first puts 2 before 10.
 const PAGE: &str = "SELECT id, name, category, price,
         CASE WHEN in_stock THEN 1 ELSE 0 END AS in_stock, created_at
     FROM products WHERE $1 = '' OR category = $1
@@ -43,10 +43,10 @@ pub struct Db {
 impl Db {
     /// Connects to `sqlite:…` or `postgres://…`, and fills an empty database with 1,000 products.
     ///
-    /// A SQLite file is created where there is none; `sqlite::memory:` lives as long as the pool.
+    /// A missing SQLite file is created; `sqlite::memory:` lives as long as the pool.
     ///
     /// # Errors
-    /// The database can't be reached or refuses the table.
+    /// Fails if the database cannot be reached or the table cannot be created.
     pub async fn open(url: &str) -> Result<Self, sqlx::Error> {
         install_default_drivers();
         let db = Self { pool: connect(url).await? };
@@ -58,18 +58,18 @@ impl Db {
         Ok(db)
     }
 
-    /// Finds a product by its id.
+    /// Returns a product by its id.
     ///
     /// # Errors
-    /// The database failed.
+    /// Fails if the database fails.
     pub async fn find(&self, id: &str) -> Result<Option<Product>, sqlx::Error> {
         sqlx::query_as(FIND).bind(id).fetch_optional(&self.pool).await
     }
 
-    /// Reads a page of products, and how many there are on all pages.
+    /// Returns a page of products, with the total number of products on all pages.
     ///
     /// # Errors
-    /// The database failed.
+    /// Fails if the database fails.
     pub async fn page(&self, query: &ListQuery) -> Result<ProductList, sqlx::Error> {
         let category = query.category.as_deref().unwrap_or_default();
         let items = sqlx::query_as(PAGE)
@@ -85,7 +85,7 @@ impl Db {
     /// Creates or replaces products: all of them or, on an error, none.
     ///
     /// # Errors
-    /// The database failed.
+    /// Fails if the database fails.
     pub async fn upsert(&self, products: &[Product]) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
         for product in products {
@@ -102,32 +102,32 @@ impl Db {
         transaction.commit().await
     }
 
-    /// Sets whether a product is in stock, and says in which category it is; `None` when there
-    /// is no such product.
+    /// Sets whether a product is in stock, and returns its category, or `None` if there is no
+    /// such product.
     ///
     /// # Errors
-    /// The database failed.
+    /// Fails if the database fails.
     pub async fn set_stock(&self, id: &str, in_stock: bool) -> Result<Option<String>, sqlx::Error> {
         sqlx::query_scalar(SET_STOCK).bind(in_stock).bind(id).fetch_optional(&self.pool).await
     }
 
-    /// Deletes the products of a category and says which they were.
+    /// Deletes the products of a category and returns their ids.
     ///
     /// # Errors
-    /// The database failed.
+    /// Fails if the database fails.
     pub async fn delete_category(&self, category: &str) -> Result<Vec<String>, sqlx::Error> {
         sqlx::query_scalar(DELETE_CATEGORY).bind(category).fetch_all(&self.pool).await
     }
 
-    /// Asks the database for a sign of life.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// There is none.
+    /// Fails if it does not.
     pub async fn ping(&self) -> Result<(), sqlx::Error> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
     }
 
-    /// Closes all connections, once their queries are done.
+    /// Closes all connections after their queries have completed.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -155,17 +155,17 @@ async fn connect(url: &str) -> Result<AnyPool, sqlx::Error> {
         return AnyPoolOptions::new().max_connections(10).connect(url).await;
     }
     if url.contains(":memory:") || url.contains("mode=memory") {
-        // Each connection to memory is a database of its own: keep one, for ever.
+        // Each connection to memory is its own database: keep exactly one permanently.
         let one = AnyPoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         return one.connect(url).await;
     }
     let pool = AnyPoolOptions::new().max_connections(4).connect(&created_if_missing(url)).await?;
-    // With a write-ahead log, readers don't wait for a writer.
+    // With a write-ahead log, readers do not wait for a writer.
     sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await?;
     Ok(pool)
 }
 
-/// Has SQLite create the file, unless the URL says how to open it.
+/// Adds the mode that creates a missing SQLite file, unless the URL sets a mode.
 fn created_if_missing(url: &str) -> String {
     match url.split_once('?') {
         Some((_, options)) if options.contains("mode=") => url.to_owned(),

@@ -1,4 +1,4 @@
-//! What an empty database starts with.
+//! The initial products of an empty database.
 
 use crate::date_time::DateTime;
 use crate::product::Product;
@@ -8,14 +8,14 @@ const CATEGORIES: [&str; 5] = ["electronics", "books", "garden", "kitchen", "toy
 /// 2026-01-01T00:00:00Z
 const FIRST_CREATED: u32 = 1_767_225_600;
 
-/// The same 1,000 products each time.
+/// Returns the same 1,000 products each time.
 pub(super) fn products() -> Vec<Product> {
     (1..=COUNT).map(product).collect()
 }
 
 fn product(number: u32) -> Product {
     let before = number - 1;
-    // A step that shares no factor with the range spreads the prices over it: 5.00 to 499.99.
+    // The step is coprime to the range, so that prices are spread over 5.00 to 499.99.
     let cents = 500 + (29_499 + before * 1_037) % 49_500;
     let category = CATEGORIES[before as usize % CATEGORIES.len()];
     Product {
@@ -28,7 +28,7 @@ fn product(number: u32) -> Product {
     }
 }
 
-/// A minute apart.
+/// Returns times that are a minute apart.
 fn created_at(before: u32) -> DateTime {
     let seconds = f64::from(FIRST_CREATED + before * 60);
     DateTime::from_unix_time(seconds).expect("a time of this century")

@@ -13,7 +13,7 @@ fn ids(page: &ProductList) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_first_product_is_known() {
+async fn first_product_is_seeded() {
     let product = seeded().await.find("1").await.unwrap().unwrap();
     assert_eq!(
         serde_json::to_string(&product).unwrap(),
@@ -22,7 +22,7 @@ async fn the_first_product_is_known() {
 }
 
 #[tokio::test]
-async fn pages_are_in_the_order_of_numbers() {
+async fn pages_are_in_numeric_order() {
     let db = seeded().await;
     let page = db.page(&query(None, 2, 5)).await.unwrap();
     assert_eq!(ids(&page), ["6", "7", "8", "9", "10"]);
@@ -37,7 +37,7 @@ async fn pages_are_in_the_order_of_numbers() {
 }
 
 #[tokio::test]
-async fn a_page_beyond_all_numbers_is_empty() {
+async fn page_beyond_the_end_is_empty() {
     let page = seeded().await.page(&query(None, i64::MAX, 100)).await.unwrap();
     assert_eq!((page.items.len(), page.total), (0, 1_000));
 }
@@ -59,7 +59,7 @@ async fn writes_are_read_back() {
 }
 
 #[tokio::test]
-async fn a_category_goes_with_its_products() {
+async fn delete_category_deletes_its_products() {
     let db = seeded().await;
     let deleted = db.delete_category("electronics").await.unwrap();
     assert_eq!(deleted.len(), 200);
@@ -69,7 +69,7 @@ async fn a_category_goes_with_its_products() {
 }
 
 #[tokio::test]
-async fn a_file_keeps_its_products() {
+async fn file_keeps_its_products() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("products.db").display());
     let db = Db::open(&url).await.unwrap();

@@ -1,4 +1,4 @@
-//! The report of `/cache/info`: the groups of the original, then what each cache counts.
+//! The report of `/cache/info`: the groups of the original, then the counters of each cache.
 
 use hotshelf::{CacheInfo, ServerInfo, StoreInfo};
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub(super) struct CacheReport {
     caches: Vec<CacheFigures>,
 }
 
-/// The server; unknown when there is none or it doesn't answer.
+/// The server; unknown if there is none or it does not answer.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Server {
     version: String,
@@ -41,20 +41,20 @@ struct Stats {
     hit_rate_percent: Option<f64>,
 }
 
-/// What one cache of this process has counted since the start.
+/// The counters of one cache of this process since the start.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct CacheFigures {
     name: String,
     prefix: String,
     version: Option<String>,
-    /// The Rust type of the values: one name may serve several.
+    /// The Rust type of the values: several caches may share a name.
     value_type: String,
     hits: u64,
     misses: u64,
     loads: u64,
-    /// Callers that were served by another caller's load.
+    /// Calls that were answered by another call's load.
     coalesced: u64,
-    /// Answers that the backend owed.
+    /// Errors of any kind, such as failed operations of the backend.
     errors: u64,
 }
 
@@ -129,7 +129,7 @@ impl From<CacheInfo> for CacheFigures {
     }
 }
 
-/// The share of hits to two decimals; 0 when nothing was asked yet.
+/// Returns the percentage of hits with two decimals, or 0 without any reads.
 fn percentage(hits: u64, misses: u64) -> f64 {
     match hits as f64 + misses as f64 {
         0.0 => 0.0,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_of_hits_has_two_decimals() {
+    fn hit_rate_has_two_decimals() {
         for (hits, misses, share) in
             [(0, 0, 0.0), (1200, 25, 97.96), (1, 2, 33.33), (2, 1, 66.67), (7, 0, 100.0)]
         {

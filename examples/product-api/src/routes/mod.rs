@@ -14,24 +14,24 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::{AppError, detail};
 
-/// axum's `Path`, with our answer to what it refuses.
+/// axum's `Path`, with our error response.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(AppError))]
 struct Path<T>(T);
 
-/// The endpoints that read and write products.
+/// Returns the endpoints that read and write products.
 pub(crate) fn products() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(products::list))
         .routes(routes!(products::find))
         .routes(routes!(products::create_batch))
-        // The path of the batch hides a product of that name from the route of products.
+        // The path of the batch shadows the product with the id `batch`.
         .route("/products/batch", get(products::find_batch))
         .routes(routes!(products::set_stock))
         .routes(routes!(products::delete_category))
 }
 
-/// The endpoints that tell how the service is doing.
+/// Returns the endpoints that report the state of the service.
 pub(crate) fn operations() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(operations::index))

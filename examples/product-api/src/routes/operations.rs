@@ -1,4 +1,4 @@
-//! What the service tells about itself.
+//! Endpoints that report the state of the service.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,7 +28,7 @@ pub(super) struct Health {
 #[derive(Serialize, ToSchema)]
 pub(super) struct CacheHealth {
     backend: &'static str,
-    /// Milliseconds of a round trip; null when the backend doesn't answer.
+    /// Milliseconds of a round trip; null if the backend does not answer.
     ping_ms: Option<f64>,
 }
 
@@ -46,7 +46,7 @@ enum Reach {
     Down,
 }
 
-/// Where to go from here.
+/// Returns links to the other endpoints.
 #[utoipa::path(get, path = "/", responses((status = 200, body = Index)))]
 pub(super) async fn index() -> Json<Index> {
     Json(Index {
@@ -58,8 +58,8 @@ pub(super) async fn index() -> Json<Index> {
     })
 }
 
-/// Whether cache and database answer. The status is 200 in any case: without its cache, the
-/// service is slower and not down.
+/// Reports whether cache and database answer. The status is always 200: without its cache, the
+/// service is slower but not down.
 #[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
 pub(super) async fn health(State(store): State<Store>, State(db): State<Db>) -> Json<Health> {
     let (ping, answer) = tokio::join!(store.ping(), db.ping());
@@ -76,7 +76,7 @@ pub(super) async fn health(State(store): State<Store>, State(db): State<Db>) -> 
     })
 }
 
-/// Figures of the server and of each cache.
+/// Returns figures of the server and of each cache.
 #[utoipa::path(get, path = "/cache/info", responses((status = 200, body = CacheReport)))]
 pub(super) async fn cache_info(State(store): State<Store>) -> Json<CacheReport> {
     Json(store.info().await.into())

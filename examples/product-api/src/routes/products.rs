@@ -20,7 +20,7 @@ const UNKNOWN: AppError = AppError::NotFound("Product not found");
 #[derive(Serialize, ToSchema)]
 pub(super) struct BatchCreated {
     created: usize,
-    /// Whether the products were also written to the cache.
+    /// Whether all products were also written to the cache.
     cached: bool,
 }
 
@@ -34,11 +34,11 @@ pub(super) struct StockSet {
 pub(super) struct CategoryDeleted {
     category_deleted: String,
     products_deleted: usize,
-    /// Of the products; pages are invalidated by their tags, however many there are.
+    /// Entries of products; pages are not counted, since they are invalidated by tags.
     cache_entries_invalidated: u64,
 }
 
-/// A product, from the cache or else from the database.
+/// Returns a product from the cache or the database.
 #[utoipa::path(
     get,
     path = "/products/{id}",
@@ -55,7 +55,7 @@ pub(super) async fn find(
     found.map(Json).ok_or(UNKNOWN)
 }
 
-/// The product with the id `batch`.
+/// Returns the product with the id `batch`.
 pub(super) async fn find_batch(
     products: State<Cache<Product>>,
     db: State<Db>,
@@ -63,7 +63,7 @@ pub(super) async fn find_batch(
     find(products, db, Path("batch".to_owned())).await
 }
 
-/// A page of products, of one category or of all.
+/// Returns a page of products, of one category or of all.
 #[utoipa::path(
     get,
     path = "/products",
@@ -79,7 +79,7 @@ pub(super) async fn list(
     Ok(Json(page.or_try_insert_with(async || db.page(&query).await).await?))
 }
 
-/// Creates or replaces products, all or none, and puts them into the cache.
+/// Creates or replaces products, all or none, and caches them.
 #[utoipa::path(
     post,
     path = "/products/batch",
@@ -99,9 +99,9 @@ pub(super) async fn create_batch(
     let ids: Vec<String> = batch.iter().map(|product| product.id.clone()).collect();
     let write = async || db.upsert(&batch).await.map(|()| batch);
     let written = products.write_through_many(ids, write).await?;
-    let cached = done(written.cached()).is_some();
-    // Whatever categories the products were in before, pages of theirs are among all pages.
-    done(store.invalidate_tag(PAGES).await);
+    let cached = log_failure(written.cached()).is_some();
+    // The products may have been in any other category before, so all pages are invalidated.
+    log_failure(store.invalidate_tag(PAGES).await);
     Ok((StatusCode::CREATED, Json(BatchCreated { created, cached })))
 }
 
@@ -124,8 +124,8 @@ pub(super) async fn set_stock(
     ValidQuery(StockQuery { in_stock }): ValidQuery<StockQuery>,
 ) -> Result<Json<StockSet>, AppError> {
     let category = db.set_stock(&product_id, in_stock).await?.ok_or(UNKNOWN)?;
-    done(products.invalidate(product_id.as_str()).await);
-    forget_pages(&store, &category).await;
+    log_failure(products.invalidate(product_id.as_str()).await);
+    invalidate_pages(&store, &category).await;
     Ok(Json(StockSet { product_id, in_stock }))
 }
 
@@ -146,9 +146,9 @@ pub(super) async fn delete_category(
     let products_deleted = ids.len();
     let mut cache_entries_invalidated = 0;
     if products_deleted > 0 {
-        let removed = done(products.invalidate_many(ids).await);
+        let removed = log_failure(products.invalidate_many(ids).await);
         cache_entries_invalidated = removed.as_ref().map_or(0, Invalidation::removed);
-        forget_pages(&store, &category_deleted).await;
+        invalidate_pages(&store, &category_deleted).await;
     }
     let deleted = CategoryDeleted { category_deleted, products_deleted, cache_entries_invalidated };
     Ok(Json(deleted))
@@ -157,24 +157,28 @@ pub(super) async fn delete_category(
 /// The tag of all pages.
 const PAGES: &str = "product-list";
 
-/// The tags of a page: that of all pages, and that of its category.
+/// Returns the tags of a page: that of all pages, and that of its category.
 fn tags_of(query: &ListQuery) -> [String; 2] {
     [PAGES.to_owned(), tag_of(query.category.as_deref().unwrap_or_default())]
 }
 
-/// The tag of the pages of a category. The pages that show every category have none.
+/// Returns the tag of the pages of a category; `category` is empty for pages of all
+/// categories.
 fn tag_of(category: &str) -> String {
     format!("category:{category}")
 }
 
 /// Invalidates the pages that a write to products of one category may change: those of the
-/// category, and those that show every category. Pages of the others stay.
-async fn forget_pages(store: &Store, category: &str) {
-    done(store.invalidate_tags([tag_of(category), tag_of("")]).await);
+/// category, and those of all categories. Pages of other categories stay.
+async fn invalidate_pages(store: &Store, category: &str) {
+    log_failure(store.invalidate_tags([tag_of(category), tag_of("")]).await);
 }
 
-/// What the cache did. The database has the write, so its trouble is logged and not the client's:
-/// an entry that stays behind ends with its time to live.
-fn done<T>(outcome: Result<T, hotshelf::Error>) -> Option<T> {
-    outcome.inspect_err(|error| tracing::warn!(%error, "the cache did not follow a write")).ok()
+/// Returns the result of a cache operation after a write. A failure is logged and not returned
+/// to the client, since the write is committed: an outdated entry expires with its time to
+/// live.
+fn log_failure<T>(outcome: Result<T, hotshelf::Error>) -> Option<T> {
+    outcome
+        .inspect_err(|error| tracing::warn!(%error, "failed to update the cache after a write"))
+        .ok()
 }

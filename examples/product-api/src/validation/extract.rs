@@ -32,13 +32,13 @@ impl<T: Validate, S: Send + Sync> FromRequest<S> for ValidList<T> {
     type Rejection = AppError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, AppError> {
-        let is_json = names_json(request.headers());
+        let is_json = has_json_content_type(request.headers());
         let body = Bytes::from_request(request, state).await?;
         Ok(Self(list_of(body_value(&body, is_json)?)?))
     }
 }
 
-/// Reads each item, and collects the faults of all.
+/// Validates each item, and collects the faults of all.
 fn list_of<T: Validate>(body: Value) -> Result<Vec<T>, Invalid> {
     let Value::Array(items) = body else {
         return Err(Violation::new(&Fault::ListType, at_body(), body).into());
@@ -61,7 +61,7 @@ fn object_of<T: Validate>(item: Value, location: Vec<Segment>) -> Result<T, Vec<
     }
 }
 
-/// Parses the body; what isn't declared to be JSON is one string, as FastAPI sees it.
+/// Parses the body. If it is not declared as JSON, it is one string, as in FastAPI.
 fn body_value(body: &[u8], is_json: bool) -> Result<Value, AppError> {
     if body.is_empty() {
         return Err(Invalid::from(Violation::new(&Fault::Missing, at_body(), Value::Null)).into());
@@ -89,7 +89,7 @@ fn invalid_json(text: &str, error: &serde_json::Error) -> Invalid {
     Violation::new(&fault, location, Value::Object(serde_json::Map::new())).into()
 }
 
-/// Turns a line and a column in bytes, both counted from 1, into a number of characters.
+/// Converts a line and a column in bytes, both counted from 1, to a position in characters.
 fn character_at(text: &str, line: usize, column: usize) -> usize {
     let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let end = before + column.saturating_sub(1);
@@ -100,8 +100,8 @@ fn at_body() -> Vec<Segment> {
     vec![Segment::Name("body")]
 }
 
-/// Whether the content type is `application/json` or ends in `+json`.
-fn names_json(headers: &HeaderMap) -> bool {
+/// Returns `true` if the content type is `application/json` or ends in `+json`.
+fn has_json_content_type(headers: &HeaderMap) -> bool {
     let Some(Ok(content_type)) = headers.get(CONTENT_TYPE).map(|value| value.to_str()) else {
         return false;
     };
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_in_json_is_placed_by_character() {
+    fn json_fault_position_counts_characters() {
         for (text, position) in
             [("{", 1), ("[1,]", 3), ("[\"é\",}", 5), ("[\n1,\n}", 5), ("[]x", 2), ("nope", 1)]
         {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_told_by_its_content_type() {
+    fn content_type_selects_json() {
         for (content_type, expected) in [
             ("application/json", true),
             ("APPLICATION/JSON; charset=utf-8", true),
@@ -139,8 +139,8 @@ mod tests {
             ("application/x-www-form-urlencoded", false),
         ] {
             let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type.parse().unwrap())]);
-            assert_eq!(names_json(&headers), expected, "{content_type}");
+            assert_eq!(has_json_content_type(&headers), expected, "{content_type}");
         }
-        assert!(!names_json(&HeaderMap::new()));
+        assert!(!has_json_content_type(&HeaderMap::new()));
     }
 }

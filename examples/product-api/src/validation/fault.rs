@@ -1,4 +1,4 @@
-//! What can be wrong with a value, in pydantic's words.
+//! Faults of values, in pydantic's words.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::date_time::DateTimeError;
 
-/// One way in which a value fails; its texts are those of pydantic 2.
+/// A fault of a value, with the texts of pydantic 2.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// A required field is not there.
+    /// A required field is missing.
     Missing,
-    /// The body is no JSON; holds what the parser says.
+    /// The body is not valid JSON; contains the parser's message.
     JsonInvalid(String),
     /// Not a JSON array.
     ListType,
@@ -19,29 +19,29 @@ pub enum Fault {
     ModelAttributesType,
     /// Not a string.
     StringType,
-    /// A text that is no whole number.
+    /// A text that is not a whole number.
     IntParsing,
-    /// Below the least value allowed.
+    /// Below the minimum.
     GreaterThanEqual(i64),
-    /// Above the greatest value allowed.
+    /// Above the maximum.
     LessThanEqual(i64),
     /// Neither a number nor a text.
     FloatType,
-    /// A text that is no number.
+    /// A text that is not a number.
     FloatParsing,
-    /// An infinity or NaN, which JSON can't carry.
+    /// An infinity or NaN, which JSON cannot represent.
     FiniteNumber,
-    /// Nothing that could mean a boolean.
+    /// A type that cannot be converted to a boolean.
     BoolType,
-    /// A text or number that means neither true nor false.
+    /// A text or number that is neither true nor false.
     BoolParsing,
     /// Neither a text nor a number.
     DateTimeType,
-    /// A text or number that is no date and time.
+    /// A text or number that is not a date and time.
     DateTime(DateTimeError),
 }
 
-/// How a fault is told: its type, its sentence, and the named detail of `ctx`.
+/// The representation of a fault: its type, its message, and the detail of `ctx`.
 pub(super) struct Wording {
     pub(super) kind: &'static str,
     pub(super) message: Cow<'static, str>,
@@ -51,40 +51,40 @@ pub(super) struct Wording {
 impl Fault {
     pub(super) fn wording(&self) -> Wording {
         match self {
-            Self::Missing => plain("missing", "Field required"),
+            Self::Missing => fixed("missing", "Field required"),
             Self::JsonInvalid(reason) => {
-                plain("json_invalid", "JSON decode error").with("error", json!(reason))
+                fixed("json_invalid", "JSON decode error").with("error", json!(reason))
             }
-            Self::ListType => plain("list_type", "Input should be a valid list"),
-            Self::ModelAttributesType => plain(
+            Self::ListType => fixed("list_type", "Input should be a valid list"),
+            Self::ModelAttributesType => fixed(
                 "model_attributes_type",
                 "Input should be a valid dictionary or object to extract fields from",
             ),
-            Self::StringType => plain("string_type", "Input should be a valid string"),
-            Self::IntParsing => plain(
+            Self::StringType => fixed("string_type", "Input should be a valid string"),
+            Self::IntParsing => fixed(
                 "int_parsing",
                 "Input should be a valid integer, unable to parse string as an integer",
             ),
-            Self::GreaterThanEqual(least) => told(
+            Self::GreaterThanEqual(least) => owned(
                 "greater_than_equal",
                 format!("Input should be greater than or equal to {least}"),
             )
             .with("ge", json!(least)),
             Self::LessThanEqual(most) => {
-                told("less_than_equal", format!("Input should be less than or equal to {most}"))
+                owned("less_than_equal", format!("Input should be less than or equal to {most}"))
                     .with("le", json!(most))
             }
-            Self::FloatType => plain("float_type", "Input should be a valid number"),
-            Self::FloatParsing => plain(
+            Self::FloatType => fixed("float_type", "Input should be a valid number"),
+            Self::FloatParsing => fixed(
                 "float_parsing",
                 "Input should be a valid number, unable to parse string as a number",
             ),
-            Self::FiniteNumber => plain("finite_number", "Input should be a finite number"),
-            Self::BoolType => plain("bool_type", "Input should be a valid boolean"),
+            Self::FiniteNumber => fixed("finite_number", "Input should be a finite number"),
+            Self::BoolType => fixed("bool_type", "Input should be a valid boolean"),
             Self::BoolParsing => {
-                plain("bool_parsing", "Input should be a valid boolean, unable to interpret input")
+                fixed("bool_parsing", "Input should be a valid boolean, unable to interpret input")
             }
-            Self::DateTimeType => plain("datetime_type", "Input should be a valid datetime"),
+            Self::DateTimeType => fixed("datetime_type", "Input should be a valid datetime"),
             Self::DateTime(reason) => date_time(*reason),
         }
     }
@@ -96,11 +96,11 @@ impl Wording {
     }
 }
 
-fn plain(kind: &'static str, message: &'static str) -> Wording {
+fn fixed(kind: &'static str, message: &'static str) -> Wording {
     Wording { kind, message: Cow::Borrowed(message), context: None }
 }
 
-fn told(kind: &'static str, message: String) -> Wording {
+fn owned(kind: &'static str, message: String) -> Wording {
     Wording { kind, message: Cow::Owned(message), context: None }
 }
 
@@ -109,6 +109,6 @@ fn date_time(reason: DateTimeError) -> Wording {
         DateTimeError::Unreadable(_) => ("datetime_from_date_parsing", "datetime or date"),
         DateTimeError::OutOfRange(_) => ("datetime_parsing", "datetime"),
     };
-    told(kind, format!("Input should be a valid {wanted}, {reason}"))
+    owned(kind, format!("Input should be a valid {wanted}, {reason}"))
         .with("error", json!(reason.to_string()))
 }

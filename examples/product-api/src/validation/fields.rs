@@ -1,21 +1,21 @@
-//! The named fields of a query string or a JSON object, and the faults found in them.
+//! The fields of a query string or a JSON object, and their faults.
 
 use serde_json::{Map, Value};
 
 use super::{Fault, Segment, Validate, Violation};
 
-/// Named values that are read one by one; what is wrong with them is kept.
+/// Named values that are read one by one, with the faults found so far.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
     location: Vec<Segment>,
-    /// What an answer shows as the input of a field that is missing.
+    /// The `input` of a missing field in a response.
     input_of_missing: Value,
     violations: Vec<Violation>,
 }
 
 impl Fields {
-    /// The parameters of a query string; of a repeated one the last counts.
+    /// Creates the fields of a query string; the last value of a repeated parameter counts.
     pub(super) fn of_query(pairs: Vec<(String, String)>) -> Self {
         Self {
             values: pairs.into_iter().map(|(name, text)| (name, Value::String(text))).collect(),
@@ -25,13 +25,13 @@ impl Fields {
         }
     }
 
-    /// The members of an object at `location`.
+    /// Creates the fields of an object at `location`.
     pub(super) fn of_object(values: Map<String, Value>, location: Vec<Segment>) -> Self {
         let input_of_missing = Value::Object(values.clone());
         Self { values, location, input_of_missing, violations: Vec::new() }
     }
 
-    /// Reads a field that has to be there.
+    /// Reads a required field.
     pub fn required<T>(
         &mut self,
         name: &'static str,
@@ -59,7 +59,7 @@ impl Fields {
         }
     }
 
-    /// Reads the type whose fields these are.
+    /// Reads a value of the type from its fields.
     pub(super) fn finish<T: Validate>(mut self) -> Result<T, Vec<Violation>> {
         T::validate(&mut self).ok_or(self.violations)
     }

@@ -1,9 +1,9 @@
-//! Request validation with the answers of FastAPI and pydantic.
+//! Request validation with the responses of FastAPI and pydantic.
 //!
-//! A type says once how it is read from named fields ([`Validate`]); [`ValidQuery`] and
-//! [`ValidList`] take it from a query string or a JSON body. Every fault of a request is collected,
-//! in the order of the fields, and answered with status 422 in the shape clients of the original
-//! API already parse.
+//! A type implements [`Validate`] to be read from named fields; [`ValidQuery`] and
+//! [`ValidList`] extract it from a query string or a JSON body. All faults of a request are
+//! collected, in the order of the fields, and returned with status 422 in the format that
+//! clients of the original API already parse.
 
 mod extract;
 mod fault;
@@ -16,10 +16,12 @@ pub use fault::Fault;
 pub use fields::Fields;
 pub use violation::{Invalid, Segment, Violation};
 
-/// A type that is read from named fields, be they query parameters or members of an object.
+/// A type that is read from named fields: query parameters or members of an object.
 pub trait Validate: Sized {
-    /// Reads the value; `None` when a field is at fault, which `fields` then holds.
+    /// Reads the value. Returns `None` if a field is invalid; `fields` then contains the
+    /// fault.
     ///
-    /// Read every field before giving up, so that one answer names all faults.
+    /// Implementations must read every field before they return, so that one response contains
+    /// all faults.
     fn validate(fields: &mut Fields) -> Option<Self>;
 }

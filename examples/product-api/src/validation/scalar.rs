@@ -1,4 +1,5 @@
-//! Readers of single values, as lenient as pydantic: a number may come as a text, `yes` is true.
+//! Conversions of single values, as lenient as pydantic: a number may be a text, `yes` is
+//! true.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -8,14 +9,14 @@ use serde_json::Value;
 use super::Fault;
 use crate::date_time::DateTime;
 
-/// Reads a string; nothing else is turned into one.
+/// Converts a string. No other type is accepted.
 pub(crate) fn string(value: &Value) -> Result<String, Fault> {
     value.as_str().map(str::to_owned).ok_or(Fault::StringType)
 }
 
-/// Makes a reader of whole numbers within `range`.
+/// Returns a conversion to whole numbers within `range`.
 ///
-/// Python's integers have no end; one beyond `i64` is read as the nearest that it can hold.
+/// Python's integers are unlimited; one beyond `i64` becomes the nearest `i64`.
 pub(crate) fn integer(range: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<i64, Fault> {
     move |value| {
         let number = match value {
@@ -30,7 +31,7 @@ pub(crate) fn integer(range: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<i
     }
 }
 
-/// Reads a finite number.
+/// Converts a finite number.
 pub(crate) fn float(value: &Value) -> Result<f64, Fault> {
     let number = match value {
         Value::Number(number) => number.as_f64().ok_or(Fault::FloatType)?,
@@ -41,7 +42,7 @@ pub(crate) fn float(value: &Value) -> Result<f64, Fault> {
     if number.is_finite() { Ok(number) } else { Err(Fault::FiniteNumber) }
 }
 
-/// Reads a boolean, also from 0, 1 and the usual words.
+/// Converts a boolean, also from 0, 1 and the usual words.
 pub(crate) fn boolean(value: &Value) -> Result<bool, Fault> {
     match value {
         Value::Bool(flag) => Ok(*flag),
@@ -60,7 +61,7 @@ pub(crate) fn boolean(value: &Value) -> Result<bool, Fault> {
     }
 }
 
-/// Reads a date and time.
+/// Converts a date and time.
 pub(crate) fn date_time(value: &Value) -> Result<DateTime, Fault> {
     match value {
         Value::String(text) => text.parse().map_err(Fault::DateTime),
@@ -93,7 +94,7 @@ fn float_from(text: &str) -> Option<f64> {
     without_underscores(text.trim())?.parse().ok()
 }
 
-/// Takes out the underscores that group digits; `None` where Python allows none.
+/// Removes the underscores that group digits; `None` if Python rejects them.
 fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('_') {
         return Some(Cow::Borrowed(text));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_and_strings_take_no_other_types() {
+    fn dates_and_strings_reject_other_types() {
         for value in [json!(true), json!(null), json!([]), json!({})] {
             assert_eq!(date_time(&value), Err(Fault::DateTimeType), "{value}");
             assert_eq!(string(&value), Err(Fault::StringType), "{value}");

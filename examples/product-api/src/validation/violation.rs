@@ -1,4 +1,4 @@
-//! Faults with their place in the request, and the 422 answer made of them.
+//! Faults with their location in the request, and the 422 response.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -10,27 +10,27 @@ use utoipa::ToSchema;
 use super::Fault;
 use super::fault::Wording;
 
-/// A step on the way to a value: the part of the request, a field, an index of a list.
+/// A segment of the location of a value: the part of the request, a field, an index of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Segment {
     /// `body`, `query` or the name of a field.
     Name(&'static str),
-    /// A position in a list, or in the text of a body that is no JSON.
+    /// A position in a list, or in the text of a body that is not valid JSON.
     Index(usize),
 }
 
 /// One fault of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Violation {
-    /// Name of the fault, as pydantic names it.
+    /// The type of the fault, as in pydantic.
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Where it is.
+    /// Its location.
     loc: Vec<Segment>,
-    /// What is wrong.
+    /// The message.
     msg: String,
-    /// What was sent.
+    /// The value that was sent.
     input: Value,
     /// Details of the fault, if it has any.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -45,7 +45,7 @@ pub struct Invalid {
 }
 
 impl Violation {
-    /// Puts a fault in its place.
+    /// Creates the violation of a fault at a location.
     #[must_use]
     pub fn new(fault: &Fault, loc: Vec<Segment>, input: Value) -> Self {
         let Wording { kind, message, context } = fault.wording();

@@ -3,11 +3,11 @@ use serde_json::json;
 use crate::support::{TestApp, product};
 
 const NOT_FOUND: &str = "Product not found";
-/// The key of the first page with the default query, as an identifier of a product.
+/// The path of a product whose key is that of the first page with the default query.
 const LIKE_A_PAGE: &str = "/products/list:41a83e11527e";
 
 #[tokio::test]
-async fn a_hit_does_not_ask_the_database() {
+async fn hit_does_not_query_the_database() {
     for app in TestApp::on_each_backend().await {
         assert_eq!(app.get("/products/1").await.ok()["in_stock"], true);
         app.db.set_stock("1", false).await.unwrap();
@@ -19,7 +19,7 @@ async fn a_hit_does_not_ask_the_database() {
 }
 
 #[tokio::test]
-async fn a_page_is_cached_by_its_query_in_any_order() {
+async fn page_key_ignores_query_order() {
     for app in TestApp::on_each_backend().await {
         let path = "/products?category=books&per_page=2";
         let before = app.get(path).await.ok();
@@ -31,7 +31,7 @@ async fn a_page_is_cached_by_its_query_in_any_order() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_is_asked_for_once_until_it_is_created() {
+async fn unknown_id_is_cached_until_created() {
     for app in TestApp::on_each_backend().await {
         let unknown = app.get("/products/new").await;
         assert_eq!((unknown.status, &unknown.body["detail"]), (404, &json!(NOT_FOUND)));
@@ -46,7 +46,7 @@ async fn an_unknown_id_is_asked_for_once_until_it_is_created() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_like_the_key_of_a_page_leaves_the_page_alone() {
+async fn negative_does_not_replace_page() {
     for app in TestApp::on_each_backend().await {
         let page = app.get("/products").await.ok();
         assert_eq!(app.get(LIKE_A_PAGE).await.status, 404);
@@ -56,7 +56,7 @@ async fn an_unknown_id_like_the_key_of_a_page_leaves_the_page_alone() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_like_the_key_of_a_page_does_not_hide_the_page() {
+async fn negative_does_not_hide_page() {
     for app in TestApp::on_each_backend().await {
         assert_eq!(app.get(LIKE_A_PAGE).await.status, 404);
         assert_eq!(app.get("/products").await.ok()["total"], 1_000);
@@ -65,7 +65,7 @@ async fn an_unknown_id_like_the_key_of_a_page_does_not_hide_the_page() {
 }
 
 #[tokio::test]
-async fn a_product_like_the_key_of_a_page_and_the_page_are_both_answered() {
+async fn product_and_page_share_a_key() {
     for app in TestApp::on_each_backend().await {
         app.post_batch(json!([product("list:41a83e11527e", "books")])).await.ok();
         for _ in 0..2 {
@@ -76,7 +76,7 @@ async fn a_product_like_the_key_of_a_page_and_the_page_are_both_answered() {
 }
 
 #[tokio::test]
-async fn ids_may_hold_what_paths_and_patterns_use() {
+async fn ids_may_contain_special_characters() {
     for app in TestApp::on_each_backend().await {
         let ids = [("batch", "batch"), ("a/b", "a%2Fb"), ("*", "*"), ("é", "%C3%A9"), ("%", "%25")];
         for (id, segment) in ids {
@@ -91,7 +91,7 @@ async fn ids_may_hold_what_paths_and_patterns_use() {
 }
 
 #[tokio::test]
-async fn redis_holds_plain_json_for_the_time_to_live() {
+async fn redis_stores_plain_json_with_ttl() {
     let app = TestApp::on_redis().await;
     let product = app.get("/products/1").await.ok();
     let page = app.get("/products").await.ok();

@@ -31,7 +31,7 @@ async fn every_endpoint_is_described() {
 }
 
 #[tokio::test]
-async fn the_description_names_limits_and_schemas() {
+async fn description_contains_limits_and_schemas() {
     let app = TestApp::in_memory().await;
     let description = app.get("/openapi.json").await.ok();
     let parameters = description["paths"]["/products"]["get"]["parameters"].as_array().unwrap();
@@ -51,7 +51,7 @@ async fn the_description_names_limits_and_schemas() {
 }
 
 #[tokio::test]
-async fn the_page_to_try_it_is_served() {
+async fn documentation_page_is_served() {
     let app = TestApp::in_memory().await;
     let page = app.get("/docs/").await;
     assert_eq!((page.status, page.content_type.as_str()), (200, "text/html"));
@@ -59,7 +59,7 @@ async fn the_page_to_try_it_is_served() {
 }
 
 #[tokio::test]
-async fn what_there_is_not_is_told_in_json() {
+async fn unknown_routes_answer_in_json() {
     let app = TestApp::in_memory().await;
     let nowhere = app.get("/nope").await;
     assert_eq!((nowhere.status, nowhere.body), (404, json!({"detail": "Not Found"})));

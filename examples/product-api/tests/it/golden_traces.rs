@@ -1,8 +1,8 @@
-//! Replays what was recorded of the original example, step by step, on a real Redis.
+//! Replays the recorded requests of the original example, step by step, on a real Redis.
 //!
-//! `tests/data/traces_03.json` holds the requests, answers and keys of fastapi-rc 0.1.0's example
-//! 03. Where this service differs on purpose, a row of [`DIFFERENCES`] says how and why; the
-//! README shows the same rows. A row for what doesn't differ fails as much as a missing one.
+//! `tests/data/traces_03.json` contains the requests, responses and keys of example 03 of
+//! fastapi-rc 0.1.0. [`DIFFERENCES`] lists the intended differences with their reasons; the
+//! README has the same rows. The test fails if a row is missing or no longer true.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::support::{Answer, TestApp};
 const TRACES: &str = include_str!("../data/traces_03.json");
 const README: &str = include_str!("../../README.md");
 
-/// Steps whose data the original made up: only the shape of their bodies is compared.
-const MADE_UP: [&str; 10] = [
+/// Steps with generated data in the original: only the shape of their bodies is compared.
+const GENERATED: [&str; 10] = [
     "miss",
     "hit",
     "list default",
@@ -55,20 +55,20 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         step: "stock false cached",
         aspect: Keys,
-        what: "the product's entry is removed, and the pages stay",
-        reason: "the entry is loaded again from what the database has, not rewritten in place; the pages count no more, by their tags",
+        what: "the product's entry is removed, and the keys of pages stay",
+        reason: "the entry is loaded from the database again, not rewritten in place; the pages are invalidated by their tags",
     },
     Difference {
         step: "get after stock",
         aspect: Keys,
         what: "the product's entry is back",
-        reason: "it was removed by the step before",
+        reason: "the previous step removed it",
     },
     Difference {
         step: "delete category never matches",
         aspect: Body,
         what: "200 products and 1 entry are counted",
-        reason: "the products of the category are deleted, and their entries by id; the original looks for the category in keys that hold a hash of it",
+        reason: "the products of the category are deleted, and their entries by id; the original searches for the category in keys that contain only a hash of it",
     },
     Difference {
         step: "delete category never matches",
@@ -79,26 +79,26 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         step: "delete category glob *",
         aspect: Body,
-        what: "0 products are counted, too",
-        reason: "it says how many products were deleted",
+        what: "0 products are counted as well",
+        reason: "the response contains the number of deleted products",
     },
     Difference {
         step: "delete category matches only a product id holding the text",
         aspect: Body,
         what: "0 products and 0 entries are counted",
-        reason: "no product has this category, and an id that holds its name is another product's",
+        reason: "no product has this category, and an id that contains its name belongs to another product",
     },
     Difference {
         step: "delete category matches only a product id holding the text",
         aspect: Keys,
-        what: "the key with the name in it stays",
+        what: "the key that contains the name stays",
         reason: "as above",
     },
     Difference {
         step: "stock deletes list:*; product id list:1 collides",
         aspect: Status,
         what: "404",
-        reason: "product 1 was deleted with its category; the original keeps no products",
+        reason: "product 1 was deleted with its category; the original stores no products",
     },
     Difference {
         step: "stock deletes list:*; product id list:1 collides",
@@ -116,7 +116,7 @@ const DIFFERENCES: &[Difference] = &[
         step: "cache info",
         aspect: Body,
         what: "`backend` and `caches` are added",
-        reason: "what each cache counts is not in Redis",
+        reason: "the counters of each cache are not in Redis",
     },
 ];
 
@@ -135,7 +135,7 @@ struct Step {
 }
 
 #[tokio::test]
-async fn answers_and_keys_are_those_of_the_original() {
+async fn responses_and_keys_match_the_original() {
     let app = TestApp::on_redis().await;
     let steps: Vec<Step> = serde_json::from_str(TRACES).unwrap();
     assert_eq!(steps.len(), 31);
@@ -149,19 +149,19 @@ async fn answers_and_keys_are_those_of_the_original() {
         golden_keys.clone_from(&step.keys);
     }
     let listed: BTreeSet<_> = DIFFERENCES.iter().map(|row| (row.step, row.aspect)).collect();
-    assert_eq!(found, listed, "left: what differs; right: what is listed");
+    assert_eq!(found, listed, "left: actual differences; right: listed differences");
 }
 
 #[test]
-fn the_readme_lists_the_differences() {
+fn readme_lists_the_differences() {
     for Difference { step, aspect, what, reason } in DIFFERENCES {
         let row =
             format!("| {step} | {} | {what} | {reason} |", format!("{aspect:?}").to_lowercase());
-        assert!(README.lines().any(|line| line == row), "the README lacks\n{row}");
+        assert!(README.lines().any(|line| line == row), "missing row in the README:\n{row}");
     }
 }
 
-/// Runs a step and returns in which aspects it differs from the original.
+/// Runs a step and returns the aspects in which it differs from the original.
 async fn replay(app: &TestApp, step: &Step, golden_before: &BTreeSet<String>) -> Vec<Aspect> {
     let redis = app.redis.as_ref().unwrap();
     let mut golden_before = golden_before.clone();
@@ -175,7 +175,7 @@ async fn replay(app: &TestApp, step: &Step, golden_before: &BTreeSet<String>) ->
     let answer = app.call(method, &step.path, step.body.as_ref()).await;
     assert_eq!(answer.content_type, "application/json", "{}", step.name);
 
-    // The step has to change our keys as it changed those of the original.
+    // The step must change our keys as it changed those of the original.
     let added = step.keys.difference(&golden_before).cloned();
     let expected: BTreeSet<String> =
         before.into_iter().filter(|key| kept(step, &golden_before, key)).chain(added).collect();
@@ -192,14 +192,15 @@ fn kept(step: &Step, golden_before: &BTreeSet<String>, key: &str) -> bool {
 }
 
 fn is_same_body(step: &Step, answer: &Answer) -> bool {
-    if MADE_UP.contains(&step.name.as_str()) {
+    if GENERATED.contains(&step.name.as_str()) {
         has_same_shape(&step.response, &answer.body)
     } else {
         step.response == answer.body
     }
 }
 
-/// The same members of the same types; of arrays, the first items are compared.
+/// Returns `true` for the same members of the same types; of arrays, the first items are
+/// compared.
 fn has_same_shape(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Object(left), Value::Object(right)) => {

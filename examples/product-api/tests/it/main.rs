@@ -1,4 +1,4 @@
-//! The product API as its clients see it.
+//! Tests of the product API over HTTP.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -40,7 +40,7 @@ async fn every_endpoint_answers(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn without_its_redis_the_service_goes_on() {
+async fn service_survives_redis_outage() {
     let mut app = TestApp::on_redis().await;
     assert_eq!(app.get("/products/1").await.ok()["in_stock"], true);
     assert_eq!(app.get("/health").await.ok()["status"], "healthy");
@@ -49,14 +49,14 @@ async fn without_its_redis_the_service_goes_on() {
 }
 
 #[tokio::test]
-async fn the_service_starts_without_its_redis() {
-    // Nothing listens on port 1.
+async fn service_starts_without_redis() {
+    // There is no server on port 1.
     let store = Store::connect("redis://127.0.0.1:1").await.unwrap();
     every_endpoint_answers(&TestApp::on(store, None).await).await;
 }
 
 #[tokio::test]
-async fn without_its_database_the_service_answers_from_the_cache() {
+async fn database_outage_serves_cached_values() {
     for app in TestApp::on_each_backend().await {
         app.get("/products/1").await.ok();
         app.db.close().await;
@@ -71,7 +71,7 @@ async fn without_its_database_the_service_answers_from_the_cache() {
 }
 
 #[tokio::test]
-async fn each_cache_shows_what_it_counts() {
+async fn info_contains_counters_of_caches() {
     for app in TestApp::on_each_backend().await {
         app.get("/products/1").await.ok();
         app.get("/products/1").await.ok();

@@ -1,4 +1,4 @@
-//! The program itself: what it prints, serves, and how it ends.
+//! Tests of the program: its output, its service and its end.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,19 +6,19 @@ use std::process::{Child, Command, Stdio};
 
 const PASSWORD: &str = "s3cret";
 
-/// Ends the program when a test fails half-way.
+/// Kills the program if a test fails.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error means that it has ended already, as it should.
+        // An error means that it has already ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn serves_until_it_is_told_to_stop_and_prints_no_password() {
+fn program_serves_until_stopped() {
     let child = Command::new(env!("CARGO_BIN_EXE_product-api"))
         .env("ADDRESS", "127.0.0.1:0")
         .env("REDIS_URL", format!("redis://:{PASSWORD}@127.0.0.1:1"))

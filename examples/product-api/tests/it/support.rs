@@ -1,4 +1,4 @@
-//! The service in this process, on a backend of its own.
+//! The service in the test process, on its own backend.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,7 +12,7 @@ use tower::ServiceExt;
 
 pub(crate) struct TestApp {
     router: Router,
-    /// A second way to the rows, behind the cache's back.
+    /// Direct access to the database, bypassing the cache.
     pub(crate) db: Db,
     pub(crate) redis: Option<RedisServer>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) allow: String,
-    /// The JSON of the body; a string where it is none.
+    /// The JSON of the body, or a string if it is not JSON.
     pub(crate) body: Value,
 }
 
@@ -36,7 +36,7 @@ impl TestApp {
         Self::on(Store::connect(&redis.url()).await.unwrap(), Some(redis)).await
     }
 
-    /// What holds in memory has to hold on Redis.
+    /// Starts the service in memory and on Redis.
     pub(crate) async fn on_each_backend() -> [Self; 2] {
         [Self::in_memory().await, Self::on_redis().await]
     }
@@ -63,7 +63,7 @@ impl TestApp {
         self.call(Method::POST, "/products/batch", Some(&products)).await
     }
 
-    /// How often the service has asked its database for something that could be cached.
+    /// Returns the number of loads from the database.
     pub(crate) async fn loads(&self) -> u64 {
         let info = self.get("/cache/info").await.ok();
         let loads = |cache: &Value| cache["loads"].as_u64().unwrap();
@@ -97,7 +97,7 @@ impl TestApp {
 }
 
 impl Answer {
-    /// The body of an answer that has to be a success.
+    /// Returns the body. Panics if the response is not a success.
     #[track_caller]
     pub(crate) fn ok(self) -> Value {
         assert!((200..300).contains(&self.status), "{self:?}");
@@ -105,7 +105,7 @@ impl Answer {
     }
 }
 
-/// A product as a client sends it.
+/// Returns a product as sent by a client.
 pub(crate) fn product(id: &str, category: &str) -> Value {
     json!({
         "id": id,

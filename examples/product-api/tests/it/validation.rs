@@ -1,4 +1,4 @@
-//! Answers to bad input, as FastAPI 0.165 with pydantic 2.14 gives them.
+//! Responses to invalid input, compared with FastAPI 0.165 and pydantic 2.14.
 
 use axum::body::Body;
 use axum::http::Request;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, TestApp, product};
 
 #[tokio::test]
-async fn query_parameters() {
+async fn invalid_query_parameters() {
     let app = TestApp::in_memory().await;
     let int_parsing = "Input should be a valid integer, unable to parse string as an integer";
     let table = [
@@ -45,7 +45,7 @@ async fn query_parameters() {
 }
 
 #[tokio::test]
-async fn query_parameters_are_read_leniently() {
+async fn query_parameters_are_lenient() {
     let app = TestApp::in_memory().await;
     for (path, page, per_page) in [
         ("/products?page=%205%20&per_page=1_0", 5, 10),
@@ -61,7 +61,7 @@ async fn query_parameters_are_read_leniently() {
 }
 
 #[tokio::test]
-async fn members_of_a_product() {
+async fn invalid_members_of_product() {
     let app = TestApp::in_memory().await;
     let table = [
         ("id", json!(1), "string_type", "Input should be a valid string"),
@@ -95,7 +95,7 @@ async fn members_of_a_product() {
 }
 
 #[tokio::test]
-async fn dates_say_why_they_are_none() {
+async fn invalid_dates_name_the_reason() {
     let app = TestApp::in_memory().await;
     for (input, kind, wanted, reason) in [
         (json!("abc"), "datetime_from_date_parsing", "datetime or date", "input is too short"),
@@ -120,7 +120,7 @@ async fn dates_say_why_they_are_none() {
 }
 
 #[tokio::test]
-async fn all_faults_of_a_batch_in_order() {
+async fn batch_reports_faults_in_order() {
     let app = TestApp::in_memory().await;
     let item = json!({"id": 1, "name": "n", "category": "c", "price": "x", "extra": 3});
     let answer = app.post_batch(json!([item, 5])).await;
@@ -143,7 +143,7 @@ async fn all_faults_of_a_batch_in_order() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_list() {
+async fn body_must_be_a_list() {
     let app = TestApp::in_memory().await;
     let list = |input: Value| {
         json!([{"type": "list_type", "loc": ["body"], "msg": "Input should be a valid list",
@@ -165,7 +165,7 @@ async fn bodies_that_are_no_list() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_names_the_place() {
+async fn invalid_json_reports_position() {
     let app = TestApp::in_memory().await;
     for (body, position) in [("{", 1), ("[1,]", 3), ("[\"é\",}", 5), ("[]x", 2)] {
         let answer = post(&app, "application/json", body).await;
@@ -180,7 +180,7 @@ async fn a_body_that_is_no_json_names_the_place() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_is_refused_in_json() {
+async fn unreadable_requests_answer_in_json() {
     let app = TestApp::in_memory().await;
     let not_utf8 = Request::post("/products/batch")
         .header(CONTENT_TYPE, "application/json")

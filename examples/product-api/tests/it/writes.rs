@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::support::{TestApp, product};
 
 #[tokio::test]
-async fn a_batch_creates_and_replaces_and_shows_in_the_pages() {
+async fn batch_writes_and_updates_pages() {
     for app in TestApp::on_each_backend().await {
         assert_eq!(app.get("/products?category=new").await.ok()["total"], 0);
         assert_eq!(app.get("/products/1").await.ok()["category"], "electronics");
@@ -21,7 +21,7 @@ async fn a_batch_creates_and_replaces_and_shows_in_the_pages() {
 }
 
 #[tokio::test]
-async fn the_products_of_a_batch_are_read_from_the_cache() {
+async fn products_of_batch_are_cached() {
     for app in TestApp::on_each_backend().await {
         app.post_batch(json!([product("a", "new"), product("b", "new")])).await.ok();
         app.db.delete_category("new").await.unwrap();
@@ -31,7 +31,7 @@ async fn the_products_of_a_batch_are_read_from_the_cache() {
 }
 
 #[tokio::test]
-async fn the_last_of_two_products_with_one_id_counts() {
+async fn last_duplicate_in_batch_wins() {
     for app in TestApp::on_each_backend().await {
         let answer = app.post_batch(json!([product("a", "first"), product("a", "last")])).await;
         assert_eq!(answer.ok(), json!({"created": 2, "cached": true}));
@@ -41,7 +41,7 @@ async fn the_last_of_two_products_with_one_id_counts() {
 }
 
 #[tokio::test]
-async fn a_batch_with_one_fault_writes_nothing() {
+async fn invalid_batch_writes_nothing() {
     for app in TestApp::on_each_backend().await {
         let faulty = json!([product("a", "new"), {"id": "b"}]);
         assert_eq!(app.post_batch(faulty).await.status, 422);
@@ -50,7 +50,7 @@ async fn a_batch_with_one_fault_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_change_of_stock_shows_in_the_pages() {
+async fn stock_change_updates_pages() {
     for app in TestApp::on_each_backend().await {
         let path = "/products?per_page=1";
         assert_eq!(app.get(path).await.ok()["items"][0]["in_stock"], true);
@@ -61,7 +61,7 @@ async fn a_change_of_stock_shows_in_the_pages() {
 }
 
 #[tokio::test]
-async fn the_stock_of_an_unknown_product_is_not_found() {
+async fn stock_of_unknown_product_is_404() {
     for app in TestApp::on_each_backend().await {
         let answer = app.put("/products/none/stock?in_stock=true").await;
         assert_eq!(answer.status, 404);
@@ -70,7 +70,7 @@ async fn the_stock_of_an_unknown_product_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_category_goes_with_its_products_and_their_entries() {
+async fn delete_category_deletes_products_and_entries() {
     for app in TestApp::on_each_backend().await {
         for path in ["/products/1", "/products/6", "/products/2", "/products", "/products?page=2"] {
             app.get(path).await.ok();
@@ -96,7 +96,7 @@ async fn a_category_goes_with_its_products_and_their_entries() {
     }
 }
 
-/// Which of these pages are hits: the database is asked for the others.
+/// Returns which of the pages are hits: the others are loaded from the database.
 async fn hits(app: &TestApp, paths: &[&str]) -> Vec<bool> {
     let mut hits = Vec::new();
     for path in paths {
@@ -108,7 +108,7 @@ async fn hits(app: &TestApp, paths: &[&str]) -> Vec<bool> {
 }
 
 #[tokio::test]
-async fn a_write_invalidates_the_pages_that_may_show_it_and_no_others() {
+async fn write_invalidates_affected_pages_only() {
     let pages = [
         "/products",
         "/products?category=",
@@ -122,7 +122,7 @@ async fn a_write_invalidates_the_pages_that_may_show_it_and_no_others() {
         app.put("/products/1/stock?in_stock=false").await.ok();
         assert_eq!(hits(&app, &pages).await, [false, false, false, true], "stock of electronics");
 
-        // The batch moves a product: it is missing on the one page and new on the other.
+        // The batch moves a product from one page to the other.
         app.post_batch(json!([product("1", "books")])).await.ok();
         assert_eq!(hits(&app, &pages).await, [false; 4], "a batch");
         assert_eq!(app.get(pages[2]).await.ok()["items"][0]["id"], "6");

@@ -1,45 +1,45 @@
-//! RESP is read the same however it is cut, within its limits and in little memory.
+//! RESP decodes the same however it is split, within its limits and in bounded memory.
 
 mod naive;
 
 use bytes::BytesMut;
 use hotshelf_wire::resp::{self, Decoder, Limits, ProtocolError, Value};
 
-use crate::allocations::most_held;
+use crate::allocations::peak_bytes;
 
-/// Inputs of up to this many bytes are cut at every byte.
+/// Inputs of up to this many bytes are split at every position.
 const SHORT: usize = 64;
 
-/// The most that is held for each byte of an input: an item takes three bytes there, in
-/// memory the place of a value, twice while pairs are made of them, and that again when a
-/// vector doubles.
+/// The memory limit per byte of an input: an item takes at least three bytes of input and the
+/// size of a value in memory, twice that while pairs are created, and twice that again while a
+/// vector grows.
 const HELD_PER_BYTE: usize = 80;
 
-/// The room that is made for items which have not come.
+/// The memory limit for reserved items that have not arrived.
 const HELD_FOR_ROOM: usize = 32 << 10;
 
-/// What some bytes were read as.
+/// The result of decoding an input.
 #[derive(Debug)]
 struct Read {
     values: Vec<Value>,
-    /// How many bytes each value took.
+    /// The number of bytes of each value.
     taken: Vec<usize>,
-    /// How the bytes end: in how many that are no whole value yet, or in an error.
+    /// The end of the input: the number of bytes of an incomplete value, or an error.
     end: Result<usize, ProtocolError>,
 }
 
-/// Decodes the input as a whole and in pieces, and encodes what it has held.
+/// Decodes the input as a whole and in pieces, and encodes the values again.
 pub fn decoder(input: &[u8]) {
-    let (whole, held) = most_held(|| read(Limits::default(), [input]));
+    let (whole, held) = peak_bytes(|| read(Limits::default(), [input]));
     let allowed = HELD_PER_BYTE * input.len() + HELD_FOR_ROOM;
-    assert!(held <= allowed, "{held} bytes are held for an input of {}", input.len());
-    reads_the_same_when_cut(Limits::default(), input, &whole);
-    is_what_it_says(input, &whole);
-    is_written_and_read_again(&whole.values);
+    assert!(held <= allowed, "{held} bytes are allocated for an input of {}", input.len());
+    decodes_the_same_in_pieces(Limits::default(), input, &whole);
+    matches_naive_reader(input, &whole);
+    round_trips(&whole.values);
     for limits in [limits(0, 60), limits(3, 60), limits(3, 600)] {
         let limited = read(limits, [input]);
-        reads_the_same_when_cut(limits, input, &limited);
-        keeps_to_its_limits(limits, &limited, &whole);
+        decodes_the_same_in_pieces(limits, input, &limited);
+        respects_limits(limits, &limited, &whole);
     }
 }
 
@@ -75,7 +75,7 @@ fn read<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Read 
     read
 }
 
-fn reads_the_same_when_cut(limits: Limits, input: &[u8], whole: &Read) {
+fn decodes_the_same_in_pieces(limits: Limits, input: &[u8], whole: &Read) {
     let same = |cut: Read, how: &str| {
         assert!(are_same(&cut.values, &whole.values), "{how}: {cut:?}, not {whole:?}");
         assert_eq!((&cut.taken, cut.end), (&whole.taken, whole.end), "{how}");
@@ -85,12 +85,12 @@ fn reads_the_same_when_cut(limits: Limits, input: &[u8], whole: &Read) {
     if input.len() <= SHORT {
         for at in 1..input.len() {
             let (start, rest) = input.split_at(at);
-            same(read(limits, [start, rest]), &format!("cut at {at}"));
+            same(read(limits, [start, rest]), &format!("split at {at}"));
         }
     }
 }
 
-/// Cuts an input into pieces whose lengths are taken from its own bytes.
+/// Splits an input into pieces whose lengths are taken from its own bytes.
 fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = input;
     std::iter::from_fn(move || {
@@ -101,33 +101,34 @@ fn pieces(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Compares with what the simplest reader makes of the same bytes.
-fn is_what_it_says(input: &[u8], whole: &Read) {
+/// Compares the values with those of the naive reader.
+fn matches_naive_reader(input: &[u8], whole: &Read) {
     let mut rest = input;
     for (value, taken) in whole.values.iter().zip(&whole.taken) {
-        let (expected, length) = naive::value(rest).expect("a value has been read here");
+        let (expected, length) = naive::value(rest).expect("the naive reader finds the value");
         assert!(is_same(value, &expected), "{value:?}, not {expected:?}");
         assert_eq!(*taken, length, "{value:?}");
         rest = &rest[*taken..];
     }
-    // What is announced may go beyond the limits, or what stands in each other.
+    // Announced lengths or nested values may exceed the limits.
     if !matches!(whole.end, Err(ProtocolError::Depth | ProtocolError::Length)) {
         let more = naive::value(rest);
-        assert!(more.is_none(), "{more:?} is not read: {:?}", whole.end);
+        assert!(more.is_none(), "{more:?} is not decoded: {:?}", whole.end);
     }
 }
 
-fn is_written_and_read_again(values: &[Value]) {
+fn round_trips(values: &[Value]) {
     let mut written = Vec::new();
     values.iter().for_each(|value| resp::value(&mut written, value));
     let again = read(Limits::default(), [&written[..]]);
     let text = written.escape_ascii();
-    assert_eq!(again.end, Ok(0), "{values:?} is written as {text}");
-    assert!(are_same(&again.values, values), "{values:?} is written as {text}");
+    assert_eq!(again.end, Ok(0), "{values:?} is encoded as {text}");
+    assert!(are_same(&again.values, values), "{values:?} is encoded as {text}");
 }
 
-/// Limits let through what keeps to them, and refuse the rest in so many words.
-fn keeps_to_its_limits(limits: Limits, limited: &Read, whole: &Read) {
+/// Values within the limits are decoded, and the rest is rejected with an error that names the
+/// limit.
+fn respects_limits(limits: Limits, limited: &Read, whole: &Read) {
     let read = limited.values.len();
     assert!(are_same(&limited.values, &whole.values[..read]), "{limited:?}, not {whole:?}");
     assert!(limited.values.iter().all(|value| depth(value) <= limits.depth), "{limited:?}");
@@ -137,9 +138,9 @@ fn keeps_to_its_limits(limits: Limits, limited: &Read, whole: &Read) {
         end => assert_eq!((end, read), (whole.end, whole.values.len())),
     }
     if let Some(refused) = whole.values.get(read) {
-        // A string that came in chunks was an aggregate, too.
+        // A chunked string counts as an aggregate, too.
         let deep = depth(refused) + 1 > limits.depth;
-        assert!(deep || whole.taken[read] > limits.reply_bytes, "{refused:?} is refused");
+        assert!(deep || whole.taken[read] > limits.reply_bytes, "{refused:?} is rejected");
     }
 }
 
@@ -157,7 +158,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Compares values; a number that is none is equal to itself here.
+/// Compares values; NaN is equal to itself here.
 fn are_same(some: &[Value], others: &[Value]) -> bool {
     some.len() == others.len() && some.iter().zip(others).all(|(some, other)| is_same(some, other))
 }

@@ -1,9 +1,10 @@
-//! RESP read in the simplest way: all of it is there, nothing is too long or too deep.
+//! A naive RESP reader, for complete input and without limits.
 
 use bytes::Bytes;
 use hotshelf_wire::resp::{ServerError, Value};
 
-/// Reads a value, and says how many bytes it takes; `None` if there is no whole one.
+/// Reads a value, and returns it with its length in bytes; `None` if it is incomplete or
+/// invalid.
 pub(super) fn value(text: &[u8]) -> Option<(Value, usize)> {
     let mut reader = Reader { text, at: 0 };
     Some((reader.value()?, reader.at))
@@ -76,7 +77,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the items of an aggregate, `each` as many as are announced.
+    /// Reads the items of an aggregate, `each` times the announced number.
     fn items(&mut self, announced: &[u8], each: usize) -> Option<Vec<Value>> {
         let mut items = Vec::new();
         if announced != b"?" {
@@ -91,7 +92,7 @@ impl<'a> Reader<'a> {
         Some(items)
     }
 
-    /// Takes the end of a streamed aggregate, if it stands here.
+    /// Skips the end of a streamed aggregate, and returns whether there was one.
     fn is_at_end(&mut self) -> bool {
         let is_there = self.text[self.at..].starts_with(b".\r\n");
         self.at += if is_there { 3 } else { 0 };
@@ -105,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a length. A plus sign is as good as none.
+/// Reads a length. A plus sign is ignored.
 fn count(text: &[u8]) -> Option<usize> {
     let count: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     count.try_into().ok()

@@ -1,9 +1,9 @@
-//! The inputs that are kept.
+//! The inputs of the corpus.
 
 use std::fs;
 use std::path::Path;
 
-/// Reads a target's inputs, by their names in order.
+/// Reads the inputs of a target, sorted by name.
 pub(crate) fn load(name: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));

@@ -1,16 +1,16 @@
-//! Runs the fuzz targets without a fuzzer: the files of their corpora, and what becomes of
-//! these by mutations.
+//! Runs the fuzz targets without a fuzzer, with the files of their corpora and mutations of
+//! these.
 //!
-//! A seed decides everything. `HOTSHELF_SEED=17` runs that input again;
-//! `HOTSHELF_SEEDS=1000000` runs more of them than usual. What a seed means changes with the
-//! files of the corpus: those of a failure belong there.
+//! Each input is determined by a seed. `HOTSHELF_SEED=17` runs that input again;
+//! `HOTSHELF_SEEDS=1000000` runs more of them than usual. The input of a seed changes with the
+//! files of the corpus, so add the input of a failure to it.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
 mod corpus;
 mod mutation;
 mod seeds;
 
-/// Runs the inputs of a folder, and then as many mutated ones as take about a second.
+/// Runs the inputs of a folder, and then mutated ones for about a second.
 fn holds(name: &str, target: fn(&[u8]), usual: u64) {
     let corpus = corpus::load(name);
     for (file, input) in &corpus {
@@ -39,7 +39,7 @@ fn commands_go_to_slot_owners() {
 }
 
 #[test]
-fn a_trailer_is_found_unless_it_is_damaged() {
+fn undamaged_trailers_are_found() {
     holds("trailer", fuzz::trailer, 200_000);
 }
 

@@ -1,15 +1,15 @@
-//! Inputs that are nearly those of a corpus.
+//! Mutations of the inputs of a corpus.
 
 use std::ops::Range;
 
-/// The most changes that are made to one input, and the longest input that comes of them.
+/// The maximum number of changes to one input, and the maximum length of the result.
 const MOST_CHANGES: usize = 6;
 const LONGEST: usize = 4096;
 
-/// Numbers in no order: splitmix64.
+/// Random numbers (SplitMix64).
 struct Random(u64);
 
-/// Makes the input of a seed.
+/// Creates the input of a seed.
 pub(crate) fn mutated(corpus: &[Vec<u8>], seed: u64) -> Vec<u8> {
     let mut random = Random(seed);
     let mut input = random.one_of(corpus).clone();
@@ -28,7 +28,7 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    /// Gives a number below a bound; 0 below 0.
+    /// Returns a number below a bound; 0 if the bound is 0.
     fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
@@ -37,7 +37,7 @@ impl Random {
         &corpus[self.below(corpus.len())]
     }
 
-    /// Chooses a part of some bytes, short ones more often.
+    /// Chooses a range of bytes, short ones more often.
     fn range(&mut self, length: usize) -> Range<usize> {
         let start = self.below(length + 1);
         let most = [4, 16, usize::MAX][self.below(3)].min(length - start);
@@ -71,7 +71,7 @@ impl Random {
 }
 
 #[test]
-fn a_seed_always_makes_the_same_input_and_others_make_others() {
+fn each_seed_has_its_own_input() {
     let corpus = [b"one".to_vec(), b"another".to_vec()];
     let inputs: Vec<_> = (0..100).map(|seed| mutated(&corpus, seed)).collect();
     assert!((0..100).all(|seed| inputs[seed] == mutated(&corpus, seed as u64)));

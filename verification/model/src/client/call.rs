@@ -1,9 +1,9 @@
-//! A call: it reads, and where it finds nothing it joins the open flight or opens one.
+//! A call: it reads, and on a miss joins the open flight or opens one.
 //!
 //! The read is executed when the call begins: it changes nothing at the server, and a call
-//! that begins later asks for more. For the same reason a hit ends the call at once. A
-//! miss is known later than it was read, which is a step of its own. So is the ACQUIRE of a
-//! call that doesn't read ([`Calls::AcquireAtOnce`]).
+//! that begins later has stricter requirements. For the same reason a hit ends the call
+//! immediately. A miss takes effect in a separate step, like the ACQUIRE of a call that does
+//! not read ([`Calls::AcquireAtOnce`]).
 
 use super::flight::{Flight, FlightId, Step};
 use crate::action::{Action, Turn, View};
@@ -15,38 +15,38 @@ use crate::server::{Entry, Key, TagVersion, Version};
 pub(crate) enum CallStep {
     /// A call begins, and reads.
     Begin(Key),
-    /// A call begins, and its read isn't answered in time.
+    /// A call begins, and its read times out.
     BeginUnread(Key),
     /// A call that missed joins a flight or opens one.
     Arrive(usize),
-    /// The process dies. Requests under way may still be executed.
+    /// The process crashes. Requests in flight may still be executed.
     Crash,
 }
 
-/// A call that isn't answered yet.
+/// A call that is not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Caller {
-    /// What it must be given at least.
+    /// The oldest version that may answer it.
     pub(crate) needs: Version,
-    pub(crate) known: Known,
+    pub(crate) read: ReadResult,
     /// Whether it was waiting when the flight's last request was sent or, once the flight
-    /// loads, when its load began. The rule of vouching asks for no more than that.
-    pub(crate) came_before: bool,
+    /// loads, when its load began. This is all that the freshness rule requires.
+    pub(crate) joined_before: bool,
 }
 
-/// What a call knows from a read of its own.
+/// The result of the call's own read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Known {
+pub(crate) enum ReadResult {
     Missing,
-    Useless(Entry),
-    /// It couldn't read, and won't ask for a lease either.
+    Unusable(Entry),
+    /// The read failed. The call does not send ACQUIRE either.
     Unreadable,
 }
 
-impl Known {
+impl ReadResult {
     pub(crate) const fn seen(self) -> Option<Entry> {
         match self {
-            Self::Useless(entry) => Some(entry),
+            Self::Unusable(entry) => Some(entry),
             Self::Missing | Self::Unreadable => None,
         }
     }
@@ -76,8 +76,8 @@ impl View<'_> {
                     }
                 }
             }
-            for place in 0..state.missed.len() {
-                add(CallStep::Arrive(place));
+            for index in 0..state.missed.len() {
+                add(CallStep::Arrive(index));
             }
             if self.world.left.crashes > 0 && state.calls_open() > 0 {
                 add(CallStep::Crash);
@@ -92,52 +92,52 @@ impl Turn<'_> {
             CallStep::Begin(key) => self.begin(process, key),
             CallStep::BeginUnread(key) => {
                 self.world.left.timeouts -= 1;
-                self.miss(process, key, Known::Unreadable);
+                self.miss(process, key, ReadResult::Unreadable);
             }
-            CallStep::Arrive(place) => self.arrive(process, place),
+            CallStep::Arrive(index) => self.arrive(process, index),
             CallStep::Crash => self.crash(process),
         }
     }
 
     fn begin(&mut self, process: usize, key: Key) {
         let server = &self.world.server;
-        let known = match server.slots[key].entry {
-            _ if self.configuration.setup.calls == Calls::AcquireAtOnce => Known::Missing,
-            None => Known::Missing,
+        let read = match server.slots[key].entry {
+            _ if self.configuration.setup.calls == Calls::AcquireAtOnce => ReadResult::Missing,
+            None => ReadResult::Missing,
             Some(entry) if self.configuration.is_usable(entry, server.tag) => {
                 self.met(Event::Hit);
                 self.world.processes[process].calls_left -= 1;
                 let needed = self.world.promised[key];
-                return self.give(entry.version, needed, Property::FreshEntries);
+                return self.answer(entry.version, needed, Property::FreshEntries);
             }
             Some(entry) => {
-                self.met(Event::UselessEntry);
-                Known::Useless(entry)
+                self.met(Event::UnusableEntry);
+                ReadResult::Unusable(entry)
             }
         };
-        self.miss(process, key, known);
+        self.miss(process, key, read);
     }
 
-    fn miss(&mut self, process: usize, key: Key, known: Known) {
+    fn miss(&mut self, process: usize, key: Key, read: ReadResult) {
         let needs = self.world.promised[key];
         let process = &mut self.world.processes[process];
         process.calls_left -= 1;
-        let miss = Miss { key, caller: Caller { needs, known, came_before: false } };
+        let miss = Miss { key, caller: Caller { needs, read, joined_before: false } };
         process.missed.push(miss);
         process.missed.sort_unstable();
     }
 
-    fn arrive(&mut self, process: usize, place: usize) {
+    fn arrive(&mut self, process: usize, index: usize) {
         let rules = &self.configuration.rules;
         let process_state = &mut self.world.processes[process];
-        let Miss { key, caller } = process_state.missed.remove(place);
+        let Miss { key, caller } = process_state.missed.remove(index);
         let mut flights = process_state.flights.iter_mut();
         if let Some(flight) = flights.find(|flight| flight.is_joinable(key, rules)) {
             flight.callers.push(caller);
             return;
         }
         let index = process_state.flights.len();
-        // Which step it takes first, its leader says.
+        // `lead` sets the first step.
         let flight = Flight { key, open: true, callers: vec![caller], step: Step::Waiting };
         process_state.flights.push(flight);
         self.lead(FlightId { process, index });
@@ -149,8 +149,8 @@ impl Turn<'_> {
         process.calls_left = 0;
         process.missed.clear();
         let flights = std::mem::take(&mut process.flights);
-        for request in flights.iter().filter_map(Flight::request_under_way) {
-            self.world.leave_behind(request);
+        for request in flights.iter().filter_map(Flight::request_in_flight) {
+            self.world.push_late(request);
         }
     }
 }

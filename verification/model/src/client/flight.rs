@@ -5,7 +5,7 @@ use crate::action::{Action, View};
 use crate::server::{Key, Reply, Request, TagVersion, Token, Version};
 use crate::variants::{Rules, Sharing, Wakes};
 
-/// Where a flight is found.
+/// The process and index of a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FlightId {
     pub(crate) process: usize,
@@ -15,41 +15,40 @@ pub(crate) struct FlightId {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Flight {
     pub(crate) key: Key,
-    /// Whether callers may join. It is closed before STORE is sent.
+    /// Whether callers may join. The flight is sealed before STORE is sent.
     pub(crate) open: bool,
-    /// In the order in which they came. The first one leads; while it stores, nobody
-    /// needs to.
+    /// In the order of arrival. The first one leads; the flight may store without a leader.
     pub(crate) callers: Vec<Caller>,
     pub(crate) step: Step,
 }
 
-/// How far a flight has come.
+/// The state of a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
-    /// ACQUIRE is under way.
-    Asking { token: Token, wire: Wire },
-    /// Somebody else holds the lease.
+    /// ACQUIRE is in flight.
+    Acquiring { token: Token, wire: Wire },
+    /// Another process holds the lease.
     Waiting,
-    /// TAGCAP is under way, behind the grant.
+    /// CAPTURE is in flight, after the grant.
     Capturing { token: Token, wire: Wire },
     /// The loader runs; without a lease nothing will be stored.
     Loading { lease: Option<Lease>, loaded: Option<Version> },
-    /// TAGCAP is under way, behind the load: the rule that n5 breaks.
+    /// CAPTURE is in flight, after the load: the rule that n5 breaks.
     CapturingLate { token: Token, loaded: Version, wire: Wire },
-    /// STORE is under way.
+    /// STORE is in flight.
     Storing { lease: Lease, loaded: Version, wire: Wire },
-    /// GET T is under way, behind STORE.
+    /// GET T is in flight, after STORE.
     Verifying { tag: TagVersion, loaded: Version, wire: Wire },
 }
 
-/// The right to store, and the tag's version that goes into the entry.
+/// The right to store, and the tag's version for the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lease {
     pub(crate) token: Token,
     pub(crate) tag: TagVersion,
 }
 
-/// A request under way, or its answer.
+/// A request in flight, or its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Wire {
     Sent(Request),
@@ -62,15 +61,15 @@ pub(crate) enum FlightStep {
     Execute,
     /// The answer arrives.
     Deliver,
-    /// No answer arrives in time, or no lease: the flight goes on without.
+    /// An answer or the wait for a lease times out: the flight continues without it.
     TimeOut,
-    /// A waiter looks again.
+    /// A waiter checks again.
     Retry,
     /// The loader reads the source.
     Load,
     /// The loader returns what it has read.
     Return,
-    /// The loader fails, and its error tells of what it has read.
+    /// The loader fails, with an error that depends on the version it has read.
     Fail,
     /// RENEW is sent.
     Renew,
@@ -81,7 +80,7 @@ pub(crate) enum FlightStep {
 impl Step {
     fn wire(&self) -> Option<Wire> {
         match *self {
-            Self::Asking { wire, .. }
+            Self::Acquiring { wire, .. }
             | Self::Capturing { wire, .. }
             | Self::CapturingLate { wire, .. }
             | Self::Storing { wire, .. }
@@ -92,7 +91,7 @@ impl Step {
 
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
-            Self::Asking { wire, .. }
+            Self::Acquiring { wire, .. }
             | Self::Capturing { wire, .. }
             | Self::CapturingLate { wire, .. }
             | Self::Storing { wire, .. }
@@ -101,10 +100,10 @@ impl Step {
         }
     }
 
-    /// Gives the token that the flight owns, or may own.
+    /// Returns the token that the flight owns, or may own.
     pub(crate) fn token(&self) -> Option<Token> {
         match *self {
-            Self::Asking { token, .. }
+            Self::Acquiring { token, .. }
             | Self::Capturing { token, .. }
             | Self::CapturingLate { token, .. } => Some(token),
             Self::Loading { lease, .. } => lease.map(|lease| lease.token),
@@ -132,39 +131,39 @@ impl Flight {
         self.step == Step::Waiting
     }
 
-    /// Whether the flight goes on although its leader is cancelled: a STORE that was sent
-    /// is seen to its end.
-    pub(crate) fn ends_by_itself(&self) -> bool {
+    /// Returns `true` if the flight continues after its leader is cancelled: a STORE that was
+    /// sent is completed.
+    pub(crate) fn continues_without_leader(&self) -> bool {
         matches!(
             self.step,
             Step::CapturingLate { .. } | Step::Storing { .. } | Step::Verifying { .. }
         )
     }
 
-    /// Gives the request that the server hasn't executed yet.
-    pub(crate) fn request_under_way(&self) -> Option<Request> {
+    /// Returns the request that the server has not executed yet.
+    pub(crate) fn request_in_flight(&self) -> Option<Request> {
         match self.step.wire() {
             Some(Wire::Sent(request)) => Some(request),
             _ => None,
         }
     }
 
-    pub(crate) fn mentions(&self, token: Token) -> bool {
+    pub(crate) fn refers_to(&self, token: Token) -> bool {
         self.step.token() == Some(token)
     }
 
-    pub(crate) fn mentions_tag(&self, tag: TagVersion) -> bool {
+    pub(crate) fn refers_to_tag(&self, tag: TagVersion) -> bool {
         let answered = match self.step.wire() {
-            Some(Wire::Answered(Reply::Tag(known) | Reply::Present { tag: known, .. })) => known,
+            Some(Wire::Answered(Reply::Tag(tag) | Reply::Present { tag, .. })) => tag,
             _ => None,
         };
         let found = match self.step.wire() {
             Some(Wire::Answered(Reply::Present { entry, .. })) => Some(entry.tag),
             _ => None,
         };
-        let sent = self.request_under_way().and_then(Request::entry).map(|entry| entry.tag);
+        let sent = self.request_in_flight().and_then(Request::entry).map(|entry| entry.tag);
         let tags = [answered, found, sent, self.step.tag()];
-        tags.contains(&Some(tag)) || self.callers.iter().any(|caller| caller.known.has_tag(tag))
+        tags.contains(&Some(tag)) || self.callers.iter().any(|caller| caller.read.has_tag(tag))
     }
 }
 
@@ -175,7 +174,7 @@ impl View<'_> {
                 let id = FlightId { process, index };
                 let mut add = |step| actions.push(Action::Flight { id, step });
                 self.own_steps(flight, &mut add);
-                self.disturbances(flight, &mut add);
+                self.fault_steps(flight, &mut add);
             }
         }
     }
@@ -194,7 +193,7 @@ impl View<'_> {
         }
     }
 
-    fn disturbances(self, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
+    fn fault_steps(self, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
         let left = &self.world.left;
         if left.timeouts > 0 && (flight.step.wire().is_some() || flight.is_waiting()) {
             add(FlightStep::TimeOut);
@@ -212,11 +211,11 @@ impl View<'_> {
         }
     }
 
-    /// Waiters look again from time to time. Here, only once it is of use: a waiter that is
-    /// never woken then shows as a stuck call.
+    /// Waiters check again from time to time. In the model only when it is of use, so that a
+    /// waiter that is never woken shows as a stuck call.
     fn is_woken(self, flight: &Flight) -> bool {
         let (server, rules) = (&self.world.server, &self.configuration.rules);
-        let seen = flight.callers.first().and_then(|leader| leader.known.seen());
+        let seen = flight.callers.first().and_then(|leader| leader.read.seen());
         let lease_ended =
             server.slots[flight.key].lease.is_none() && rules.wakes == Wakes::LeaseOrEntry;
         lease_ended || server.entry_for(flight.key, seen, rules).is_some()

@@ -1,22 +1,22 @@
-//! A leader is cancelled: the caller that has waited longest takes its place.
+//! Hand-over: after a leader is cancelled, the caller that has waited longest leads.
 
 use super::flight::{FlightId, Step};
 use crate::action::Turn;
 use crate::properties::Event;
-use crate::variants::Heir;
+use crate::variants::Successor;
 
 impl Turn<'_> {
     pub(crate) fn cancel(&mut self, id: FlightId) {
         self.world.left.cancellations -= 1;
         let flight = self.flight_mut(id);
         flight.callers.remove(0);
-        let (key, ends_by_itself) = (flight.key, flight.ends_by_itself());
-        let nobody_waits = flight.callers.is_empty();
-        self.excuse_load(key);
-        if ends_by_itself {
+        let (key, continues_without_leader) = (flight.key, flight.continues_without_leader());
+        let no_callers = flight.callers.is_empty();
+        self.allow_load(key);
+        if continues_without_leader {
             return;
         }
-        if nobody_waits {
+        if no_callers {
             self.abandon_request(id);
             self.world.processes[id.process].flights.remove(id.index);
         } else {
@@ -26,29 +26,30 @@ impl Turn<'_> {
     }
 
     fn hand_over(&mut self, id: FlightId) {
-        let heir = self.configuration.rules.heir;
-        match (self.flight_mut(id).step, heir) {
-            (Step::Asking { .. }, Heir::AwaitsAnswer) => {}
-            (Step::Asking { .. }, Heir::TrustsAnswer)
-            | (Step::Loading { loaded: Some(_), .. }, Heir::KeepsLoad) => {
-                self.flight_mut(id).callers[0].came_before = true;
+        let successor = self.configuration.rules.successor;
+        match (self.flight_mut(id).step, successor) {
+            (Step::Acquiring { .. }, Successor::AwaitsAnswer) => {}
+            (Step::Acquiring { .. }, Successor::TrustsAnswer)
+            | (Step::Loading { loaded: Some(_), .. }, Successor::KeepsLoad) => {
+                self.flight_mut(id).callers[0].joined_before = true;
             }
-            (Step::Asking { .. }, _) => {
+            (Step::Acquiring { .. }, _) => {
                 self.abandon_request(id);
                 self.lead(id);
             }
-            // The old leader's read is thrown away with its loader.
+            // The value that the old leader has read is discarded.
             (Step::Loading { lease, .. }, _) => self.lead_on(id, lease),
-            // A capture that was sent before the heir came is before its load all the same.
+            // A CAPTURE that was sent before the successor came is still before its load.
             _ => {}
         }
     }
 
-    /// Leaves what is under way behind, with a RELEASE for what it may have brought.
+    /// Abandons the request in flight, followed by a RELEASE for a lease it may have been
+    /// granted.
     fn abandon_request(&mut self, id: FlightId) {
         let flight = self.flight_mut(id);
-        let (request, token) = (flight.request_under_way(), flight.step.token());
-        request.into_iter().for_each(|request| self.world.leave_behind(request));
-        token.into_iter().for_each(|token| self.give_up(id, token));
+        let (request, token) = (flight.request_in_flight(), flight.step.token());
+        request.into_iter().for_each(|request| self.world.push_late(request));
+        token.into_iter().for_each(|token| self.release(id, token));
     }
 }

@@ -1,4 +1,4 @@
-//! Writers that put a value in place: insert, write-through and the plain insert.
+//! Writers that store a value: insert, write-through and the plain insert.
 
 use super::program::{Operation, WriterKind};
 use super::writer::Writer;
@@ -20,7 +20,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Stores under the token, if there is one.
+    /// Stores with the token, if there is one.
     pub(super) fn store_for(&mut self, writer: usize) {
         let request = self.store_request(writer);
         self.world.writers[writer].token = None;
@@ -31,9 +31,9 @@ impl Turn<'_> {
             }
             Some(_) => {
                 self.met(Event::WriterRefused);
-                self.give_store_up(writer);
+                self.abandon_store(writer);
             }
-            None => self.give_store_up(writer),
+            None => self.abandon_store(writer),
         }
     }
 
@@ -52,9 +52,9 @@ impl Turn<'_> {
         Entry { version, tag, plain: false }
     }
 
-    /// The value isn't known to be stored: an insert ends and promises nothing, a
-    /// write-through goes on to its invalidation.
-    fn give_store_up(&mut self, writer: usize) {
+    /// Handles a STORE with an unknown or negative outcome: an insert ends and promises
+    /// nothing, a write-through continues with its invalidation.
+    fn abandon_store(&mut self, writer: usize) {
         if self.kind(writer) == WriterKind::Insert {
             self.world.writers[writer].end();
         }
@@ -67,24 +67,24 @@ impl Turn<'_> {
             Operation::Store => self.store_times_out(writer),
             Operation::Set => {
                 let request = self.set_request(writer);
-                self.world.leave_behind(request);
+                self.world.push_late(request);
                 self.world.writers[writer].end();
             }
-            // An invalidation is sent again until it is answered. The others don't time out.
+            // An invalidation is sent again until it is answered. The others do not time out.
             _ => {
                 let request = self.invalidation(writer);
-                self.world.leave_behind(request);
+                self.world.push_late(request);
             }
         }
     }
 
-    /// Goes on without a token.
+    /// Continues without a token.
     fn take_times_out(&mut self, writer: usize) {
         let token = self.world.unused_token();
         let key = self.world.writers[writer].key;
         self.world.writers[writer].done += 1;
-        self.world.leave_behind(Request::Take { key, token });
-        self.world.leave_behind(Request::Release { key, token });
+        self.world.push_late(Request::Take { key, token });
+        self.world.push_late(Request::Release { key, token });
     }
 
     fn store_times_out(&mut self, writer: usize) {
@@ -92,10 +92,10 @@ impl Turn<'_> {
         let state = &mut self.world.writers[writer];
         state.done += 1;
         let (key, token) = (state.key, state.token.take());
-        request.into_iter().for_each(|request| self.world.leave_behind(request));
+        request.into_iter().for_each(|request| self.world.push_late(request));
         if let Some(token) = token {
-            self.world.leave_behind(Request::Release { key, token });
+            self.world.push_late(Request::Release { key, token });
         }
-        self.give_store_up(writer);
+        self.abandon_store(writer);
     }
 }

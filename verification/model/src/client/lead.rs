@@ -1,8 +1,8 @@
-//! What the leader of a flight does: it asks for the lease, captures, loads and stores.
+//! The steps of a leader: it acquires the lease, captures, loads and stores.
 
-use super::call::Known;
+use super::call::ReadResult;
 use super::flight::{Flight, FlightId, FlightStep, Lease, Step, Wire};
-use super::landing::Outcome;
+use super::outcome::Outcome;
 use crate::action::Turn;
 use crate::configurations::Tagging;
 use crate::properties::Event;
@@ -15,7 +15,7 @@ impl Turn<'_> {
             FlightStep::Execute => self.execute_request_of(id),
             FlightStep::Deliver => self.deliver(id),
             FlightStep::TimeOut => self.time_out(id),
-            FlightStep::Retry => self.ask(id),
+            FlightStep::Retry => self.acquire(id),
             FlightStep::Load => self.load(id),
             FlightStep::Return => self.return_load(id),
             FlightStep::Fail => self.fail_load(id),
@@ -28,37 +28,37 @@ impl Turn<'_> {
         &mut self.world.processes[id.process].flights[id.index]
     }
 
-    /// Leads a flight, without a lease so far.
+    /// Starts to lead a flight without a lease.
     pub(crate) fn lead(&mut self, id: FlightId) {
-        let unreadable = self.flight_mut(id).callers[0].known == Known::Unreadable;
+        let unreadable = self.flight_mut(id).callers[0].read == ReadResult::Unreadable;
         match self.configuration.rules.fill {
             _ if unreadable => self.begin_load(id, None),
             Fill::Naive => self.begin_load(id, Some(Lease { token: Token::NONE, tag: 0 })),
-            Fill::Fenced | Fill::UnderLock => self.ask(id),
+            Fill::Fenced | Fill::UnderLock => self.acquire(id),
         }
     }
 
-    /// Sends ACQUIRE with a token of its own.
-    pub(crate) fn ask(&mut self, id: FlightId) {
+    /// Sends ACQUIRE with a new token.
+    pub(crate) fn acquire(&mut self, id: FlightId) {
         let token = self.world.unused_token();
         let flight = self.flight_mut(id);
-        let seen = flight.callers[0].known.seen();
+        let seen = flight.callers[0].read.seen();
         let request = Request::Acquire { key: flight.key, token, seen };
-        flight.callers.iter_mut().for_each(|caller| caller.came_before = true);
-        flight.step = Step::Asking { token, wire: Wire::Sent(request) };
+        flight.callers.iter_mut().for_each(|caller| caller.joined_before = true);
+        flight.step = Step::Acquiring { token, wire: Wire::Sent(request) };
     }
 
     /// Begins a load, with or without the right to store.
     pub(crate) fn begin_load(&mut self, id: FlightId, lease: Option<Lease>) {
         let flight = self.flight_mut(id);
-        flight.callers.iter_mut().for_each(|caller| caller.came_before = true);
+        flight.callers.iter_mut().for_each(|caller| caller.joined_before = true);
         flight.step = Step::Loading { lease, loaded: None };
         let key = flight.key;
         self.count_load(key);
     }
 
     fn execute_request_of(&mut self, id: FlightId) {
-        let Some(request) = self.flight_mut(id).request_under_way() else { return };
+        let Some(request) = self.flight_mut(id).request_in_flight() else { return };
         let reply = self.execute(request);
         if let Some(wire) = self.flight_mut(id).step.wire_mut() {
             *wire = Wire::Answered(reply);
@@ -67,7 +67,9 @@ impl Turn<'_> {
 
     fn deliver(&mut self, id: FlightId) {
         match self.flight_mut(id).step {
-            Step::Asking { token, wire: Wire::Answered(reply) } => self.asked(id, token, reply),
+            Step::Acquiring { token, wire: Wire::Answered(reply) } => {
+                self.acquired(id, token, reply)
+            }
             Step::Capturing { token, wire: Wire::Answered(Reply::Tag(tag)) } => {
                 self.begin_load(id, Some(Lease { token, tag: tag.unwrap_or(0) }));
             }
@@ -79,7 +81,7 @@ impl Turn<'_> {
             }
             Step::Storing { loaded, wire: Wire::Answered(_), .. } => {
                 self.met(Event::StoreRefused);
-                self.land(id, Outcome::Unstored(loaded), None);
+                self.complete(id, Outcome::Unstored(loaded), None);
             }
             Step::Verifying { tag, loaded, wire: Wire::Answered(Reply::Tag(now)) } => {
                 self.verified(id, tag, loaded, now);
@@ -88,7 +90,7 @@ impl Turn<'_> {
         }
     }
 
-    fn asked(&mut self, id: FlightId, token: Token, reply: Reply) {
+    fn acquired(&mut self, id: FlightId, token: Token, reply: Reply) {
         match reply {
             Reply::Present { entry, tag } => self.found(id, entry, tag),
             Reply::Granted if self.captures(Capture::BeforeLoad) => {
@@ -98,8 +100,9 @@ impl Turn<'_> {
             Reply::Granted => self.begin_load(id, Some(Lease { token, tag: 0 })),
             _ => {
                 let flight = self.flight_mut(id);
-                // Says nothing while the flight waits; equal states shall be equal.
-                flight.callers.iter_mut().for_each(|caller| caller.came_before = false);
+                // Irrelevant while the flight waits. Cleared, so that equivalent states are
+                // equal.
+                flight.callers.iter_mut().for_each(|caller| caller.joined_before = false);
                 flight.step = Step::Waiting;
             }
         }
@@ -114,11 +117,11 @@ impl Turn<'_> {
     fn found(&mut self, id: FlightId, entry: Entry, tag: Option<TagVersion>) {
         if self.configuration.is_usable(entry, tag) {
             self.met(Event::ServedByAcquire);
-            self.land(id, Outcome::Found(entry.version), None);
+            self.complete(id, Outcome::Found(entry.version), None);
         } else {
-            self.met(Event::UselessEntry);
-            self.flight_mut(id).callers[0].known = Known::Useless(entry);
-            self.ask(id);
+            self.met(Event::UnusableEntry);
+            self.flight_mut(id).callers[0].read = ReadResult::Unusable(entry);
+            self.acquire(id);
         }
     }
 
@@ -135,7 +138,7 @@ impl Turn<'_> {
             return;
         };
         match lease {
-            None => self.land(id, Outcome::Unstored(loaded), None),
+            None => self.complete(id, Outcome::Unstored(loaded), None),
             Some(Lease { token, .. }) if self.captures(Capture::AfterLoad) => {
                 let wire = Wire::Sent(Request::CaptureTag);
                 self.flight_mut(id).step = Step::CapturingLate { token, loaded, wire };
@@ -149,18 +152,18 @@ impl Turn<'_> {
         let key = flight.key;
         let Step::Loading { lease, loaded: Some(loaded) } = flight.step else { return };
         self.world.left.failed_loads -= 1;
-        self.excuse_load(key);
-        let passed_on = match self.configuration.rules.failed_load {
-            FailedLoad::PassesLeaseOn => lease,
-            FailedLoad::GivesLeaseUp => {
-                lease.into_iter().for_each(|lease| self.give_up(id, lease.token));
+        self.allow_load(key);
+        let kept = match self.configuration.rules.failed_load {
+            FailedLoad::KeepsLease => lease,
+            FailedLoad::ReleasesLease => {
+                lease.into_iter().for_each(|lease| self.release(id, lease.token));
                 None
             }
         };
-        self.land(id, Outcome::Failed(loaded), passed_on);
+        self.complete(id, Outcome::Failed(loaded), kept);
     }
 
-    /// Closes the flight, then sends STORE.
+    /// Seals the flight, then sends STORE.
     fn store(&mut self, id: FlightId, lease: Lease, loaded: Version) {
         let fill = self.configuration.rules.fill;
         let flight = self.flight_mut(id);
@@ -180,7 +183,7 @@ impl Turn<'_> {
             let wire = Wire::Sent(Request::ReadTag);
             self.flight_mut(id).step = Step::Verifying { tag, loaded, wire };
         } else {
-            self.land(id, Outcome::Stored(loaded), None);
+            self.complete(id, Outcome::Stored(loaded), None);
         }
     }
 
@@ -193,45 +196,45 @@ impl Turn<'_> {
     ) {
         let entry = Entry { version: loaded, tag, plain: false };
         if self.configuration.is_usable(entry, now) {
-            self.land(id, Outcome::Stored(loaded), None);
+            self.complete(id, Outcome::Stored(loaded), None);
         } else {
             self.met(Event::TagChanged);
-            self.land(id, Outcome::Unstored(loaded), None);
+            self.complete(id, Outcome::Unstored(loaded), None);
         }
     }
 
-    /// Goes on without the answer. What was sent may still be executed; a token whose
-    /// outcome is unknown is given up, and never sent again.
+    /// Continues without the answer. The request may still be executed; a token whose outcome
+    /// is unknown is released, and never sent again.
     fn time_out(&mut self, id: FlightId) {
         self.world.left.timeouts -= 1;
         let flight = self.flight_mut(id);
-        let (step, request) = (flight.step, flight.request_under_way());
-        request.into_iter().for_each(|request| self.world.leave_behind(request));
-        if let Step::Asking { token, .. } = step
+        let (step, request) = (flight.step, flight.request_in_flight());
+        request.into_iter().for_each(|request| self.world.push_late(request));
+        if let Step::Acquiring { token, .. } = step
             && self.configuration.rules.unknown_acquire == UnknownAcquire::SentAgain
         {
-            return self.ask_again(id, token);
+            return self.acquire_again(id, token);
         }
-        step.token().into_iter().for_each(|token| self.give_up(id, token));
+        step.token().into_iter().for_each(|token| self.release(id, token));
         match step {
             Step::CapturingLate { loaded, .. }
             | Step::Storing { loaded, .. }
-            | Step::Verifying { loaded, .. } => self.land(id, Outcome::Unstored(loaded), None),
+            | Step::Verifying { loaded, .. } => self.complete(id, Outcome::Unstored(loaded), None),
             _ => self.begin_load(id, None),
         }
     }
 
     /// The rule that n27 breaks.
-    fn ask_again(&mut self, id: FlightId, token: Token) {
+    fn acquire_again(&mut self, id: FlightId, token: Token) {
         let flight = self.flight_mut(id);
         let request = Request::Acquire { key: flight.key, token, seen: None };
-        flight.step = Step::Asking { token, wire: Wire::Sent(request) };
+        flight.step = Step::Acquiring { token, wire: Wire::Sent(request) };
     }
 
-    /// Sends RELEASE and doesn't wait for the answer.
-    pub(crate) fn give_up(&mut self, id: FlightId, token: Token) {
+    /// Sends RELEASE without waiting for the answer.
+    pub(crate) fn release(&mut self, id: FlightId, token: Token) {
         let key = self.flight_mut(id).key;
-        self.world.leave_behind(Request::Release { key, token });
+        self.world.push_late(Request::Release { key, token });
     }
 
     fn renew(&mut self, id: FlightId) {
@@ -239,7 +242,7 @@ impl Turn<'_> {
         let flight = self.flight_mut(id);
         if let Some(token) = flight.step.token() {
             let key = flight.key;
-            self.world.leave_behind(Request::Renew { key, token });
+            self.world.push_late(Request::Renew { key, token });
         }
     }
 }

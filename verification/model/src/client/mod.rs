@@ -4,11 +4,11 @@ mod call;
 mod flight;
 mod hand_over;
 mod insert;
-mod landing;
 mod lead;
+mod outcome;
 mod process;
 mod program;
-mod walk;
+mod scan;
 mod writer;
 
 pub(crate) use call::CallStep;

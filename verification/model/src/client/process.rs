@@ -1,4 +1,4 @@
-//! A process: its calls under way, and the flights they share.
+//! A process: its active calls, and the flights they share.
 
 use super::call::Miss;
 use super::flight::Flight;
@@ -6,7 +6,7 @@ use crate::server::{TagVersion, Token};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Process {
-    /// How many calls it will still begin.
+    /// The number of calls that it will still begin.
     pub(crate) calls_left: u8,
     /// Calls that have read and missed, and not yet joined or opened a flight.
     pub(crate) missed: Vec<Miss>,
@@ -18,19 +18,19 @@ impl Process {
         Self { calls_left: calls, missed: Vec::new(), flights: Vec::new() }
     }
 
-    /// Counts the calls under way.
+    /// Returns the number of active calls.
     pub(crate) fn calls_open(&self) -> usize {
         let in_flights: usize = self.flights.iter().map(|flight| flight.callers.len()).sum();
         self.missed.len() + in_flights
     }
 
-    pub(crate) fn mentions(&self, token: Token) -> bool {
-        self.flights.iter().any(|flight| flight.mentions(token))
+    pub(crate) fn refers_to(&self, token: Token) -> bool {
+        self.flights.iter().any(|flight| flight.refers_to(token))
     }
 
-    pub(crate) fn mentions_tag(&self, tag: TagVersion) -> bool {
-        let seen_by_missed = |miss: &Miss| miss.caller.known.has_tag(tag);
-        self.missed.iter().any(seen_by_missed)
-            || self.flights.iter().any(|flight| flight.mentions_tag(tag))
+    pub(crate) fn refers_to_tag(&self, tag: TagVersion) -> bool {
+        let seen_by_miss = |miss: &Miss| miss.caller.read.has_tag(tag);
+        self.missed.iter().any(seen_by_miss)
+            || self.flights.iter().any(|flight| flight.refers_to_tag(tag))
     }
 }

@@ -1,21 +1,22 @@
-//! What the kinds of writers do, operation by operation.
+//! The operations of each kind of writer.
 
 use Operation::{
-    BeginWalk, Capture, Commit, Invalidate, Set, Store, SweepEntry, SweepLease, Take, UnlinkLease,
+    BeginScan, Capture, Commit, Invalidate, ScanEntry, ScanLease, Set, Store, Take, UnlinkLease,
 };
 
-/// What a writer does about the entry.
+/// The way a writer updates the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriterKind {
     /// Commits, then invalidates.
     Invalidate,
-    /// Commits, then removes by pattern: a walk over the leases, then one over the entries.
-    InvalidateByWalks,
-    /// Wrong (n32): both in one walk, which may come to the entry first.
-    InvalidateInOneWalk,
-    /// Commits, then inserts under a lease that it takes over.
+    /// Commits, then invalidates by pattern: a scan of the leases, then one of the entries.
+    InvalidateByScans,
+    /// Wrong (n32): both in one scan, which may reach the entry first.
+    InvalidateInOneScan,
+    /// Commits, then inserts with a lease that it takes over.
     Insert,
-    /// Takes the lease over, then commits, then stores. Invalidates if it couldn't store.
+    /// Takes the lease over, then commits, then stores. Invalidates if the value was not
+    /// stored.
     WriteThrough,
     /// Wrong (n24): takes the lease over only after the commit.
     WriteThroughTakenLate,
@@ -29,13 +30,13 @@ pub(crate) enum WriterKind {
 pub(crate) enum Operation {
     Commit,
     Invalidate,
-    /// A walk by SCAN begins.
-    BeginWalk,
-    /// The walk comes to where the lease is, or would be.
-    SweepLease,
-    SweepEntry,
+    /// A scan begins.
+    BeginScan,
+    /// The scan reaches the position of the lease, whether it exists or not.
+    ScanLease,
+    ScanEntry,
     Take,
-    /// TAGCAP; without tags it is left out.
+    /// CAPTURE; skipped without tags.
     Capture,
     /// The write returns if this succeeds.
     Store,
@@ -47,8 +48,8 @@ impl WriterKind {
     pub(super) const fn program(self) -> &'static [Operation] {
         match self {
             Self::Invalidate => &[Commit, Invalidate],
-            Self::InvalidateByWalks => &[Commit, BeginWalk, SweepLease, BeginWalk, SweepEntry],
-            Self::InvalidateInOneWalk => &[Commit, BeginWalk, SweepEntry, SweepLease],
+            Self::InvalidateByScans => &[Commit, BeginScan, ScanLease, BeginScan, ScanEntry],
+            Self::InvalidateInOneScan => &[Commit, BeginScan, ScanEntry, ScanLease],
             Self::Insert => &[Commit, Take, Capture, Store],
             Self::WriteThrough => &[Take, Capture, Commit, Store, Invalidate],
             Self::WriteThroughTakenLate => &[Commit, Take, Capture, Store, Invalidate],
@@ -63,7 +64,7 @@ impl WriterKind {
 }
 
 impl Operation {
-    /// Whether it is a request whose answer the model lets get lost.
+    /// Returns `true` for a request whose answer may be lost in the model.
     pub(super) const fn can_time_out(self) -> bool {
         matches!(self, Self::Invalidate | Self::Take | Self::Store | Self::Set)
     }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_write_through_takes_the_lease_before_its_commit() {
+    fn write_through_takes_lease_before_commit() {
         let first = |kind: WriterKind| kind.program()[0];
         assert_eq!(first(WriterKind::WriteThrough), Take);
         assert_eq!(first(WriterKind::WriteThroughTakenLate), Commit);

@@ -1,12 +1,11 @@
-//! A writer: it commits a new version, and then invalidates the old one or puts the new
-//! one in its place.
+//! A writer: it commits a new version, and then invalidates the old one or stores the new one.
 //!
-//! A request and its answer are one step: in between the writer does nothing that others
-//! could see, and a promise that is made earlier asks for more. What isn't answered in
-//! time is left behind and may be executed at any later time.
+//! A request and its answer are one step: in between the writer does nothing that others could
+//! see, and returning earlier is the stricter case. A request that times out may be executed
+//! at any later time.
 
 use super::program::{Operation, WriterKind};
-use super::walk::Standing;
+use super::scan::Present;
 use crate::action::{Action, Turn, View};
 use crate::configurations::Tagging;
 use crate::server::{Key, Request, TagVersion, Token, Version};
@@ -14,28 +13,28 @@ use crate::server::{Key, Request, TagVersion, Token, Version};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Writer {
     writes_left: u8,
-    /// How many operations of its write are done; none if it isn't writing.
+    /// The number of completed operations of its write; 0 if it is not writing.
     pub(super) done: usize,
     pub(super) key: Key,
-    /// What it has committed.
+    /// The version that it has committed.
     pub(super) version: Version,
     /// The lease that it has taken over.
     pub(crate) token: Option<Token>,
     pub(crate) tag: TagVersion,
-    /// What its walk comes by for sure.
-    pub(super) standing: Standing,
+    /// Whether its scan is certain to find the lease and the entry.
+    pub(super) present: Present,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WriterStep {
     /// A write of this key begins.
     Begin(Key),
-    /// The next operation is carried out.
+    /// The next operation is executed.
     Proceed,
-    /// The next operation is sent, and not answered in time.
+    /// The next operation is sent, and times out.
     TimeOut,
-    /// The walk misses what came after it had begun.
-    PassOver,
+    /// The scan misses a key that was added after it began.
+    MissKey,
 }
 
 impl Writer {
@@ -48,7 +47,7 @@ impl Writer {
             version: 0,
             token,
             tag: 0,
-            standing: Standing::NOTHING,
+            present: Present::NOTHING,
         }
     }
 
@@ -56,7 +55,7 @@ impl Writer {
         self.done > 0
     }
 
-    /// Gives what it will do next.
+    /// Returns its next operation.
     pub(crate) fn next(&self, kind: WriterKind) -> Option<Operation> {
         kind.program().get(self.done).copied()
     }
@@ -84,14 +83,14 @@ impl View<'_> {
             if self.world.left.timeouts > 0 && next.is_some_and(Operation::can_time_out) {
                 add(WriterStep::TimeOut);
             }
-            if next.is_some_and(|operation| !state.standing.is_swept_by(operation)) {
-                add(WriterStep::PassOver);
+            if next.is_some_and(|operation| !state.present.is_found_by(operation)) {
+                add(WriterStep::MissKey);
             }
         }
     }
 
-    /// An insert is promised to hold only if nobody commits a newer version meanwhile:
-    /// where the setup grants it that, others wait with their commits.
+    /// The guarantee of an insert holds only if no newer version is committed in the meantime:
+    /// where the setup ensures that, other writers delay their commits.
     fn may_commit(self, writer: usize) -> bool {
         let setup = &self.configuration.setup;
         let inserts = |other: usize| {
@@ -112,14 +111,14 @@ impl Turn<'_> {
         let next = self.world.writers[writer].next(self.kind(writer));
         match (step, next) {
             (WriterStep::TimeOut, Some(operation)) => self.operation_times_out(writer, operation),
-            (WriterStep::PassOver, Some(_)) => self.pass_over(writer),
-            (_, Some(operation)) => self.carry_out(writer, operation),
+            (WriterStep::MissKey, Some(_)) => self.miss_key(writer),
+            (_, Some(operation)) => self.execute_operation(writer, operation),
             (_, None) => {}
         }
         self.skip_needless_capture(writer);
     }
 
-    fn carry_out(&mut self, writer: usize, operation: Operation) {
+    fn execute_operation(&mut self, writer: usize, operation: Operation) {
         let state = &mut self.world.writers[writer];
         state.done += 1;
         let key = state.key;
@@ -128,18 +127,18 @@ impl Turn<'_> {
             Operation::Take => return self.take_lease(writer),
             Operation::Capture => return self.capture_for(writer),
             Operation::Store => return self.store_for(writer),
-            Operation::BeginWalk => return self.begin_walk(writer),
+            Operation::BeginScan => return self.begin_scan(writer),
             Operation::Invalidate => self.invalidation(writer),
-            Operation::UnlinkLease | Operation::SweepLease => Request::UnlinkLease { key },
-            Operation::SweepEntry => Request::UnlinkEntry { key },
+            Operation::UnlinkLease | Operation::ScanLease => Request::UnlinkLease { key },
+            Operation::ScanEntry => Request::UnlinkEntry { key },
             Operation::Set => self.set_request(writer),
         };
         self.execute(request);
-        self.return_at_the_end(writer);
+        self.return_if_done(writer);
     }
 
-    /// A write that has nothing left to do returns.
-    pub(super) fn return_at_the_end(&mut self, writer: usize) {
+    /// Returns from a write that has completed all operations.
+    pub(super) fn return_if_done(&mut self, writer: usize) {
         if self.world.writers[writer].next(self.kind(writer)).is_none() {
             self.promise(writer);
         }
@@ -156,7 +155,8 @@ impl Turn<'_> {
         }
     }
 
-    /// A writer that invalidates by tag writes all keys at once.
+    /// Returns `true` if the writer writes all keys at once, as one that invalidates by tag
+    /// does.
     fn writes_all_keys(&self, writer: usize) -> bool {
         self.configuration.setup.tagging == Tagging::InvalidatedByTag
             && self.kind(writer) == WriterKind::Invalidate
@@ -178,7 +178,7 @@ impl Turn<'_> {
         }
     }
 
-    /// The write returns: later calls must see it.
+    /// Returns from a write: later calls must see it.
     pub(super) fn promise(&mut self, writer: usize) {
         let Writer { key, version, .. } = self.world.writers[writer];
         let all = self.writes_all_keys(writer);

@@ -1,10 +1,10 @@
-//! The negative controls: each breaks one rule, and must violate the property it names.
+//! The negative controls: each breaks one rule, and must violate the expected property.
 
 use super::*;
 use crate::properties::Property::{FreshEntries, FreshOutcomes, NoStuckCall, SingleFlight};
 use crate::variants::{
-    Capture, Fill, Heir, Invalidation, NewVersions, Renewal, Sharing, TagCheck, UnknownAcquire,
-    Wakes,
+    Capture, Fill, Invalidation, NewVersions, Renewal, Sharing, Successor, TagCheck,
+    UnknownAcquire, Wakes,
 };
 
 pub(super) fn table() -> Vec<Configuration> {
@@ -27,20 +27,20 @@ fn fences() -> Vec<Configuration> {
         },
         Configuration {
             name: "n2",
-            about: "a lock, and a SET that it doesn't fence",
+            about: "a lock, and a SET that the lock does not fence",
             rules: Rules { fill: Fill::UnderLock, ..PROTOCOL },
             ..STALE_ENTRY
         },
         Configuration {
             name: "n3",
-            about: "a fenced lock that the invalidation leaves",
+            about: "a fenced lock that the invalidation leaves in place",
             rules: Rules { invalidation: Invalidation::LeavesLease, ..PROTOCOL },
             ..STALE_ENTRY
         },
         Configuration {
             name: "n32",
-            about: "leases and entries removed in one walk by SCAN",
-            setup: Setup { writers: &[ONE_WALK], ..IN_TURN },
+            about: "leases and entries removed in one scan",
+            setup: Setup { writers: &[ONE_SCAN], ..IN_TURN },
             ..STALE_ENTRY
         },
         Configuration {
@@ -85,7 +85,7 @@ fn tags() -> Vec<Configuration> {
         },
         Configuration {
             name: "n33",
-            about: "a TAGCAP executed again brings the tag's old version back",
+            about: "a CAPTURE executed again brings the old version of the tag back",
             rules: Rules { new_versions: NewVersions::ForTwoExecutions, ..PROTOCOL },
             setup: TAGGED,
             ..STALE_ENTRY
@@ -99,7 +99,7 @@ fn tags() -> Vec<Configuration> {
         },
         Configuration {
             name: "n26",
-            about: "no look at the tag behind STORE",
+            about: "the tag is not read again after STORE",
             rules: Rules { tag_check: TagCheck::Skipped, ..PROTOCOL },
             setup: TAGGED_JOINED,
             ..STALE_OUTCOME
@@ -161,7 +161,7 @@ fn inserts() -> Vec<Configuration> {
     ]
 }
 
-const ONE_WALK: Writes = Writes { kind: WriterKind::InvalidateInOneWalk, writes: 1 };
+const ONE_SCAN: Writes = Writes { kind: WriterKind::InvalidateInOneScan, writes: 1 };
 
 const SET_FIRST: Writes = Writes { kind: WriterKind::PlainInsertSetFirst, writes: 1 };
 
@@ -172,8 +172,8 @@ fn hand_over() -> Vec<Configuration> {
     vec![
         Configuration {
             name: "n16",
-            about: "the heir keeps what the cancelled leader has loaded",
-            rules: Rules { heir: Heir::KeepsLoad, ..PROTOCOL },
+            about: "the successor keeps the value that the cancelled leader has loaded",
+            rules: Rules { successor: Successor::KeepsLoad, ..PROTOCOL },
             faults: cancelled.clone(),
             ..STALE_OUTCOME
         },
@@ -186,8 +186,8 @@ fn hand_over() -> Vec<Configuration> {
         },
         Configuration {
             name: "n25",
-            about: "the heir trusts an answer to a request sent before it came",
-            rules: Rules { heir: Heir::TrustsAnswer, ..PROTOCOL },
+            about: "the successor trusts an answer to a request sent before it came",
+            rules: Rules { successor: Successor::TrustsAnswer, ..PROTOCOL },
             setup: JOINED,
             faults: cancelled,
             ..STALE_ENTRY

@@ -1,11 +1,11 @@
-//! The protocol itself, in searches that take minutes: more calls and more that goes wrong.
+//! The protocol itself, in searches that take minutes: more calls and more faults.
 
 use super::*;
 use crate::properties::Event::{
     HandedOver, Hit, LateExecution, LateJoinerServed, LedOn, ServedByAcquire, StoreRefused,
-    TagChanged, UselessEntry, WriterRefused, WriterStored,
+    TagChanged, UnusableEntry, WriterRefused, WriterStored,
 };
-use crate::variants::{FailedLoad, Heir};
+use crate::variants::{FailedLoad, Successor};
 
 pub(super) fn table() -> Vec<Configuration> {
     [keys(), tags(), flights(), hand_over(), writers()].concat()
@@ -13,7 +13,7 @@ pub(super) fn table() -> Vec<Configuration> {
 
 const LONG: Configuration = Configuration { quick: false, ..BASE };
 
-/// Three calls that may share a flight, and one in another process.
+/// Three calls that may share a flight, and one call in another process.
 const CROWD: &[Callers] = &[THREE_AT_ONCE, ONE_CALL];
 
 fn keys() -> Vec<Configuration> {
@@ -50,9 +50,9 @@ fn keys() -> Vec<Configuration> {
             ..LONG
         },
         Configuration {
-            name: "walks-long",
-            about: "2 calls at once + 1, 2 invalidations by two walks; eviction, expiry",
-            setup: Setup { writers: &[Writes { writes: 2, ..WALKS }], ..JOINED },
+            name: "scans-long",
+            about: "2 calls at once + 1, 2 invalidations by two scans; eviction, expiry",
+            setup: Setup { writers: &[Writes { writes: 2, ..SCANS }], ..JOINED },
             faults: Faults { evictions: 1, expiries: 1, ..NO_FAULTS },
             reaches: &[Hit, StoreRefused, LateJoinerServed, LedOn],
             ..LONG
@@ -71,7 +71,7 @@ fn keys() -> Vec<Configuration> {
             rules: Rules { plain_values: PlainValues::Rejected, ..PROTOCOL },
             setup: Setup { writers: &[INVALIDATE_TWICE], ..IN_TURN },
             faults: Faults { plain_fills: 2, expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry],
+            reaches: &[Hit, StoreRefused, UnusableEntry],
             ..LONG
         },
     ]
@@ -84,7 +84,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×2 calls, 1 tag invalidation; eviction, expiry, timeout",
             setup: TAGGED,
             faults: Faults { evictions: 1, expiries: 1, timeouts: 1, ..NO_FAULTS },
-            reaches: &[Hit, ServedByAcquire, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, ServedByAcquire, StoreRefused, UnusableEntry, TagChanged],
             ..LONG
         },
         Configuration {
@@ -92,7 +92,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×2 calls, 2 tag invalidations; 2 evictions",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..TAGGED },
             faults: Faults { evictions: 2, ..NO_FAULTS },
-            reaches: &[Hit, ServedByAcquire, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, ServedByAcquire, StoreRefused, UnusableEntry, TagChanged],
             ..LONG
         },
         Configuration {
@@ -100,7 +100,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×2 calls on 2 keys, 1 tag invalidation; expiry",
             setup: Setup { keys: 2, ..TAGGED },
             faults: Faults { expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, UnusableEntry, TagChanged],
             ..LONG
         },
         Configuration {
@@ -112,7 +112,7 @@ fn tags() -> Vec<Configuration> {
                 ..IN_TURN
             },
             faults: Faults { evictions: 1, expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, UnusableEntry, TagChanged],
             ..LONG
         },
         Configuration {
@@ -120,7 +120,7 @@ fn tags() -> Vec<Configuration> {
             about: "2 calls at once + 1, 2 tag invalidations; eviction",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..TAGGED_JOINED },
             faults: Faults { evictions: 1, ..NO_FAULTS },
-            reaches: &[Hit, LateJoinerServed, LedOn, UselessEntry, TagChanged],
+            reaches: &[Hit, LateJoinerServed, LedOn, UnusableEntry, TagChanged],
             ..LONG
         },
         Configuration {
@@ -128,7 +128,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×2 tagged calls that begin with ACQUIRE, 2 tag invalidations; expiry",
             setup: Setup { calls: Calls::AcquireAtOnce, writers: &[INVALIDATE_TWICE], ..TAGGED },
             faults: Faults { expiries: 1, ..NO_FAULTS },
-            reaches: &[ServedByAcquire, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[ServedByAcquire, StoreRefused, UnusableEntry, TagChanged],
             ..LONG
         },
     ]
@@ -162,8 +162,8 @@ fn flights() -> Vec<Configuration> {
         },
         Configuration {
             name: "failed-loads-released-long",
-            about: "2 calls at once + 1, 2 writes; 2 failed loads, which give the lease up, timeout",
-            rules: Rules { failed_load: FailedLoad::GivesLeaseUp, ..PROTOCOL },
+            about: "2 calls at once + 1, 2 writes; 2 failed loads, which release the lease, timeout",
+            rules: Rules { failed_load: FailedLoad::ReleasesLease, ..PROTOCOL },
             setup: Setup { writers: &[INVALIDATE_TWICE], ..JOINED },
             faults: Faults { failed_loads: 2, timeouts: 1, ..NO_FAULTS },
             reaches: &[StoreRefused, LateJoinerServed, LedOn, LateExecution],
@@ -200,9 +200,9 @@ fn hand_over() -> Vec<Configuration> {
         },
         Configuration {
             name: "hand-over-awaits-long",
-            about: "3 calls at once, 2 writes; 2 cancelled leaders, whose heirs await their \
+            about: "3 calls at once, 2 writes; 2 cancelled leaders, whose successors await their \
                     answers, timeout",
-            rules: Rules { heir: Heir::AwaitsAnswer, ..PROTOCOL },
+            rules: Rules { successor: Successor::AwaitsAnswer, ..PROTOCOL },
             setup: Setup { processes: &[THREE_AT_ONCE], writers: &[INVALIDATE_TWICE], ..SMALLEST },
             faults: Faults { cancellations: 2, timeouts: 1, ..NO_FAULTS },
             reaches: &[HandedOver, StoreRefused, LateJoinerServed, LedOn],

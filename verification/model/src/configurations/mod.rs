@@ -1,4 +1,4 @@
-//! What is searched: who calls and writes, what may go wrong, and what must come of it.
+//! The searched configurations: callers and writers, faults, and the expected result.
 
 mod controls;
 mod long;
@@ -12,27 +12,27 @@ use crate::variants::{PROTOCOL, PlainValues, Rules, TagVersions};
 /// One search.
 #[derive(Clone, Debug)]
 pub(crate) struct Configuration {
-    /// Its name; that of a negative control is its number in verification/README.md.
+    /// The name; for a negative control its number in verification/README.md.
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) expected: Expected,
-    /// Whether it is small enough for every run of the tests.
+    /// Whether the search is small enough for every run of the tests.
     pub(crate) quick: bool,
     pub(crate) rules: Rules,
     pub(crate) setup: Setup,
     pub(crate) faults: Faults,
-    /// What must be met, or that it holds proves nothing.
+    /// The events that must occur, or the search proves nothing.
     pub(crate) reaches: &'static [Event],
 }
 
-/// What must come of a search.
+/// The expected result of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     Holds,
     Violates(Property),
 }
 
-/// Who takes part.
+/// The parties.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) keys: usize,
@@ -40,11 +40,11 @@ pub(crate) struct Setup {
     pub(crate) calls: Calls,
     pub(crate) processes: &'static [Callers],
     pub(crate) writers: &'static [Writes],
-    /// Whether nobody commits between the commit of an insert and its return.
+    /// Whether no other writer commits between the commit of an insert and its return.
     pub(crate) inserts_are_newest: bool,
 }
 
-/// How a call begins.
+/// The first step of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calls {
     ReadFirst,
@@ -56,7 +56,7 @@ pub(crate) enum Calls {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Callers {
     pub(crate) calls: u8,
-    /// How many of them may be under way at the same time.
+    /// The number of concurrent calls.
     pub(crate) at_once: usize,
 }
 
@@ -73,16 +73,16 @@ pub(crate) enum Tagging {
     None,
     /// Values have a tag; keys are invalidated.
     InvalidatedByKey,
-    /// Values of all keys have the same tag, and that is invalidated.
+    /// Values of all keys have the same tag, which is invalidated.
     InvalidatedByTag,
 }
 
-/// How often each thing may go wrong.
+/// How often each fault may occur.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Faults {
     /// Of an entry, a lease or the tag.
     pub(crate) evictions: u8,
-    /// Of the lease of a holder that lives.
+    /// Of the lease of a live holder.
     pub(crate) expiries: u8,
     /// Of a process.
     pub(crate) crashes: u8,
@@ -91,13 +91,13 @@ pub(crate) struct Faults {
     /// Of a leader.
     pub(crate) cancellations: u8,
     pub(crate) failed_loads: u8,
-    /// RENEWs that are sent.
+    /// RENEW requests.
     pub(crate) renewals: u8,
-    /// Reads of a plain writer, each followed by its SET.
+    /// Reads of a plain writer, each followed by a SET.
     pub(crate) plain_fills: u8,
 }
 
-/// Nothing goes wrong.
+/// No faults.
 const NO_FAULTS: Faults = Faults {
     evictions: 0,
     expiries: 0,
@@ -113,7 +113,7 @@ const INVALIDATE: Writes = Writes { kind: WriterKind::Invalidate, writes: 1 };
 
 const INVALIDATE_TWICE: Writes = Writes { kind: WriterKind::Invalidate, writes: 2 };
 
-const WALKS: Writes = Writes { kind: WriterKind::InvalidateByWalks, writes: 1 };
+const SCANS: Writes = Writes { kind: WriterKind::InvalidateByScans, writes: 1 };
 
 const INSERT: Writes = Writes { kind: WriterKind::Insert, writes: 1 };
 
@@ -151,7 +151,7 @@ const TAGGED: Setup = Setup { tagging: Tagging::InvalidatedByTag, ..IN_TURN };
 
 const TAGGED_JOINED: Setup = Setup { tagging: Tagging::InvalidatedByTag, ..JOINED };
 
-/// What the tables fill in where they name nothing else.
+/// The defaults of the tables.
 const BASE: Configuration = Configuration {
     name: "",
     about: "",
@@ -163,20 +163,20 @@ const BASE: Configuration = Configuration {
     reaches: &[],
 };
 
-/// Gives all configurations, the negative controls first.
+/// Returns all configurations, the negative controls first.
 pub(crate) fn all() -> Vec<Configuration> {
     controls::table().into_iter().chain(small::table()).chain(long::table()).collect()
 }
 
 impl Configuration {
-    /// Whether G1 is checked: only where every load that is lost is accounted for.
+    /// Returns `true` if G1 is checked: only where every lost load is accounted for.
     pub(crate) fn counts_loads(&self) -> bool {
         let Faults { evictions, expiries, crashes, timeouts, renewals, plain_fills, .. } =
             &self.faults;
         [evictions, expiries, crashes, timeouts, renewals, plain_fills].iter().all(|n| **n == 0)
     }
 
-    /// Says whether an entry answers a call, given the tag's version.
+    /// Returns `true` if an entry answers a call, given the tag's version.
     pub(crate) fn is_usable(&self, entry: Entry, tag: Option<TagVersion>) -> bool {
         if entry.plain {
             return self.rules.plain_values == PlainValues::Accepted;
@@ -192,9 +192,9 @@ impl Configuration {
 }
 
 impl Setup {
-    /// Gives the keys in use.
+    /// Returns the keys in use.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + use<> {
-        debug_assert!(self.keys <= KEYS, "the world has room for {KEYS} keys");
+        debug_assert!(self.keys <= KEYS, "the model has {KEYS} keys");
         (0..KEYS as u8).map(Key).take(self.keys)
     }
 }
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_says_what_it_must_reach() {
+    fn positive_searches_name_required_events() {
         for configuration in all() {
             let holds = configuration.expected == Expected::Holds;
             assert_eq!(holds, !configuration.reaches.is_empty(), "{}", configuration.name);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn each_property_is_violated_by_a_control() {
+    fn every_property_has_a_control() {
         let violated: HashSet<_> =
             all().iter().filter_map(|configuration| configuration.expected.property()).collect();
         assert_eq!(violated, HashSet::from(Property::ALL));

@@ -3,9 +3,9 @@
 use super::*;
 use crate::properties::Event::{
     HandedOver, Hit, LateExecution, LateJoinerServed, LedOn, ServedByAcquire, StoreRefused,
-    TagChanged, UselessEntry, WriterRefused, WriterStored,
+    TagChanged, UnusableEntry, WriterRefused, WriterStored,
 };
-use crate::variants::{FailedLoad, Heir};
+use crate::variants::{FailedLoad, Successor};
 
 pub(super) fn table() -> Vec<Configuration> {
     [keys(), tags(), flights(), hand_over(), writers()].concat()
@@ -46,9 +46,9 @@ fn keys() -> Vec<Configuration> {
             ..BASE
         },
         Configuration {
-            name: "walks",
-            about: "2×1 calls, an invalidation by two walks, 1 write; eviction, expiry, timeout",
-            setup: Setup { writers: &[WALKS, INVALIDATE], ..SMALLEST },
+            name: "scans",
+            about: "2×1 calls, an invalidation by two scans, 1 write; eviction, expiry, timeout",
+            setup: Setup { writers: &[SCANS, INVALIDATE], ..SMALLEST },
             faults: Faults { evictions: 1, expiries: 1, timeouts: 1, ..NO_FAULTS },
             reaches: &[Hit, StoreRefused, LateExecution],
             ..BASE
@@ -74,7 +74,7 @@ fn keys() -> Vec<Configuration> {
             about: "2×1 calls, 1 write, a plain writer whose values are rejected; expiry",
             rules: Rules { plain_values: PlainValues::Rejected, ..PROTOCOL },
             faults: Faults { plain_fills: 1, expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry],
+            reaches: &[Hit, StoreRefused, UnusableEntry],
             ..BASE
         },
     ]
@@ -86,7 +86,7 @@ fn tags() -> Vec<Configuration> {
             name: "tag",
             about: "2×2 calls, 2 tag invalidations",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..TAGGED },
-            reaches: &[Hit, ServedByAcquire, UselessEntry, TagChanged],
+            reaches: &[Hit, ServedByAcquire, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
@@ -94,7 +94,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×1 calls, 1 tag invalidation; eviction, expiry, timeout",
             setup: Setup { tagging: Tagging::InvalidatedByTag, ..SMALLEST },
             faults: Faults { evictions: 1, expiries: 1, timeouts: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
@@ -106,7 +106,7 @@ fn tags() -> Vec<Configuration> {
                 writers: &[INVALIDATE_TWICE],
                 ..SMALLEST
             },
-            reaches: &[Hit, UselessEntry, TagChanged],
+            reaches: &[Hit, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
@@ -114,7 +114,7 @@ fn tags() -> Vec<Configuration> {
             about: "2×2 tagged calls, 1 key invalidation; eviction",
             setup: Setup { tagging: Tagging::InvalidatedByKey, ..IN_TURN },
             faults: Faults { evictions: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
@@ -123,7 +123,7 @@ fn tags() -> Vec<Configuration> {
             rules: Rules { plain_values: PlainValues::Rejected, ..PROTOCOL },
             setup: Setup { tagging: Tagging::InvalidatedByTag, ..SMALLEST },
             faults: Faults { plain_fills: 1, expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
@@ -131,7 +131,7 @@ fn tags() -> Vec<Configuration> {
             about: "2 calls at once + 1, 1 tag invalidation; eviction",
             setup: TAGGED_JOINED,
             faults: Faults { evictions: 1, ..NO_FAULTS },
-            reaches: &[Hit, LateJoinerServed, LedOn, UselessEntry, TagChanged],
+            reaches: &[Hit, LateJoinerServed, LedOn, UnusableEntry, TagChanged],
             ..BASE
         },
     ]
@@ -172,8 +172,8 @@ fn flights() -> Vec<Configuration> {
         },
         Configuration {
             name: "failed-loads-released",
-            about: "the same, and a failed load gives the lease up",
-            rules: Rules { failed_load: FailedLoad::GivesLeaseUp, ..PROTOCOL },
+            about: "the same, and a failed load releases the lease",
+            rules: Rules { failed_load: FailedLoad::ReleasesLease, ..PROTOCOL },
             setup: JOINED,
             faults: Faults { failed_loads: 2, expiries: 1, ..NO_FAULTS },
             reaches: &[StoreRefused, LateJoinerServed, LedOn, LateExecution],
@@ -202,8 +202,8 @@ fn hand_over() -> Vec<Configuration> {
         },
         Configuration {
             name: "hand-over-awaits",
-            about: "2 calls at once + 1, 1 write; a cancelled leader, whose heir awaits its answer",
-            rules: Rules { heir: Heir::AwaitsAnswer, ..PROTOCOL },
+            about: "2 calls at once + 1, 1 write; a cancelled leader, whose successor awaits its answer",
+            rules: Rules { successor: Successor::AwaitsAnswer, ..PROTOCOL },
             setup: JOINED,
             faults: Faults { cancellations: 1, ..NO_FAULTS },
             reaches: &[HandedOver, StoreRefused, LateJoinerServed, LedOn],
@@ -239,7 +239,7 @@ fn writers() -> Vec<Configuration> {
                 ..SMALLEST
             },
             faults: Faults { expiries: 1, ..NO_FAULTS },
-            reaches: &[Hit, StoreRefused, WriterStored, UselessEntry, TagChanged],
+            reaches: &[Hit, StoreRefused, WriterStored, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {

@@ -1,9 +1,9 @@
-//! How a flight ends, and for whom: the rule of vouching.
+//! The outcome of a flight, and the callers that receive it: the freshness rule.
 //!
-//! An answer of Redis vouches only for callers that were waiting when its request was sent.
-//! What was loaded and not stored, an error too, is for those who came before the load
-//! began. Callers that are left over stay together in the flight, and the first of them
-//! leads it on.
+//! An answer of Redis is valid only for callers that were waiting when its request was sent. A
+//! value that was not stored, or an error, is valid only for callers that came before the load
+//! began. The remaining callers stay together in the flight, and the first of them leads it
+//! on.
 
 use super::call::Caller;
 use super::flight::{FlightId, Lease};
@@ -12,16 +12,16 @@ use crate::properties::{Event, Property};
 use crate::server::Version;
 use crate::variants::{Rules, Sharing};
 
-/// What a flight has come to.
+/// The outcome of a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// ACQUIRE has found an entry.
+    /// ACQUIRE returned an entry.
     Found(Version),
     /// The load was stored, and the tag is unchanged.
     Stored(Version),
-    /// The load was not stored, or nobody knows.
+    /// The load was not stored, or this is unknown.
     Unstored(Version),
-    /// The load failed, and the error tells of this version.
+    /// The load failed, with an error that depends on this version.
     Failed(Version),
 }
 
@@ -42,7 +42,7 @@ impl Outcome {
         }
     }
 
-    /// Says whether a caller may be given this.
+    /// Returns `true` if the caller may receive this outcome.
     fn is_for(self, caller: Caller, rules: &Rules) -> bool {
         let breaks_the_rule = matches!(
             (rules.sharing, self),
@@ -50,35 +50,35 @@ impl Outcome {
                 | (Sharing::UnstoredToLateJoiners, Self::Unstored(_))
                 | (Sharing::FailureToLateJoiners, Self::Failed(_))
         );
-        breaks_the_rule || caller.came_before || matches!(self, Self::Stored(_))
+        breaks_the_rule || caller.joined_before || matches!(self, Self::Stored(_))
     }
 }
 
 impl Turn<'_> {
-    /// Gives the outcome to those it is for. The others go on, under the lease if there
-    /// still is one.
-    pub(crate) fn land(&mut self, id: FlightId, outcome: Outcome, lease: Option<Lease>) {
+    /// Answers the callers that may receive the outcome. The others continue, with the lease
+    /// if it is still held.
+    pub(crate) fn complete(&mut self, id: FlightId, outcome: Outcome, lease: Option<Lease>) {
         let rules = &self.configuration.rules;
         let callers = std::mem::take(&mut self.flight_mut(id).callers);
-        let (told, left): (Vec<_>, Vec<_>) =
+        let (served, remaining): (Vec<_>, Vec<_>) =
             callers.into_iter().partition(|caller| outcome.is_for(*caller, rules));
-        if told.iter().any(|caller| !caller.came_before) {
+        if served.iter().any(|caller| !caller.joined_before) {
             self.met(Event::LateJoinerServed);
         }
-        for caller in told {
-            self.give(outcome.version(), caller.needs, outcome.property());
+        for caller in served {
+            self.answer(outcome.version(), caller.needs, outcome.property());
         }
-        if left.is_empty() {
-            lease.into_iter().for_each(|lease| self.give_up(id, lease.token));
+        if remaining.is_empty() {
+            lease.into_iter().for_each(|lease| self.release(id, lease.token));
             self.world.processes[id.process].flights.remove(id.index);
         } else {
             self.met(Event::LedOn);
-            self.flight_mut(id).callers = left;
+            self.flight_mut(id).callers = remaining;
             self.lead_on(id, lease);
         }
     }
 
-    /// Makes the caller that came first the leader.
+    /// Continues the flight, led by the first of the remaining callers.
     pub(crate) fn lead_on(&mut self, id: FlightId, lease: Option<Lease>) {
         match lease {
             Some(lease) => self.begin_load(id, Some(lease)),
@@ -91,19 +91,19 @@ impl Turn<'_> {
 mod tests {
     use super::*;
     use crate::action::Protocol;
-    use crate::client::call::Known;
+    use crate::client::call::ReadResult;
     use crate::client::flight::{Flight, Step};
     use crate::configurations::{self, Configuration};
     use crate::server::Key;
     use crate::variants::PROTOCOL;
     use crate::world::World;
 
-    fn caller(came_before: bool) -> Caller {
-        Caller { needs: 0, known: Known::Missing, came_before }
+    fn caller(joined_before: bool) -> Caller {
+        Caller { needs: 0, read: ReadResult::Missing, joined_before }
     }
 
     #[test]
-    fn callers_that_are_left_over_lead_the_flight_on_together() {
+    fn remaining_callers_lead_on_together() {
         let protocol = Protocol::new(configurations::all()[0].clone());
         let mut world = World::new(&protocol.configuration);
         let callers = vec![caller(true), caller(false), caller(false)];
@@ -113,15 +113,15 @@ mod tests {
         let configuration = &Configuration { rules: PROTOCOL, ..configuration.clone() };
         let id = FlightId { process: 0, index: 0 };
         let mut turn = Turn { configuration, coverage, world: &mut world };
-        turn.land(id, Outcome::Unstored(0), None);
+        turn.complete(id, Outcome::Unstored(0), None);
 
         let flight = &world.processes[0].flights[0];
         assert_eq!(flight.callers, [caller(true), caller(true)]);
-        assert!(matches!(flight.step, Step::Asking { .. }));
+        assert!(matches!(flight.step, Step::Acquiring { .. }));
     }
 
     #[test]
-    fn only_what_was_stored_is_for_late_joiners() {
+    fn late_joiners_get_stored_values_only() {
         let late = caller(false);
         assert!(Outcome::Stored(0).is_for(late, &PROTOCOL));
         for outcome in [Outcome::Found(0), Outcome::Unstored(0), Outcome::Failed(0)] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn each_broken_sharing_breaks_its_own_rule() {
+    fn each_sharing_breaks_one_rule() {
         let late = caller(false);
         let unstored = Rules { sharing: Sharing::UnstoredToLateJoiners, ..PROTOCOL };
         assert!(Outcome::Unstored(0).is_for(late, &unstored));
