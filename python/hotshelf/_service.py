@@ -43,6 +43,7 @@ class Stats(TypedDict):
         coalesced: Calls that got the value of another call's factory.
         errors: Failed operations of the backend, and invalid arguments.
         foreign: Entries that are not a value of this cache: corrupt, or of another model.
+        other_tags: Entries with other tags than those of the call, which are misses.
         refused: Values that were not stored, since the key was invalidated or written
             meanwhile.
         degraded: Runs of factories without the right to store: the backend was unreachable,
@@ -58,6 +59,7 @@ class Stats(TypedDict):
     coalesced: int
     errors: int
     foreign: int
+    other_tags: int
     refused: int
     degraded: int
     handed_over: int

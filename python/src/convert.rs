@@ -17,6 +17,7 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<
     all.set_item("coalesced", stats.coalesced)?;
     all.set_item("errors", stats.errors)?;
     all.set_item("foreign", stats.foreign)?;
+    all.set_item("other_tags", stats.other_tags)?;
     all.set_item("refused", stats.refused)?;
     all.set_item("degraded", stats.degraded)?;
     all.set_item("handed_over", stats.handed_over)?;

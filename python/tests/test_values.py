@@ -425,3 +425,10 @@ async def test_other_clients_read_value(
     cache = CacheService[Any](manager, "values", None)
     await cache.set("it", value)
     assert json.loads(server.command("GET", cache.key("it"))) == value
+
+
+async def test_other_tags_are_counted(manager: CacheManager) -> None:
+    cache = CacheService[int](manager, "numbers", int)
+    for tags, counted in ((["a"], 0), (["b"], 1), (["b"], 1)):
+        await cache.get_or_set("k", lambda: 1, tags=tags)
+        assert cache.stats()["other_tags"] == counted
