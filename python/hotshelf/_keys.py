@@ -16,6 +16,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+#: What names an entry.
+Identifier = str | int | UUID | tuple[Any, ...]
+
 
 def canonical(value: Any) -> Any:
     """Returns the canonical form of a value that JSON has no form for.
@@ -118,6 +121,24 @@ def get_ttl_with_jitter(base_ttl: int, jitter_percent: float = 0.1) -> int:
     """Returns a lifetime in seconds with random jitter, by default ±10 %."""
     jitter = int(base_ttl * jitter_percent)
     return base_ttl + random.randint(-jitter, jitter)
+
+
+def listed(identifiers: Iterable[Any], what: str) -> list[Any]:
+    """Returns identifiers as a list.
+
+    Raises:
+        TypeError: For a single string, whose characters would each become an identifier.
+    """
+    if isinstance(identifiers, str | bytes):
+        raise TypeError(f"`{what}` must be a list: use [{identifiers!r}], not {identifiers!r}")
+    return list(identifiers)
+
+
+def comparable(identifier: Any) -> Any:
+    """Returns an equal object for identifiers of the same key, such as `7` and `"7"`."""
+    if isinstance(identifier, tuple):
+        return tuple(map(comparable, identifier))
+    return str(identifier)
 
 
 def list_of_names(names: Iterable[Any], what: str) -> list[str]:

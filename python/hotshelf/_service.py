@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from hotshelf._codec import Codec
 from hotshelf._errors import CacheError, DecodeError, EncodeError
 from hotshelf._hotshelf import Failed, Pending, Ticket, Unencoded, mode_after_undecodable
-from hotshelf._keys import dumped_params, list_of_names, params_text
+from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
 from hotshelf._options import DEFAULT_JITTER, KeyLayout, Lifetime, jitter_ratio, seconds
 from hotshelf._pending import result_of
 from hotshelf._running import active_runs, running
@@ -162,7 +162,7 @@ class CacheService(Generic[T]):
             max_value_bytes=max_value_bytes,
         )
 
-    def key(self, identifier: str, params: Params = None) -> str:
+    def key(self, identifier: Identifier, params: Params = None) -> str:
         """Returns the exact key of an entry.
 
         Raises:
@@ -171,7 +171,7 @@ class CacheService(Generic[T]):
         """
         return self._core.key(identifier, dumped_params(params))
 
-    async def get(self, identifier: str, params: Params = None) -> T | None:
+    async def get(self, identifier: Identifier, params: Params = None) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip."""
         text = params_text(params)
         try:
@@ -189,14 +189,14 @@ class CacheService(Generic[T]):
         value = self._decoded(raw)
         return None if value is _MISSING else cast("T | None", value)
 
-    async def get_many(self, identifiers: Iterable[str]) -> list[T | None]:
+    async def get_many(self, identifiers: Iterable[Identifier]) -> list[T | None]:
         """Returns the values of many entries, in the order of the identifiers. Costs one round
         trip.
 
         Raises:
-            TypeError: For a string instead of a list of strings.
+            TypeError: For a string instead of a list.
         """
-        names = list_of_names(identifiers, "identifiers")
+        names = listed(identifiers, "identifiers")
         try:
             raws = self._core.read_many([(name, None) for name in names])
             if type(raws) is Pending:
@@ -209,7 +209,7 @@ class CacheService(Generic[T]):
     @overload
     async def get_or_set(
         self,
-        identifier: str,
+        identifier: Identifier,
         factory: Factory[T],
         ttl: Lifetime | None = None,
         params: Params = None,
@@ -222,7 +222,7 @@ class CacheService(Generic[T]):
     @overload
     async def get_or_set(
         self,
-        identifier: str,
+        identifier: Identifier,
         factory: Factory[T | None],
         ttl: Lifetime | None = None,
         params: Params = None,
@@ -234,7 +234,7 @@ class CacheService(Generic[T]):
 
     async def get_or_set(
         self,
-        identifier: str,
+        identifier: Identifier,
         factory: Factory[Any],
         ttl: Lifetime | None = None,
         params: Params = None,
@@ -260,7 +260,8 @@ class CacheService(Generic[T]):
         it did not start, and that calls this method for the same key.
 
         Args:
-            identifier: The last part of the key.
+            identifier: The last part of the key: a `str`, an `int`, a `UUID`, or a tuple of
+                these. Anything else is an invalid key.
             factory: Computes the value. `None` is a value, too, and is cached.
             ttl: The lifetime of the entry, in seconds. Default: that of the cache. With 0 or
                 an invalid lifetime, the value isn't stored; an existing entry is still read.
@@ -341,7 +342,7 @@ class CacheService(Generic[T]):
 
     async def set(
         self,
-        identifier: str,
+        identifier: Identifier,
         value: T,
         ttl: Lifetime | None = None,
         params: Params = None,
@@ -366,7 +367,7 @@ class CacheService(Generic[T]):
 
     async def set_many(
         self,
-        values: Mapping[str, T],
+        values: Mapping[Any, T],
         ttl: Lifetime | None = None,
         *,
         tags: Sequence[str] = (),
@@ -387,7 +388,7 @@ class CacheService(Generic[T]):
 
     async def write_through(
         self,
-        identifier: str,
+        identifier: Identifier,
         write: Factory[T],
         ttl: Lifetime | None = None,
         params: Params = None,
@@ -419,7 +420,7 @@ class CacheService(Generic[T]):
 
     async def write_through_many(
         self,
-        identifiers: Iterable[str],
+        identifiers: Iterable[Identifier],
         write: Callable[[], Awaitable[Mapping[str, T]]] | Callable[[], Mapping[str, T]],
         ttl: Lifetime | None = None,
         *,
@@ -436,12 +437,12 @@ class CacheService(Generic[T]):
             TypeError: For a string instead of a list of strings, or if `write` doesn't return
                 a mapping. All entries are removed in the latter case.
         """
-        names = list_of_names(identifiers, "identifiers")
+        names = listed(identifiers, "identifiers")
         writing = GuardedWrite(self)
         await writing.begin([(name, None) for name in names], ttl, tags)
         written, values = await writing.run(write, self._prepare_many)
-        await writing.finish([written.get(name) for name in names])
-        extra = written.keys() - set(names)
+        await writing.finish([written.get(comparable(name)) for name in names])
+        extra = written.keys() - set(map(comparable, names))
         if extra:
             logger.warning(
                 "cache: a write of %s returned values for %d unexpected identifiers;"
@@ -450,7 +451,7 @@ class CacheService(Generic[T]):
             await self.delete_many(extra)
         return values
 
-    async def delete(self, identifier: str, params: Params = None) -> bool:
+    async def delete(self, identifier: Identifier, params: Params = None) -> bool:
         """Removes an entry, and refuses every load of it that is in flight.
 
         Call it after the change is committed. After it has returned `True`, no later call
@@ -459,7 +460,7 @@ class CacheService(Generic[T]):
         """
         return await self._succeeded(self._core.invalidate, [(identifier, params_text(params))])
 
-    async def delete_many(self, identifiers: Iterable[str]) -> bool:
+    async def delete_many(self, identifiers: Iterable[Identifier]) -> bool:
         """Removes many entries; see `delete`. Costs one round trip, in a Cluster one for
         each 1,000.
 
@@ -467,9 +468,9 @@ class CacheService(Generic[T]):
         the valid ones are removed anyway.
 
         Raises:
-            TypeError: For a string instead of a list of strings.
+            TypeError: For a string instead of a list.
         """
-        names = list_of_names(identifiers, "identifiers")
+        names = listed(identifiers, "identifiers")
         return await self._succeeded(self._core.invalidate, [(name, None) for name in names])
 
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
@@ -501,7 +502,7 @@ class CacheService(Generic[T]):
         trip with `epoch`; otherwise it is the same as `invalidate_pattern("*")`."""
         return await self._succeeded(self._core.invalidate_all)
 
-    async def exists(self, identifier: str, params: Params = None) -> bool:
+    async def exists(self, identifier: Identifier, params: Params = None) -> bool:
         """Returns whether there is a valid entry; `False` if the backend failed. Costs one round
         trip."""
         try:
@@ -512,7 +513,7 @@ class CacheService(Generic[T]):
             return False
         return raw is not None
 
-    async def get_ttl(self, identifier: str, params: Params = None) -> int:
+    async def get_ttl(self, identifier: Identifier, params: Params = None) -> int:
         """Returns the remaining lifetime of an entry in seconds, rounded up: -1 if it never
         expires, -2 if there is no valid entry or the backend failed."""
         try:
@@ -547,7 +548,10 @@ class CacheService(Generic[T]):
             kind = type(values).__name__
             raise TypeError(f"`write` returned a {kind}: return the values by identifier")
         prepared = {name: self._prepare(value) for name, value in values.items()}
-        encoded = {str(name): None if value is None else raw for name, (value, raw) in prepared.items()}
+        encoded = {
+            comparable(name): None if value is None else raw
+            for name, (value, raw) in prepared.items()
+        }
         return encoded, {name: value for name, (value, _) in prepared.items()}
 
     def _owned_keys(self, keys: Iterable[tuple[Any, Any]]) -> frozenset[tuple[int, str]]:
@@ -556,7 +560,7 @@ class CacheService(Generic[T]):
         for identifier, params in keys:
             # Code of the identifier may raise anything.
             with contextlib.suppress(Exception):
-                owned.add((id(self._manager), self._core.key(str(identifier), params)))
+                owned.add((id(self._manager), self._core.key(identifier, params)))
         return frozenset(owned)
 
     @staticmethod

@@ -9,7 +9,8 @@ use hotshelf_core::cache::{ByteCache, CallOptions, EntryKey, Mode, NegativeTtl};
 use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyFloat, PyString, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple, PyType};
 
 use crate::errors::{exception, value_error};
 
@@ -22,22 +23,13 @@ pub(crate) fn key(
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Result<EntryKey, Error>> {
-    Ok(match parts(identifier, params)? {
-        Ok((identifier, params)) => Ok(cache.key(&key_of(identifier.as_str(), params))),
+    Ok(match any_key(cache, identifier, params)? {
+        Ok(key) => Ok(cache.key(&key)),
         Err(error) => {
             cache.reject(&error);
             Err(error)
         }
     })
-}
-
-/// Creates a key from an identifier and the canonical text of parameters.
-pub(crate) fn key_of(identifier: &str, params: Option<String>) -> Key<'_> {
-    let key = Key::new(identifier);
-    match params {
-        Some(text) => key.params(Params::from_canonical(text)),
-        None => key,
-    }
 }
 
 /// Returns the keys of entries, in their order.
@@ -48,11 +40,17 @@ pub(crate) fn keys(
     keys.iter().map(|(identifier, params)| key(cache, identifier, params.as_ref())).collect()
 }
 
-fn parts(
+/// Returns the key of an identifier and the canonical text of parameters.
+pub(crate) fn any_key(
+    cache: &ByteCache,
     identifier: &Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Result<(String, Option<String>), Error>> {
-    let identifier = text(identifier)?;
+) -> PyResult<Result<Key<'static>, Error>> {
+    let key = match cache.namespace().layout_in_use() {
+        // fastapi-rc formats whatever it is passed.
+        KeyLayout::FastapiRc => text(identifier)?.map(Key::new),
+        _ => key_of(identifier)?,
+    };
     let params = match params {
         Some(error) if error.is_instance_of::<PyException>() => {
             Err(Error::new(ErrorKind::Key, error.to_string()))
@@ -60,7 +58,43 @@ fn parts(
         Some(params) => text(params)?.map(Some),
         None => Ok(None),
     };
-    Ok(identifier.and_then(|identifier| Ok((identifier, params?))))
+    Ok(key.and_then(|key| {
+        Ok(match params? {
+            Some(text) => key.params(Params::from_canonical(text)),
+            None => key,
+        })
+    }))
+}
+
+/// Returns the key of a string, an integer, a UUID, or a tuple of these. Other objects are
+/// rejected: the text of `None` would be one key for all of them.
+fn key_of(identifier: &Bound<'_, PyAny>) -> PyResult<Result<Key<'static>, Error>> {
+    if identifier.is_instance_of::<PyString>() || is_number(identifier) || is_uuid(identifier)? {
+        return Ok(text(identifier)?.map(Key::new));
+    }
+    if let Ok(tuple) = identifier.cast::<PyTuple>()
+        && tuple.len() > 1
+    {
+        let elements = tuple.iter().map(|element| key_of(&element));
+        let elements = elements.collect::<PyResult<Result<Vec<_>, Error>>>()?;
+        return Ok(elements.map(|elements| {
+            Key::from_elements(elements).expect("there is more than one element")
+        }));
+    }
+    let kind = identifier.get_type().name()?;
+    let message = format!(
+        "invalid identifier of type {kind}: use a str, an int, a UUID, or a tuple of these"
+    );
+    Ok(Err(Error::new(ErrorKind::Key, message)))
+}
+
+fn is_number(object: &Bound<'_, PyAny>) -> bool {
+    object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>()
+}
+
+fn is_uuid(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static UUID: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    object.is_instance(UUID.import(object.py(), "uuid", "UUID")?)
 }
 
 /// Returns the text of an object as `str` does, for a key, a tag or a pattern.

@@ -88,9 +88,13 @@ impl Cache {
 
     /// Returns the exact key of an entry.
     #[pyo3(signature = (identifier, params=None))]
-    fn key(&self, identifier: &Bound<'_, PyAny>, params: Option<String>) -> PyResult<String> {
-        let identifier = arguments::text(identifier)?.map_err(|error| exception(&error))?;
-        let key = arguments::key_of(identifier.as_str(), params);
+    fn key(
+        &self,
+        identifier: &Bound<'_, PyAny>,
+        params: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<String> {
+        let key = arguments::any_key(&self.cache, identifier, params)?;
+        let key = key.map_err(|error| exception(&error))?;
         Ok(self.cache.wire_key(&key).as_str().to_owned())
     }
 

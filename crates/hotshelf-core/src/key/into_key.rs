@@ -141,7 +141,7 @@ macro_rules! tuples {
             #[expect(non_snake_case, reason = "an element is named as its type")]
             fn to_key(&self) -> Key<'_> {
                 let ($first, $($further),+) = self;
-                Key::tuple($first.to_key(), [$($further.to_key()),+])
+                Key::tuple($first.to_key(), vec![$($further.to_key()),+])
             }
 
             #[expect(non_snake_case, reason = "an element is named as its type")]
@@ -150,7 +150,7 @@ macro_rules! tuples {
                 Self: 'a,
             {
                 let ($first, $($further),+) = self;
-                Key::tuple($first.into_key(), [$($further.into_key()),+])
+                Key::tuple($first.into_key(), vec![$($further.into_key()),+])
             }
         })+
     };

@@ -115,10 +115,22 @@ impl<'a> Key<'a> {
         }
     }
 
+    /// Returns the key of a tuple whose elements are known only at run time, for bindings to
+    /// other languages; `None` for an empty one. A single element is its own key.
+    #[must_use]
+    pub fn from_elements(elements: Vec<Self>) -> Option<Self> {
+        let mut elements = elements.into_iter();
+        let first = elements.next()?;
+        match elements.len() {
+            0 => Some(first),
+            _ => Some(Self::tuple(first, elements.collect())),
+        }
+    }
+
     /// Returns the key of a tuple.
-    fn tuple<const N: usize>(first: Self, further: [Self; N]) -> Self {
+    fn tuple(first: Self, further: Vec<Self>) -> Self {
         let (identifier, elements) = match first {
-            Self { identifier, rest: None } => (identifier, further.into()),
+            Self { identifier, rest: None } => (identifier, further),
             first => (None, std::iter::once(first).chain(further).collect()),
         };
         Self { identifier, rest: Some(Box::new(Rest { elements, params: None })) }
