@@ -1,16 +1,16 @@
-//! Pauses between attempts: they double up to a bound, and each is cut at random.
+//! Pauses between attempts: they double up to a bound, with random jitter.
 
 use std::time::Duration;
 
 use crate::ttl::below;
 
-/// The pauses between attempts at something that keeps failing.
+/// The pauses between attempts of an operation that keeps failing.
 ///
-/// The pause doubles from the first to the longest, and each is cut by up to half at random, so
-/// that clients that failed together don't try again together. This is "equal jitter" as in
-/// Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015
+/// The pause doubles from the first to the longest, and each is shortened by up to half at
+/// random, so that clients that failed together don't retry together. This is "equal jitter"
+/// as in Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015
 /// (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>): half of the
-/// pause is kept, so that no attempt follows the previous one at once.
+/// pause is kept, so that no attempt immediately follows the previous one.
 ///
 /// It holds no clock and no randomness: the caller sleeps, and passes in
 /// [`Runtime::random`](crate::Runtime::random).
@@ -30,32 +30,33 @@ use crate::ttl::below;
 pub struct Backoff {
     first: Duration,
     longest: Duration,
-    /// The next pause, before it is cut.
+    /// The next pause, before jitter.
     next: Duration,
 }
 
 impl Backoff {
-    /// Creates a back-off that begins with the first pause. Equal bounds make every pause the
-    /// same but for the jitter. A first pause above the longest counts as the longest.
+    /// Creates a back-off that begins with the first pause. If both bounds are equal, all
+    /// pauses are the same except for their jitter. A first pause above the longest counts as
+    /// the longest.
     #[must_use]
     pub const fn new(first: Duration, longest: Duration) -> Self {
         let first = if first.as_nanos() < longest.as_nanos() { first } else { longest };
         Self { first, longest, next: first }
     }
 
-    /// Returns the pause before the next attempt, from half of its length (`random` is 0) to all
-    /// of it (`random` is `u64::MAX`).
+    /// Returns the pause before the next attempt, from half of it (`random` is 0) to all of it
+    /// (`random` is `u64::MAX`).
     #[must_use]
     pub fn next(&mut self, random: u64) -> Duration {
         let pause = self.next;
         self.next = pause.saturating_mul(2).min(self.longest);
         let half = pause / 2;
-        // More than 584 years in nanoseconds don't fit into 64 bits, and are not waited for.
+        // More than 584 years in nanoseconds exceed 64 bits, and are never waited for.
         let rest = u64::try_from((pause - half).as_nanos()).unwrap_or(u64::MAX);
         half + Duration::from_nanos(below(rest.saturating_add(1), random))
     }
 
-    /// Begins again with the first pause, after a success.
+    /// Resets to the first pause, after a success.
     pub const fn reset(&mut self) {
         self.next = self.first;
     }

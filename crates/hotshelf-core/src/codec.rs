@@ -1,8 +1,7 @@
 //! Values and their encoded form.
 //!
-//! The core never knows the type of a value. A [`Codec`] turns bytes into a [`Decoded`]
-//! value that callers of one flight share, and back; [`Json`] is the one that Rust's
-//! caches use.
+//! The core never knows the type of a value. A [`Codec`] decodes bytes into a [`Decoded`]
+//! value that callers of one flight share, and encodes values. Rust's caches use [`Json`].
 
 use std::any::Any;
 use std::fmt;
@@ -18,25 +17,26 @@ use crate::error::{Error, ErrorKind};
 /// A value of a type that only its codec knows.
 pub type Opaque = dyn Any + Send + Sync;
 
-/// A decoded value, decoded once and shared by all callers that are given it.
+/// A decoded value, shared by all callers that receive it.
 pub type Decoded = Arc<Opaque>;
 
 /// Encodes and decodes the values of one cache.
 ///
-/// Every value that [`decode`](Self::decode) returns, and every value that is handed to the
-/// cache, has the same concrete type.
+/// All values that [`decode`](Self::decode) returns, and all that are passed to the cache,
+/// have the same concrete type.
 pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// Decodes an entry's value, without its trailer.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Decode`] for bytes that are no value of this cache: a miss.
+    /// Returns an error of kind [`ErrorKind::Decode`] if the bytes are not a value of this
+    /// cache. The entry is then a miss.
     fn decode(&self, raw: &Bytes) -> Result<Decoded, Error>;
 
     /// Encodes a value.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Encode`] for a value that has no encoded form. The message must
-    /// not show what the value holds: it is logged.
+    /// Returns an error of kind [`ErrorKind::Encode`] if the value cannot be encoded. The
+    /// message is logged, so it must not reveal the contents of the value.
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error>;
 }
 
@@ -63,7 +63,10 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Codec for Json<T> 
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
         match value.downcast_ref::<T>() {
             Some(value) => encode(value),
-            None => Err(Error::new(ErrorKind::Encode, "the value is not of the cache's type")),
+            None => Err(Error::new(
+                ErrorKind::Encode,
+                "value has another type than the cache: use one codec with one type",
+            )),
         }
     }
 }
@@ -71,25 +74,26 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Codec for Json<T> 
 /// Encodes a value as JSON.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Encode`] if the value has no JSON form: a map whose keys are not
-/// strings, or an error of the value's own `Serialize`.
+/// Returns an error of kind [`ErrorKind::Encode`] if the value has no JSON form: it has a map
+/// whose keys are not strings, or its own `Serialize` fails.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, Error> {
     let json = serde_json::to_vec(value).map_err(|source| {
-        Error::new(ErrorKind::Encode, "the value can't be encoded as JSON").with_source(source)
+        Error::new(ErrorKind::Encode, "cannot encode the value as JSON").with_source(source)
     })?;
-    // Without the spare capacity of the writer: entries in memory are weighed by their
-    // length.
+    // Drops the spare capacity of the writer: entries in memory are weighed by their length.
     Ok(Bytes::from(json.into_boxed_slice()))
 }
 
 /// Decodes a value from JSON.
 ///
 /// # Errors
-/// Of kind [`ErrorKind::Decode`] if the bytes are not JSON, or JSON of another shape.
+/// Returns an error of kind [`ErrorKind::Decode`] if the bytes are not JSON, or JSON of
+/// another shape.
 pub fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
-    let wrong = || Error::new(ErrorKind::Decode, "the entry is not a value of this cache");
-    // JSON is UTF-8 (RFC 8259, section 8.1). Validating the whole once costs a fraction of
-    // validating each string in it.
+    let wrong =
+        || Error::new(ErrorKind::Decode, "cannot decode the entry as a value of this cache");
+    // JSON is UTF-8 (RFC 8259, section 8.1). Validating it once costs a fraction of validating
+    // each string in it.
     let text = std::str::from_utf8(json).map_err(|source| wrong().with_source(source))?;
     serde_json::from_str(text).map_err(|source| wrong().with_source(source))
 }
@@ -99,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_shape_is_an_error() {
+    fn other_shapes_are_errors() {
         assert_eq!(decode::<u8>(b"\"text\"").unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(decode::<u8>(b"{").unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(decode::<u8>(b"").unwrap_err().kind(), ErrorKind::Decode);
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_has_no_spare_capacity() {
+    fn encoded_entry_has_no_spare_capacity() {
         let entry = encode(&"x".repeat(1000)).unwrap();
         let length = entry.len();
         assert_eq!(Vec::from(entry).capacity(), length);
@@ -120,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_codec_takes_its_own_type_only() {
+    fn codec_rejects_other_types() {
         let codec = Json::<u32>::default();
         assert_eq!(codec.encode(&7_u32).unwrap(), "7");
         assert_eq!(codec.encode(&7_u64).unwrap_err().kind(), ErrorKind::Encode);

@@ -1,4 +1,4 @@
-//! The one error type of the workspace.
+//! The error type of all crates.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::key::WireKey;
 
-/// What went wrong in the cache or its backend.
+/// An error of the cache or its backend.
 ///
-/// A loader's own error is never wrapped in this type: it reaches its caller as
-/// itself. Cloning is cheap, since the callers of one flight share an error.
+/// A loader's error is never wrapped in this type; it reaches its caller unchanged. Cloning is
+/// cheap, since the callers of one flight share an error.
 ///
-/// A message names a key by its digest only; [`Error::key`] gives the key itself.
+/// Messages contain only a digest of a key; [`Error::key`] returns the key itself.
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,
@@ -25,52 +25,53 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// The kinds of [`Error`], for code that wants to decide something on them.
+/// The kind of an [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An option or a URL is wrong; the message says how to mend it.
+    /// An option or a URL is invalid. The message says how to fix it.
     Configuration,
     /// The operation or URL scheme is not available in this build.
     Unsupported,
-    /// An identifier, a parameter or a pattern can't become a key.
+    /// An identifier, parameter, pattern or tag is invalid.
     Key,
-    /// A value can't be written in the cache's format.
+    /// A value cannot be encoded.
     Encode,
-    /// Bytes found in the backend are no value of this cache.
+    /// An entry cannot be decoded as a value of this cache.
     Decode,
-    /// A value is larger than the cache's `max_value_bytes`.
+    /// A value exceeds the cache's `max_value_bytes`, or what the backend can store.
     TooLarge,
-    /// The backend can't be reached.
+    /// The backend cannot be reached.
     Unavailable,
-    /// The backend didn't answer in time. Whether it executed the operation is unknown.
+    /// The backend didn't answer in time. It is unknown whether it executed the operation.
     Timeout,
-    /// The backend refused the credentials.
+    /// The backend rejected the credentials.
     Authentication,
-    /// The backend's rules forbid this user the operation or the key.
+    /// The backend denies the user this operation or key.
     Permission,
     /// The backend is still loading its data.
     Loading,
-    /// The backend is a replica, or became one, and takes no writes.
+    /// The backend is a replica, or became one, and accepts no writes.
     ReadOnly,
-    /// The backend has no memory left for what it was to keep.
+    /// The backend is out of memory.
     OutOfMemory,
-    /// The key is another node's, and following the node's word has led nowhere.
+    /// The key belongs to another node, and following the redirections has failed.
     Moved,
-    /// The backend doesn't know the script that was named by its hash.
+    /// The backend doesn't know a script by its hash.
     NoScript,
-    /// What stands at the key is of another type than the operation is for.
+    /// The key holds a value of another type than the operation expects.
     WrongType,
-    /// What the backend says is not understood: it is no such backend, or a newer one.
+    /// The backend's reply is not understood: it is another kind of server, or a newer
+    /// version.
     Protocol,
-    /// The backend answered with another error of its own.
+    /// The backend returned another error.
     Server,
     /// The store was closed.
     Closed,
 }
 
 impl Error {
-    /// Makes an error of this kind with a message in lower case.
+    /// Creates an error of this kind. The message is in lower case.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         let inner = Inner { kind, message: message.into(), key: None, source: None };
         Self { inner: Arc::new(inner) }
@@ -92,13 +93,13 @@ impl Error {
         Self { inner: Arc::new(Inner { kind, message, key, source }) }
     }
 
-    /// Says what kind of trouble this is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind
     }
 
-    /// Says whether the same call may well succeed a little later.
+    /// Returns `true` if the same call may succeed later.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         use ErrorKind::{Loading, Moved, ReadOnly, Timeout, Unavailable};
@@ -106,21 +107,21 @@ impl Error {
         matches!(self.inner.kind, Unavailable | Timeout | Loading | ReadOnly | Moved)
     }
 
-    /// Says whether the backend failed to answer in time.
+    /// Returns `true` if the backend didn't answer in time.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.inner.kind == ErrorKind::Timeout
     }
 
-    /// Gives the key that the operation was for, where there is one.
+    /// Returns the key of the operation, if there is one.
     ///
-    /// Identifiers may be personal data, which is why a message shows a digest only.
+    /// Identifiers may be personal data, so messages contain only a digest.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.inner.key.as_ref().map(WireKey::as_str)
     }
 
-    /// Takes the parts out, or copies of them where the error is shared.
+    /// Returns the parts, cloned if the error is shared.
     fn into_inner(self) -> Inner {
         Arc::try_unwrap(self.inner).unwrap_or_else(|shared| Inner {
             kind: shared.kind,
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_shows_the_key_as_a_digest_only() {
+    fn message_shows_digest_of_key() {
         let key = WireKey::from("cache:v1:users:alice@example.org");
         let error = Error::new(ErrorKind::Timeout, "no answer within 100 ms").with_key(&key);
 
@@ -176,11 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_kept_and_not_repeated() {
+    fn source_is_kept_but_not_displayed() {
         let cause = std::io::Error::other("broken pipe");
-        let error = Error::new(ErrorKind::Unavailable, "the backend is away").with_source(cause);
+        let error =
+            Error::new(ErrorKind::Unavailable, "cannot reach the backend").with_source(cause);
 
-        assert_eq!(error.to_string(), "the backend is away");
+        assert_eq!(error.to_string(), "cannot reach the backend");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("broken pipe"));
         assert!(error.is_temporary() && !error.is_timeout());
 

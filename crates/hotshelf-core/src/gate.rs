@@ -1,11 +1,11 @@
-//! The gate: the one place through which every operation of a cache reaches its backend.
+//! The gate: the only path from a cache to its backend.
 //!
-//! Here, and nowhere else,
+//! Every operation passes through it, so that
 //!
-//! - what this process keeps by itself is told of every change that it makes
-//!   ([`LocalState`]): the open flights today. The near tier will sit here too, in front of
+//! - local state of the process ([`LocalState`]) is notified of every change that the process
+//!   makes: the open flights today. The near tier will sit here too, in front of
 //!   [`Gate::read`], and the outage queue behind the invalidations;
-//! - the outcome of every operation is noted, so that a failing backend is logged once
+//! - the outcome of every operation is recorded, so that a failing backend is logged once
 //!   ([`Health`]).
 
 use std::fmt;
@@ -24,28 +24,28 @@ use crate::runtime::Runtime;
 use crate::ttl::{Remaining, Ttl};
 use bytes::Bytes;
 
-/// The way to a backend.
+/// The path to a backend.
 pub(crate) struct Gate {
     backend: Arc<dyn Backend>,
     local: Vec<Arc<dyn LocalState>>,
     health: Health,
 }
 
-/// State of this process that repeats something of what the backend holds, and so has to
-/// forget it when that changes.
+/// State of this process that mirrors the backend, and so has to be discarded when the backend
+/// changes.
 pub(crate) trait LocalState: Send + Sync {
-    /// Forgets what a change makes outdated.
+    /// Discards the state that a change makes outdated.
     ///
-    /// It is called twice: before the operation is sent, and again once it has been
-    /// answered, for what was learned meanwhile from a read that was sent earlier.
+    /// Called twice: before the operation is sent, and again after its answer, for state that
+    /// came meanwhile from a read that was sent earlier.
     fn forget(&self, change: &Change<'_>);
 }
 
-/// A change that this process makes to what the backend holds.
+/// A change that this process makes in the backend.
 pub(crate) enum Change<'a> {
     /// Entries and leases are removed.
     Keys(&'a [WireKey]),
-    /// The versions of tags are forgotten.
+    /// The versions of tags are removed.
     #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive tags; a near tier won't"))]
     Tags(&'a [WireKey]),
     /// All entries and leases whose key matches are removed.
@@ -102,7 +102,7 @@ impl Gate {
         self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await)
     }
 
-    /// Stores what an insert or a write guard has written.
+    /// Stores the values of an insert or a write guard.
     pub(crate) async fn store_written(
         &self,
         cache: &CacheContext,
@@ -112,9 +112,9 @@ impl Gate {
         self.changing(&Change::Written(&keys), self.store(cache, fills)).await
     }
 
-    /// Notes that a call didn't wait for an operation any longer.
+    /// Records that a call stopped waiting for an operation.
     pub(crate) fn timed_out(&self, cache: &CacheContext, operation: OperationKind) {
-        let error = Error::new(ErrorKind::Timeout, "`backend_budget` is spent");
+        let error = Error::new(ErrorKind::Timeout, "no answer within the call's `backend_budget`");
         self.health.note(Some(cache), operation, Some(&error));
     }
 
@@ -137,7 +137,7 @@ impl Gate {
         self.noted(Some(cache), OperationKind::Release, self.backend.release(key, token).await)
     }
 
-    /// Returns `None` if the backend doesn't hear of changes.
+    /// Returns `None` if the backend cannot report changes.
     pub(crate) fn watch(&self, key: &WireKey) -> Option<Watch> {
         self.backend.watch(key)
     }
@@ -156,7 +156,7 @@ impl Gate {
         self.changing(&Change::Keys(keys), removing).await
     }
 
-    /// `cache` is for the log; tags of several caches are invalidated by the store.
+    /// `cache` is for the log. It is `None` for tags of several caches.
     pub(crate) async fn invalidate_tags(
         &self,
         cache: Option<&CacheContext>,
@@ -195,7 +195,7 @@ impl Gate {
         self.backend.close().await;
     }
 
-    /// Sends a change; local state forgets before and after it.
+    /// Executes a change; local state is discarded before and after it.
     async fn changing<T>(&self, change: &Change<'_>, operation: impl Future<Output = T>) -> T {
         self.local.iter().for_each(|local| local.forget(change));
         let answer = operation.await;
@@ -241,7 +241,7 @@ mod tests {
     use crate::backend::recorder::Recorder;
     use crate::runtime::fixed::FixedRuntime;
 
-    /// Records what it has to forget, between the operations of the backend.
+    /// Records what it discards, among the operations of the backend.
     struct Local(Arc<Recorder>);
 
     impl LocalState for Local {
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn local_state_forgets_before_and_after() {
+    fn local_state_is_discarded_twice() {
         let keys = [WireKey::from("k")];
         let removed = recorded(async |gate, cache| gate.invalidate(cache, &keys).await);
         assert_eq!(removed, ["forget a key", "invalidate", "forget a key"]);

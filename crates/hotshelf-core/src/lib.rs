@@ -1,10 +1,9 @@
-//! The engine of [hotshelf](https://docs.rs/hotshelf): keys, times to live, the
-//! backend's protocol operations, and the flights that keep concurrent callers from
-//! computing one value twice.
+//! The engine of [hotshelf](https://docs.rs/hotshelf): keys, lifetimes, tags, the operations
+//! of a backend, and the flights that keep concurrent callers from loading one value twice.
 //!
-//! Applications use the `hotshelf` crate; this one is for those who write a backend,
-//! a runtime or a binding. It knows no async runtime, no Redis, no wall clock and no
-//! environment: all of these come in through two traits, [`Backend`] and [`Runtime`].
+//! Applications use the `hotshelf` crate. This one is for authors of a backend, a runtime or a
+//! binding to another language. It knows no async runtime, no Redis, no wall clock and no
+//! environment: all of these are injected through the traits [`Backend`] and [`Runtime`].
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -12,12 +11,12 @@
 //! | [`codec`] | values and their encoded form |
 //! | [`key`] | how a namespace, an identifier and parameters become the key of an entry |
 //! | [`ttl`] | lifetimes and their jitter |
-//! | [`tag`] | names by which many entries are invalidated at once |
-//! | `engine` | flights, leases and tickets: who loads, who waits, who is given which value |
+//! | [`tag`] | names that invalidate many entries at once |
+//! | `engine` | flights, leases and tickets: which caller loads, which ones wait, and for which value |
 //! | [`trailer`] | the metadata of an entry, in white space behind its JSON |
-//! | `context` | a cache by itself: its options, with their defaults, and what its calls share |
-//! | `gate` | the one way from a cache to its backend |
-//! | `outage` | what happens while the server is away |
+//! | `context` | the options of a cache with their defaults, and the state that its calls share |
+//! | `gate` | the only path from a cache to its backend |
+//! | `outage` | the behaviour while the server is unreachable |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`backoff`] | pauses between attempts |
 //! | [`sync`] | locks that aren't poisoned |

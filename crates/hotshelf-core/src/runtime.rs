@@ -9,39 +9,40 @@ use std::time::Duration;
 /// A boxed future that any thread may poll.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What the engine needs of the program that it runs in.
+/// The runtime that the engine runs on.
 ///
-/// The engine takes it as `Arc<dyn Runtime>`, so that the same code runs under tokio,
-/// on a Python event loop and in a simulation that replays a seed.
+/// The engine takes it as `Arc<dyn Runtime>`, so that the same code runs on tokio, on a Python
+/// event loop, and in a simulation that replays a seed.
 pub trait Runtime: fmt::Debug + Send + Sync + 'static {
-    /// Gives the time since some fixed moment. It never goes backwards.
+    /// Returns the current time. It never goes backwards.
     fn now(&self) -> Moment;
 
-    /// Gives a future that is ready once `duration` has passed.
+    /// Returns a future that completes after `duration`.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
-    /// Runs a future in the background.
+    /// Spawns a future in the background.
     ///
-    /// It may be called from a `Drop`, on any thread. The engine gives it short work
-    /// only: to finish what a cancelled caller had begun.
+    /// It may be called from a `Drop`, on any thread. The engine only spawns short work: what
+    /// a cancelled caller had begun.
     fn spawn(&self, future: BoxFuture<'static, ()>);
 
-    /// Gives 64 random bits, fit to make tokens that no other process has.
+    /// Returns 64 random bits, good enough for tokens that are unique among all processes.
     fn random(&self) -> u64;
 }
 
-/// A point in time of one [`Runtime`]: comparable, and good for differences only.
+/// A point in time of one [`Runtime`]. It can only be compared with, and subtracted from,
+/// others of the same runtime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {
-    /// The moment that lies `elapsed` after the runtime's own beginning.
+    /// Creates the moment that is `elapsed` after the runtime's start.
     #[must_use]
     pub const fn after_start(elapsed: Duration) -> Self {
         Self(elapsed)
     }
 
-    /// Gives the time from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
@@ -66,11 +67,11 @@ impl Sub for Moment {
 
 #[cfg(test)]
 pub(crate) mod fixed {
-    //! A runtime for unit tests that stands still.
+    //! A runtime for unit tests whose time never advances.
 
     use super::{BoxFuture, Duration, Moment, Runtime};
 
-    /// Gives the same random number each time and never runs anything.
+    /// Always returns the same random number, and never runs anything.
     #[derive(Debug)]
     pub(crate) struct FixedRuntime(pub(crate) u64);
 

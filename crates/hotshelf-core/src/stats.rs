@@ -1,13 +1,13 @@
-//! What a cache counts.
+//! The counters of a cache.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-/// Declares the counters once: the enum that names them, the struct that shows them.
+/// Declares the counters once, for the enum that names them and the struct that shows them.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $field:ident),+ $(,)?) => {
-        /// The things that a cache counts.
+        /// The counters of a cache.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter {
             $($(#[$doc])* $name),+
@@ -15,7 +15,7 @@ macro_rules! counters {
 
         const COUNTERS: usize = [$(Counter::$name),+].len();
 
-        /// The counters of one cache, read at one moment.
+        /// The values of a cache's counters.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct CacheStats {
@@ -23,7 +23,7 @@ macro_rules! counters {
         }
 
         impl Stats {
-            /// Reads all counters. They are not read in one instant.
+            /// Reads all counters. They are not read atomically.
             #[must_use]
             pub fn read(&self) -> CacheStats {
                 CacheStats { $($field: self.get(Counter::$name)),+ }
@@ -33,36 +33,37 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Calls that were given a value, or a cached negative, from the backend.
+    /// Calls that returned a value, or a cached negative, from the backend.
     Hit => hits,
-    /// Calls that found nothing usable in the backend.
+    /// Calls that found no usable entry in the backend.
     Miss => misses,
-    /// Loaders run.
+    /// Loaders that were run.
     Load => loads,
-    /// Loaders that ended in an error.
+    /// Loaders that returned an error.
     LoadError => load_errors,
-    /// Calls that were given the value of a loader that another call was running.
+    /// Calls that received the value of another call's loader.
     Coalesced => coalesced,
-    /// Trouble of any kind: operations that the backend refused, failed, or didn't answer
-    /// in time; keys, patterns and lifetimes that are none.
+    /// Failures of any kind: operations that failed or timed out, and invalid keys, tags,
+    /// patterns and lifetimes.
     Error => errors,
-    /// Entries found that are no value of this cache: corrupt, or of another schema.
+    /// Entries that are not values of this cache: untracked, corrupt, or of another type.
     Foreign => foreign,
-    /// Entries found with other tags than those of the call, which are misses: two call sites
-    /// name different tags for one key.
+    /// Misses because the entry has other tags than the call: two call sites name different
+    /// tags for one key.
     OtherTags => other_tags,
-    /// Values, loaded or inserted, that were not stored: the key had been invalidated, or
-    /// written by another, meanwhile.
+    /// Loaded or inserted values that were not stored, because the key was invalidated or
+    /// written meanwhile.
     Refused => refused,
-    /// Loaders run without the right to store: the backend was away or the wait too long.
+    /// Loaders that were run without the right to store: the backend failed, or the wait timed
+    /// out.
     Degraded => degraded,
-    /// Leaders that were cancelled and left their flight to a waiter.
+    /// Cancelled leaders that handed their flight over to a waiter.
     HandedOver => handed_over,
-    /// Values that were not stored because they can't be written or are too large.
+    /// Values that were not stored because they cannot be encoded or are too large.
     Unstorable => unstorable,
 }
 
-/// The live counters of one cache.
+/// The live counters of a cache.
 #[derive(Debug, Default)]
 pub struct Stats([AtomicU64; COUNTERS]);
 
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_counter_shows_in_its_own_field() {
+    fn each_counter_has_its_field() {
         let stats = Stats::default();
         stats.count(Counter::Hit);
         stats.add(Counter::Unstorable, 3);

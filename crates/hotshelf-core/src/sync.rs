@@ -1,8 +1,8 @@
-//! Locks that aren't poisoned: a panic under one of them reaches its own caller alone. No code
-//! of an application runs under these locks.
+//! Locks without poisoning: a panic while one is held only affects its own caller. No
+//! application code runs under these locks.
 //!
-//! `verification/schedules` compiles the core with those of shuttle, which decides at each of
-//! them which thread goes on.
+//! `verification/schedules` compiles the core with shuttle's locks instead, which decide at
+//! each lock which thread continues.
 
 use std::fmt;
 
@@ -27,19 +27,19 @@ impl<T> Mutex<T> {
         Self(threads::Mutex::new(value))
     }
 
-    /// Returns the value.
+    /// Returns the value, consuming the lock.
     pub fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(threads::PoisonError::into_inner)
     }
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits for the lock.
+    /// Acquires the lock, blocking until it is free.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(threads::PoisonError::into_inner)
     }
 
-    /// Returns `None` while anybody holds the lock.
+    /// Acquires the lock, or returns `None` if it is held.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -57,12 +57,12 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits until no writer holds the lock.
+    /// Acquires the lock for reading, blocking until no writer holds it.
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(threads::PoisonError::into_inner)
     }
 
-    /// Waits until nobody else holds the lock.
+    /// Acquires the lock for writing, blocking until it is free.
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(threads::PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! Tags: names by which entries of several caches are invalidated together.
+//! Tags: names that invalidate entries of several caches together.
 //!
-//! A tag has a version, six random bytes under a key of its own. An entry records the
-//! versions that its tags had when its load began, and counts only while they are still
-//! the same. Invalidating a tag forgets its version: no entry matches any more, however
-//! many there are, and a version that is lost can't come back.
+//! A tag has a version: six random bytes, stored under a key of its own. An entry records the
+//! versions that its tags had when its load began, and is valid only while they are the same.
+//! Invalidating a tag removes its version: no entry matches any more, regardless of their
+//! number, and a lost version cannot come back.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,32 +14,35 @@ use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::runtime::Runtime;
 
-/// The most tags that an entry carries.
+/// The maximum number of tags of an entry.
 pub const MOST_TAGS: usize = 32;
 
-/// The version of a tag: unique, never a counter, so that losing it can't bring an old
-/// version back. Of two random versions, one pair in 2⁴⁸ is the same.
+/// The version of a tag. It is random and not a counter, so that an old version cannot come
+/// back after it was lost. Two versions are equal once in 2⁴⁸ pairs.
 pub type TagVersion = [u8; 6];
 
-/// What stands for a tag's name in entries and keys: the first 48 bits of its SHA-256. Two
-/// names that share them are invalidated together.
+/// The id of a tag in entries and keys: the first 48 bits of the SHA-256 of its name. Two
+/// names with the same id are invalidated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TagId([u8; 6]);
 
 impl TagId {
-    /// Makes an id of its bytes.
+    /// Creates an id from its bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// Makes the id of a name.
+    /// Returns the id of a name.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for an empty name.
+    /// Returns an error of kind [`ErrorKind::Key`] if the name is empty.
     pub fn of(name: &str) -> Result<Self, Error> {
         if name.is_empty() {
-            return Err(Error::new(ErrorKind::Key, "a tag needs a name"));
+            return Err(Error::new(
+                ErrorKind::Key,
+                "invalid tag \"\": use a name that is not empty",
+            ));
         }
         Ok(Self::hashed(name.as_bytes()))
     }
@@ -51,20 +54,21 @@ impl TagId {
         Self(bytes)
     }
 
-    /// Makes the id of the tag that all entries of a cache carry, by what their keys begin
-    /// with. No name of a tag has the same text: it starts with a byte that UTF-8 has not.
+    /// Returns the id of the epoch, the tag that all entries of a cache carry, from the prefix
+    /// of their keys. It is distinct from the ids of all names: its text begins with a byte
+    /// that never occurs in UTF-8.
     #[must_use]
-    pub fn of_epoch(stem: &str) -> Self {
-        Self::hashed(&[b"\xff", stem.as_bytes()].concat())
+    pub fn of_epoch(key_prefix: &str) -> Self {
+        Self::hashed(&[b"\xff", key_prefix.as_bytes()].concat())
     }
 
-    /// Gives the id's bytes.
+    /// Returns the id's bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
     }
 
-    /// Gives the key of the tag's version. Caches of one prefix share their tags.
+    /// Returns the key of the tag's version. Caches of one prefix share their tags.
     #[must_use]
     pub fn key(&self, prefix: &str) -> WireKey {
         let [a, b, c, d, e, f] = self.0;
@@ -73,13 +77,13 @@ impl TagId {
     }
 }
 
-/// Makes a new version.
+/// Creates a new version.
 pub fn random_version(runtime: &dyn Runtime) -> TagVersion {
     let [_, _, version @ ..] = runtime.random().to_be_bytes();
     version
 }
 
-/// The tags of a call: sorted, each once, with the keys of their versions.
+/// The tags of a call, sorted and without duplicates, with the keys of their versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tags {
     prefix: Arc<str>,
@@ -88,62 +92,63 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// Makes a set of tags.
+    /// Creates a set of tags.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for more than [`MOST_TAGS`].
+    /// Returns an error of kind [`ErrorKind::Key`] if there are more than [`MOST_TAGS`].
     pub fn new(prefix: Arc<str>, ids: impl IntoIterator<Item = TagId>) -> Result<Self, Error> {
         let mut ids: Vec<TagId> = ids.into_iter().collect();
         ids.sort_unstable();
         ids.dedup();
         if ids.len() > MOST_TAGS {
-            let message = format!("an entry has {} tags; {MOST_TAGS} are allowed", ids.len());
+            let message =
+                format!("too many tags ({}): use at most {MOST_TAGS} for an entry", ids.len());
             return Err(Error::new(ErrorKind::Key, message));
         }
         let keys = ids.iter().map(|id| id.key(&prefix)).collect();
         Ok(Self { prefix, ids, keys })
     }
 
-    /// Makes the set without tags.
+    /// Creates an empty set.
     #[must_use]
     pub fn none(prefix: Arc<str>) -> Self {
         Self { prefix, ids: Vec::new(), keys: Vec::new() }
     }
 
-    /// Adds tags.
+    /// Returns the set with further tags.
     ///
     /// # Errors
-    /// As [`Tags::new`].
+    /// Same as [`Tags::new`].
     pub fn with(&self, ids: impl IntoIterator<Item = TagId>) -> Result<Self, Error> {
         Self::new(Arc::clone(&self.prefix), self.ids.iter().copied().chain(ids))
     }
 
-    /// Returns all tags of these sets, which belong to one prefix, however many they are.
+    /// Returns the union of sets of one prefix, without a limit on their number.
     pub(crate) fn union<'a>(&self, sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let ids: BTreeSet<TagId> = sets.into_iter().flat_map(Self::ids).copied().collect();
         let keys = ids.iter().map(|id| id.key(&self.prefix)).collect();
         Self { prefix: Arc::clone(&self.prefix), ids: ids.into_iter().collect(), keys }
     }
 
-    /// Returns the key of the version of any tag under the same prefix.
+    /// Returns the key of any tag's version under the same prefix.
     #[must_use]
     pub fn key_of(&self, id: TagId) -> WireKey {
         id.key(&self.prefix)
     }
 
-    /// Gives the tags' ids, sorted.
+    /// Returns the tags' ids, sorted.
     #[must_use]
     pub fn ids(&self) -> &[TagId] {
         &self.ids
     }
 
-    /// Gives the keys of the tags' versions, in the order of the ids.
+    /// Returns the keys of the tags' versions, in the order of the ids.
     #[must_use]
     pub fn keys(&self) -> &[WireKey] {
         &self.keys
     }
 
-    /// Puts versions beside the ids.
+    /// Returns the ids with these versions.
     #[must_use]
     pub fn stamps(&self, versions: &[TagVersion]) -> Vec<TagStamp> {
         let stamp = |(&id, &version)| TagStamp { id, version };
@@ -165,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_lives_under_its_prefix() {
+    fn tag_key_contains_its_prefix() {
         let id = TagId::of("product-list").unwrap();
         assert_eq!(id.key("api").as_str(), "hs:t:api:6110d88a24ee");
         assert_ne!(id.key("api"), id.key("web"));
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_needs_a_name() {
+    fn empty_tag_name_is_rejected() {
         assert_eq!(TagId::of("").unwrap_err().kind(), ErrorKind::Key);
     }
 }

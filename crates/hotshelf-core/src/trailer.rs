@@ -1,43 +1,41 @@
-//! The trailer: what the cache knows of an entry, written in white space behind its JSON.
+//! The trailer: the metadata of an entry, written in white space behind its JSON.
 //!
-//! White space after a value is legal JSON (RFC 8259, section 2), so that every client
-//! still reads the entry, and value and trailer change together in one key. Each byte is
-//! four characters, two bits each, the most significant first: space, tab, line feed,
-//! carriage return stand for 0, 1, 2, 3. An entry without tags takes 100 characters more,
-//! and 48 for each tag.
+//! White space after a value is legal JSON (RFC 8259, section 2). So every client can still
+//! read the entry, and value and trailer change together in one key. Each byte is four
+//! characters of two bits each, the most significant first: space, tab, line feed and carriage
+//! return stand for 0, 1, 2 and 3. The trailer adds 100 characters to an entry, and 48 for
+//! each tag.
 //!
 //! | field | bytes | |
 //! | --- | ---: | --- |
-//! | fill | 5 | the first bytes of the lease's token: two fills of a key within one millisecond share it once in 2⁴⁰ |
-//! | loaded at | 6 | milliseconds of the backend's clock when the lease was granted, until the year 10889; 0 if unknown |
+//! | fill | 5 | the first bytes of the lease's token: two fills share it once in 2⁴⁰ |
+//! | loaded at | 6 | the backend's clock when the lease was granted, in milliseconds, until the year 10889; 0 if unknown |
 //! | fresh for | 3 | milliseconds: exact below 524 s, else rounded down by less than 4 in a million |
 //! | load time | 2 | milliseconds: exact below 2 s, else rounded down by less than 0.1 % |
 //! | further fields | 4 each | one for each flag of bits 4 to 7, in their order |
-//! | tags | 12 each | 6 of its id: two names in 2⁴⁸ share one, and are invalidated together; and the 6 of its version when the load began |
-//! | flags | 1 | bit 0: the entry says that there is no value |
+//! | tags | 12 each | the 6 of its id (two names in 2⁴⁸ share one, and are invalidated together), and the 6 of its version when the load began |
+//! | flags | 1 | bit 0: the entry is a cached negative |
 //! | number of tags | 1 | 32 at most |
-//! | check | 4 | CRC-32 (as in Ethernet) of all before |
+//! | check | 4 | CRC-32 (as in Ethernet) of all preceding bytes |
 //! | format | 1 | 1 |
-//! | magic | 2 | `0xCA 0x5E`, last, so that its presence is a look at the last characters |
+//! | magic | 2 | `0xCA 0x5E`, last, so that it can be recognised from the last characters |
 //!
-//! Times are five bits of exponent above a mantissa. They hold the longest lifetime, 100
-//! years.
+//! Durations are written as five bits of exponent above a mantissa. They can represent the
+//! longest lifetime, 100 years.
 //!
 //! # Older and newer formats
 //!
-//! Format and magic keep their position in every format. An entry with a format that the
+//! Format and magic have the same position in every format. An entry with a format that the
 //! reader doesn't know, or with an unknown *critical* flag (bits 0 to 3), is
-//! [unusable](TrailerError::Unknown): a miss in every cache, never a plain entry, and loading
-//! it replaces it. A flag of bits 4 to 7 that the reader doesn't know is ignored together
-//! with its field.
+//! [unusable](TrailerError::Unknown): a miss in every cache, never treated as a plain entry,
+//! and replaced by a load. An unknown flag of bits 4 to 7 is ignored, together with its field.
 //!
-//! A release reads every format that an earlier one wrote, and writes the newest one. So,
-//! while two releases share their entries, a newer entry is replaced by an older reader once,
-//! and from then on both are given the older one until it expires: they never replace each
-//! other's in turn.
+//! A release reads all formats of earlier releases, and writes the newest one. While two
+//! releases share entries, an older reader replaces a newer entry once. From then on both use
+//! the older entry until it expires, so that they never replace each other's entries in turn.
 //!
-//! Reserved: critical bit 1 for entries whose lifetime is longer than they are fresh, and
-//! bit 2 for tags that were known only after the load.
+//! Reserved: critical bit 1 for entries whose lifetime exceeds their freshness, and bit 2 for
+//! tags that were only known after the load.
 
 use std::fmt;
 use std::ops::Range;
@@ -49,36 +47,36 @@ pub const MAGIC: &[u8; 8] = b"\r \n\n\t\t\r\n";
 
 const FORMAT: u8 = 1;
 const MAGIC_BYTES: [u8; 2] = [0xca, 0x5e];
-/// The format and the magic as they are written.
+/// The format and the magic, as white space.
 const FORMAT_AND_MAGIC: [u8; 12] = *b"   \t\r \n\n\t\t\r\n";
 const FLAG_ABSENT: u8 = 1;
-/// The flags that a reader has to know, and those of them that this one knows.
+/// The flags that a reader must know, and those of them that this release knows.
 const CRITICAL: u8 = 0x0f;
 const KNOWN: u8 = FLAG_ABSENT;
-/// The bytes before the further fields, of each of these, of each tag, and behind the tags.
+/// The lengths in bytes of the head, of each further field, of each tag, and of the foot.
 const HEAD: usize = 5 + 6 + 3 + 2;
 const FURTHER: usize = 4;
 const TAG: usize = 12;
 const FOOT: usize = 1 + 1 + 4 + 1 + 2;
-/// The bytes of the foot that the check covers.
+/// The number of bytes of the foot that the check covers.
 const CHECKED_FOOT: usize = 2;
-/// The bytes of the longest trailer, and of the longest with two tags.
+/// The lengths of the longest trailer, and of the longest with two tags.
 const LONGEST: usize = HEAD + FURTHER * 4 + TAG * MOST_TAGS + FOOT;
 const FEW_TAGS: usize = HEAD + FURTHER * 4 + TAG * 2 + FOOT;
 
 const MAX_LOADED_AT: u64 = (1 << 48) - 1;
-/// The bits of the mantissas of the two lengths of time.
+/// The bits of the mantissas of the two durations.
 const FRESH_FOR: u32 = 19;
 const LOAD_TIME: u32 = 11;
 
-/// What the cache knows of an entry.
+/// The metadata of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trailer {
-    /// Whether the entry says that there is no value.
+    /// Whether the entry is a cached negative.
     pub absent: bool,
-    /// The fill that wrote the entry.
+    /// The id of the fill that wrote the entry.
     pub fill: [u8; 5],
-    /// When the load began, in milliseconds of the backend's clock; 0 if that isn't known.
+    /// When the load began, by the backend's clock, in milliseconds; 0 if unknown.
     pub loaded_at: u64,
     /// How long the value is fresh, in milliseconds.
     pub fresh_for: u64,
@@ -88,24 +86,24 @@ pub struct Trailer {
     pub tags: Vec<TagStamp>,
 }
 
-/// Why an entry has no trailer that can be read.
+/// Why an entry has no readable trailer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrailerError {
-    /// It has none: it was not written by hotshelf.
+    /// The entry has no trailer: it was not written by hotshelf.
     Missing,
-    /// A newer release wrote it, in a format or with a critical flag that this one doesn't
-    /// know.
+    /// A newer release wrote the trailer, in a format or with a critical flag that this
+    /// release doesn't know.
     Unknown,
-    /// It was changed after it had been written.
+    /// The trailer was changed after it was written.
     Damaged,
 }
 
 impl Trailer {
-    /// Writes the trailer behind a value.
+    /// Appends the trailer to a value.
     ///
-    /// Of more than [`MOST_TAGS`] the rest is skipped, and times beyond their fields' width
-    /// are written as the longest that fits.
+    /// Tags beyond [`MOST_TAGS`] are omitted, and times that exceed their fields are written
+    /// as the longest that fits.
     pub fn append_to(&self, entry: &mut Vec<u8>) {
         let tags = &self.tags[..self.tags.len().min(MOST_TAGS)];
         let mut bytes = Vec::with_capacity(HEAD + TAG * tags.len() + FOOT);
@@ -126,12 +124,12 @@ impl Trailer {
         entry.extend(bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]));
     }
 
-    /// Finds the trailer of an entry, and the range of the entry's value. It allocates for
-    /// tags alone.
+    /// Finds the trailer of an entry, and the range of the entry's value. Allocates only for
+    /// tags.
     ///
     /// # Errors
-    /// An entry that doesn't end in [`MAGIC`] has none; any other that can't be read is
-    /// unusable.
+    /// Returns [`TrailerError::Missing`] for an entry that doesn't end in [`MAGIC`]. Any other
+    /// entry without a readable trailer is unusable.
     pub fn find(entry: &[u8]) -> Result<(Range<usize>, Self), TrailerError> {
         let (flags, number_of_tags) = Self::foot(entry)?;
         let further = match flags & !CRITICAL {
@@ -140,8 +138,8 @@ impl Trailer {
         };
         let length = HEAD + further + TAG * number_of_tags + FOOT;
         let start = entry.len().checked_sub(4 * length).ok_or(TrailerError::Damaged)?;
-        // Most entries have few tags or none: clearing the longest trailer's room for them
-        // would cost more than to decode it.
+        // Most entries have few tags or none: zeroing space for the longest trailer would cost
+        // more than decoding theirs.
         let (mut few_tags, mut many_tags);
         let room: &mut [u8] = if length <= FEW_TAGS {
             few_tags = [0; FEW_TAGS];
@@ -161,7 +159,7 @@ impl Trailer {
         Ok((0..start, Self::parse(head, tags, flags)))
     }
 
-    /// Reads the flags, and the number of tags.
+    /// Reads the flags and the number of tags.
     #[inline]
     fn foot(entry: &[u8]) -> Result<(u8, usize), TrailerError> {
         let Some(foot) = entry.last_chunk::<{ 4 * FOOT }>() else {
@@ -172,7 +170,7 @@ impl Trailer {
             let is_newer = foot.ends_with(MAGIC);
             return Err(if is_newer { TrailerError::Unknown } else { TrailerError::Missing });
         }
-        // Whether these are white space at all is seen when all of it is read.
+        // Whether these are all white space is checked when the whole trailer is read.
         let (pairs, _) = pairs_of(u64::from_le_bytes(*foot.first_chunk().expect("36 characters")));
         let (flags, number_of_tags) = (packed(pairs as u32), packed((pairs >> 32) as u32));
         if flags & CRITICAL & !KNOWN != 0 {
@@ -208,15 +206,15 @@ impl fmt::Display for TrailerError {
         formatter.write_str(match self {
             Self::Missing => "the entry was not written by hotshelf",
             Self::Unknown => "the entry was written by a newer release of hotshelf",
-            Self::Damaged => "the entry was changed after it had been written",
+            Self::Damaged => "the entry was changed after it was written",
         })
     }
 }
 
 impl std::error::Error for TrailerError {}
 
-/// Packs a number into five bits of exponent above `mantissa` bits: rounded down, and no
-/// larger than these can hold.
+/// Packs a number into five bits of exponent above `mantissa` bits, rounded down and limited
+/// to the largest such number.
 fn pack(number: u64, mantissa: u32) -> u32 {
     let exponent = (u64::BITS - number.leading_zeros()).saturating_sub(mantissa);
     match exponent {
@@ -247,7 +245,7 @@ const WRITTEN: [[u8; 4]; 256] = {
     table
 };
 
-/// Reads four characters into each byte; `None` if others than white space are among them.
+/// Decodes four characters into each byte; `None` if any of them is not one of the four.
 fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
     let mut strange = 0;
     let (two_at_once, last) = bytes.as_chunks_mut();
@@ -267,11 +265,11 @@ fn from_white_space(characters: &[u8], bytes: &mut [u8]) -> Option<()> {
     (strange == 0).then_some(())
 }
 
-/// Returns the two bits that each of eight characters stands for, and the characters that
-/// stand for these bits: different ones, where a character is no white space.
+/// Returns the two bits of each of eight characters, and the characters that these bits
+/// encode. The latter differ from the input where a character is not white space.
 ///
-/// Of the bits of a character, the lowest is the low bit of the two; the high one is set
-/// where the second or the third lowest is.
+/// The lowest bit of a character is the low bit of the two; the high one is set if the second
+/// or the third lowest is.
 fn pairs_of(characters: u64) -> (u64, u64) {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let low = characters & EACH;
@@ -281,7 +279,7 @@ fn pairs_of(characters: u64) -> (u64, u64) {
     (low | high << 1, expected)
 }
 
-/// Moves four pairs of bits together into a byte, the first on top.
+/// Packs four pairs of bits into a byte, the first pair on top.
 fn packed(pairs: u32) -> u8 {
     (pairs.wrapping_mul(1 << 30 | 1 << 20 | 1 << 10 | 1) >> 24) as u8
 }
@@ -320,7 +318,7 @@ mod tests {
         entry
     }
 
-    /// Writes a trailer of these fields, flags and format behind a value.
+    /// Appends a trailer of these fields, flags and format to a value.
     fn forged(fields: &[u8], flags: u8, number_of_tags: u8, format: u8) -> Vec<u8> {
         let mut bytes = [fields, &[flags, number_of_tags]].concat();
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
@@ -361,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_formats_and_critical_flags_are_unusable() {
+    fn unknown_critical_trailers_are_unusable() {
         assert!(Trailer::find(&forged(&[0; HEAD], FLAG_ABSENT, 0, FORMAT)).is_ok());
         for format in (0..=255).filter(|format| *format != FORMAT) {
             let found = Trailer::find(&forged(&[0; 3], 0, 0, format));
@@ -374,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_plain_flags_are_ignored_with_their_fields() {
+    fn unknown_plain_flags_are_ignored() {
         let tag = [[7; 6], [8; 6]].concat();
         for (flags, further) in [(0x10, 1), (0x80, 1), (0xf0, 4)] {
             let fields = [&[0; HEAD][..], &vec![9; FURTHER * further], &tag].concat();
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_numbers_of_tags_are_damage() {
+    fn impossible_tag_counts_are_damage() {
         let many = MOST_TAGS as u8 + 1;
         for (fields, tags) in [(HEAD, 1), (HEAD, 255), (HEAD + TAG * (MOST_TAGS + 1), many)] {
             let found = Trailer::find(&forged(&vec![0; fields], 0, tags, FORMAT));
@@ -411,8 +409,8 @@ mod tests {
         #[test]
         fn trailers_round_trip(value in "\\PC{0,40}", trailer in trailers()) {
             let entry = entry(&value, &trailer);
-            let (place, found) = Trailer::find(&entry).unwrap();
-            prop_assert_eq!(&entry[place], value.as_bytes());
+            let (range, found) = Trailer::find(&entry).unwrap();
+            prop_assert_eq!(&entry[range], value.as_bytes());
             prop_assert_eq!(found, trailer);
         }
 

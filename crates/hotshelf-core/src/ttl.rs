@@ -1,4 +1,4 @@
-//! How long entries live.
+//! Lifetimes of entries.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::runtime::Runtime;
 
 /// The lifetime of an entry: at least one millisecond, at most [`Ttl::MAX`].
 ///
-/// Backends count whole milliseconds, so that times below one second work.
+/// Backends use whole milliseconds, so that lifetimes below one second work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ttl(Duration);
 
@@ -18,33 +18,34 @@ impl Ttl {
     /// The longest lifetime: 100 years of 365 days.
     pub const MAX: Self = Self(Duration::from_secs(100 * 365 * 24 * 60 * 60));
 
-    /// Makes a lifetime of whole milliseconds; the rest of a millisecond is rounded up.
+    /// Creates a lifetime, rounded up to whole milliseconds.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for zero and for more than [`Ttl::MAX`].
+    /// Returns an error of kind [`ErrorKind::Configuration`] for zero, and for more than
+    /// [`Ttl::MAX`].
     pub fn new(duration: Duration) -> Result<Self, Error> {
         if duration.is_zero() {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                "a time to live of zero stores nothing; to load without storing, use `bypass()`",
+                "invalid TTL 0s: use a positive duration, or `bypass()` to skip the cache",
             ));
         }
         if duration > Self::MAX.0 {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                format!("a time to live of {duration:?} is more than the 100 years allowed"),
+                format!("invalid TTL {duration:?}: use at most 100 years"),
             ));
         }
         Ok(Self::clamped(duration.as_nanos().div_ceil(1_000_000)))
     }
 
-    /// Gives the lifetime as a duration.
+    /// Returns the lifetime as a duration.
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         self.0
     }
 
-    /// Gives the lifetime in milliseconds.
+    /// Returns the lifetime in milliseconds.
     #[must_use]
     pub fn as_millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
@@ -65,25 +66,26 @@ impl TryFrom<Duration> for Ttl {
     }
 }
 
-/// How much lifetimes are spread, so that entries written together don't expire together.
+/// The random spread of lifetimes, so that entries written together don't expire together.
 ///
 /// The default is ±10 %, uniform. A jittered lifetime is never below one millisecond.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter(f64);
 
 impl Jitter {
-    /// No spread: every entry lives exactly as long as was said.
+    /// No spread: every entry has exactly its configured lifetime.
     pub const NONE: Self = Self(0.0);
 
-    /// Spreads lifetimes evenly over `1 - ratio ..= 1 + ratio` times what was said.
+    /// Spreads lifetimes uniformly over `1 - ratio ..= 1 + ratio` times the configured one.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for anything but a number from 0 to 1.
+    /// Returns an error of kind [`ErrorKind::Configuration`] unless the ratio is from 0 to 1.
     pub fn ratio(ratio: f64) -> Result<Self, Error> {
         if (0.0..=1.0).contains(&ratio) {
             return Ok(Self(ratio));
         }
-        let message = format!("a jitter ratio of {ratio} is not between 0 and 1 (10 % is 0.1)");
+        let message =
+            format!("invalid jitter ratio {ratio}: use a number from 0 to 1 (0.1 is ±10 %)");
         Err(Error::new(ErrorKind::Configuration, message))
     }
 
@@ -93,14 +95,14 @@ impl Jitter {
         self.0
     }
 
-    /// Gives one lifetime of the spread around `ttl`.
+    /// Returns a random lifetime around `ttl`.
     #[must_use]
     pub fn apply(self, ttl: Ttl, runtime: &dyn Runtime) -> Ttl {
         if self.0 == 0.0 {
             return ttl;
         }
         let middle = ttl.as_millis();
-        // Whole milliseconds: `spread` of them on either side, each as likely as the other.
+        // Uniform over whole milliseconds, `spread` of them on either side.
         let spread = (middle as f64 * self.0) as u64;
         let offset = below(2 * spread + 1, runtime.random());
         Ttl::clamped(u128::from(middle - spread.min(middle)) + u128::from(offset))
@@ -114,12 +116,12 @@ impl Default for Jitter {
 }
 
 /// Maps a random number onto `0..bound` by one multiplication (Lemire, "Fast Random Integer
-/// Generation in an Interval", 2019), without the step that takes the last bias away.
+/// Generation in an Interval", 2019), without the step that removes the remaining bias.
 pub(crate) fn below(bound: u64, random: u64) -> u64 {
     ((u128::from(random) * u128::from(bound)) >> 64) as u64
 }
 
-/// How long an entry still lives.
+/// The remaining lifetime of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Remaining {
     /// There is no such entry.
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_centuries_are_refused_with_the_cure() {
+    fn zero_and_centuries_are_rejected() {
         let zero = Ttl::new(Duration::ZERO).unwrap_err();
         assert_eq!(zero.kind(), ErrorKind::Configuration);
         assert!(zero.to_string().contains("bypass()"), "{zero}");
@@ -148,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_millisecond_round_up() {
+    fn fractions_of_milliseconds_round_up() {
         assert_eq!(Ttl::new(Duration::from_nanos(1)).unwrap(), Ttl::MIN);
         assert_eq!(Ttl::new(Duration::from_micros(1500)).unwrap().as_millis(), 2);
         assert_eq!(Ttl::new(Ttl::MAX.as_duration()).unwrap(), Ttl::MAX);
     }
 
     #[test]
-    fn jitter_reaches_both_ends_of_its_range_and_no_further() {
+    fn jitter_covers_exactly_its_range() {
         let lifetime = |random| Jitter::default().apply(millis(900_000), &FixedRuntime(random));
         assert_eq!(lifetime(0).as_millis(), 810_000);
         assert_eq!(lifetime(u64::MAX / 2).as_millis(), 900_000);
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_never_gives_less_than_a_millisecond_nor_more_than_the_longest() {
+    fn jitter_stays_within_valid_ttls() {
         let all = Jitter::ratio(1.0).unwrap();
         assert_eq!(all.apply(Ttl::MIN, &FixedRuntime(0)), Ttl::MIN);
         assert_eq!(all.apply(Ttl::MAX, &FixedRuntime(u64::MAX)), Ttl::MAX);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_outside_of_0_to_1_is_refused() {
+    fn invalid_jitter_ratio_is_rejected() {
         for ratio in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
             assert!(Jitter::ratio(ratio).is_err(), "{ratio}");
         }

@@ -18,7 +18,7 @@ use crate::entry::Entries;
 use crate::leases::Leases;
 use crate::tags::Tags;
 
-/// How many bytes a store in memory may hold unless it is told otherwise: 64 MiB.
+/// The default capacity in bytes: 64 MiB.
 pub const DEFAULT_CAPACITY: u64 = 64 << 20;
 
 /// Entries in the process's own memory, bounded by bytes.

@@ -1,14 +1,14 @@
-//! What became of an invalidation.
+//! The result of an invalidation.
 
-/// What became of an invalidation that didn't fail.
+/// The result of an invalidation that didn't fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Invalidation {
-    /// The backend has carried it out: no later call is given an older value.
+    /// The backend has executed it: no later call gets an older value.
     Applied(Applied),
 }
 
-/// What an invalidation did.
+/// What an executed invalidation removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     removed: u64,
@@ -19,8 +19,8 @@ impl Invalidation {
         Self::Applied(Applied { removed })
     }
 
-    /// Says how many entries were removed; for an invalidation by key, each load that was
-    /// in flight counts as one, too.
+    /// Returns the number of removed entries. For an invalidation by key, each load in flight
+    /// counts too.
     #[must_use]
     pub fn removed(&self) -> u64 {
         match self {

@@ -1,5 +1,4 @@
-//! A typed cache for services: in the process's own memory at first, on Redis or Valkey
-//! with a URL.
+//! A typed cache for services on tokio: in the process's memory, or on Redis or Valkey.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -18,39 +17,40 @@
 //! # }
 //! ```
 //!
-//! - A [`Store`] is a backend and the connection to it; a [`Cache`] is a typed view of it.
-//! - [`Cache::get_or_try_insert_with`] reads, or loads: of all callers, in all processes,
-//!   one runs its loader.
-//! - [`Cache::invalidate`] removes an entry and refuses the loads that are in flight, so
-//!   that none of them brings the old value back.
-//! - Trouble with the backend never reaches a handler that didn't ask for it: the loader
-//!   runs. It is always counted, in [`Cache::stats`].
+//! - A [`Store`] is a backend and its connection: [`Store::memory`] needs no server,
+//!   [`Store::connect`] takes a URL. A [`Cache`] is a typed view of a store.
+//! - [`Cache::get_or_try_insert_with`] reads a value or loads it. Of all concurrent callers,
+//!   in all processes, one runs its loader.
+//! - [`Cache::invalidate`] removes an entry and revokes the loads in flight, so that none of
+//!   them stores an outdated value.
+//! - Cache failures never reach handlers that don't ask for them: the loader runs instead.
+//!   Each failure is counted in [`Cache::stats`], and [`Cache::fallible`] reports it.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `memory` | yes | the embedded backend |
-//! | `redis` | no | Redis and Valkey by TCP and Unix socket: one server, behind Sentinels, a Cluster |
-//! | `tls` | no | the same by TLS, by rustls |
-//! | `uuid` | no | keys of `uuid::Uuid` |
+//! | `redis` | no | Redis and Valkey over TCP and Unix sockets: standalone, Sentinel and Cluster |
+//! | `tls` | no | Redis and Valkey over TLS, with rustls |
+//! | `uuid` | no | `uuid::Uuid` as a key |
 //! | `axum` | no | `IntoResponse` for [`LoadError`] |
-//! | `test-util` | no | `testing`: a store whose time and failures your tests decide |
+//! | `test-util` | no | `testing`: a store with simulated time and injected failures, for your tests |
 //!
-//! With `tls`, the first store of a process chooses *ring* as rustls' cryptography, unless
-//! the program has made its own choice before.
+//! With `tls`, the first store of a process installs *ring* as the cryptography provider of
+//! rustls, unless the program has already installed one.
 //!
-//! All of it runs in tokio.
+//! Stores and caches run on tokio.
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "memory", feature = "redis")))]
 compile_error!("hotshelf needs a backend: enable the feature `memory` or `redis`");
 
-/// What a backend of your own implements, and what it is asked.
+/// The trait of backends, for implementing your own, and its operations.
 ///
-/// [`StoreBuilder::backend`] takes it. [`Layer`](backend::Layer) wraps another backend and
-/// changes some of its operations.
+/// Pass your backend to [`StoreBuilder::backend`]. A [`Layer`](backend::Layer) wraps another
+/// backend and changes some of its operations.
 pub mod backend {
     pub use hotshelf_core::backend::*;
     pub use hotshelf_core::trailer::MAGIC;

@@ -1,17 +1,19 @@
-//! A loader's error, shared by the callers of one flight.
+//! The error of a loader, shared by the callers of one flight.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The error of a loader, never one of the cache.
+/// The error of a loader, never that of the cache.
 ///
-/// The callers that waited for one loader share its error, which is why it comes behind a
-/// reference: it dereferences to the error itself, which [`LoadError::try_unwrap`] gives back
-/// where it isn't shared. It reads as the error itself, and is an [`Error`](StdError) for every
-/// error that can be shown, `anyhow::Error` and `Box<dyn Error + Send + Sync>` among them, so
-/// that `?` turns it into these:
+/// The callers that waited for a loader share its error. So it is behind a reference:
+/// `LoadError` dereferences to the error, and [`LoadError::try_unwrap`] returns the error
+/// itself if no other caller shares it.
+///
+/// It displays as the error does, and implements [`Error`](StdError) for every error that
+/// implements `Debug` and `Display`, `anyhow::Error` and `Box<dyn Error + Send + Sync>` among
+/// them, so that `?` converts it to these:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -19,7 +21,7 @@ use std::sync::Arc;
 /// use std::error::Error;
 ///
 /// async fn fetch() -> Result<u32, Box<dyn Error + Send + Sync>> {
-///     Err("the database is away".into())
+///     Err("the database is down".into())
 /// }
 ///
 /// async fn price(prices: &hotshelf::Cache<u32>) -> Result<u32, Box<dyn Error + Send + Sync>> {
@@ -27,7 +29,7 @@ use std::sync::Arc;
 /// }
 ///
 /// let prices = hotshelf::Store::memory().cache::<u32>("prices").build().unwrap();
-/// assert_eq!(price(&prices).await.unwrap_err().to_string(), "the database is away");
+/// assert_eq!(price(&prices).await.unwrap_err().to_string(), "the database is down");
 /// # }
 /// ```
 pub struct LoadError<E>(Arc<E>);
@@ -46,7 +48,7 @@ impl<E> LoadError<E> {
     /// Returns the error itself.
     ///
     /// # Errors
-    /// This one, if other callers still share it.
+    /// Returns `self` if other callers still share the error.
     pub fn try_unwrap(self) -> Result<E, Self> {
         Arc::try_unwrap(self.0).map_err(Self)
     }
@@ -73,17 +75,17 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
-    /// Shows the error as `{:#}` does: an `anyhow::Error` with its causes.
+    /// Formats the error with `{:#}`: an `anyhow::Error` with its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:#}", self.0)
     }
 }
 
-/// It has no [source](StdError::source), since not every `E` has one; that of the error itself
-/// is `(*error).source()`.
+/// Has no [source](StdError::source), since not every `E` has one; that of the error itself is
+/// `(*error).source()`.
 impl<E: fmt::Debug + fmt::Display> StdError for LoadError<E> {}
 
-/// Responds as the error itself does by reference.
+/// Responds like a reference to the error.
 #[cfg(feature = "axum")]
 impl<E> axum_core::response::IntoResponse for LoadError<E>
 where

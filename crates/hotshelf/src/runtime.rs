@@ -9,24 +9,24 @@ use hotshelf_core::{BoxFuture, Moment, Runtime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// Time and background work by tokio, randomness by the operating system.
+/// Time and background work from tokio, randomness from the operating system.
 ///
-/// A store can be made outside of tokio, and dropped outside of it too.
+/// A store can be created and dropped outside of tokio.
 #[derive(Debug)]
 pub(crate) struct TokioRuntime {
     start: Instant,
-    /// The runtime that was seen first, for a `Drop` that happens outside of any.
+    /// The first runtime that was seen, for a `Drop` outside of any runtime.
     handle: OnceLock<Handle>,
 }
 
 impl TokioRuntime {
     pub(crate) fn new() -> Self {
         let runtime = Self { start: Instant::now(), handle: OnceLock::new() };
-        let _outside_perhaps = runtime.current();
+        let _no_runtime_yet = runtime.current();
         runtime
     }
 
-    /// Gives the runtime that runs this thread, or else the one that was seen first.
+    /// Returns the runtime of this thread, or else the first that was seen.
     fn current(&self) -> Option<Handle> {
         match Handle::try_current() {
             Ok(handle) => {
@@ -51,8 +51,8 @@ impl Runtime for TokioRuntime {
     fn spawn(&self, mut future: BoxFuture<'static, ()>) {
         match self.current() {
             Some(handle) => drop(handle.spawn(future)),
-            // There never was a runtime, so only the memory backend can be behind this,
-            // which is done at the first poll.
+            // There was never a runtime, so this can only be the memory backend, which
+            // completes at the first poll.
             None => drop(future.as_mut().poll(&mut Context::from_waker(Waker::noop()))),
         }
     }

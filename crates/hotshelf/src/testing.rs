@@ -1,5 +1,5 @@
-//! A store for your own tests: its time stands still until you move it, lifetimes have no
-//! jitter, and its backend fails and delays as you say.
+//! A store for the tests of your application: its time is simulated, its lifetimes have no
+//! jitter, and its backend fails and delays on demand.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! A second store on the same backend stands for another process:
+//! A second store on the same backend acts as another process:
 //!
 //! ```
 //! # use hotshelf::testing::TestStore;
@@ -58,10 +58,10 @@ use hotshelf_memory::{DEFAULT_CAPACITY, MemoryBackend};
 use crate::runtime::TokioRuntime;
 use crate::store::Store;
 
-/// A store in memory whose time and failures a test decides.
+/// A store in memory with simulated time and injected failures.
 ///
-/// Nothing in it is random: two runs of a test see the same lifetimes and tokens. Its caches
-/// have no jitter unless they set one.
+/// It is deterministic: two runs of a test see the same lifetimes and tokens. Its caches have
+/// no jitter unless they set one.
 #[derive(Debug)]
 pub struct TestStore {
     store: Store,
@@ -69,21 +69,21 @@ pub struct TestStore {
     backend: Arc<ScriptedBackend>,
 }
 
-/// What happens to an operation of a [`TestStore`]'s backend.
+/// A fault of one operation of a [`TestStore`]'s backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// It isn't executed, and fails.
+    /// The operation fails without being executed.
     Fail(ErrorKind),
-    /// It is executed, and its answer is lost: it fails all the same.
+    /// The operation is executed, but its answer is lost: the caller gets the error.
     LoseAnswer(ErrorKind),
-    /// It is executed after this time, which is tokio's: `tokio::time::pause` makes it pass at
-    /// once.
+    /// The operation is executed after this delay in tokio's time, which `tokio::time::pause`
+    /// can skip.
     Delay(Duration),
 }
 
 impl TestStore {
-    /// Creates an empty store that works.
+    /// Creates an empty store without faults.
     #[must_use]
     pub fn new() -> Self {
         let runtime = Arc::new(TestRuntime::default());
@@ -104,32 +104,33 @@ impl TestStore {
         &self.store
     }
 
-    /// Creates another store on the same backend, as another process has it: they share
-    /// entries, leases, time and failures, but neither loads in flight nor counters.
+    /// Creates another store on the same backend, as another process would have it. The stores
+    /// share entries, leases, time and faults, but neither loads in flight nor counters.
     #[must_use]
     pub fn another_store(&self) -> Store {
         store_on(&self.backend, &self.runtime)
     }
 
-    /// Lets time pass for entries and leases.
+    /// Advances the time of entries and leases.
     ///
-    /// What your code awaits, and the wait for another process's load, still take the time
-    /// of tokio: `tokio::time::pause` is for those.
+    /// Timers that your code awaits, and waiting for another process's load, use tokio's time:
+    /// control that with `tokio::time::pause`.
     pub fn advance(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let later = |now: u64| Some(now.saturating_add(nanos));
         let _ = self.runtime.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
-    /// Sets whether every operation fails as if the server were away. What is stored stays.
+    /// Sets whether every operation fails as if the server were unreachable. Entries remain
+    /// stored.
     ///
-    /// It replaces what [`TestStore::inject`] has set.
+    /// Replaces the faults that [`TestStore::inject`] has set.
     pub fn fail(&self, fails: bool) {
         self.inject(move |_| fails.then_some(Fault::Fail(ErrorKind::Unavailable)));
     }
 
-    /// Sets what happens to each operation of the backend; `None` executes it. Default: all
-    /// are executed.
+    /// Sets a function that returns the fault of each operation, or `None` to execute it
+    /// normally. Default: no faults.
     ///
     /// ```
     /// use hotshelf::ErrorKind;
@@ -164,16 +165,16 @@ impl Default for TestStore {
 fn store_on(backend: &Arc<ScriptedBackend>, runtime: &Arc<TestRuntime>) -> Store {
     let builder = Store::builder().backend(Arc::clone(backend) as Arc<dyn Backend>);
     let builder = builder.runtime(Arc::clone(runtime) as Arc<dyn Runtime>).without_jitter();
-    builder.build().expect("a backend that is given needs no URL")
+    builder.build().expect("a store with a backend needs no URL")
 }
 
-/// tokio, but for the time and randomness.
+/// tokio's runtime with simulated time and deterministic randomness.
 #[derive(Debug)]
 struct TestRuntime {
     /// The time since the start, in nanoseconds: enough for 584 years.
     nanos: AtomicU64,
-    /// The state of a SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014): what it
-    /// returns never repeats, as tokens and versions may not.
+    /// The state of a SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014). Its outputs
+    /// never repeat, as tokens and versions require.
     random: AtomicU64,
     tokio: TokioRuntime,
 }
@@ -209,7 +210,7 @@ impl Runtime for TestRuntime {
 
 type Script = Arc<dyn Fn(&Operation<'_>) -> Option<Fault> + Send + Sync>;
 
-/// A backend that fails and delays as a script says, except for `close`.
+/// A backend whose operations, except for `close`, fail and delay as a script decides.
 struct ScriptedBackend {
     memory: MemoryBackend,
     runtime: Arc<dyn Runtime>,
@@ -232,7 +233,8 @@ impl Layer for ScriptedBackend {
             return run;
         }
         let script = Arc::clone(&self.script.lock());
-        let failure = move |kind| A::failure(operation, Error::new(kind, "set by a test"));
+        let failure =
+            move |kind| A::failure(operation, Error::new(kind, "fault injected by the test"));
         match script(&operation) {
             None => run,
             Some(Fault::Fail(kind)) => Box::pin(std::future::ready(failure(kind))),
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_fails_is_counted_and_loads_go_on() {
+    async fn failures_are_counted_and_loads_run() {
         let test = TestStore::new();
         let cache = test.store().cache::<u32>("n").build().unwrap();
         test.fail(true);
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn time_passes_for_leases_too() {
+    async fn advance_expires_leases() {
         let test = TestStore::new();
         let cache = test.store().cache::<u32>("n").build().unwrap();
         let load = async || {
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn operations_fail_and_wait_one_by_one() {
+    async fn operations_fail_and_delay_separately() {
         let test = TestStore::new();
         let cache = test.store().cache::<u32>("n").build().unwrap();
         test.inject(|operation| match operation {

@@ -14,17 +14,16 @@ use crate::key::{Pattern, WireKey};
 use crate::runtime::BoxFuture;
 use crate::ttl::{Remaining, Ttl};
 
-/// A backend that wraps another one. Every `Layer` is a [`Backend`].
+/// A backend that wraps another backend. Every `Layer` is a [`Backend`].
 ///
-/// Each method of [`Backend`] has a counterpart here, with `on_` before its name, which
-/// forwards to the inner backend. A layer overrides the ones that it changes. What it does
-/// to every operation alike, such as delaying, failing or counting, goes into
-/// [`around`](Self::around).
+/// Each method of [`Backend`] has a counterpart here, prefixed with `on_`, which forwards to
+/// the inner backend by default. Override the ones that change. Behaviour that is the same for
+/// all operations, such as delays, failures or counters, belongs in [`around`](Self::around).
 ///
 /// The names differ so that both traits can be in scope: callers use the methods of
 /// [`Backend`], and only layers see those with `on_`.
 ///
-/// A layer costs each operation one allocation, and nothing else where `around` is not
+/// A layer adds one allocation to each operation, and nothing else unless `around` is
 /// overridden.
 ///
 /// ```
@@ -61,18 +60,18 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
     /// The type of the inner backend.
     type Inner: Backend + ?Sized;
 
-    /// Returns the inner backend, which may be another one for each operation. It is called
-    /// when an operation is polled for the first time.
+    /// Returns the inner backend, which may differ for each operation. Called when an
+    /// operation is first polled.
     ///
     /// # Errors
-    /// The operation fails with this error, each of its items on its own.
+    /// The operation fails with the returned error, as does each of its items.
     fn inner(&self) -> Result<impl Deref<Target = Self::Inner> + Send>;
 
     /// Wraps every operation except for [`on_watch`](Self::on_watch), which doesn't wait.
     ///
     /// `run` is the operation. It hasn't begun, unless an overridden method does its work
-    /// before it is polled. Dropping `run` skips the operation, and [`Answer::failure`] makes
-    /// the answer of one that fails. Returns `run` unchanged by default.
+    /// before it is polled. Drop `run` to skip the operation, and return [`Answer::failure`]
+    /// to fail it. Returns `run` unchanged by default.
     fn around<'a, A: Answer + 'a>(
         &'a self,
         operation: Operation<'a>,
@@ -82,7 +81,7 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         run
     }
 
-    /// Implements [`Backend::name`]. Without an inner backend it is `unavailable`.
+    /// Implements [`Backend::name`]. Returns `unavailable` without an inner backend.
     fn on_name(&self) -> &'static str {
         self.inner().map_or("unavailable", |inner| inner.name())
     }
@@ -176,7 +175,7 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { self.inner()?.info().await })
     }
 
-    /// Implements [`Backend::close`]. Without an inner backend there is nothing to close.
+    /// Implements [`Backend::close`]. Without an inner backend it does nothing.
     fn on_close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             if let Ok(inner) = self.inner() {
@@ -272,7 +271,7 @@ mod tests {
     use crate::backend::recorder::Recorder;
     use crate::error::{Error, ErrorKind};
 
-    /// Forwards to a recorder, or fails in one of the two ways in which a layer can.
+    /// Forwards to a recorder, or fails in one of the two ways in which a layer can fail.
     #[derive(Debug, Default)]
     struct Recorded {
         inner: Option<Arc<Recorder>>,
@@ -301,7 +300,7 @@ mod tests {
         }
     }
 
-    /// All that have a future, in the order in which [`call_all`] calls them.
+    /// The operations with a future, in the order in which [`call_all`] calls them.
     const OPERATIONS: [&str; 14] = [
         "read",
         "acquire",

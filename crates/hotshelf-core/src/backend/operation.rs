@@ -1,10 +1,10 @@
-//! What a [`Layer`](super::Layer) sees of the operations that pass through it.
+//! The operations that pass through a [`Layer`](super::Layer), and their answers.
 
 use super::{Fill, Result, Take};
 use crate::error::Error;
 use crate::key::{Pattern, WireKey};
 
-/// An operation that passes through a [`Layer`](super::Layer), and what it is for.
+/// An operation that passes through a [`Layer`](super::Layer), with its keys.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Operation<'a> {
@@ -60,7 +60,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// Returns the keys of the operation's items, in their order: of entries, or of tags.
+    /// Returns the keys of the operation's items, in their order: keys of entries or of tags.
     #[must_use]
     pub fn keys(&self) -> Vec<&'a WireKey> {
         match *self {

@@ -1,4 +1,4 @@
-//! A backend for unit tests that records what is asked of it.
+//! A backend for unit tests that records its operations.
 
 use std::time::Duration;
 

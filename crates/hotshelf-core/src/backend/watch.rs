@@ -14,19 +14,19 @@ use crate::key::WireKey;
 
 /// The waiters for changes of keys.
 ///
-/// A backend that is notified of changes keeps one, and passes them on.
+/// A backend that is notified of changes keeps one and reports the changes to it.
 #[derive(Clone, Default)]
 pub struct Watchers {
     keys: Arc<Mutex<Keys>>,
 }
 
-/// In the order of their keys, so that a simulation wakes them in the same order each time.
+/// Ordered by key, so that a simulation always wakes them in the same order.
 type Keys = BTreeMap<WireKey, Vec<oneshot::Sender<()>>>;
 
-/// Waits until a key's entry or lease may have changed.
+/// A future that completes when a key's entry or lease may have changed.
 ///
-/// It may be woken without a reason, and is woken when the backend can't report changes any
-/// more. Dropping it ends the wait.
+/// It may complete spuriously, and completes when the backend can no longer report changes.
+/// Dropping it ends the wait.
 pub struct Watch {
     changed: oneshot::Receiver<()>,
     keys: Arc<Mutex<Keys>>,
@@ -34,7 +34,7 @@ pub struct Watch {
 }
 
 impl Watchers {
-    /// Begins to wait for changes from now on.
+    /// Waits for changes of a key from now on.
     #[must_use]
     pub fn watch(&self, key: &WireKey) -> Watch {
         let (sender, changed) = oneshot::channel();
@@ -42,29 +42,29 @@ impl Watchers {
         Watch { changed, keys: Arc::clone(&self.keys), key: key.clone() }
     }
 
-    /// Wakes those who wait for a key.
+    /// Wakes the waiters of a key.
     pub fn changed(&self, key: &WireKey) {
         let waiting = self.keys.lock().remove(key);
         wake(waiting);
     }
 
-    /// Wakes all: the backend can't report any more what has changed.
+    /// Wakes all waiters: the backend can no longer report changes.
     pub fn wake_all(&self) {
         let keys = std::mem::take(&mut *self.keys.lock());
         wake(keys.into_values());
     }
 
-    /// Reports whether nobody waits.
+    /// Returns `true` if there are no waiters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.lock().is_empty()
     }
 }
 
-/// Wakes waiters, not under the lock.
+/// Wakes waiters, after the lock was released.
 fn wake(waiting: impl IntoIterator<Item = Vec<oneshot::Sender<()>>>) {
     for sender in waiting.into_iter().flatten() {
-        // A waiter that is gone needs nothing.
+        // The waiter may have been dropped.
         let _ = sender.send(());
     }
 }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_told_to_all_who_wait_for_its_key() {
+    fn change_wakes_all_waiters_of_key() {
         let watchers = Watchers::default();
         let (first, second) = (watchers.watch(&"a".into()), watchers.watch(&"a".into()));
         let mut other = watchers.watch(&"b".into());
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_waiting_leaves_nothing_behind() {
+    fn dropped_waiters_are_removed() {
         let watchers = Watchers::default();
         let (first, second) = (watchers.watch(&"a".into()), watchers.watch(&"a".into()));
         drop(first);

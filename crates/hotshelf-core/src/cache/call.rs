@@ -9,10 +9,10 @@ use crate::error::{Error, ErrorKind};
 use crate::tag::{TagId, Tags};
 use crate::ttl::Ttl;
 
-/// How one call differs from the options of its cache.
+/// The options of one call, which override those of its cache.
 ///
-/// An invalid option is kept as the error that it is, and reported when it matters: a load
-/// with an invalid lifetime still answers hits.
+/// An invalid option is kept as its error, and reported only when it matters: a load with an
+/// invalid lifetime still returns hits.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     ttl: Option<Result<Ttl, Error>>,
@@ -23,24 +23,24 @@ pub struct CallOptions {
     pub(crate) nested: bool,
 }
 
-/// How a call uses what is cached.
+/// How a call uses the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// It reads, and stores.
+    /// Reads and stores.
     #[default]
     Use,
-    /// It stores, and takes only what a loader reads that begins after the call.
+    /// Stores, and only accepts values from a loader that begins after the call.
     Reload,
-    /// It neither reads nor stores.
+    /// Neither reads nor stores.
     Bypass,
-    /// It loads over an entry that it has read and could not decode.
+    /// Replaces an entry that the caller read and could not decode.
     Undecodable,
 }
 
 impl Mode {
-    /// Returns how a call goes on whose caller could not decode what it was given. Once more
-    /// it loads over the entry; what even then can't be decoded isn't read again.
+    /// Returns the mode of the next attempt after the caller could not decode an entry: first
+    /// the entry is replaced; if that cannot be decoded either, the cache is bypassed.
     #[must_use]
     pub fn after_undecodable(self) -> Self {
         match self {
@@ -51,22 +51,21 @@ impl Mode {
 }
 
 impl CallOptions {
-    /// Sets how long the entry lives. Default: the cache's `time_to_live`.
+    /// Sets the entry's time to live. Default: the cache's `time_to_live`.
     #[must_use]
     pub fn time_to_live(mut self, duration: Result<Duration, Error>) -> Self {
         self.ttl = Some(duration.and_then(Ttl::new));
         self
     }
 
-    /// Sets how long it is kept that there is no value. Default: the cache's
-    /// `negative_ttl`.
+    /// Sets the time to live of a negative. Default: the cache's `negative_ttl`.
     #[must_use]
     pub fn negative_ttl(mut self, negative: Result<NegativeTtl, Error>) -> Self {
         self.negative_ttl = Some(negative.and_then(NegativeTtl::validate));
         self
     }
 
-    /// Sets the names of the tags that the entry carries beside the cache's own.
+    /// Sets the tags of the entry, in addition to those of the cache.
     #[must_use]
     pub fn tags<N: AsRef<str>>(
         mut self,
@@ -77,37 +76,35 @@ impl CallOptions {
         self
     }
 
-    /// Sets how the call uses what is cached. Default: [`Mode::Use`].
+    /// Sets how the call uses the cache. Default: [`Mode::Use`].
     #[must_use]
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Sets whether the knowledge that there is no value answers the call. Default: it
-    /// doesn't.
+    /// Sets whether the call accepts a cached negative. Default: it doesn't.
     #[must_use]
     pub fn takes_absent(mut self, takes_absent: bool) -> Self {
         self.takes_absent = takes_absent;
         self
     }
 
-    /// Sets whether the call is made from within a loader or a write, which another caller
-    /// may be waiting for. Such a call waits for another one of this process for its
-    /// `wait_timeout` and `backend_budget` at most: two loaders that ask for each other's
-    /// keys would wait for ever. Default: it isn't.
+    /// Sets whether the call is made inside a loader or a write that another caller may be
+    /// waiting for. A nested call waits for other calls of this process for at most its
+    /// `wait_timeout` and `backend_budget`, since two loaders that ask for each other's keys
+    /// would deadlock. Default: it isn't.
     #[must_use]
     pub fn nested(mut self, nested: bool) -> Self {
         self.nested = nested;
         self
     }
 
-    /// Returns the tags of the call's entry: the cache's own, those of its key, and those
-    /// that the call names.
+    /// Returns the tags of the call's entry: those of the cache, of its key and of the call.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for an invalid or too many tags; of kind
-    /// [`ErrorKind::Configuration`] for tags in a cache of plain entries.
+    /// Returns an error of kind [`ErrorKind::Key`] if a tag is invalid or there are too many,
+    /// or [`ErrorKind::Configuration`] for tags in a cache of plain entries.
     pub(crate) fn tags_in(
         &self,
         cache: &CacheContext,
@@ -125,19 +122,19 @@ impl CallOptions {
             return Ok(Arc::clone(&cache.tags));
         }
         if cache.validated.format == Format::Plain {
-            let message = "plain entries carry no tags: leave `strict_plain` out";
+            let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         cache.tags.with(own.iter().chain(named).copied()).map(Arc::new)
     }
 
-    /// Returns how long the call's entry lives, before jitter.
+    /// Returns the time to live of the call's entry, before jitter.
     pub(crate) fn ttl_in(&self, cache: &CacheContext) -> Result<Ttl, Error> {
         self.ttl.clone().unwrap_or(Ok(cache.validated.ttl))
     }
 
-    /// Returns how long the call's entry lives if there is no value, before jitter; `None`
-    /// if that is not stored.
+    /// Returns the time to live of a negative, before jitter; `None` if negatives are not
+    /// stored.
     pub(crate) fn negative_ttl_in(&self, cache: &CacheContext) -> Result<Option<Ttl>, Error> {
         match self.negative_ttl.clone().unwrap_or(Ok(cache.validated.negative_ttl))? {
             Negative::Off => Ok(None),
@@ -146,8 +143,7 @@ impl CallOptions {
         }
     }
 
-    /// Returns a time that no entry of the call outlives: lifetimes are spread by at most
-    /// their own length.
+    /// Returns an upper bound for the lifetime of the call's entry: jitter at most doubles it.
     pub(crate) fn keep_in(&self, cache: &CacheContext) -> Ttl {
         let ttl = self.ttl_in(cache).unwrap_or(cache.validated.ttl);
         let negative = self.negative_ttl_in(cache).ok().flatten().unwrap_or(ttl);

@@ -1,14 +1,14 @@
-//! The key of an entry, and the tags that come with it.
+//! The key of an entry, and its tags.
 
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::tag::TagId;
 
-/// The key of an entry, with the tags that the cache's own rule gives it.
+/// The key of an entry, with the tags from the cache's tag rule.
 #[derive(Clone, Debug)]
 pub struct EntryKey {
     pub(super) wire: WireKey,
-    /// `None` in a cache without such a rule.
+    /// `None` in a cache without a tag rule.
     pub(super) tags: Option<Box<Result<Vec<TagId>, Error>>>,
 }
 
@@ -20,7 +20,7 @@ impl EntryKey {
     }
 }
 
-/// The key of an entry with no tags of its own.
+/// Converts a key into that of an entry without tags of its own.
 impl From<WireKey> for EntryKey {
     fn from(wire: WireKey) -> Self {
         Self { wire, tags: None }

@@ -1,4 +1,4 @@
-//! Writing without a loader.
+//! Inserts: writing without a loader.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
-/// Values that were encoded, and wait to be [sent](Self::send).
+/// Encoded values that are ready to be [sent](Self::send).
 #[derive(Debug)]
 #[must_use = "inserts are not sent before `send`"]
 pub struct Inserts {
@@ -25,16 +25,16 @@ pub struct Inserts {
 /// One value of an insert.
 #[derive(Debug)]
 enum Slot {
-    /// It is to be stored.
+    /// The value can be stored.
     Store(Wanted, Bytes),
-    /// It can't be stored, and makes the older entry outdated.
+    /// The value cannot be stored, and makes the older entry outdated.
     Remove(WireKey, Result<bool, Error>),
-    /// Its key is invalid.
+    /// The key is invalid.
     Invalid(Error),
 }
 
 impl ByteCache {
-    /// Encodes values to be inserted. Of two values of one key the later one counts.
+    /// Encodes the values of an insert. If a key occurs twice, its last value is stored.
     pub fn insert<'v>(
         &self,
         values: impl IntoIterator<Item = (Result<EntryKey, Error>, &'v Opaque)>,
@@ -52,7 +52,7 @@ impl ByteCache {
                 Ok((key, Ok(wanted))) => match self.encode(value) {
                     Ok(raw) => Slot::Store(wanted, raw),
                     Err(error) => {
-                        // The last value of a key counts, even one that can't be stored.
+                        // The last value of a key counts, even if it cannot be stored.
                         slots.iter_mut().for_each(|slot| slot.skip(&key));
                         let error = error.with_key(&key);
                         Slot::Remove(key, Err(error))
@@ -67,7 +67,7 @@ impl ByteCache {
 }
 
 impl Slot {
-    /// Stores nothing under a key after all.
+    /// Cancels an earlier value of a key.
     fn skip(&mut self, key: &WireKey) {
         if let Self::Store(wanted, _) = self
             && wanted.key == *key
@@ -78,28 +78,28 @@ impl Slot {
 }
 
 impl Inserts {
-    /// Stores the values, and returns whether all of them are stored.
+    /// Stores the values, and returns `true` if all of them were stored.
     ///
-    /// Loads in flight can't overwrite them. What can't be stored, because of the value, of
-    /// the call's options, or because the caches are off, makes the older entry outdated: it
-    /// is removed. `Ok(false)` means that, or that an invalidation or another insert came in
-    /// between. Costs two round trips for each [`BATCH`] of values.
+    /// Loads in flight cannot overwrite them. If a value cannot be stored, because of its size
+    /// or encoding, invalid options, or disabled caches, the older entry is outdated and
+    /// removed. Returns `Ok(false)` if the caches are disabled, or if an invalidation or
+    /// another insert came in between. Costs two round trips for each [`BATCH`] of values.
     ///
     /// # Errors
-    /// The first one, after all values have been tried.
+    /// Returns the first error, after all values have been tried.
     ///
     /// # Cancel safety
-    /// What was begun is carried out; later batches are not sent.
+    /// Batches that were sent complete; later ones are not sent.
     pub async fn send(self) -> Result<bool, Error> {
         let answers = self.send_each().await;
         answers.into_iter().try_fold(true, |all, stored| Ok(stored? && all))
     }
 
-    /// Stores the values, and returns for each, in their order, whether it is stored. As
-    /// [`Inserts::send`] in all else.
+    /// Stores the values, and returns for each whether it was stored, in their order.
+    /// Otherwise like [`Inserts::send`].
     ///
     /// # Cancel safety
-    /// As [`Inserts::send`].
+    /// Same as [`Inserts::send`].
     pub async fn send_each(self) -> Vec<Result<bool, Error>> {
         let Self { cache, ttl, keep, slots } = self;
         let outdated = slots.iter().filter_map(|slot| match slot {
@@ -116,7 +116,7 @@ impl Inserts {
                     answers.push(Ok(false));
                 }
                 Slot::Remove(_, answer) => {
-                    // An older entry that is still there is the worse failure.
+                    // That an older entry may remain is the worse failure.
                     answers.push(removed.clone().and(answer));
                 }
                 Slot::Invalid(error) => answers.push(Err(error)),
@@ -141,10 +141,11 @@ impl Inserts {
     }
 }
 
-/// Writes entries, in two round trips for all of them together, and answers in their order.
+/// Writes entries in two round trips for all of them together, and returns one answer for
+/// each.
 ///
-/// [`Stored::Refused`] is the answer for an entry that was invalidated, or inserted again,
-/// in the same moment.
+/// The answer is [`Stored::Refused`] for an entry that was concurrently invalidated or
+/// inserted.
 async fn insert(
     cache: ByteCache,
     inserts: Vec<(Wanted, Bytes, Ttl)>,
@@ -161,7 +162,7 @@ async fn insert(
     let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
     let stored = engine.gate.store_written(context, &fills).await;
 
-    // It may have been stored all the same; then there is no lease any more.
+    // They may have been stored anyway; then the lease no longer exists.
     let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
     let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
     if !unused.is_empty() {

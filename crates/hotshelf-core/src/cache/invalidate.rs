@@ -1,7 +1,7 @@
-//! Invalidating.
+//! Invalidations.
 //!
-//! All of it works while the caches are switched off, too, or switching them on again would
-//! bring outdated entries back.
+//! They work while the caches are disabled, too; otherwise outdated entries would reappear
+//! when the caches are enabled again.
 
 use super::{ByteCache, EntryKey, Mistake};
 use crate::engine::finish_even_if_dropped;
@@ -10,18 +10,18 @@ use crate::key::{KeyLayout, Pattern, WireKey};
 use crate::tag::TagId;
 
 impl ByteCache {
-    /// Removes entries, and refuses every load of them that is in flight. Returns how many
-    /// entries and leases were removed.
+    /// Removes entries, and revokes every load of them in flight. Returns the number of
+    /// removed entries and leases.
     ///
-    /// Once it has answered `Ok`, no later call is given an older value. Costs one round
-    /// trip, in a Cluster one for each [`BATCH`](crate::BATCH) of keys.
+    /// After it has returned `Ok`, no later call gets an older value. Costs one round trip; in
+    /// a Cluster, one for each [`BATCH`](crate::BATCH) of keys.
     ///
     /// # Errors
-    /// The backend's own: then the entries may still be there. That of the first invalid
-    /// key, once the others have been removed.
+    /// Returns an error if the backend fails; the entries may then still exist. Returns the
+    /// error of the first invalid key after the others have been removed.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate(&self, keys: Vec<Result<EntryKey, Error>>) -> Result<u64, Error> {
         let mut invalid = Ok(0);
         let mut valid = Vec::with_capacity(keys.len());
@@ -46,15 +46,15 @@ impl ByteCache {
         .await
     }
 
-    /// Invalidates all entries that carry one of these tags, in all caches of the same
-    /// prefix, and refuses every load of them that is in flight. Costs one round trip.
+    /// Invalidates all entries that carry one of these tags, in all caches of the same prefix,
+    /// and revokes every load of them in flight. Costs one round trip.
     ///
     /// # Errors
-    /// The backend's own: then the entries may still be hits. That of the first invalid
-    /// name, once the others have been invalidated.
+    /// Returns an error if the backend fails; the entries may then still be hits. Returns the
+    /// error of the first invalid name after the others have been invalidated.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_tags<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = Result<N, Error>>,
@@ -73,18 +73,18 @@ impl ByteCache {
         invalid
     }
 
-    /// Removes all entries whose identifier matches a glob pattern, by a scan of all keys,
-    /// and returns how many there were.
+    /// Removes all entries whose identifier matches a glob pattern, by a scan of all keys, and
+    /// returns their number.
     ///
-    /// The pattern begins with a literal part, unless it may match `anywhere`, which
-    /// fastapi-rc's layout alone allows.
+    /// The pattern must begin with a literal part, unless it may match `anywhere`, which only
+    /// fastapi-rc's layout allows.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`](crate::ErrorKind::Key) for a pattern that could match
-    /// every key; else the backend's own: then some entries may still be there.
+    /// Returns an error of kind [`ErrorKind::Key`](crate::ErrorKind::Key) if the pattern could
+    /// match every key, and an error if the backend fails; some entries may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_pattern<G: AsRef<str>>(
         &self,
         glob: Result<G, Error>,
@@ -100,14 +100,14 @@ impl ByteCache {
         self.invalidate_matching(self.checked(Mistake::Pattern, pattern)?).await
     }
 
-    /// Removes all entries: in one round trip by their epoch, and returns 0 then; else by a
-    /// scan of all keys.
+    /// Removes all entries. With an epoch this costs one round trip and returns 0; without
+    /// one, all keys are scanned.
     ///
     /// # Errors
-    /// The backend's own: then some entries may still be there.
+    /// Returns an error if the backend fails; some entries may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_all(&self) -> Result<u64, Error> {
         if self.context.options.epoch {
             let epoch = self.context.tags.keys().to_vec();
@@ -131,7 +131,7 @@ impl ByteCache {
         .await
     }
 
-    /// Carries an invalidation out, even if its caller is dropped, and counts its failure.
+    /// Completes an invalidation even if its caller is dropped, and counts its failure.
     async fn carried_out<T, F>(&self, invalidation: impl FnOnce(Self) -> F) -> Result<T, Error>
     where
         T: Send + 'static,

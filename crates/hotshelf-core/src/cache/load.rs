@@ -8,7 +8,9 @@ use super::call::{CallOptions, Mode};
 use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::{ByteCache, Mistake};
-use crate::engine::{self, Acquisition, Call, Miss, MissReason, ReadOutcome, SharedError, Value};
+use crate::engine::{
+    self, AcquireOutcome, Call, Miss, MissReason, ReadOutcome, SharedError, Value,
+};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::tag::Tags;
@@ -20,21 +22,21 @@ pub enum Loaded {
     Value(Value),
     /// The error of another caller's loader.
     Failed(SharedError),
-    /// The right, and the duty, to load.
+    /// The right and the duty to load.
     Lead(Box<LoadTicket>),
 }
 
 impl ByteCache {
-    /// Reads a value, or hands out the right to load it.
+    /// Returns a value, or the right to load it.
     ///
-    /// `errors` is the type of the loader's error: callers that share an error share its
-    /// type. Without a valid key and tags, or while the caches are off, every caller
-    /// loads by itself, and nothing is stored.
+    /// `errors` is the type of the loader's error: only callers with the same type share
+    /// errors. Without a valid key and valid tags, or while the caches are disabled, every
+    /// caller loads by itself and nothing is stored.
     ///
-    /// A hit costs one round trip, a miss three, that of its fill included.
+    /// A hit costs one round trip, a miss three, including its fill.
     ///
     /// # Cancel safety
-    /// May be dropped at any point. If it was the one that loads, the caller that has waited
+    /// May be dropped at any point. If the caller was loading, the caller that has waited
     /// longest loads instead.
     pub async fn load(
         &self,
@@ -46,7 +48,7 @@ impl ByteCache {
             Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
             key => return self.detached(key.ok().map(|key| key.wire), options),
         };
-        // Without its tags an entry could not be invalidated: better none at all.
+        // Without its tags an entry could not be invalidated, so it is not stored at all.
         let tags = self.checked(Mistake::Tags, options.tags_in(&self.context, Some(&key)));
         let key = key.wire;
         let Ok(tags) = tags else {
@@ -79,26 +81,26 @@ impl ByteCache {
     ) -> Loaded {
         let call = Call { backend_budget, ..self.call(&key, &tags, &options, errors) };
         match self.engine.acquire(call, miss).await {
-            Acquisition::Hit(value) => Loaded::Value(value),
-            Acquisition::Failed(error) => Loaded::Failed(error),
-            Acquisition::Lead(ticket) => {
+            AcquireOutcome::Hit(value) => Loaded::Value(value),
+            AcquireOutcome::Failed(error) => Loaded::Failed(error),
+            AcquireOutcome::Lead(ticket) => {
                 Loaded::Lead(Box::new(LoadTicket::new(self.clone(), ticket, options)))
             }
-            Acquisition::TimedOut => {
+            AcquireOutcome::TimedOut => {
                 Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)))
             }
         }
     }
 
-    /// Asks for the right to fill a key by hand: for loads that don't fit into one call.
+    /// Acquires the right to fill a key manually, for loads that don't fit into one call.
     ///
-    /// Costs one round trip, or two if there is an entry. It doesn't wait: while another
-    /// caller loads the key, or without the backend, the ticket stores nothing.
+    /// Costs one round trip, or two if an entry exists. It doesn't wait: while another caller
+    /// loads the key, or if the backend fails, the ticket stores nothing.
     ///
     /// # Errors
-    /// The key's own; of kind [`ErrorKind::Key`](crate::ErrorKind::Key) or
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for invalid tags or an
-    /// invalid lifetime.
+    /// Returns the key's error, or an error of kind [`ErrorKind::Key`](crate::ErrorKind::Key)
+    /// or [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the tags or the
+    /// lifetime are invalid.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -139,7 +141,7 @@ impl ByteCache {
         }
     }
 
-    /// Lets the caller load for itself alone. What a reload makes outdated is removed once
+    /// Lets the caller load by itself. If it is a reload, the outdated entry is removed after
     /// it has loaded.
     fn detached(&self, key: Option<WireKey>, options: CallOptions) -> Loaded {
         let outdated = key.filter(|_| options.mode == Mode::Reload);

@@ -1,4 +1,4 @@
-//! The right, and the duty, to load.
+//! The right and the duty to load.
 
 use bytes::Bytes;
 
@@ -10,17 +10,17 @@ use crate::outage::within;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
-/// The right, and the duty, to load a value for oneself and for those who wait.
+/// The right and the duty to load a value, for its holder and for the callers that wait.
 ///
 /// Dropping it hands the load over to the caller that has waited longest.
 #[derive(Debug)]
 #[must_use = "dropping a ticket makes another caller load"]
 pub struct LoadTicket {
     cache: ByteCache,
-    /// `None` if the caller loads for itself alone.
+    /// `None` if the caller loads by itself.
     ticket: Option<Ticket>,
     options: CallOptions,
-    /// An entry that what is loaded makes outdated, where there is no ticket to know it.
+    /// The entry that the loaded value makes outdated, if there is no ticket that knows it.
     outdated: Option<WireKey>,
 }
 
@@ -39,19 +39,19 @@ impl LoadTicket {
         Self { cache, ticket: None, options, outdated }
     }
 
-    /// Creates the ticket of a call that would not wait any longer.
+    /// Creates the ticket of a call that has stopped waiting.
     pub(super) fn degraded(cache: ByteCache, options: CallOptions) -> Self {
         cache.count(Counter::Degraded);
         Self::detached(cache, None, options)
     }
 
-    /// Reports whether the value can be stored. The right to do so may be lost later on.
+    /// Returns `true` if the value can be stored. The right to store it may be lost later.
     #[must_use]
     pub fn can_store(&self) -> bool {
         self.ticket.as_ref().is_some_and(Ticket::can_store)
     }
 
-    /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
+    /// Runs a loader in the caller's task, and keeps the lease alive meanwhile.
     ///
     /// # Cancel safety
     /// Dropping it drops the loader.
@@ -62,22 +62,22 @@ impl LoadTicket {
         }
     }
 
-    /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
-    /// can't be passed to [`LoadTicket::run`]. `None` if there is no lease to keep.
+    /// Keeps the lease alive for as long as it is polled. Never completes. It is for loaders
+    /// that cannot be passed to [`LoadTicket::run`]. Returns `None` if there is no lease.
     pub fn keep_alive(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
         self.ticket.as_ref().filter(|ticket| ticket.can_store()).map(Ticket::keep_alive)
     }
 
-    /// Stores what was loaded, as far as the options allow it, and shares it with those who
+    /// Stores the loaded value, if the options allow it, and shares it with the callers that
     /// wait.
     ///
-    /// That there is no value never replaces an entry of another cache or of a plain client.
-    /// An outdated entry of this cache is removed if the value is not stored. Costs one round
-    /// trip, and for the knowledge that there is no value another one if the key was not read.
+    /// A negative never replaces an entry of another cache or of a plain client. If the value
+    /// is not stored, an outdated entry of this cache is removed. Costs one round trip; a
+    /// negative costs another one if the key was not read.
     ///
     /// # Cancel safety
-    /// What was sent is carried out, even if this is dropped; before that, dropping it hands
-    /// the load over.
+    /// Once the fill was sent, it completes even if the future is dropped. Before that,
+    /// dropping it hands the load over.
     pub async fn complete(mut self, value: Value) -> Filled {
         match (self.entry(&value).await, self.ticket.take()) {
             (Some((raw, ttl)), Some(ticket)) => {
@@ -91,24 +91,24 @@ impl LoadTicket {
         }
     }
 
-    /// Shares a value with those who came before the load began, and stores nothing. An
-    /// entry of this cache, which the value makes outdated, is removed.
+    /// Shares a value with the callers that came before the load began, without storing it. An
+    /// outdated entry of this cache is removed.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn share(self, value: Value) {
         let Self { cache, ticket, outdated, .. } = self;
         if let Some(ticket) = ticket {
             ticket.share(value).await;
         } else if let Some(key) = outdated {
             let removing = cache.remove(vec![key]);
-            // It is counted if that fails.
+            // A failure is counted where it occurs.
             let _ = within(&*cache.engine.runtime, cache.context.options.backend_budget, removing)
                 .await;
         }
     }
 
-    /// Shares the loader's error with those who came before it began.
+    /// Shares the loader's error with the callers that came before the load began.
     pub fn fail(self, error: &SharedError) {
         match self.ticket {
             Some(ticket) => ticket.fail(error),
@@ -116,7 +116,7 @@ impl LoadTicket {
         }
     }
 
-    /// Returns the entry to store, and how long it lives; `None` if there is to be none.
+    /// Returns the entry to store, and its time to live; `None` if nothing is to be stored.
     async fn entry(&self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
         let ticket = self.ticket.as_ref().filter(|_| self.cache.is_enabled())?;
         let Self { cache, options, .. } = self;

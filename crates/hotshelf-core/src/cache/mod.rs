@@ -1,12 +1,12 @@
-//! Everything that a cache decides without knowing the type of its values: options and
-//! their defaults, keys, tags, hits and misses, limits, what is stored and what is not,
-//! counting and logging.
+//! Everything that a cache decides without knowing the type of its values: options with their
+//! defaults, keys, tags, hits and misses, limits, whether a value is stored, counting and
+//! logging.
 //!
-//! Rust's `Cache<T>` adds a codec and generics, Python adds bytes, asyncio and its objects.
+//! Rust's `Cache<T>` adds a codec and generics; Python adds bytes, asyncio and its objects.
 //! Neither takes a caching decision.
 //!
 //! - [`ByteStore`]: a backend and the caches on it.
-//! - [`ByteCache`]: one of them: [`read`](ByteCache::read), [`load`](ByteCache::load),
+//! - [`ByteCache`]: one cache: [`read`](ByteCache::read), [`load`](ByteCache::load),
 //!   [`insert`](ByteCache::insert), [`write_guard`](ByteCache::write_guard),
 //!   [`invalidate`](ByteCache::invalidate).
 
@@ -49,8 +49,8 @@ pub use write_guard::{WriteGuard, Written, WrittenValues};
 
 /// A cache of values whose type only its codec knows. A cheap handle.
 ///
-/// Keys come in as `Result`s: one that a binding could not even build never stops the others,
-/// nor a load.
+/// Keys are passed as `Result`s, so that a key that a binding could not build stops neither
+/// the other keys nor a load.
 #[derive(Clone)]
 pub struct ByteCache {
     engine: Arc<Engine>,
@@ -58,7 +58,7 @@ pub struct ByteCache {
 }
 
 impl ByteCache {
-    /// Builds the key of an entry, and finds the tags that it brings.
+    /// Builds the key of an entry, with its tags.
     #[must_use]
     pub fn key(&self, key: &Key<'_>) -> EntryKey {
         let tags = self.context.tag_rule.as_ref().map(|rule| Box::new(rule.ids(key)));
@@ -71,7 +71,7 @@ impl ByteCache {
         self.context.namespace.wire_key_after(&self.context.key_prefix, key)
     }
 
-    /// Returns the names that the cache's keys are made of.
+    /// Returns the namespace of the cache's keys.
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.context.namespace
@@ -83,7 +83,7 @@ impl ByteCache {
         &self.context.options
     }
 
-    /// Returns what the cache has counted in this process.
+    /// Returns the cache's counters in this process.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.context.stats.read()
@@ -95,13 +95,13 @@ impl ByteCache {
         &*self.engine.runtime
     }
 
-    /// Counts a key that could not even be built, and logs the first one.
+    /// Counts a key that could not be built, and logs the first one.
     pub fn reject(&self, error: &Error) {
         self.count(Counter::Error);
         self.report(Mistake::Key, error);
     }
 
-    /// Counts an entry that the caller could not decode by itself, and logs the first one.
+    /// Counts an entry that the caller could not decode, and logs the first one.
     pub fn undecodable(&self, error: &Error) {
         self.count(Counter::Foreign);
         self.report(Mistake::Entry, error);
@@ -119,14 +119,14 @@ impl ByteCache {
         self.context.options.jitter.apply(ttl, &*self.engine.runtime)
     }
 
-    /// Encodes a value. One that can't be stored is counted.
+    /// Encodes a value. Values that cannot be stored are counted.
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
         let limit = self.context.options.max_value_bytes;
         let encoded = self.context.codec.encode(value).and_then(|raw| match raw.len() {
             length if length <= limit => Ok(raw),
             length => Err(Error::new(
                 ErrorKind::TooLarge,
-                format!("a value of {length} bytes is not stored; `max_value_bytes` is {limit}"),
+                format!("value of {length} bytes is too large: raise `max_value_bytes` ({limit})"),
             )),
         });
         encoded.inspect_err(|error| {
@@ -135,7 +135,7 @@ impl ByteCache {
         })
     }
 
-    /// Counts an invalid part of a call, and logs the first of its kind.
+    /// Counts an invalid part of a call, and logs the first one of its kind.
     fn checked<V>(&self, mistake: Mistake, result: Result<V, Error>) -> Result<V, Error> {
         result.inspect_err(|error| {
             self.count(Counter::Error);
@@ -148,8 +148,8 @@ impl ByteCache {
         result.inspect_err(|_| self.count(Counter::Error))
     }
 
-    /// Logs a mistake of the application, or in its data: the first of each kind as a
-    /// warning, later ones at debug level.
+    /// Logs a mistake of the application or in its data: the first of each kind as a warning,
+    /// later ones at debug level.
     fn report(&self, mistake: Mistake, error: &Error) {
         let cache = self.context.namespace.name();
         let what = mistake.text();
@@ -164,7 +164,7 @@ impl ByteCache {
     }
 }
 
-/// What was wrong with a call, or with its data.
+/// An invalid part of a call, or of its data.
 #[derive(Clone, Copy, Debug)]
 enum Mistake {
     Key,
@@ -179,13 +179,13 @@ enum Mistake {
 impl Mistake {
     fn text(self) -> &'static str {
         match self {
-            Self::Key => "a key is invalid, nothing is cached or invalidated under it",
-            Self::Tags => "tags are invalid, nothing is stored with them or invalidated by them",
-            Self::Lifetime => "a lifetime is invalid, nothing is stored with it",
-            Self::Pattern => "a pattern is invalid, nothing is invalidated",
-            Self::Value => "a value was not stored",
-            Self::Entry => "an entry is not a value of the cache",
-            Self::OtherTags => "an entry has other tags than a call for it, and is a miss",
+            Self::Key => "invalid key, nothing is stored or invalidated under it",
+            Self::Tags => "invalid tags, nothing is stored or invalidated with them",
+            Self::Lifetime => "invalid lifetime, nothing is stored with it",
+            Self::Pattern => "invalid pattern, nothing is invalidated",
+            Self::Value => "a value cannot be stored",
+            Self::Entry => "an entry cannot be decoded, and is a miss",
+            Self::OtherTags => "an entry has other tags than the call, and is a miss",
         }
     }
 }

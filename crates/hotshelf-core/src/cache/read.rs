@@ -1,4 +1,4 @@
-//! Reading.
+//! Reads.
 
 use futures_util::future::join;
 
@@ -13,13 +13,13 @@ use crate::tag::Tags;
 use crate::ttl::Remaining;
 
 impl ByteCache {
-    /// Reads what is known of a key, and counts a hit or a miss.
+    /// Reads a key, and counts a hit or a miss.
     ///
-    /// Costs one round trip, and a second one for an entry with tags that neither the cache
-    /// nor the key brings, whose versions are looked up then.
+    /// Costs one round trip, and a second one to look up the versions of tags that the entry
+    /// carries but neither the cache nor the key names.
     ///
     /// # Errors
-    /// The key's own, or the backend's.
+    /// Returns the key's error, or an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -35,12 +35,11 @@ impl ByteCache {
         self.counted_outcome(&key.wire, inspected)
     }
 
-    /// Reads what is known of a key to a call with options of its own: an entry with other
-    /// tags than the call's is a miss, and so is any entry to a call that takes nothing from
-    /// the cache.
+    /// Reads a key with the options of a call: an entry whose tags differ from the call's is a
+    /// miss, and so is any entry for a call that bypasses or reloads the cache.
     ///
     /// # Errors
-    /// As [`ByteCache::read`], and those of invalid tags.
+    /// Same as [`ByteCache::read`]; also returns an error if the tags are invalid.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -95,13 +94,14 @@ impl ByteCache {
         outcome
     }
 
-    /// Reads what is known of keys, in their order, and counts a hit or a miss for each valid
-    /// one. An invalid key is a miss.
+    /// Reads keys, in their order, and counts a hit or a miss for each valid one. An invalid
+    /// key is a miss.
     ///
-    /// Costs as many round trips for each [`BATCH`] of keys as [`ByteCache::read`] for one.
+    /// Costs as many round trips for each [`BATCH`] of keys as [`ByteCache::read`] for one
+    /// key.
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -132,14 +132,14 @@ impl ByteCache {
         Ok(is_valid.into_iter().map(outcome).collect())
     }
 
-    /// Returns how long an entry still lives: no time at all if a tag of it was invalidated,
-    /// or if it is untracked and the cache doesn't accept such entries. It isn't decoded.
+    /// Returns the remaining lifetime of an entry. The entry is missing if one of its tags was
+    /// invalidated, or if it is untracked and the cache rejects such entries. It is not
+    /// decoded.
     ///
-    /// Costs as many round trips as [`ByteCache::read`], and counts neither a hit nor a
-    /// miss.
+    /// Costs as many round trips as [`ByteCache::read`], and counts neither a hit nor a miss.
     ///
     /// # Errors
-    /// The key's own, or the backend's.
+    /// Returns the key's error, or an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -180,11 +180,13 @@ impl ByteCache {
 }
 
 impl ByteCache {
-    /// Two call sites that name different tags for one key keep each other from hitting.
+    /// Counts and logs an entry with other tags: two call sites that name different tags for
+    /// one key turn each other's entries into misses.
     #[cold]
     fn note_other_tags(&self) {
         self.count(Counter::OtherTags);
-        let message = "name the same tags in every call, or set them by the cache's option `tags`";
+        let message =
+            "name the same tags in every call, or set them with the cache's option `tags`";
         self.report(Mistake::OtherTags, &Error::new(ErrorKind::Configuration, message));
     }
 }

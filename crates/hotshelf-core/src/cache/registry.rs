@@ -1,4 +1,4 @@
-//! The caches of a store: each is registered once, however often it is built.
+//! The caches of a store. Each is registered once, however often it is built.
 
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
@@ -16,11 +16,11 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{KeyLayout, Namespace};
 use crate::stats::CacheStats;
 
-/// The prefixes that were declared in this process, whatever its stores.
+/// The prefixes that were declared in this process, for all its stores.
 static DECLARED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Makes invalidations by tags reach all caches of a prefix, whether this process builds any
-/// of them or not, on every store.
+/// Declares a prefix: invalidations by tag reach all its caches, on every store, whether or
+/// not this process builds any of them.
 pub fn declare_prefix(prefix: &str) {
     let mut declared = DECLARED.lock();
     if !declared.contains(prefix) {
@@ -28,7 +28,7 @@ pub fn declare_prefix(prefix: &str) {
     }
 }
 
-/// The caches that were built, and whether they are on.
+/// The caches that were built, and whether they are enabled.
 pub(crate) struct Registry {
     caches: Mutex<BTreeMap<CacheId, Arc<CacheContext>>>,
     pub(crate) enabled: Arc<AtomicBool>,
@@ -39,17 +39,17 @@ pub(crate) struct Registry {
 /// Prefix, version, name and kind of values.
 type CacheId = (String, Option<String>, String, ValueKind);
 
-/// The kind of values that a cache holds.
+/// The kind of a cache's values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValueKind {
     name: Cow<'static, str>,
     type_id: Option<TypeId>,
 }
 
-/// How a cache is built.
+/// The definition of a cache.
 #[derive(Clone, Debug)]
 pub struct CacheDefinition {
-    /// The names that its keys are made of.
+    /// The namespace of its keys.
     pub namespace: Namespace,
     /// The kind of its values.
     pub kind: ValueKind,
@@ -57,7 +57,7 @@ pub struct CacheDefinition {
     pub options: CacheOptions,
     /// Encodes and decodes its values.
     pub codec: Arc<dyn Codec>,
-    /// The tags that its entries carry by their keys, beside those of each call.
+    /// The tags that its entries get from their keys, in addition to those of each call.
     pub tag_rule: Option<TagRule>,
 }
 
@@ -73,7 +73,7 @@ pub struct CacheInfo {
     pub name: String,
     /// The kind of its values.
     pub value_type: Cow<'static, str>,
-    /// What it has counted in this process.
+    /// Its counters in this process.
     pub stats: CacheStats,
 }
 
@@ -84,7 +84,7 @@ impl ValueKind {
         Self { name: type_name::<T>().into(), type_id: Some(TypeId::of::<T>()) }
     }
 
-    /// Returns a kind that only its name tells from others.
+    /// Returns a kind that is distinguished by its name alone.
     #[must_use]
     pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
         Self { name: name.into(), type_id: None }
@@ -97,14 +97,14 @@ impl Registry {
         Self { caches: Mutex::default(), enabled, logged_tag: AtomicBool::new(false) }
     }
 
-    /// Returns the cache that was built by this definition before, or builds it.
+    /// Returns the cache that was built with this definition before, or builds it.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid options, and for other options or
-    /// another kind of values than the cache was built with before, unless they `may_differ`:
-    /// then its views share flights and counters all the same, and caches of different kinds
-    /// are different caches. So are they in fastapi-rc's layout, where services keep values of
-    /// several kinds under one name.
+    /// Returns an error of kind [`ErrorKind::Configuration`] if the options are invalid, or if
+    /// the cache was built with other options or another kind of values before, unless they
+    /// `may_differ`. In that case its views share flights and counters anyway, and caches of
+    /// different kinds are different caches. So are they in fastapi-rc's layout, where
+    /// services keep values of several kinds under one name.
     pub(crate) fn get_or_build(
         &self,
         definition: CacheDefinition,
@@ -123,12 +123,12 @@ impl Registry {
                 (prefix, version, name) == (&id.0, &id.1, &id.2) && other != kind
             };
             if let Some((.., other)) = caches.keys().find(names) {
-                return Err(another_kind(namespace, other, kind));
+                return Err(kind_conflict(namespace, other, kind));
             }
         }
         match caches.get(&id) {
             Some(registered) if is_same(registered, &definition) => Ok(Arc::clone(registered)),
-            Some(registered) if !may_differ => Err(disagreement(registered, &definition)),
+            Some(registered) if !may_differ => Err(options_conflict(registered, &definition)),
             Some(registered) => {
                 let mut view = definition.into_context(registered.number, &self.enabled)?;
                 view.stats = Arc::clone(&registered.stats);
@@ -145,14 +145,14 @@ impl Registry {
         }
     }
 
-    /// Returns the prefixes of all caches, and those that were declared.
+    /// Returns the prefixes of all caches, and the declared ones.
     pub(crate) fn prefixes(&self) -> BTreeSet<String> {
         let mut prefixes = DECLARED.lock().clone();
         prefixes.extend(self.caches.lock().keys().map(|(prefix, ..)| prefix.clone()));
         prefixes
     }
 
-    /// Returns the caches, in the order of prefix, version and name.
+    /// Returns the caches, ordered by prefix, version and name.
     pub(crate) fn infos(&self) -> Vec<CacheInfo> {
         let info =
             |((prefix, version, name, kind), context): (&CacheId, &Arc<CacheContext>)| CacheInfo {
@@ -179,24 +179,24 @@ fn is_same(registered: &CacheContext, definition: &CacheDefinition) -> bool {
         && registered.tag_rule.is_some() == definition.tag_rule.is_some()
 }
 
-fn another_kind(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind) -> Error {
+fn kind_conflict(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind) -> Error {
     let name = namespace.name();
     let (registered, kind) = (&registered.name, &kind.name);
     let message = format!(
-        "the cache {name:?} holds values of type {registered}, not {kind}: give one of them \
+        "cache {name:?} holds values of type {registered}, not {kind}: give one of them \
          another name or version"
     );
     Error::new(ErrorKind::Configuration, message)
 }
 
-fn disagreement(registered: &CacheContext, definition: &CacheDefinition) -> Error {
+fn options_conflict(registered: &CacheContext, definition: &CacheDefinition) -> Error {
     let options = |namespace: &Namespace, options: &CacheOptions| {
         format!("{options:?} in layout {:?}", namespace.layout_in_use())
     };
     Error::new(
         ErrorKind::Configuration,
         format!(
-            "the cache {:?} was built with other options before: {} and {}; build it once and \
+            "cache {:?} was already built with other options ({}, now {}): build it once and \
              clone the handle, or give it another name",
             definition.namespace.name(),
             options(&registered.namespace, &registered.options),

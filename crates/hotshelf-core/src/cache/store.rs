@@ -20,28 +20,28 @@ pub struct ByteStore {
     registry: Arc<Registry>,
 }
 
-/// A shorter lease would expire before it is renewed on a server that is a little slow.
+/// The shortest lease. Shorter ones would expire before a slightly slow server renews them.
 const SHORTEST_LEASE: Duration = Duration::from_millis(10);
 
 impl ByteStore {
-    /// Creates a store whose leases last for [`LEASE`], and whose caches are on.
+    /// Creates a store with enabled caches, whose leases last for [`LEASE`].
     pub fn new(backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
         let engine = Engine::new(backend, runtime, LEASE);
         Self { engine, registry: Arc::new(Registry::new(true)) }
     }
 
-    /// Creates a store whose leases last for `lease` unless they are renewed, which happens
-    /// every third of it.
+    /// Creates a store whose leases last for `lease`, and are renewed every third of it.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for a lease of less than 10 ms.
+    /// Returns an error of kind [`ErrorKind::Configuration`] if the lease is shorter than 10
+    /// ms.
     pub fn with_lease(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         lease: Duration,
     ) -> Result<Self, Error> {
         if lease < SHORTEST_LEASE {
-            let message = format!("a lease of {lease:?} is too short: 10 ms at least");
+            let message = format!("invalid lease {lease:?}: use at least 10 ms");
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         let engine = Engine::new(backend, runtime, lease);
@@ -55,22 +55,22 @@ impl ByteStore {
         Self { engine, registry: Arc::clone(&self.registry) }
     }
 
-    /// Builds a cache. Built again by the same definition it is the same cache.
+    /// Builds a cache. Building it again with the same definition returns the same cache.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid options, or if the cache was built
-    /// with other options before; of kind [`ErrorKind::Key`] for a name that layout v2
-    /// rejects.
+    /// Returns an error of kind [`ErrorKind::Configuration`] if the options are invalid, if
+    /// prefix, version and name are too long, or if the cache was built with other options
+    /// before.
     pub fn cache(&self, definition: CacheDefinition) -> Result<ByteCache, Error> {
         let context = self.registry.get_or_build(definition, false)?;
         Ok(ByteCache { engine: Arc::clone(&self.engine), context })
     }
 
-    /// Builds a view of a cache, whose options may differ from those of its other views.
-    /// All of them share their flights and counters.
+    /// Builds a view of a cache, whose options may differ from those of its other views. All
+    /// views share flights and counters.
     ///
     /// # Errors
-    /// As [`ByteStore::cache`], but for options that differ.
+    /// Same as [`ByteStore::cache`], except that options may differ.
     pub fn view(&self, definition: CacheDefinition) -> Result<ByteCache, Error> {
         let context = self.registry.get_or_build(definition, true)?;
         Ok(ByteCache { engine: Arc::clone(&self.engine), context })
@@ -82,33 +82,34 @@ impl ByteStore {
         ByteCache { engine: Arc::clone(&self.engine), context: Arc::clone(&cache.context) }
     }
 
-    /// Reports whether the caches are on.
+    /// Returns `true` if the caches are enabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.registry.enabled.load(Ordering::Relaxed)
     }
 
-    /// Switches all caches on or off. While they are off, loaders run and nothing is read or
-    /// stored. Invalidations go on, and an insert or a reload removes the entry that it would
-    /// have replaced, or switching them on again would bring outdated entries back.
+    /// Enables or disables all caches. While they are disabled, loaders run and nothing is
+    /// read or stored. Invalidations are still executed, and an insert or a reload removes the
+    /// entry that it would have replaced; otherwise outdated entries would reappear when the
+    /// caches are enabled again.
     pub fn set_enabled(&self, enabled: bool) {
         self.registry.enabled.store(enabled, Ordering::Relaxed);
     }
 
-    /// Invalidates all entries that carry one of these tags, and refuses every load of them
-    /// that is in flight. Costs one round trip.
+    /// Invalidates all entries that carry one of these tags, and revokes every load of them in
+    /// flight. Costs one round trip.
     ///
-    /// Tags belong to the prefix of a cache. Reached are the prefixes of the caches that were
-    /// built on this store, those that were [declared](super::declare_prefix), and
+    /// Tags belong to the prefix of a cache. The invalidation reaches the prefixes of all
+    /// caches that were built on this store, the [declared](super::declare_prefix) ones, and
     /// `prefixes`.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] if that is no prefix at all.
-    /// The backend's own: then the entries may still be hits. That of the first invalid
-    /// name, once the others have been invalidated.
+    /// Returns an error of kind [`ErrorKind::Configuration`] if there is no such prefix.
+    /// Returns an error if the backend fails; the entries may then still be hits. Returns the
+    /// error of the first invalid name after the others have been invalidated.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_tags<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = Result<N, Error>>,
@@ -118,7 +119,7 @@ impl ByteStore {
         known.extend(prefixes);
         if known.is_empty() {
             let message =
-                "no cache was built on this store: build those whose tags are meant first";
+                "unknown prefix of tags: build a cache that uses them on this store first";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         let mut invalid = Ok(());
@@ -128,7 +129,7 @@ impl ByteStore {
                 Ok(id) => keys.extend(known.iter().map(|prefix| id.key(prefix))),
                 Err(error) => {
                     if !self.registry.logged_tag.swap(true, Ordering::Relaxed) {
-                        tracing::error!("a tag is invalid, nothing is invalidated by it: {error}");
+                        tracing::error!("invalid tag, nothing is invalidated by it: {error}");
                     }
                     invalid = invalid.and(Err(error));
                 }
@@ -148,16 +149,16 @@ impl ByteStore {
         self.engine.gate.name()
     }
 
-    /// Returns the caches, in the order of prefix, version and name.
+    /// Returns the caches, ordered by prefix, version and name.
     #[must_use]
     pub fn caches(&self) -> Vec<CacheInfo> {
         self.registry.infos()
     }
 
-    /// Sends a ping, and returns how long the answer took. Costs one round trip.
+    /// Pings the backend, and returns the round-trip time. Costs one round trip.
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -167,10 +168,10 @@ impl ByteStore {
         Ok(self.engine.runtime.now().since(began))
     }
 
-    /// Reads what the backend reports of itself. Costs one round trip.
+    /// Reads the backend's own status. Costs one round trip.
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.

@@ -1,4 +1,4 @@
-//! Writing to the source of truth and to the cache as one.
+//! Writing to the source of truth and to the cache together.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,22 +18,22 @@ use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
 
-/// Keys that were taken over before their source of truth is written.
+/// Guards keys whose leases were taken over before their source of truth is written.
 ///
-/// What is loaded meanwhile can't be stored. Dropping a guard invalidates the keys: the
-/// write may have been committed.
+/// Values that are loaded meanwhile cannot be stored. Dropping the guard invalidates the keys,
+/// since the write may have been committed.
 #[must_use = "dropping a write guard invalidates its keys"]
 pub struct WriteGuard {
     cache: ByteCache,
     /// The keys of the call, in its order.
     keys: Vec<Result<WireKey, Error>>,
-    /// How long written values live, or why nothing is stored.
+    /// The time to live of written values, or why nothing is stored.
     ttl: Result<Ttl, Error>,
-    /// The keys whose entries are in doubt, and the leases that were granted.
+    /// The keys whose entries may be outdated, and the leases that were granted.
     leases: BTreeMap<WireKey, Option<Granted>>,
 }
 
-/// Written values that were encoded, and wait to be [sent](Self::send).
+/// Encoded values of a write that are ready to be [sent](Self::send).
 #[derive(Debug)]
 #[must_use = "dropping written values invalidates their keys"]
 pub struct WrittenValues {
@@ -42,22 +42,22 @@ pub struct WrittenValues {
     failed: Result<(), Error>,
 }
 
-/// What a write left in the cache.
+/// The state of the cache after a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The entries hold the values.
+    /// The entries contain the written values.
     Stored,
-    /// Some of the keys have no entry: another caller wrote or invalidated them meanwhile,
-    /// their leases were not granted, or there was no value for them.
+    /// Some keys have no entry: another caller wrote or invalidated them meanwhile, their
+    /// leases were not granted, or there was no value for them.
     Invalidated,
 }
 
 impl ByteCache {
-    /// Takes keys over, before the write that they are meant for begins.
+    /// Takes over the leases of keys, before they are written.
     ///
-    /// A key whose lease is not granted is invalidated in the end. With invalid options, and
-    /// while the caches are off, all of them are, and nothing is stored. Costs one round trip
-    /// for each [`BATCH`] of keys.
+    /// A key whose lease is not granted is invalidated after the write. With invalid options,
+    /// or while the caches are disabled, all keys are invalidated and nothing is stored. Costs
+    /// one round trip for each [`BATCH`] of keys.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -85,8 +85,8 @@ impl ByteCache {
         WriteGuard { cache: self.clone(), keys, ttl: options.ttl, leases }
     }
 
-    /// Returns what the entries of a write have in common. Of a call whose options are invalid
-    /// nothing is stored.
+    /// Returns the options that the entries of a write share. If they are invalid, nothing is
+    /// stored.
     pub(super) fn write_options(&self, call: &CallOptions) -> SharedOptions {
         let context = &self.context;
         let tags = self.checked(Mistake::Tags, call.tags_in(context, None));
@@ -96,19 +96,19 @@ impl ByteCache {
     }
 }
 
-/// What all entries of a write have in common.
+/// The options that all entries of a write share.
 pub(super) struct SharedOptions {
     call: CallOptions,
-    /// The tags of all of them.
+    /// The tags of all entries.
     tags: Result<Arc<Tags>, Error>,
-    /// How long they live, or why nothing is stored.
+    /// Their time to live, or why nothing is stored.
     pub(super) ttl: Result<Ttl, Error>,
-    /// A time that none of them outlives.
+    /// An upper bound for their lifetimes.
     pub(super) keep: Ttl,
 }
 
 impl SharedOptions {
-    /// Returns how a key is to be taken over; an error if nothing may be stored under it.
+    /// Returns the request to take over a key, or an error if nothing may be stored under it.
     pub(super) fn wanted(&self, cache: &ByteCache, key: EntryKey) -> Result<Wanted, Error> {
         self.ttl.as_ref().map_err(Clone::clone)?;
         let tags = match key.tags {
@@ -123,7 +123,7 @@ impl SharedOptions {
 }
 
 impl WriteGuard {
-    /// Runs the write in the caller's own task and keeps the leases alive meanwhile.
+    /// Runs the write in the caller's task, and keeps the leases alive meanwhile.
     ///
     /// # Cancel safety
     /// Dropping it drops the write.
@@ -131,15 +131,15 @@ impl WriteGuard {
         renewing(&self.cache.engine, &self.cache.context, || self.held(), write).await
     }
 
-    /// Keeps the leases alive for as long as it is polled, and never ends: for a write that
-    /// can't be passed to [`WriteGuard::run`].
+    /// Keeps the leases alive for as long as it is polled. Never completes. It is for writes
+    /// that cannot be passed to [`WriteGuard::run`].
     pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
         renew(Arc::clone(&self.cache.engine), Arc::clone(&self.cache.context), self.held())
     }
 
-    /// Encodes what was written, a value for each key in their order, to be stored by
-    /// [`WrittenValues::send`]. A key without a value is invalidated; of two values of one
-    /// key the later one counts.
+    /// Encodes the written values, one for each key in their order. [`WrittenValues::send`]
+    /// stores them. A key without a value is invalidated; if a key occurs twice, its last
+    /// value is stored.
     pub fn written<'v>(
         self,
         values: impl IntoIterator<Item = Option<&'v Opaque>>,
@@ -163,13 +163,13 @@ impl WriteGuard {
         WrittenValues { guard: self, values: encoded, failed }
     }
 
-    /// Invalidates the keys: the write failed, or may have.
+    /// Invalidates the keys: the write failed or may have failed.
     ///
     /// # Errors
-    /// The backend's own: then older entries may still be there.
+    /// Returns an error if the backend fails; older entries may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate(mut self) -> Result<(), Error> {
         let keys = self.take_keys();
         self.cache.remove(keys).await.map(drop)
@@ -181,12 +181,12 @@ impl WriteGuard {
         self.leases.iter().filter_map(held).collect()
     }
 
-    /// Takes out the keys that are in doubt.
+    /// Takes the keys whose entries may be outdated.
     fn take_keys(&mut self) -> Vec<WireKey> {
         std::mem::take(&mut self.leases).into_keys().collect()
     }
 
-    /// Stores values, and takes out the keys that are in no doubt any more.
+    /// Stores values, and removes the keys whose state is certain afterwards.
     async fn store(&mut self, values: BTreeMap<WireKey, (Bytes, Ttl)>) {
         let fill = |(key, (value, ttl))| {
             let lease = self.leases.get(&key)?.as_ref()?;
@@ -208,18 +208,18 @@ impl WriteGuard {
 }
 
 impl WrittenValues {
-    /// Stores the values. A key in any doubt is invalidated: this never undoes an
-    /// invalidation or a write of others.
+    /// Stores the values. A key in doubt is invalidated: a write never undoes an invalidation
+    /// or a write of others.
     ///
-    /// Costs one round trip for each [`BATCH`] of values, and one more if there is something
-    /// to invalidate.
+    /// Costs one round trip for each [`BATCH`] of values, and one more if any key has to be
+    /// invalidated.
     ///
     /// # Errors
-    /// The backend's own: then older entries may still be there. Those of invalid keys and
-    /// options, once the others have been dealt with.
+    /// Returns an error if the backend fails; older entries may then still exist. Returns the
+    /// errors of invalid keys and options after the others have been processed.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn send(self) -> Result<Written, Error> {
         let Self { mut guard, values, failed } = self;
         let engine = Arc::clone(&guard.cache.engine);
@@ -244,7 +244,7 @@ impl Drop for WriteGuard {
         }
         let runtime = Arc::clone(&cache.engine.runtime);
         runtime.spawn(Box::pin(async move {
-            // A failure is counted where it arises.
+            // Failures are counted where they occur.
             let _ = cache.remove(keys).await;
         }));
     }

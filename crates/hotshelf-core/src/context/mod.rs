@@ -1,5 +1,4 @@
-//! A cache by itself, independent of the backend that it is on: what all of its calls have in
-//! common.
+//! The context of a cache: the state that all its calls share, independent of its backend.
 
 mod options;
 mod tag_rule;
@@ -20,32 +19,33 @@ pub use options::{CacheOptions, Foreign, NegativeTtl};
 pub(crate) use options::{Format, Negative, Validated};
 pub use tag_rule::TagRule;
 
-/// A cache, independent of the backend that it is on.
+/// A cache, independent of its backend.
 pub(crate) struct CacheContext {
-    /// The cache's number in its store: views of one cache share it, and with it flights.
+    /// The cache's number in its store. Views of one cache share it, and with it their
+    /// flights.
     pub(crate) number: u64,
     pub(crate) namespace: Namespace,
-    /// What all keys begin with.
+    /// The prefix of all keys.
     pub(crate) key_prefix: String,
-    /// The tags that all entries carry: the epoch, or none.
+    /// The tags of all entries: the epoch, if there is one.
     pub(crate) tags: Arc<Tags>,
-    /// The tags that an entry carries by its key.
+    /// Returns the tags of an entry from its key.
     pub(crate) tag_rule: Option<TagRule>,
     pub(crate) options: CacheOptions,
     pub(crate) validated: Validated,
     pub(crate) codec: Arc<dyn Codec>,
     pub(crate) stats: Arc<Stats>,
-    /// Whether the caches of the store are on.
+    /// Whether the caches of the store are enabled.
     pub(crate) enabled: Arc<AtomicBool>,
-    /// The kinds of errors that were logged already, a bit for each.
+    /// The kinds of errors that were already logged, one bit for each.
     pub(crate) logged: Arc<AtomicU32>,
 }
 
 impl CacheContext {
-    /// Creates a cache that shares its counters with no other.
+    /// Creates a cache with its own counters.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid options.
+    /// Returns an error of kind [`ErrorKind::Configuration`] if the options are invalid.
     pub(crate) fn new(
         namespace: Namespace,
         options: CacheOptions,
@@ -55,7 +55,7 @@ impl CacheContext {
         enabled: &Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         if tag_rule.is_some() && options.strict_plain {
-            let message = "plain entries carry no tags: leave `tags` or `strict_plain` out";
+            let message = "plain entries cannot carry tags: remove `tags` or `strict_plain`";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         let key_prefix = namespace.key_prefix()?;

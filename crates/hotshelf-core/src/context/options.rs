@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::ttl::{Jitter, Ttl};
 
-/// The options of a cache. [`Default`] holds the defaults of every language.
+/// The options of a cache. [`Default`] contains the defaults for all languages.
 ///
 /// | option | default |
 /// | --- | --- |
@@ -21,41 +21,42 @@ use crate::ttl::{Jitter, Ttl};
 /// | `epoch` | off |
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheOptions {
-    /// How long entries live.
+    /// The time to live of entries.
     pub time_to_live: Duration,
-    /// How much lifetimes are spread.
+    /// The jitter of lifetimes.
     pub jitter: Jitter,
-    /// How long the knowledge is kept that there is no value.
+    /// The time to live of cached negatives: the knowledge that a key has no value.
     pub negative_ttl: NegativeTtl,
-    /// How long a call waits for the load of another process before it loads by itself,
-    /// without storing.
+    /// How long a call waits for the load of another process before it runs its own loader,
+    /// without storing the value.
     pub wait_timeout: Duration,
     /// How long a loading call waits for the backend in total, over its read, its lease and
     /// its fill.
     pub backend_budget: Duration,
-    /// How many calls of this process wait for one load of one key. Those beyond load by
-    /// themselves, without storing.
+    /// How many calls of this process may wait for one load of a key. Further calls run their
+    /// own loaders and store nothing.
     pub max_waiters: usize,
-    /// The longest encoded value that is stored, in bytes.
+    /// The maximum size of a stored value, encoded, in bytes.
     pub max_value_bytes: usize,
     /// How untracked entries are treated.
     pub foreign: Foreign,
-    /// Whether entries are the bare value, without a trailer. Such entries carry no tags.
+    /// Whether entries are written as the bare value, without a trailer. Such entries carry no
+    /// tags.
     pub strict_plain: bool,
-    /// Whether all entries carry a tag of the cache's own.
+    /// Whether all entries carry a tag of the cache itself, its epoch.
     pub epoch: bool,
 }
 
-/// How long the knowledge is kept that there is no value.
+/// The time to live of cached negatives: the knowledge that a key has no value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NegativeTtl {
-    /// It isn't.
+    /// Negatives are not cached.
     #[default]
     Off,
-    /// As long as values live.
+    /// The same as for values.
     SameAsValues,
-    /// For this time.
+    /// This time.
     For(Duration),
 }
 
@@ -73,17 +74,17 @@ pub(crate) enum Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Foreign {
-    /// They are misses. That costs a load for each plain write, and keeps the promise that
-    /// nothing outdated is served even beside plain writers.
+    /// They are misses. This costs one load for each plain write, and guarantees that no
+    /// outdated value is served even if plain clients write too.
     #[default]
     Reject,
-    /// They are hits for calls that name no tags, and misses for those that do: such an
-    /// entry carries none, so that no invalidation by a tag would reach it. The race that
-    /// plain writers have with each other is theirs.
+    /// They are hits for calls that name no tags, and misses for calls that do: an untracked
+    /// entry carries no tags, so that no invalidation by tag would reach it. Concurrent writes
+    /// of plain clients may leave outdated entries, as without hotshelf.
     Accept,
 }
 
-/// What the options come to once they have been validated.
+/// The options after validation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validated {
     pub(crate) ttl: Ttl,
@@ -119,7 +120,7 @@ impl Default for CacheOptions {
 impl CacheOptions {
     pub(crate) fn validate(&self) -> Result<Validated, Error> {
         if self.epoch && self.strict_plain {
-            let message = "plain entries carry no epoch: leave `epoch` or `strict_plain` out";
+            let message = "plain entries cannot carry an epoch: remove `epoch` or `strict_plain`";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         Ok(Validated {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_options_name_the_cure() {
+    fn invalid_options_suggest_a_fix() {
         let message = |options: CacheOptions| {
             let error = options.validate().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);
@@ -170,6 +171,6 @@ mod tests {
             message(CacheOptions { negative_ttl: negative, ..default() }).contains("100 years")
         );
         let both = CacheOptions { epoch: true, strict_plain: true, ..default() };
-        assert!(message(both).contains("leave `epoch` or `strict_plain` out"));
+        assert!(message(both).contains("remove `epoch` or `strict_plain`"));
     }
 }

@@ -1,4 +1,4 @@
-//! Tags as a property of a cache.
+//! Tags as an option of a cache.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::tag::TagId;
 
-/// How a cache tags its entries by their keys.
+/// A rule that returns the tags of an entry from its key.
 #[derive(Clone)]
 pub struct TagRule(Arc<Names>);
 
 type Names = dyn Fn(&Key<'_>) -> Vec<String> + Send + Sync;
 
 impl TagRule {
-    /// Creates a rule that returns the names of an entry's tags. It runs in every call that
-    /// names the key.
+    /// Creates a rule from a function that returns the names of an entry's tags. The function
+    /// runs in every call.
     pub fn new(names: impl Fn(&Key<'_>) -> Vec<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(names))
     }

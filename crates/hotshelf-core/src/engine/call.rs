@@ -1,4 +1,4 @@
-//! One call of a cache, as the engine sees it.
+//! One call of a cache, from the engine's point of view.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -11,30 +11,29 @@ use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
 
-/// One call that loads, or fills by hand.
+/// One call that loads or fills.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) cache: &'a Arc<CacheContext>,
     pub(crate) key: &'a WireKey,
-    /// The tags that the value is to carry.
+    /// The tags that the value will carry.
     pub(crate) tags: &'a Tags,
-    /// The longest time that an entry of the call may live, which its tags have to outlive.
+    /// An upper bound for the lifetime of the call's entry, which its tags have to outlive.
     pub(crate) keep: Ttl,
     /// The type of the loader's error.
     pub(crate) errors: TypeId,
-    /// Whether the knowledge that there is no value answers the call.
+    /// Whether the call accepts a cached negative.
     pub(crate) takes_absent: bool,
     /// Whether the value must come from a loader that begins after this call.
     pub(crate) reload: bool,
-    /// How long the call waits for another one of this process; `None` for as long as that
-    /// one takes.
+    /// How long the call waits for a leader in this process; `None` for no limit.
     pub(crate) join_timeout: Option<Duration>,
-    /// How long the call may still wait for the backend, over all of its requests.
+    /// The remaining time that the call may wait for the backend, over all its requests.
     pub(crate) backend_budget: Duration,
 }
 
-/// What callers must have in common to share a flight: then each of them can use what any
-/// of them loads.
+/// The properties that callers must have in common to share a flight, so that each of them can
+/// use what any of them loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     cache: u64,

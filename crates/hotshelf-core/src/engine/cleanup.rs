@@ -1,4 +1,4 @@
-//! Work that goes on when the caller that began it is gone.
+//! Work that continues after its caller is gone.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,10 +16,10 @@ use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
 use crate::stats::Counter;
 
-/// Runs a future in the caller's own task and, if that is cancelled after the first poll,
-/// in the background.
+/// Runs a future in the caller's task and, if that is cancelled after the first poll, in the
+/// background.
 ///
-/// For what must not stay half done: a fill that was sent, an invalidation.
+/// For operations that must not remain incomplete: a fill that was sent, an invalidation.
 pub(crate) fn finish_even_if_dropped<T: Send + 'static>(
     runtime: &Arc<dyn Runtime>,
     future: impl Future<Output = T> + Send + 'static,
@@ -30,7 +30,7 @@ pub(crate) fn finish_even_if_dropped<T: Send + 'static>(
 
 struct Finishing<T: Send + 'static> {
     runtime: Arc<dyn Runtime>,
-    /// `None` once it is finished.
+    /// `None` after completion.
     future: Option<BoxFuture<'static, T>>,
     begun: bool,
 }
@@ -59,14 +59,14 @@ impl<T: Send + 'static> Drop for Finishing<T> {
     }
 }
 
-/// The pauses before a failing backend is asked again to release leases. At their random
-/// lengths, not all processes ask at once when it comes back.
+/// The pauses between attempts to release leases on a failing backend. Their jitter keeps
+/// processes from retrying at the same moment when it comes back.
 const RELEASING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
 
 /// Releases leases in the background, all at once.
 ///
-/// A failing backend is asked again until the leases have expired: a token is used once, so
-/// that a release that comes late, or twice, does no harm.
+/// If the backend fails, the release is repeated until the leases have expired. A token is
+/// used once, so that a late or repeated release does no harm.
 pub(crate) fn release(
     engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
@@ -96,8 +96,8 @@ pub(crate) fn release(
     }));
 }
 
-/// Leases that may have been granted and are of no use. Dropped, they are released: others
-/// would wait until they expire.
+/// Leases that may have been granted and are not needed. They are released on drop, so that
+/// other callers need not wait until they expire.
 pub(crate) struct UnusedLeases<'a> {
     engine: &'a Arc<Engine>,
     cache: &'a Arc<CacheContext>,
@@ -105,8 +105,8 @@ pub(crate) struct UnusedLeases<'a> {
 }
 
 impl<'a> UnusedLeases<'a> {
-    /// Looks after leases that are about to be asked for. Until the answer comes, it is
-    /// unknown whether they were granted.
+    /// Guards leases that are about to be requested. Until the answer comes, it is unknown
+    /// whether they were granted.
     pub(crate) fn asked_for(
         engine: &'a Arc<Engine>,
         cache: &'a Arc<CacheContext>,
@@ -115,7 +115,7 @@ impl<'a> UnusedLeases<'a> {
         Self { engine, cache, leases }
     }
 
-    /// Keeps those that are still of no use; other code looks after the rest.
+    /// Keeps the leases that are still not needed; the caller manages the others.
     pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) {
         self.leases.retain(|(_, token)| is_unused(*token));
     }

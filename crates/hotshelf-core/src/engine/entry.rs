@@ -1,4 +1,4 @@
-//! Entries: how they are written, and how a raw one is inspected before it is decoded.
+//! Entries: how they are written, and inspected before they are decoded.
 
 use bytes::Bytes;
 
@@ -10,19 +10,19 @@ use crate::tag::TagStamp;
 use crate::trailer::{Trailer, TrailerError};
 use crate::ttl::Ttl;
 
-/// What represents, in [`Format::Plain`], a value that is known not to exist.
+/// A cached negative in [`Format::Plain`].
 ///
-/// To other clients it is JSON's `null`; the white space behind it tells it from a `null`
-/// that is itself a value.
+/// To other clients it is JSON's `null`. The white space behind it distinguishes it from a
+/// value that is `null`.
 const ABSENT: &[u8] = b"null\t \n\t \n\t ";
 
-/// An entry, inspected as far as its own bytes tell.
+/// An entry, inspected without a further request.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    /// What was found, if the tags that are left open are unchanged: the encoded value,
-    /// whether the entry says that there is none, and the whole entry.
+    /// What was found, provided that the `open` tags are unchanged: the encoded value, whether
+    /// the entry is a negative, and the whole entry.
     pub(crate) found: Result<(Bytes, bool, Bytes), Miss>,
-    /// The tags whose present versions aren't known yet.
+    /// The tags whose current versions are not known yet.
     pub(crate) open: Vec<TagStamp>,
 }
 
@@ -43,22 +43,22 @@ impl Format {
 }
 
 impl View<'_> {
-    /// Reports whether an untracked entry is a hit. It carries no tags.
+    /// Returns `true` if an untracked entry is a hit. It carries no tags.
     pub(crate) fn accepts_untracked(self) -> bool {
         self.format != Format::Trailer(Foreign::Reject) && self.tags.ids().is_empty()
     }
 
-    /// Inspects what was read, given the present versions of the caller's tags.
+    /// Inspects what was read, given the current versions of the caller's tags.
     #[inline]
     pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
         let Some(raw) = raw else {
             return Err(Miss::without_entry(MissReason::Missing)).into();
         };
         match Trailer::find(&raw) {
-            // To a cache of plain entries, too: another may have written it under its tags.
-            Ok((place, trailer)) => match self.open(trailer.tags, versions) {
+            // In a cache of plain entries too: another process may have written it with tags.
+            Ok((range, trailer)) => match self.open(trailer.tags, versions) {
                 Ok(open) => {
-                    let found = Ok((raw.slice(place), trailer.absent, raw));
+                    let found = Ok((raw.slice(range), trailer.absent, raw));
                     Inspected { found, open }
                 }
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
@@ -77,10 +77,10 @@ impl View<'_> {
         }
     }
 
-    /// Compares an entry's tags with the caller's, and returns those that are left to be
-    /// looked up.
+    /// Compares an entry's tags with the caller's, and returns those that remain to be looked
+    /// up.
     ///
-    /// An entry that lacks a tag of the caller's could outlive its invalidation.
+    /// An entry that lacks one of the caller's tags could outlive its invalidation.
     fn open(
         self,
         tags: Vec<TagStamp>,
@@ -106,7 +106,7 @@ impl From<Result<(Bytes, bool, Bytes), Miss>> for Inspected {
     }
 }
 
-/// What a fill knows of itself.
+/// The metadata of a fill.
 #[derive(Clone, Debug)]
 pub(crate) struct FillStamp {
     pub(crate) token: Token,
@@ -132,7 +132,7 @@ impl FillStamp {
     }
 }
 
-/// Parses a tag's version as a backend answers it.
+/// Parses a tag's version from a backend's answer.
 pub(crate) fn version(raw: Option<&Bytes>) -> Option<TagVersion> {
     raw.and_then(|raw| TagVersion::try_from(&raw[..]).ok())
 }
@@ -143,7 +143,7 @@ mod tests {
     use crate::tag::{TagId, Tags};
 
     #[test]
-    fn untracked_entries_need_acceptance_and_no_tags() {
+    fn untracked_hits_need_acceptance_without_tags() {
         let none = Tags::none("p".into());
         let some = none.with([TagId::of("t").unwrap()]).unwrap();
         let accepts = |format, tags| View { tags, exactly: false, format }.accepts_untracked();

@@ -1,4 +1,4 @@
-//! Flights: one load of one key, and those who wait for it.
+//! Flights: one load of one key, and the callers that share it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -24,12 +24,12 @@ use crate::outage::Budget;
 use crate::stats::Counter;
 use crate::tag::Tags;
 
-/// How many locks share the open flights.
+/// The number of locks that the open flights are distributed over.
 const SHARDS: usize = 64;
 
 /// The open flights of a store.
 ///
-/// A flight is in here exactly as long as it may be joined. Locks are taken in the order
+/// A flight is in this map exactly as long as it can be joined. Locks are taken in the order
 /// shard, flight, and neither is held when a caller is woken.
 pub(crate) struct Flights {
     shards: [Mutex<Shard>; SHARDS],
@@ -52,31 +52,31 @@ pub(crate) struct Flight {
 struct State {
     /// The ticket number that the next joiner gets.
     next: TicketNumber,
-    /// The waiters, in the order in which they came.
+    /// The waiters, in the order in which they joined.
     waiting: BTreeMap<TicketNumber, Waiter>,
 }
 
 /// A position in the order in which callers joined a flight.
 ///
-/// Comparing it with the number that was next when a request was sent, or a loader began,
-/// tells who was waiting at that time.
+/// Compared with the number that was next when a request was sent or a loader began, it tells
+/// whether a caller was waiting at that time.
 pub(crate) type TicketNumber = u64;
 
 struct Waiter {
     sender: oneshot::Sender<Outcome>,
-    /// Whether the caller takes only what a loader reads that began after it came.
+    /// Whether the caller only accepts values from a loader that began after it joined.
     fresh: bool,
 }
 
-/// What a waiter is sent.
+/// The message that ends a waiter's wait.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// The flight's value.
     Value(Value),
     /// The loader's error.
     Failed(SharedError),
-    /// The waiter leads now: the leader was cancelled, or ended with nothing that the
-    /// remaining waiters may be given.
+    /// The waiter becomes the leader: the previous one was cancelled, or ended with a result
+    /// that the remaining waiters must not get.
     Lead(Leadership),
 }
 
@@ -84,7 +84,7 @@ pub(crate) enum Outcome {
 pub(crate) enum Joined {
     Leads(Leadership),
     Waits(Joiner),
-    /// Too many wait already: the caller leads a flight that nobody joins.
+    /// Too many callers wait already: the caller leads a flight that cannot be joined.
     Full(Leadership),
 }
 
@@ -113,20 +113,20 @@ impl Flights {
         Joined::Leads(leadership)
     }
 
-    /// Closes the flights of a key to new callers.
+    /// Seals the flights of a key.
     fn seal(&self, key: &WireKey) {
         self.shard(key).remove(key);
     }
 
-    /// Closes the flights of all keys that match to new callers.
+    /// Seals the flights of all matching keys.
     fn seal_matching(&self, pattern: &Pattern) {
         for shard in &self.shards {
             shard.lock().retain(|key, _| !pattern.matches(key));
         }
     }
 
-    /// Takes the first waiter out of a flight, or closes the flight if there is none: in
-    /// one step, so that nobody joins a flight without a leader.
+    /// Removes the first waiter from a flight, or seals the flight if there are no waiters.
+    /// Both in one step, so that no caller joins a flight without a leader.
     fn successor_or_seal(&self, flight: &Arc<Flight>) -> Option<Waiter> {
         let mut shard = self.shard(&flight.key);
         let successor = flight.state.lock().waiting.pop_first();
@@ -143,11 +143,11 @@ impl Flights {
 }
 
 impl LocalState for Flights {
-    /// Closes the flights of removed keys to new callers, whose call begins after the
-    /// removal.
+    /// Seals the flights of removed keys, since new callers began after the removal.
     ///
-    /// Flights go on when tags change: their fill verifies the versions that it captured
-    /// before the load. So they do when their lease is taken over: their fill is refused.
+    /// Flights continue when tags change: their fill verifies the versions that were captured
+    /// before the load. They also continue when their lease is taken over: their fill is
+    /// refused.
     fn forget(&self, change: &Change<'_>) {
         match change {
             Change::Keys(keys) => keys.iter().for_each(|key| self.seal(key)),
@@ -166,7 +166,7 @@ fn remove(shard: &mut Shard, flight: &Arc<Flight>) {
     }
 }
 
-/// A caller that waits. Dropping it leaves the queue.
+/// A waiting caller. Dropping it leaves the queue.
 pub(crate) struct Joiner {
     receiver: oneshot::Receiver<Outcome>,
     flight: Arc<Flight>,
@@ -174,7 +174,7 @@ pub(crate) struct Joiner {
 }
 
 impl Joiner {
-    /// Queues for a flight, unless the queue is full.
+    /// Joins a flight, unless its queue is full.
     fn new(flight: &Arc<Flight>, call: Call<'_>) -> Option<Self> {
         let mut state = flight.state.lock();
         if state.waiting.len() >= call.cache.options.max_waiters {
@@ -190,8 +190,8 @@ impl Joiner {
 }
 
 impl Future for Joiner {
-    /// `None` if the flight ended without sending anything, which leadership's `Drop`
-    /// prevents.
+    /// `None` if the flight ended without sending an outcome, which the `Drop` of
+    /// [`Leadership`] prevents.
     type Output = Option<Outcome>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Outcome>> {
@@ -201,23 +201,23 @@ impl Future for Joiner {
 
 impl Drop for Joiner {
     fn drop(&mut self) {
-        // What was sent but not received, leadership above all, is dropped with the
-        // receiver after this, and goes on to the next in the queue.
+        // An outcome that was sent but not received, in particular leadership, is dropped with
+        // the receiver after this, and goes to the next in the queue.
         let waiter = self.flight.state.lock().waiting.remove(&self.number);
         drop(waiter);
     }
 }
 
-/// The right that a granted token gives.
+/// A granted lease.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     pub(crate) token: Token,
-    /// Milliseconds of the backend's clock when it was granted.
+    /// The backend's clock when it was granted, in milliseconds.
     pub(crate) granted_at: u64,
     /// The versions that the flight's tags had before the loader began.
     pub(crate) tags: Vec<TagVersion>,
-    /// Whose entry was stored under the key when the lease was granted; `None` if the
-    /// caller hadn't read the key: an untracked entry may be there.
+    /// The owner of the entry when the lease was granted. `None` if the caller hadn't read the
+    /// key: an untracked entry may exist.
     pub(crate) occupant: Option<Occupant>,
 }
 
@@ -226,13 +226,13 @@ pub(crate) struct Leadership {
     pub(crate) engine: Arc<Engine>,
     pub(crate) flight: Arc<Flight>,
     pub(crate) lease: Option<Lease>,
-    /// What the leader's call may still wait for the backend.
+    /// The remaining time that the leader may wait for the backend.
     pub(crate) budget: Budget,
     completed: bool,
 }
 
 impl Leadership {
-    /// Leads a flight that nobody can join.
+    /// Leads a flight that cannot be joined.
     pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>) -> Self {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
@@ -245,12 +245,12 @@ impl Leadership {
         Self { engine: Arc::clone(engine), flight, lease: None, budget, completed: false }
     }
 
-    /// Returns the number of the next joiner: those with a lower one are waiting now.
+    /// Returns the number of the next joiner. Callers with a lower number are already waiting.
     pub(crate) fn mark(&self) -> TicketNumber {
         self.flight.state.lock().next
     }
 
-    /// Closes the flight to new callers, before its fill is sent.
+    /// Seals the flight, before its fill is sent.
     pub(crate) fn seal(&self) {
         remove(&mut self.engine.flights.shard(&self.flight.key), &self.flight);
     }
@@ -263,16 +263,17 @@ impl Leadership {
         }
     }
 
-    /// Ends the flight with a value from the backend, for those who were waiting at `mark`.
+    /// Ends the flight with a value from the backend, for the callers that were waiting at
+    /// `mark`.
     ///
-    /// The value may be older than a caller that insists on a fresh one.
+    /// Callers that require a fresh value don't get it.
     pub(crate) fn complete_found(self, mark: TicketNumber, value: &Value) {
         self.complete(|number, fresh| {
             (number < mark && !fresh).then(|| Outcome::Value(value.clone()))
         });
     }
 
-    /// Ends the flight with a value that was stored, for all.
+    /// Ends the flight with a value that was stored, for all waiters.
     pub(crate) fn complete_stored(mut self, began: TicketNumber, value: &Value) {
         self.lease = None;
         self.complete(|number, fresh| {
@@ -280,20 +281,20 @@ impl Leadership {
         });
     }
 
-    /// Ends the flight with a value that was not stored, for those who came before the
-    /// loader began.
+    /// Ends the flight with a value that was not stored, for the callers that joined before
+    /// the loader began.
     pub(crate) fn complete_loaded(self, began: TicketNumber, value: &Value) {
         self.complete(|number, _| (number < began).then(|| Outcome::Value(value.clone())));
     }
 
-    /// Ends the flight with the loader's error, for those who came before it began.
+    /// Ends the flight with the loader's error, for the callers that joined before it began.
     pub(crate) fn complete_failed(self, began: TicketNumber, error: &SharedError) {
         self.complete(|number, _| (number < began).then(|| Outcome::Failed(Arc::clone(error))));
     }
 
-    /// Sends the outcome to those waiters that may have it.
+    /// Sends the outcome to the waiters that may get it.
     ///
-    /// The others stay together, with the first of them in the lead: all of them came
+    /// The others stay together, and the first of them becomes the leader: all of them joined
     /// before its loader begins, so that one more load serves them all.
     fn complete(mut self, outcome: impl Fn(TicketNumber, bool) -> Option<Outcome>) {
         let mut served = Vec::new();
@@ -306,14 +307,14 @@ impl Leadership {
         }
         drop(state);
         for (waiter, outcome) in served {
-            // A waiter that is gone needs nothing.
+            // The waiter may have been dropped.
             let _ = waiter.sender.send(outcome);
         }
         self.completed = true;
         self.successor().hand_over();
     }
 
-    /// Makes the leadership that goes on after this one.
+    /// Returns the leadership that continues after this one.
     fn successor(&self) -> Self {
         Self {
             engine: Arc::clone(&self.engine),
@@ -324,8 +325,8 @@ impl Leadership {
         }
     }
 
-    /// Hands the flight over to the first waiter, and reports whether there was one; with
-    /// no waiter left, closes the flight and releases the lease.
+    /// Hands the flight over to the first waiter, and returns `true`. Without waiters, seals
+    /// the flight, releases the lease and returns `false`.
     fn hand_over(mut self) -> bool {
         while let Some(successor) = self.engine.flights.successor_or_seal(&self.flight) {
             match successor.sender.send(Outcome::Lead(self)) {

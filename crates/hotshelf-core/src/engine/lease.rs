@@ -1,4 +1,4 @@
-//! How a leader gets the right to fill: the lease.
+//! How a leader acquires the lease of a key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::cleanup::UnusedLeases;
 use super::flight::{Leadership, Lease};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
-use super::{Acquisition, Engine};
+use super::{AcquireOutcome, Engine};
 use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
@@ -25,13 +25,12 @@ use crate::ttl::Ttl;
 /// The intervals at which a waiter polls a key that another process is loading.
 const POLLING: Backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(50));
 
-/// The intervals where the backend announces changes. They are there for announcements that
-/// got lost: while a slot moves from one node to another, none is sent.
+/// The polling intervals if the backend reports changes. Polling covers lost reports: none are
+/// sent while a slot moves from one node to another.
 const WATCHING: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_millis(500));
 
-/// Leads a flight up to where its loader may begin, or to a value that another process
-/// has stored.
-pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss) -> Acquisition {
+/// Leads a flight until its loader may begin, or until another process has stored a value.
+pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss) -> AcquireOutcome {
     leadership.budget = Budget::new(call.backend_budget);
     if keep_inherited(call, &mut leadership).await {
         return begin(leadership);
@@ -46,7 +45,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     let mut waited = false;
     loop {
         let mark = leadership.mark();
-        // Before the request is sent, or a change right behind its answer would be missed.
+        // Registered before the request is sent, so that no change after its answer is missed.
         let watch = engine.gate.watch(call.key);
         let asking = acquire(call, &engine, &seen);
         let answer = in_time(&mut leadership, waited, asking).await;
@@ -76,7 +75,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Some(Ok(ReadOutcome::Hit(value))) if !call.reload => {
                 call.count(Counter::Coalesced);
                 leadership.complete_found(mark, &value);
-                return Acquisition::Hit(value);
+                return AcquireOutcome::Hit(value);
             }
             Some(Ok(outcome)) => occupant_of(&outcome),
             Some(Err(_)) | None => {
@@ -85,18 +84,18 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             }
         };
         seen = Seen::entry(&raw);
-        // Somebody who writes such entries without pause must not keep us here.
+        // Bounds the loop if another client keeps writing such entries.
         if engine.runtime.now() >= deadline {
             return begin(leadership);
         }
     }
 }
 
-fn begin(leadership: Leadership) -> Acquisition {
-    Acquisition::Lead(Ticket::begin(leadership))
+fn begin(leadership: Leadership) -> AcquireOutcome {
+    AcquireOutcome::Lead(Ticket::begin(leadership))
 }
 
-/// Returns whose entry was examined. A hit is this cache's own.
+/// Returns the owner of an examined entry. A hit belongs to this cache.
 fn occupant_of(outcome: &ReadOutcome) -> Option<Occupant> {
     match outcome {
         ReadOutcome::Hit(_) => Some(Occupant::ThisCache),
@@ -104,8 +103,8 @@ fn occupant_of(outcome: &ReadOutcome) -> Option<Occupant> {
     }
 }
 
-/// Waits for the backend, within the call's budget. A call that has waited for another
-/// process needs none: from then on its time is the `wait_timeout`'s.
+/// Waits for the backend, within the call's budget. After the call has waited for another
+/// process, its `wait_timeout` applies instead of the budget.
 async fn in_time<F: Future>(
     leadership: &mut Leadership,
     waited: bool,
@@ -118,13 +117,13 @@ async fn in_time<F: Future>(
     leadership.budget.spend(&*runtime, request).await
 }
 
-/// Asks for the lease without waiting for it, whatever is stored under the key.
+/// Requests the lease without waiting for it, whether or not an entry is stored.
 pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     let mut leadership = Leadership::alone(engine, call);
     let mut seen = Seen::Nothing;
     let mut occupant = None;
-    // The second request is for the entry that the first one found. A third one would be
-    // for an entry that came in between: then another has filled the key.
+    // The second request acknowledges the entry that the first one found. A third one would be
+    // for an entry stored in between: another caller has filled the key then.
     for _ in 0..2 {
         let asking = acquire(call, engine, &seen);
         let answer = leadership.budget.spend(&*engine.runtime, asking).await;
@@ -146,10 +145,10 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     Ticket::begin(leadership)
 }
 
-/// Renews the lease that a cancelled leader has left, and reports whether it is still held.
+/// Renews the lease of a cancelled leader, and returns `true` if it is still held.
 ///
-/// The predecessor's own renewals ended with it, perhaps a while ago, and the key may have
-/// been invalidated since: what is loaded under a lost lease can't be stored.
+/// The predecessor's renewals ended with it, and the key may have been invalidated since: a
+/// value that is loaded under a lost lease cannot be stored.
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
     let engine = Arc::clone(&leadership.engine);
@@ -165,7 +164,7 @@ async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     false
 }
 
-/// The answer once the budget is spent. If the lease was granted, it is released.
+/// Returns the answer after the budget is spent. If the lease was granted, it is released.
 fn timed_out(call: Call<'_>, engine: &Engine) -> Answer {
     call.count(Counter::Error);
     engine.gate.timed_out(call.cache, OperationKind::Acquire);
@@ -177,12 +176,12 @@ enum Answer {
     /// An entry, and the versions of the call's tags.
     Present(Bytes, Vec<Option<TagVersion>>),
     Busy(Duration),
-    /// The lease can't be had: load without storing.
+    /// The lease is not available: load without storing.
     Impossible,
 }
 
-/// Asks once, with a token of its own, and captures the versions of the call's tags in the
-/// same round trip: before the loader begins, or an invalidation could be missed.
+/// Requests the lease once, with a new token, and captures the versions of the call's tags in
+/// the same round trip: before the loader begins, so that no invalidation is missed.
 async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
     let token = Token::random(&*engine.runtime);
     let asked_for = vec![(call.key.clone(), token)];
@@ -200,7 +199,7 @@ async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
     )
     .await;
     unused.retain(|_| match &answer {
-        // Without the tags' versions nothing could be stored.
+        // Without the versions of the tags, nothing can be stored.
         Ok(Acquired::Granted(_)) => versions.is_err(),
         Ok(_) => false,
         Err(error) => error.is_timeout(),
@@ -230,7 +229,7 @@ async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
 }
 
 impl Engine {
-    /// Captures the versions of tags; of no tags, without asking.
+    /// Captures the versions of tags. Without tags, sends no request.
     pub(crate) async fn capture(
         &self,
         cache: &CacheContext,
@@ -248,7 +247,7 @@ impl Engine {
     }
 }
 
-/// Returns the time to wait before the key is polled again, or `None` after the deadline.
+/// Returns the time until the key is polled again, or `None` after the deadline.
 fn next_wait(
     runtime: &dyn Runtime,
     deadline: Moment,
@@ -260,6 +259,6 @@ fn next_wait(
         return None;
     }
     let pause = backoff.next(runtime.random());
-    // A lease of which nothing is left ends with the next millisecond of the backend.
+    // A lease with no time left ends within the backend's current millisecond.
     Some(pause.min(lease_left.max(Duration::from_millis(1))).min(left))
 }

@@ -1,23 +1,21 @@
-//! Flights and tickets: who loads, who waits, who is given which value.
+//! Flights and tickets: which caller loads, which ones wait, and for which value.
 //!
-//! A caller that finds nothing opens a *flight* for its key, or joins the one that is
-//! open. The caller that opens it leads: it asks the backend for the right to fill
-//! ([`Backend::acquire`]), runs its loader in its own task, and fills. Those that joined
-//! wait, and are given the value where that is safe:
+//! A caller that misses opens a *flight* for its key, or joins the open one. The caller that
+//! opens it is the *leader*: it asks the backend for the lease ([`Backend::acquire`]), runs
+//! its loader in its own task, and fills. The *joiners* wait, and get the value if that is
+//! safe:
 //!
 //! - **The freshness rule.** A reply of the backend is valid only for callers that were
-//!   waiting when its request was sent. A flight is therefore sealed before its fill is
-//!   sent, and callers that come later open another.
-//! - **A fill that was refused** (the key was invalidated meanwhile) gives the value to
-//!   the leader and to those who came before the loader began. So does a loader's error:
-//!   it, too, may tell of a past that is over. Those who came later go on together, with
-//!   one of them in the lead.
-//! - **A leader that is cancelled** hands the flight, with its lease, over to the joiner
-//!   that has waited longest, and that one runs its own loader. What the cancelled leader
-//!   had read is discarded.
+//!   waiting when its request was sent. So a flight is sealed before its fill is sent, and
+//!   later callers open another one.
+//! - **A refused fill.** If the key was invalidated meanwhile, the leader and the callers that
+//!   joined before the loader began get the value. The same holds for a loader's error, which
+//!   may be outdated too. Later joiners stay together, and one of them becomes the leader.
+//! - **A cancelled leader** hands the flight and its lease over to the joiner that has waited
+//!   longest, which runs its own loader. What the cancelled leader had read is discarded.
 //!
-//! An engine future holds no socket and no lock while it waits, and may be dropped at
-//! any point: what it had begun is finished or undone in the background.
+//! An engine future holds no socket and no lock while it waits, and may be dropped at any
+//! point: what it had begun is completed or undone in the background.
 
 mod call;
 mod cleanup;
@@ -53,7 +51,7 @@ pub(crate) use take::{Granted, Insert, Wanted, take_over};
 pub use ticket::Filled;
 pub(crate) use ticket::Ticket;
 
-/// How long a lease lasts by default unless it is renewed, which happens every third of it.
+/// The default duration of a lease. It is renewed every third of that.
 pub const LEASE: Duration = Duration::from_secs(5);
 
 /// The engine of one store.
@@ -61,7 +59,7 @@ pub(crate) struct Engine {
     pub(crate) gate: Gate,
     pub(crate) runtime: Arc<dyn Runtime>,
     flights: Arc<Flights>,
-    /// How long a lease lasts unless it is renewed.
+    /// The duration of leases, which are renewed every third of it.
     pub(crate) lease: Duration,
 }
 
@@ -70,19 +68,19 @@ pub type SharedError = Arc<dyn Any + Send + Sync>;
 
 /// The result of [`Engine::acquire`].
 #[derive(Debug)]
-pub(crate) enum Acquisition {
+pub(crate) enum AcquireOutcome {
     /// A value that another caller loaded, here or in another process.
     Hit(Value),
-    /// The right, and the duty, to load.
+    /// The right and the duty to load.
     Lead(Ticket),
     /// The loader of another caller failed with this error.
     Failed(SharedError),
-    /// The other caller took too long: load without storing.
+    /// The wait for another caller timed out: load without storing.
     TimedOut,
 }
 
 impl Engine {
-    /// Creates an engine on a backend. Its leases last for `lease` unless they are renewed.
+    /// Creates an engine on a backend, whose leases last for `lease`.
     pub(crate) fn new(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
@@ -94,32 +92,32 @@ impl Engine {
         Arc::new(Self { gate, runtime, flights, lease })
     }
 
-    /// Joins the flight for a key, or leads it, after the caller has missed.
+    /// Joins the flight of a key, or leads it, after a miss.
     ///
-    /// Costs no round trip for a caller that joins; a leader pays one, and more only
-    /// while another process holds the lease or if it goes on for one that was cancelled.
+    /// Costs no round trip for a joiner. A leader pays one, and more only while another
+    /// process holds the lease, or if it succeeds a cancelled leader.
     ///
     /// # Cancel safety
-    /// May be dropped at any point. A leader's flight is handed over to a waiting caller.
-    pub(crate) async fn acquire(self: &Arc<Self>, call: Call<'_>, miss: Miss) -> Acquisition {
+    /// May be dropped at any point. A leader's flight is handed over to a joiner.
+    pub(crate) async fn acquire(self: &Arc<Self>, call: Call<'_>, miss: Miss) -> AcquireOutcome {
         loop {
             let leadership = match self.flights.join(self, call) {
                 Joined::Leads(leadership) => leadership,
-                Joined::Full(leadership) => return Acquisition::Lead(Ticket::begin(leadership)),
+                Joined::Full(leadership) => return AcquireOutcome::Lead(Ticket::begin(leadership)),
                 Joined::Waits(joiner) => {
                     let outcome = match call.join_timeout {
                         None => joiner.await,
                         Some(limit) => match within(&*self.runtime, limit, joiner).await {
                             Some(outcome) => outcome,
-                            None => return Acquisition::TimedOut,
+                            None => return AcquireOutcome::TimedOut,
                         },
                     };
                     match outcome {
                         Some(Outcome::Value(value)) => {
                             call.count(Counter::Coalesced);
-                            return Acquisition::Hit(value);
+                            return AcquireOutcome::Hit(value);
                         }
-                        Some(Outcome::Failed(error)) => return Acquisition::Failed(error),
+                        Some(Outcome::Failed(error)) => return AcquireOutcome::Failed(error),
                         Some(Outcome::Lead(leadership)) => leadership,
                         None => continue,
                     }

@@ -1,4 +1,4 @@
-//! What is stored under a key, as far as one call is concerned.
+//! The outcome of reading a key.
 
 use crate::backend::Seen;
 use crate::codec::Decoded;
@@ -8,25 +8,25 @@ use crate::codec::Decoded;
 pub enum ReadOutcome {
     /// The entry answers the call.
     Hit(Value),
-    /// It doesn't, or there is none.
+    /// There is no entry, or it doesn't answer the call.
     Miss(Miss),
 }
 
-/// What a cache knows of a key.
+/// A value, or the knowledge that it does not exist.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// The value.
     Present(Decoded),
-    /// That there is no value: a loader said so.
+    /// A negative: a loader found that there is no value.
     Absent,
 }
 
-/// A read without an answer: the reason, and enough of the entry to know it again.
+/// A miss: its reason, and the fingerprint of the entry.
 #[derive(Clone, Debug)]
 pub struct Miss {
     reason: MissReason,
-    /// The fingerprint that an acquire sends: the backend answers with any other entry
-    /// that it finds.
+    /// The fingerprint that an acquire sends. If the backend finds any other entry, it answers
+    /// with that.
     pub(crate) seen: Seen,
 }
 
@@ -42,31 +42,31 @@ pub enum MissReason {
     OtherTags,
     /// The entry was not written by hotshelf, and the cache doesn't accept such entries.
     Untracked,
-    /// The entry's trailer can't be read: a newer release of hotshelf wrote it, or it was
-    /// changed since.
+    /// The entry's trailer cannot be read: a newer release of hotshelf wrote it, or it was
+    /// changed.
     Unusable,
     /// The entry is not a value of this cache: corrupt, or of another type.
     Undecodable,
-    /// The entry says that there is no value, which doesn't answer this call.
+    /// The entry is a cached negative, which the call doesn't accept.
     KnownAbsent,
-    /// The call wants a value that is loaded after it began: the key was not read.
+    /// The call requires a value that is loaded after it began. The key was not read.
     Reload,
-    /// The backend couldn't be read.
+    /// The backend could not be read.
     Unreadable,
-    /// The caches are switched off.
+    /// The caches are disabled.
     Disabled,
-    /// The key can't be used.
+    /// The key is invalid.
     InvalidKey,
 }
 
-/// Whose entry is stored under a key, which decides what a load may remove or replace.
+/// The owner of the entry under a key, which decides what a load may remove or replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Occupant {
     /// There is no entry.
     Nobody,
-    /// An entry of this cache, which what is loaded makes outdated.
+    /// This cache: a load makes the entry outdated.
     ThisCache,
-    /// An entry of another cache, or of a plain client.
+    /// Another cache, or a plain client.
     Another,
 }
 
@@ -75,7 +75,7 @@ impl Miss {
         Self { reason, seen }
     }
 
-    /// Returns the miss of a call for a reason that has nothing to do with an entry.
+    /// Returns a miss for a reason other than an entry.
     pub(crate) fn without_entry(reason: MissReason) -> Self {
         Self::new(reason, Seen::Nothing)
     }
@@ -86,7 +86,7 @@ impl Miss {
         self.reason
     }
 
-    /// Returns whose entry was found; `None` if the key was not read.
+    /// Returns the owner of the entry; `None` if the key was not read.
     pub(crate) fn occupant(&self) -> Option<Occupant> {
         match self.reason {
             MissReason::Missing => Some(Occupant::Nobody),

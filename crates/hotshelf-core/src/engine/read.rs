@@ -15,22 +15,22 @@ use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
 
-/// How a call looks at entries.
+/// The conditions under which an entry answers a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View<'a> {
-    /// The tags that entries must carry.
+    /// The tags that an entry must carry.
     pub(crate) tags: &'a Tags,
-    /// Whether entries may carry no other tags.
+    /// Whether an entry must not carry other tags.
     pub(crate) exactly: bool,
-    /// How entries are written.
+    /// The format of entries.
     pub(crate) format: Format,
 }
 
 impl<'a> View<'a> {
-    /// Returns how a cache looks at entries that are to carry these tags.
+    /// Returns the conditions for a call with these tags.
     ///
-    /// A caller that names tags is given entries that it could have loaded itself. One that
-    /// names none, and so brings the cache's own alone, takes entries with any others.
+    /// A caller that names tags gets entries that it could have loaded itself. One that names
+    /// none, so that the tags are only the cache's own, accepts entries with any other tags.
     #[inline]
     pub(crate) fn of(cache: &CacheContext, tags: &'a Tags) -> Self {
         let exactly = tags.ids() != cache.tags.ids();
@@ -86,8 +86,8 @@ impl Engine {
         Ok(inspected)
     }
 
-    /// Examines an entry that turned up, given the tags' versions of a request that was
-    /// sent no earlier than the one that found it.
+    /// Examines an entry that an acquire returned, given the versions of the tags from a
+    /// request that was sent no earlier.
     pub(crate) async fn examine(
         &self,
         call: Call<'_>,
@@ -99,7 +99,7 @@ impl Engine {
         Ok(inspected.outcome(call.cache, call.takes_absent))
     }
 
-    /// Looks up the versions of the tags that the inspection has left open, all at once.
+    /// Looks up the versions of all tags that inspections have left open, at once.
     async fn verify_tags(
         &self,
         cache: &CacheContext,
@@ -114,7 +114,8 @@ impl Engine {
         let now = self.gate.read(cache, &keys).await?;
         let mut now = now.iter().map(|raw| version(raw.as_ref()));
         for entry in inspected {
-            // All of them are taken, so that those of the next entry come next.
+            // Consumes the versions of all tags of this entry, so that the next entry's
+            // follow.
             let changed = |tag: &&TagStamp| now.next().flatten() != Some(tag.version);
             if entry.open.iter().filter(changed).count() > 0 {
                 entry.invalidate();
@@ -138,7 +139,7 @@ impl Inspected {
         }
     }
 
-    /// Takes note that a tag of the entry was invalidated.
+    /// Marks the entry as a miss: one of its tags was invalidated.
     fn invalidate(&mut self) {
         if let Ok((_, _, raw)) = &self.found {
             self.found = Err(Miss::new(MissReason::TagsChanged, Seen::entry(raw)));
@@ -146,7 +147,7 @@ impl Inspected {
     }
 }
 
-/// Decodes an entry's value for a call. One that can't be decoded is counted.
+/// Decodes an entry's value for a call. Values that cannot be decoded are counted.
 #[inline]
 fn decode(
     cache: &CacheContext,

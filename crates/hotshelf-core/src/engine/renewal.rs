@@ -1,4 +1,4 @@
-//! Keeping leases alive while something runs under them.
+//! Renewal of leases while a load or a write runs.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
@@ -14,8 +14,7 @@ use crate::key::WireKey;
 use crate::runtime::BoxFuture;
 use crate::stats::Counter;
 
-/// Runs a future in the caller's own task, and renews leases every third of their time
-/// meanwhile.
+/// Runs a future in the caller's task, and renews leases every third of their time meanwhile.
 pub(crate) async fn renewing<F: Future>(
     engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
@@ -38,7 +37,7 @@ pub(crate) async fn renewing<F: Future>(
     .await
 }
 
-/// Renews leases every third of their time, until all of them are lost. Never ends.
+/// Renews leases every third of their time, until all of them are lost. Never completes.
 pub(crate) async fn renew(
     engine: Arc<Engine>,
     cache: Arc<CacheContext>,

@@ -1,4 +1,4 @@
-//! Taking leases over, for writers that have no loader.
+//! Taking over leases, for writers without a loader.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ pub(crate) struct Insert {
     pub(crate) key: WireKey,
     /// The value, encoded.
     pub(crate) value: Bytes,
-    /// How long it lives.
+    /// Its time to live.
     pub(crate) ttl: Ttl,
 }
 
-/// A key whose lease is to be taken over.
+/// A request to take over the lease of a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) key: WireKey,
-    /// The tags that its entry is to carry.
+    /// The tags that its entry will carry.
     pub(crate) tags: Arc<Tags>,
 }
 
@@ -36,19 +36,18 @@ pub(crate) struct Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct Granted {
     pub(crate) token: Token,
-    /// Milliseconds of the backend's clock then.
+    /// The backend's clock when it was granted, in milliseconds.
     at: u64,
-    /// The versions that the tags of its entry had meanwhile.
+    /// The versions of the entry's tags, captured in the same round trip.
     tags: Vec<TagStamp>,
 }
 
-/// Takes leases over from whoever holds them and captures the versions of the tags, in one
-/// round trip for each [`BATCH`]. Returns for each key its lease, or `None` if nobody may fill
-/// the key. No tag lives for less than `keep`.
+/// Takes leases over from any holders, and captures the versions of the tags, in one round
+/// trip for each [`BATCH`]. Returns the lease of each key, or `None` if no caller may fill the
+/// key. Each tag lives for at least `keep`.
 ///
-/// Leases that are of no use, those that may have been granted without an answer or without
-/// the tags' versions, are released in the background; so are all of them if this is
-/// dropped.
+/// Unused leases, which may have been granted without an answer or without the versions of the
+/// tags, are released in the background. If the future is dropped, all of them are.
 pub(crate) async fn take_over(
     engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
@@ -74,7 +73,7 @@ pub(crate) async fn take_over(
     let stamps = versions.map(|versions| all_tags.stamps(&versions));
 
     let is_unused = |taken: &Result<Taken>| match taken {
-        // Without the tags' versions nothing could be stored.
+        // Without the versions of the tags, nothing can be stored.
         Ok(Taken::Granted(_)) => stamps.is_err(),
         Ok(Taken::Held) => false,
         Err(error) => error.is_timeout(),
@@ -98,7 +97,7 @@ pub(crate) async fn take_over(
     takes.iter().zip(wanted).zip(taken).map(lease).collect()
 }
 
-/// Returns all tags of keys; most writes have the same for all of their keys.
+/// Returns the tags of all keys. In most writes all keys have the same tags.
 fn union(wanted: &[Wanted]) -> Arc<Tags> {
     let first = wanted.first().map(|wanted| Arc::clone(&wanted.tags)).unwrap_or_default();
     match wanted.iter().all(|wanted| Arc::ptr_eq(&wanted.tags, &first)) {
@@ -108,7 +107,7 @@ fn union(wanted: &[Wanted]) -> Arc<Tags> {
 }
 
 impl Granted {
-    /// Makes the fill of the key whose lease this is.
+    /// Returns the fill of the leased key.
     pub(crate) fn fill(&self, cache: &CacheContext, insert: Insert) -> Fill {
         let Insert { key, value, ttl } = insert;
         let Self { token, at, .. } = *self;

@@ -1,4 +1,4 @@
-//! Tickets: the right, and the duty, to load.
+//! Tickets: the right and the duty to load.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -21,33 +21,34 @@ use crate::stats::Counter;
 use crate::trailer::Trailer;
 use crate::ttl::Ttl;
 
-/// The right, and the duty, to load a value for its holder and for those who wait.
+/// The right and the duty to load a value, for its holder and for the callers that wait.
 ///
 /// Dropping it hands the flight over: the caller that has waited longest loads instead.
 #[derive(Debug)]
 #[must_use = "dropping a ticket makes another caller load"]
 pub(crate) struct Ticket {
     leadership: Leadership,
-    /// Callers with a lower number came before the loader began.
+    /// Callers with a lower number joined before the loader began.
     loader_began: TicketNumber,
     began: Moment,
 }
 
-/// Where a loaded value went.
+/// The outcome of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
-    /// It is stored.
+    /// The value was stored.
     Stored,
-    /// The key was invalidated or written while the value was being loaded. Only callers
-    /// that had come before were given it.
+    /// The key was invalidated or written during the load. Only callers that had joined before
+    /// it began get the value.
     Refused,
-    /// It is not stored: the ticket has no lease, the value can't be stored, or the backend
-    /// fails or is too slow for the call. In the last case it may be stored a little later.
+    /// The value was not stored: the ticket has no lease, the value cannot be stored, or the
+    /// backend fails or is too slow for the call. In the last case it may be stored a little
+    /// later.
     Unstored,
 }
 
 impl Ticket {
-    /// Marks the moment from which on a value may be read from the source.
+    /// Marks the moment after which the source may be read.
     pub(crate) fn begin(leadership: Leadership) -> Self {
         let stats = &leadership.flight.cache.stats;
         stats.count(Counter::Load);
@@ -58,14 +59,14 @@ impl Ticket {
         Self { loader_began: leadership.mark(), leadership, began }
     }
 
-    /// Reports whether the ticket holds a lease: without one the value can't be stored.
+    /// Returns `true` if the ticket holds a lease. Without one the value cannot be stored.
     pub(crate) fn can_store(&self) -> bool {
         self.leadership.lease.is_some()
     }
 
-    /// Returns whose entry is stored under the key, or was when the lease was granted.
+    /// Returns the owner of the entry, at present or when the lease was granted.
     ///
-    /// Costs one round trip for a caller that hadn't read the key.
+    /// Costs one round trip if the caller hadn't read the key.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -79,7 +80,7 @@ impl Ticket {
         }
     }
 
-    /// Looks for an entry that the request for the lease has skipped.
+    /// Looks for an untracked entry, which the request for the lease has skipped.
     async fn look_for_untracked(&self) -> Occupant {
         let Leadership { engine, flight, .. } = &self.leadership;
         match engine.gate.read(&flight.cache, std::slice::from_ref(&flight.key)).await {
@@ -94,7 +95,7 @@ impl Ticket {
         }
     }
 
-    /// Runs a loader in the caller's own task and keeps the lease alive meanwhile.
+    /// Runs a loader in the caller's task, and keeps the lease alive meanwhile.
     ///
     /// # Cancel safety
     /// Dropping it drops the loader.
@@ -103,8 +104,8 @@ impl Ticket {
         renewing(engine, &flight.cache, || self.leases(), loader).await
     }
 
-    /// Keeps the lease alive for as long as it is polled, and never ends: for a loader that
-    /// can't be passed to [`Ticket::run`].
+    /// Keeps the lease alive for as long as it is polled. Never completes. It is for loaders
+    /// that cannot be passed to [`Ticket::run`].
     pub(crate) fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static {
         let Leadership { engine, flight, .. } = &self.leadership;
         renew(Arc::clone(engine), Arc::clone(&flight.cache), self.leases())
@@ -115,13 +116,13 @@ impl Ticket {
         lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
 
-    /// Stores the value, or with `None` that there is none, and shares it with those who
-    /// wait.
+    /// Stores the value, or a negative if it is `None`, and shares it with the waiting
+    /// callers.
     ///
     /// Costs one round trip.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
         let Self { leadership, loader_began, began } = self;
         let mut budget = leadership.budget;
@@ -159,13 +160,13 @@ impl Ticket {
         })
     }
 
-    /// Shares the value with those who came before the loader began, and stores nothing. An
-    /// entry of the same cache, which the value makes outdated, is removed.
+    /// Shares the value with the callers that joined before the loader began, without storing
+    /// it. An outdated entry of the same cache is removed.
     ///
-    /// Costs one round trip if there is such an entry, else none.
+    /// Costs one round trip if there is such an entry, otherwise none.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub(crate) async fn share(self, value: Value) {
         let Self { mut leadership, loader_began, .. } = self;
         let mut budget = leadership.budget;
@@ -177,7 +178,7 @@ impl Ticket {
         let runtime = Arc::clone(&leadership.engine.runtime);
         let removing = async move {
             let key = leadership.flight.key.clone();
-            // The lease goes with the entry.
+            // The lease was removed with the entry.
             if leadership.engine.gate.invalidate(&leadership.flight.cache, &[key]).await.is_ok() {
                 leadership.lease = None;
             } else {
@@ -188,14 +189,14 @@ impl Ticket {
         budget.spend(&*runtime, finish_even_if_dropped(&runtime, removing)).await;
     }
 
-    /// Shares the loader's error with those who came before it began.
+    /// Shares the loader's error with the callers that joined before it began.
     pub(crate) fn fail(self, error: &SharedError) {
         self.leadership.flight.cache.stats.count(Counter::LoadError);
         self.leadership.complete_failed(self.loader_began, error);
     }
 }
 
-/// Ends a flight whose fill was sent.
+/// Ends a flight after its fill was answered.
 fn end_filled(
     mut leadership: Leadership,
     loader_began: TicketNumber,
@@ -209,15 +210,15 @@ fn end_filled(
             leadership.complete_stored(loader_began, value);
             Filled::Stored
         }
-        // An entry whose tag was invalidated meanwhile is stored, and never a hit.
+        // An entry whose tag was invalidated meanwhile is stored, but never a hit.
         Some(Ok(Stored::Stored | Stored::Refused)) => {
             stats.count(Counter::Refused);
             leadership.lease = None;
             leadership.complete_loaded(loader_began, value);
             Filled::Refused
         }
-        // It may have been stored all the same. The release, which follows it, and the next
-        // leader's own token make sure that nothing older comes later.
+        // It may have been stored anyway. The release that follows, and the next leader's own
+        // token, ensure that nothing older is stored later.
         answer => {
             let too_large =
                 matches!(&answer, Some(Err(error)) if error.kind() == ErrorKind::TooLarge);
@@ -229,7 +230,7 @@ fn end_filled(
     }
 }
 
-/// Reports whether tags still have the versions that were captured before the load.
+/// Returns `true` if tags still have the versions that were captured before the load.
 async fn tags_unchanged(engine: &Engine, flight: &Flight, captured: &[TagVersion]) -> bool {
     let tags = flight.tags.keys();
     if tags.is_empty() {

@@ -1,4 +1,4 @@
-//! What turns into a key by itself.
+//! Conversion of identifiers into keys.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use super::Key;
 
-/// Anything that names an entry: text, integers, tuples of these, a [`Key`], and with the
-/// feature `uuid` a `Uuid`; each by value and by reference.
+/// A type that identifies an entry: text, integers, tuples of these, [`Key`], and with the
+/// feature `uuid` also `Uuid`; each by value and by reference.
 ///
-/// Integers are written in decimal, as Python's `str` writes them, and UUIDs in lower case
-/// with hyphens. The elements of a tuple stay apart: in the default layout `("a", "b")`,
-/// `"a,b"` and `("a,b",)` can't be mistaken for one another.
+/// Integers are written in decimal, as by Python's `str`, and UUIDs in lower case with
+/// hyphens. The elements of a tuple stay distinct: in the default layout `("a", "b")`, `"a,b"`
+/// and `("a,b",)` are different keys.
 ///
 /// Implement it for the identifiers of your application:
 ///
@@ -33,7 +33,7 @@ use super::Key;
 /// assert_ne!(Key::new(&Page::Home), Key::new(("home", "")));
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` doesn't name an entry of a cache",
+    message = "`{Self}` cannot be used as a cache key",
     label = "not a key",
     note = "keys are text, integers, tuples of these and `Uuid` (feature `uuid`), by value or by reference",
     note = "implement `IntoKey` for your own identifiers, or pass their text: `id.to_string()`"
@@ -42,7 +42,7 @@ pub trait IntoKey {
     /// Returns the key, borrowing from the value where it can.
     fn to_key(&self) -> Key<'_>;
 
-    /// Turns the value into the key.
+    /// Converts the value into the key.
     fn into_key<'a>(self) -> Key<'a>
     where
         Self: Sized + 'a,
@@ -110,7 +110,7 @@ impl IntoKey for Key<'_> {
     }
 }
 
-/// Texts behind a pointer.
+/// Implements [`IntoKey`] for pointers to text.
 macro_rules! pointers {
     ($($pointer:ty),+) => {
         $(impl IntoKey for $pointer {
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn owned_and_borrowed_values_are_one_key() {
+    fn owned_and_borrowed_keys_are_equal() {
         let text = String::from("a");
         let expected = Key::new("a");
         assert_eq!(Key::new(&text), expected);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_of_tuples_stay_apart() {
+    fn tuple_elements_stay_distinct() {
         let pair = Key::new(("a", "b"));
         assert_eq!(Key::new(&(String::from("a"), &"b")), pair);
         assert_eq!(pair.parts(), ["a", "b"]);

@@ -7,40 +7,40 @@ use super::{IntoKey, Params};
 use super::{Key, Pattern, WireKey, hash_hex};
 use crate::error::{Error, ErrorKind};
 
-/// How keys are written.
+/// The layout of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyLayout {
-    /// Different identifiers and parameters make different keys.
+    /// Different identifiers and parameters have different keys.
     ///
-    /// The fields are `prefix:version:namespace:identifier[:p:32 hex digits]`. Within a field
-    /// every byte outside of `[A-Za-z0-9._~-]` is percent-encoded; the elements of a tuple are
-    /// separated by commas, and one that is itself a tuple or has parameters is put in
+    /// The fields are `prefix:version:namespace:identifier[:p:32 hex digits]`. In each field
+    /// every byte outside of `[A-Za-z0-9._~-]` is percent-encoded. The elements of a tuple are
+    /// separated by commas; an element that is itself a tuple or has parameters is enclosed in
     /// parentheses. Parameters are hashed to 128 bits of SHA-256; `0`, `false`, `""`, `[]` and
-    /// no parameters at all make different keys. A key that would pass 512 bytes carries `h:`
-    /// and 128 bits of SHA-256 in place of its identifier.
+    /// no parameters have different keys. In a key that would exceed 512 bytes, the identifier
+    /// is replaced by `h:` and 128 bits of its SHA-256.
     #[default]
     Injective,
 
     /// `prefix:version:namespace:identifier[:12 hex digits]`, byte for byte as the Python
     /// library fastapi-rc writes it, for services that share its entries.
     ///
-    /// Nothing is escaped, shortened or rejected, so that different entries may share a key:
-    /// the identifier `list:41a83e11527e` is that of `list` with the parameters that hash to
-    /// `41a83e11527e`. Empty parameters (`null`, `false`, 0, `""`, `[]`, `{}`) add nothing. The
-    /// hash has 48 bits, so that two queries that share one can be searched for:
-    /// `[["q", 28704732]]` and `[["q", 34852570]]` share `3f84152fe5dc`, found in 22 seconds.
-    /// Where users choose parameters, one of them can so be given the entry of another's.
-    /// The elements of a tuple are separated by colons.
+    /// Nothing is escaped, shortened or rejected, so different entries may share a key: the
+    /// identifier `list:41a83e11527e` collides with `list` and the parameters that hash to
+    /// `41a83e11527e`. Empty parameters (`null`, `false`, 0, `""`, `[]`, `{}`) add nothing.
+    /// The hash has 48 bits, so collisions can be searched for: `[["q", 28704732]]` and
+    /// `[["q", 34852570]]` share `3f84152fe5dc`, found in 22 seconds. If users choose the
+    /// parameters, one of them can thus get an entry of another. The elements of a tuple are
+    /// separated by colons.
     FastapiRc,
 }
 
-/// The longest key of the injective layout, in bytes.
+/// The maximum length of a key in the injective layout, in bytes.
 const LONGEST_KEY: usize = 512;
 
-/// The part of keys that all entries of one cache share.
+/// The part of the key that all entries of a cache share.
 ///
-/// The defaults are fastapi-rc's: the prefix `cache`, the version `v1`.
+/// The defaults are those of fastapi-rc: the prefix `cache` and the version `v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Namespace {
     prefix: Cow<'static, str>,
@@ -67,14 +67,14 @@ impl Namespace {
         self
     }
 
-    /// Sets the version; change it when the values' schema changes. Default: `v1`.
+    /// Sets the version. Change it when the schema of the values changes. Default: `v1`.
     #[must_use]
     pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.version = Some(version.into());
         self
     }
 
-    /// Leaves the version out of the keys.
+    /// Omits the version from the keys.
     #[must_use]
     pub fn without_version(mut self) -> Self {
         self.version = None;
@@ -88,7 +88,7 @@ impl Namespace {
         self
     }
 
-    /// Returns the namespace's own name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -100,7 +100,7 @@ impl Namespace {
         &self.prefix
     }
 
-    /// Returns the version, unless it was left out.
+    /// Returns the version, or `None` if it is omitted.
     #[must_use]
     pub fn version_name(&self) -> Option<&str> {
         self.version.as_deref()
@@ -112,17 +112,18 @@ impl Namespace {
         self.layout
     }
 
-    /// Returns the text that all keys of this namespace begin with, the last colon included.
+    /// Returns the prefix of all keys of this namespace, including the last colon.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for the prefix `hs`, under which leases and tags
-    /// have their keys, and in the injective layout if no room is left for identifiers.
+    /// Returns an error of kind [`ErrorKind::Configuration`] for the prefix `hs`, which is
+    /// reserved for the keys of leases and tags. In the injective layout, also if prefix,
+    /// version and name leave no room for an identifier.
     pub fn key_prefix(&self) -> Result<String, Error> {
         if self.prefix == "hs" || self.prefix.starts_with("hs:") {
             let prefix = &self.prefix;
             return Err(Error::new(
                 ErrorKind::Configuration,
-                format!("the prefix {prefix:?} is reserved for leases and tags: choose another"),
+                format!("prefix {prefix:?} is reserved for leases and tags: choose another"),
             ));
         }
         match self.layout {
@@ -134,13 +135,12 @@ impl Namespace {
     /// Builds the key of an entry.
     ///
     /// # Errors
-    /// As [`Namespace::key_prefix`]. No identifier is rejected.
+    /// Same as [`Namespace::key_prefix`]. No identifier is rejected.
     pub fn wire_key(&self, key: &Key<'_>) -> Result<WireKey, Error> {
         Ok(self.wire_key_after(&self.key_prefix()?, key))
     }
 
-    /// Builds the key of an entry from the namespace's [prefix](Self::key_prefix), computed
-    /// before.
+    /// Builds the key of an entry from the [prefix](Self::key_prefix) of the namespace.
     #[must_use]
     pub fn wire_key_after(&self, prefix: &str, key: &Key<'_>) -> WireKey {
         match self.layout {
@@ -151,18 +151,17 @@ impl Namespace {
 
     /// Builds the pattern of all entries whose identifier matches a glob.
     ///
-    /// In the injective layout the literal parts of the glob are encoded as identifiers are,
-    /// but for a comma, which separates the elements of a tuple: `\\,` is one within an
-    /// identifier. `?` and `[…]` match characters that need no encoding, and an identifier that
-    /// was hashed for its length is matched by nothing.
+    /// In the injective layout the literal parts of the glob are encoded like identifiers,
+    /// except for commas, which separate the elements of a tuple: `\\,` is a comma within an
+    /// identifier. `?` and `[…]` match characters that need no encoding. No glob matches an
+    /// identifier that was hashed because of its length.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a glob without a literal beginning; in the injective
-    /// layout, also for classes of characters that need encoding.
+    /// Returns an error of kind [`ErrorKind::Key`] if the glob does not begin with a literal.
+    /// In the injective layout, also for classes of characters that need encoding.
     pub fn pattern(&self, prefix: &str, glob: &str) -> Result<Pattern, Error> {
         if glob.is_empty() || glob.starts_with(['*', '?', '[']) {
-            let message =
-                "the pattern could match every key: begin it with a literal part, as in `list:*`";
+            let message = "invalid pattern: begin it with a literal part, as in `list:*`";
             return Err(Error::new(ErrorKind::Key, message));
         }
         let prefix = Pattern::escape(prefix);
@@ -179,7 +178,7 @@ impl Namespace {
         }
     }
 
-    /// A version left out is an empty field here, so that fields can't be mistaken.
+    /// An omitted version is an empty field, so that fields cannot be confused.
     fn injective_prefix(&self) -> Result<String, Error> {
         let version = self.version.as_deref().unwrap_or_default();
         let mut prefix = String::new();
@@ -189,8 +188,7 @@ impl Namespace {
         }
         let hashed_identifier_and_params = "h:".len() + 32 + ":p:".len() + 32;
         if prefix.len() + hashed_identifier_and_params > LONGEST_KEY {
-            let message =
-                "prefix, version and name together are too long: shorten them to 400 bytes";
+            let message = "prefix, version and name are too long: use at most 400 bytes in total";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         Ok(prefix)
@@ -298,7 +296,7 @@ fn injective_glob(glob: &str) -> Result<String, Error> {
 
 /// Writes one field of the injective layout, percent-encoded (RFC 3986, section 2.1).
 fn push_field(text: &mut String, field: &str) {
-    // Most identifiers need no encoding, and are copied whole.
+    // Most identifiers need no encoding, and are copied as a whole.
     if field.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
         text.push_str(field);
     } else {
@@ -361,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn fastapi_rc_layout_has_the_documented_collision() {
+    fn fastapi_rc_layout_has_documented_collision() {
         let key = |q: u32| text(&fastapi_rc(), Key::new("list").with_params(&[("q", q)]).unwrap());
         assert_eq!(key(28_704_732), "api:v1:products:list:3f84152fe5dc");
         assert_eq!(key(28_704_732), key(34_852_570));
@@ -381,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn injective_layout_keeps_empty_parameters_apart() {
+    fn injective_layout_distinguishes_empty_parameters() {
         let params = ["null", "false", "0", "0.0", "\"\"", "[]", "{}"];
         let keys = params.map(|json| Key::new("k").params(Params::from_json(json).unwrap()));
         let mut texts: Vec<_> = keys.into_iter().map(|key| text(&injective(), key)).collect();
@@ -428,7 +426,7 @@ mod tests {
         }
     }
 
-    /// What an application may pass as a key, told apart by equality.
+    /// The identifiers that an application may pass, compared by equality.
     #[derive(Clone, Debug, PartialEq)]
     enum Id {
         Text(String),
@@ -495,7 +493,7 @@ mod tests {
         }
 
         #[test]
-        fn injective_keys_have_512_bytes_at_most(identifier in "\\PC{0,900}") {
+        fn injective_keys_fit_512_bytes(identifier in "\\PC{0,900}") {
             let key = Key::new(identifier).with_params(&["x"]).unwrap();
             prop_assert!(injective().wire_key(&key).unwrap().as_str().len() <= LONGEST_KEY);
         }

@@ -1,8 +1,8 @@
-//! Keys: how a namespace, an identifier and parameters become the name of an entry.
+//! Keys: how a namespace, an identifier and parameters become the key of an entry.
 //!
-//! The default layout is injective: different identifiers and parameters make different keys;
-//! see [`KeyLayout::Injective`]. [`KeyLayout::FastapiRc`] is byte for byte what the Python
-//! library fastapi-rc writes, so that a warm cache stays warm, and is not injective.
+//! The default layout is injective: different identifiers and parameters have different keys;
+//! see [`KeyLayout::Injective`]. [`KeyLayout::FastapiRc`] writes the same bytes as the Python
+//! library fastapi-rc, so that its entries can be shared, and is not injective.
 
 mod into_key;
 mod layout;
@@ -22,17 +22,17 @@ pub use layout::{KeyLayout, Namespace};
 pub use params::{Params, ParamsError};
 pub use pattern::Pattern;
 
-/// What names an entry within its cache: an identifier and, optionally, parameters.
+/// The name of an entry within its cache: an identifier and, optionally, parameters.
 ///
-/// Most calls never name this type: `cache.get("42")`, `cache.get(42)` and
-/// `cache.get(("acme", 42))` take anything that is [`IntoKey`].
+/// Most calls don't name this type: `cache.get("42")`, `cache.get(42)` and `cache.get(("acme",
+/// 42))` take anything that implements [`IntoKey`].
 ///
 /// `Debug` shows a digest, since identifiers may be personal data.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
     /// `None` for a tuple whose first element is more than an identifier.
     identifier: Option<Cow<'a, str>>,
-    /// What most keys don't have, so that these stay small.
+    /// Tuple elements and parameters, boxed since most keys have neither.
     rest: Option<Box<Rest<'a>>>,
 }
 
@@ -44,7 +44,7 @@ struct Rest<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// Creates a key of an identifier without parameters.
+    /// Creates a key from an identifier, without parameters.
     ///
     /// ```
     /// use hotshelf_core::{Key, Namespace};
@@ -58,23 +58,25 @@ impl<'a> Key<'a> {
         identifier.into_key()
     }
 
-    /// Adds parameters, say the query of a request. The order of their fields never matters.
+    /// Adds parameters, such as the query of a request. The order of their fields doesn't
+    /// matter.
     ///
-    /// They are written as Python's `json.dumps(params, sort_keys=True)` writes them and
-    /// hashed. In the default layout `null`, `false`, 0, `""`, `[]`, `{}` and no parameters at
-    /// all make different keys; in fastapi-rc's these add nothing to the key.
+    /// They are written like Python's `json.dumps(params, sort_keys=True)` and hashed. In the
+    /// default layout `null`, `false`, 0, `""`, `[]`, `{}` and no parameters have different
+    /// keys; in fastapi-rc's layout all of these add nothing to the key.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a value without a counterpart in Python's JSON: bytes,
-    /// map keys that are neither text nor number, mixed kinds of map keys, deep nesting.
+    /// Returns an error of kind [`ErrorKind::Key`] for values without a counterpart in
+    /// Python's JSON: bytes, map keys that are neither text nor numbers, maps with keys of
+    /// several types, and deep nesting.
     pub fn with_params<P: Serialize + ?Sized>(self, params: &P) -> Result<Self, Error> {
         let params = Params::new(params).map_err(|source| {
-            Error::new(ErrorKind::Key, format!("invalid parameters of a key: {source}"))
+            Error::new(ErrorKind::Key, format!("invalid key parameters: {source}"))
         })?;
         Ok(self.params(params))
     }
 
-    /// Adds parameters that were prepared before, or parsed from JSON text.
+    /// Adds parameters that were prepared before, or parsed from JSON.
     #[must_use]
     pub fn params(mut self, params: Params) -> Self {
         self.rest.get_or_insert_default().params = Some(params);
@@ -87,15 +89,15 @@ impl<'a> Key<'a> {
         self.identifier.as_deref().unwrap_or_else(|| self.elements()[0].identifier())
     }
 
-    /// Returns the identifiers of a tuple's elements in their order, nested ones included; the
-    /// identifier alone for any other key.
+    /// Returns the identifiers of a tuple's elements in their order, including nested ones.
+    /// For any other key, returns the identifier alone.
     #[must_use]
     pub fn parts(&self) -> Vec<&str> {
         let further = self.elements().iter().flat_map(Self::parts);
         self.identifier.as_deref().into_iter().chain(further).collect()
     }
 
-    /// Returns the same key, borrowing nothing.
+    /// Converts the key into one that borrows nothing.
     #[must_use]
     pub fn into_owned<'b>(self) -> Key<'b> {
         let owned = |rest: Box<Rest<'a>>| {
@@ -136,7 +138,7 @@ impl<'a> Key<'a> {
         Self { identifier, rest: Some(Box::new(Rest { elements, params: None })) }
     }
 
-    /// Returns the elements of a tuple behind the identifier.
+    /// Returns the elements of a tuple after the first.
     fn elements(&self) -> &[Self] {
         self.rest.as_ref().map_or(&[], |rest| &rest.elements)
     }
@@ -172,7 +174,7 @@ impl fmt::Debug for Key<'_> {
     }
 }
 
-/// The exact name of an entry in the backend.
+/// The exact key of an entry in the backend.
 ///
 /// `Debug` shows a digest, since identifiers may be personal data; [`WireKey::as_str`]
 /// shows the key.
@@ -186,7 +188,7 @@ impl WireKey {
         &self.0
     }
 
-    /// Returns the key as the bytes that the backend sees.
+    /// Returns the key as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -7,18 +7,18 @@ use super::WireKey;
 
 /// A glob pattern over whole keys: `*`, `?`, `[a-z]`, `[^x]`, and `\` before a literal.
 ///
-/// Identifiers go into a pattern through [`Pattern::escape`] only, or a `*` that a
-/// user typed would match what belongs to others.
+/// Always escape identifiers with [`Pattern::escape`]: otherwise a `*` in a user's input would
+/// match the keys of others.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pattern(Box<str>);
 
 impl Pattern {
-    /// Makes a pattern of its text.
+    /// Creates a pattern from its text.
     pub fn new(pattern: impl Into<String>) -> Self {
         Self(pattern.into().into_boxed_str())
     }
 
-    /// Writes text so that a pattern matches it literally.
+    /// Escapes text, so that a pattern matches it literally.
     ///
     /// ```
     /// use hotshelf_core::Pattern;
@@ -37,13 +37,13 @@ impl Pattern {
         Cow::Owned(escaped.collect())
     }
 
-    /// Gives the pattern's text.
+    /// Returns the pattern's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Says whether a key matches, as Redis would.
+    /// Returns `true` if a key matches, by the rules of Redis.
     #[must_use]
     pub fn matches(&self, key: &WireKey) -> bool {
         glob(self.0.as_bytes(), key.as_bytes())
@@ -51,14 +51,14 @@ impl Pattern {
 }
 
 impl fmt::Debug for Pattern {
-    /// Shows no text: a pattern holds identifiers.
+    /// Shows a digest, since a pattern contains identifiers.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Pattern({})", WireKey::from(&*self.0).digest())
     }
 }
 
-/// Matches byte by byte. On a mismatch it goes back to the last `*` and lets it take one
-/// byte more, so that the time is at most pattern × text, never exponential.
+/// Matches byte by byte. On a mismatch, backtracks to the last `*` and lets it match one more
+/// byte, so that the time is at most pattern × text, never exponential.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern_at, mut text_at) = (0, 0);
     let mut last_star = None;
@@ -84,8 +84,8 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Matches one byte against the element at the pattern's front and gives that element's
-/// length. The pattern is not empty and does not begin with `*`.
+/// Matches one byte against the first element of the pattern, and returns the length of that
+/// element. The pattern is not empty and does not begin with `*`.
 fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern {
         [b'?', ..] => Some(1),
@@ -99,9 +99,9 @@ fn match_one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// Matches a byte against what stands behind `[`, and gives the length of that.
+/// Matches a byte against the class after `[`, and returns the length of the class.
 ///
-/// A class that is never closed reaches to the end of the pattern, as in Redis.
+/// An unclosed class extends to the end of the pattern, as in Redis.
 fn match_class(class: &[u8], byte: u8) -> (bool, usize) {
     let negated = class.first() == Some(&b'^');
     let mut at = usize::from(negated);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn each_element_matches_as_in_redis() {
+    fn elements_match_like_redis() {
         for (pattern, text, expected) in [
             ("a*c", "abbc", true),
             ("a*c", "abbcd", false),
@@ -161,7 +161,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_escaped_text_matches_itself_only(
+        fn escaped_text_matches_only_itself(
             text in r"[ab*?\[\]\\^-]{0,8}",
             other in r"[ab*?\[\]\\^-]{0,8}",
         ) {

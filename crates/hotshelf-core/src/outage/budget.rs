@@ -1,4 +1,4 @@
-//! How long one call waits for the backend in total.
+//! The time that one call waits for the backend in total.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::runtime::Runtime;
 
-/// The time that a call may still wait for the backend, over all of its requests.
+/// The remaining time that a call may wait for the backend, over all its requests.
 ///
-/// Neither waiting for another process's load nor the caller's own loader counts.
+/// Waiting for another process's load, and the caller's own loader, don't count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget(Duration);
 
@@ -18,9 +18,8 @@ impl Budget {
         Self(left)
     }
 
-    /// Waits for an answer while there is time left, and takes off the time it took.
-    /// Returns `None` on a timeout: whether the backend executes the request is unknown
-    /// then.
+    /// Waits for an answer within the remaining time, and subtracts the time it took. Returns
+    /// `None` on a timeout: it is then unknown whether the backend executes the request.
     pub(crate) async fn spend<F: Future>(
         &mut self,
         runtime: &dyn Runtime,

@@ -1,4 +1,4 @@
-//! Which operations of a backend fail, and the log lines about it.
+//! Records which operations of a backend fail, and logs it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,17 +8,18 @@ use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::runtime::{Moment, Runtime};
 
-/// The state of each kind of operation: working, or failing since some time.
+/// The state of each kind of operation: working, or failing.
 ///
-/// It logs one line per change of state, never one per call. An operation works again once
-/// it succeeds and hasn't failed for [`QUIET`]: a backend that fails now and then is one
-/// that fails.
+/// Logs one line per change of state, never one per call. A failing operation counts as
+/// working after it has succeeded and not failed for [`QUIET`], so that a backend that fails
+/// now and then is logged once.
 pub(crate) struct Health {
     runtime: Arc<dyn Runtime>,
     operations: [OperationHealth; OperationKind::ALL.len()],
 }
 
-/// The kinds of operations that may fail while others work: by an ACL, for want of memory.
+/// The kinds of operations that may fail while others work, for example because of an ACL or a
+/// lack of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OperationKind {
     Read,
@@ -31,12 +32,12 @@ pub(crate) enum OperationKind {
     Invalidate,
 }
 
-/// How long an operation must not have failed before it is said to work again.
+/// How long an operation must not have failed to count as working again.
 const QUIET: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct OperationHealth {
-    /// Milliseconds of the runtime's clock at the last failure, plus one; 0 while the
+    /// The runtime's clock at the last failure, in milliseconds plus one; 0 while the
     /// operation works.
     last_failure: AtomicU64,
     failures: AtomicU64,
@@ -54,17 +55,19 @@ impl OperationKind {
         Self::Invalidate,
     ];
 
-    /// Returns what fails, and what hotshelf does meanwhile.
+    /// Returns the failing action, and what hotshelf does meanwhile.
     fn consequence(self) -> (&'static str, &'static str) {
         match self {
             Self::Read => ("reading from", "reads are misses and loaders run"),
-            Self::Acquire => ("leasing keys of", "loaders run and nothing is stored"),
-            Self::Capture => ("reading tags of", "what carries tags is not stored"),
+            Self::Acquire => ("acquiring leases in", "loaders run and nothing is stored"),
+            Self::Capture => ("reading tags in", "values with tags are not stored"),
             Self::Store => ("storing in", "loaded values are not stored"),
             Self::Take => ("writing to", "inserts are not stored, written keys are invalidated"),
-            Self::Renew => ("renewing leases of", "slow loads may not be stored"),
-            Self::Release => ("releasing leases of", "others wait until the leases expire"),
-            Self::Invalidate => ("invalidating in", "outdated entries may still be there"),
+            Self::Renew => ("renewing leases in", "slow loads may not be stored"),
+            Self::Release => {
+                ("releasing leases in", "waiting callers wait until the leases expire")
+            }
+            Self::Invalidate => ("invalidating in", "outdated entries may still be served"),
         }
     }
 }
@@ -74,7 +77,7 @@ impl Health {
         Self { runtime, operations: std::array::from_fn(|_| OperationHealth::default()) }
     }
 
-    /// Notes the outcome of an operation.
+    /// Records the outcome of an operation.
     #[inline]
     pub(crate) fn note(
         &self,
@@ -86,7 +89,7 @@ impl Health {
         match error {
             None if health.last_failure.load(Ordering::Relaxed) == 0 => {}
             None => self.succeeded(operation, health),
-            Some(error) if is_fault_of_backend(error.kind()) => {
+            Some(error) if is_backend_failure(error.kind()) => {
                 self.failed(cache, operation, health, error);
             }
             Some(_) => {}
@@ -108,13 +111,13 @@ impl Health {
         let (action, consequence) = operation.consequence();
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
         let cause = cause.unwrap_or_default();
-        // The first cache that met the failure: others meet it, too.
+        // The first cache with the failure; others are affected too.
         let cache = cache.map(|cache| format!(" {:?}", cache.namespace.name()));
         let cache = cache.unwrap_or_default();
         if operation == OperationKind::Invalidate {
-            tracing::error!("{action} the cache{cache} fails ({error}{cause}); {consequence}");
+            tracing::error!("{action} the cache{cache} failed ({error}{cause}); {consequence}");
         } else {
-            tracing::warn!("{action} the cache{cache} fails ({error}{cause}); {consequence}");
+            tracing::warn!("{action} the cache{cache} failed ({error}{cause}); {consequence}");
         }
     }
 
@@ -125,12 +128,12 @@ impl Health {
             let quiet = Duration::from_millis(now.saturating_sub(last_failure.checked_sub(1)?));
             (quiet >= QUIET).then_some(0)
         };
-        // Of several that succeed at once, one logs.
+        // Of several concurrent successes, one logs.
         let update = health.last_failure.fetch_update(Ordering::Relaxed, Ordering::Relaxed, works);
         if update.is_ok() {
             let failures = health.failures.swap(0, Ordering::Relaxed);
             let (action, _) = operation.consequence();
-            tracing::info!("{action} the cache works again, after {failures} failures");
+            tracing::info!("{action} the cache works again after {failures} failures");
         }
     }
 
@@ -140,9 +143,9 @@ impl Health {
     }
 }
 
-/// Reports whether an error tells something of the backend: not one value's or one key's own
-/// fault, nor the application's own doing.
-fn is_fault_of_backend(kind: ErrorKind) -> bool {
+/// Returns `true` if an error is a failure of the backend, not of one value, one key or the
+/// application.
+fn is_backend_failure(kind: ErrorKind) -> bool {
     use ErrorKind::{Closed, Configuration, Decode, Encode, Key, TooLarge, WrongType};
 
     !matches!(kind, Closed | Configuration | Decode | Encode | Key | TooLarge | WrongType)

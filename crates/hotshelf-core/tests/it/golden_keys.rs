@@ -1,5 +1,5 @@
-//! Keys that the Python library fastapi-rc wrote, recorded in `tests/data/golden_keys.json`: a
-//! program in Rust must find the entries of one in Python.
+//! Keys written by the Python library fastapi-rc, recorded in `tests/data/golden_keys.json`: a
+//! Rust program must find the entries of a Python program.
 
 use std::collections::BTreeMap;
 
@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 const GOLDEN: &str = include_str!("../data/golden_keys.json");
 const CANONICAL: &str = include_str!("../data/canonical_texts.json");
 
-/// What Rust does where Python raises an error.
+/// The outcome in Rust for values for which Python raises an error.
 #[derive(Debug, PartialEq)]
-enum Instead {
-    /// Refuses as well.
-    Refuses,
-    /// Takes the text that the type's own `Serialize` gives; Python's type has no JSON at all.
-    TakesItsText,
-    /// Takes it as a list.
-    TakesList,
+enum RustOutcome {
+    /// Also an error.
+    Rejected,
+    /// Accepts the text of the type's own `Serialize`; Python's type has no JSON form.
+    Text,
+    /// Accepts it as a list.
+    List,
 }
 
-/// The rows of a section.
+/// Returns the rows of a section.
 fn rows(section: &str) -> Vec<Value> {
     let mut golden: Value = serde_json::from_str(GOLDEN).expect("the golden file is JSON");
     match golden[section].take() {
         Value::Array(rows) => rows,
-        other => panic!("section {section} is no list but {other}"),
+        other => panic!("section {section} is not a list: {other}"),
     }
 }
 
@@ -38,7 +38,7 @@ fn wire_key(namespace: &Namespace, key: &Key<'_>) -> String {
     namespace.wire_key(key).expect("golden keys are valid").as_str().to_owned()
 }
 
-/// The key of a row's namespace and identifier with these parameters.
+/// Returns the key of a row's namespace and identifier with these parameters.
 fn key_of_row(row: &Value, params: Params) -> String {
     let namespace = Namespace::new(text(row, "namespace").to_owned())
         .layout(KeyLayout::FastapiRc)
@@ -48,7 +48,7 @@ fn key_of_row(row: &Value, params: Params) -> String {
 }
 
 #[test]
-fn json_text_of_every_row_gives_its_key() {
+fn json_text_hashes_to_golden_key() {
     let rows = rows("params");
     let with_text: Vec<_> = rows.iter().filter(|row| row["params_json_text"].is_string()).collect();
     assert!(with_text.len() > 40, "only {} rows", with_text.len());
@@ -61,7 +61,7 @@ fn json_text_of_every_row_gives_its_key() {
 }
 
 #[test]
-fn dates_and_their_like_give_the_keys_that_python_gives() {
+fn canonical_values_hash_to_golden_keys() {
     let mut table: Value = serde_json::from_str(CANONICAL).expect("the table is JSON");
     let Value::Array(rows) = table["values"].take() else { panic!("the table has no values") };
     assert!(rows.len() > 20, "only {} rows", rows.len());
@@ -101,7 +101,7 @@ enum Letter {
     A,
 }
 
-/// A map in the order given, of keys that need not be `Ord`.
+/// A map in the given order, whose keys need not be `Ord`.
 struct Entries<K, V>(Vec<(K, V)>);
 
 impl<K: Serialize, V: Serialize> Serialize for Entries<K, V> {
@@ -118,7 +118,7 @@ fn map<K: Serialize, V: Serialize>(entries: Vec<(K, V)>) -> Params {
     Params::new(&Entries(entries)).expect("the keys have an order")
 }
 
-/// Rows as Rust writes them, by the row's name.
+/// Returns the parameters of rows as Rust values, by the row's name.
 fn typed_rows() -> Vec<(&'static str, Params)> {
     let simple = json!({"page": 1, "category": "electronics"});
     let search = Search { per_page: 20, page: 1, category: None };
@@ -177,7 +177,7 @@ fn float_rows() -> Vec<(&'static str, f64)> {
 }
 
 #[test]
-fn typed_values_give_the_keys_of_their_rows() {
+fn typed_values_hash_to_golden_keys() {
     let rows = rows("params");
     let floats = float_rows().into_iter().map(|(name, float)| (name, one("a", float)));
     let single = ("float .1", one("a", 0.1_f32));
@@ -203,7 +203,7 @@ enum AnyKey {
     Text(&'static str),
 }
 
-/// The nearest that Rust has to each value for which Python raises an error.
+/// Returns the closest Rust counterpart of each value for which Python raises an error.
 fn nearest_to_errors() -> Vec<(&'static str, Result<Params, hotshelf_core::ParamsError>)> {
     let text = |text: &str| Params::new(&BTreeMap::from([("d", text)]));
     let deep = (0..2000)
@@ -227,33 +227,33 @@ fn nearest_to_errors() -> Vec<(&'static str, Result<Params, hotshelf_core::Param
 }
 
 #[test]
-fn rows_of_errors_are_refused_or_have_a_form_of_their_own() {
+fn python_errors_have_documented_outcome() {
     let rows = rows("params");
     let errors: Vec<_> = rows.iter().filter(|row| row["error"].is_string()).collect();
     let names: Vec<_> = errors.iter().map(|row| text(row, "name")).collect();
     let outcomes: Vec<_> = nearest_to_errors()
         .into_iter()
         .map(|(name, params)| {
-            let instead = match params {
-                Err(_) => Instead::Refuses,
-                Ok(params) if params.as_str().contains('[') => Instead::TakesList,
-                Ok(_) => Instead::TakesItsText,
+            let outcome = match params {
+                Err(_) => RustOutcome::Rejected,
+                Ok(params) if params.as_str().contains('[') => RustOutcome::List,
+                Ok(_) => RustOutcome::Text,
             };
-            (name, instead)
+            (name, outcome)
         })
         .collect();
     let expected = [
-        ("mixed int/str keys", Instead::Refuses),
-        ("plain Enum", Instead::TakesItsText),
-        ("datetime", Instead::TakesItsText),
-        ("date", Instead::TakesItsText),
-        ("Decimal", Instead::TakesItsText),
-        ("UUID", Instead::TakesItsText),
-        ("bytes", Instead::Refuses),
-        ("set", Instead::TakesList),
-        ("tuple key", Instead::Refuses),
-        ("deep 2000", Instead::Refuses),
-        ("big int 5000 digits", Instead::Refuses),
+        ("mixed int/str keys", RustOutcome::Rejected),
+        ("plain Enum", RustOutcome::Text),
+        ("datetime", RustOutcome::Text),
+        ("date", RustOutcome::Text),
+        ("Decimal", RustOutcome::Text),
+        ("UUID", RustOutcome::Text),
+        ("bytes", RustOutcome::Rejected),
+        ("set", RustOutcome::List),
+        ("tuple key", RustOutcome::Rejected),
+        ("deep 2000", RustOutcome::Rejected),
+        ("big int 5000 digits", RustOutcome::Rejected),
     ];
     assert_eq!(outcomes, expected);
     assert_eq!(names, expected.map(|(name, _)| name));
@@ -285,9 +285,9 @@ impl Call {
 }
 
 #[test]
-fn calls_with_explicit_parts_give_their_keys() {
+fn explicit_key_parts_match_golden_keys() {
     let rows = rows("plain");
-    // Python raises because an `int` slipped in as the prefix; ours is text by its type.
+    // Python raises an error because the prefix is an `int`; in Rust it is always text.
     let (quirk, rows) = rows.split_last().unwrap();
     assert_eq!(text(quirk, "error"), "TypeError");
     for row in rows {

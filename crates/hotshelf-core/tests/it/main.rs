@@ -1,4 +1,4 @@
-//! The core from outside.
+//! Tests of the core's public API.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod golden_keys;

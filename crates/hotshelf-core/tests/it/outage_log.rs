@@ -78,7 +78,7 @@ async fn load(cache: &ByteCache, number: u32) {
 }
 
 #[test]
-fn an_outage_is_two_lines() {
+fn outage_logs_two_lines() {
     static STORES_FAIL: AtomicBool = AtomicBool::new(false);
     let runtime = SimRuntime::new(1);
     let cache = cache(&runtime, |operation, _| {
@@ -94,22 +94,22 @@ fn an_outage_is_two_lines() {
         }
         let lines = log.take();
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].starts_with("WARN: storing in the cache \"users\" fails ("), "{lines:?}");
+        assert!(lines[0].starts_with("WARN: storing in the cache \"users\" failed ("), "{lines:?}");
         assert!(lines[0].ends_with("; loaded values are not stored"), "{lines:?}");
 
         STORES_FAIL.store(false, Relaxed);
         load(&cache, 10).await;
-        assert!(log.take().is_empty(), "it may fail again at once");
+        assert!(log.take().is_empty(), "it may fail again soon");
         runtime.advance(Duration::from_secs(5));
         cache.invalidate(vec![Ok(cache.key(&Key::new("k")))]).await.unwrap();
         load(&cache, 11).await;
         let lines = log.take();
-        assert_eq!(lines, ["INFO: storing in the cache works again, after 10 failures"]);
+        assert_eq!(lines, ["INFO: storing in the cache works again after 10 failures"]);
     });
 }
 
 #[test]
-fn what_was_not_sent_does_not_work_again() {
+fn unsent_operation_is_not_a_recovery() {
     static STORES_FAIL: AtomicBool = AtomicBool::new(true);
     let runtime = SimRuntime::new(1);
     let cache = cache(&runtime, |operation, _| {
@@ -136,7 +136,7 @@ fn what_was_not_sent_does_not_work_again() {
 }
 
 #[test]
-fn a_failed_invalidation_is_an_error() {
+fn failed_invalidation_is_logged_as_error() {
     let runtime = SimRuntime::new(1);
     let cache = cache(&runtime, |operation, _| {
         matches!(operation, Operation::Invalidate(_)).then_some(ErrorKind::Unavailable)
@@ -151,13 +151,13 @@ fn a_failed_invalidation_is_an_error() {
     let lines = log.take();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].starts_with("ERROR: invalidating in the cache \"users\" fails ("),
+        lines[0].starts_with("ERROR: invalidating in the cache \"users\" failed ("),
         "{lines:?}"
     );
 }
 
 #[test]
-fn a_mistake_of_calls_is_logged_once() {
+fn invalid_calls_are_logged_once() {
     let runtime = SimRuntime::new(1);
     let cache = cache(&runtime, |_, _| None);
     let log = Log::default();

@@ -1,7 +1,8 @@
-//! The text of parameters against a real Python: random JSON texts and random values go through
-//! one long-lived `python3`, whose `json.dumps(…, sort_keys=True)` must give the same bytes.
+//! Compares the text of parameters with a real Python: random JSON texts and random values go
+//! through one long-lived `python3`, whose `json.dumps(…, sort_keys=True)` must return the
+//! same bytes.
 //!
-//! Where no `python3` can be started, the tests say so and pass.
+//! If no `python3` can be started, the tests are skipped with a message.
 
 use std::{
     fmt::Write as _,
@@ -18,8 +19,8 @@ use proptest::{
 };
 use serde::{Serialize, Serializer};
 
-/// Answers each line, `json` or `eval` and a text in hexadecimal, with whether the value is false
-/// and its canonical text, or with `error`.
+/// Reads lines of `json` or `eval` and a text in hexadecimal. Answers each with whether the
+/// value is false and its canonical text, or with `error`.
 const SCRIPT: &str = r#"
 import json, struct, sys
 for line in sys.stdin:
@@ -32,24 +33,24 @@ for line in sys.stdin:
         print("error", flush=True)
 "#;
 
-/// What both sides say to a value: whether it is false and its text, or that it is refused.
+/// The outcome for a value on either side.
 #[derive(Debug, PartialEq)]
-enum Verdict {
+enum ParamsOutcome {
     Accepted { falsy: bool, text: String },
-    Refused,
+    Rejected,
 }
 
-fn ours<E>(params: Result<Params, E>) -> Verdict {
+fn ours<E>(params: Result<Params, E>) -> ParamsOutcome {
     match params {
         Ok(params) => {
-            Verdict::Accepted { falsy: params.is_empty(), text: params.as_str().to_owned() }
+            ParamsOutcome::Accepted { falsy: params.is_empty(), text: params.as_str().to_owned() }
         }
-        Err(_) => Verdict::Refused,
+        Err(_) => ParamsOutcome::Rejected,
     }
 }
 
 struct Python {
-    // Ends by itself when the test process closes the pipe.
+    // Exits when the test process closes the pipe.
     _child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -65,45 +66,45 @@ impl Python {
         Some(Self { _child: child, input, output })
     }
 
-    fn ask(&mut self, kind: &str, text: &str) -> Verdict {
+    fn ask(&mut self, kind: &str, text: &str) -> ParamsOutcome {
         let mut request = format!("{kind} ");
         for byte in text.bytes() {
-            write!(request, "{byte:02x}").expect("a string takes any text");
+            write!(request, "{byte:02x}").expect("writing to a string cannot fail");
         }
         writeln!(self.input, "{request}").expect("python reads its input");
         let mut answer = String::new();
         self.output.read_line(&mut answer).expect("python answers in UTF-8");
         match answer.trim_end_matches('\n').split_once(' ') {
             Some((falsy, text)) => {
-                Verdict::Accepted { falsy: falsy == "True", text: text.to_owned() }
+                ParamsOutcome::Accepted { falsy: falsy == "True", text: text.to_owned() }
             }
             None => {
-                assert_eq!(answer, "error\n", "python died over {text:?}");
-                Verdict::Refused
+                assert_eq!(answer, "error\n", "python crashed on {text:?}");
+                ParamsOutcome::Rejected
             }
         }
     }
 }
 
-/// Puts the question to the one Python of this process; `None` if there is none.
-fn python(kind: &str, text: &str) -> Option<Verdict> {
+/// Asks the Python of this process; `None` if it could not be started.
+fn python(kind: &str, text: &str) -> Option<ParamsOutcome> {
     static PYTHON: LazyLock<Option<Mutex<Python>>> = LazyLock::new(|| {
         let python = Python::start();
         if python.is_none() {
-            note_absence();
+            report_missing_python();
         }
         python.map(Mutex::new)
     });
-    let mut python = PYTHON.as_ref()?.lock().expect("no earlier question has failed");
+    let mut python = PYTHON.as_ref()?.lock().expect("no earlier request has failed");
     Some(python.ask(kind, text))
 }
 
-#[expect(clippy::print_stderr, reason = "a test that proves nothing must say so")]
-fn note_absence() {
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
+fn report_missing_python() {
     eprintln!("skipped: no python3 to compare with");
 }
 
-/// Some whitespace of JSON, mostly none.
+/// JSON whitespace, usually empty.
 fn space() -> impl Strategy<Value = &'static str> {
     prop_oneof![4 => Just(""), 2 => Just(" "), 1 => Just("\n\t"), 1 => Just("\r ")]
 }
@@ -112,7 +113,7 @@ fn digits(most: usize) -> impl Strategy<Value = String> {
     vec(prop::char::range('0', '9'), 1..most).prop_map(String::from_iter)
 }
 
-/// Numbers as JSON texts spell them, and some that it forbids (leading zeros).
+/// Numbers as written in JSON, and some that it forbids (leading zeros).
 fn number_text() -> impl Strategy<Value = String> {
     let float = prop::num::f64::ANY.prop_filter("no JSON", |float| float.is_finite());
     let parts = (digits(25), digits(25), prop::sample::select(vec!["e", "E", "e+", "E-"]), -0..400);
@@ -167,7 +168,7 @@ fn json_text() -> impl Strategy<Value = String> {
     })
 }
 
-/// A change to a text that may or may not leave it JSON.
+/// A change of a text, after which it may or may not be JSON.
 #[derive(Debug, Clone)]
 enum Mutation {
     Insert(Index, char),
@@ -204,7 +205,7 @@ fn mutate(text: &str, mutations: &[Mutation]) -> String {
     chars.into_iter().collect()
 }
 
-/// A value that both sides can build: Rust by `Serialize`, Python by `eval`.
+/// A value that both sides can build: Rust with `Serialize`, Python with `eval`.
 #[derive(Debug, Clone)]
 enum Sample {
     Null,
@@ -263,7 +264,7 @@ fn text_sample() -> impl Strategy<Value = Sample> {
     vec(char, 0..6).prop_map(|chars| Sample::Text(chars.into_iter().collect()))
 }
 
-/// Numbers close to one another: powers of two and their neighbours, as floats and integers.
+/// Numbers close to each other: powers of two and their neighbours, as floats and integers.
 fn number_sample() -> impl Strategy<Value = Sample> {
     let near_power =
         (0_u32..127, -2_i128..=2, any::<bool>()).prop_map(|(power, offset, negate)| {
@@ -277,7 +278,7 @@ fn number_sample() -> impl Strategy<Value = Sample> {
         near_power.prop_map(|integer| Sample::Float(integer as f64)),
         any::<u128>().prop_map(Sample::Unsigned),
         (-8_i8..8).prop_map(|halves| Sample::Float(f64::from(halves) / 2.0)),
-        // Python takes a NaN beside other keys and sorts it anywhere; we refuse it.
+        // Python accepts a NaN beside other keys and sorts it anywhere; hotshelf rejects it.
         prop::num::f64::ANY
             .prop_filter("NaN has no order", |float| !float.is_nan())
             .prop_map(Sample::Float),
@@ -285,7 +286,7 @@ fn number_sample() -> impl Strategy<Value = Sample> {
 }
 
 /// Floats of 16 to 18 decimal digits. Some lie exactly between two candidates for the shortest
-/// text, on which Rust's own formatting and Python disagree.
+/// text, for which Rust's formatting and Python differ.
 fn tie_float() -> impl Strategy<Value = f64> {
     (0_u32..27).prop_flat_map(|power| {
         let most = 10_u64.pow(18) / 5_u64.pow(power);
@@ -315,8 +316,8 @@ fn sample() -> impl Strategy<Value = Sample> {
         2 => any::<u64>().prop_map(|bits| Sample::Float(f64::from_bits(bits))),
         1 => any::<i128>().prop_map(Sample::Int),
     ];
-    // An equal key replaces an earlier one's value, which Python then doesn't look at, but we do.
-    // So keys repeat only where no value can be refused.
+    // An equal key replaces the value of an earlier one, which Python then ignores but
+    // hotshelf checks. So keys are only repeated where all values are valid.
     let pairs = (key_samples(), vec(leaf.clone(), 8));
     let flat =
         pairs.prop_map(|(keys, values)| Sample::Dict(keys.into_iter().zip(values).collect()));
@@ -331,7 +332,7 @@ fn sample() -> impl Strategy<Value = Sample> {
     })
 }
 
-/// Writing failures to a file beside the sources would surprise; the message has all that counts.
+/// Disables the file of failures beside the sources: the message contains everything.
 fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -340,14 +341,14 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn json_text_gives_the_text_of_python(text in json_text()) {
+    fn json_text_matches_python(text in json_text()) {
         if let Some(theirs) = python("json", &text) {
             prop_assert_eq!(ours(Params::from_json(&text)), theirs);
         }
     }
 
     #[test]
-    fn broken_json_text_is_refused_where_python_refuses_it(
+    fn mutated_json_text_matches_python(
         text in json_text(),
         mutations in vec(mutation(), 1..4),
     ) {
@@ -358,14 +359,14 @@ proptest! {
     }
 
     #[test]
-    fn values_give_the_text_of_python(sample in sample()) {
+    fn values_match_python(sample in sample()) {
         if let Some(theirs) = python("eval", &sample.python()) {
             prop_assert_eq!(ours(Params::new(&sample)), theirs);
         }
     }
 
     #[test]
-    fn floats_give_the_text_of_python(
+    fn floats_match_python(
         floats in vec(prop_oneof![any::<u64>().prop_map(f64::from_bits), tie_float()], 50),
     ) {
         let sample = Sample::List(floats.into_iter().map(Sample::Float).collect());
@@ -375,7 +376,7 @@ proptest! {
     }
 
     #[test]
-    fn canonical_text_reads_back_as_itself(text in json_text()) {
+    fn canonical_text_round_trips(text in json_text()) {
         if let Ok(params) = Params::from_json(&text) {
             prop_assert_eq!(Params::from_json(params.as_str()).unwrap(), params);
         }
@@ -383,7 +384,7 @@ proptest! {
 }
 
 #[test]
-fn floats_at_every_power_give_the_text_of_python() {
+fn floats_at_every_power_match_python() {
     let twos = (-1074..1024).map(|power| 2_f64.powi(power));
     let tens = (-324..309).map(|power| format!("1e{power}").parse().unwrap());
     for power in twos.chain(tens) {
@@ -396,7 +397,7 @@ fn floats_at_every_power_give_the_text_of_python() {
 }
 
 #[test]
-fn integers_stop_where_python_stops() {
+fn integer_limit_matches_python() {
     for text in ["4".repeat(4300), "4".repeat(4301), format!("-{}", "4".repeat(4300))] {
         if let Some(theirs) = python("json", &text) {
             assert_eq!(ours(Params::from_json(&text)), theirs, "{} characters", text.len());

@@ -1,7 +1,7 @@
-//! Entries with a trailer, read by what plain Redis clients read JSON with.
+//! Entries with a trailer, read by the JSON parsers of plain Redis clients.
 //!
-//! `scripts/install-tools` makes the Python that has the readers. What a machine lacks is
-//! left out, and the test says so.
+//! `scripts/install-tools` installs the Python parsers. Missing parsers are skipped with a
+//! message.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ print(json.dumps(readers[sys.argv[1]]()))
 
 const NODE: &str = "console.log(JSON.stringify(JSON.parse(require('fs').readFileSync(0, 'utf8'))))";
 
-/// Gives the project's Python, where it was installed.
+/// Returns the project's Python if it was installed.
 fn python() -> PathBuf {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/python/bin/python");
     if installed.exists() { installed } else { "python3".into() }
@@ -57,26 +57,26 @@ fn entries() -> Vec<(Value, Vec<u8>)> {
     without.chain(values.iter().map(|value| (value, MOST_TAGS))).map(entry).collect()
 }
 
-/// Runs a reader over an entry; `None` if the machine lacks it.
+/// Parses an entry with a reader; `None` if the machine lacks it.
 fn read(reader: &mut Command, entry: &[u8]) -> Option<Value> {
     let piped = || Stdio::piped();
     let mut reader = reader.stdin(piped()).stdout(piped()).stderr(piped()).spawn().ok()?;
     reader.stdin.take()?.write_all(entry).ok()?;
     let output = reader.wait_with_output().expect("the reader ends");
-    let trouble = String::from_utf8_lossy(&output.stderr);
-    if trouble.contains("ModuleNotFoundError") {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("ModuleNotFoundError") {
         return None;
     }
-    assert!(output.status.success(), "{trouble}\n{:?}", String::from_utf8_lossy(entry));
+    assert!(output.status.success(), "{errors}\n{:?}", String::from_utf8_lossy(entry));
     Some(serde_json::from_slice(&output.stdout).expect("the reader prints JSON"))
 }
 
-#[expect(clippy::print_stderr, reason = "a reader that is left out has to be seen")]
+#[expect(clippy::print_stderr, reason = "a skipped reader must be visible")]
 fn assert_read_by(name: &str, reader: impl Fn() -> Command) {
     for (value, entry) in entries() {
         match read(&mut reader(), &entry) {
             Some(read) => assert_eq!(read, value, "{name}"),
-            None => return eprintln!("left out: this machine has no {name}"),
+            None => return eprintln!("skipped: this machine has no {name}"),
         }
     }
 }
@@ -90,34 +90,34 @@ fn in_python(name: &str) {
 }
 
 #[test]
-fn serde_json_reads_it() {
+fn serde_json_reads_entries() {
     for (value, entry) in entries() {
         assert_eq!(serde_json::from_slice::<Value>(&entry).expect("it is JSON"), value);
     }
 }
 
 #[test]
-fn pythons_json_reads_it() {
+fn python_json_reads_entries() {
     in_python("json");
 }
 
 #[test]
-fn orjson_reads_it() {
+fn orjson_reads_entries() {
     in_python("orjson");
 }
 
 #[test]
-fn msgspec_reads_it() {
+fn msgspec_reads_entries() {
     in_python("msgspec");
 }
 
 #[test]
-fn pydantic_reads_it() {
+fn pydantic_reads_entries() {
     in_python("pydantic");
 }
 
 #[test]
-fn node_reads_it() {
+fn node_reads_entries() {
     assert_read_by("node", || {
         let mut command = Command::new("node");
         command.args(["-e", NODE]);

@@ -1,4 +1,4 @@
-//! Leases that are of no use are released at once: others would wait until they expire.
+//! Unused leases are released at once: otherwise others would wait until they expire.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{Fault, FaultyBackend, SimRuntime};
 
 /// A cache on a backend with injected faults.
-struct Bench {
+struct Fixture {
     runtime: SimRuntime,
     backend: Arc<FaultyBackend<MemoryBackend>>,
     cache: ByteCache,
 }
 
-impl Bench {
-    fn with(fault: Fault) -> Self {
+impl Fixture {
+    fn new(fault: Fault) -> Self {
         let runtime = SimRuntime::new(1);
         let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
         let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
@@ -51,22 +51,22 @@ impl Bench {
         self.cache.wire_key(&Key::new(key))
     }
 
-    /// Loads a key whose entry has a tag, without reading it before, and has to lead.
+    /// Loads a key with a tag, without reading it first. The caller must become the leader.
     async fn lead(&self, key: &str) -> LoadTicket {
         let options = tagged().mode(Mode::Reload);
         match self.cache.load(Ok(self.key(key).into()), options, TypeId::of::<()>()).await {
             Loaded::Lead(ticket) => *ticket,
-            other => panic!("it leads, and has no {other:?}"),
+            other => panic!("expected to lead, got {other:?}"),
         }
     }
 
-    /// Inserts into these keys, whose entries all have the tag.
+    /// Inserts a value with the tag under each of these keys.
     async fn insert(&self, keys: &[&str]) -> Vec<Result<bool, Error>> {
         let insert = |key: &&str| (Ok(self.key(key).into()), &1_u32 as &Opaque);
         self.cache.insert(keys.iter().map(insert), &tagged()).send_each().await
     }
 
-    /// Reports whether no lease of a key is held, once the background has done its work.
+    /// Returns `true` if the lease of a key is free after background work is done.
     async fn is_free(&self, key: &str) -> bool {
         self.runtime.sleep(Duration::from_millis(1)).await;
         let acquire = Acquire {
@@ -89,117 +89,117 @@ fn kinds(answers: Vec<Result<bool, Error>>) -> Vec<Result<bool, ErrorKind>> {
 }
 
 #[test]
-fn of_a_load_whose_tags_cant_be_captured() {
-    let bench = Bench::with(|operation, _| {
+fn failed_capture_releases_lease_of_load() {
+    let fixture = Fixture::new(|operation, _| {
         matches!(operation, Operation::Capture(_)).then_some(ErrorKind::Unavailable)
     });
-    bench.runtime.block_on(async {
-        let ticket = bench.lead("k").await;
+    fixture.runtime.block_on(async {
+        let ticket = fixture.lead("k").await;
         assert!(!ticket.can_store());
-        assert!(bench.is_free("k").await, "while it loads");
+        assert!(fixture.is_free("k").await, "while it loads");
     });
 }
 
 #[test]
-fn of_a_load_that_cant_be_stored() {
-    let bench = Bench::with(|operation, _| {
+fn failed_store_releases_lease_of_load() {
+    let fixture = Fixture::new(|operation, _| {
         matches!(operation, Operation::Store(_)).then_some(ErrorKind::Unavailable)
     });
-    bench.runtime.block_on(async {
-        let ticket = bench.lead("k").await;
+    fixture.runtime.block_on(async {
+        let ticket = fixture.lead("k").await;
         let filled = ticket.complete(Value::Present(Arc::new(1_u32))).await;
         assert_eq!(filled, Filled::Unstored);
-        assert!(bench.is_free("k").await);
+        assert!(fixture.is_free("k").await);
     });
 }
 
-/// What was sent under the old token may be executed late. So the next leader has its own.
+/// A fill with the old token may be executed late, so the next leader needs its own lease.
 #[test]
-fn of_a_load_that_cant_be_stored_even_if_another_leads_on() {
-    let bench = Bench::with(|operation, _| {
+fn successor_gets_its_own_lease() {
+    let fixture = Fixture::new(|operation, _| {
         matches!(operation, Operation::Store(_)).then_some(ErrorKind::Timeout)
     });
-    bench.runtime.block_on(async {
-        let ticket = bench.lead("k").await;
+    fixture.runtime.block_on(async {
+        let ticket = fixture.lead("k").await;
         let fill = ticket.complete(Value::Present(Arc::new(1_u32)));
-        let (successor, filled) = join(bench.lead("k"), fill).await;
+        let (successor, filled) = join(fixture.lead("k"), fill).await;
         assert_eq!(filled, Filled::Unstored);
-        assert!(successor.can_store(), "it came too late for the value");
-        bench.runtime.sleep(Duration::from_millis(1)).await;
-        assert_eq!(bench.backend.releases(), 1);
+        assert!(successor.can_store(), "it joined too late for the value");
+        fixture.runtime.sleep(Duration::from_millis(1)).await;
+        assert_eq!(fixture.backend.releases(), 1);
     });
 }
 
 #[test]
-fn of_an_insert_whose_tags_cant_be_captured() {
-    let bench = Bench::with(|operation, key| match (operation, key.as_str()) {
+fn failed_capture_releases_leases_of_insert() {
+    let fixture = Fixture::new(|operation, key| match (operation, key.as_str()) {
         (Operation::Take(_), key) if key.ends_with(":b") => Some(ErrorKind::Timeout),
         (Operation::Take(_), key) if key.ends_with(":c") => Some(ErrorKind::Server),
         (Operation::Capture(_), _) => Some(ErrorKind::Unavailable),
         _ => None,
     });
-    bench.runtime.block_on(async {
-        let answers = kinds(bench.insert(&["a", "b", "c"]).await);
+    fixture.runtime.block_on(async {
+        let answers = kinds(fixture.insert(&["a", "b", "c"]).await);
         let (tags, own) = (Err(ErrorKind::Unavailable), Err(ErrorKind::Timeout));
-        assert_eq!(answers, [tags, own, Err(ErrorKind::Server)], "each says its own trouble");
-        assert!(bench.is_free("a").await && bench.is_free("b").await);
-        assert_eq!(bench.backend.releases(), 2, "once for each that may be held");
+        assert_eq!(answers, [tags, own, Err(ErrorKind::Server)], "each has its own error");
+        assert!(fixture.is_free("a").await && fixture.is_free("b").await);
+        assert_eq!(fixture.backend.releases(), 2, "once for each lease that may be held");
     });
 }
 
 #[test]
-fn of_an_insert_that_may_have_been_granted() {
-    let bench = Bench::with(|operation, key| {
+fn timed_out_take_releases_lease() {
+    let fixture = Fixture::new(|operation, key| {
         (matches!(operation, Operation::Take(_)) && key.as_str().ends_with(":a"))
             .then_some(ErrorKind::Timeout)
     });
-    bench.runtime.block_on(async {
-        let answers = kinds(bench.insert(&["a", "b"]).await);
+    fixture.runtime.block_on(async {
+        let answers = kinds(fixture.insert(&["a", "b"]).await);
         assert_eq!(answers, [Err(ErrorKind::Timeout), Ok(true)]);
-        assert!(bench.is_free("a").await);
-        assert_eq!(bench.backend.releases(), 1);
+        assert!(fixture.is_free("a").await);
+        assert_eq!(fixture.backend.releases(), 1);
     });
 }
 
 #[test]
-fn of_an_insert_that_cant_be_stored() {
-    let bench = Bench::with(|operation, key| {
+fn failed_store_releases_lease_of_insert() {
+    let fixture = Fixture::new(|operation, key| {
         (matches!(operation, Operation::Store(_)) && key.as_str().ends_with(":a"))
             .then_some(ErrorKind::Unavailable)
     });
-    bench.runtime.block_on(async {
-        let answers = kinds(bench.insert(&["a", "b"]).await);
+    fixture.runtime.block_on(async {
+        let answers = kinds(fixture.insert(&["a", "b"]).await);
         assert_eq!(answers, [Err(ErrorKind::Unavailable), Ok(true)]);
-        assert!(bench.is_free("a").await);
-        assert_eq!(bench.backend.releases(), 1);
+        assert!(fixture.is_free("a").await);
+        assert_eq!(fixture.backend.releases(), 1);
     });
 }
 
-/// A connection that was lost takes a while to come back, and the server may have granted
-/// what it was asked for before.
+/// A lost connection takes a while to come back, and the server may have granted an earlier
+/// request.
 #[test]
-fn by_a_backend_that_is_in_trouble_for_a_while() {
-    static IN_TROUBLE: AtomicU32 = AtomicU32::new(3);
-    let bench = Bench::with(|operation, _| match operation {
+fn release_is_retried() {
+    static FAILURES_LEFT: AtomicU32 = AtomicU32::new(3);
+    let fixture = Fixture::new(|operation, _| match operation {
         Operation::Capture(_) => Some(ErrorKind::Unavailable),
         Operation::Release(_) => {
             let left = |left: u32| left.checked_sub(1);
-            IN_TROUBLE.fetch_update(Relaxed, Relaxed, left).ok().map(|_| ErrorKind::Unavailable)
+            FAILURES_LEFT.fetch_update(Relaxed, Relaxed, left).ok().map(|_| ErrorKind::Unavailable)
         }
         _ => None,
     });
-    bench.runtime.block_on(async {
-        let _ticket = bench.lead("k").await;
-        assert!(!bench.is_free("k").await);
-        bench.runtime.sleep(Duration::from_millis(500)).await;
-        assert!(bench.is_free("k").await, "long before its five seconds are over");
-        assert_eq!(bench.backend.releases(), 4);
+    fixture.runtime.block_on(async {
+        let _ticket = fixture.lead("k").await;
+        assert!(!fixture.is_free("k").await);
+        fixture.runtime.sleep(Duration::from_millis(500)).await;
+        assert!(fixture.is_free("k").await, "long before it expires");
+        assert_eq!(fixture.backend.releases(), 4);
     });
 }
 
-/// Nobody is told for ever, nor what will never take it.
+/// Releases are not repeated for ever, and not on a closed store.
 #[test]
-fn not_for_longer_than_they_last() {
+fn release_retries_are_bounded() {
     for (kind, most) in [(ErrorKind::Unavailable, 12), (ErrorKind::Closed, 1)] {
         let fault: Fault = match kind {
             ErrorKind::Closed => |operation, _| match operation {
@@ -212,11 +212,11 @@ fn not_for_longer_than_they_last() {
                 _ => None,
             },
         };
-        let bench = Bench::with(fault);
-        bench.runtime.block_on(async {
-            let _ticket = bench.lead("k").await;
-            bench.runtime.sleep(Duration::from_secs(60)).await;
-            assert!((1..=most).contains(&bench.backend.releases()));
+        let fixture = Fixture::new(fault);
+        fixture.runtime.block_on(async {
+            let _ticket = fixture.lead("k").await;
+            fixture.runtime.sleep(Duration::from_secs(60)).await;
+            assert!((1..=most).contains(&fixture.backend.releases()));
         });
     }
 }

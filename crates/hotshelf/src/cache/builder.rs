@@ -1,4 +1,4 @@
-//! Options of a cache.
+//! The options of a cache.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,21 @@ use hotshelf_core::{Error, Jitter, Key, KeyLayout, Namespace};
 use super::{Cache, CacheValue};
 use crate::store::Store;
 
-/// Options of a [`Cache`], each with its default.
+/// Builds a [`Cache`]. Created by [`Store::cache`](crate::Store::cache).
+///
+/// ```
+/// # fn main() -> Result<(), hotshelf::Error> {
+/// use std::time::Duration;
+///
+/// let users = hotshelf::Store::memory()
+///     .cache::<String>("users")
+///     .prefix("shop")
+///     .time_to_live(Duration::from_secs(900))
+///     .build()?;
+/// assert_eq!(users.wire_key(42).as_str(), "shop:v1:users:42");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// | option | default |
 /// | --- | --- |
@@ -55,116 +69,118 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
-    /// Sets the second part of keys; change it when `T` changes its shape. Default: `v1`.
+    /// Sets the second part of keys. Change it when the shape of `T` changes. Default: `v1`.
     pub fn version(mut self, version: impl Into<Cow<'static, str>>) -> Self {
         self.namespace = self.namespace.version(version);
         self
     }
 
-    /// Leaves the version out of keys.
+    /// Omits the version from keys.
     pub fn without_version(mut self) -> Self {
         self.namespace = self.namespace.without_version();
         self
     }
 
-    /// Sets how keys are written. Default: [`KeyLayout::Injective`].
+    /// Sets the layout of keys. Default: [`KeyLayout::Injective`].
     pub fn key_layout(mut self, layout: KeyLayout) -> Self {
         self.namespace = self.namespace.layout(layout);
         self
     }
 
-    /// Sets how long entries live, in whole milliseconds. Default: 300 s.
+    /// Sets the time to live of entries, rounded up to whole milliseconds. Default: 300 s.
     #[doc(alias = "ttl")]
     pub fn time_to_live(mut self, duration: Duration) -> Self {
         self.options.time_to_live = duration;
         self
     }
 
-    /// Sets how much lifetimes are spread. Default: ±10 %.
+    /// Sets the jitter of lifetimes. Default: ±10 %.
     pub fn jitter(mut self, jitter: Jitter) -> Self {
         self.options.jitter = jitter;
         self
     }
 
-    /// Sets how long the knowledge is kept that there is no value. Default: it isn't kept.
+    /// Sets the time to live of cached negatives: the knowledge that a key has no value.
+    /// Default: negatives are not cached.
     pub fn negative_ttl(mut self, duration: Duration) -> Self {
         self.options.negative_ttl = NegativeTtl::For(duration);
         self
     }
 
-    /// Sets how long a call waits for the load of another process before it loads by
-    /// itself, without storing. Default: 2 s.
+    /// Sets how long a call waits for the load of another process before it runs its own
+    /// loader, without storing the value. Default: 2 s.
     pub fn wait_timeout(mut self, duration: Duration) -> Self {
         self.options.wait_timeout = duration;
         self
     }
 
-    /// Sets how long a loading call, or a ticket, waits for the backend in all, over its read,
+    /// Sets how long a loading call or a ticket waits for the backend in total: for its read,
     /// its lease and its fill. Default: 250 ms.
     ///
-    /// Each request has a deadline of its own beside it, which the store's options set. A
-    /// fill that is under way when the time is over goes on in the background; what was
-    /// loaded is given to its caller at once. Waiting for the load of another process is
-    /// not counted: see [`wait_timeout`](Self::wait_timeout).
+    /// In addition, each request has its own deadline, an option of the store. A fill that is
+    /// in flight when the budget is spent continues in the background; the caller gets the
+    /// loaded value at once. Time spent waiting for the load of another process is not
+    /// counted; see [`wait_timeout`](Self::wait_timeout).
     ///
-    /// The read that each call begins with takes its time off, and is itself bounded by the
-    /// store's `read_timeout` alone: a timer of its own would cost each hit. Callers that
-    /// wait for one of this process to load are given the value when its fill has ended.
+    /// The first read of a call is charged to the budget but only bounded by the store's
+    /// `read_timeout`, since a second timer would slow down every hit. Callers that join a
+    /// load in this process get the value once its fill has completed.
     pub fn backend_budget(mut self, duration: Duration) -> Self {
         self.options.backend_budget = duration;
         self
     }
 
-    /// Sets how many calls of this process wait for one load of one key. Those beyond load
-    /// by themselves, without storing, so that a loader that hangs can't gather callers
+    /// Sets how many calls of this process may wait for one load of a key. Further calls run
+    /// their own loaders and store nothing, so that a hanging loader cannot collect callers
     /// without bound. Default: 10,000.
     pub fn max_waiters(mut self, waiters: usize) -> Self {
         self.options.max_waiters = waiters;
         self
     }
 
-    /// Sets the longest value that is stored, in bytes of JSON. Longer ones are given to
-    /// their callers and counted. Default: 1 MiB.
+    /// Sets the maximum size of a stored value, in bytes of JSON. Larger values are returned
+    /// to their callers, counted and not stored. Default: 1 MiB.
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
         self.options.max_value_bytes = bytes;
         self
     }
 
-    /// Sets how untracked entries are treated: those that were not written by hotshelf.
-    /// Default: [`Foreign::Reject`], they are misses.
+    /// Sets whether untracked entries, which were not written by hotshelf, are hits. Default:
+    /// [`Foreign::Reject`], they are misses.
     ///
-    /// Such an entry carries no tags. Even where it is accepted it is a miss to calls that
-    /// name tags, and to all calls of a cache with an [`epoch`](Self::epoch), or it would
-    /// outlive every invalidation by a tag.
+    /// An untracked entry carries no tags, so that no invalidation by tag would reach it. Even
+    /// with [`Foreign::Accept`] it is therefore a miss for calls that name tags, and for all
+    /// calls of a cache with an [`epoch`](Self::epoch).
     pub fn foreign(mut self, foreign: Foreign) -> Self {
         self.options.foreign = foreign;
         self
     }
 
-    /// Sets whether entries are the bare JSON, without the white space behind it that holds
-    /// what the cache knows of them. Default: they are not.
+    /// Sets whether entries are written as bare JSON, without the trailer of white space that
+    /// holds their metadata. Default: off.
     ///
-    /// Such entries carry no tags, and can't be told from those of plain clients, whatever
-    /// [`foreign`](Self::foreign) says. Entries that have the white space, of processes
-    /// built otherwise, are judged by it.
+    /// Bare entries carry no tags and cannot be distinguished from those of plain clients:
+    /// they are hits whatever the option [`foreign`](Self::foreign). Trailers written by
+    /// processes with other options are still read and verified.
     pub fn strict_plain(mut self, plain: bool) -> Self {
         self.options.strict_plain = plain;
         self
     }
 
-    /// Sets whether all entries carry a tag of the cache's own, so that
-    /// [`Cache::invalidate_all`] is one round trip, however many there are. Default: they
-    /// don't, since it adds a second key to every read.
+    /// Sets whether all entries carry a tag of the cache itself, its epoch, so that
+    /// [`Cache::invalidate_all`] costs one round trip regardless of their number. Default:
+    /// off, since every read then includes a second key.
     pub fn epoch(mut self, epoch: bool) -> Self {
         self.options.epoch = epoch;
         self
     }
 
-    /// Sets the tags that each entry carries by its key, so that no two calls for one key can
-    /// name different ones. [`Entry::tags`](super::Entry::tags) adds to them. Default: none.
+    /// Sets a function that returns the tags of each entry, so that no two calls for one key
+    /// can name different tags. [`Entry::tags`](super::Entry::tags) adds to them. Default: no
+    /// tags.
     ///
-    /// The function runs in every call; it should return the same tags for the same key.
-    /// [`Key::identifier`] and [`Key::parts`] show what the caller passed.
+    /// The function runs in every call and should return the same tags for the same key.
+    /// [`Key::identifier`] and [`Key::parts`] return what the caller passed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -190,11 +206,13 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
-    /// Builds the cache. Built again with the same options it is the same cache.
+    /// Builds the cache. Building it again with the same options returns a handle to the same
+    /// cache.
     ///
     /// # Errors
-    /// Of kind [`Configuration`](crate::ErrorKind::Configuration) for an invalid option, or if
-    /// the store has a cache of the same name with other options or another type of values.
+    /// Returns an error of kind [`Configuration`](crate::ErrorKind::Configuration) if an
+    /// option is invalid, or if the store already has a cache of this name with other options
+    /// or another value type.
     pub fn build(self) -> Result<Cache<T>, Error> {
         let definition = CacheDefinition {
             namespace: self.namespace,

@@ -1,4 +1,4 @@
-//! Calls with options of their own.
+//! Calls with their own options.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{Cache, CacheValue, FillTicket, Lookup, Written};
 use crate::invalidation::Invalidation;
 use crate::load_error::LoadError;
 
-/// One key of a cache, and the options of one call.
+/// A key of a cache, and the options of one call. Created by [`Cache::entry`].
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -45,53 +45,54 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Self { cache, key, options: CallOptions::default() }
     }
 
-    /// Adds parameters to the key, say the query of a request.
+    /// Adds parameters to the key, such as the query of a request.
     ///
     /// # Errors
-    /// As [`Key::with_params`].
+    /// Returns an error if the parameters cannot be part of a key; see [`Key::with_params`].
     pub fn params<P: Serialize + ?Sized>(self, params: &P) -> Result<Self, Error> {
         Ok(Self { key: self.key.with_params(params)?, ..self })
     }
 
-    /// Sets how long the entry lives. Default: the cache's `time_to_live`.
+    /// Sets the entry's time to live. Default: the cache's `time_to_live`.
     ///
-    /// A lifetime of zero stores nothing: a load returns its value uncached, and counts it;
-    /// [`Entry::fallible`] reports it for an insert.
+    /// With a lifetime of zero nothing is stored. A load returns its value and counts the
+    /// error; [`Entry::fallible`] reports it for inserts.
     #[doc(alias = "ttl")]
     pub fn time_to_live(self, duration: Duration) -> Self {
         Self { options: self.options.time_to_live(Ok(duration)), ..self }
     }
 
-    /// Sets the tags that the entry carries beside those of [the cache](super::CacheBuilder::tags);
-    /// an entry with other tags is a miss.
+    /// Adds tags to those of [the cache](super::CacheBuilder::tags). An entry with other tags
+    /// is a miss for this call.
     ///
-    /// [`Store::invalidate_tag`](crate::Store::invalidate_tag) invalidates all entries with
-    /// a tag, in one round trip. Reading and loading cost no round trip more; each tag adds
-    /// 48 bytes to the entry. At most 32 tags.
+    /// [`Store::invalidate_tag`](crate::Store::invalidate_tag) invalidates all entries with a
+    /// tag in one round trip. Tags cost no additional round trip when reading or loading; each
+    /// adds 48 bytes to the entry. An entry has at most 32 tags.
     ///
-    /// All calls for one key have to name the same tags, or they keep each other from hitting:
-    /// that is counted in [`CacheStats::other_tags`](crate::CacheStats::other_tags), and logged
-    /// once.
+    /// Name the same tags in every call for a key: calls with different tags turn each other's
+    /// entries into misses. Such misses are counted in
+    /// [`CacheStats::other_tags`](crate::CacheStats::other_tags) and logged once.
     ///
-    /// With invalid tags (an empty name, too many, a cache of plain entries), a load returns
-    /// its value uncached, and counts it; [`Entry::fallible`] reports it for other calls.
+    /// If the tags are invalid (an empty name, too many tags, or a cache of plain entries), a
+    /// load returns its value without storing it and counts the error; for other calls
+    /// [`Entry::fallible`] reports it.
     pub fn tags<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Self { options: self.options.tags(Ok(names)), ..self }
     }
 
-    /// Makes this call load and store, whatever is cached. It takes no value of a loader
-    /// that began before the call.
+    /// Loads and stores the value even if it is cached. The call doesn't join a load that
+    /// began before it.
     pub fn reload(self) -> Self {
         Self { options: self.options.mode(Mode::Reload), ..self }
     }
 
-    /// Makes this call run its loader, and neither read nor store.
+    /// Runs the loader, and neither reads nor stores.
     pub fn bypass(self) -> Self {
         Self { options: self.options.mode(Mode::Bypass), ..self }
     }
 
-    /// Reads the value; see [`Cache::get`]. An entry with other tags than those of this call
-    /// is a miss, and so is any entry after [`reload`](Self::reload) or
+    /// Returns the value; see [`Cache::get`]. An entry whose tags differ from those of this
+    /// call is a miss, and so is any entry after [`reload`](Self::reload) or
     /// [`bypass`](Self::bypass).
     ///
     /// Costs one round trip.
@@ -102,8 +103,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.lookup().await.present()
     }
 
-    /// Reads what is known of the key, a cached negative included; as [`Entry::get`] in all
-    /// else.
+    /// Returns the cached value or negative. Otherwise like [`Entry::get`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -112,7 +112,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.fallible().lookup().await.unwrap_or(Lookup::Missing)
     }
 
-    /// Reports whether the key has a value; as [`Entry::get`] in all else.
+    /// Returns `true` if the key has a value. Otherwise like [`Entry::get`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -120,7 +120,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.get().await.is_some()
     }
 
-    /// Returns how long the entry still lives; see [`Cache::remaining`].
+    /// Returns the remaining lifetime of the entry; see [`Cache::remaining`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -128,10 +128,11 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.fallible().remaining().await.unwrap_or(Remaining::Missing)
     }
 
-    /// Reads the value, or loads it by a loader that can't fail.
+    /// Returns the value, or loads it with a loader that cannot fail; see
+    /// [`Cache::get_or_insert_with`].
     ///
     /// # Cancel safety
-    /// As [`Cache::get_or_try_insert_with`].
+    /// Same as [`Cache::get_or_try_insert_with`].
     pub async fn or_insert_with<F>(self, load: F) -> Arc<T>
     where
         F: AsyncFnOnce() -> T,
@@ -139,13 +140,13 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         infallible(self.or_try_insert_with(async || Ok::<T, Infallible>(load().await)).await)
     }
 
-    /// Reads the value, or loads it; see [`Cache::get_or_try_insert_with`].
+    /// Returns the value, or loads it; see [`Cache::get_or_try_insert_with`].
     ///
     /// # Errors
-    /// The loader's own, which the callers that waited for it share.
+    /// Returns the loader's error, which the callers that waited for it share.
     ///
     /// # Cancel safety
-    /// As [`Cache::get_or_try_insert_with`].
+    /// Same as [`Cache::get_or_try_insert_with`].
     pub async fn or_try_insert_with<F, E>(self, load: F) -> Result<Arc<T>, LoadError<E>>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -157,13 +158,12 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         loaded.map(|value| value.expect("a call that takes no negative is given a value"))
     }
 
-    /// Reads the value, or loads it by a loader that may find that there is none.
+    /// Returns the value, or loads it with a loader that returns `None` if there is no value.
     ///
-    /// That there is no value is kept for the cache's
-    /// [`negative_ttl`](super::CacheBuilder::negative_ttl), and not in the place of an entry
-    /// that belongs to another cache or a plain client. With [`reload`](Self::reload) that
-    /// costs a round trip more, since the key hadn't been read. What a plain client writes
-    /// between the read of the key and the store is replaced all the same.
+    /// `None` is cached for the cache's [`negative_ttl`](super::CacheBuilder::negative_ttl),
+    /// but never replaces an entry of another cache or of a plain client. To check that,
+    /// [`reload`](Self::reload) costs one more round trip. An entry that a plain client writes
+    /// between the read of the key and the store is replaced.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -181,10 +181,10 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// ```
     ///
     /// # Errors
-    /// The loader's own, which the callers that waited for it share.
+    /// Returns the loader's error, which the callers that waited for it share.
     ///
     /// # Cancel safety
-    /// As [`Cache::get_or_try_insert_with`].
+    /// Same as [`Cache::get_or_try_insert_with`].
     pub async fn or_try_load_optional<F, E>(self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
     where
         F: AsyncFnOnce() -> Result<Option<T>, E>,
@@ -194,10 +194,10 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.cache.load(key, self.options.takes_absent(true), load).await
     }
 
-    /// Writes the value, and returns whether it is stored; see [`Cache::insert`].
+    /// Inserts the value, and returns `true` if it was stored; see [`Cache::insert`].
     ///
     /// # Cancel safety
-    /// As [`Cache::insert`].
+    /// Same as [`Cache::insert`].
     pub async fn insert(self, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
         self.fallible().insert(value).await.unwrap_or(false)
@@ -206,25 +206,25 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// Removes the entry; see [`Cache::invalidate`].
     ///
     /// # Errors
-    /// The backend's own: then the entry may still be there.
+    /// Returns an error if the backend fails; the entry may then still exist.
     ///
     /// # Cancel safety
-    /// As [`Cache::invalidate`].
+    /// Same as [`Cache::invalidate`].
     pub async fn invalidate(self) -> Result<Invalidation, Error> {
         self.cache.invalidate(self.key).await
     }
 
-    /// Writes to the source of truth, and stores what was written, with the tags and the
+    /// Writes to the source of truth and stores the written value, with the tags and the
     /// lifetime of this call; see [`Cache::write_through`].
     ///
-    /// With invalid tags or an invalid lifetime, the key is invalidated once `write` has
-    /// returned, and [`Written::cached`] reports it.
+    /// If the tags or the lifetime are invalid, the key is invalidated after `write` has
+    /// returned, and [`Written::cached`] reports the error.
     ///
     /// # Errors
-    /// As [`Cache::write_through`].
+    /// Same as [`Cache::write_through`].
     ///
     /// # Cancel safety
-    /// As [`Cache::write_through`].
+    /// Same as [`Cache::write_through`].
     pub async fn write_through<F, E>(self, write: F) -> Result<Written<T>, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -233,16 +233,16 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.cache.write_keys(keys, self.options, write, std::slice::from_ref).await
     }
 
-    /// Asks for the right to fill the key by hand, with the tags and the lifetime of this
+    /// Acquires the right to fill the key manually, with the tags and the lifetime of this
     /// call; see [`Cache::ticket`].
     ///
     /// # Errors
-    /// As [`Cache::ticket`], and of kind [`Key`](crate::ErrorKind::Key) or
-    /// [`Configuration`](crate::ErrorKind::Configuration) for invalid tags or an invalid
-    /// lifetime.
+    /// Returns an error of kind [`Key`](crate::ErrorKind::Key) or
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the tags or the lifetime are
+    /// invalid.
     ///
     /// # Cancel safety
-    /// As [`Cache::ticket`].
+    /// Same as [`Cache::ticket`].
     pub async fn ticket(self) -> Result<FillTicket<T>, Error> {
         let key = self.cache.bytes.key(&self.key);
         Ok(FillTicket::new(self.cache.bytes.ticket(Ok(key), self.options).await?))

@@ -1,4 +1,4 @@
-//! The same calls, with failures reported.
+//! The methods of caches and entries, with failures reported.
 
 use std::sync::Arc;
 
@@ -8,10 +8,11 @@ use hotshelf_core::{Error, IntoKey, Remaining};
 use super::{Cache, CacheValue, Entry, Lookup};
 use crate::invalidation::Invalidation;
 
-/// A view of a [`Cache`] whose methods report what the cache's own only count: failures of the
-/// backend, and values that can't be stored.
+/// A view of a [`Cache`] whose methods report failures that the cache's own methods only
+/// count: those of the backend, and values that cannot be stored. Created by
+/// [`Cache::fallible`].
 ///
-/// Each method does what its namesake does, at the same cost.
+/// Each method behaves like the cache's method of the same name, at the same cost.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -28,10 +29,10 @@ pub struct Fallible<'a, T> {
     cache: &'a Cache<T>,
 }
 
-/// One key of a cache, and the options of one call, whose methods report failures.
+/// An [`Entry`] whose methods report failures. Created by [`Entry::fallible`].
 ///
-/// Invalid options of the call are reported, too: errors of kind
-/// [`Key`](crate::ErrorKind::Key) or [`Configuration`](crate::ErrorKind::Configuration).
+/// Invalid options are reported too, as errors of kind [`Key`](crate::ErrorKind::Key) or
+/// [`Configuration`](crate::ErrorKind::Configuration).
 #[derive(Debug)]
 #[must_use = "an entry does nothing by itself"]
 pub struct FallibleEntry<'a, T> {
@@ -39,70 +40,70 @@ pub struct FallibleEntry<'a, T> {
 }
 
 impl<T: CacheValue> Cache<T> {
-    /// Returns a view whose methods report failures of the backend.
+    /// Returns a view of the cache whose methods report failures.
     pub fn fallible(&self) -> Fallible<'_, T> {
         Fallible { cache: self }
     }
 }
 
 impl<'a, T: CacheValue> Entry<'a, T> {
-    /// Returns this call with methods that report failures of the backend and invalid options.
+    /// Returns this entry with methods that report failures and invalid options.
     pub fn fallible(self) -> FallibleEntry<'a, T> {
         FallibleEntry { entry: self }
     }
 }
 
 impl<T: CacheValue> Fallible<'_, T> {
-    /// Reads a value; see [`Cache::get`].
+    /// Returns a value; see [`Cache::get`].
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     pub async fn get(&self, key: impl IntoKey) -> Result<Option<Arc<T>>, Error> {
         self.lookup(key).await.map(Lookup::present)
     }
 
-    /// Reads what is known of a key; see [`Cache::lookup`].
+    /// Returns the cached value or negative of a key; see [`Cache::lookup`].
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     pub async fn lookup(&self, key: impl IntoKey) -> Result<Lookup<T>, Error> {
         let bytes = &self.cache.bytes;
         bytes.read(Ok(bytes.key(&key.into_key()))).await.map(Lookup::from)
     }
 
-    /// Reports whether the key has a value; see [`Cache::contains_key`].
+    /// Returns `true` if the key has a value; see [`Cache::contains_key`].
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     pub async fn contains_key(&self, key: impl IntoKey) -> Result<bool, Error> {
         self.get(key).await.map(|value| value.is_some())
     }
 
-    /// Returns how long an entry still lives; see [`Cache::remaining`].
+    /// Returns the remaining lifetime of an entry; see [`Cache::remaining`].
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     pub async fn remaining(&self, key: impl IntoKey) -> Result<Remaining, Error> {
         self.cache.entry(key.into_key()).fallible().remaining().await
     }
 
-    /// Writes a value, and returns whether it is stored; see [`Cache::insert`].
+    /// Inserts a value, and returns `true` if it was stored; see [`Cache::insert`].
     ///
-    /// `Ok(false)` means that an invalidation or another insert came in between, or that the
-    /// caches are switched off.
+    /// Returns `Ok(false)` if an invalidation or another insert came in between, or if the
+    /// caches are disabled.
     ///
     /// # Errors
-    /// The backend's own; of kind [`Encode`](crate::ErrorKind::Encode) or
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) for a value that can't be stored: then the
-    /// older entry is removed.
+    /// Returns an error if the backend fails, or of kind [`Encode`](crate::ErrorKind::Encode)
+    /// or [`TooLarge`](crate::ErrorKind::TooLarge) if the value cannot be stored; the older
+    /// entry is then removed.
     pub async fn insert(&self, key: impl IntoKey, value: impl Into<Arc<T>>) -> Result<bool, Error> {
         self.cache.entry(key.into_key()).fallible().insert(value).await
     }
 
-    /// Reads many values, in the order of the keys; see [`Cache::get_many`].
+    /// Returns many values, in the order of the keys; see [`Cache::get_many`].
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     pub async fn get_many<K: IntoKey>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -111,8 +112,8 @@ impl<T: CacheValue> Fallible<'_, T> {
         Ok(outcomes.into_iter().map(|outcome| Lookup::from(outcome).present()).collect())
     }
 
-    /// Writes many values, and returns for each, in their order, whether it is stored; see
-    /// [`Cache::insert_many`]. As [`Fallible::insert`] for each of them.
+    /// Inserts many values, and returns for each whether it was stored, in their order; see
+    /// [`Cache::insert_many`]. Each result is like that of [`Fallible::insert`].
     pub async fn insert_many<K: IntoKey, V: Into<Arc<T>>>(
         &self,
         entries: impl IntoIterator<Item = (K, V)>,
@@ -123,7 +124,7 @@ impl<T: CacheValue> Fallible<'_, T> {
     /// Removes an entry; see [`Cache::invalidate`].
     ///
     /// # Errors
-    /// The backend's own: then the entry may still be there.
+    /// Returns an error if the backend fails; the entry may then still exist.
     pub async fn invalidate(&self, key: impl IntoKey) -> Result<Invalidation, Error> {
         self.cache.invalidate(key).await
     }
@@ -131,7 +132,7 @@ impl<T: CacheValue> Fallible<'_, T> {
     /// Removes many entries; see [`Cache::invalidate_many`].
     ///
     /// # Errors
-    /// The backend's own: then some of the entries may still be there.
+    /// Returns an error if the backend fails; some of the entries may then still exist.
     pub async fn invalidate_many<K: IntoKey>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -141,47 +142,47 @@ impl<T: CacheValue> Fallible<'_, T> {
 }
 
 impl<T: CacheValue> FallibleEntry<'_, T> {
-    /// Reads the value; see [`Entry::get`].
+    /// Returns the value; see [`Entry::get`].
     ///
     /// # Errors
-    /// The backend's own, and those of invalid tags.
+    /// Returns an error if the backend fails or the tags are invalid.
     pub async fn get(self) -> Result<Option<Arc<T>>, Error> {
         self.lookup().await.map(Lookup::present)
     }
 
-    /// Reads what is known of the key; see [`Entry::lookup`].
+    /// Returns the cached value or negative; see [`Entry::lookup`].
     ///
     /// # Errors
-    /// As [`FallibleEntry::get`].
+    /// Same as [`FallibleEntry::get`].
     pub async fn lookup(self) -> Result<Lookup<T>, Error> {
         let Entry { cache, key, options } = self.entry;
         let key = cache.bytes.key(&key);
         cache.bytes.read_as(Ok(key), &options).await.map(Lookup::from)
     }
 
-    /// Reports whether the key has a value; see [`Entry::contains_key`].
+    /// Returns `true` if the key has a value; see [`Entry::contains_key`].
     ///
     /// # Errors
-    /// As [`FallibleEntry::get`].
+    /// Same as [`FallibleEntry::get`].
     pub async fn contains_key(self) -> Result<bool, Error> {
         self.get().await.map(|value| value.is_some())
     }
 
-    /// Returns how long the entry still lives; see [`Entry::remaining`].
+    /// Returns the remaining lifetime of the entry; see [`Entry::remaining`].
     ///
     /// # Errors
-    /// As [`FallibleEntry::get`].
+    /// Same as [`FallibleEntry::get`].
     pub async fn remaining(self) -> Result<Remaining, Error> {
         let Entry { cache, key, options } = self.entry;
         let key = cache.bytes.key(&key);
         cache.bytes.remaining(Ok(key), &options).await
     }
 
-    /// Writes the value, and returns whether it is stored; see [`Entry::insert`].
+    /// Inserts the value, and returns `true` if it was stored; see [`Entry::insert`].
     ///
     /// # Errors
-    /// As [`Fallible::insert`], and those of invalid tags or an invalid lifetime: then the
-    /// older entry is removed.
+    /// Same as [`Fallible::insert`]; also returns an error if the tags or the lifetime are
+    /// invalid, and then removes the older entry.
     pub async fn insert(self, value: impl Into<Arc<T>>) -> Result<bool, Error> {
         let Entry { cache, key, options } = self.entry;
         cache.inserts([(key, value)], &options).send().await
@@ -190,7 +191,7 @@ impl<T: CacheValue> FallibleEntry<'_, T> {
     /// Removes the entry; see [`Cache::invalidate`].
     ///
     /// # Errors
-    /// The backend's own: then the entry may still be there.
+    /// Returns an error if the backend fails; the entry may then still exist.
     pub async fn invalidate(self) -> Result<Invalidation, Error> {
         self.entry.invalidate().await
     }

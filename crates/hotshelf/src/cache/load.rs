@@ -11,12 +11,12 @@ use super::{Cache, CacheValue, of_its_type, present};
 use crate::load_error::LoadError;
 
 impl<T: CacheValue> Cache<T> {
-    /// Reads a value, or loads it by a loader that can't fail.
+    /// Returns a value, or loads it with a loader that cannot fail.
     ///
-    /// As [`Cache::get_or_try_insert_with`] in all else.
+    /// Otherwise like [`Cache::get_or_try_insert_with`].
     ///
     /// # Cancel safety
-    /// As [`Cache::get_or_try_insert_with`].
+    /// Same as [`Cache::get_or_try_insert_with`].
     #[doc(alias = "get_or_set")]
     pub async fn get_or_insert_with<F>(&self, key: impl IntoKey, load: F) -> Arc<T>
     where
@@ -25,19 +25,18 @@ impl<T: CacheValue> Cache<T> {
         self.entry(key.into_key()).or_insert_with(load).await
     }
 
-    /// Reads a value, or loads it.
+    /// Returns a value, or loads and stores it.
     ///
-    /// Of all callers, in this process and in others, one runs its loader; the rest wait
-    /// for it and are given its value, or, in this process, its error. The loader may
-    /// borrow from its surroundings, and runs in the caller's own task.
+    /// Of all concurrent callers, in this process and in others, one runs its loader. The
+    /// others wait for its value or, in the same process, its error. The loader may borrow
+    /// from its environment, and runs in the caller's task.
     ///
-    /// A hit costs one round trip, a miss three. A failing backend costs its deadline at
-    /// most: then the loader runs all the same.
+    /// A hit costs one round trip, a miss three. If the backend fails, its deadline passes at
+    /// most, and then the loader runs anyway.
     ///
-    /// A call that waits for itself waits for ever. So don't ask for a key from within its
-    /// own loader, nor for two keys from within each other's, and don't ask again while an
-    /// earlier call of yours is kept without being polled, as `select!` on a `&mut` future
-    /// keeps it: drop it first.
+    /// A call that waits for itself deadlocks. Don't ask for a key in its own loader, nor for
+    /// two keys in each other's loaders. Don't call again while an earlier call of yours is
+    /// alive but not polled, as `select!` on a `&mut` future leaves it: drop it first.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -51,8 +50,8 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// In a function that is generic over its loader, pass a closure that awaits it, as in
-    /// `async || f().await`: an `f` that is an `Fn() -> Fut` is no `AsyncFnOnce` to the
-    /// compiler if the future is to be `Send`.
+    /// `async || f().await`. An `f` that is `Fn() -> Fut` doesn't implement `AsyncFnOnce` for
+    /// the compiler if the future has to be `Send`.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -69,10 +68,10 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// The loader's own, which the callers that waited for it share.
+    /// Returns the loader's error, which the callers that waited for it share.
     ///
     /// # Cancel safety
-    /// May be dropped at any point. If it was the one that loads, the caller that has
+    /// May be dropped at any point. If the call was running its loader, the caller that has
     /// waited longest runs its own loader.
     #[doc(alias = "get_or_set")]
     #[doc(alias = "cache_aside")]
@@ -88,7 +87,8 @@ impl<T: CacheValue> Cache<T> {
         self.entry(key.into_key()).or_try_insert_with(load).await
     }
 
-    /// Reads, and loads on a miss. `None` is a cached, or just loaded, negative.
+    /// Reads, and loads on a miss. Returns `None` for a negative that was cached or just
+    /// loaded.
     pub(super) async fn load<F, E>(
         &self,
         key: EntryKey,
@@ -133,7 +133,7 @@ where
     }
 }
 
-/// Turns the result of a loader that can't fail into its value.
+/// Returns the value of a loader that cannot fail.
 pub(super) fn infallible<V>(result: Result<V, LoadError<Infallible>>) -> V {
     match result {
         Ok(value) => value,

@@ -10,10 +10,10 @@ use super::{Cache, CacheValue};
 use crate::invalidation::Invalidation;
 
 impl<T: CacheValue> Cache<T> {
-    /// Reads many values, in the order of the keys.
+    /// Returns many values, in the order of the keys.
     ///
-    /// Costs one round trip for each 1,000 keys. If the backend fails, all of them are
-    /// misses, and the failure is counted.
+    /// Costs one round trip for each 1,000 keys. If the backend fails, all of them are misses
+    /// and the failure is counted.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -38,13 +38,12 @@ impl<T: CacheValue> Cache<T> {
         self.fallible().get_many(keys).await.unwrap_or_else(|_| vec![None; count])
     }
 
-    /// Writes many values, and returns for each, in their order, whether it is stored. A
+    /// Inserts many values, and returns for each whether it was stored, in their order. A
     /// failure is counted.
     ///
-    /// Costs two round trips for each 1,000 entries; see [`Cache::insert`] for what it is
-    /// good for, and for the tags that the entries carry. After a write to the source of truth
-    /// [`Cache::write_through_many`] is right. Of two entries with the same key the later one
-    /// counts.
+    /// Costs two round trips for each 1,000 entries. See [`Cache::insert`] for when to use it,
+    /// and for the tags of the entries; after a write to the source of truth, use
+    /// [`Cache::write_through_many`]. If a key occurs twice, its last value is stored.
     ///
     /// # Cancel safety
     /// Dropping it leaves some entries unwritten.
@@ -59,13 +58,13 @@ impl<T: CacheValue> Cache<T> {
 
     /// Removes many entries; see [`Cache::invalidate`].
     ///
-    /// Costs one round trip, in a Cluster one for each 1,000 keys.
+    /// Costs one round trip; in a Cluster, one for each 1,000 keys.
     ///
     /// # Errors
-    /// The backend's own: then some of the entries may still be there.
+    /// Returns an error if the backend fails; some of the entries may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the invalidation completes even if the future is dropped.
     pub async fn invalidate_many<K: IntoKey>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -80,7 +79,7 @@ impl<T: CacheValue> Cache<T> {
         keys.into_iter().map(|key| Ok(self.bytes.key(&key.into_key()))).collect()
     }
 
-    /// Encodes values to be inserted.
+    /// Encodes the values of an insert.
     pub(super) fn inserts<K: IntoKey, V: Into<Arc<T>>>(
         &self,
         entries: impl IntoIterator<Item = (K, V)>,

@@ -25,34 +25,47 @@ pub use fallible::{Fallible, FallibleEntry};
 pub use ticket::FillTicket;
 pub use write::Written;
 
-/// What a cache can hold: any type that serde encodes as JSON and decodes again.
+/// A type that a cache can hold: any type that serde encodes as JSON and decodes again.
 ///
-/// A value that JSON doesn't bring back as it was, a NaN or `Some(None)` say, is read back
-/// as what JSON made of it, or is a miss.
+/// A value that doesn't survive a round trip through JSON, such as a NaN or `Some(None)`, is
+/// read back as what JSON made of it, or is a miss.
 pub trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for T {}
 
-/// The values of one type under one name. A cheap handle: clone it freely.
+/// A cache of values of one type, under one name. A cheap handle: clone it freely.
 ///
-/// Keys are anything that is [`IntoKey`]: text, integers, tuples of these.
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), hotshelf::Error> {
+/// let users = hotshelf::Store::memory().cache::<String>("users").build()?;
+/// let user = users.get_or_insert_with(42, async || "Ada, from the database".to_owned()).await;
+/// assert_eq!(*user, "Ada, from the database");
+/// assert!(users.contains_key(42).await);
+/// users.invalidate(42).await?;
+/// assert_eq!(users.get(42).await, None);
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// A failure of the backend never reaches the caller: it is a miss, and is counted in
-/// [`Cache::stats`]. [`Cache::fallible`] has the same methods that report it. A name with `try`
-/// in it takes a loader that may fail, and returns that loader's error.
+/// Keys are anything that implements [`IntoKey`]: text, integers and tuples of these.
+///
+/// Failures of the backend never reach the caller: they are misses, and are counted in
+/// [`Cache::stats`]. [`Cache::fallible`] returns a view with the same methods that reports
+/// them. Methods with `try` in their name take a loader that may fail, and return its error.
 pub struct Cache<T> {
     bytes: ByteCache,
     values: PhantomData<fn() -> T>,
 }
 
-/// What a cache knows of a key.
+/// The result of [`Cache::lookup`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
-    /// Nothing.
+    /// Neither a value nor a negative is cached.
     Missing,
-    /// That there is no value: a loader said so, and it was cached.
+    /// A negative is cached: a loader found that there is no value.
     Absent,
-    /// The value.
+    /// The cached value.
     Present(Arc<T>),
 }
 
@@ -87,22 +100,24 @@ impl<T: CacheValue> From<ReadOutcome> for Lookup<T> {
 }
 
 impl<T: CacheValue> Cache<T> {
-    /// Reads a value. A failure of the backend is a miss, and is counted.
+    /// Returns a value, or `None` on a miss. A failure of the backend is a miss, and is
+    /// counted.
     ///
-    /// Costs one round trip, and a second one for an entry with tags that the call didn't
-    /// bring: their versions are looked up then.
+    /// Costs one round trip, and a second one to look up the versions of tags that the entry
+    /// carries but the call didn't name.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn get(&self, key: impl IntoKey) -> Option<Arc<T>> {
-        // Not by way of `lookup`: each async function on the way costs a hit time.
+        // Not through `lookup`: each nested async function slows down a hit.
         let outcome = self.bytes.read(Ok(self.bytes.key(&key.into_key()))).await;
         outcome.ok().and_then(|outcome| Lookup::from(outcome).present())
     }
 
-    /// Reads what is known of a key, a cached negative included.
+    /// Returns the cached value or negative of a key.
     ///
-    /// Costs as much as [`Cache::get`]. A failure of the backend is [`Lookup::Missing`].
+    /// Costs as much as [`Cache::get`]. If the backend fails, returns [`Lookup::Missing`] and
+    /// counts the failure.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -111,7 +126,7 @@ impl<T: CacheValue> Cache<T> {
         self.fallible().lookup(key).await.unwrap_or(Lookup::Missing)
     }
 
-    /// Reports whether the key has a value. Costs as much as [`Cache::get`].
+    /// Returns `true` if the key has a value. Costs as much as [`Cache::get`].
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -119,10 +134,11 @@ impl<T: CacheValue> Cache<T> {
         self.get(key).await.is_some()
     }
 
-    /// Returns how long an entry still lives. A failure of the backend is
-    /// [`Remaining::Missing`], and so is an entry whose tag was invalidated, or one that a
-    /// plain client wrote where such entries are rejected. It is not decoded: one of another
-    /// type has a lifetime.
+    /// Returns the remaining lifetime of an entry.
+    ///
+    /// Returns [`Remaining::Missing`] if the backend fails, if a tag of the entry was
+    /// invalidated, or if a plain client wrote it and the cache rejects such entries. The
+    /// entry is not decoded: a value of another type has a lifetime too.
     ///
     /// Costs as much as [`Cache::get`].
     ///
@@ -133,36 +149,39 @@ impl<T: CacheValue> Cache<T> {
         self.fallible().remaining(key).await.unwrap_or(Remaining::Missing)
     }
 
-    /// Writes a value, and returns whether it is stored. A failure of the backend is counted.
+    /// Inserts a value, and returns `true` if it was stored. A failure of the backend is
+    /// counted.
     ///
-    /// Costs two round trips. Loads in flight can't overwrite it. It is meant for
-    /// warm-up, batches and values that never change: after a write to the source of
-    /// truth, [`Cache::write_through`] or [`Cache::invalidate`] is right, since of two inserts
-    /// the older may come last. A value that can't be stored removes the older entry.
+    /// Costs two round trips. Loads in flight cannot overwrite the value. If the value cannot
+    /// be stored, the older entry is removed.
+    ///
+    /// Use it for warm-up, batches and values that never change. After a write to the source
+    /// of truth, use [`Cache::write_through`] or [`Cache::invalidate`]: of two concurrent
+    /// inserts, the outdated one may come last.
     ///
     /// The entry carries the [tags of the cache](CacheBuilder::tags);
     /// [`entry(key).tags(…)`](Entry::tags) adds others.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     #[doc(alias = "set")]
     pub async fn insert(&self, key: impl IntoKey, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
         self.fallible().insert(key, value).await.unwrap_or(false)
     }
 
-    /// Removes an entry, and refuses every load of it that is in flight.
+    /// Removes an entry, and revokes every load of it in flight.
     ///
-    /// Call it after the change is committed. Once it has answered, no later call is
-    /// given an older value. It works while the caches are switched off, too.
+    /// Call it after the change has been committed. Once it has returned `Ok`, no later call
+    /// gets an older value. It works while the caches are disabled, too.
     ///
     /// Costs one round trip.
     ///
     /// # Errors
-    /// The backend's own: then the entry may still be there.
+    /// Returns an error if the backend fails; the entry may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     #[doc(alias = "remove")]
     #[doc(alias = "delete")]
     pub async fn invalidate(&self, key: impl IntoKey) -> Result<Invalidation, Error> {
@@ -170,56 +189,58 @@ impl<T: CacheValue> Cache<T> {
         self.bytes.invalidate(vec![Ok(key)]).await.map(Invalidation::applied)
     }
 
-    /// Removes all entries whose identifier matches a glob pattern: `list:*`.
+    /// Removes all entries whose identifier matches a glob pattern, such as `list:*`.
     ///
-    /// The pattern has to begin with a literal character. Identifiers that users chose go
-    /// into it through [`Pattern::escape`]. A comma separates the elements of a tuple:
-    /// `acme,*` matches `("acme", 42)`. It scans all keys of the server, 1,000 at a time,
-    /// twice: prefer [`Cache::invalidate`] where you know the keys. Identifiers
-    /// that were hashed, for keys of more than 512 bytes, match no pattern.
+    /// The pattern must begin with a literal character. Escape user input with
+    /// [`Pattern::escape`]. A comma separates the elements of a tuple: `acme,*` matches
+    /// `("acme", 42)`. Identifiers that were hashed, because their key would exceed 512 bytes,
+    /// match no pattern.
+    ///
+    /// Scans all keys of the server twice, 1,000 at a time: prefer [`Cache::invalidate`] if
+    /// you know the keys.
     ///
     /// [`Pattern::escape`]: crate::Pattern::escape
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Key`] for a pattern that could match every key; else the
-    /// backend's own: then some entries may still be there.
+    /// Returns an error of kind [`ErrorKind::Key`] if the pattern could match every key, and
+    /// an error if the backend fails; some entries may then still exist.
     ///
     /// [`ErrorKind::Key`]: crate::ErrorKind::Key
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_pattern(&self, pattern: &str) -> Result<Invalidation, Error> {
         self.bytes.invalidate_pattern(Ok(pattern), false).await.map(Invalidation::applied)
     }
 
-    /// Invalidates all entries that carry a tag, in all caches of the same prefix, and
-    /// refuses every load of them that is in flight.
+    /// Invalidates all entries that carry a tag, in all caches of the same prefix, and revokes
+    /// every load of them in flight.
     ///
-    /// Costs one round trip, no matter how many entries there are: they stay until they
+    /// Costs one round trip regardless of the number of entries. They remain stored until they
     /// expire, and are misses. `removed` is 0.
     ///
     /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) for a tag without a name; else the backend's
-    /// own: then the entries may still be hits.
+    /// Returns an error of kind [`Key`](crate::ErrorKind::Key) if the name is empty, and an
+    /// error if the backend fails; the entries may then still be hits.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate_tag(&self, name: &str) -> Result<Invalidation, Error> {
         self.bytes.invalidate_tags([Ok(name)]).await.map(|()| Invalidation::applied(0))
     }
 
     /// Removes all entries of this cache.
     ///
-    /// With [`epoch`](CacheBuilder::epoch) that is one round trip, however many there are,
-    /// and `removed` is 0. Else it scans all keys of the server. In fastapi-rc's layout these
-    /// are all whose key begins as this cache's do: those of a cache `users:archive` belong to
-    /// a cache `users` of the same prefix and version, too.
+    /// With [`epoch`](CacheBuilder::epoch) this costs one round trip regardless of their
+    /// number, and `removed` is 0. Without it, all keys of the server are scanned. In
+    /// fastapi-rc's layout, entries are found by the prefix of their keys alone: `users` also
+    /// removes those of a cache `users:archive` of the same prefix and version.
     ///
     /// # Errors
-    /// The backend's own: then some entries may still be there.
+    /// Returns an error if the backend fails; some entries may then still exist.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the operation completes even if the future is dropped.
     #[doc(alias = "clear")]
     pub async fn invalidate_all(&self) -> Result<Invalidation, Error> {
         self.bytes.invalidate_all().await.map(Invalidation::applied)
@@ -231,19 +252,19 @@ impl<T: CacheValue> Cache<T> {
         self.bytes.wire_key(&key.into_key())
     }
 
-    /// Begins a call with options of its own.
+    /// Returns an [`Entry`] for a key, to make a call with its own options.
     pub fn entry<'a>(&'a self, key: impl IntoKey + 'a) -> Entry<'a, T> {
         Entry::new(self, key.into_key())
     }
 
-    /// Returns what this cache has counted in this process.
+    /// Returns the counters of this cache in this process.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         self.bytes.stats()
     }
 }
 
-/// Returns a value as what the cache's codec decodes it to; `None` for a known absence.
+/// Downcasts a decoded value to the cache's type; `None` for a negative.
 fn present<T: CacheValue>(value: Value) -> Option<Arc<T>> {
     match value {
         Value::Present(value) => Some(of_its_type(value)),
@@ -251,7 +272,7 @@ fn present<T: CacheValue>(value: Value) -> Option<Arc<T>> {
     }
 }
 
-/// Returns a shared value or error as what it is: callers that share it share its type.
+/// Downcasts a value or error that callers of one flight share.
 fn of_its_type<V: Send + Sync + 'static>(shared: Arc<dyn Any + Send + Sync>) -> Arc<V> {
     shared.downcast().expect("callers of one flight share one type")
 }

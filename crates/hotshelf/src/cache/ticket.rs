@@ -1,4 +1,4 @@
-//! Filling by hand.
+//! Manual fills.
 
 use std::fmt;
 use std::future::Future;
@@ -10,9 +10,10 @@ use hotshelf_core::{Error, IntoKey};
 
 use super::{Cache, CacheValue};
 
-/// The right to fill a key with what is read from its source after the ticket was granted.
+/// The right to fill a key with a value that is read from its source after the ticket was
+/// granted. Created by [`Cache::ticket`].
 ///
-/// An invalidation in between revokes the right. Dropping a ticket releases it.
+/// An invalidation revokes the right. Dropping the ticket releases it.
 #[must_use = "dropping a ticket releases the right to fill"]
 pub struct FillTicket<T> {
     ticket: LoadTicket,
@@ -20,14 +21,14 @@ pub struct FillTicket<T> {
 }
 
 impl<T: CacheValue> Cache<T> {
-    /// Asks for the right to fill a key by hand: for loads that don't fit into a closure.
+    /// Acquires the right to fill a key manually, for loads that don't fit into a closure.
     ///
-    /// Read the source after this has returned, then [`fill`](FillTicket::fill). Costs one
-    /// round trip, or two if there is an entry. It doesn't wait: while another caller
-    /// loads the key, or without the backend, the ticket stores nothing.
+    /// Read the source after this has returned, then call [`fill`](FillTicket::fill). Costs
+    /// one round trip, or two if an entry exists. It doesn't wait: while another caller loads
+    /// the key, or if the backend fails, the ticket stores nothing.
     ///
     /// The entry carries the [tags of the cache](super::CacheBuilder::tags);
-    /// [`Entry::ticket`](super::Entry::ticket) takes others.
+    /// [`Entry::ticket`](super::Entry::ticket) adds others.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +43,8 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) if the cache gives the key invalid tags.
+    /// Returns an error of kind [`Key`](crate::ErrorKind::Key) if the cache's tags for this
+    /// key are invalid.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -56,14 +58,15 @@ impl<T: CacheValue> FillTicket<T> {
         Self { ticket, values: PhantomData }
     }
 
-    /// Reports whether the ticket holds the right to fill. It may lose it later on.
+    /// Returns `true` if the ticket was granted the right to fill. It may lose the right
+    /// later.
     #[must_use]
     pub fn can_store(&self) -> bool {
         self.ticket.can_store()
     }
 
-    /// Runs a load that may take longer than a [lease](crate::StoreBuilder::lease), and keeps
-    /// the right alive.
+    /// Runs a load and keeps the right alive, for loads that may take longer than a
+    /// [lease](crate::StoreBuilder::lease).
     ///
     /// # Cancel safety
     /// Dropping it drops the load.
@@ -71,14 +74,14 @@ impl<T: CacheValue> FillTicket<T> {
         self.ticket.run(load).await
     }
 
-    /// Stores the value, and returns whether it is stored now. If it isn't, the key was
+    /// Stores the value, and returns `true` if it was stored. It isn't stored if the key was
     /// invalidated or written meanwhile, the ticket had no right to fill, the caches are
-    /// switched off, or the backend fails; the counters tell which.
+    /// disabled, or the backend fails; the counters tell which.
     ///
     /// Costs one round trip.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the fill completes even if the future is dropped.
     pub async fn fill(self, value: impl Into<Arc<T>>) -> bool {
         self.ticket.complete(Value::Present(value.into() as _)).await == Filled::Stored
     }

@@ -1,4 +1,4 @@
-//! Writing to the source of truth and to the cache as one.
+//! Writing to the source of truth and to the cache together.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use hotshelf_core::{Error, IntoKey};
 
 use super::{Cache, CacheValue};
 
-/// What was written, and what became of its entry, or of its entries.
+/// The result of a write through the cache: the written value, and whether it was cached.
 #[derive(Debug)]
 pub struct Written<T> {
     value: Arc<T>,
@@ -17,18 +17,19 @@ pub struct Written<T> {
 }
 
 impl<T> Written<T> {
-    /// Returns the value.
+    /// Returns the written value.
     #[must_use]
     pub fn value(&self) -> &Arc<T> {
         &self.value
     }
 
-    /// Reports whether the cache reflects the write.
+    /// Returns `Ok` if the cache reflects the write.
     ///
     /// # Errors
-    /// The backend's own: then an older entry may be served until its time to live ends. Of
-    /// kind [`Key`](crate::ErrorKind::Key) or [`Configuration`](crate::ErrorKind::Configuration)
-    /// for an invalid key, tag or lifetime: then nothing was stored.
+    /// Returns an error if the backend failed; an older entry may then be served until its
+    /// time to live ends. Returns an error of kind [`Key`](crate::ErrorKind::Key) or
+    /// [`Configuration`](crate::ErrorKind::Configuration) if a key, a tag or the lifetime is
+    /// invalid; nothing was stored then.
     pub fn cached(&self) -> Result<(), Error> {
         self.cached.clone()
     }
@@ -49,21 +50,21 @@ impl<T> Deref for Written<T> {
 }
 
 impl<T: CacheValue> Cache<T> {
-    /// Writes to the source of truth, and stores what was written.
+    /// Writes to the source of truth, and stores the written value.
     ///
-    /// The key's lease is taken over before `write` begins, so that no load that may have
-    /// read the older value can be stored. If anything is in doubt after it, the key is
-    /// invalidated: this never undoes an invalidation or a write of others, whatever the
-    /// order in which they were committed. When it has returned and
-    /// [`Written::cached`] is `Ok`, no later call is given an older value.
+    /// The key's lease is taken over before `write` begins, so that no load that may have read
+    /// the older value can be stored. If another caller invalidates or writes the key
+    /// meanwhile, or anything else is in doubt, the key is invalidated: a write never undoes
+    /// an invalidation or a write of others, in whatever order they were committed. After it
+    /// has returned and [`Written::cached`] is `Ok`, no later call gets an older value.
     ///
-    /// Costs two round trips beside the write. It goes on without the backend, and says
-    /// so in [`Written::cached`]. The lease is renewed while `write` runs, however long that
-    /// takes.
+    /// Costs two round trips in addition to the write. If the backend fails, `write` runs
+    /// anyway and [`Written::cached`] reports the failure. The lease is renewed for as long as
+    /// `write` runs.
     ///
-    /// The entry carries the [tags of the cache](super::CacheBuilder::tags): others that a load
-    /// would give it are named by
-    /// `entry(key).tags(…)` in front of [`Entry::write_through`](super::Entry::write_through).
+    /// The entry carries the [tags of the cache](super::CacheBuilder::tags). If loads of this
+    /// key name other tags, name them here too: `entry(key).tags(…).write_through(…)`, see
+    /// [`Entry::write_through`](super::Entry::write_through).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -78,12 +79,12 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// The writer's own. The key is invalidated then, too: the write may have been
-    /// committed all the same.
+    /// Returns the writer's error. The key is then invalidated too, since the write may have
+    /// been committed anyway.
     ///
     /// # Cancel safety
-    /// Dropped while `write` runs, it invalidates the key in the background; dropped
-    /// after, it is carried out.
+    /// If dropped while `write` runs, the key is invalidated in the background. If dropped
+    /// later, the store completes.
     pub async fn write_through<F, E>(&self, key: impl IntoKey, write: F) -> Result<Written<T>, E>
     where
         F: AsyncFnOnce() -> Result<T, E>,
@@ -91,14 +92,14 @@ impl<T: CacheValue> Cache<T> {
         self.entry(key.into_key()).write_through(write).await
     }
 
-    /// Writes many values to the source of truth by one write, and stores what was written.
+    /// Writes many values to the source of truth in one write, and stores the written values.
     ///
-    /// As [`Cache::write_through`] in all else. `write` returns the values in the order of
-    /// the keys; a key for which it returns none is invalidated. Of two values of one key the
-    /// later one counts. [`Written::cached`] is `Ok` if it is for all of them.
+    /// `write` returns the values in the order of the keys. A key without a value is
+    /// invalidated; if a key occurs twice, its last value is stored. [`Written::cached`] is
+    /// `Ok` if it is for all keys. Otherwise like [`Cache::write_through`].
     ///
-    /// Costs two round trips for each 1,000 keys beside the write, and one more if something
-    /// had to be invalidated: what others wrote or invalidated meanwhile.
+    /// Costs two round trips for each 1,000 keys in addition to the write, and one more if
+    /// keys that others wrote or invalidated meanwhile have to be invalidated.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -114,10 +115,10 @@ impl<T: CacheValue> Cache<T> {
     /// ```
     ///
     /// # Errors
-    /// The writer's own. The keys are invalidated then, too.
+    /// Returns the writer's error. The keys are then invalidated too.
     ///
     /// # Cancel safety
-    /// As [`Cache::write_through`].
+    /// Same as [`Cache::write_through`].
     pub async fn write_through_many<K, F, E>(
         &self,
         keys: impl IntoIterator<Item = K>,
@@ -145,7 +146,7 @@ impl<T: CacheValue> Cache<T> {
         let value = match guard.run(write()).await {
             Ok(value) => value,
             Err(error) => {
-                // A failure is counted where it arises.
+                // Failures are counted where they occur.
                 let _ = guard.invalidate().await;
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! Options of a store.
+//! The options of a store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,16 @@ use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Jitter, Runtime};
 use super::Store;
 use crate::runtime::TokioRuntime;
 
-/// Options of a [`Store`]. `Debug` never shows a password.
+/// Builds a [`Store`]. Created by [`Store::builder`].
+///
+/// | option | default |
+/// | --- | --- |
+/// | [`url`](Self::url) | `memory://` |
+/// | [`memory_capacity`](Self::memory_capacity) | 64 MiB |
+/// | [`enabled`](Self::enabled) | on |
+/// | [`lease`](Self::lease) | 5 s |
+///
+/// `Debug` never shows a password.
 #[derive(Clone)]
 #[must_use = "a builder does nothing before `build`"]
 pub struct StoreBuilder {
@@ -44,73 +53,74 @@ impl Default for StoreBuilder {
 }
 
 impl StoreBuilder {
-    /// Sets the backend by a URL, as for [`Store::connect`]. Default: `memory://`.
+    /// Sets the backend by URL, see [`Store::connect`]. Default: `memory://`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
     }
 
-    /// Sets a Redis or Valkey server with options beyond a URL: deadlines, a client name,
-    /// certificate authorities.
+    /// Sets a Redis or Valkey server, with options that a URL cannot hold: deadlines, a client
+    /// name, certificate authorities.
     #[cfg(feature = "redis")]
     pub fn redis(mut self, options: hotshelf_redis::RedisOptions) -> Self {
         self.redis = Some(options);
         self
     }
 
-    /// Sets a backend of your own. It should pass the suite that ours pass.
+    /// Sets a custom backend. It should pass the conformance suite of hotshelf's own backends.
     pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
         self.backend = Some(backend);
         self
     }
 
-    /// Sets the bytes that a store in memory may hold. Default: 64 MiB.
+    /// Sets the capacity of a store in memory, in bytes. Default: 64 MiB.
     ///
-    /// A single entry may take nine tenths of it, or about 14 MiB where that is less.
+    /// A single entry may take nine tenths of it, or about 14 MiB if that is less.
     #[cfg(feature = "memory")]
     pub fn memory_capacity(mut self, bytes: u64) -> Self {
         self.memory_capacity = bytes;
         self
     }
 
-    /// Sets whether the caches are on at first. Default: they are.
+    /// Sets whether the caches are initially enabled. Default: on.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.enabled = enabled;
         self
     }
 
-    /// Sets how long the right to fill a key lasts unless it is renewed, which happens every
-    /// third of it while a loader, or a write through the cache, runs. Default: 5 s.
+    /// Sets the duration of leases, at least 10 ms. Default: 5 s.
     ///
-    /// It is how long a process that crashed while it loaded keeps others from storing: they
-    /// wait for it, for their cache's [`wait_timeout`](crate::CacheBuilder::wait_timeout) at
-    /// most, and then load without storing. A process that is stopped for longer, or that
-    /// can't reach the server for so long, loses the right: what it loaded isn't stored then.
-    /// At least 10 ms.
+    /// A lease is the right to fill a key. It is renewed every third of this time while a
+    /// loader, or a write through the cache, runs.
+    ///
+    /// After a process has crashed during a load, others cannot store that key for this long:
+    /// they wait, for their cache's [`wait_timeout`](crate::CacheBuilder::wait_timeout) at
+    /// most, and then load without storing. A process that is stopped, or cannot reach the
+    /// server, for longer than its lease loses the right: the loaded value is not stored.
     pub fn lease(mut self, duration: Duration) -> Self {
         self.lease = duration;
         self
     }
 
-    /// Sets where time and randomness come from, for tests. Default: tokio and the
-    /// operating system.
+    /// Sets the source of time and randomness, for tests. Default: tokio and the operating
+    /// system.
     pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// Leaves lifetimes as they are in caches that set no jitter of their own.
+    /// Disables jitter in caches that don't set it.
     #[cfg(feature = "test-util")]
     pub(crate) fn without_jitter(mut self) -> Self {
         self.jitter = Jitter::NONE;
         self
     }
 
-    /// Builds the store. Nothing is sent yet; the first operation connects.
+    /// Builds the store. It connects on the first operation.
     ///
     /// # Errors
-    /// As [`Store::connect`]; of kind [`Configuration`](crate::ErrorKind::Configuration), too,
-    /// for a lease that is too short.
+    /// Same as [`Store::connect`]. Also returns an error of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the lease is too short.
     pub fn build(self) -> Result<Store, Error> {
         if let Some(backend) = &self.backend {
             return self.on(Arc::clone(backend), self.the_runtime());
@@ -123,7 +133,7 @@ impl StoreBuilder {
             Some("" | "//") => self.memory_or_error(),
             Some(_) => Err(Error::new(
                 ErrorKind::Configuration,
-                "memory:// takes nothing behind it; `memory_capacity` sets its bound",
+                "invalid memory URL: use `memory://`, and `memory_capacity` for its size",
             )),
             None => self.server_or_error(),
         }
@@ -137,7 +147,7 @@ impl StoreBuilder {
 
     #[cfg(not(feature = "redis"))]
     fn server_or_error(self) -> Result<Store, Error> {
-        let message = "only memory:// is in this build: enable the feature `redis` for servers";
+        let message = "unsupported URL: only memory:// is built in; enable the feature `redis`";
         Err(Error::new(ErrorKind::Unsupported, message))
     }
 
@@ -158,7 +168,7 @@ impl StoreBuilder {
         #[cfg(not(feature = "memory"))]
         Err(Error::new(
             ErrorKind::Unsupported,
-            "memory:// is not in this build: enable the feature `memory`, or set a URL",
+            "unsupported URL memory://: enable the feature `memory`, or set the URL of a server",
         ))
     }
 
@@ -188,7 +198,7 @@ impl StoreBuilder {
 }
 
 impl fmt::Debug for StoreBuilder {
-    /// Leaves the URL out: it may hold a password, and be too wrong to find it.
+    /// Omits the URL: it may hold a password, which cannot be found if the URL is malformed.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("StoreBuilder");
         debug.field("enabled", &self.enabled).field("lease", &self.lease).finish_non_exhaustive()

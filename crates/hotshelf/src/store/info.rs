@@ -1,10 +1,10 @@
-//! What a store reports of itself.
+//! The state of a store.
 
 use hotshelf_core::ServerInfo;
 use hotshelf_core::cache::CacheInfo;
 use serde::Serialize;
 
-/// What a store and its backend are doing.
+/// The state of a store and its backend. Returned by [`Store::info`](crate::Store::info).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StoreInfo {
@@ -12,10 +12,10 @@ pub struct StoreInfo {
     pub backend: &'static str,
     /// The server's URL without its password; `None` in memory.
     pub address: Option<String>,
-    /// Whether the caches are on.
+    /// Whether the caches are enabled.
     pub enabled: bool,
-    /// What the server reports of itself; `None` if it doesn't answer.
+    /// What the server reports about itself; `None` if it doesn't answer.
     pub server: Option<ServerInfo>,
-    /// The caches, in the order of prefix, version and name.
+    /// The caches, ordered by prefix, version and name.
     pub caches: Vec<CacheInfo>,
 }

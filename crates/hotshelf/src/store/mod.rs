@@ -14,6 +14,9 @@ pub use info::StoreInfo;
 
 /// A backend, its connection, and all caches on it. A cheap handle: clone it freely.
 ///
+/// A process usually creates one store at startup: [`Store::memory`] needs no server,
+/// [`Store::connect`] takes the URL of one, and [`Store::builder`] has further options.
+///
 /// ```
 /// # async fn example() -> Result<(), hotshelf::Error> {
 /// use hotshelf::Store;
@@ -38,62 +41,65 @@ pub struct Store {
 }
 
 impl Store {
-    /// Keeps entries in the process's own memory, at most 64 MiB of them.
+    /// Creates a store in the process's memory, of at most 64 MiB.
     ///
-    /// Needs no server. [`StoreBuilder::memory_capacity`] sets another bound.
+    /// It needs no server. [`StoreBuilder::memory_capacity`] sets another capacity.
     #[cfg(feature = "memory")]
     #[must_use]
     pub fn memory() -> Self {
         StoreBuilder::default().in_memory().expect("the defaults are valid")
     }
 
-    /// Keeps nothing: every load runs its loader.
+    /// Creates a disabled store: nothing is cached, and every load runs its loader.
     ///
-    /// [`set_enabled(true)`](Self::set_enabled) makes it a store in memory.
+    /// [`set_enabled(true)`](Self::set_enabled) turns it into a store in memory.
     #[cfg(feature = "memory")]
     #[must_use]
     pub fn disabled() -> Self {
         StoreBuilder::default().enabled(false).in_memory().expect("the defaults are valid")
     }
 
-    /// Connects to the server that a URL names.
+    /// Connects to the server of a URL.
     ///
     /// | URL | backend |
     /// | --- | --- |
     /// | `memory://` | the process's own memory |
     /// | `redis://[user:password@]host[:port][/database]` | Redis or Valkey |
-    /// | `unix:///path/to/redis.sock[?db=database]` | the same by a Unix socket |
-    /// | `redis+sentinel://host[:port],host[:port]/service[/database]` | the primary that Sentinels name |
+    /// | `unix:///path/to/redis.sock[?db=database]` | the same over a Unix socket |
+    /// | `redis+sentinel://host[:port],host[:port]/service[/database]` | the primary of a Sentinel service |
     /// | `redis+cluster://host[:port],host[:port]` | a Cluster |
-    /// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same by TLS, with the feature `tls` |
+    /// | `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…` | the same over TLS, with the feature `tls` |
     ///
-    /// [`RedisOptions`](crate::RedisOptions) says all that a URL may hold, and what can't
-    /// stand in one: certificates, tokens that rotate.
+    /// [`RedisOptions`](crate::RedisOptions) documents all parts of a URL, and the options
+    /// that a URL cannot hold: certificates, rotating tokens.
     ///
-    /// It waits for the first attempt to connect, 250 ms at most. A server that is away
-    /// is no error: the store serves without it, through the loaders, and connects once
-    /// the server is there.
+    /// Waits for the first attempt to connect, 250 ms at most. An unreachable server is not an
+    /// error: until it can be reached, the store works without a cache and every load runs its
+    /// loader.
     ///
     /// # Errors
-    /// For a wrong URL, of kind [`Configuration`](crate::ErrorKind::Configuration); for
-    /// what this build can't serve, of kind [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// Returns an error of kind [`Configuration`](crate::ErrorKind::Configuration) if the URL
+    /// is invalid, or [`Unsupported`](crate::ErrorKind::Unsupported) if this build doesn't
+    /// support its scheme.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         let store = Self::builder().url(url).build()?;
         if let Err(error) = store.ping().await {
-            tracing::warn!(%error, "the cache server doesn't answer; serving without it for now");
+            tracing::warn!(
+                "cannot connect to the cache server ({error}); loads run uncached until it is back"
+            );
         }
         Ok(store)
     }
 
-    /// Begins a store with options of your own.
+    /// Returns a builder, for a store with custom options.
     pub fn builder() -> StoreBuilder {
         StoreBuilder::default()
     }
 
-    /// Begins the cache of this name: the view of values of one type.
+    /// Returns a builder for the cache of this name, with values of type `T`.
     pub fn cache<T: CacheValue>(
         &self,
         name: impl Into<std::borrow::Cow<'static, str>>,
@@ -107,35 +113,36 @@ impl Store {
         self.bytes.backend()
     }
 
-    /// Switches all caches of this store on or off, at run time.
+    /// Enables or disables all caches of this store at run time.
     ///
-    /// While they are off, nothing is read or stored and every load runs its loader.
-    /// Invalidations are carried out all the same, and an insert or a reload removes the
-    /// entry that it would have replaced, so that switching on again brings nothing outdated
-    /// back. A load that began before stores nothing any more.
+    /// While the caches are disabled, nothing is read or stored, and every load runs its
+    /// loader. Invalidations are still executed, and an insert or a reload removes the entry
+    /// that it would have replaced, so that no outdated entry reappears when the caches are
+    /// enabled again. A load that began before stores nothing.
     pub fn set_enabled(&self, enabled: bool) {
         self.bytes.set_enabled(enabled);
     }
 
-    /// Reports whether the caches of this store are on.
+    /// Returns `true` if the caches of this store are enabled.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.bytes.is_enabled()
     }
 
-    /// Invalidates all entries that carry a tag, in all caches that were built on this
-    /// store, and refuses every load of them that is in flight.
+    /// Invalidates all entries that carry a tag, in all caches that were built on this store,
+    /// and revokes every load of them in flight.
     ///
-    /// Tags belong to a prefix: a cache that no part of this process has built is not
-    /// reached. Costs one round trip, no matter how many entries there are.
+    /// Tags belong to the prefix of a cache: entries under a prefix that this process has not
+    /// used in any cache are not reached. Costs one round trip regardless of the number of
+    /// entries.
     ///
     /// # Errors
-    /// Of kind [`Key`](crate::ErrorKind::Key) for a tag without a name, of kind
-    /// [`Configuration`](crate::ErrorKind::Configuration) if no cache was built; else the
-    /// backend's own: then the entries may still count.
+    /// Returns an error of kind [`Key`](crate::ErrorKind::Key) if the name is empty, or
+    /// [`Configuration`](crate::ErrorKind::Configuration) if no cache was built. Returns an
+    /// error if the backend fails; the entries may then still be hits.
     ///
     /// # Cancel safety
-    /// Once polled it is carried out, even if it is dropped.
+    /// Once polled, the invalidation completes even if the future is dropped.
     pub async fn invalidate_tag(&self, name: &str) -> Result<Invalidation, Error> {
         self.invalidate_tags([name]).await
     }
@@ -143,10 +150,10 @@ impl Store {
     /// Invalidates several tags, in one round trip; see [`Store::invalidate_tag`].
     ///
     /// # Errors
-    /// As [`Store::invalidate_tag`].
+    /// Same as [`Store::invalidate_tag`].
     ///
     /// # Cancel safety
-    /// As [`Store::invalidate_tag`].
+    /// Same as [`Store::invalidate_tag`].
     pub async fn invalidate_tags<N: AsRef<str>>(
         &self,
         names: impl IntoIterator<Item = N>,
@@ -155,12 +162,12 @@ impl Store {
         Ok(Invalidation::applied(0))
     }
 
-    /// Sends a ping, and returns how long the answer took.
+    /// Pings the backend, and returns the round-trip time.
     ///
     /// Costs one round trip.
     ///
     /// # Errors
-    /// The backend's own.
+    /// Returns an error if the backend fails.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -168,10 +175,9 @@ impl Store {
         self.bytes.ping().await
     }
 
-    /// Returns what the backend and the caches are doing. It holds no password and no key.
+    /// Returns the state of the backend and the caches. It contains no password and no key.
     ///
-    /// Costs one round trip. A backend that doesn't answer is not an error: its part is
-    /// missing then.
+    /// Costs one round trip. If the backend doesn't answer, [`StoreInfo::server`] is `None`.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -185,16 +191,15 @@ impl Store {
         }
     }
 
-    /// Returns the server's own client, for what a cache doesn't do; `None` in memory.
+    /// Returns the client of the server, for commands beyond caching; `None` in memory.
     #[cfg(feature = "redis")]
     #[must_use]
     pub fn redis(&self) -> Option<&hotshelf_redis::RedisClient> {
         self.redis.as_ref()
     }
 
-    /// Lets the connections go, once what is under way is answered or its deadline has
-    /// passed; it doesn't wait for that. Loads still run their loaders after it, without a
-    /// cache.
+    /// Closes the connections after the requests in flight have been answered or have timed
+    /// out; it doesn't wait for that. Later loads run their loaders, without a cache.
     ///
     /// # Cancel safety
     /// May be dropped at any point.

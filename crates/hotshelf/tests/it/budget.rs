@@ -1,4 +1,4 @@
-//! What a call waits for the backend in all.
+//! The backend budget of a call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hotshelf_testkit::{SimRuntime, Slow};
 
 use crate::support::SECOND;
 
-/// A cache whose backend takes up to this long in each direction, in two processes.
+/// Returns the caches of two processes, on a backend with up to this delay in each direction.
 fn slow(seed: u64, longest: Duration) -> (SimRuntime, [Cache<u32>; 2]) {
     let runtime = SimRuntime::new(seed);
     let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
@@ -25,9 +25,9 @@ fn slow(seed: u64, longest: Duration) -> (SimRuntime, [Cache<u32>; 2]) {
     (runtime, [0, 1].map(process))
 }
 
-/// In time of the runtime, however slow the backend is.
+/// In simulated time, however slow the backend is.
 #[test]
-fn a_call_waits_for_the_backend_no_longer_than_it_may() {
+fn call_stays_within_backend_budget() {
     let (budget, load) = (Duration::from_millis(250), SECOND);
     let mut cut = 0;
     for seed in 0..300 {
@@ -42,12 +42,12 @@ fn a_call_waits_for_the_backend_no_longer_than_it_may() {
         assert!(waited <= load + budget, "seed {seed}: {waited:?}");
         cut += u32::from(waited == load + budget);
     }
-    assert!(cut > 20, "in {cut} of 300 the time ran out");
+    assert!(cut > 20, "the budget was spent in {cut} of 300");
 }
 
-/// What was sent when the time ran out is not taken back: the value is there a little later.
+/// A fill that was sent is not cancelled with the budget: the value is stored a little later.
 #[test]
-fn a_fill_that_takes_too_long_goes_on() {
+fn slow_fill_completes_in_background() {
     let mut late = 0;
     for seed in 0..300 {
         let (runtime, [cache, _]) = slow(seed, SECOND * 3);
@@ -63,9 +63,10 @@ fn a_fill_that_takes_too_long_goes_on() {
     assert!(late > 5, "{late} of 300 were stored late");
 }
 
-/// What reading and asking for the lease have left of the time is no bound for each look.
+/// The budget that remains after the read and the request for the lease does not bound
+/// polling.
 #[test]
-fn who_waits_for_another_process_looks_without_haste() {
+fn budget_does_not_bound_waiters() {
     let mut shared = 0;
     for seed in 0..300 {
         let (runtime, [first, second]) = slow(seed, SECOND / 2);
@@ -80,7 +81,7 @@ fn who_waits_for_another_process_looks_without_haste() {
         let (_, given) = runtime.block_on(join(first.get_or_insert_with("k", load), late));
         shared += u32::from(*given == 7);
     }
-    // The others had no time left before they waited. Of those that had, all but one fail
-    // where it bounds their looks.
-    assert!(shared > 40, "{shared} of 300 were given what the other process has loaded");
+    // In the others, the budget was spent before the wait. If it bounded polling, all but one
+    // of these would fail.
+    assert!(shared > 40, "{shared} of 300 got the value of the other process");
 }

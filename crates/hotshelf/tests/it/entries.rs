@@ -18,7 +18,7 @@ fn lamp() -> Product {
 }
 
 #[test]
-fn what_was_inserted_is_read() {
+fn inserted_value_is_read() {
     on_each_backend(async |store: Store| {
         let products = store.cache::<Product>("products").build().unwrap();
         assert_eq!(products.get(1).await, None);
@@ -36,7 +36,7 @@ fn what_was_inserted_is_read() {
 }
 
 #[test]
-fn a_load_is_stored_and_read() {
+fn loaded_value_is_stored_and_read() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").build().unwrap();
         let loads = Loads::default();
@@ -51,7 +51,7 @@ fn a_load_is_stored_and_read() {
 }
 
 #[test]
-fn a_loaders_error_reaches_its_caller_and_is_not_stored() {
+fn loader_error_is_returned_not_stored() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let failed = numbers.get_or_try_insert_with("k", async || "x".parse::<u32>()).await;
@@ -81,7 +81,7 @@ fn parameters_belong_to_the_key() {
 }
 
 #[test]
-fn an_entry_is_plain_json_at_its_plain_key() {
+fn entry_is_json_at_plain_key() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -95,7 +95,7 @@ fn an_entry_is_plain_json_at_its_plain_key() {
 }
 
 #[test]
-fn a_value_of_another_shape_is_a_counted_miss_and_is_replaced() {
+fn value_of_other_type_is_replaced() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("things").build().unwrap();
         // In fastapi-rc's layout several types may share a name.
@@ -112,7 +112,7 @@ fn a_value_of_another_shape_is_a_counted_miss_and_is_replaced() {
 }
 
 #[test]
-fn corrupt_bytes_are_a_counted_miss_and_are_replaced() {
+fn corrupt_entries_are_replaced() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -127,7 +127,7 @@ fn corrupt_bytes_are_a_counted_miss_and_are_replaced() {
 }
 
 #[test]
-fn entries_expire_each_after_its_own_time() {
+fn entries_expire_after_their_own_ttl() {
     let (runtime, _, texts) = simulated(1);
     runtime.block_on(async {
         let short = Duration::from_millis(500);
@@ -163,7 +163,7 @@ fn lifetimes_are_spread_by_a_tenth() {
 }
 
 #[test]
-fn a_lifetime_of_zero_stores_nothing_and_says_so() {
+fn zero_ttl_stores_nothing() {
     on_each_backend(async |store: Store| {
         assert!(store.cache::<u32>("zero").time_to_live(Duration::ZERO).build().is_err());
         let numbers = store.cache::<u32>("numbers").build().unwrap();
@@ -179,7 +179,7 @@ fn a_lifetime_of_zero_stores_nothing_and_says_so() {
 }
 
 #[test]
-fn a_value_that_is_too_large_is_given_but_not_stored() {
+fn large_value_is_returned_not_stored() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
         let long = "x".repeat(100);
@@ -195,7 +195,7 @@ fn a_value_that_is_too_large_is_given_but_not_stored() {
 }
 
 #[test]
-fn a_reload_replaces_what_is_cached_and_a_bypass_ignores_it() {
+fn reload_replaces_and_bypass_ignores_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         numbers.insert("k", 1).await;
@@ -209,7 +209,7 @@ fn a_reload_replaces_what_is_cached_and_a_bypass_ignores_it() {
 }
 
 #[test]
-fn a_reload_that_stores_nothing_removes_what_it_makes_outdated() {
+fn unstored_reload_removes_outdated_entry() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
         let old = || texts.insert("k", "old".to_owned());
@@ -231,7 +231,7 @@ fn a_reload_that_stores_nothing_removes_what_it_makes_outdated() {
 }
 
 #[test]
-fn a_loader_may_borrow_from_its_surroundings() {
+fn loader_may_borrow_its_environment() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").build().unwrap();
         let (source, mut asked) = (String::from("borrowed"), 0);
@@ -263,7 +263,7 @@ fn any_text_is_a_key() {
 }
 
 #[test]
-fn an_entry_has_the_methods_of_its_cache() {
+fn entry_methods_match_the_cache() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let entry = || numbers.entry("k").tags(["t"]);
@@ -288,7 +288,7 @@ fn results_clone_without_their_values() {
 }
 
 #[test]
-fn a_load_can_be_spawned_as_a_task() {
+fn load_can_be_spawned() {
     on_tokio(async {
         let numbers = Store::memory().cache::<u32>("n").jitter(Jitter::NONE).build().unwrap();
         let task = tokio::spawn(async move {

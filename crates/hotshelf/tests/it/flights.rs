@@ -23,9 +23,9 @@ fn a_thousand_callers_run_one_loader() {
     }
 }
 
-/// A loader that hangs gathers no more callers than it may.
+/// A hanging loader collects no more than `max_waiters` callers.
 #[test]
-fn those_for_whom_there_is_no_room_load_and_store_nothing() {
+fn excess_waiters_load_without_storing() {
     let (runtime, store, _) = simulated(1);
     let texts = store.cache::<String>("few").max_waiters(3).build().unwrap();
     let loads = Loads::default();
@@ -35,24 +35,24 @@ fn those_for_whom_there_is_no_room_load_and_store_nothing() {
     let stats = texts.stats();
     assert_eq!((loads.count(), stats.coalesced, stats.degraded), (7, 3, 6));
     runtime.block_on(call());
-    assert_eq!(loads.count(), 7, "one of them has stored");
+    assert_eq!(loads.count(), 7, "the leader has stored");
 }
 
 #[test]
-fn callers_of_other_keys_dont_wait() {
+fn other_keys_do_not_wait() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
     let call =
         |key: u32| texts.get_or_insert_with(key, async || loads.load_slowly(&runtime, "v").await);
     runtime.block_on(join_all((0..100).map(call)));
     assert_eq!(loads.count(), 100);
-    assert_eq!(runtime.now().since(Default::default()), SECOND, "they ran side by side");
+    assert_eq!(runtime.now().since(Default::default()), SECOND, "they ran concurrently");
 }
 
-/// An error tells of what the loader saw, and may be outdated for those who came after it
-/// began. They share the next one.
+/// An error may be outdated for callers that joined after its loader began. They share the
+/// next one.
 #[test]
-fn those_who_wait_share_the_error() {
+fn joiners_share_leader_error() {
     let (runtime, store, _) = simulated(1);
     let numbers = store.cache::<u32>("numbers").build().unwrap();
     let loads = Loads::default();
@@ -69,7 +69,7 @@ fn those_who_wait_share_the_error() {
 }
 
 #[test]
-fn a_caller_whose_errors_are_of_another_type_runs_its_own_loader() {
+fn other_error_type_runs_own_loader() {
     let (runtime, store, _) = simulated(1);
     let numbers = store.cache::<u32>("numbers").build().unwrap();
     let failing = numbers.get_or_try_insert_with("k", async || {
@@ -83,7 +83,7 @@ fn a_caller_whose_errors_are_of_another_type_runs_its_own_loader() {
 }
 
 #[test]
-fn a_caller_is_not_kept_by_others_whose_loads_keep_failing() {
+fn failing_loads_do_not_starve_callers() {
     let (runtime, store, _) = simulated(1);
     let numbers = store.cache::<u32>("numbers").build().unwrap();
     let failing = join_all((0..5).map(|_| async {
@@ -106,39 +106,39 @@ fn a_caller_is_not_kept_by_others_whose_loads_keep_failing() {
 }
 
 #[test]
-fn a_cancelled_leader_hands_over_to_one_who_waits() {
+fn cancelled_leader_hands_over() {
     for seed in 0..50 {
         let (runtime, _, texts) = simulated(seed);
-        let (given_up, kept) = (Loads::default(), Loads::default());
+        let (cancelled, kept) = (Loads::default(), Loads::default());
         let leader = texts
-            .get_or_insert_with("k", async || given_up.load_slowly(&runtime, "never seen").await);
+            .get_or_insert_with("k", async || cancelled.load_slowly(&runtime, "never seen").await);
         let waiters = join_all((0..10).map(|_| async {
-            // They come while the leader loads.
+            // They join while the leader loads.
             runtime.sleep(SECOND / 4).await;
             texts.get_or_insert_with("k", async || kept.load_slowly(&runtime, "v").await).await
         }));
-        let impatient = select(leader.boxed_local(), runtime.sleep(SECOND / 2)).map(drop);
-        let (values, ()) = runtime.block_on(join(waiters, impatient));
+        let leader = select(leader.boxed_local(), runtime.sleep(SECOND / 2)).map(drop);
+        let (values, ()) = runtime.block_on(join(waiters, leader));
 
         assert!(values.iter().all(|value| **value == "v"));
-        assert_eq!((given_up.count(), kept.count()), (1, 1), "seed {seed}");
+        assert_eq!((cancelled.count(), kept.count()), (1, 1), "seed {seed}");
         assert_eq!(texts.stats().handed_over, 1);
         let elapsed = runtime.now().since(Default::default());
-        assert_eq!(elapsed, SECOND * 3 / 2, "the heir began at once");
+        assert_eq!(elapsed, SECOND * 3 / 2, "the successor began at once");
     }
 }
 
 #[test]
-fn heirs_that_are_cancelled_hand_over_too() {
+fn cancelled_successors_hand_over_too() {
     for seed in 0..50 {
         let (runtime, _, texts) = simulated(seed);
         let loads = Loads::default();
         let call =
             || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
-        // Each gives up before its own load is done, but for the last.
+        // Each is cancelled before its own load completes, except for the last.
         let callers = (0..8).map(|number| {
-            let patience = runtime.sleep(SECOND / 2 * (number + 1));
-            async move { select(call().boxed_local(), patience).await }.map(drop)
+            let cancellation = runtime.sleep(SECOND / 2 * (number + 1));
+            async move { select(call().boxed_local(), cancellation).await }.map(drop)
         });
         let (value, _) = runtime.block_on(join(call(), join_all(callers)));
         assert_eq!(*value, "v", "seed {seed}");
@@ -146,12 +146,12 @@ fn heirs_that_are_cancelled_hand_over_too() {
 }
 
 #[test]
-fn an_heir_keeps_the_lease_alive_that_it_inherits() {
+fn successor_renews_inherited_lease() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
-    // Four leaders, each of which gives up just before it would renew the lease.
-    let impatient = (0..4).map(|number| {
-        let patience = runtime.sleep(SECOND * 8 / 5 * (number + 1));
+    // Four leaders, each of which is cancelled just before it would renew the lease.
+    let cancelled = (0..4).map(|number| {
+        let cancellation = runtime.sleep(SECOND * 8 / 5 * (number + 1));
         let (texts, runtime) = (&texts, &runtime);
         async move {
             runtime.sleep(Duration::from_millis(number.into())).await;
@@ -159,20 +159,20 @@ fn an_heir_keeps_the_lease_alive_that_it_inherits() {
                 runtime.sleep(SECOND * 60).await;
                 "never seen".to_owned()
             };
-            select(texts.get_or_insert_with("k", load).boxed_local(), patience).map(drop).await;
+            select(texts.get_or_insert_with("k", load).boxed_local(), cancellation).map(drop).await;
         }
     });
-    let patient = async {
+    let last = async {
         runtime.sleep(SECOND / 10).await;
         texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await).await
     };
-    runtime.block_on(join(patient, join_all(impatient)));
+    runtime.block_on(join(last, join_all(cancelled)));
     assert_eq!(texts.stats().handed_over, 4);
     assert!(runtime.block_on(texts.contains_key("k")), "the fill was not refused");
 }
 
 #[test]
-fn an_heir_of_an_invalidated_load_begins_with_a_lease_of_its_own() {
+fn successor_replaces_invalidated_lease() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
     let load = async || loads.load_slowly(&runtime, "old").await;
@@ -192,26 +192,26 @@ fn an_heir_of_an_invalidated_load_begins_with_a_lease_of_its_own() {
 }
 
 #[test]
-fn a_cancelled_load_that_nobody_waits_for_leaves_nothing_behind() {
+fn cancelled_load_releases_its_lease() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
     let call = || texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "v").await);
     runtime.block_on(select(call().boxed_local(), runtime.sleep(SECOND / 2)).map(drop));
     runtime.block_on(call());
     assert_eq!(loads.count(), 2);
-    assert_eq!(runtime.now().since(Default::default()), SECOND * 3 / 2, "the lease was given up");
+    assert_eq!(runtime.now().since(Default::default()), SECOND * 3 / 2, "the lease was released");
     assert!(texts.stats().degraded == 0);
 }
 
 #[test]
-fn a_loader_that_panics_leaves_the_flight_to_the_next() {
+fn panicking_loader_hands_over() {
     on_tokio(async {
         let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
         let panicking = numbers.clone();
         let panicking = tokio::spawn(async move {
             let load = async || {
                 tokio::task::yield_now().await;
-                panic!("in the loader");
+                panic!("the loader panics");
             };
             *panicking.get_or_insert_with("k", load).await
         });
@@ -222,7 +222,7 @@ fn a_loader_that_panics_leaves_the_flight_to_the_next() {
 }
 
 #[test]
-fn a_reload_takes_no_value_of_a_load_that_began_before_it() {
+fn reload_ignores_earlier_load() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
     let running = texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "old").await);
@@ -237,7 +237,7 @@ fn a_reload_takes_no_value_of_a_load_that_began_before_it() {
 }
 
 #[test]
-fn two_types_at_one_key_never_meet() {
+fn types_at_one_key_stay_separate() {
     let (runtime, store, texts) = simulated(1);
     // In fastapi-rc's layout several types may share a name.
     let numbers = store.cache::<u32>("texts").key_layout(KeyLayout::FastapiRc).build().unwrap();
@@ -254,7 +254,7 @@ fn two_types_at_one_key_never_meet() {
 }
 
 #[test]
-fn a_load_longer_than_its_lease_keeps_the_lease() {
+fn long_load_keeps_its_lease() {
     let runtime = SimRuntime::new(1);
     let store = Store::builder().runtime(std::sync::Arc::new(runtime.clone())).build().unwrap();
     let numbers = store.cache::<u32>("numbers").build().unwrap();
@@ -267,7 +267,7 @@ fn a_load_longer_than_its_lease_keeps_the_lease() {
     assert_eq!(numbers.stats().refused, 0);
 }
 
-/// Two stores stand for two processes: they share the server and nothing else.
+/// Two stores act as two processes: they share only the server.
 #[test]
 fn two_processes_run_one_loader() {
     on_tokio(async {
@@ -281,7 +281,7 @@ fn two_processes_run_one_loader() {
                 let (texts, loads) = (texts.clone(), loads.clone());
                 callers.push(async move {
                     let load = async || {
-                        // Long enough for all others to come, without a clock.
+                        // Long enough for all others to join, without a clock.
                         for _ in 0..200 {
                             tokio::task::yield_now().await;
                         }
@@ -297,10 +297,10 @@ fn two_processes_run_one_loader() {
     });
 }
 
-/// A loader's error is for those who came before it began, in its own process. What another
-/// process knows of it is that there is no lease any more.
+/// A loader's error is shared with callers of the same process that joined before the loader
+/// began. Other processes only see that the lease is released.
 #[test]
-fn an_error_is_shared_in_its_process_and_retried_in_others() {
+fn error_stays_in_its_process() {
     on_tokio(async {
         let server = server();
         let url = server.url();
@@ -343,7 +343,7 @@ fn an_error_is_shared_in_its_process_and_retried_in_others() {
 }
 
 #[test]
-fn a_load_that_takes_too_long_elsewhere_is_not_waited_for() {
+fn wait_for_other_process_times_out() {
     on_tokio(async {
         let server = server();
         let (one, other) = (
@@ -358,7 +358,7 @@ fn a_load_that_takes_too_long_elsewhere_is_not_waited_for() {
             let _ = released.await;
             1
         });
-        let impatient = async {
+        let waiting = async {
             while server.cli(&["EXISTS", "hs:l:{cache:v1:n:k}"]) == "0" {
                 tokio::task::yield_now().await;
             }
@@ -366,8 +366,8 @@ fn a_load_that_takes_too_long_elsewhere_is_not_waited_for() {
             release.send(()).unwrap();
             value
         };
-        let (slow, impatient) = join(slow, impatient).await;
-        assert_eq!((*slow, impatient), (1, 2));
+        let (slow, waiting) = join(slow, waiting).await;
+        assert_eq!((*slow, waiting), (1, 2));
         assert_eq!(other.stats().degraded, 1);
         assert_eq!(other.get("k").await.as_deref(), Some(&1), "only the holder stores");
     });

@@ -1,4 +1,4 @@
-//! An invalid key, tag or lifetime costs its own call alone, and leaves nothing outdated.
+//! An invalid key, tag or lifetime affects only its own call, and leaves nothing outdated.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use hotshelf::{Entry, ErrorKind, Remaining, Store};
 
 use crate::support::on_each_backend;
 
-/// The ways in which a call can be invalid that still has a valid key.
+/// The ways in which a call with a valid key can be invalid.
 const INVALID: [fn(Entry<'_, u32>) -> Entry<'_, u32>; 2] =
     [|entry| entry.tags([""]), |entry| entry.time_to_live(Duration::ZERO)];
 
 #[test]
-fn an_invalid_insert_removes_the_older_entry() {
+fn invalid_insert_removes_older_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         for invalid in INVALID {
@@ -23,7 +23,7 @@ fn an_invalid_insert_removes_the_older_entry() {
 }
 
 #[test]
-fn an_invalid_reload_removes_the_older_entry() {
+fn invalid_reload_removes_older_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         for invalid in INVALID {
@@ -47,7 +47,7 @@ fn invalid_tags_stop_no_others() {
 }
 
 #[test]
-fn an_invalidated_entry_has_no_lifetime() {
+fn invalidated_entry_is_missing() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         numbers.entry("k").tags(["t"]).fallible().insert(1).await.unwrap();
@@ -58,7 +58,7 @@ fn an_invalidated_entry_has_no_lifetime() {
 }
 
 #[test]
-fn an_entry_of_an_older_epoch_has_no_lifetime() {
+fn entry_of_older_epoch_is_missing() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").epoch(true).build().unwrap();
         numbers.fallible().insert("k", 1).await.unwrap();

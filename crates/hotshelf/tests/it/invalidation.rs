@@ -1,4 +1,4 @@
-//! Invalidations, above all those that meet a load in flight.
+//! Invalidations, in particular during a load.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use hotshelf_testkit::{SimRuntime, Slow};
 use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
 
 #[test]
-fn a_load_in_flight_is_not_stored_after_an_invalidation() {
+fn invalidation_refuses_load_in_flight() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let database = Cell::new(1);
@@ -31,7 +31,7 @@ fn a_load_in_flight_is_not_stored_after_an_invalidation() {
 }
 
 #[test]
-fn who_asks_after_the_invalidation_is_not_given_the_older_load() {
+fn later_caller_ignores_invalidated_load() {
     let (runtime, _, texts) = simulated(1);
     let loads = Loads::default();
     let old = texts.get_or_insert_with("k", async || loads.load_slowly(&runtime, "old").await);
@@ -46,7 +46,7 @@ fn who_asks_after_the_invalidation_is_not_given_the_older_load() {
 }
 
 #[test]
-fn an_invalidation_in_another_process_refuses_the_load_here() {
+fn other_process_invalidation_refuses_load() {
     on_tokio(async {
         let server = server();
         let here = Store::connect(&server.url()).await.unwrap();
@@ -64,7 +64,7 @@ fn an_invalidation_in_another_process_refuses_the_load_here() {
 }
 
 #[test]
-fn a_pattern_removes_what_matches_in_its_own_cache_only() {
+fn pattern_matches_only_its_cache() {
     on_each_backend(async |store: Store| {
         let pages = store.cache::<u32>("pages").build().unwrap();
         let others = store.cache::<u32>("others").build().unwrap();
@@ -99,7 +99,7 @@ fn patterns_find_encoded_keys() {
 }
 
 #[test]
-fn a_pattern_needs_a_literal_beginning() {
+fn pattern_needs_literal_beginning() {
     on_each_backend(async |store: Store| {
         let pages = store.cache::<u32>("pages").build().unwrap();
         pages.insert("a", 1).await;
@@ -112,7 +112,7 @@ fn a_pattern_needs_a_literal_beginning() {
 }
 
 #[test]
-fn an_identifier_with_a_star_is_only_itself() {
+fn star_in_identifier_is_literal() {
     on_each_backend(async |store: Store| {
         let users = store.cache::<u32>("users[1]").build().unwrap();
         for identifier in ["*", "a*", "ab", "user[1]"] {
@@ -127,7 +127,7 @@ fn an_identifier_with_a_star_is_only_itself() {
 }
 
 #[test]
-fn an_insert_beats_the_load_in_flight() {
+fn insert_refuses_load_in_flight() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let loaded = numbers.get_or_insert_with("k", async || {
@@ -140,7 +140,7 @@ fn an_insert_beats_the_load_in_flight() {
 }
 
 #[test]
-fn an_insert_that_another_overtakes_is_counted() {
+fn overtaken_insert_is_counted() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         assert_eq!(numbers.insert_many([("k", 1), ("k", 2)]).await, [false, true]);
@@ -150,7 +150,7 @@ fn an_insert_that_another_overtakes_is_counted() {
 }
 
 #[test]
-fn an_invalidation_that_is_dropped_half_way_is_carried_out() {
+fn dropped_invalidation_completes() {
     let runtime = SimRuntime::new(3);
     let shared: Arc<dyn Runtime> = Arc::new(runtime.clone());
     let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));

@@ -1,4 +1,4 @@
-//! Stores and caches from outside: in memory, on a real Redis, and on simulated time.
+//! Tests of the public API: in memory, on a real Redis, and on simulated time.
 #![cfg(all(feature = "memory", feature = "redis"))]
 #![expect(clippy::unwrap_used, reason = "tests")]
 

@@ -5,7 +5,7 @@ use hotshelf::{ErrorKind, Store};
 use crate::support::{on_each_backend, on_tokio, server};
 
 #[test]
-fn many_are_written_read_and_removed_in_order() {
+fn many_entries_keep_their_order() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let stored = numbers.insert_many((0..2500).map(|number| (number, number * 2))).await;
@@ -21,7 +21,7 @@ fn many_are_written_read_and_removed_in_order() {
 }
 
 #[test]
-fn of_two_entries_with_one_key_the_later_stands() {
+fn last_entry_of_a_key_wins() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         assert_eq!(numbers.insert_many([("k", 1), ("k", 2)]).await, [false, true]);
@@ -30,7 +30,7 @@ fn of_two_entries_with_one_key_the_later_stands() {
 }
 
 #[test]
-fn collections_of_keys_are_read_by_reference() {
+fn key_collections_are_read_by_reference() {
     on_tokio(async {
         let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
         let (ids, names): (Vec<u64>, Vec<String>) = (vec![1, 2], vec!["a".into(), "b".into()]);
@@ -43,7 +43,7 @@ fn collections_of_keys_are_read_by_reference() {
 }
 
 #[test]
-fn nothing_at_all_is_fine() {
+fn empty_batches_are_valid() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         assert!(numbers.insert_many(Vec::<(u32, u32)>::new()).await.is_empty());
@@ -53,7 +53,7 @@ fn nothing_at_all_is_fine() {
 }
 
 #[test]
-fn one_that_is_too_large_stops_no_other() {
+fn large_value_stops_no_others() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
         texts.insert("b", "old".to_owned()).await;
@@ -68,7 +68,7 @@ fn one_that_is_too_large_stops_no_other() {
 }
 
 #[test]
-fn the_last_value_of_a_key_counts_even_if_it_cant_be_stored() {
+fn unstorable_last_value_removes_entry() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").max_value_bytes(10).build().unwrap();
         let entries = [("k", "first"), ("k", "much too long")];
@@ -79,7 +79,7 @@ fn the_last_value_of_a_key_counts_even_if_it_cant_be_stored() {
 }
 
 #[test]
-fn a_thousand_entries_are_two_round_trips() {
+fn thousand_entries_cost_two_round_trips() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -92,8 +92,8 @@ fn a_thousand_entries_are_two_round_trips() {
         };
         let before = reads(&server);
         numbers.insert_many((0..1000).map(|number| (number, number))).await;
-        // The server reads at most 16 KiB at once, so that one pipeline is several reads;
-        // an exchange for each entry would be 2,000 of them.
+        // The server reads at most 16 KiB at once, so one pipeline takes several reads; one
+        // exchange for each entry would take 2,000.
         let taken = reads(&server) - before;
         assert!(taken < 40, "{taken} reads");
     });

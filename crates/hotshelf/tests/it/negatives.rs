@@ -1,4 +1,4 @@
-//! The knowledge that there is no value.
+//! Cached negatives.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,7 +18,7 @@ async fn find(texts: &Cache<String>, key: &str, loads: &Loads) -> Option<String>
 }
 
 #[test]
-fn an_absent_value_is_remembered() {
+fn negative_is_cached() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").negative_ttl(SHORT).build().unwrap();
         let loads = Loads::default();
@@ -32,7 +32,7 @@ fn an_absent_value_is_remembered() {
 }
 
 #[test]
-fn without_a_negative_ttl_it_is_not() {
+fn negative_needs_negative_ttl() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").build().unwrap();
         let loads = Loads::default();
@@ -44,7 +44,7 @@ fn without_a_negative_ttl_it_is_not() {
 }
 
 #[test]
-fn it_is_forgotten_after_its_own_time() {
+fn negative_expires_after_its_ttl() {
     let (runtime, store, _) = simulated(1);
     runtime.block_on(async {
         let texts = store.cache("t").negative_ttl(SHORT).jitter(Jitter::NONE).build().unwrap();
@@ -60,13 +60,13 @@ fn it_is_forgotten_after_its_own_time() {
 }
 
 #[test]
-fn it_gives_way_to_a_value_and_to_an_invalidation() {
+fn negative_is_replaced_or_invalidated() {
     on_each_backend(async |store: Store| {
         let texts = store.cache::<String>("texts").negative_ttl(SHORT).build().unwrap();
         let loads = Loads::default();
         find(&texts, "k", &loads).await;
         let value = texts.get_or_insert_with("k", async || "v".to_owned()).await;
-        assert_eq!(*value, "v", "a loader that always has a value takes no negative");
+        assert_eq!(*value, "v", "a call without optional loader accepts no negative");
         assert_eq!(find(&texts, "k", &loads).await.as_deref(), Some("v"));
 
         texts.invalidate("k").await.unwrap();
@@ -77,7 +77,7 @@ fn it_gives_way_to_a_value_and_to_an_invalidation() {
 }
 
 #[test]
-fn it_never_takes_the_place_of_an_entry_of_another_cache() {
+fn negative_keeps_entry_of_other_cache() {
     on_each_backend(async |store: Store| {
         // In fastapi-rc's layout several types may share a name.
         let pages = store.cache::<Vec<u32>>("things").key_layout(KeyLayout::FastapiRc);
@@ -89,7 +89,7 @@ fn it_never_takes_the_place_of_an_entry_of_another_cache() {
         assert_eq!(find(&texts, "list:1", &loads).await, None);
         assert_eq!(pages.get("list:1").await.as_deref(), Some(&vec![1]));
 
-        // The other way round, the page pushes the negative out.
+        // Conversely, the page replaces the negative.
         find(&texts, "list:2", &loads).await;
         assert_eq!(*pages.get_or_insert_with("list:2", async || vec![2]).await, [2]);
         assert!(pages.contains_key("list:2").await);
@@ -97,7 +97,7 @@ fn it_never_takes_the_place_of_an_entry_of_another_cache() {
 }
 
 #[test]
-fn a_reload_leaves_the_entry_of_a_plain_client_where_it_is() {
+fn negative_reload_keeps_plain_entry() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -114,7 +114,7 @@ fn a_reload_leaves_the_entry_of_a_plain_client_where_it_is() {
 }
 
 #[test]
-fn a_null_that_is_a_value_is_one() {
+fn null_value_is_no_negative() {
     on_each_backend(async |store: Store| {
         let maybe = store.cache::<Option<u32>>("maybe").negative_ttl(SHORT).build().unwrap();
         assert_eq!(*maybe.get_or_insert_with("k", async || None).await, None);
@@ -123,7 +123,7 @@ fn a_null_that_is_a_value_is_one() {
 }
 
 #[test]
-fn plain_clients_see_null() {
+fn plain_clients_read_negatives_as_null() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();

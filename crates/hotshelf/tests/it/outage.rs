@@ -1,4 +1,4 @@
-//! A server that is away.
+//! Unreachable servers.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use hotshelf::{ErrorKind, Store};
 
 use crate::support::{Loads, on_tokio, server};
 
-#[expect(clippy::disallowed_methods, reason = "what an outage costs is real time")]
+#[expect(clippy::disallowed_methods, reason = "the cost of an outage is real time")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -18,7 +18,7 @@ async fn dead_store() -> Store {
 }
 
 #[test]
-fn loads_go_on_without_a_server_and_are_counted() {
+fn loads_run_without_server() {
     on_tokio(async {
         let texts = dead_store().await.cache::<String>("texts").build().unwrap();
         let loads = Loads::default();
@@ -34,7 +34,7 @@ fn loads_go_on_without_a_server_and_are_counted() {
 }
 
 #[test]
-fn plain_methods_hide_the_trouble_and_their_twins_report_it() {
+fn only_fallible_methods_report_failures() {
     on_tokio(async {
         let store = dead_store().await;
         let texts = store.cache::<String>("texts").build().unwrap();
@@ -58,7 +58,7 @@ fn plain_methods_hide_the_trouble_and_their_twins_report_it() {
 }
 
 #[test]
-fn callers_share_a_load_while_the_server_is_away() {
+fn callers_share_load_without_server() {
     on_tokio(async {
         let texts = dead_store().await.cache::<String>("texts").build().unwrap();
         let loads = Loads::default();
@@ -71,13 +71,14 @@ fn callers_share_a_load_while_the_server_is_away() {
             })
         };
         futures_util::future::join_all((0..500).map(|_| call())).await;
-        // One load serves those who came before it began; the others share the next one.
+        // One load serves the callers that joined before it began; the others share the next
+        // one.
         assert_eq!(loads.count(), 2);
     });
 }
 
 #[test]
-fn a_killed_server_costs_milliseconds_and_is_used_again_when_it_is_back() {
+fn restarted_server_is_used_again() {
     on_tokio(async {
         let mut server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -96,7 +97,7 @@ fn a_killed_server_costs_milliseconds_and_is_used_again_when_it_is_back() {
         server.restart().unwrap();
         let start = now();
         while store.ping().await.is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "it never came back");
+            assert!(start.elapsed() < Duration::from_secs(20), "the server was not used again");
             tokio::task::yield_now().await;
         }
         texts.fallible().insert("k", "again".to_owned()).await.unwrap();
@@ -105,7 +106,7 @@ fn a_killed_server_costs_milliseconds_and_is_used_again_when_it_is_back() {
 }
 
 #[test]
-fn a_server_that_stops_answering_costs_its_deadlines() {
+fn stopped_server_costs_its_deadlines() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -124,7 +125,7 @@ fn a_server_that_stops_answering_costs_its_deadlines() {
 }
 
 #[test]
-fn a_closed_store_still_loads() {
+fn closed_store_still_loads() {
     on_tokio(async {
         let server = server();
         for store in [Store::memory(), Store::connect(&server.url()).await.unwrap()] {

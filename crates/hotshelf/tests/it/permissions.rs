@@ -1,4 +1,4 @@
-//! Servers whose ACL keeps a user within bounds.
+//! Servers with restricted users.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, Reply};
 
 use crate::support::{on_tokio, server};
 
-/// The command that the security page tells to grant permissions by.
+/// Returns the command that SECURITY.md documents for granting permissions.
 fn documented() -> Vec<&'static str> {
     let page = include_str!("../../../../SECURITY.md");
     let command = page.lines().find(|line| line.starts_with("ACL SETUSER"));
@@ -21,11 +21,11 @@ async fn connect(server: &RedisServer, permissions: &[&str]) -> Store {
 }
 
 #[test]
-fn the_documented_permissions_are_enough() {
+fn documented_permissions_suffice() {
     on_tokio(async {
         let server = server();
         let store = connect(&server, &documented()).await;
-        // An identifier with a brace makes a lease of another name.
+        // An identifier with a brace has a lease with another name.
         for (name, id) in [("n", "k"), ("odd", "{a}b"), ("odder", "a}b")] {
             let cache = store.cache::<u32>(name).prefix("app").epoch(true).build().unwrap();
             assert_eq!(*cache.entry(id).tags(["t"]).or_insert_with(async || 1).await, 1);
@@ -50,9 +50,9 @@ fn the_documented_permissions_are_enough() {
     });
 }
 
-/// Where there is more than one server, the page names what comes on top.
+/// For more than one server, SECURITY.md documents additional permissions.
 #[test]
-fn the_documented_permissions_are_enough_for_more_than_one_server() {
+fn documented_permissions_suffice_for_many_servers() {
     let page = include_str!("../../../../SECURITY.md");
     on_tokio(async {
         let more = ["+cluster|slots", "+cluster|shards", "+asking"];
@@ -86,7 +86,7 @@ async fn fills_and_invalidates(url: &str) {
 }
 
 #[test]
-fn without_scripts_a_cache_reads_and_invalidates_and_stores_nothing() {
+fn without_scripts_nothing_is_stored() {
     on_tokio(async {
         let server = server();
         let full = connect(&server, &documented()).await;

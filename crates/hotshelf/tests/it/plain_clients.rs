@@ -1,4 +1,4 @@
-//! Entries of plain clients, and of caches that write plain ones.
+//! Entries of plain clients, and of caches that write plain entries.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hotshelf::{Foreign, Lookup, Store};
 use crate::support::{on_tokio, server};
 
 #[test]
-fn what_plain_clients_write_counts_where_it_is_accepted() {
+fn accepted_plain_entries_are_hits() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -30,9 +30,9 @@ fn what_plain_clients_write_counts_where_it_is_accepted() {
     });
 }
 
-/// What a plain client writes carries no tags: no invalidation by a tag would reach it.
+/// An entry of a plain client carries no tags, so no invalidation by tag would reach it.
 #[test]
-fn what_plain_clients_write_is_a_miss_to_who_names_tags() {
+fn plain_entry_misses_with_tags() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -45,12 +45,12 @@ fn what_plain_clients_write_is_a_miss_to_who_names_tags() {
         assert_eq!(load(8).await, 8);
 
         server.command(&["SET", "cache:v1:n:k", "5"]);
-        assert_eq!(*cache.get_or_insert_with("k", async || 9).await, 5, "it names none");
+        assert_eq!(*cache.get_or_insert_with("k", async || 9).await, 5, "it names no tags");
     });
 }
 
 #[test]
-fn what_plain_clients_write_is_a_miss_to_a_cache_with_an_epoch() {
+fn plain_entry_misses_with_epoch() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -66,10 +66,9 @@ fn what_plain_clients_write_is_a_miss_to_a_cache_with_an_epoch() {
     });
 }
 
-/// Processes that were built with `strict_plain` run beside those that weren't, for the time
-/// of a rollout.
+/// During a rollout, processes with and without `strict_plain` share a cache.
 #[test]
-fn a_cache_of_plain_entries_judges_those_with_tags_by_them() {
+fn plain_cache_verifies_tags_of_others() {
     on_tokio(async {
         let server = server();
         let url = server.url();
@@ -87,7 +86,7 @@ fn a_cache_of_plain_entries_judges_those_with_tags_by_them() {
 
         tagged.invalidate_tag("t").await.unwrap();
         assert_eq!(numbers.get("k").await, None);
-        assert_eq!(numbers.stats().foreign, 0, "it is one of its own");
+        assert_eq!(numbers.stats().foreign, 0, "it belongs to this cache");
         assert_eq!(*numbers.get_or_insert_with("k", async || 2).await, 2);
         assert_eq!(server.cli(&["GET", "cache:v1:n:k"]), "2");
     });

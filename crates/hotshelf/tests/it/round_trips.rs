@@ -1,4 +1,4 @@
-//! What calls cost on the wire.
+//! The round trips of calls.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,15 +11,15 @@ use hotshelf::Store;
 
 use crate::support::{on_tokio, server};
 
-/// Stands between a client and its server, and counts how often it is the server's turn.
+/// A relay between a client and its server that counts round trips.
 ///
-/// What a client sends before it waits travels as one.
+/// Everything that a client sends before it waits is one round trip.
 struct Relay {
     port: u16,
     turns: Arc<AtomicU32>,
 }
 
-/// Whoever says nothing for so long has said all.
+/// A peer that is silent for this long has sent everything.
 const SILENCE: Duration = Duration::from_millis(40);
 
 impl Relay {
@@ -63,7 +63,7 @@ fn relay(mut client: TcpStream, mut server: TcpStream, turns: &AtomicU32) -> io:
     }
 }
 
-/// Reads until nothing comes any more.
+/// Reads until the peer is silent.
 fn all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
@@ -76,21 +76,21 @@ fn all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     }
 }
 
-/// In each of these calls waiting would be the larger part of its time.
+/// The round trips are the larger part of each call's time.
 #[test]
-fn calls_cost_the_round_trips_that_they_state() {
+fn calls_cost_documented_round_trips() {
     on_tokio(async {
         let server = server();
         let relay = Relay::to(server.port());
         let options = hotshelf::RedisOptions::from_url(&relay.url()).unwrap();
-        let patient = Duration::from_secs(10);
-        let options = options.connect_timeout(patient).read_timeout(patient).store_timeout(patient);
+        let timeout = Duration::from_secs(10);
+        let options = options.connect_timeout(timeout).read_timeout(timeout).store_timeout(timeout);
         let store = Store::builder().redis(options).build().unwrap();
-        let cache = store.cache::<u32>("n").backend_budget(patient).build().unwrap();
+        let cache = store.cache::<u32>("n").backend_budget(timeout).build().unwrap();
         let load = async |key, tags: &[&str]| {
             *cache.entry(key).tags(tags).or_insert_with(async || 1).await
         };
-        // The connection, and the scripts' texts, are no part of what is counted.
+        // Connecting and loading the scripts are not counted.
         load("first", &["t"]).await;
         cache.insert("first", 2).await;
         relay.take();
@@ -102,11 +102,11 @@ fn calls_cost_the_round_trips_that_they_state() {
         load("tagged", &["t", "u"]).await;
         assert_eq!(relay.take(), 3, "a miss of an entry with tags");
         load("tagged", &["t", "u"]).await;
-        assert_eq!(relay.take(), 1, "a hit by its tags");
+        assert_eq!(relay.take(), 1, "a hit with its tags");
         cache.get("tagged").await;
-        assert_eq!(relay.take(), 2, "a hit by tags that the caller doesn't know");
+        assert_eq!(relay.take(), 2, "a hit with tags that the caller doesn't name");
         cache.get_many(["plain", "tagged", "none"]).await;
-        assert_eq!(relay.take(), 2, "many hits, one of them by such tags");
+        assert_eq!(relay.take(), 2, "many hits, one of them with such tags");
         cache.insert_many((0..100_u32).map(|key| (key, key))).await;
         assert_eq!(relay.take(), 2, "many inserts");
         cache.write_through("k", async || Ok::<_, std::convert::Infallible>(1)).await.unwrap();

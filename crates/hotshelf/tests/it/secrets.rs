@@ -1,4 +1,4 @@
-//! Passwords are never shown, wherever a store speaks of itself.
+//! Passwords are never shown, in any output of a store.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ fn all_of(error: &Error) -> String {
 }
 
 #[test]
-fn a_store_shows_no_password() {
+fn store_shows_no_password() {
     let log = Log::default();
     let subscriber = log.clone();
     tracing::subscriber::with_default(subscriber, || {
@@ -56,7 +56,7 @@ fn a_store_shows_no_password() {
 }
 
 #[test]
-fn a_refused_password_is_not_shown() {
+fn rejected_password_is_not_shown() {
     on_tokio(async {
         let server = RedisServer::start_with(&["--requirepass", "another"]).unwrap();
         let url = server.url().replace("redis://", &format!("redis://:{PASSWORD}@"));
@@ -66,7 +66,7 @@ fn a_refused_password_is_not_shown() {
 }
 
 #[test]
-fn a_url_that_is_wrong_is_not_shown() {
+fn invalid_url_is_not_shown() {
     for url in [
         format!("redis://:{PASSWORD}@host:port"),
         format!("redis://:{PASSWORD}@"),
@@ -79,7 +79,7 @@ fn a_url_that_is_wrong_is_not_shown() {
     }
 }
 
-/// Collects what is logged.
+/// Collects log lines.
 #[derive(Clone, Default)]
 struct Log(std::sync::Arc<std::sync::Mutex<String>>);
 

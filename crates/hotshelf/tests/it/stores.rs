@@ -1,4 +1,4 @@
-//! Stores: how they are made, switched and asked.
+//! Stores: creating, disabling and inspecting them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hotshelf_testkit::SimRuntime;
 use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server};
 
 #[test]
-fn a_store_is_made_and_dropped_outside_of_tokio() {
+fn store_outlives_tokio() {
     let store = Store::memory();
     let numbers = store.cache::<u32>("numbers").build().unwrap();
     on_tokio(async {
@@ -23,11 +23,11 @@ fn a_store_is_made_and_dropped_outside_of_tokio() {
 }
 
 #[test]
-fn a_load_that_is_dropped_outside_of_tokio_frees_its_key() {
+fn load_dropped_outside_tokio_frees_key() {
     let numbers = Store::memory().cache::<u32>("numbers").build().unwrap();
     let mut load = Box::pin(numbers.get_or_insert_with("k", async || std::future::pending().await));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    // Its lease wants to be renewed in time, for which it needs tokio.
+    // Renewing its lease needs tokio's timer.
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let entered = tokio.enter();
     assert!(load.as_mut().poll(&mut context).is_pending());
@@ -35,11 +35,11 @@ fn a_load_that_is_dropped_outside_of_tokio_frees_its_key() {
     drop(load);
     drop(tokio);
     assert_eq!(*on_tokio(numbers.get_or_insert_with("k", async || 7)), 7);
-    assert!(on_tokio(numbers.contains_key("k")), "the lease was given up");
+    assert!(on_tokio(numbers.contains_key("k")), "the lease was released");
 }
 
 #[test]
-fn every_url_is_served_or_says_why_not() {
+fn unsupported_urls_are_errors() {
     on_tokio(async {
         let memory = Store::connect("memory://").await.unwrap();
         assert_eq!(memory.info().await.backend, "memory");
@@ -57,7 +57,7 @@ fn every_url_is_served_or_says_why_not() {
 }
 
 #[test]
-fn the_prefix_of_leases_and_tags_is_reserved() {
+fn prefix_hs_is_reserved() {
     let store = Store::memory();
     for layout in [KeyLayout::FastapiRc, KeyLayout::Injective] {
         for prefix in ["hs", "hs:t"] {
@@ -71,7 +71,7 @@ fn the_prefix_of_leases_and_tags_is_reserved() {
 }
 
 #[test]
-fn a_disabled_store_runs_every_loader() {
+fn disabled_store_runs_every_loader() {
     on_tokio(async {
         let texts = Store::disabled().cache::<String>("texts").build().unwrap();
         let loads = Loads::default();
@@ -86,7 +86,7 @@ fn a_disabled_store_runs_every_loader() {
 }
 
 #[test]
-fn switching_off_and_on_brings_nothing_outdated_back() {
+fn enabling_again_serves_nothing_outdated() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         for key in ["kept", "invalidated", "replaced", "replaced too"] {
@@ -108,7 +108,7 @@ fn switching_off_and_on_brings_nothing_outdated_back() {
 }
 
 #[test]
-fn the_same_options_give_the_same_cache() {
+fn same_options_return_same_cache() {
     on_each_backend(async |store: Store| {
         let build =
             |seconds| store.cache::<u32>("n").time_to_live(Duration::from_secs(seconds)).build();
@@ -126,12 +126,12 @@ fn the_same_options_give_the_same_cache() {
         assert_eq!(error.kind(), ErrorKind::Configuration);
         let error = store.cache::<String>("n").build().unwrap_err().to_string();
         assert!(error.contains("u32") && error.contains("String"), "{error}");
-        store.cache::<u32>("n").version("v2").build().expect("another version, too");
+        store.cache::<u32>("n").version("v2").build().expect("another version is another cache");
     });
 }
 
 #[test]
-fn a_store_says_what_it_does() {
+fn info_describes_store_and_caches() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").prefix("app").build().unwrap();
         store.cache::<String>("texts").without_version().build().unwrap();
@@ -150,7 +150,7 @@ fn a_store_says_what_it_does() {
 }
 
 #[test]
-fn memory_stays_within_its_bound() {
+fn memory_stays_within_capacity() {
     on_tokio(async {
         let store = Store::builder().memory_capacity(1 << 20).build().unwrap();
         let texts = store.cache::<String>("texts").build().unwrap();
@@ -166,7 +166,7 @@ fn memory_stays_within_its_bound() {
 }
 
 #[test]
-fn what_memory_has_no_room_for_is_said_and_counted() {
+fn value_beyond_capacity_is_an_error() {
     on_tokio(async {
         let store = Store::builder().memory_capacity(1 << 20).build().unwrap();
         let texts = store.cache::<String>("texts").build().unwrap();
@@ -183,7 +183,7 @@ fn what_memory_has_no_room_for_is_said_and_counted() {
 }
 
 #[test]
-fn the_raw_client_reaches_the_server() {
+fn raw_client_reaches_server() {
     on_each_backend(async |store: Store| {
         let Some(redis) = store.redis() else { return };
         let count = redis.command(&["INCR", "visits"]).await.unwrap().integer().unwrap();
@@ -192,7 +192,7 @@ fn the_raw_client_reaches_the_server() {
 }
 
 #[test]
-fn a_lease_lasts_as_long_as_the_store_says() {
+fn lease_lasts_as_configured() {
     on_tokio(async {
         let server = server();
         let store = Store::builder().url(server.url()).lease(SECOND * 60).build().unwrap();
@@ -208,7 +208,7 @@ fn a_lease_lasts_as_long_as_the_store_says() {
 }
 
 #[test]
-fn a_short_lease_is_renewed_in_time() {
+fn short_lease_is_renewed() {
     let runtime = SimRuntime::new(1);
     let builder = Store::builder().runtime(Arc::new(runtime.clone()));
     let store = builder.lease(Duration::from_millis(100)).build().unwrap();
@@ -222,7 +222,7 @@ fn a_short_lease_is_renewed_in_time() {
 }
 
 #[test]
-fn a_lease_that_is_too_short_is_refused() {
+fn too_short_lease_is_rejected() {
     let error = Store::builder().lease(Duration::from_millis(9)).build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(Store::builder().lease(Duration::from_millis(10)).build().is_ok());

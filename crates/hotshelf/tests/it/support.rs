@@ -1,4 +1,4 @@
-//! Stores to test with.
+//! Stores and loaders for tests.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hotshelf::{Cache, Jitter, Store};
 use hotshelf_testkit::{RedisServer, SimRuntime};
 
-/// Runs a test on a store in memory, and again on one of a real Redis.
+/// Runs a test on a store in memory, and again on a real Redis.
 pub(crate) fn on_each_backend(test: impl AsyncFn(Store)) {
     on_tokio(async {
         test(Store::memory()).await;
@@ -26,17 +26,17 @@ pub(crate) fn server() -> RedisServer {
     RedisServer::start().expect("redis-server is installed")
 }
 
-#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+#[expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+#[expect(clippy::disallowed_methods, reason = "real servers run in real time")]
 pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Makes a cache of texts in simulated time, without jitter.
+/// Creates a cache of texts in simulated time, without jitter.
 pub(crate) fn simulated(seed: u64) -> (SimRuntime, Store, Cache<String>) {
     let runtime = SimRuntime::new(seed);
     let store = Store::builder().runtime(Arc::new(runtime.clone())).build().unwrap();
@@ -53,13 +53,13 @@ impl Loads {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Gives a loader's value, at once.
+    /// Returns a loader's value at once.
     pub(crate) async fn load(&self, value: &str) -> String {
         self.0.fetch_add(1, Ordering::Relaxed);
         value.to_owned()
     }
 
-    /// Gives a loader's value after a second of the runtime's time.
+    /// Returns a loader's value after a second of simulated time.
     pub(crate) async fn load_slowly(&self, runtime: &SimRuntime, value: &str) -> String {
         use hotshelf_core::Runtime;
 

@@ -1,4 +1,4 @@
-//! Tags, and entries that others write.
+//! Tags.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ async fn load(cache: &Cache<u32>, key: &str, tags: &[&str], loads: &Loads) -> u3
 }
 
 #[test]
-fn a_tag_invalidates_all_entries_that_carry_it() {
+fn tag_invalidates_its_entries() {
     on_each_backend(async |store: Store| {
         let one = store.cache::<u32>("one").build().unwrap();
         let two = store.cache::<u32>("two").build().unwrap();
@@ -37,7 +37,7 @@ fn a_tag_invalidates_all_entries_that_carry_it() {
         assert_eq!(one.get("a").await, None);
         assert_eq!(one.get_many(["a", "b"]).await, [None, None]);
         assert_eq!(two.lookup("c").await, Lookup::Missing);
-        assert!(two.contains_key("d").await, "an entry without the tag stays");
+        assert!(two.contains_key("d").await, "an entry without the tag remains");
         load(&one, "a", &["t"], &loads).await;
         assert!(one.contains_key("a").await);
         assert_eq!(one.stats().foreign, 0);
@@ -58,7 +58,7 @@ fn several_tags_are_invalidated_at_once() {
 }
 
 #[test]
-fn an_entry_with_other_tags_is_a_miss() {
+fn entry_with_other_tags_misses() {
     on_each_backend(async |store: Store| {
         let cache = store.cache::<u32>("n").build().unwrap();
         let loads = Loads::default();
@@ -71,7 +71,7 @@ fn an_entry_with_other_tags_is_a_miss() {
 }
 
 #[test]
-fn a_load_in_flight_is_dead_when_its_tag_is_invalidated() {
+fn tag_invalidation_refuses_load_in_flight() {
     let (runtime, store, _) = simulated(1);
     let cache = store.cache::<String>("n").build().unwrap();
     let loads = Loads::default();
@@ -90,7 +90,7 @@ fn a_load_in_flight_is_dead_when_its_tag_is_invalidated() {
 }
 
 #[test]
-fn inserts_and_writes_carry_tags_too() {
+fn inserts_and_writes_carry_tags() {
     on_each_backend(async |store: Store| {
         let cache = store.cache::<u32>("n").epoch(true).build().unwrap();
         cache.entry("a").tags(["t"]).fallible().insert(1).await.unwrap();
@@ -108,7 +108,7 @@ fn inserts_and_writes_carry_tags_too() {
     });
 }
 
-/// An id is the hash of a text: no text that an application passes may hash to an epoch.
+/// The id of a tag is the hash of a text. No tag name has the id of an epoch.
 #[test]
 fn no_tag_is_an_epoch() {
     on_each_backend(async |store: Store| {
@@ -121,9 +121,9 @@ fn no_tag_is_an_epoch() {
     });
 }
 
-/// Callers that load name the tags of what they load; those that only read needn't.
+/// Loading calls name the tags of their values; reads need not.
 #[test]
-fn a_caller_that_names_no_tags_takes_entries_with_any() {
+fn call_without_tags_accepts_any() {
     on_each_backend(async |store: Store| {
         for (name, epoch) in [("without", false), ("with", true)] {
             let cache = store.cache::<u32>(name).epoch(epoch).build().unwrap();
@@ -134,7 +134,7 @@ fn a_caller_that_names_no_tags_takes_entries_with_any() {
             assert_eq!(cache.get_many(["a", "b", "c"]).await.iter().flatten().count(), 3);
             assert!(cache.contains_key("a").await);
             assert_eq!(load(&cache, "a", &[], &loads).await, 1);
-            assert_eq!(load(&cache, "a", &["u"], &loads).await, 4, "{name}: by other tags");
+            assert_eq!(load(&cache, "a", &["u"], &loads).await, 4, "{name}: with other tags");
 
             store.invalidate_tag("t").await.unwrap();
             let left: Vec<_> =
@@ -146,9 +146,9 @@ fn a_caller_that_names_no_tags_takes_entries_with_any() {
     });
 }
 
-/// A process that was built without the epoch writes entries that no epoch invalidates.
+/// A process without the epoch writes entries that no epoch invalidates.
 #[test]
-fn an_entry_without_the_epoch_is_none_of_a_cache_that_has_one() {
+fn entry_without_epoch_misses() {
     on_tokio(async {
         let server = server();
         let [old, new] = [false, true].map(|epoch| {
@@ -168,7 +168,7 @@ fn an_entry_without_the_epoch_is_none_of_a_cache_that_has_one() {
 }
 
 #[test]
-fn a_negative_carries_tags_too() {
+fn negatives_carry_tags() {
     on_each_backend(async |store: Store| {
         let cache = store.cache::<u32>("n").negative_ttl(SECOND * 30).build().unwrap();
         let none = async || Ok::<_, Infallible>(None);
@@ -180,7 +180,7 @@ fn a_negative_carries_tags_too() {
 }
 
 #[test]
-fn a_tag_whose_version_is_lost_matches_nothing() {
+fn lost_tag_version_matches_nothing() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -196,7 +196,7 @@ fn a_tag_whose_version_is_lost_matches_nothing() {
 }
 
 #[test]
-fn tags_that_are_none_store_nothing_and_say_so() {
+fn invalid_tags_store_nothing() {
     on_each_backend(async |store: Store| {
         let error = store.invalidate_tag("t").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "no cache was built");
@@ -219,7 +219,7 @@ fn tags_that_are_none_store_nothing_and_say_so() {
 }
 
 #[test]
-fn a_hit_is_one_command() {
+fn hit_is_one_command() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();
@@ -240,7 +240,7 @@ fn a_hit_is_one_command() {
 }
 
 #[test]
-fn tags_of_a_cache_come_with_the_key() {
+fn tag_rule_tags_by_key() {
     on_each_backend(async |store: Store| {
         let by_tenant = |key: &Key<'_>| [format!("tenant:{}", key.identifier())];
         let orders = store.cache::<u32>("orders").tags(by_tenant).build().unwrap();
@@ -268,7 +268,7 @@ fn tags_of_a_cache_come_with_the_key() {
 }
 
 #[test]
-fn calls_add_to_the_tags_of_a_cache() {
+fn calls_add_to_tag_rule() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").tags(|_| ["all"]).build().unwrap();
         let entry = || numbers.entry("k").tags(["more"]);
@@ -282,7 +282,7 @@ fn calls_add_to_the_tags_of_a_cache() {
 }
 
 #[test]
-fn a_tag_in_flight_refuses_a_tagged_load() {
+fn tag_rule_refuses_load_in_flight() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").tags(|_| ["all"]).build().unwrap();
         let load = async || {
@@ -295,7 +295,7 @@ fn a_tag_in_flight_refuses_a_tagged_load() {
 }
 
 #[test]
-fn other_tags_than_the_entrys_are_counted() {
+fn other_tags_are_counted() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         for (tags, counted) in [(["a"], 0), (["b"], 1), (["a"], 2)] {
@@ -304,12 +304,12 @@ fn other_tags_than_the_entrys_are_counted() {
         }
         store.invalidate_tag("a").await.unwrap();
         assert_eq!(numbers.entry("k").tags(["a"]).get().await, None);
-        assert_eq!(numbers.stats().other_tags, 2, "an invalidated tag is no other tag");
+        assert_eq!(numbers.stats().other_tags, 2, "an invalidated tag doesn't count");
     });
 }
 
 #[test]
-fn an_invalid_tag_of_a_cache_stops_no_load() {
+fn invalid_tag_rule_stops_no_load() {
     on_each_backend(async |store: Store| {
         let tags = |key: &Key<'_>| [if key.identifier() == "bad" { "" } else { "good" }];
         let numbers = store.cache::<u32>("numbers").tags(tags).build().unwrap();
@@ -326,7 +326,7 @@ fn an_invalid_tag_of_a_cache_stops_no_load() {
 }
 
 #[test]
-fn plain_entries_refuse_tags_of_a_cache() {
+fn plain_cache_rejects_tag_rule() {
     let builder = Store::memory().cache::<u32>("n").tags(|_| ["t"]).strict_plain(true);
     assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Configuration);
 }

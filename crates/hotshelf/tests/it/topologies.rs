@@ -1,4 +1,4 @@
-//! What the protocol promises, between two processes, on each kind of installation.
+//! The promises of the protocol between two processes, on each topology.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -19,10 +19,10 @@ struct Processes {
 impl Processes {
     async fn on(url: &str) -> Self {
         let store = || {
-            let patience = Duration::from_secs(20);
+            let timeout = Duration::from_secs(20);
             let options = RedisOptions::from_url(url).unwrap();
-            let options = options.connect_timeout(patience).read_timeout(patience);
-            Store::builder().redis(options.store_timeout(patience)).build().unwrap()
+            let options = options.connect_timeout(timeout).read_timeout(timeout);
+            Store::builder().redis(options.store_timeout(timeout)).build().unwrap()
         };
         let (here, there) = (store(), store());
         here.ping().await.unwrap();
@@ -31,45 +31,45 @@ impl Processes {
     }
 }
 
-/// All that is promised here. Each has caches of its own.
-async fn holds_on(url: &str) {
+/// Checks all promises, each on its own caches.
+async fn check_promises_on(url: &str) {
     let processes = Processes::on(url).await;
-    a_cold_key_is_loaded_once(&processes).await;
-    who_waits_elsewhere_is_woken(&processes).await;
+    cold_key_is_loaded_once(&processes).await;
+    waiters_elsewhere_are_woken(&processes).await;
     invalidations_refuse_loads_elsewhere(&processes).await;
     tags_refuse_loads_elsewhere(&processes).await;
-    an_epoch_ends_everywhere(&processes).await;
+    epoch_is_invalidated_everywhere(&processes).await;
     patterns_reach_all_servers(&processes).await;
     writes_are_not_undone(&processes).await;
-    many_keys_go_together(&processes).await;
-    a_cancelled_leader_leaves_no_lease(&processes).await;
+    many_keys_are_batched(&processes).await;
+    cancelled_leader_leaves_no_lease(&processes).await;
 }
 
 #[test]
-fn they_hold_on_one_server() {
+fn standalone_server_keeps_all_promises() {
     on_tokio(async {
         let server = server();
-        holds_on(&server.url()).await;
+        check_promises_on(&server.url()).await;
     });
 }
 
 #[test]
-fn they_hold_behind_sentinels() {
+fn sentinels_keep_all_promises() {
     on_tokio(async {
         let sentinels = RedisSentinels::start().unwrap();
-        holds_on(&sentinels.url()).await;
+        check_promises_on(&sentinels.url()).await;
     });
 }
 
 #[test]
-fn they_hold_on_a_cluster() {
+fn cluster_keeps_all_promises() {
     on_tokio(async {
         let cluster = RedisCluster::start().unwrap();
-        holds_on(&cluster.url()).await;
+        check_promises_on(&cluster.url()).await;
     });
 }
 
-async fn a_cold_key_is_loaded_once(processes: &Processes) {
+async fn cold_key_is_loaded_once(processes: &Processes) {
     let caches = [&processes.here, &processes.there].map(|store| {
         store.cache::<String>("cold").wait_timeout(Duration::from_secs(30)).build().unwrap()
     });
@@ -87,8 +87,8 @@ async fn a_cold_key_is_loaded_once(processes: &Processes) {
     assert_eq!(loads.get(), 20);
 }
 
-/// Polling would find the value up to 50 ms late, and at 500 ms at worst.
-async fn who_waits_elsewhere_is_woken(processes: &Processes) {
+/// Polling would find the value up to 50 ms late, and in the worst case 500 ms.
+async fn waiters_elsewhere_are_woken(processes: &Processes) {
     let here = processes.here.cache::<u32>("woken").build().unwrap();
     let there = processes.there.cache::<u32>("woken").build().unwrap();
     let mut latest = Vec::new();
@@ -117,7 +117,7 @@ async fn who_waits_elsewhere_is_woken(processes: &Processes) {
 async fn invalidations_refuse_loads_elsewhere(processes: &Processes) {
     let here = processes.here.cache::<u32>("fenced").build().unwrap();
     let there = processes.there.cache::<u32>("fenced").build().unwrap();
-    // Keys of all servers, and of each kind of name.
+    // Keys of all nodes, with each kind of lease name.
     for key in ["a", "b", "c", "d", "{e}", "f{g", "h}i", "{}j"] {
         let loaded = here.get_or_insert_with(key, async || {
             there.invalidate(key).await.unwrap();
@@ -152,7 +152,7 @@ async fn tags_refuse_loads_elsewhere(processes: &Processes) {
     assert!(there.get_many(0..12_u32).await.iter().all(Option::is_none));
 }
 
-async fn an_epoch_ends_everywhere(processes: &Processes) {
+async fn epoch_is_invalidated_everywhere(processes: &Processes) {
     let here = processes.here.cache::<u32>("epoch").epoch(true).build().unwrap();
     let there = processes.there.cache::<u32>("epoch").epoch(true).build().unwrap();
     here.insert_many((0..30_u32).map(|key| (key, key))).await;
@@ -181,7 +181,7 @@ async fn writes_are_not_undone(processes: &Processes) {
     let here = processes.here.cache::<u32>("written").build().unwrap();
     let there = processes.there.cache::<u32>("written").build().unwrap();
     for key in 0..8_u32 {
-        // The load has read the old value before the write, and ends behind it.
+        // The load reads the old value before the write, and completes after it.
         let loaded = here.get_or_insert_with(key, async || {
             there.write_through(key, async || Ok::<_, Infallible>(2)).await.unwrap();
             1
@@ -191,7 +191,7 @@ async fn writes_are_not_undone(processes: &Processes) {
     }
 }
 
-async fn many_keys_go_together(processes: &Processes) {
+async fn many_keys_are_batched(processes: &Processes) {
     let here = processes.here.cache::<u32>("many").build().unwrap();
     let there = processes.there.cache::<u32>("many").build().unwrap();
     here.insert_many((0..300_u32).map(|key| (key, key + 1))).await;
@@ -201,7 +201,7 @@ async fn many_keys_go_together(processes: &Processes) {
     assert_eq!(here.stats().errors, 0);
 }
 
-async fn a_cancelled_leader_leaves_no_lease(processes: &Processes) {
+async fn cancelled_leader_leaves_no_lease(processes: &Processes) {
     let here = processes.here.cache::<u32>("cancelled").build().unwrap();
     let there = processes.there.cache::<u32>("cancelled").build().unwrap();
     for key in 0..8_u32 {
@@ -212,7 +212,7 @@ async fn a_cancelled_leader_leaves_no_lease(processes: &Processes) {
         let started = std::pin::pin!(pause(Duration::from_millis(10)));
         drop(futures_util::future::select(Box::pin(began), started).await);
     }
-    // Nobody waits for a lease that was given up.
+    // No call waits for a lease left behind.
     let calls = (0..8_u32).map(|key| there.get_or_insert_with(key, async || 2));
     assert!(join_all(calls).await.iter().all(|value| **value == 2));
     assert_eq!(there.stats().degraded, 0);

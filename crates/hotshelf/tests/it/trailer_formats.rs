@@ -1,4 +1,4 @@
-//! Entries of releases to come, beside those of this one.
+//! Entries of future releases beside those of this one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::{Loads, on_tokio, server};
 
 const FORMAT: u8 = 1;
 
-/// A store, and a way to put anything under a key of it.
+/// A function that stores any text under a key.
 type Put<'a> = &'a dyn Fn(&str, &str);
 
 fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
@@ -40,7 +40,7 @@ fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
     });
 }
 
-/// Builds a cache for each way to treat untracked entries.
+/// Builds a cache for each treatment of untracked entries.
 fn caches(store: &Store) -> [Cache<u32>; 3] {
     [
         store.cache("reject").build().unwrap(),
@@ -53,7 +53,7 @@ fn key_of(cache: &Cache<u32>) -> String {
     cache.wire_key("k").as_str().to_owned()
 }
 
-/// A miss, which one load replaces: from then on older and newer releases share the entry.
+/// One load replaces the entry; from then on older and newer releases share it.
 #[test]
 fn unreadable_entries_are_replaced_once() {
     on_each_backend(async |store, put| {
@@ -92,9 +92,9 @@ fn unknown_plain_flags_are_ignored() {
     });
 }
 
-/// That there is no value replaces no entry that this release can't read.
+/// A negative does not replace an entry that this release cannot read.
 #[test]
-fn negatives_replace_no_newer_entry() {
+fn negatives_keep_newer_entries() {
     on_each_backend(async |store, put| {
         let builder = store.cache::<u32>("negatives").negative_ttl(Duration::from_secs(30));
         let cache = builder.build().unwrap();

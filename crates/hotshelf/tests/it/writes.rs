@@ -1,4 +1,4 @@
-//! Writing to the source of truth and to the cache as one.
+//! Writing to the source of truth and to the cache together.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use hotshelf_core::Runtime;
 use crate::support::{SECOND, on_each_backend, on_tokio, server, simulated};
 
 #[test]
-fn what_was_written_is_read() {
+fn written_value_is_read() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         numbers.insert("k", 1).await;
@@ -22,7 +22,7 @@ fn what_was_written_is_read() {
 }
 
 #[test]
-fn a_load_in_flight_doesnt_undo_a_write() {
+fn write_refuses_load_in_flight() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let database = Cell::new(1);
@@ -35,13 +35,13 @@ fn a_load_in_flight_doesnt_undo_a_write() {
             numbers.write_through("k", write).await.unwrap();
             row
         });
-        assert_eq!(*loaded.await, 1, "the caller had asked before");
+        assert_eq!(*loaded.await, 1, "the call began before");
         assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
     });
 }
 
 #[test]
-fn an_invalidation_during_the_write_is_not_undone() {
+fn write_keeps_concurrent_invalidation() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let write = async || {
@@ -49,26 +49,26 @@ fn an_invalidation_during_the_write_is_not_undone() {
             Ok::<_, String>(1)
         };
         let written = numbers.write_through("k", write).await.unwrap();
-        written.cached().expect("the entry is gone, which is in order");
+        written.cached().expect("a removed entry is no error");
         assert_eq!(numbers.get("k").await, None);
         assert_eq!(numbers.stats().refused, 1);
     });
 }
 
 #[test]
-fn a_write_that_fails_leaves_no_entry() {
+fn failed_write_leaves_no_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         numbers.insert("k", 1).await;
         let failed = numbers.write_through("k", async || Err("no".to_owned())).await;
         assert_eq!(failed.unwrap_err(), "no");
-        assert_eq!(numbers.get("k").await, None, "it may have been committed all the same");
+        assert_eq!(numbers.get("k").await, None, "the write may have been committed");
         assert_eq!(*numbers.get_or_insert_with("k", async || 2).await, 2, "no lease is left");
     });
 }
 
 #[test]
-fn a_write_that_is_cancelled_leaves_no_entry() {
+fn cancelled_write_leaves_no_entry() {
     let (runtime, _, texts) = simulated(1);
     runtime.block_on(async {
         texts.insert("k", "old".to_owned()).await;
@@ -84,7 +84,7 @@ fn a_write_that_is_cancelled_leaves_no_entry() {
 }
 
 #[test]
-fn of_two_writes_at_once_none_brings_the_older_back() {
+fn concurrent_writes_leave_no_entry() {
     let (runtime, _, texts) = simulated(1);
     let slow = texts.write_through("k", async || {
         runtime.sleep(SECOND).await;
@@ -97,11 +97,15 @@ fn of_two_writes_at_once_none_brings_the_older_back() {
     let (slow, quick) = runtime.block_on(join(slow, quick));
     slow.unwrap().cached().unwrap();
     quick.unwrap().cached().unwrap();
-    assert_eq!(runtime.block_on(texts.get("k")), None, "in doubt, there is no entry");
+    assert_eq!(
+        runtime.block_on(texts.get("k")),
+        None,
+        "the order is unknown, so there is no entry"
+    );
 }
 
 #[test]
-fn a_write_goes_on_without_the_server_and_says_so() {
+fn write_runs_without_server() {
     on_tokio(async {
         let mut server = server();
         server.kill();
@@ -113,9 +117,9 @@ fn a_write_goes_on_without_the_server_and_says_so() {
     });
 }
 
-/// The lease of a claim lasts 5 s.
+/// The lease of a write guard lasts 5 s.
 #[test]
-fn a_write_longer_than_its_lease_keeps_the_lease() {
+fn long_write_keeps_its_lease() {
     let (runtime, _, texts) = simulated(1);
     let write = async || {
         runtime.sleep(SECOND * 60).await;
@@ -127,13 +131,13 @@ fn a_write_longer_than_its_lease_keeps_the_lease() {
 }
 
 #[test]
-fn a_write_carries_the_tags_and_the_lifetime_that_its_entry_names() {
+fn write_uses_options_of_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").jitter(Jitter::NONE).build().unwrap();
         let entry = || numbers.entry("k").tags(["t"]).time_to_live(SECOND * 10);
         let written = entry().write_through(async || Ok::<_, String>(1)).await.unwrap();
         written.cached().unwrap();
-        assert_eq!(*entry().or_insert_with(async || 2).await, 1, "it has the tags of a load");
+        assert_eq!(*entry().or_insert_with(async || 2).await, 1, "it has the tags of the load");
         assert!(
             matches!(numbers.remaining("k").await, Remaining::After(left) if left <= SECOND * 10)
         );
@@ -143,7 +147,7 @@ fn a_write_carries_the_tags_and_the_lifetime_that_its_entry_names() {
 }
 
 #[test]
-fn a_write_without_usable_tags_leaves_no_entry() {
+fn write_with_invalid_options_invalidates() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         for entry in
@@ -160,7 +164,7 @@ fn a_write_without_usable_tags_leaves_no_entry() {
 }
 
 #[test]
-fn many_are_written_at_once() {
+fn many_keys_are_written_together() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").epoch(true).build().unwrap();
         numbers.insert("c", 9).await;
@@ -171,14 +175,14 @@ fn many_are_written_at_once() {
         let read = numbers.get_many(["a", "b", "c"]).await;
         assert_eq!(read[0].as_deref(), Some(&3), "the later one");
         assert_eq!(read[1].as_deref(), Some(&2));
-        assert_eq!(read[2], None, "it was given no value");
+        assert_eq!(read[2], None, "it has no value");
         numbers.invalidate_all().await.unwrap();
         assert_eq!(numbers.get_many(["a", "b"]).await, [None, None], "they carry the epoch");
     });
 }
 
 #[test]
-fn of_many_that_are_written_those_in_doubt_leave_no_entry() {
+fn many_write_invalidates_keys_in_doubt() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let write = async || {
@@ -189,14 +193,14 @@ fn of_many_that_are_written_those_in_doubt_leave_no_entry() {
         let written = numbers.write_through_many(["a", "b", "c"], write).await.unwrap();
         written.cached().unwrap();
         let read = numbers.get_many(["a", "b", "c"]).await;
-        assert_eq!(read, [None, None, Some(3.into())], "nobody knows whose write of b is newer");
+        assert_eq!(read, [None, None, Some(3.into())], "the order of the writes of b is unknown");
         assert_eq!(numbers.stats().refused, 2);
         assert!(numbers.ticket("a").await.unwrap().can_store(), "no lease is left");
     });
 }
 
 #[test]
-fn many_writes_that_fail_leave_no_entry() {
+fn failed_many_write_leaves_no_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         numbers.insert_many([("a", 1), ("b", 2)]).await;
@@ -216,7 +220,7 @@ fn many_writes_that_fail_leave_no_entry() {
 }
 
 #[test]
-fn a_write_of_many_that_is_cancelled_leaves_no_entry() {
+fn cancelled_many_write_leaves_no_entry() {
     let (runtime, _, texts) = simulated(1);
     runtime.block_on(async {
         texts.insert_many([("a", "old".to_owned()), ("b", "old".to_owned())]).await;
@@ -232,7 +236,7 @@ fn a_write_of_many_that_is_cancelled_leaves_no_entry() {
 }
 
 #[test]
-fn a_ticket_carries_the_tags_that_its_entry_names() {
+fn ticket_uses_tags_of_entry() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let entry = || numbers.entry("k").tags(["t"]);
@@ -246,19 +250,19 @@ fn a_ticket_carries_the_tags_that_its_entry_names() {
 }
 
 #[test]
-fn a_ticket_fills_what_was_read_after_it() {
+fn ticket_fills_its_key() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let ticket = numbers.ticket("k").await.unwrap();
         assert!(ticket.can_store());
         assert!(ticket.fill(1).await);
-        assert!(numbers.ticket("k").await.unwrap().fill(2).await, "whatever stands there");
+        assert!(numbers.ticket("k").await.unwrap().fill(2).await, "an existing entry is replaced");
         assert_eq!(numbers.get("k").await.as_deref(), Some(&2));
     });
 }
 
 #[test]
-fn a_ticket_is_void_after_an_invalidation() {
+fn invalidation_revokes_ticket() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let ticket = numbers.ticket("k").await.unwrap();
@@ -270,7 +274,7 @@ fn a_ticket_is_void_after_an_invalidation() {
 }
 
 #[test]
-fn of_two_tickets_the_later_stores_nothing_until_the_first_is_dropped() {
+fn second_ticket_waits_for_first() {
     let (runtime, _, texts) = simulated(1);
     runtime.block_on(async {
         let first = texts.ticket("k").await.unwrap();
@@ -284,7 +288,7 @@ fn of_two_tickets_the_later_stores_nothing_until_the_first_is_dropped() {
 }
 
 #[test]
-fn all_entries_of_a_cache_can_be_removed() {
+fn invalidate_all_removes_own_entries() {
     on_each_backend(async |store: Store| {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let others = store.cache::<u32>("others").build().unwrap();

@@ -15,7 +15,7 @@ use super::{
     value::{CodePoints, Dict, DictKey, Value},
 };
 
-/// Gathers the items of a sequence or tuple, and wraps them when they belong to a variant.
+/// Collects the items of a sequence or tuple, and wraps them if they belong to a variant.
 #[derive(Debug)]
 pub(super) struct ListSerializer {
     inner: ValueSerializer,
@@ -46,12 +46,12 @@ impl ListSerializer {
     }
 }
 
-/// Gathers the entries of a map or struct, and wraps them when they belong to a variant.
+/// Collects the entries of a map or struct, and wraps them if they belong to a variant.
 #[derive(Debug)]
 pub(super) struct DictSerializer {
     inner: ValueSerializer,
     entries: Vec<(DictKey, Value)>,
-    /// The key whose value comes next.
+    /// The key of the next value.
     key: Option<DictKey>,
     variant: Option<&'static str>,
 }
@@ -102,7 +102,7 @@ fn in_variant(error: ParamsError, variant: Option<&'static str>) -> ParamsError 
     }
 }
 
-/// Gathers the fields of a struct, or the text that one of serde_json's private structs carries.
+/// Collects the fields of a struct, or the text of one of serde_json's private structs.
 #[derive(Debug)]
 pub(super) enum StructSerializer {
     Fields(DictSerializer),
@@ -121,7 +121,7 @@ impl StructSerializer {
     }
 }
 
-/// Turns the text of serde_json's `Number` or `RawValue` into the value that it spells.
+/// Parses the text of serde_json's `Number` or `RawValue`.
 #[derive(Debug)]
 pub(super) struct LiteralSerializer {
     outer: ValueSerializer,
@@ -138,7 +138,7 @@ impl LiteralSerializer {
     }
 
     fn finish(self) -> Result<Value, ParamsError> {
-        self.value.ok_or_else(|| ParamsError::new("a number or raw value without its text"))
+        self.value.ok_or_else(|| ParamsError::new("number or raw value without its text"))
     }
 }
 
@@ -205,8 +205,7 @@ impl SerializeMap for DictSerializer {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ParamsError> {
-        let key =
-            self.key.take().ok_or_else(|| ParamsError::new("a map's value before its key"))?;
+        let key = self.key.take().ok_or_else(|| ParamsError::new("map value before its key"))?;
         self.push(key, value)
     }
 

@@ -1,24 +1,25 @@
-//! The error of parameters that have no canonical text.
+//! The error of parameters that cannot be part of a key.
 
 use std::{
     error::Error,
     fmt::{self, Display},
 };
 
-/// As many steps of a path as a message shows; the path of an error about depth has hundreds.
+/// The maximum number of path steps in a message. An error about depth has hundreds.
 const SHOWN_STEPS: usize = 8;
 
-/// Says why parameters can't be part of a key, where, and what to do about it.
+/// The error of parameters that cannot be part of a key: where it occurred, why, and what to
+/// do.
 #[derive(Debug, Clone)]
 pub struct ParamsError {
-    /// Boxed, for every level of recursion keeps room for an error on the stack.
+    /// Boxed, since every level of recursion reserves stack space for an error.
     details: Box<Details>,
 }
 
 #[derive(Debug, Clone)]
 struct Details {
     reason: String,
-    /// From the inside out, since every container adds its step while the error passes through.
+    /// From the inside out: every container adds its step as the error passes through.
     path: Vec<Step>,
 }
 
@@ -33,19 +34,19 @@ impl ParamsError {
         Self { details: Box::new(Details { reason: reason.into(), path: Vec::new() }) }
     }
 
-    /// Adds the field or key whose value is at fault.
+    /// Adds the field or key of the invalid value.
     pub(super) fn in_field(mut self, name: impl Into<String>) -> Self {
         self.details.path.push(Step::Field(name.into()));
         self
     }
 
-    /// Adds the position in a list whose item is at fault.
+    /// Adds the index of the invalid item.
     pub(super) fn in_item(mut self, index: usize) -> Self {
         self.details.path.push(Step::Index(index));
         self
     }
 
-    /// Adds the place in a JSON text, both numbers counted from 1.
+    /// Adds the position in a JSON text, counted from 1.
     pub(super) fn at_line(mut self, line: usize, column: usize) -> Self {
         self.details.reason = format!("{} (line {line}, column {column})", self.details.reason);
         self
@@ -89,13 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_the_path_from_the_outside_in() {
+    fn path_starts_at_the_root() {
         let error = ParamsError::new("no good").in_item(3).in_field("ids").in_field("filter");
         assert_eq!(error.to_string(), "at `filter.ids[3]`: no good");
     }
 
     #[test]
-    fn cuts_a_long_path() {
+    fn long_paths_are_truncated() {
         let error = (0..500).fold(ParamsError::new("too deep"), ParamsError::in_item);
         assert!(error.to_string().starts_with("at `[499][498]"));
         assert!(error.to_string().ends_with("[492]…`: too deep"));

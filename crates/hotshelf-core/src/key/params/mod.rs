@@ -1,10 +1,10 @@
-//! Parameters of a key, as the text that Python's `json.dumps` writes for them.
+//! Parameters of a key, written like Python's `json.dumps`.
 //!
-//! A key carries a hash of its parameters. Python programs that share the cache hash the text of
-//! `json.dumps(params, sort_keys=True)`; a single differing byte would make the two sides miss
-//! each other's entries. So parameters become a tree of Python's own values first
-//! ([`value`], filled by [`serializer`] or [`parse`]), are sorted by Python's rules, and only then
-//! become text ([`text`]).
+//! A key contains a hash of its parameters. Python programs that share the cache hash the text
+//! of `json.dumps(params, sort_keys=True)`: if a single byte differed, the two sides would not
+//! find each other's entries. So parameters are first converted into a tree of Python values
+//! ([`value`], built by [`serializer`] or [`parse`]), which is sorted by Python's rules and
+//! then written as text ([`text`]).
 
 mod compound;
 mod error;
@@ -24,9 +24,11 @@ use self::{
     value::{Depth, Value},
 };
 
-/// Parameters of a key, in the canonical text that Python's `json.dumps(…, sort_keys=True)` gives.
+/// Parameters of a key, in their canonical text: that of Python's `json.dumps(…,
+/// sort_keys=True)`.
 ///
-/// Two parameters are equal when their texts are; the order of fields and entries doesn't count.
+/// Two parameters are equal if their texts are equal. The order of fields and entries doesn't
+/// matter.
 ///
 /// ```
 /// use hotshelf_core::Params;
@@ -50,27 +52,27 @@ pub struct Params {
 }
 
 impl Params {
-    /// Takes parameters from any serializable value.
+    /// Creates parameters from a serializable value.
     ///
-    /// An `f32` counts as the shortest decimal that names it, so `0.1f32` is `0.1`. An absent
-    /// `Option` is `null`, not left out: skip it with `#[serde(skip_serializing_if = …)]` where the
-    /// Python side leaves it out. Map keys that are equal in Python (`1`, `true` and `1.0`) are one
-    /// key: the first spelling, the last value.
+    /// An `f32` is written as its shortest decimal, so that `0.1f32` is `0.1`. A missing
+    /// `Option` is `null`; skip it with `#[serde(skip_serializing_if = …)]` if the Python side
+    /// omits it. Map keys that are equal in Python (`1`, `true` and `1.0`) are one key, with
+    /// the first spelling and the last value.
     ///
     /// # Errors
     ///
-    /// Fails on what `json.dumps` refuses as well: bytes, map keys that are neither text, number,
-    /// bool nor null, and maps that mix text keys with others; further on a NaN key beside another
-    /// key (it has no place in an order), on nesting deeper than 500 levels, and with the error of
-    /// the value's own `Serialize`.
+    /// Returns an error for values that `json.dumps` rejects too: bytes, map keys that are
+    /// neither text, number, bool nor null, and maps that mix text keys with others. Also for
+    /// a NaN key beside another key, which has no order, for nesting deeper than 500 levels,
+    /// and if the value's own `Serialize` fails.
     pub fn new<P: Serialize + ?Sized>(params: &P) -> Result<Self, ParamsError> {
         params.serialize(ValueSerializer::new(Depth::default())).map(|value| Self::of(&value))
     }
 
-    /// Takes parameters from JSON text, read as Python's `json.loads` reads it.
+    /// Parses parameters from JSON text, like Python's `json.loads`.
     ///
-    /// This keeps what a `serde_json::Value` would lose: integers of any size, a `-0` that is an
-    /// integer, lone surrogates (`"\ud800"`), `NaN` and `Infinity`.
+    /// This preserves values that a `serde_json::Value` would lose: integers of any size, the
+    /// integer `-0`, lone surrogates (`"\ud800"`), `NaN` and `Infinity`.
     ///
     /// ```
     /// use hotshelf_core::Params;
@@ -82,15 +84,17 @@ impl Params {
     ///
     /// # Errors
     ///
-    /// Fails with the line and column where `json.loads` gives up too, on integers of more than
-    /// 4300 digits (Python's limit), and on nesting deeper than 500 levels.
+    /// Returns an error, with line and column, for text that `json.loads` rejects too, for
+    /// integers of more than 4300 digits (Python's limit), and for nesting deeper than 500
+    /// levels.
     pub fn from_json(text: &str) -> Result<Self, ParamsError> {
         parse::document(text, Depth::default()).map(|value| Self::of(&value))
     }
 
-    /// Takes text that `json.dumps(…, sort_keys=True)` has written: for Python itself.
+    /// Creates parameters from text that `json.dumps(…, sort_keys=True)` has written, for
+    /// Python bindings.
     ///
-    /// The text is taken as it is; of another one the key would be another.
+    /// The text is not checked. Any other text results in another key.
     #[must_use]
     pub fn from_canonical(text: impl Into<String>) -> Self {
         let text = text.into();
@@ -98,10 +102,10 @@ impl Params {
         Self { text, falsy }
     }
 
-    /// Returns `true` for parameters that Python takes for false: in fastapi-rc's layout they
-    /// add nothing to the key.
+    /// Returns `true` for parameters that are false in Python. In fastapi-rc's layout they add
+    /// nothing to the key.
     ///
-    /// That holds for `null`, `false`, every zero, and empty texts, lists and maps.
+    /// These are `null`, `false`, zeros, and empty texts, lists and maps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.falsy
@@ -137,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn equality_ignores_the_order_of_entries() {
+    fn equality_ignores_entry_order() {
         let one = Params::from_json(r#"{"a": 1, "b": [2]}"#).unwrap();
         assert_eq!(one, Params::from_json(r#" {"b":[2],"a":1} "#).unwrap());
         assert_ne!(one, Params::from_json(r#"{"a": 1.0, "b": [2]}"#).unwrap());
     }
 
     #[test]
-    fn the_error_can_cross_threads() {
+    fn error_is_send_and_sync() {
         fn assert_error<E: std::error::Error + Clone + Send + Sync + 'static>() {}
         assert_error::<ParamsError>();
     }

@@ -1,4 +1,5 @@
-//! Python's numbers: integers of any size, floats and bools, compared exactly and written by `repr`.
+//! Python's numbers: integers of any size, floats and bools, compared exactly and written like
+//! `repr`.
 
 use std::{
     cmp::Ordering,
@@ -8,10 +9,10 @@ use std::{
 
 use super::error::ParamsError;
 
-/// Python's limit for turning integers into text and back.
+/// Python's limit for converting integers to text and back.
 const MAX_DIGITS: usize = 4300;
 
-/// A number of Python, to which bools belong: `True == 1 == 1.0`.
+/// A Python number, including bools: `True == 1 == 1.0`.
 #[derive(Debug, Clone)]
 pub(super) enum Number {
     Bool(bool),
@@ -28,7 +29,7 @@ impl Number {
         }
     }
 
-    /// Compares by exact value; `None` when one of the two is NaN.
+    /// Compares by exact value; `None` if one of the two is NaN.
     pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Float(left), Self::Float(right)) => left.partial_cmp(right),
@@ -40,7 +41,7 @@ impl Number {
         }
     }
 
-    /// The value as an integer; a float loses its fraction.
+    /// Returns the value as an integer, without the fraction of a float.
     fn as_integer(&self) -> Integer {
         match self {
             Self::Bool(bool) => Integer::from(i128::from(*bool)),
@@ -49,7 +50,7 @@ impl Number {
         }
     }
 
-    /// The name of the type in Python, for messages.
+    /// Returns the name of the type in Python, for messages.
     pub(super) fn type_name(&self) -> &'static str {
         match self {
             Self::Bool(_) => "bool",
@@ -101,17 +102,17 @@ fn places_below_one(digits: &str, exponent: i32) -> usize {
     digits.len() + exponent.unsigned_abs() as usize - 1
 }
 
-/// Turns an `f32` into the float that its shortest decimal names. Its author means 0.1 by `0.1f32`,
-/// not 0.10000000149011612, the number of the same bits.
+/// Converts an `f32` to the `f64` of its shortest decimal: `0.1f32` is meant as 0.1, not as
+/// 0.10000000149011612, which has the same bits.
 pub(super) fn widen(float: f32) -> f64 {
     shortest(float).parse().unwrap_or(f64::from(float))
 }
 
-/// Gives the shortest digits that read back as the same float, as `1.25e-7`.
+/// Returns the shortest digits that parse to the same float, as `1.25e-7`.
 ///
-/// Rust and Python agree on how many there are. Where two candidates are equally near (2⁻²⁵ is
-/// 2.98023223876953125e-08), Rust's shortest form rounds up and Python takes the even digit; so
-/// does Rust for a given precision.
+/// Rust and Python agree on the number of digits. If two candidates are equally near (2⁻²⁵ is
+/// 2.98023223876953125e-08), Rust's shortest form rounds up and Python chooses the even digit,
+/// as Rust does for a given precision.
 fn shortest<F>(float: F) -> String
 where
     F: Copy + LowerExp + FromStr + PartialEq,
@@ -123,7 +124,7 @@ where
     if even.parse::<F>().is_ok_and(|read| read == float) { even } else { text }
 }
 
-/// An integer of any size, kept as its decimal digits: keys only need its text and its order.
+/// An integer of any size, stored as decimal digits: keys only need its text and its order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Integer {
     /// Never set for zero, so that `-0` is the integer 0 as in Python.
@@ -133,14 +134,13 @@ pub(super) struct Integer {
 }
 
 impl Integer {
-    /// Takes the text of an integer in JSON: an optional minus sign and digits without leading
-    /// zeros.
+    /// Parses an integer in JSON: an optional minus sign and digits without leading zeros.
     pub(super) fn parse(text: &str) -> Result<Self, ParamsError> {
         let integer = Self::from_decimal(text);
         if integer.digits.len() > MAX_DIGITS {
             let digits = integer.digits.len();
             return Err(ParamsError::new(format!(
-                "an integer of {digits} digits, where Python refuses more than {MAX_DIGITS}; \
+                "integer of {digits} digits exceeds Python's limit of {MAX_DIGITS}; \
                  pass it as text"
             )));
         }
@@ -152,8 +152,8 @@ impl Integer {
         Self { negative: digits != text && digits != "0", digits: digits.to_owned() }
     }
 
-    /// Drops the fraction of a finite float. A precision makes Rust write every digit exactly,
-    /// where it else fills up with zeros after the shortest digits.
+    /// Drops the fraction of a finite float. With a precision Rust writes every digit exactly;
+    /// without one it pads the shortest digits with zeros.
     fn truncate(float: f64) -> Self {
         Self::from_decimal(&format!("{:.0}", float.trunc()))
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_are_written_as_python_writes_them() {
+    fn floats_are_formatted_like_python() {
         let cases = [
             (0.0, "0.0"),
             (-0.0, "-0.0"),
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn of_two_shortest_forms_the_even_one_counts() {
+    fn even_shortest_form_is_chosen() {
         // Rust's own shortest forms end in 3 here.
         assert_eq!(Number::Float(2_f64.powi(-25)).to_string(), "2.9802322387695312e-08");
         assert_eq!(Number::Float(widen(2_f32.powi(-12))).to_string(), "0.00024414062");
     }
 
     #[test]
-    fn single_precision_floats_widen_to_their_shortest_decimal() {
+    fn f32_widens_to_shortest_decimal() {
         for (single, double) in [(0.1, 0.1), (-0.0, -0.0), (f32::MAX, 3.4028235e38), (1e-45, 1e-45)]
         {
             assert_eq!(widen(single).to_bits(), f64::to_bits(double));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_and_floats_compare_by_exact_value() {
+    fn integers_and_floats_compare_exactly() {
         let ascending = [
             Number::Float(f64::NEG_INFINITY),
             Number::Float(-1e300),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_of_different_types_compare_equal() {
+    fn numbers_compare_equal_across_types() {
         let pairs = [
             (Number::Bool(true), Number::Float(1.0)),
             (Number::Bool(false), Number::Float(-0.0)),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_stop_at_the_limit_of_python() {
+    fn integers_stop_at_python_limit() {
         let longest = "9".repeat(MAX_DIGITS);
         assert_eq!(Integer::parse(&longest).unwrap().to_string(), longest);
         assert!(Integer::parse(&format!("-{longest}")).is_ok());

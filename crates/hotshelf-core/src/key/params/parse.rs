@@ -1,7 +1,7 @@
-//! JSON text as a tree, read as Python's `json.loads` reads it.
+//! Parses JSON text like Python's `json.loads`.
 //!
-//! serde_json won't do: it refuses `NaN`, lone surrogates and numbers such as `1e400`, and rounds
-//! large integers.
+//! serde_json is not an option: it rejects `NaN`, lone surrogates and numbers such as `1e400`,
+//! and rounds large integers.
 
 use super::{
     error::ParamsError,
@@ -9,7 +9,7 @@ use super::{
     value::{CodePoints, Depth, Dict, DictKey, Value},
 };
 
-/// Reads a whole JSON text.
+/// Parses a whole JSON text.
 pub(super) fn document(text: &str, depth: Depth) -> Result<Value, ParamsError> {
     let mut parser = Parser { text, at: 0 };
     parser.skip_whitespace();
@@ -19,7 +19,7 @@ pub(super) fn document(text: &str, depth: Depth) -> Result<Value, ParamsError> {
     Ok(value)
 }
 
-/// Reads a text that is one number and nothing else.
+/// Parses a text that consists of one number.
 pub(super) fn number(text: &str) -> Result<Number, ParamsError> {
     let mut parser = Parser { text, at: 0 };
     let number = parser.number()?;
@@ -29,7 +29,7 @@ pub(super) fn number(text: &str) -> Result<Number, ParamsError> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// The byte where the unread rest begins.
+    /// The index of the next byte.
     at: usize,
 }
 
@@ -142,8 +142,8 @@ impl Parser<'_> {
         Ok(u32::from(char))
     }
 
-    /// Reads `\uXXXX`, and a second one if both are a surrogate pair. A surrogate without its
-    /// partner stays alone.
+    /// Parses `\uXXXX`, and a second one if both are a surrogate pair. A lone surrogate is
+    /// kept.
     fn unicode_escape(&mut self) -> Result<u32, ParamsError> {
         let first = self.code_unit()?;
         if !(0xd800..0xdc00).contains(&first) || !self.rest().starts_with("\\u") {
@@ -159,7 +159,7 @@ impl Parser<'_> {
     }
 
     fn code_unit(&mut self) -> Result<u32, ParamsError> {
-        // The check of the digits is needed: `from_str_radix` takes a sign.
+        // The digits must be checked: `from_str_radix` accepts a sign.
         let digits = self.rest().get(2..6).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         let unit = unit.ok_or_else(|| self.error("expected four hex digits after `\\u`"))?;
@@ -200,7 +200,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Skips the whitespace of JSON, which is less than that of Unicode or ASCII.
+    /// Skips JSON's whitespace, a subset of that of Unicode and ASCII.
     fn skip_whitespace(&mut self) {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.at += self.rest().bytes().take_while(is_space).count();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_python_reads() {
+    fn valid_json_parses_like_python() {
         let cases = [
             (" \t\r\n1 \n", "1"),
             ("-0", "0"),
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_python_refuses() {
+    fn invalid_json_is_rejected_like_python() {
         let cases = [
             "",
             " ",
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn stops_at_the_limit_of_depth() {
+    fn nesting_depth_is_limited() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(canonical(&nested(500)), Ok(nested(500)));
         for text in [nested(501), nested(100_000), "{\"a\":".repeat(100_000)] {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stands_alone() {
+    fn number_must_be_whole_text() {
         assert_eq!(number("-12e-1").unwrap().to_string(), "-1.2");
         for text in ["", " 1", "1 ", "NaN", "1,2", "\"1\""] {
             assert!(number(text).is_err(), "{text}");

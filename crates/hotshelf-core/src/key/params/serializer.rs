@@ -1,4 +1,4 @@
-//! Any serializable value as a tree, in the shapes that serde_json gives.
+//! Converts serializable values into a tree, in the shapes of serde_json.
 
 use serde::{Serialize, ser::Serializer};
 
@@ -9,12 +9,13 @@ use super::{
     value::{CodePoints, Depth, Dict, Value},
 };
 
-/// The structs by which serde_json hands its own types to its own serializer. A program that
-/// enables the features behind them would else get a map where it means a number.
+/// The names of the structs that serde_json uses to pass its own types to its own serializer.
+/// Without special treatment, a program that enables the features behind them would get a map
+/// instead of a number.
 const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Builds a [`Value`]; also those that become map keys, whose type is checked afterwards.
+/// Builds a [`Value`], also for map keys, whose type is checked afterwards.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ValueSerializer {
     depth: Depth,
@@ -47,15 +48,15 @@ impl ValueSerializer {
         Ok(DictSerializer::new(inner, expected(length), variant))
     }
 
-    /// A variant's content lies within a dict of its own.
+    /// Returns the depth of a variant's content, which is nested in its own dict.
     fn depth_inside(self, variant: Option<&'static str>) -> Result<Depth, ParamsError> {
         let depth = self.depth.enter()?;
         if variant.is_some() { depth.enter() } else { Ok(depth) }
     }
 }
 
-/// Caps the length that a foreign `Serialize` announces: it is a hint, not worth an allocation of
-/// any size.
+/// Limits the length that a `Serialize` implementation announces: it is a hint, and must not
+/// cause an allocation of arbitrary size.
 fn expected(length: Option<usize>) -> usize {
     length.unwrap_or(0).min(64)
 }

@@ -1,4 +1,4 @@
-//! What serializable values become. The cases need more room than the serializer's own file has.
+//! Tests of the serializer, in a file of their own because of their number.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn error<T: Serialize + ?Sized>(value: &T) -> String {
     Params::new(value).unwrap_err().to_string()
 }
 
-/// A map of any keys in a given order.
+/// A map of any keys, in a given order.
 struct Entries<K, V>(Vec<(K, V)>);
 
 impl<K: Serialize, V: Serialize> Serialize for Entries<K, V> {
@@ -72,7 +72,7 @@ impl Serialize for Bytes {
 }
 
 #[test]
-fn integers_of_every_width_keep_their_digits() {
+fn integers_keep_their_digits() {
     assert_eq!(text(&(i8::MIN, i16::MIN, i32::MIN)), "[-128, -32768, -2147483648]");
     assert_eq!(text(&(i64::MIN, i128::MIN)), format!("[{}, {}]", i64::MIN, i128::MIN));
     assert_eq!(text(&(u8::MAX, u16::MAX, u32::MAX)), "[255, 65535, 4294967295]");
@@ -80,14 +80,14 @@ fn integers_of_every_width_keep_their_digits() {
 }
 
 #[test]
-fn a_single_precision_float_is_its_shortest_decimal() {
+fn f32_is_its_shortest_decimal() {
     assert_eq!(text(&[0.1_f32, -0.0, 16_777_216.0]), "[0.1, -0.0, 16777216.0]");
     assert_eq!(text(&[f32::MAX, 1e-45]), "[3.4028235e+38, 1e-45]");
     assert_eq!(text(&[f32::NAN, f32::INFINITY]), "[NaN, Infinity]");
 }
 
 #[test]
-fn shapes_are_those_of_serde_json() {
+fn shapes_match_serde_json() {
     let shapes =
         [Shape::Unit, Shape::Newtype(1), Shape::Tuple(1, "b"), Shape::Struct { z: 1, a: 2 }];
     assert_eq!(
@@ -102,7 +102,7 @@ fn shapes_are_those_of_serde_json() {
 }
 
 #[test]
-fn keys_sort_as_python_values_before_they_are_text() {
+fn keys_sort_as_python_values() {
     assert_eq!(text(&BTreeMap::from([("10", 1), ("9", 2)])), r#"{"10": 1, "9": 2}"#);
     assert_eq!(text(&BTreeMap::from([(10, 1), (9, 2)])), r#"{"9": 2, "10": 1}"#);
     let numbers = vec![
@@ -117,7 +117,7 @@ fn keys_sort_as_python_values_before_they_are_text() {
 }
 
 #[test]
-fn keys_of_other_kinds_pass_through_or_are_refused() {
+fn unusual_keys_convert_or_fail() {
     assert_eq!(text(&BTreeMap::from([('b', 1), ('a', 2)])), r#"{"a": 2, "b": 1}"#);
     assert_eq!(text(&Entries(vec![(Newtype(Some(2)), 1)])), r#"{"2": 1}"#);
     assert_eq!(text(&Entries(vec![(Shape::Unit, 1)])), r#"{"Unit": 1}"#);
@@ -129,7 +129,7 @@ fn keys_of_other_kinds_pass_through_or_are_refused() {
 }
 
 #[test]
-fn private_numbers_of_serde_json_are_python_numbers() {
+fn serde_json_numbers_keep_their_digits() {
     let number = |text| PrivateNumber { text };
     let large = "1".repeat(60);
     assert_eq!(text(&number("1e400")), "Infinity");
@@ -143,17 +143,17 @@ fn private_numbers_of_serde_json_are_python_numbers() {
 }
 
 #[test]
-fn private_raw_values_of_serde_json_are_read_as_json() {
+fn serde_json_raw_values_are_parsed() {
     let raw = |text: &str| PrivateRawValue { text: text.to_owned() };
     assert_eq!(text(&[raw(r#"{"b":1,"a":"\ud800"}"#)]), r#"[{"a": "\ud800", "b": 1}]"#);
-    // The text counts from the depth at which it stands.
+    // The depth of the surrounding value counts, too.
     let nested = |depth| raw(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
     assert_eq!(text(&[nested(499)]).len(), 1000);
     assert!(error(&[nested(500)]).contains("nested deeper"));
 }
 
 #[test]
-fn errors_say_where() {
+fn errors_contain_the_path() {
     let filter = json!({"filter": {"ids": [1, 2]}});
     assert_eq!(text(&filter), r#"{"filter": {"ids": [1, 2]}}"#);
     let bytes = BTreeMap::from([("filter", BTreeMap::from([("ids", (1, Bytes))]))]);
@@ -162,7 +162,7 @@ fn errors_say_where() {
 }
 
 #[test]
-fn an_error_of_the_value_itself_is_kept() {
+fn serialize_error_of_value_is_kept() {
     struct Broken;
     impl Serialize for Broken {
         fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -173,7 +173,7 @@ fn an_error_of_the_value_itself_is_kept() {
 }
 
 #[test]
-fn a_value_without_a_key_is_an_error() {
+fn map_value_without_key_fails() {
     struct Keyless;
     impl Serialize for Keyless {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,13 +185,13 @@ fn a_value_without_a_key_is_an_error() {
     assert!(error(&Keyless).contains("before its key"));
 }
 
-/// Lists in lists. `json!` would copy the inner value at every level, in a recursion of its own.
+/// Nests lists. `json!` would copy the inner value at every level, recursively.
 fn nested(depth: usize) -> serde_json::Value {
     (1..depth).fold(json!([]), |inner, _| serde_json::Value::Array(vec![inner]))
 }
 
 #[test]
-fn stops_at_the_limit_of_depth() {
+fn nesting_depth_is_limited() {
     assert_eq!(text(&nested(500)), format!("{}{}", "[".repeat(500), "]".repeat(500)));
     assert!(error(&nested(501)).contains("nested deeper than 500 levels"));
     assert!(error(&vec![nested(2000)]).contains("nested deeper than 500 levels"));
@@ -202,7 +202,7 @@ fn stops_at_the_limit_of_depth() {
 }
 
 #[test]
-fn wrappers_that_leave_no_trace_have_a_limit_too() {
+fn invisible_wrappers_are_limited_too() {
     #[derive(Serialize)]
     struct Chain(Option<Box<Self>>);
 

@@ -1,4 +1,5 @@
-//! The tree as text: `json.dumps(value, sort_keys=True)` with the default separators and escapes.
+//! Writes the tree as text, like `json.dumps(value, sort_keys=True)` with the default
+//! separators and escapes.
 
 use std::fmt::Write;
 
@@ -78,7 +79,7 @@ fn push_escape(out: &mut String, point: u32) {
 }
 
 fn push_display(out: &mut String, part: impl std::fmt::Display) {
-    // Writing to a `String` can't fail.
+    // Writing to a `String` cannot fail.
     let _ = write!(out, "{part}");
 }
 
@@ -91,19 +92,19 @@ mod tests {
     }
 
     #[test]
-    fn only_printable_ascii_stays_as_it_is() {
+    fn only_printable_ascii_is_unescaped() {
         assert_eq!(str_text(&[0x1f, 0x20, 0x7e, 0x7f, 0x80]), r#""\u001f ~\u007f\u0080""#);
         assert_eq!(dumps(&Value::from("\"\\/\u{8}\u{c}\n\r\t")), r#""\"\\/\b\f\n\r\t""#);
     }
 
     #[test]
-    fn code_points_beyond_the_basic_plane_become_pairs() {
+    fn astral_code_points_become_surrogate_pairs() {
         assert_eq!(str_text(&[0xffff, 0x1_0000, 0x10_ffff]), r#""\uffff\ud800\udc00\udbff\udfff""#);
         assert_eq!(dumps(&Value::from("😀")), r#""\ud83d\ude00""#);
     }
 
     #[test]
-    fn lone_surrogates_stay_alone() {
+    fn lone_surrogates_are_kept() {
         assert_eq!(str_text(&[0xd800, 0x61, 0xdfff]), r#""\ud800a\udfff""#);
     }
 }

@@ -1,4 +1,4 @@
-//! The tree of Python values that parameters become before they are text.
+//! The tree of Python values between parameters and their text.
 
 use std::cmp::Ordering;
 
@@ -18,7 +18,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    /// Says whether `bool(value)` is false in Python.
+    /// Returns `true` if `bool(value)` is false in Python.
     pub(super) fn is_falsy(&self) -> bool {
         match self {
             Self::Null => true,
@@ -54,12 +54,12 @@ impl From<&str> for Value {
     }
 }
 
-/// A Python `str`: code points rather than `char`s, since JSON text may name lone surrogates.
+/// A Python `str`: code points instead of `char`s, since JSON may contain lone surrogates.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct CodePoints(pub(super) Vec<u32>);
 
 impl CodePoints {
-    /// The text, with U+FFFD for every lone surrogate.
+    /// Returns the text, with U+FFFD for every lone surrogate.
     pub(super) fn to_string_lossy(&self) -> String {
         let chars = self.0.iter().map(|point| char::from_u32(*point));
         chars.map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
@@ -72,7 +72,7 @@ impl From<&str> for CodePoints {
     }
 }
 
-/// The key of a [`Dict`]. It becomes text only after sorting, as in Python.
+/// The key of a [`Dict`]. It is converted to text only after sorting, as in Python.
 #[derive(Debug, Clone)]
 pub(super) enum DictKey {
     Null,
@@ -81,7 +81,7 @@ pub(super) enum DictKey {
 }
 
 impl DictKey {
-    /// Compares as `<` and `==` do in Python; `None` where Python has no order.
+    /// Compares like `<` and `==` in Python; `None` if Python defines no order.
     fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Null, Self::Null) => Some(Ordering::Equal),
@@ -103,7 +103,7 @@ impl DictKey {
         }
     }
 
-    /// The key as a step of an error's path.
+    /// Returns the key as a step of an error's path.
     pub(super) fn label(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
@@ -129,18 +129,18 @@ impl TryFrom<Value> for DictKey {
     }
 }
 
-/// A Python `dict` in the order of its sorted keys, no two of which are equal.
+/// A Python `dict` with sorted, distinct keys.
 #[derive(Debug, Clone)]
 pub(super) struct Dict {
     entries: Vec<(DictKey, Value)>,
 }
 
 impl Dict {
-    /// Takes entries in the order of their insertion. Of equal keys the first spelling and the last
-    /// value stay, as in Python.
+    /// Creates a dict from entries in the order of their insertion. Of equal keys, the first
+    /// spelling and the last value are kept, as in Python.
     pub(super) fn new(mut entries: Vec<(DictKey, Value)>) -> Result<Self, ParamsError> {
-        // Neighbours suffice: only NaN has no order among its own kind, and it has none with any
-        // key.
+        // Checking neighbours suffices: of one type only NaN has no order, and it has none
+        // with any key.
         for pair in entries.windows(2) {
             if pair[0].0.compare(&pair[1].0).is_none() {
                 return Err(no_order(&pair[0].0, &pair[1].0));
@@ -157,7 +157,7 @@ impl Dict {
         Ok(Self { entries })
     }
 
-    /// A dict of one entry, such as an enum's variant.
+    /// Creates a dict with one entry, such as an enum's variant.
     pub(super) fn single(key: &str, value: Value) -> Self {
         Self { entries: vec![(DictKey::Str(CodePoints::from(key)), value)] }
     }
@@ -169,18 +169,16 @@ impl Dict {
 
 fn no_order(left: &DictKey, right: &DictKey) -> ParamsError {
     if left.is_nan() || right.is_nan() {
-        return ParamsError::new(
-            "a NaN key beside other keys has no place in their order; use another key",
-        );
+        return ParamsError::new("a NaN key cannot be sorted among other keys; use another key");
     }
     let (left, right) = (left.type_name(), right.type_name());
     ParamsError::new(format!(
-        "keys of type {left} and {right} in one map have no order in Python; make all of them text"
+        "keys of type {left} and {right} in one map cannot be sorted; make all of them text"
     ))
 }
 
-/// How much deeper a tree may become. The limit keeps the recursion of everything that walks
-/// parameters within a small stack.
+/// The remaining depth of a tree. The limit bounds the stack of all recursive functions over
+/// parameters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depth {
     containers: u16,
@@ -190,13 +188,13 @@ pub(super) struct Depth {
 impl Depth {
     pub(super) const MAX: u16 = 500;
 
-    /// Goes one list or dict deeper.
+    /// Enters a list or dict.
     pub(super) fn enter(mut self) -> Result<Self, ParamsError> {
         self.containers = self.containers.checked_sub(1).ok_or_else(Self::exceeded)?;
         Ok(self)
     }
 
-    /// Goes into an `Option` or a newtype, which leave no trace in the tree but recurse as well.
+    /// Enters an `Option` or a newtype, which are invisible in the tree but recurse as well.
     pub(super) fn unwrap_one(mut self) -> Result<Self, ParamsError> {
         self.wrappers = self.wrappers.checked_sub(1).ok_or_else(Self::exceeded)?;
         Ok(self)
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_keys_keep_the_first_spelling_and_the_last_value() {
+    fn equal_keys_merge_like_python() {
         let keys = [int(2), int(1), DictKey::Number(Number::Bool(true)), float(1.0), float(0.5)];
         let expected = [("0.5", 4.0), ("1", 3.0), ("2", 0.0)];
         assert_eq!(dict(&keys).unwrap(), expected.map(|(key, value)| (key.to_owned(), value)));
@@ -260,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_without_an_order_are_refused() {
+    fn unsortable_keys_are_rejected() {
         let mixed = dict(&[int(1), int(2), text("b")]).unwrap_err();
         assert!(mixed.contains("int and str") && mixed.contains("make all of them text"));
         assert!(dict(&[DictKey::Null, text("a")]).unwrap_err().contains("None and str"));

@@ -1,4 +1,4 @@
-//! What callers of the cache do: read, load, fill by hand.
+//! Callers of the cache: they read, load and fill manually.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use super::scenario::Operation;
 use super::source::Row;
 use super::world::Task;
 
-/// The pauses of a task between two operations, of a loader before it reads and after, and
-/// of one that takes long.
+/// The pauses between two operations of a task, before and after a loader reads, and of a long
+/// loader.
 const IDLE: Duration = Duration::from_millis(12);
 const LOAD: Duration = Duration::from_millis(6);
 const LONG_LOAD: Duration = Duration::from_secs(7);
 
-/// The longest time after which a caller cancels its call, if it does.
+/// The longest time before a caller cancels its call.
 const CANCEL_AFTER: Duration = Duration::from_millis(40);
 
-/// A value is the index of the event at which its read of the source began, and so is an
-/// error.
+/// Returns a value: the index of the event at which its read of the source began. Errors are
+/// represented in the same way.
 fn shared(origin: EventIndex) -> Value {
     Value::Present(Arc::new(origin))
 }
@@ -57,17 +57,17 @@ impl Task {
         }
     }
 
-    /// Calls the cache, or gives that up.
+    /// Calls the cache, and may cancel the call.
     async fn get(&self, row: &Row, fresh: bool) {
         let call = self.world.history.asks(self.process(), &row.key, fresh);
-        let given_up = self.patiently(self.answer(row, call, fresh)).await.is_none();
-        if given_up {
+        let cancelled = self.maybe_cancelled(self.answer(row, call, fresh)).await.is_none();
+        if cancelled {
             self.world.overlaps.count(Overlap::GivenUp);
             self.world.history.gives_up(self.process(), &row.key, call);
         }
     }
 
-    /// Reads the cache, or loads: what a service does for a request.
+    /// Returns a value from the cache, or loads it, like a service for a request.
     async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
         let mode = if fresh { Mode::Reload } else { Mode::Use };
         let (key, options) = (Ok(row.key.clone().into()), row.options().mode(mode));
@@ -82,7 +82,7 @@ impl Task {
         }
     }
 
-    /// Runs a loader, and ends its flight in one of the ways in which flights end.
+    /// Runs a loader, and ends its flight in one of the possible ways.
     async fn lead(
         &self,
         row: &Row,
@@ -118,7 +118,7 @@ impl Task {
         }
     }
 
-    /// Reads without naming tags: what the entry carries is looked up behind it.
+    /// Reads without naming tags: those of the entry are looked up afterwards.
     async fn peek(&self, row: &Row) {
         let call = self.world.history.asks(self.process(), &row.key, false);
         if let Ok(ReadOutcome::Hit(value)) =
@@ -136,16 +136,16 @@ impl Task {
                 self.world.overlaps.count(Overlap::TicketFilled);
             }
         };
-        self.patiently(filling).await;
+        self.maybe_cancelled(filling).await;
     }
 
     fn given(&self, row: &Row, call: EventIndex, origin: EventIndex) {
         self.world.history.given(self.process(), &row.key, call, origin);
     }
 
-    /// Runs something to its end or, for an impatient caller, for some time only.
-    pub(crate) async fn patiently<F: Future>(&self, future: F) -> Option<F::Output> {
-        if !self.world.scenario.impatient || self.below(3) != 0 {
+    /// Runs a future to completion, or cancels it after some time.
+    pub(crate) async fn maybe_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        if !self.world.scenario.callers_cancel || self.below(3) != 0 {
             return Some(future.await);
         }
         let timer = self.member.process.sleep(self.world.runtime.up_to(CANCEL_AFTER));
@@ -180,7 +180,7 @@ impl Task {
     }
 }
 
-/// Counts a loader that runs under a lease.
+/// Counts a running loader with a lease.
 struct Holding<'a>(&'a AtomicU64);
 
 impl<'a> Holding<'a> {

@@ -1,4 +1,4 @@
-//! What goes wrong in a world, beside its network.
+//! Fault injection, except for network faults.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,8 +16,8 @@ const SHORT_PAUSE: Duration = Duration::from_millis(80);
 /// The longest jump of a clock: a lease may end at once, or last twice as long.
 const JUMP: Duration = Duration::from_secs(7);
 
-/// Lets things go wrong, one after the other, for as long as the world lives.
-pub(crate) async fn happen(world: Arc<World>) {
+/// Injects one fault after another for the lifetime of the world.
+pub(crate) async fn inject(world: Arc<World>) {
     let faults = &world.scenario.faults;
     loop {
         world.runtime.sleep(world.runtime.up_to(world.scenario.fault_pause)).await;
@@ -47,7 +47,8 @@ impl World {
         self.server.evict_lease(&self.rows[row].key);
     }
 
-    /// Prefers a process whose loader holds a lease: there is most to break.
+    /// Returns a random process, preferably one whose loader holds a lease: its faults have
+    /// the most effects.
     fn some_member(&self) -> Arc<Member> {
         let members = self.members();
         let holders: Vec<_> = members.iter().filter(|member| member.is_holder()).collect();
@@ -56,7 +57,7 @@ impl World {
     }
 
     fn crash_some(self: &Arc<Self>) {
-        // Most seeds are to get somewhere in between.
+        // Crashes must be rare enough for processes to make progress.
         if self.runtime.below(4) != 0 {
             return;
         }
@@ -79,18 +80,18 @@ impl World {
         self.pause(member, LEASE + self.runtime.up_to(LEASE));
     }
 
-    /// Stops a process for some time, unless it is stopped already.
+    /// Pauses a process, unless it is already paused.
     fn pause(self: &Arc<Self>, member: Arc<Member>, pause: Duration) {
         if !member.process.is_running() {
             return;
         }
         member.process.stop();
         let number = Some(member.process.number());
-        self.history.note(number, &[], || format!("is stopped for {pause:?}"));
+        self.history.note(number, &[], || format!("is paused for {pause:?}"));
         let world = Arc::clone(self);
         self.runtime.spawn(Box::pin(async move {
             world.runtime.sleep(pause).await;
-            world.history.note(number, &[], || "goes on".to_owned());
+            world.history.note(number, &[], || "resumes".to_owned());
             member.process.resume();
         }));
     }

@@ -1,13 +1,13 @@
-//! The engine in a simulated world: processes that crash and are paused, a network that
-//! loses, delays and repeats, a server that evicts and whose clock jumps.
+//! The engine in a simulated world: processes that crash and pause, a network that loses,
+//! delays and repeats messages, and a server that evicts keys and whose clock jumps.
 //!
-//! Whatever happens, nobody is given what was invalidated before they asked; and where
-//! nothing goes wrong, no key is loaded twice without need. Mutants of the backend, each of
-//! which breaks a rule of the protocol, are caught by the same seeds.
+//! Under all faults, no caller gets a value that was invalidated before its call; and without
+//! faults, no key is loaded twice unnecessarily. Mutants of the backend, each of which breaks
+//! a rule of the protocol, are caught with the same seeds.
 //!
-//! A seed decides everything. `HOTSHELF_SEED=17` replays one and shows what happened,
-//! `HOTSHELF_SEEDS=100000` runs more of them than usual. All of this together takes about
-//! 25 s of one core in a debug build.
+//! A seed determines everything. `HOTSHELF_SEED=17` replays one and prints its history;
+//! `HOTSHELF_SEEDS=100000` runs more seeds than usual. All tests together take about 25 s of
+//! one core in a debug build.
 
 mod calls;
 mod faults;
@@ -27,26 +27,27 @@ use scenario::{Focus, Scenario};
 use seeds::{first_caught, hold, is_replay, seeds, show};
 use world::run;
 
-/// The seeds of a test in which everything may go wrong, and of one in which little does.
+/// The number of seeds of tests with all faults, and of tests with few.
 const STORMS: u64 = 500;
 const CALMS: u64 = 200;
 
 #[test]
-fn nobody_is_given_what_was_invalidated() {
+fn no_stale_value_after_invalidation() {
     hold_in_storms(Focus::Keys);
 }
 
 #[test]
-fn nobody_is_given_what_was_invalidated_by_its_tag() {
+fn no_stale_value_after_tag_invalidation() {
     hold_in_storms(Focus::Tags);
 }
 
 #[test]
-fn nobody_is_given_what_was_written_over() {
+fn no_stale_value_after_write() {
     hold_in_storms(Focus::Writes);
 }
 
-/// How often each overlap must be met, and those that are too rare for that.
+/// The minimum number of occurrences of each overlap, and the overlaps that are too rare for
+/// it.
 const OFTEN: u64 = 20;
 const RARE: [Overlap; 2] = [Overlap::LateStoreKept, Overlap::LateRenewal];
 
@@ -63,7 +64,7 @@ fn hold_in_storms(focus: Focus) {
     show(&format!("{focus:?}: {count} seeds, {calls} calls, {loads} loads\n{overlaps}"));
     let least = |overlap| if RARE.contains(&overlap) { 1 } else { OFTEN };
     let missed: Vec<Overlap> = overlaps.rarer_than(least);
-    assert!(is_replay() || missed.is_empty(), "the seeds hit too few of these: {missed:?}");
+    assert!(is_replay() || missed.is_empty(), "too few occurrences of {missed:?}");
 }
 
 #[test]
@@ -75,15 +76,15 @@ fn each_mutant_is_caught() {
             None => first_caught(mutant, CALMS, Scenario::calm),
         };
         match caught {
-            Some(seed) => show(&format!("the mutant {mutant:?} is caught by seed {seed}")),
+            Some(seed) => show(&format!("mutant {mutant:?} is caught by seed {seed}")),
             None => missed.push(mutant),
         }
     }
-    assert!(missed.is_empty(), "no seed catches these: {missed:?}");
+    assert!(missed.is_empty(), "mutants not caught: {missed:?}");
 }
 
 #[test]
-fn a_key_is_loaded_once_over_all_processes() {
+fn each_key_is_loaded_once() {
     for seed in seeds(CALMS) {
         let scenario = Scenario::still(seed);
         let rows = scenario.rows.len() as u64;
@@ -93,34 +94,34 @@ fn a_key_is_loaded_once_over_all_processes() {
 }
 
 #[test]
-fn a_key_is_loaded_at_most_once_for_each_invalidation() {
+fn each_invalidation_costs_one_load() {
     let overlaps = Overlaps::default();
     for seed in seeds(CALMS) {
         hold(Scenario::calm(seed), &overlaps);
     }
     let met = overlaps.get(Overlap::RefusedAfterInvalidation);
-    assert!(is_replay() || met > CALMS, "the seeds hit too few loads in vain: {met}");
+    assert!(is_replay() || met > CALMS, "too few refused loads: {met}");
 }
 
 #[test]
-fn cancelled_callers_disturb_nobody() {
+fn cancelled_callers_leave_no_lease() {
     let overlaps = Overlaps::default();
     for seed in seeds(CALMS) {
-        leave_no_lease(Scenario::impatient(seed), &overlaps);
+        assert_no_lease_left(Scenario::cancelling_callers(seed), &overlaps);
     }
     let met = overlaps.get(Overlap::HandedOver);
-    assert!(is_replay() || met > CALMS / 2, "the seeds hit too few cancelled leaders: {met}");
+    assert!(is_replay() || met > CALMS / 2, "too few cancelled leaders: {met}");
 }
 
 #[test]
-fn cancelled_writers_disturb_nobody() {
+fn cancelled_writers_leave_no_lease() {
     for seed in seeds(CALMS) {
-        leave_no_lease(Scenario::impatient_writers(seed), &Overlaps::default());
+        assert_no_lease_left(Scenario::cancelling_writers(seed), &Overlaps::default());
     }
 }
 
-/// A lease that nobody gave up would keep the others waiting for 5 s.
-fn leave_no_lease(scenario: Scenario, overlaps: &Overlaps) {
+/// Asserts that no lease is left behind: it would keep other callers waiting for 5 s.
+fn assert_no_lease_left(scenario: Scenario, overlaps: &Overlaps) {
     let seed = scenario.seed;
     let outcome = hold(scenario, overlaps);
     let latest = Moment::after_start(Duration::from_secs(4));
@@ -128,7 +129,7 @@ fn leave_no_lease(scenario: Scenario, overlaps: &Overlaps) {
 }
 
 #[test]
-fn the_same_seed_runs_the_same_way() {
+fn same_seed_repeats_the_run() {
     for seed in 0..20 {
         let history = || run(Scenario::stormy(seed, Focus::Tags), None, true).history.to_string();
         assert_eq!(history(), history(), "seed {seed}");

@@ -16,28 +16,28 @@ use hotshelf_testkit::simulation::{SimLink, SimProcess, SimServer};
 use super::scenario::Focus;
 use super::source::PREFIX;
 
-/// The rule that is broken. The numbers are those of the controls in verification/README.md.
+/// The broken rule. The numbers are those of the negative controls in verification/README.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// A fill is a plain `SET`, which checks no token (n2).
+    /// A fill is a plain `SET` that checks no token (n2).
     Fence,
     /// An invalidation removes the entry but not the lease (n3).
     Lease,
-    /// A fill carries the versions that its tags have when it is stored, instead of those
-    /// from before its load (n5).
+    /// A fill carries the versions of its tags at the time of the store, instead of those from
+    /// before its load (n5).
     Capture,
-    /// A renewal sets the lease, whoever holds it (n20).
+    /// A renewal sets the lease, regardless of its holder (n20).
     Renewal,
     /// The tags are not verified after a store (n26).
     TagsUnchecked,
-    /// A capture is executed twice, with the version that it brings along (n33).
+    /// A capture is executed twice, with the same new version (n33).
     Recapture,
     /// An acquire that was cancelled is sent again with its old token, and the first attempt
     /// is executed late (n27).
     Resend,
-    /// A fill that was refused is shared with all waiters (n28).
+    /// A refused fill is shared with all waiters (n28).
     Shared,
-    /// Nobody waits for the lease of another process (n31).
+    /// Callers don't wait for the lease of another process (n31).
     NoWaiting,
 }
 
@@ -54,7 +54,8 @@ impl Mutant {
         Self::NoWaiting,
     ];
 
-    /// Returns the storms in which its rule matters most; `None` if it does in a calm.
+    /// Returns the focus of the storms in which its rule matters most; `None` if a calm world
+    /// suffices.
     pub(crate) fn focus(self) -> Option<Focus> {
         match self {
             Self::Capture | Self::TagsUnchecked | Self::Recapture => Some(Focus::Tags),
@@ -64,10 +65,10 @@ impl Mutant {
     }
 }
 
-/// How late the first attempt of an acquire is executed: while its loader may still run.
+/// The delay of an acquire's first attempt: its loader may still be running.
 const LATE: Duration = Duration::from_millis(30);
 
-/// A link that breaks a rule.
+/// A backend that breaks a rule.
 pub(crate) struct MutantBackend {
     link: SimLink,
     mutant: Mutant,
@@ -76,7 +77,7 @@ pub(crate) struct MutantBackend {
     stored: Mutex<Option<Stamped>>,
 }
 
-/// The tags of the last store, and the versions that its entry carries.
+/// The tags of the last store, and their versions in its entry.
 struct Stamped {
     tags: Vec<WireKey>,
     versions: Vec<Option<Bytes>>,
@@ -93,7 +94,7 @@ impl MutantBackend {
         Self { link, mutant, server, process, stored: Mutex::default() }
     }
 
-    /// Takes the lease before it stores, so that the store is never refused.
+    /// Takes over the lease before it stores, so that the store is never refused.
     async fn store_unfenced(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let lease = Duration::from_secs(5);
         let take = |fill: &Fill| Take { key: fill.key.clone(), token: fill.token, lease };
@@ -102,7 +103,7 @@ impl MutantBackend {
         self.link.store(fills).await
     }
 
-    /// Stores with the versions that the tags have now.
+    /// Stores with the current versions of the tags.
     async fn store_captured_late(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let mut late = fills.to_vec();
         for fill in &mut late {
@@ -122,8 +123,8 @@ impl MutantBackend {
         self.link.store(&late).await
     }
 
-    /// Remembers the versions that entries carry, as the answer to the read that verifies
-    /// the tags after the store.
+    /// Records the versions in the entries, as the answer to the read that verifies the tags
+    /// after the store.
     async fn store_unverified(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         for fill in fills {
             let Ok((_, trailer)) = Trailer::find(&fill.value) else { continue };
@@ -144,7 +145,7 @@ impl MutantBackend {
         answers.into_iter().map(|answer| answer.and(Ok(Stored::Stored))).collect()
     }
 
-    /// Acquires with the token of a cancelled attempt, which is still on its way.
+    /// Acquires with the token of a cancelled attempt that is still in flight.
     async fn acquire_again(&self, acquire: Acquire<'_>) -> Result<Acquired> {
         let world = self.process.world();
         let late = world.sleep(world.up_to(LATE));
@@ -153,7 +154,7 @@ impl MutantBackend {
         world.spawn(Box::pin(async move {
             late.await;
             let again = Acquire { key: &key, token, lease, seen, skip_foreign };
-            // Nobody waits for its answer any more.
+            // Its answer is ignored.
             let _ = link.acquire(again).await;
         }));
         self.link.acquire(acquire).await

@@ -1,4 +1,4 @@
-//! What a seed decides beforehand: how much goes on in its world, and what goes wrong.
+//! Scenarios: the load and the faults that a seed determines in advance.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use hotshelf_core::Ttl;
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::Network;
 
-/// One kind of operation that is done more often than the others.
+/// A kind of operation that is executed more often than the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Focus {
     /// Invalidations by key.
@@ -17,46 +17,46 @@ pub(crate) enum Focus {
     Writes,
 }
 
-/// The circumstances of a run.
+/// The parameters of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) processes: u64,
-    /// Tasks of a process.
+    /// The number of tasks of a process.
     pub(crate) tasks: u64,
-    /// Operations that all tasks of a process do together.
+    /// The number of operations of a process, over all its tasks.
     pub(crate) operations: u64,
-    /// The rows of the source of truth, each with an entry, and their tags.
+    /// The tags of the rows in the source of truth. Each row has an entry.
     pub(crate) rows: Vec<Tagged>,
     pub(crate) network: Network,
     pub(crate) faults: Vec<Fault>,
     /// The longest time from one fault to the next.
     pub(crate) fault_pause: Duration,
-    /// Whether callers give up.
-    pub(crate) impatient: bool,
+    /// Whether some callers cancel their calls.
+    pub(crate) callers_cancel: bool,
     pub(crate) loaders_fail: bool,
     /// Whether some loaders take longer than a lease.
     pub(crate) long_loads: bool,
     pub(crate) wait_timeout: Duration,
-    /// How long a call waits for the backend in all.
+    /// How long a call waits for the backend in total.
     pub(crate) backend_budget: Duration,
     pub(crate) max_waiters: usize,
-    /// How long entries live.
+    /// The time to live of entries.
     pub(crate) ttl: Ttl,
     pub(crate) mix: Vec<(Operation, u64)>,
 }
 
-/// Which tags a row's entry carries.
+/// The tags of a row's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tagged {
     Not,
-    /// With the tag that all rows share.
+    /// The tag that tagged rows share.
     Shared,
-    /// With that and one of its own.
+    /// The shared tag and one of its own.
     Twice,
 }
 
-/// What goes wrong beside the network.
+/// The faults, except for those of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Eviction,
@@ -69,15 +69,15 @@ pub(crate) enum Fault {
     Flush,
 }
 
-/// What a task does.
+/// The operations of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Get,
-    /// Asks for a value that is read after the call began.
+    /// Requires a value that is read after the call began.
     Reload,
     /// Reads without naming tags, and without loading.
     Peek,
-    /// Fills under a ticket taken by hand.
+    /// Fills manually, with a ticket.
     Ticket,
     InvalidateKey,
     InvalidateTag,
@@ -98,19 +98,18 @@ const EVERY_FAULT: [Fault; 8] = [
 ];
 
 impl Scenario {
-    /// Everything may go wrong. Which things do is drawn for each seed: one kind of trouble
-    /// would hide behind another if all of them happened all the time (Groce et al., "Swarm
-    /// Testing", 2012).
+    /// All faults are possible. Each seed draws which ones occur: one kind of fault would mask
+    /// another if all occurred all the time (Groce et al., "Swarm Testing", 2012).
     pub(crate) fn stormy(seed: u64, focus: Focus) -> Self {
         let dice = SimRuntime::new(seed);
         let often = |share| dice.below(100) < share;
         let mut faults = EVERY_FAULT.to_vec();
         faults.retain(|_| often(40));
-        let trouble = if often(60) { 20 + dice.below(100) } else { 0 };
+        let failing = if often(60) { 20 + dice.below(100) } else { 0 };
         let network = Network {
             connections: [1, 2, 4][dice.below(3) as usize],
             longest_delay: Duration::from_millis(2 + dice.below(80)),
-            trouble,
+            trouble: failing,
             repeated: if often(30) { 50 } else { 0 },
             repeated_captures: 0,
             pushes: dice.below(2) == 0,
@@ -125,7 +124,7 @@ impl Scenario {
             network,
             faults,
             fault_pause: Duration::from_millis(20 + dice.below(200)),
-            impatient: often(50),
+            callers_cancel: often(50),
             loaders_fail: often(40),
             long_loads: often(40),
             wait_timeout: Duration::from_millis([100, 2000, 20_000][dice.below(3) as usize]),
@@ -136,14 +135,14 @@ impl Scenario {
         }
     }
 
-    /// Nothing fails; requests of different processes overtake each other all the same.
+    /// Without faults. Requests of different processes may still overtake each other.
     pub(crate) fn calm(seed: u64) -> Self {
         let dice = SimRuntime::new(seed);
         let focus = [Focus::Keys, Focus::Tags, Focus::Writes][dice.below(3) as usize];
         let mut calm = Self {
             network: Network { pushes: dice.below(2) == 0, ..Network::calm() },
             faults: Vec::new(),
-            impatient: false,
+            callers_cancel: false,
             loaders_fail: false,
             long_loads: false,
             wait_timeout: Duration::from_secs(60),
@@ -152,32 +151,32 @@ impl Scenario {
             ttl: Ttl::MAX,
             ..Self::stormy(seed, focus)
         };
-        let more_than_one = [Operation::Reload, Operation::InvalidatePattern];
-        calm.mix.retain(|(operation, _)| !more_than_one.contains(operation));
+        let extra_loads = [Operation::Reload, Operation::InvalidatePattern];
+        calm.mix.retain(|(operation, _)| !extra_loads.contains(operation));
         calm
     }
 
-    /// Nothing fails, and nobody writes or invalidates.
+    /// Without faults, writes and invalidations.
     pub(crate) fn still(seed: u64) -> Self {
         Self { mix: vec![(Operation::Get, 1)], ..Self::calm(seed) }
     }
 
-    /// Nothing fails, but callers cancel their calls.
-    pub(crate) fn impatient(seed: u64) -> Self {
-        let mut impatient = Self::impatient_writers(seed);
-        impatient.mix.retain(|(operation, _)| *operation != Operation::WriteThrough);
-        impatient
+    /// Without faults, but callers cancel their calls.
+    pub(crate) fn cancelling_callers(seed: u64) -> Self {
+        let mut scenario = Self::cancelling_writers(seed);
+        scenario.mix.retain(|(operation, _)| *operation != Operation::WriteThrough);
+        scenario
     }
 
-    /// Nothing fails, but callers and those who write through the cache cancel.
-    pub(crate) fn impatient_writers(seed: u64) -> Self {
-        Self { impatient: true, ..Self::calm(seed) }
+    /// Without faults, but callers and writers cancel their calls.
+    pub(crate) fn cancelling_writers(seed: u64) -> Self {
+        Self { callers_cancel: true, ..Self::calm(seed) }
     }
 
-    /// Says whether a key must be loaded once only between two invalidations.
+    /// Returns `true` if a key must be loaded only once between two invalidations.
     pub(crate) fn promises_single_flight(&self) -> bool {
         let forced = self.mix.iter().any(|(operation, _)| *operation == Operation::Reload);
-        let calm = self.faults.is_empty() && self.network.trouble == 0 && !self.impatient;
+        let calm = self.faults.is_empty() && self.network.trouble == 0 && !self.callers_cancel;
         calm && !self.loaders_fail && !forced
     }
 }

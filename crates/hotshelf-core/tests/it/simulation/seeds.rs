@@ -1,4 +1,4 @@
-//! Which seeds are run, and what is said of one that fails.
+//! The seeds of a run, and the report of a failing seed.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use super::mutants::Mutant;
 use super::scenario::Scenario;
 use super::world::{Outcome, run};
 
-/// Runs one seed only, and shows all that happened: `HOTSHELF_SEED=17`.
+/// Runs a single seed and prints its history: `HOTSHELF_SEED=17`.
 const SEED: &str = "HOTSHELF_SEED";
 
-/// Runs so many seeds instead of the usual number: `HOTSHELF_SEEDS=100000`.
+/// Runs this number of seeds: `HOTSHELF_SEEDS=100000`.
 const SEEDS: &str = "HOTSHELF_SEEDS";
 
-/// The seeds of a test, from the environment or as many as CI runs.
+/// Returns the seeds of a test, from the environment or as many as in CI.
 pub(crate) fn seeds(usual: u64) -> Range<u64> {
     match (number(SEED), number(SEEDS)) {
         (Some(seed), _) => seed..seed + 1,
@@ -22,7 +22,7 @@ pub(crate) fn seeds(usual: u64) -> Range<u64> {
     }
 }
 
-/// Says whether one seed is to be looked at.
+/// Returns `true` if a single seed is replayed.
 pub(crate) fn is_replay() -> bool {
     number(SEED).is_some()
 }
@@ -30,10 +30,10 @@ pub(crate) fn is_replay() -> bool {
 #[expect(clippy::disallowed_methods, reason = "a test reads the environment")]
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number: {text:?}")))
+    Some(text.parse().unwrap_or_else(|_| panic!("invalid {name}={text:?}: use a number")))
 }
 
-/// Runs a scenario, whose guarantees must hold, and gives what came of it.
+/// Runs a scenario, checks its guarantees, and returns its outcome.
 pub(crate) fn hold(scenario: Scenario, overlaps: &Overlaps) -> Outcome {
     let announced = Announced(scenario.seed);
     let outcome = run(scenario.clone(), None, is_replay());
@@ -43,9 +43,9 @@ pub(crate) fn hold(scenario: Scenario, overlaps: &Overlaps) -> Outcome {
     }
     if outcome.violation.is_some() {
         let seed = scenario.seed;
-        // The same again, with all that the server did.
+        // The same run again, with a detailed history of the server.
         let violation = run(scenario, None, true).violation.unwrap();
-        panic!("seed {seed}, to be replayed by {SEED}={seed}: {violation}");
+        panic!("seed {seed} failed, replay it with {SEED}={seed}: {violation}");
     }
     drop(announced);
     outcome
@@ -60,12 +60,12 @@ pub(crate) fn first_caught(
     (0..seeds).find(|&seed| run(scenario(seed), Some(mutant), false).violation.is_some())
 }
 
-/// Prints past the test runner, which keeps what tests that pass print to itself.
+/// Prints directly to stderr, since the test runner captures the output of passing tests.
 pub(crate) fn show(text: &str) {
     use std::io::Write;
 
     let mut output = std::io::stderr().lock();
-    // Nobody misses it where there is nobody to read it.
+    // The output is optional.
     let _ = writeln!(output, "{text}");
 }
 
@@ -75,7 +75,7 @@ struct Announced(u64);
 impl Drop for Announced {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            show(&format!("seed {seed} failed: replay it by {SEED}={seed}", seed = self.0));
+            show(&format!("seed {seed} failed: replay it with {SEED}={seed}", seed = self.0));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The source of truth: rows with versions, and who is writing them.
+//! The source of truth: rows with versions, and locks for their writers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,16 +16,17 @@ pub(crate) struct Row {
     writers: Mutex<Writers>,
 }
 
-/// An insert is promised nothing while somebody else writes the row or invalidates its
-/// entry. So the two keep out of each other's way, as they would by a lock of the row.
+/// The numbers of active writers of a row. An insert has no guarantees while another task
+/// writes the row or invalidates its entry. So the two exclude each other, as with a lock of
+/// the row.
 #[derive(Default)]
 struct Writers {
     inserting: u32,
     invalidating: u32,
 }
 
-/// The part of a row's lock that a task holds.
-pub(crate) struct Writing<'a> {
+/// A guard of a row's lock.
+pub(crate) struct RowGuard<'a> {
     row: &'a Row,
     inserting: bool,
 }
@@ -33,10 +34,10 @@ pub(crate) struct Writing<'a> {
 /// The prefix of all keys and tags.
 pub(crate) const PREFIX: &str = "sim";
 
-/// The tag that all rows with tags share.
+/// The tag that all tagged rows share.
 pub(crate) const SHARED_TAG: &str = "shared";
 
-/// Returns what the keys of all rows begin with.
+/// Returns the namespace of all rows.
 pub(crate) fn namespace() -> Namespace {
     Namespace::new("rows").prefix(PREFIX)
 }
@@ -66,33 +67,33 @@ impl Row {
         self.version.load(Ordering::Relaxed)
     }
 
-    /// Commits a new version, and gives it.
+    /// Commits a new version, and returns it.
     pub(crate) fn commit(&self) -> u64 {
         self.version.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Begins to write or to invalidate, unless somebody inserts.
-    pub(crate) fn try_invalidating(&self) -> Option<Writing<'_>> {
+    /// Locks the row for a write or an invalidation, unless it is being inserted.
+    pub(crate) fn try_invalidating(&self) -> Option<RowGuard<'_>> {
         let mut writers = self.writers.lock();
         if writers.inserting > 0 {
             return None;
         }
         writers.invalidating += 1;
-        Some(Writing { row: self, inserting: false })
+        Some(RowGuard { row: self, inserting: false })
     }
 
-    /// Begins to insert, unless somebody writes or invalidates.
-    pub(crate) fn try_inserting(&self) -> Option<Writing<'_>> {
+    /// Locks the row for an insert, unless it is being written or invalidated.
+    pub(crate) fn try_inserting(&self) -> Option<RowGuard<'_>> {
         let mut writers = self.writers.lock();
         if writers.invalidating > 0 {
             return None;
         }
         writers.inserting += 1;
-        Some(Writing { row: self, inserting: true })
+        Some(RowGuard { row: self, inserting: true })
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for RowGuard<'_> {
     fn drop(&mut self) {
         let mut writers = self.row.writers.lock();
         let count = if self.inserting { &mut writers.inserting } else { &mut writers.invalidating };

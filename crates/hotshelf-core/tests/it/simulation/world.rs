@@ -1,4 +1,4 @@
-//! A world: the source of truth, the server, and processes whose tasks use both.
+//! A world: the source of truth, the server, and the processes that use both.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,47 +27,47 @@ pub(crate) struct World {
     pub(crate) history: Arc<History>,
     pub(crate) overlaps: Arc<Overlaps>,
     pub(crate) rows: Vec<Row>,
-    /// The store of the first process, with whose caches all others count.
+    /// The store of the first process, whose counters all others share.
     store: OnceLock<ByteStore>,
-    /// The processes that are alive.
+    /// The running processes.
     members: Mutex<Vec<Arc<Member>>>,
-    /// Tasks that haven't come to their end, nor did their process crash.
+    /// The number of tasks that have neither completed nor crashed with their process.
     running: AtomicU64,
 }
 
-/// A process, and what its tasks have in common.
+/// A process, and the state that its tasks share.
 pub(crate) struct Member {
     pub(crate) process: SimProcess,
     pub(crate) cache: ByteCache,
-    /// Operations that are left to do.
+    /// The number of remaining operations.
     pub(crate) operations: AtomicU64,
-    /// Loaders that run under a lease.
+    /// The number of running loaders with a lease.
     pub(crate) holders: AtomicU64,
 }
 
-/// What came of a run.
+/// The outcome of a run.
 pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
     pub(crate) overlaps: Arc<Overlaps>,
     pub(crate) history: Arc<History>,
     pub(crate) loads: u64,
-    /// Calls that were given something.
+    /// The number of calls with a value or an error.
     pub(crate) calls: u64,
     pub(crate) ended: Moment,
 }
 
-/// A task that isn't done by then waits for something that will not come.
+/// A task that is still running after this time never completes.
 const STUCK: Duration = Duration::from_secs(3600);
 
-/// Runs a world to its end. A detailed run takes note of all that the server does, and is
-/// the same otherwise.
+/// Runs a world until all tasks have completed. A detailed run records all operations of the
+/// server, and is otherwise the same.
 pub(crate) fn run(scenario: Scenario, mutant: Option<Mutant>, detailed: bool) -> Outcome {
     let world = World::new(scenario, mutant, detailed);
     for _ in 0..world.scenario.processes {
         world.start_process(world.scenario.operations);
     }
     if !world.scenario.faults.is_empty() {
-        world.runtime.spawn(Box::pin(faults::happen(Arc::clone(&world))));
+        world.runtime.spawn(Box::pin(faults::inject(Arc::clone(&world))));
     }
     world.runtime.block_on(world.wait_for_all());
     let ended = world.runtime.now();
@@ -95,7 +95,7 @@ impl World {
         })
     }
 
-    /// Starts a process whose tasks have so many operations to do.
+    /// Starts a process whose tasks execute this number of operations.
     pub(crate) fn start_process(self: &Arc<Self>, operations: u64) {
         let process = self.runtime.start_process();
         let mut network = self.scenario.network;
@@ -146,7 +146,7 @@ impl World {
         store.cache(definition).unwrap()
     }
 
-    /// Crashes a process, and starts another one that does the rest of its work.
+    /// Crashes a process, and starts another one for the remaining operations.
     pub(crate) fn crash(self: &Arc<Self>, member: &Arc<Member>) {
         self.members().retain(|other| !Arc::ptr_eq(other, member));
         member.process.crash();
@@ -186,7 +186,7 @@ impl World {
     }
 }
 
-/// Counts a task for as long as it isn't dropped, be it by a crash.
+/// Counts a task until it is dropped, including by a crash.
 struct Running(Arc<World>);
 
 impl Running {

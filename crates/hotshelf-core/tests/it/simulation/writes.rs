@@ -1,4 +1,4 @@
-//! What writers do: change the source of truth, and see to the cache.
+//! Writers: they change the source of truth, and invalidate or update the cache.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use hotshelf_core::codec::Opaque;
 use hotshelf_core::{Error, WireKey};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
-use super::source::{Row, SHARED_TAG, Writing};
+use super::source::{Row, RowGuard, SHARED_TAG};
 use super::world::Task;
 
-/// The pauses of a write before it commits and after.
+/// The pause before and after a commit.
 const WRITE: Duration = Duration::from_millis(5);
 
-/// How often an invalidation is tried.
+/// The number of attempts of an invalidation.
 const ATTEMPTS: u32 = 3;
 
 impl Task {
@@ -28,7 +28,7 @@ impl Task {
             })
             .await;
         };
-        self.patiently_writing(changing).await;
+        self.cancellable_write(changing).await;
     }
 
     /// Invalidates one of a row's tags, and with it all rows that carry it.
@@ -47,10 +47,10 @@ impl Task {
             let cache = &self.member.cache;
             self.invalidate(&keys, name(tag), || cache.invalidate_tags([Ok(tag)])).await;
         };
-        self.patiently_writing(changing).await;
+        self.cancellable_write(changing).await;
     }
 
-    /// Invalidates all rows, none of which need have changed.
+    /// Invalidates all rows, whether or not they have changed.
     pub(crate) async fn invalidate_pattern(&self) {
         let rows: Vec<&Row> = self.world.rows.iter().collect();
         let _writing = self.invalidating(&rows).await;
@@ -61,7 +61,7 @@ impl Task {
         .await;
     }
 
-    /// Invalidates, again if that was in vain, and takes note of each attempt.
+    /// Invalidates, with retries after a failure, and records each attempt.
     async fn invalidate<F: Future<Output = Result<(), Error>>>(
         &self,
         keys: &[WireKey],
@@ -77,8 +77,8 @@ impl Task {
         }
     }
 
-    /// Writes through the cache: a row, or all that carry the same tags. Once that has
-    /// returned in order, nobody is given what was there before: it is an invalidation, too.
+    /// Writes through the cache: a row, or all rows with the same tags. It is also an
+    /// invalidation: after it has returned `Ok`, no caller gets an older value.
     pub(crate) async fn write_through(&self, row: &Row) {
         let together = self.below(3) == 0;
         let same = |other: &&Row| other.key == row.key || together && other.tags == row.tags;
@@ -104,7 +104,7 @@ impl Task {
                 self.world.history.invalidated(self.process(), &keys, invalidation);
             }
         };
-        self.patiently_writing(writing).await;
+        self.cancellable_write(writing).await;
     }
 
     /// Commits new versions of rows, and returns the values to be stored.
@@ -125,8 +125,8 @@ impl Task {
         (invalidation, origins)
     }
 
-    /// Reads a row and inserts what it was, while nobody writes it. It isn't given up: an
-    /// insert goes on in the background then, when others write again.
+    /// Reads a row and inserts its value, while it is not being written. Inserts are never
+    /// cancelled, since they would continue in the background during later writes.
     pub(crate) async fn insert(&self, row: &Row) {
         let Some(_writing) = row.try_inserting() else { return };
         let origin = self.world.history.reads(self.process(), &row.key, None);
@@ -139,8 +139,8 @@ impl Task {
         }
     }
 
-    async fn patiently_writing(&self, writing: impl Future<Output = ()>) {
-        if self.patiently(writing).await.is_none() {
+    async fn cancellable_write(&self, writing: impl Future<Output = ()>) {
+        if self.maybe_cancelled(writing).await.is_none() {
             self.world.overlaps.count(Overlap::WriteGivenUp);
         }
     }
@@ -153,8 +153,8 @@ impl Task {
         version
     }
 
-    /// Waits until nobody inserts into any of the rows.
-    async fn invalidating<'a>(&self, rows: &[&'a Row]) -> Vec<Writing<'a>> {
+    /// Locks rows for writing, after inserts into them have completed.
+    async fn invalidating<'a>(&self, rows: &[&'a Row]) -> Vec<RowGuard<'a>> {
         loop {
             let locked: Option<Vec<_>> = rows.iter().map(|row| row.try_invalidating()).collect();
             match locked {
@@ -166,5 +166,5 @@ impl Task {
 }
 
 fn name(tag: &str) -> &'static str {
-    if tag == SHARED_TAG { "the shared tag" } else { "the tag of its own" }
+    if tag == SHARED_TAG { "the shared tag" } else { "its own tag" }
 }
