@@ -89,6 +89,7 @@ pub struct Tags {
     prefix: Arc<str>,
     ids: Vec<TagId>,
     keys: Vec<WireKey>,
+    exact: bool,
 }
 
 impl Tags {
@@ -106,13 +107,13 @@ impl Tags {
             return Err(Error::new(ErrorKind::Key, message));
         }
         let keys = ids.iter().map(|id| id.key(&prefix)).collect();
-        Ok(Self { prefix, ids, keys })
+        Ok(Self { prefix, ids, keys, exact: false })
     }
 
     /// Creates an empty set.
     #[must_use]
     pub fn none(prefix: Arc<str>) -> Self {
-        Self { prefix, ids: Vec::new(), keys: Vec::new() }
+        Self { prefix, ids: Vec::new(), keys: Vec::new(), exact: false }
     }
 
     /// Returns the set with further tags.
@@ -123,11 +124,23 @@ impl Tags {
         Self::new(Arc::clone(&self.prefix), self.ids.iter().copied().chain(ids))
     }
 
+    /// Sets that entries must carry these tags and no others: the call names them.
+    pub(crate) fn exactly(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    /// Returns `true` if entries must carry no other tags.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
+    }
+
     /// Returns the union of sets of one prefix, without a limit on their number.
     pub(crate) fn union<'a>(&self, sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let ids: BTreeSet<TagId> = sets.into_iter().flat_map(Self::ids).copied().collect();
         let keys = ids.iter().map(|id| id.key(&self.prefix)).collect();
-        Self { prefix: Arc::clone(&self.prefix), ids: ids.into_iter().collect(), keys }
+        let ids = ids.into_iter().collect();
+        Self { prefix: Arc::clone(&self.prefix), ids, keys, exact: false }
     }
 
     /// Returns the key of any tag's version under the same prefix.

@@ -32,9 +32,25 @@ use std::sync::Arc;
 /// assert_eq!(price(&prices).await.unwrap_err().to_string(), "the database is down");
 /// # }
 /// ```
+///
+/// An `impl IntoResponse for &AppError` makes `LoadError<AppError>` a response of axum, with
+/// the feature `axum`. An enum of thiserror takes it as
+/// `#[error(transparent)] Load(#[from] LoadError<DbError>)`.
+///
+/// Since not every `E` has a source, it has none itself: `error.into_arc()` is an error with
+/// the loader's own sources, and a downcast looks for `LoadError<E>` first, then into it.
 pub struct LoadError<E>(Arc<E>);
 
 impl<E> LoadError<E> {
+    /// Returns the error itself, or a copy of it if other callers still share it.
+    #[must_use]
+    pub fn unwrap_or_clone(self) -> E
+    where
+        E: Clone,
+    {
+        Arc::unwrap_or_clone(self.0)
+    }
+
     pub(crate) fn new(error: Arc<E>) -> Self {
         Self(error)
     }
@@ -53,6 +69,14 @@ impl<E> LoadError<E> {
         Arc::try_unwrap(self.0).map_err(Self)
     }
 }
+
+impl<E: PartialEq> PartialEq for LoadError<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<E: Eq> Eq for LoadError<E> {}
 
 impl<E> Clone for LoadError<E> {
     fn clone(&self) -> Self {

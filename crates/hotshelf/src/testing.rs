@@ -78,7 +78,9 @@ pub enum Fault {
     /// The operation is executed, but its answer is lost: the caller gets the error.
     LoseAnswer(ErrorKind),
     /// The operation is executed after this delay in tokio's time, which `tokio::time::pause`
-    /// can skip.
+    /// can skip. After a delay beyond the default deadlines of a server (100 ms for reads and
+    /// leases, 250 ms for writes and invalidations) it isn't executed, and fails with
+    /// [`ErrorKind::Timeout`] at that deadline.
     Delay(Duration),
 }
 
@@ -243,12 +245,25 @@ impl Layer for ScriptedBackend {
                 failure(kind)
             }),
             Some(Fault::Delay(duration)) => Box::pin(async move {
-                self.runtime.sleep(duration).await;
-                run.await
+                let deadline = deadline(&operation);
+                self.runtime.sleep(duration.min(deadline)).await;
+                if duration > deadline { failure(ErrorKind::Timeout) } else { run.await }
             }),
         }
     }
 }
+
+/// Returns the deadline that an operation has by default on a server.
+fn deadline(operation: &Operation<'_>) -> Duration {
+    match operation {
+        Operation::Read(_) | Operation::Remaining(_) | Operation::Acquire(_) => READ_TIMEOUT,
+        Operation::Capture(_) | Operation::Ping | Operation::Info => READ_TIMEOUT,
+        _ => STORE_TIMEOUT,
+    }
+}
+
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
+const STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl fmt::Debug for ScriptedBackend {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -29,8 +29,9 @@ use crate::ttl::{Remaining, Ttl};
 /// ```
 /// use std::ops::Deref;
 /// use std::sync::atomic::{AtomicU64, Ordering};
-/// use hotshelf_core::backend::{Answer, Layer, Operation, Result};
-/// use hotshelf_core::{Backend, BoxFuture};
+/// # use hotshelf_core as hotshelf;
+/// use hotshelf::backend::{Answer, Layer, Operation, Result};
+/// use hotshelf::{Backend, BoxFuture};
 ///
 /// /// Counts the operations on a backend.
 /// #[derive(Debug)]

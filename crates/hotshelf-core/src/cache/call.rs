@@ -125,7 +125,8 @@ impl CallOptions {
             let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        cache.tags.with(own.iter().chain(named).copied()).map(Arc::new)
+        let tags = cache.tags.with(own.iter().chain(named).copied())?;
+        Ok(Arc::new(if named.is_empty() { tags } else { tags.exactly() }))
     }
 
     /// Returns the time to live of the call's entry, before jitter.

@@ -48,7 +48,7 @@ impl LoadTicket {
     /// Returns `true` if the value can be stored. The right to store it may be lost later.
     #[must_use]
     pub fn can_store(&self) -> bool {
-        self.ticket.as_ref().is_some_and(Ticket::can_store)
+        self.cache.is_enabled() && self.ticket.as_ref().is_some_and(Ticket::can_store)
     }
 
     /// Runs a loader in the caller's task, and keeps the lease alive meanwhile.

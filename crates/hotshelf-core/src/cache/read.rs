@@ -1,5 +1,7 @@
 //! Reads.
 
+use std::sync::Arc;
+
 use futures_util::future::join;
 
 use super::call::{CallOptions, Mode};
@@ -69,7 +71,7 @@ impl ByteCache {
         match inspected {
             Ok(inspected) => {
                 let outcome = inspected.outcome(&self.context, true);
-                self.count_outcome(&outcome);
+                self.count_outcome(key, &outcome);
                 Ok(outcome)
             }
             Err(error) => self.counted(Err(error.with_key(key))),
@@ -90,7 +92,7 @@ impl ByteCache {
                 miss(MissReason::Unreadable)
             }
         };
-        self.count_outcome(&outcome);
+        self.count_outcome(key, &outcome);
         outcome
     }
 
@@ -113,16 +115,10 @@ impl ByteCache {
             return Ok(keys.iter().map(|_| miss(MissReason::Disabled)).collect());
         }
         let is_valid: Vec<bool> = keys.iter().map(Result::is_ok).collect();
-        let valid: Vec<WireKey> = keys.into_iter().flatten().map(|key| key.wire).collect();
+        let valid: Vec<EntryKey> = keys.into_iter().flatten().collect();
         let mut outcomes = Vec::with_capacity(valid.len());
         for batch in valid.chunks(BATCH) {
-            let inspected = self.engine.inspect_many(&self.context, batch).await;
-            let inspected = self.counted(inspected)?.into_iter();
-            outcomes.extend(inspected.map(|entry| {
-                let outcome = entry.outcome(&self.context, true);
-                self.count_outcome(&outcome);
-                outcome
-            }));
+            outcomes.extend(self.read_batch(batch).await?);
         }
         let mut outcomes = outcomes.into_iter();
         let outcome = |valid| match valid {
@@ -130,6 +126,33 @@ impl ByteCache {
             false => miss(MissReason::InvalidKey),
         };
         Ok(is_valid.into_iter().map(outcome).collect())
+    }
+
+    async fn read_batch(&self, keys: &[EntryKey]) -> Result<Vec<ReadOutcome>, Error> {
+        let context = &self.context;
+        let wire: Vec<WireKey> = keys.iter().map(|key| key.wire.clone()).collect();
+        // Each key brings tags of its own; one with invalid tags is a miss.
+        let tags = context.tag_rule.is_some().then(|| {
+            let of = |key: &EntryKey| CallOptions::default().tags_in(context, Some(key));
+            keys.iter().map(|key| self.checked(Mistake::Tags, of(key))).collect::<Vec<_>>()
+        });
+        let required = tags.as_ref().map(|tags| {
+            let own = |tags: &Result<Arc<Tags>, Error>| {
+                Arc::clone(tags.as_ref().unwrap_or(&context.tags))
+            };
+            tags.iter().map(own).collect::<Vec<_>>()
+        });
+        let inspected = self.engine.inspect_many(context, &wire, required.as_deref()).await;
+        let outcomes = self.counted(inspected)?.into_iter().enumerate().map(|(position, entry)| {
+            let is_invalid = tags.as_ref().is_some_and(|tags| tags[position].is_err());
+            let outcome = match is_invalid {
+                true => miss(MissReason::OtherTags),
+                false => entry.outcome(context, true),
+            };
+            self.count_outcome(&wire[position], &outcome);
+            outcome
+        });
+        Ok(outcomes.collect())
     }
 
     /// Returns the remaining lifetime of an entry. The entry is missing if one of its tags was
@@ -164,30 +187,34 @@ impl ByteCache {
     }
 
     #[inline]
-    fn count_outcome(&self, outcome: &ReadOutcome) {
+    fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
         match outcome {
             ReadOutcome::Hit(_) => self.count(Counter::Hit),
             ReadOutcome::Miss(miss) => {
                 self.count(Counter::Miss);
-                match miss.reason() {
-                    MissReason::Untracked | MissReason::Unusable => self.count(Counter::Foreign),
-                    MissReason::OtherTags => self.note_other_tags(),
-                    _ => {}
-                }
+                self.note_miss(key, miss.reason());
             }
         }
     }
-}
 
-impl ByteCache {
-    /// Counts and logs an entry with other tags: two call sites that name different tags for
-    /// one key turn each other's entries into misses.
-    #[cold]
-    fn note_other_tags(&self) {
-        self.count(Counter::OtherTags);
-        let message =
-            "name the same tags in every call, or set them with the cache's option `tags`";
-        self.report(Mistake::OtherTags, &Error::new(ErrorKind::Configuration, message));
+    /// Counts and logs an entry that is a miss although it is stored.
+    fn note_miss(&self, key: &WireKey, reason: MissReason) {
+        match reason {
+            MissReason::Untracked | MissReason::Unusable => self.count(Counter::Foreign),
+            // It was counted where it was decoded.
+            MissReason::Undecodable => {
+                let error = Error::new(ErrorKind::Decode, "corrupt, or of another type");
+                self.report(Mistake::Entry, &error.with_key(key));
+            }
+            // Two call sites that name different tags turn each other's entries into misses.
+            MissReason::OtherTags => {
+                self.count(Counter::OtherTags);
+                let cure = "name the same tags in every call for a key, or set them for the cache";
+                let error = Error::new(ErrorKind::Configuration, cure);
+                self.report(Mistake::OtherTags, &error.with_key(key));
+            }
+            _ => {}
+        }
     }
 }
 

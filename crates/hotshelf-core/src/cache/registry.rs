@@ -118,12 +118,16 @@ impl Registry {
             kind.clone(),
         );
         let mut caches = self.caches.lock();
-        if !may_differ && namespace.layout_in_use() == KeyLayout::Injective {
-            let names = |(prefix, version, name, other): &&CacheId| {
-                (prefix, version, name) == (&id.0, &id.1, &id.2) && other != kind
+        if namespace.layout_in_use() == KeyLayout::Injective && !caches.contains_key(&id) {
+            let names = |(prefix, version, name, _): &&CacheId| {
+                (prefix, version, name) == (&id.0, &id.1, &id.2)
             };
             if let Some((.., other)) = caches.keys().find(names) {
-                return Err(kind_conflict(namespace, other, kind));
+                let error = kind_conflict(namespace, other, kind);
+                if !may_differ {
+                    return Err(error);
+                }
+                tracing::warn!("{error}; their entries are misses to each other");
             }
         }
         match caches.get(&id) {
@@ -176,7 +180,15 @@ impl CacheDefinition {
 fn is_same(registered: &CacheContext, definition: &CacheDefinition) -> bool {
     registered.options == definition.options
         && registered.namespace.layout_in_use() == definition.namespace.layout_in_use()
-        && registered.tag_rule.is_some() == definition.tag_rule.is_some()
+        && is_same_rule(registered, definition)
+}
+
+fn is_same_rule(registered: &CacheContext, definition: &CacheDefinition) -> bool {
+    match (&registered.tag_rule, &definition.tag_rule) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one.is_same(other),
+        _ => false,
+    }
 }
 
 fn kind_conflict(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind) -> Error {
@@ -190,17 +202,30 @@ fn kind_conflict(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind
 }
 
 fn options_conflict(registered: &CacheContext, definition: &CacheDefinition) -> Error {
-    let options = |namespace: &Namespace, options: &CacheOptions| {
-        format!("{options:?} in layout {:?}", namespace.layout_in_use())
+    let name = definition.namespace.name();
+    let lines = |namespace: &Namespace, options: &CacheOptions| {
+        format!("layout: {:?},\n{options:#?}", namespace.layout_in_use())
     };
+    let (before, now) = (
+        lines(&registered.namespace, &registered.options),
+        lines(&definition.namespace, &definition.options),
+    );
+    let trimmed = |line: &str| line.trim().trim_end_matches(',').to_owned();
+    let mut differences: Vec<String> = before
+        .lines()
+        .zip(now.lines())
+        .filter(|(before, now)| before != now)
+        .map(|(before, now)| format!("{}, now {}", trimmed(before), trimmed(now)))
+        .collect();
+    if !is_same_rule(registered, definition) {
+        differences.push("other `tags`, or tags by a closure that captures values".to_owned());
+    }
+    let differences = differences.join("; ");
     Error::new(
         ErrorKind::Configuration,
         format!(
-            "cache {:?} was already built with other options ({}, now {}): build it once and \
-             clone the handle, or give it another name",
-            definition.namespace.name(),
-            options(&registered.namespace, &registered.options),
-            options(&definition.namespace, &definition.options),
+            "cache {name:?} was already built with other options ({differences}): build it once \
+             and clone the handle, or give it another name"
         ),
     )
 }

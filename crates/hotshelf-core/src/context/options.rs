@@ -139,6 +139,7 @@ impl NegativeTtl {
         Ok(match self {
             Self::Off => Negative::Off,
             Self::SameAsValues => Negative::SameAsValues,
+            Self::For(Duration::ZERO) => Negative::Off,
             Self::For(duration) => Negative::For(Ttl::new(duration)?),
         })
     }

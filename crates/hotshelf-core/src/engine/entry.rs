@@ -48,9 +48,14 @@ impl View<'_> {
         self.format != Format::Trailer(Foreign::Reject) && self.tags.ids().is_empty()
     }
 
-    /// Inspects what was read, given the current versions of the caller's tags.
+    /// Inspects what was read, given the current versions of the caller's tags; without them,
+    /// they remain to be looked up.
     #[inline]
-    pub(crate) fn inspect(self, raw: Option<Bytes>, versions: &[Option<TagVersion>]) -> Inspected {
+    pub(crate) fn inspect(
+        self,
+        raw: Option<Bytes>,
+        versions: Option<&[Option<TagVersion>]>,
+    ) -> Inspected {
         let Some(raw) = raw else {
             return Err(Miss::without_entry(MissReason::Missing)).into();
         };
@@ -84,18 +89,25 @@ impl View<'_> {
     fn open(
         self,
         tags: Vec<TagStamp>,
-        versions: &[Option<TagVersion>],
+        versions: Option<&[Option<TagVersion>]>,
     ) -> Result<Vec<TagStamp>, MissReason> {
-        let mut known = self.tags.ids().iter().zip(versions).peekable();
+        let mut required = self.tags.ids().iter().enumerate().peekable();
         let mut open = Vec::new();
+        let mut others = false;
         for tag in tags {
-            match known.next_if(|(id, _)| **id == tag.id) {
-                Some((_, now)) if *now == Some(tag.version) => {}
-                Some(_) => return Err(MissReason::TagsChanged),
-                None => open.push(tag),
+            match (required.next_if(|(_, id)| **id == tag.id), versions) {
+                (Some((position, _)), Some(versions)) => {
+                    if versions.get(position).copied().flatten() != Some(tag.version) {
+                        return Err(MissReason::TagsChanged);
+                    }
+                }
+                (is_required, _) => {
+                    others |= is_required.is_none();
+                    open.push(tag);
+                }
             }
         }
-        let valid = known.next().is_none() && (open.is_empty() || !self.exactly);
+        let valid = required.next().is_none() && !(others && self.tags.is_exact());
         if valid { Ok(open) } else { Err(MissReason::OtherTags) }
     }
 }
@@ -146,7 +158,7 @@ mod tests {
     fn untracked_hits_need_acceptance_without_tags() {
         let none = Tags::none("p".into());
         let some = none.with([TagId::of("t").unwrap()]).unwrap();
-        let accepts = |format, tags| View { tags, exactly: false, format }.accepts_untracked();
+        let accepts = |format, tags| View { tags, format }.accepts_untracked();
         assert!(accepts(Format::Plain, &none));
         assert!(accepts(Format::Trailer(Foreign::Accept), &none));
         assert!(!accepts(Format::Trailer(Foreign::Accept), &some));

@@ -101,7 +101,9 @@ impl Flights {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
         let identity = call.identity();
-        let same = |flight: &&Arc<Flight>| flight.identity == identity && flight.tags == *call.tags;
+        let same = |flight: &&Arc<Flight>| {
+            flight.identity == identity && flight.tags.ids() == call.tags.ids()
+        };
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),

@@ -1,6 +1,7 @@
 //! Reading entries, and verifying their tags.
 
 use std::slice;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -20,8 +21,6 @@ use crate::tag::{TagStamp, Tags};
 pub(crate) struct View<'a> {
     /// The tags that an entry must carry.
     pub(crate) tags: &'a Tags,
-    /// Whether an entry must not carry other tags.
-    pub(crate) exactly: bool,
     /// The format of entries.
     pub(crate) format: Format,
 }
@@ -30,11 +29,11 @@ impl<'a> View<'a> {
     /// Returns the conditions for a call with these tags.
     ///
     /// A caller that names tags gets entries that it could have loaded itself. One that names
-    /// none, so that the tags are only the cache's own, accepts entries with any other tags.
+    /// none, so that the tags are those of the cache and the key, accepts entries with any
+    /// others in addition.
     #[inline]
     pub(crate) fn of(cache: &CacheContext, tags: &'a Tags) -> Self {
-        let exactly = tags.ids() != cache.tags.ids();
-        Self { tags, exactly, format: cache.validated.format }
+        Self { tags, format: cache.validated.format }
     }
 }
 
@@ -47,7 +46,7 @@ impl Engine {
         tags: &Tags,
     ) -> Result<Inspected, Error> {
         let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
-        let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), &versions);
+        let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), Some(&versions));
         if !inspected.open.is_empty() {
             self.verify_tags(cache, slice::from_mut(&mut inspected), tags).await?;
         }
@@ -72,17 +71,26 @@ impl Engine {
     }
 
     /// Inspects entries, in the order of `keys`, and verifies their tags: in as many round
-    /// trips for all of them as for one.
+    /// trips for all of them as for one. `tags` are those that each of them must carry, if
+    /// they aren't the cache's own: their versions are looked up in a second round trip.
     pub(crate) async fn inspect_many(
         &self,
         cache: &CacheContext,
         keys: &[WireKey],
+        tags: Option<&[Arc<Tags>]>,
     ) -> Result<Vec<Inspected>, Error> {
-        let view = View::of(cache, &cache.tags);
-        let (entries, versions) = self.fetch(cache, keys, view.tags).await?;
-        let inspect = |raw| view.inspect(raw, &versions);
-        let mut inspected: Vec<Inspected> = entries.into_iter().map(inspect).collect();
-        self.verify_tags(cache, &mut inspected, view.tags).await?;
+        let mut inspected: Vec<Inspected> = match tags {
+            None => {
+                let view = View::of(cache, &cache.tags);
+                let (entries, versions) = self.fetch(cache, keys, view.tags).await?;
+                entries.into_iter().map(|raw| view.inspect(raw, Some(&versions))).collect()
+            }
+            Some(tags) => {
+                let entries = self.gate.read(cache, keys).await?.into_iter().zip(tags);
+                entries.map(|(raw, tags)| View::of(cache, tags).inspect(raw, None)).collect()
+            }
+        };
+        self.verify_tags(cache, &mut inspected, &cache.tags).await?;
         Ok(inspected)
     }
 
@@ -94,7 +102,7 @@ impl Engine {
         raw: &Bytes,
         versions: &[Option<TagVersion>],
     ) -> Result<ReadOutcome, Error> {
-        let mut inspected = call.view().inspect(Some(raw.clone()), versions);
+        let mut inspected = call.view().inspect(Some(raw.clone()), Some(versions));
         self.verify_tags(call.cache, slice::from_mut(&mut inspected), call.tags).await?;
         Ok(inspected.outcome(call.cache, call.takes_absent))
     }

@@ -16,7 +16,8 @@ use super::Key;
 /// Implement it for the identifiers of your application:
 ///
 /// ```
-/// use hotshelf_core::{IntoKey, Key};
+/// # use hotshelf_core as hotshelf;
+/// use hotshelf::{IntoKey, Key};
 ///
 /// enum Page { Home, Product(u64) }
 ///

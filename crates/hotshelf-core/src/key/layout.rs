@@ -153,12 +153,14 @@ impl Namespace {
     ///
     /// In the injective layout the literal parts of the glob are encoded like identifiers,
     /// except for commas, which separate the elements of a tuple: `\\,` is a comma within an
-    /// identifier. `?` and `[…]` match characters that need no encoding. No glob matches an
-    /// identifier that was hashed because of its length.
+    /// identifier. Parameters are no part of an identifier: `list:*` doesn't match `list` with
+    /// parameters, and `list*` does. The text of an identifier that was hashed because of its
+    /// length is not matched.
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Key`] if the glob does not begin with a literal.
-    /// In the injective layout, also for classes of characters that need encoding.
+    /// In the injective layout, also for `?`, for negated classes, and for classes of characters
+    /// that need encoding: encoded characters would not match.
     pub fn pattern(&self, prefix: &str, glob: &str) -> Result<Pattern, Error> {
         if glob.is_empty() || glob.starts_with(['*', '?', '[']) {
             let message = "invalid pattern: begin it with a literal part, as in `list:*`";
@@ -271,15 +273,23 @@ fn injective_glob(glob: &str) -> Result<String, Error> {
     let mut rest = glob.chars();
     while let Some(character) = rest.next() {
         match character {
-            '*' | '?' | ',' => encoded.push(character),
+            '*' | ',' => encoded.push(character),
+            // An encoded character is three, so that these would miss some of them.
+            '?' => return Err(unmatched("`?`")),
             '[' => {
-                let class: String =
-                    rest.by_ref().take_while(|&character| character != ']').collect();
-                if !class.trim_start_matches('^').bytes().all(|byte| UNRESERVED[usize::from(byte)])
-                {
-                    let message = format!(
-                        "invalid class [{class}] in a pattern: use letters, digits and `-._~`"
-                    );
+                let mut class = String::new();
+                loop {
+                    match rest.next() {
+                        Some(']') => break,
+                        Some(character) => class.push(character),
+                        None => return Err(unmatched("an unclosed `[`")),
+                    }
+                }
+                if class.starts_with('^') {
+                    return Err(unmatched("a negated class"));
+                }
+                if !class.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
+                    let message = "invalid class in a pattern: use letters, digits and `-._~`";
                     return Err(Error::new(ErrorKind::Key, message));
                 }
                 encoded.extend(["[", &class, "]"]);
@@ -292,6 +302,14 @@ fn injective_glob(glob: &str) -> Result<String, Error> {
         }
     }
     Ok(encoded)
+}
+
+fn unmatched(part: &str) -> Error {
+    let message = format!(
+        "invalid pattern: {part} doesn't match every character in this key layout: use `*`, or a \
+         class of letters, digits and `-._~`"
+    );
+    Error::new(ErrorKind::Key, message)
 }
 
 /// Writes one field of the injective layout, percent-encoded (RFC 3986, section 2.1).
@@ -406,8 +424,8 @@ mod tests {
                 ("list:*", "list:1", true),
                 ("list:*", "lists", false),
                 ("user@x:*", "user@x:7", true),
-                ("a[bc]?", "abd", true),
-                ("a[^bc]", "ab", false),
+                ("a[bc]*", "abd", true),
+                ("a[bc]", "ad", false),
                 (&format!("{}*", Pattern::escape("a*é:")), "a*é:1", true),
                 (&format!("{}*", Pattern::escape("a,")), "a,1", true),
                 (&format!("{}*", Pattern::escape("a*")), "ab", false),
@@ -420,7 +438,7 @@ mod tests {
         assert!(!matches(&injective(), "acme,*", Key::new("acme,42")));
         assert!(matches(&injective(), "acme\\,*", Key::new("acme,42")));
         let prefix = injective().key_prefix().unwrap();
-        for glob in ["*", "", "?x", "[a]", "a[:]"] {
+        for glob in ["*", "", "?x", "[a]", "a[:]", "a?b", "a[^b]", "a["] {
             let error = injective().pattern(&prefix, glob).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Key, "{glob:?}");
         }

@@ -47,12 +47,15 @@ impl<'a> Key<'a> {
     /// Creates a key from an identifier, without parameters.
     ///
     /// ```
-    /// use hotshelf_core::{Key, Namespace};
+    /// # use hotshelf_core as hotshelf;
+    /// use hotshelf::Key;
     ///
-    /// let key = Key::new(("acme", 42)).with_params(&[("page", 2)])?;
-    /// let wire_key = Namespace::new("orders").wire_key(&key)?;
-    /// assert!(wire_key.as_str().starts_with("cache:v1:orders:acme,42:p:"));
-    /// # Ok::<(), hotshelf_core::Error>(())
+    /// #[derive(serde::Serialize)]
+    /// struct Query { page: u32 }
+    ///
+    /// let key = Key::new(("acme", "orders")).with_params(&Query { page: 2 })?;
+    /// assert_eq!(key.parts(), ["acme", "orders"]);
+    /// # Ok::<(), hotshelf::Error>(())
     /// ```
     pub fn new(identifier: impl IntoKey + 'a) -> Self {
         identifier.into_key()
@@ -64,6 +67,9 @@ impl<'a> Key<'a> {
     /// They are written like Python's `json.dumps(params, sort_keys=True)` and hashed. In the
     /// default layout `null`, `false`, 0, `""`, `[]`, `{}` and no parameters have different
     /// keys; in fastapi-rc's layout all of these add nothing to the key.
+    ///
+    /// Use a struct or a map, which Python's `dict` equals. A list of pairs is a list, in which
+    /// the order matters.
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Key`] for values without a counterpart in

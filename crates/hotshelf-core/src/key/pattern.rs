@@ -21,7 +21,8 @@ impl Pattern {
     /// Escapes text, so that a pattern matches it literally.
     ///
     /// ```
-    /// use hotshelf_core::Pattern;
+    /// # use hotshelf_core as hotshelf;
+    /// use hotshelf::Pattern;
     /// assert_eq!(Pattern::escape("user[1]*"), r"user\[1\]\*");
     /// ```
     #[must_use]

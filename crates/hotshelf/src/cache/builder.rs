@@ -180,7 +180,9 @@ impl<T: CacheValue> CacheBuilder<T> {
     /// tags.
     ///
     /// The function runs in every call and should return the same tags for the same key.
-    /// [`Key::identifier`] and [`Key::parts`] return what the caller passed.
+    /// [`Key::identifier`] and [`Key::parts`] return what the caller passed. Entries of the cache
+    /// must carry these tags, and may carry others. A cache with a function that captures values
+    /// can't be built twice on a store: clone it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

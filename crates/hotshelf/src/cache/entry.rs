@@ -21,7 +21,10 @@ use crate::load_error::LoadError;
 /// use std::time::Duration;
 ///
 /// let pages = hotshelf::Store::memory().cache::<Vec<u32>>("pages").build()?;
-/// let query = [("page", 2)];
+/// #[derive(serde::Serialize)]
+/// struct Query { page: u32 }
+///
+/// let query = Query { page: 2 };
 /// let page = pages
 ///     .entry("list")
 ///     .params(&query)?
@@ -45,7 +48,11 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Self { cache, key, options: CallOptions::default() }
     }
 
-    /// Adds parameters to the key, such as the query of a request.
+    /// Adds parameters to the key, such as the query of a request: a struct or a map. In a list
+    /// of pairs the order matters.
+    ///
+    /// An invalidation of the identifier leaves the entries with parameters: give those that
+    /// change together a [tag](Self::tags).
     ///
     /// # Errors
     /// Returns an error if the parameters cannot be part of a key; see [`Key::with_params`].
@@ -86,7 +93,8 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Self { options: self.options.mode(Mode::Reload), ..self }
     }
 
-    /// Runs the loader, and neither reads nor stores.
+    /// Makes this call run its loader, and neither read nor store. It has no effect on inserts,
+    /// writes and tickets.
     pub fn bypass(self) -> Self {
         Self { options: self.options.mode(Mode::Bypass), ..self }
     }
@@ -161,7 +169,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// Returns the value, or loads it with a loader that returns `None` if there is no value.
     ///
     /// `None` is cached for the cache's [`negative_ttl`](super::CacheBuilder::negative_ttl),
-    /// but never replaces an entry of another cache or of a plain client. To check that,
+    /// by default not at all, but never replaces an entry of another cache or of a plain client. To check that,
     /// [`reload`](Self::reload) costs one more round trip. An entry that a plain client writes
     /// between the read of the key and the store is replaced.
     ///

@@ -114,6 +114,7 @@ impl<T: CacheValue> Fallible<'_, T> {
 
     /// Inserts many values, and returns for each whether it was stored, in their order; see
     /// [`Cache::insert_many`]. Each result is like that of [`Fallible::insert`].
+    #[must_use = "each value has a result of its own"]
     pub async fn insert_many<K: IntoKey, V: Into<Arc<T>>>(
         &self,
         entries: impl IntoIterator<Item = (K, V)>,

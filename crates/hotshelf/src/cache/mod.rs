@@ -193,8 +193,10 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// The pattern must begin with a literal character. Escape user input with
     /// [`Pattern::escape`]. A comma separates the elements of a tuple: `acme,*` matches
-    /// `("acme", 42)`. Identifiers that were hashed, because their key would exceed 512 bytes,
-    /// match no pattern.
+    /// `("acme", 42)`. Parameters are no part of an identifier: for all entries of `list`, whatever
+    /// their [parameters](Entry::params), use a [tag](Entry::tags). The text of identifiers that
+    /// were hashed, because their key would exceed 512 bytes, is not matched. `?` and negated
+    /// classes are rejected, except in fastapi-rc's layout.
     ///
     /// Scans all keys of the server twice, 1,000 at a time: prefer [`Cache::invalidate`] if
     /// you know the keys.

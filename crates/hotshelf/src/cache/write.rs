@@ -11,6 +11,7 @@ use super::{Cache, CacheValue};
 
 /// The result of a write through the cache: the written value, and whether it was cached.
 #[derive(Debug)]
+#[must_use = "the cache may not reflect the write: see `cached`"]
 pub struct Written<T> {
     value: Arc<T>,
     cached: Result<(), Error>,

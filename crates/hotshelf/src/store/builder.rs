@@ -25,6 +25,7 @@ use crate::runtime::TokioRuntime;
 pub struct StoreBuilder {
     url: String,
     backend: Option<Arc<dyn Backend>>,
+    layers: Vec<Arc<Wrap>>,
     #[cfg(feature = "redis")]
     redis: Option<hotshelf_redis::RedisOptions>,
     #[cfg(feature = "memory")]
@@ -35,11 +36,14 @@ pub struct StoreBuilder {
     jitter: Jitter,
 }
 
+type Wrap = dyn Fn(Arc<dyn Backend>) -> Arc<dyn Backend> + Send + Sync;
+
 impl Default for StoreBuilder {
     fn default() -> Self {
         Self {
             url: "memory://".into(),
             backend: None,
+            layers: Vec::new(),
             #[cfg(feature = "redis")]
             redis: None,
             #[cfg(feature = "memory")]
@@ -70,6 +74,47 @@ impl StoreBuilder {
     /// Sets a custom backend. It should pass the conformance suite of hotshelf's own backends.
     pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
         self.backend = Some(backend);
+        self
+    }
+
+    /// Wraps the backend, whichever it is, for example to observe its operations. Each further
+    /// layer wraps the layers before it.
+    ///
+    /// ```
+    /// use std::ops::Deref;
+    /// use std::sync::Arc;
+    ///
+    /// use hotshelf::backend::{Answer, Layer, Operation, Result};
+    /// use hotshelf::{Backend, BoxFuture, Store};
+    ///
+    /// #[derive(Debug)]
+    /// struct Printed(Arc<dyn Backend>);
+    ///
+    /// impl Layer for Printed {
+    ///     type Inner = dyn Backend;
+    ///
+    ///     fn inner(&self) -> Result<impl Deref<Target = dyn Backend> + Send> {
+    ///         Ok(&*self.0)
+    ///     }
+    ///
+    ///     fn around<'a, A: Answer + 'a>(
+    ///         &'a self,
+    ///         operation: Operation<'a>,
+    ///         run: BoxFuture<'a, A>,
+    ///     ) -> BoxFuture<'a, A> {
+    ///         println!("{}", operation.name());
+    ///         run
+    ///     }
+    /// }
+    ///
+    /// let store = Store::builder().layer(Printed).build()?;
+    /// # Ok::<(), hotshelf::Error>(())
+    /// ```
+    pub fn layer<B: Backend>(
+        mut self,
+        wrap: impl Fn(Arc<dyn Backend>) -> B + Send + Sync + 'static,
+    ) -> Self {
+        self.layers.push(Arc::new(move |backend| Arc::new(wrap(backend))));
         self
     }
 
@@ -185,6 +230,7 @@ impl StoreBuilder {
     }
 
     fn on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Result<Store, Error> {
+        let backend = self.layers.iter().fold(backend, |backend, wrap| wrap(backend));
         let bytes = ByteStore::with_lease(backend, runtime, self.lease)?;
         bytes.set_enabled(self.enabled);
         Ok(Store {

@@ -86,11 +86,8 @@ impl Store {
     /// May be dropped at any point.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         let store = Self::builder().url(url).build()?;
-        if let Err(error) = store.ping().await {
-            tracing::warn!(
-                "cannot connect to the cache server ({error}); loads run uncached until it is back"
-            );
-        }
+        // The connection logs its failure.
+        let _ = store.ping().await;
         Ok(store)
     }
 

@@ -1,5 +1,5 @@
 //! Tests of the public API: in memory, on a real Redis, and on simulated time.
-#![cfg(all(feature = "memory", feature = "redis"))]
+#![cfg(all(feature = "memory", feature = "redis", feature = "test-util"))]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod budget;

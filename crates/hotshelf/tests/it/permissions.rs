@@ -33,7 +33,7 @@ fn documented_permissions_suffice() {
             store.invalidate_tag("t").await.unwrap();
             cache.fallible().insert(id, 2).await.unwrap();
             let written = async || Ok::<_, Infallible>(3);
-            cache.write_through(id, written).await.unwrap();
+            drop(cache.write_through(id, written).await.unwrap());
             assert_eq!(cache.fallible().get(id).await.unwrap().as_deref(), Some(&3));
             assert!(cache.ticket(id).await.unwrap().fill(4).await);
             cache.fallible().remaining(id).await.unwrap();

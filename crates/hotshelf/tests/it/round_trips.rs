@@ -109,13 +109,15 @@ fn calls_cost_documented_round_trips() {
         assert_eq!(relay.take(), 2, "many hits, one of them with such tags");
         cache.insert_many((0..100_u32).map(|key| (key, key))).await;
         assert_eq!(relay.take(), 2, "many inserts");
-        cache.write_through("k", async || Ok::<_, std::convert::Infallible>(1)).await.unwrap();
+        drop(
+            cache.write_through("k", async || Ok::<_, std::convert::Infallible>(1)).await.unwrap(),
+        );
         assert_eq!(relay.take(), 2, "a write");
         let write = async || Ok::<_, std::convert::Infallible>((0..100).collect());
-        cache.write_through_many(0..100_u32, write).await.unwrap();
+        drop(cache.write_through_many(0..100_u32, write).await.unwrap());
         assert_eq!(relay.take(), 2, "many writes");
         let write = async || Ok::<_, std::convert::Infallible>(1);
-        cache.entry("k").tags(["t"]).write_through(write).await.unwrap();
+        drop(cache.entry("k").tags(["t"]).write_through(write).await.unwrap());
         assert_eq!(relay.take(), 2, "a write with tags");
         cache.invalidate("plain").await.unwrap();
         assert_eq!(relay.take(), 1, "an invalidation");

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 
 use futures_util::future::join;
-use hotshelf::{Cache, ErrorKind, Key, Lookup, Remaining, Store};
+use hotshelf::testing::TestStore;
+use hotshelf::{Cache, ErrorKind, Foreign, Key, Lookup, Remaining, Store};
 use hotshelf_core::Runtime;
 
 use crate::support::{Loads, SECOND, on_each_backend, on_tokio, server, simulated};
@@ -95,7 +96,7 @@ fn inserts_and_writes_carry_tags() {
         let cache = store.cache::<u32>("n").epoch(true).build().unwrap();
         cache.entry("a").tags(["t"]).fallible().insert(1).await.unwrap();
         cache.insert("b", 2).await;
-        cache.write_through("c", async || Ok::<_, Infallible>(3)).await.unwrap();
+        drop(cache.write_through("c", async || Ok::<_, Infallible>(3)).await.unwrap());
         assert_eq!(cache.get("c").await.as_deref(), Some(&3));
         cache.invalidate_tag("t").await.unwrap();
         let read = cache.get_many(["b", "c"]).await;
@@ -329,4 +330,65 @@ fn invalid_tag_rule_stops_no_load() {
 fn plain_cache_rejects_tag_rule() {
     let builder = Store::memory().cache::<u32>("n").tags(|_| ["t"]).strict_plain(true);
     assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+/// Another process, in Python or of an older release, may know nothing of the cache's tags.
+#[test]
+fn entries_without_the_caches_tags_miss() {
+    let test = TestStore::new();
+    let other = test.another_store();
+    on_tokio(async {
+        let tagged = test.store().cache::<u32>("n").tags(|_| ["a"]).build().unwrap();
+        let untagged = other.cache::<u32>("n").build().unwrap();
+        untagged.insert("k", 1).await;
+        assert_eq!(tagged.get("k").await, None);
+        assert_eq!(tagged.get_many(["k"]).await, [None]);
+        assert_eq!(tagged.stats().other_tags, 2);
+        tagged.insert_many([("k", 2), ("l", 3)]).await;
+        assert_eq!(untagged.get_many(["k", "l"]).await, [Some(2.into()), Some(3.into())]);
+        untagged.invalidate_tag("a").await.unwrap();
+        assert_eq!(tagged.get_many(["k", "l"]).await, [None, None]);
+    });
+}
+
+#[test]
+fn plain_entries_miss_with_tags_of_a_cache() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let accepting = store.cache::<u32>("n").foreign(Foreign::Accept).tags(|_| ["a"]);
+        let cache = accepting.build().unwrap();
+        server.command(&["SET", "cache:v1:n:k", "5"]);
+        assert_eq!(cache.get("k").await, None);
+        assert_eq!(cache.get_many(["k"]).await, [None]);
+    });
+}
+
+#[test]
+fn plain_reads_accept_further_tags() {
+    on_each_backend(async |store: Store| {
+        let numbers = store.cache::<u32>("numbers").tags(|_| ["all"]).build().unwrap();
+        numbers.entry("k").tags(["more"]).insert(1).await;
+        assert_eq!(numbers.get("k").await.as_deref(), Some(&1));
+        assert!(matches!(numbers.remaining("k").await, Remaining::After(_)));
+        assert_eq!(*numbers.get_or_insert_with("k", async || 2).await, 1);
+        assert_eq!(numbers.get_many(["k"]).await, [Some(1.into())]);
+        assert_eq!(numbers.entry("k").tags(["other"]).get().await, None);
+        store.invalidate_tag("more").await.unwrap();
+        assert_eq!(numbers.get("k").await, None);
+    });
+}
+
+#[test]
+fn differing_tag_functions_are_refused() {
+    let store = Store::memory();
+    let all = |_: &Key<'_>| ["all"];
+    let build = || store.cache::<u32>("n").tags(all).build();
+    build().unwrap();
+    build().expect("the same function");
+    let error = store.cache::<u32>("n").tags(|_| ["other"]).build().unwrap_err();
+    assert!(error.to_string().contains("other `tags`"), "{error}");
+    let captured = |tag: &'static str| store.cache::<u32>("m").tags(move |_| [tag]).build();
+    captured("a").unwrap();
+    assert_eq!(captured("b").unwrap_err().kind(), ErrorKind::Configuration);
 }

@@ -183,7 +183,7 @@ async fn writes_are_not_undone(processes: &Processes) {
     for key in 0..8_u32 {
         // The load reads the old value before the write, and completes after it.
         let loaded = here.get_or_insert_with(key, async || {
-            there.write_through(key, async || Ok::<_, Infallible>(2)).await.unwrap();
+            drop(there.write_through(key, async || Ok::<_, Infallible>(2)).await.unwrap());
             1
         });
         assert_eq!(*loaded.await, 1);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hotshelf::{Backend, Cache, Foreign, Store, Ttl, WireKey};
 use hotshelf_core::backend::{Fill, Take, Token};
+use hotshelf_core::trailer::Trailer;
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::{SimRuntime, entry_with_trailer};
 
@@ -107,6 +108,29 @@ fn negatives_keep_newer_entries() {
             };
             assert!(cache.entry("k").or_try_load_optional(load).await.unwrap().is_none());
             assert_eq!(loads.count(), 1);
+        }
+    });
+}
+
+/// Inserts and writes carry the server's time, as loads do.
+#[test]
+fn written_entries_carry_their_time() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let cache = store.cache::<u32>("n").build().unwrap();
+        cache.insert("inserted", 1).await;
+        let written = cache.write_through("written", async || Ok::<_, std::convert::Infallible>(2));
+        written.await.unwrap().cached().unwrap();
+        cache.get_or_insert_with("loaded", async || 3).await;
+        let time = server.cli(&["TIME"]);
+        let seconds: u64 = time.lines().next().unwrap().trim().parse().unwrap();
+        for key in ["inserted", "written", "loaded"] {
+            let raw = store.redis().unwrap().get(cache.wire_key(key).as_str()).await.unwrap();
+            let (_, trailer) = Trailer::find(&raw.unwrap()).unwrap();
+            let age = (seconds + 1).abs_diff(trailer.loaded_at / 1000);
+            assert!(age < 60, "{key}: {} at {seconds}", trailer.loaded_at);
+            assert!((270_000..=330_000).contains(&trailer.fresh_for), "{key}");
         }
     });
 }

@@ -32,7 +32,7 @@ fn write_refuses_load_in_flight() {
                 database.set(2);
                 Ok::<_, String>(2)
             };
-            numbers.write_through("k", write).await.unwrap();
+            drop(numbers.write_through("k", write).await.unwrap());
             row
         });
         assert_eq!(*loaded.await, 1, "the call began before");
@@ -187,7 +187,7 @@ fn many_write_invalidates_keys_in_doubt() {
         let numbers = store.cache::<u32>("numbers").build().unwrap();
         let write = async || {
             numbers.invalidate("a").await.unwrap();
-            numbers.write_through("b", async || Ok::<_, String>(20)).await.unwrap();
+            drop(numbers.write_through("b", async || Ok::<_, String>(20)).await.unwrap());
             Ok::<_, String>(vec![1, 2, 3])
         };
         let written = numbers.write_through_many(["a", "b", "c"], write).await.unwrap();

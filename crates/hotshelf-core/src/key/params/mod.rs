@@ -31,7 +31,8 @@ use self::{
 /// matter.
 ///
 /// ```
-/// use hotshelf_core::Params;
+/// # use hotshelf_core as hotshelf;
+/// use hotshelf::Params;
 ///
 /// #[derive(serde::Serialize)]
 /// struct Search<'a> {
@@ -75,7 +76,8 @@ impl Params {
     /// integer `-0`, lone surrogates (`"\ud800"`), `NaN` and `Infinity`.
     ///
     /// ```
-    /// use hotshelf_core::Params;
+    /// # use hotshelf_core as hotshelf;
+    /// use hotshelf::Params;
     ///
     /// let params = Params::from_json(r#"{"to": 1e16, "from": -0, "from": 18446744073709551616}"#)?;
     /// assert_eq!(params.as_str(), r#"{"from": 18446744073709551616, "to": 1e+16}"#);
