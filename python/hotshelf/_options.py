@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -51,17 +52,21 @@ def check_names(namespace: str, options: Mapping[str, object]) -> None:
         raise TypeError(f"unknown option {unknown[0]!r} of the cache {namespace!r}: use {names}")
 
 
-def seconds(time: Lifetime) -> float:
-    """Returns a duration in seconds.
+def seconds(option: str, time: Lifetime) -> float:
+    """Returns the duration of an option in seconds.
 
     Raises:
-        ConfigurationError: For a value that is neither a number nor a `timedelta`.
+        ConfigurationError: For a value that is neither a number of seconds from 0 on nor a
+            `timedelta`.
     """
+    message = f"invalid `{option}` {time!r}: use a number of seconds from 0 on, or a timedelta"
     try:
-        return time.total_seconds() if isinstance(time, timedelta) else float(time)
+        duration = time.total_seconds() if isinstance(time, timedelta) else float(time)
     except (TypeError, ValueError, OverflowError) as error:
-        message = f"invalid time {time!r}: use a number of seconds, or a timedelta"
         raise ConfigurationError(message) from error
+    if not 0 <= duration < math.inf or isinstance(time, bool):
+        raise ConfigurationError(message)
+    return duration
 
 
 def jitter_ratio(jitter: bool | float) -> float:
