@@ -33,7 +33,7 @@ impl PyWriteGuard {
 #[pymethods]
 impl PyWriteGuard {
     /// Stores the written values of the keys, in their order: the encoded form, or the reason
-    /// why there is none. A key without a value is invalidated. Returns whether all were
+    /// why it is missing. A key without a value is invalidated. Returns whether all were
     /// stored.
     fn finish<'py>(
         &self,

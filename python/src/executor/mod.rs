@@ -161,7 +161,7 @@ impl Executor {
         Ok(())
     }
 
-    /// Runs ready tasks until there are none, or it is the loop's turn.
+    /// Runs all ready tasks, until it is the loop's turn.
     pub(crate) fn run(&self, now: Moment) {
         self.ready.lock().notified = false;
         // Wakers may run any code, so not under the lock.

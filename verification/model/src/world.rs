@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn tag_version_of_an_entry_is_used() {
+    fn entry_tag_version_is_used() {
         let mut world = world();
         world.server.tag = Some(1);
         world.server.slots[Key(0)].entry = Some(Entry { version: 0, tag: 2, plain: false });

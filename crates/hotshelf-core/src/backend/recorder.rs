@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::sync::Mutex;
 use bytes::Bytes;
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::key::{Pattern, WireKey};
 use crate::runtime::BoxFuture;
+use crate::sync::Mutex;
 use crate::ttl::{Remaining, Ttl};
 
 /// Records the operations that reach it.

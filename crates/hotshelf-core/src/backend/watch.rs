@@ -7,10 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::sync::Mutex;
 use futures_channel::oneshot;
 
 use crate::key::WireKey;
+use crate::sync::Mutex;
 
 /// The waiters for changes of keys.
 ///

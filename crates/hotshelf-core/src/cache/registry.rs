@@ -7,7 +7,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::sync::Mutex;
 use serde::Serialize;
 
 use crate::codec::Codec;
@@ -15,6 +14,7 @@ use crate::context::{CacheContext, CacheOptions, TagRule};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyLayout, Namespace};
 use crate::stats::CacheStats;
+use crate::sync::Mutex;
 
 /// The prefixes that were declared in this process, for all its stores.
 static DECLARED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::sync::{Mutex, MutexGuard};
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
@@ -22,6 +21,7 @@ use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
 use crate::stats::Counter;
+use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
 
 /// The number of locks that the open flights are distributed over.

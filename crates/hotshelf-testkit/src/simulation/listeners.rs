@@ -22,7 +22,7 @@ struct Listener {
 
 impl Listeners {
     pub(super) fn add(&self, watchers: Watchers, network: Network) {
-        let (longest_delay, lost) = (network.longest_delay, network.trouble);
+        let (longest_delay, lost) = (network.longest_delay, network.failing);
         let listener = Listener { watchers, longest_delay, lost };
         self.0.lock().push(listener);
     }

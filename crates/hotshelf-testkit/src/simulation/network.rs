@@ -26,7 +26,7 @@ pub struct Network {
     pub longest_delay: Duration,
     /// Faulty requests per thousand: they or their answers are lost, or they are executed only
     /// after the caller has timed out, or their connection breaks.
-    pub trouble: u64,
+    pub failing: u64,
     /// Requests executed twice, per thousand of those that may be repeated.
     pub repeated: u64,
     /// The same for captures, which must not be repeated: the version of a repeated capture
@@ -46,7 +46,7 @@ impl Network {
         Self {
             connections: 1,
             longest_delay: Duration::from_millis(40),
-            trouble: 0,
+            failing: 0,
             repeated: 0,
             repeated_captures: 0,
             pushes: false,
@@ -187,7 +187,7 @@ impl Wire {
     }
 
     fn outcome(&self) -> Outcome {
-        if self.runtime.below(1000) >= self.network.trouble {
+        if self.runtime.below(1000) >= self.network.failing {
             return Outcome::Answered;
         }
         match self.runtime.below(8) {

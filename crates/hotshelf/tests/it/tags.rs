@@ -352,7 +352,7 @@ fn entries_without_the_caches_tags_miss() {
 }
 
 #[test]
-fn plain_entries_miss_with_tags_of_a_cache() {
+fn plain_entries_miss_cache_tags() {
     on_tokio(async {
         let server = server();
         let store = Store::connect(&server.url()).await.unwrap();

@@ -64,7 +64,7 @@ async fn errors_show_their_cause() {
 }
 
 #[tokio::test]
-async fn an_error_is_given_back_without_clone() {
+async fn errors_come_back_without_clone() {
     let prices = Store::memory().cache::<u32>("prices").build().unwrap();
     let failed = prices.get_or_try_insert_with("lamp", async || fetch("lamp").await).await;
     let error: anyhow::Error = failed.unwrap_err().try_unwrap().unwrap();

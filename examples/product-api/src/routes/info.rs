@@ -19,7 +19,7 @@ pub(super) struct CacheReport {
     caches: Vec<CacheFigures>,
 }
 
-/// The server; unknown if there is none or it does not answer.
+/// The server; unknown without one, or if it does not answer.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct Server {
     version: String,

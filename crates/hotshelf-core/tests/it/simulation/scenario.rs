@@ -109,7 +109,7 @@ impl Scenario {
         let network = Network {
             connections: [1, 2, 4][dice.below(3) as usize],
             longest_delay: Duration::from_millis(2 + dice.below(80)),
-            trouble: failing,
+            failing,
             repeated: if often(30) { 50 } else { 0 },
             repeated_captures: 0,
             pushes: dice.below(2) == 0,
@@ -176,7 +176,7 @@ impl Scenario {
     /// Returns `true` if a key must be loaded only once between two invalidations.
     pub(crate) fn promises_single_flight(&self) -> bool {
         let forced = self.mix.iter().any(|(operation, _)| *operation == Operation::Reload);
-        let calm = self.faults.is_empty() && self.network.trouble == 0 && !self.callers_cancel;
+        let calm = self.faults.is_empty() && self.network.failing == 0 && !self.callers_cancel;
         calm && !self.loaders_fail && !forced
     }
 }

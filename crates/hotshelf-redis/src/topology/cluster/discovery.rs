@@ -186,7 +186,7 @@ impl Discovery {
         }
     }
 
-    /// Returns the next step. If there is none, the discovery ends under the same lock, so
+    /// Returns the next step. Without one, the discovery ends under the same lock, so
     /// that it misses no stale mark.
     fn next_step(&mut self) -> Option<Step> {
         let mut state = self.cluster.state.lock();
