@@ -114,11 +114,18 @@ impl ByteCache {
         if !self.is_enabled() {
             return Ok(keys.iter().map(|_| miss(MissReason::Disabled)).collect());
         }
+        let keys: Vec<_> = keys.into_iter().map(|key| self.with_tags(key?)).collect();
         let is_valid: Vec<bool> = keys.iter().map(Result::is_ok).collect();
-        let valid: Vec<EntryKey> = keys.into_iter().flatten().collect();
-        let mut outcomes = Vec::with_capacity(valid.len());
-        for batch in valid.chunks(BATCH) {
-            outcomes.extend(self.read_batch(batch).await?);
+        let (wire, tags): (Vec<_>, Vec<_>) = keys.into_iter().flatten().unzip();
+        let mut outcomes = Vec::with_capacity(wire.len());
+        for (wire, tags) in wire.chunks(BATCH).zip(tags.chunks(BATCH)) {
+            let own = self.context.tag_rule.is_some().then_some(tags);
+            let inspected = self.engine.inspect_many(&self.context, wire, own).await;
+            for (key, entry) in wire.iter().zip(self.counted(inspected)?) {
+                let outcome = entry.outcome(&self.context, true);
+                self.count_outcome(key, &outcome);
+                outcomes.push(outcome);
+            }
         }
         let mut outcomes = outcomes.into_iter();
         let outcome = |valid| match valid {
@@ -128,31 +135,10 @@ impl ByteCache {
         Ok(is_valid.into_iter().map(outcome).collect())
     }
 
-    async fn read_batch(&self, keys: &[EntryKey]) -> Result<Vec<ReadOutcome>, Error> {
-        let context = &self.context;
-        let wire: Vec<WireKey> = keys.iter().map(|key| key.wire.clone()).collect();
-        // Each key brings tags of its own; one with invalid tags is a miss.
-        let tags = context.tag_rule.is_some().then(|| {
-            let of = |key: &EntryKey| CallOptions::default().tags_in(context, Some(key));
-            keys.iter().map(|key| self.checked(Mistake::Tags, of(key))).collect::<Vec<_>>()
-        });
-        let required = tags.as_ref().map(|tags| {
-            let own = |tags: &Result<Arc<Tags>, Error>| {
-                Arc::clone(tags.as_ref().unwrap_or(&context.tags))
-            };
-            tags.iter().map(own).collect::<Vec<_>>()
-        });
-        let inspected = self.engine.inspect_many(context, &wire, required.as_deref()).await;
-        let outcomes = self.counted(inspected)?.into_iter().enumerate().map(|(position, entry)| {
-            let is_invalid = tags.as_ref().is_some_and(|tags| tags[position].is_err());
-            let outcome = match is_invalid {
-                true => miss(MissReason::OtherTags),
-                false => entry.outcome(context, true),
-            };
-            self.count_outcome(&wire[position], &outcome);
-            outcome
-        });
-        Ok(outcomes.collect())
+    /// Returns a key and the tags that its entry must carry. Invalid tags are counted.
+    fn with_tags(&self, key: EntryKey) -> Result<(WireKey, Arc<Tags>), Error> {
+        let tags = CallOptions::default().tags_in(&self.context, Some(&key));
+        Ok((key.wire, self.checked(Mistake::Tags, tags)?))
     }
 
     /// Returns the remaining lifetime of an entry. The entry is missing if one of its tags was

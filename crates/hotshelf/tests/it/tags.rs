@@ -319,6 +319,8 @@ fn invalid_tag_rule_stops_no_load() {
         assert_eq!(numbers.insert_many([("bad", 1), ("k", 2)]).await, [false, true]);
         let error = numbers.fallible().get("bad").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Key);
+        assert_eq!(numbers.get_many(["bad", "k"]).await, [None, Some(2.into())]);
+        assert_eq!(numbers.stats().other_tags, 0, "no entry has other tags");
         numbers.invalidate("bad").await.unwrap();
         let written = numbers.write_through("bad", async || Ok::<_, Infallible>(3)).await.unwrap();
         assert_eq!(*written, 3);
