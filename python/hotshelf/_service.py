@@ -282,7 +282,7 @@ class CacheService(Generic[T]):
             computing = {key for run in runs for key in run.keys}
             if self._owned_keys([(identifier, text)]) & computing:
                 # The call would wait for itself.
-                mode = "bypass"
+                mode = "own_key"
         while True:
             loaded = self._core.load(
                 identifier, text, tags, ttl, negative_ttl, mode, bool(runs)

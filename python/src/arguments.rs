@@ -173,10 +173,11 @@ fn lifetime(ttl: &Bound<'_, PyAny>) -> PyResult<Result<Duration, Error>> {
 }
 
 /// The modes of a call, by name.
-const MODES: [(&str, Mode); 4] = [
+const MODES: [(&str, Mode); 5] = [
     ("use", Mode::Use),
     ("reload", Mode::Reload),
     ("bypass", Mode::Bypass),
+    ("own_key", Mode::OwnKey),
     ("undecodable", Mode::Undecodable),
 ];
 

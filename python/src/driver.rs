@@ -195,7 +195,7 @@ impl Driver {
             && self.last_batch.load(Ordering::Relaxed) <= 1
             && !self.scheduled.load(Ordering::Relaxed);
         if alone && self.executor.has_ready() {
-            self.executor.run(now());
+            self.executor.run_ready();
         }
         if self.executor.has_ready() || !self.finished.lock().is_empty() {
             self.schedule(slf)?;
@@ -212,7 +212,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Runs ready tasks, and completes the futures of finished operations.
+    /// Runs ready tasks, then those whose timers are due, and completes the futures of finished
+    /// operations.
     fn turn(&self, slf: &Bound<'_, Self>, poll_sockets: bool) -> PyResult<()> {
         if self.process.is_parent() {
             return Ok(());
@@ -221,14 +222,20 @@ impl Driver {
         let _inside = finalization::enter(py);
         let entered = self.executor.enter();
         if poll_sockets {
-            let (poll, events) = &mut *self.poll.lock();
-            self.executor.take_readiness(poll, events)?;
+            self.take_readiness()?;
         }
         for _ in 0..ROUNDS {
-            self.executor.run(now());
-            if !self.executor.has_ready() {
+            self.executor.run_ready();
+            if self.executor.has_ready() {
+                continue;
+            }
+            if self.executor.next_timer().is_none_or(|next| next > now()) {
                 break;
             }
+            // A timer that is due may be a timeout: what has arrived in time is read before.
+            self.take_readiness()?;
+            self.executor.run_ready();
+            self.executor.end_timers(now());
         }
         let finished = std::mem::take(&mut *self.finished.lock());
         self.last_batch.store(finished.len(), Ordering::Relaxed);
@@ -242,6 +249,11 @@ impl Driver {
         drop(entered);
         log::flush(py);
         timer
+    }
+
+    fn take_readiness(&self) -> PyResult<()> {
+        let (poll, events) = &mut *self.poll.lock();
+        Ok(self.executor.take_readiness(poll, events)?)
     }
 
     /// Schedules a turn at the time of the next timer. All timers share one timer of the loop.
@@ -344,11 +356,11 @@ impl Drop for Background {
     }
 }
 
-/// Returns the executor of any open loop.
-pub(crate) fn any_executor() -> Option<Arc<Executor>> {
+/// Returns the executor of an open loop that meets a condition.
+pub(crate) fn open_executor(picks: impl Fn(&Executor) -> bool) -> Option<Arc<Executor>> {
     let drivers = DRIVERS.lock();
     let mut open = drivers.iter().rev().filter_map(|registered| registered.executor.upgrade());
-    open.find(|executor| !executor.is_closed())
+    open.find(|executor| !executor.is_closed() && picks(executor))
 }
 
 /// Forgets the loops of the parent in a forked process. Their sockets are closed, or the

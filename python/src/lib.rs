@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod backend;
 mod cache;
 mod client;
 mod convert;

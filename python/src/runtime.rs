@@ -2,8 +2,10 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use hotshelf_core::runtime::RuntimeId;
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
 use crate::driver;
@@ -12,6 +14,9 @@ use crate::executor::{Executor, Sleep};
 /// The time at which this process first read its clock.
 #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The time during which timers were late, in microseconds.
+static BUSY: AtomicU64 = AtomicU64::new(0);
 
 /// Returns the time since the process first read its clock.
 pub(crate) fn now() -> Moment {
@@ -35,12 +40,43 @@ impl Runtime for LoopRuntime {
     /// dropped: leases expire by themselves.
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         let here = Executor::current().filter(|executor| !executor.is_closed());
-        if let Some(executor) = here.or_else(driver::any_executor) {
+        if let Some(executor) = here.or_else(|| driver::open_executor(|_| true)) {
             executor.spawn(future);
         }
     }
 
     fn random(&self) -> u64 {
         getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one(START.elapsed()))
+    }
+
+    fn current(&self) -> Option<RuntimeId> {
+        Executor::current_id()
+    }
+
+    fn is_running(&self, id: RuntimeId) -> bool {
+        driver::open_executor(|executor| executor.id() == id).is_some()
+    }
+
+    fn note_busy(&self, late: Duration) {
+        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+        BUSY.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn busy(&self) -> Duration {
+        Duration::from_micros(BUSY.load(Ordering::Relaxed))
+    }
+
+    fn spawn_elsewhere(
+        &self,
+        future: BoxFuture<'static, ()>,
+    ) -> Result<(), BoxFuture<'static, ()>> {
+        let here = self.current();
+        match driver::open_executor(|executor| Some(executor.id()) != here) {
+            Some(executor) => {
+                executor.spawn(future);
+                Ok(())
+            }
+            None => Err(future),
+        }
     }
 }

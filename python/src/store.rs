@@ -4,14 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use hotshelf_core::sync::Mutex;
-use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, cache};
+use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime, cache};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_redis::{RedisClient, RedisOptions};
+use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{duration, names};
-use crate::backend::PerLoop;
 use crate::convert;
 use crate::driver::Driver;
 use crate::errors::exception;
@@ -25,8 +24,8 @@ use crate::transport::LoopTransport;
 /// The state of a store in one process; a forked process creates its own.
 pub(crate) struct State {
     pub(crate) store: ByteStore,
-    /// The connections; `None` for the memory backend.
-    redis: Option<Arc<PerLoop>>,
+    /// The raw client; `None` for the memory backend.
+    redis: Option<RedisClient>,
     process: Process,
 }
 
@@ -53,10 +52,10 @@ impl Shared {
         Arc::clone(&state)
     }
 
-    /// Returns the raw client of the running loop.
+    /// Returns the raw client.
     pub(crate) fn client(&self) -> Result<RedisClient, Error> {
         match &self.state().redis {
-            Some(redis) => redis.client(),
+            Some(redis) => Ok(redis.clone()),
             None => Err(Error::new(
                 ErrorKind::Unsupported,
                 "memory:// has no server: use a Redis URL to send commands",
@@ -68,15 +67,16 @@ impl Shared {
 impl Target {
     /// Creates a store on a new backend, with the caches of the previous one.
     fn state(&self, previous: Option<&ByteStore>) -> Arc<State> {
-        let runtime = Arc::new(LoopRuntime);
+        let runtime: Arc<dyn Runtime> = Arc::new(LoopRuntime);
         let (backend, redis): (Arc<dyn Backend>, _) = match self {
             Self::Memory { capacity } => {
-                (Arc::new(MemoryBackend::new(*capacity, Arc::new(LoopRuntime))), None)
+                (Arc::new(MemoryBackend::new(*capacity, Arc::clone(&runtime))), None)
             }
             Self::Redis(options, transport) => {
-                let redis = PerLoop::new((**options).clone(), Arc::clone(transport));
-                let redis = Arc::new(redis);
-                (Arc::clone(&redis) as Arc<dyn Backend>, Some(redis))
+                let transport = Arc::clone(transport);
+                let backend = RedisBackend::on(transport, options, Arc::clone(&runtime));
+                let client = backend.client().clone();
+                (Arc::new(backend), Some(client))
             }
         };
         let store = match previous {

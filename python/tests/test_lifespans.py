@@ -140,3 +140,71 @@ async def test_closed_manager_runs_factories(manager: CacheManager) -> None:
         assert await cache.get("it") is None
         assert not await cache.set("it", 1)
         assert not await cache.delete("it")
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_close_leaves_no_leases(server: RedisServer, waits: bool) -> None:
+    """A server cancels its requests at the end of its grace period, then ends the lifespan."""
+    manager = CacheManager(server.url)
+    cache = CacheService[int](manager, "numbers", int)
+
+    async def slow() -> int:
+        await asyncio.sleep(30)
+        return 1
+
+    async with manager.lifespan():
+        loads = [asyncio.ensure_future(cache.get_or_set(key, slow)) for key in range(5)]
+        await eventually(lambda: len(server.keys()) == 5)
+        for load in loads[:4]:
+            load.cancel()
+        if waits:
+            await asyncio.gather(*loads[:4], return_exceptions=True)
+    assert server.keys() == []
+    loads[4].cancel()
+
+
+async def test_close_finishes_cancelled_write(server: RedisServer) -> None:
+    manager = CacheManager(server.url)
+    cache = CacheService[int](manager, "numbers", int)
+
+    async def write() -> int:
+        await asyncio.sleep(30)
+        return 2
+
+    async with manager.lifespan():
+        assert await cache.set("k", 1)
+        writing = asyncio.ensure_future(cache.write_through("k", write))
+        await eventually(lambda: len(server.keys()) == 2)
+        writing.cancel()
+    assert server.keys() == [], "neither the outdated entry nor the lease is left"
+
+
+def test_ended_loop_leaves_nothing(server: RedisServer) -> None:
+    """Another loop of the process goes on with what a loop has begun."""
+    manager = CacheManager(server.url)
+    cache = CacheService[int](manager, "numbers", int)
+
+    async def begin_and_end() -> None:
+        assert await cache.set("k", 1)
+
+        async def for_ever() -> int:
+            await asyncio.sleep(30)
+            return 2
+
+        tasks = [
+            asyncio.ensure_future(cache.write_through("k", for_ever)),
+            asyncio.ensure_future(cache.get_or_set("j", for_ever)),
+        ]
+        await eventually(lambda: len(server.keys()) == 3)
+        del tasks
+
+    async def go_on() -> None:
+        assert await cache.get("k") is None
+        began = asyncio.get_running_loop().time()
+        assert await cache.get_or_set("j", lambda: 7) == 7
+        assert asyncio.get_running_loop().time() - began < 0.5
+        assert await cache.get("j") == 7
+        await manager.close()
+
+    asyncio.run(begin_and_end())
+    asyncio.run(go_on())

@@ -21,6 +21,7 @@
 //! | [`backoff`] | pauses between attempts |
 //! | [`sync`] | locks that aren't poisoned |
 //! | [`runtime`] | time, background work and randomness, all injected |
+//! | [`timeout`] | timeouts that don't count the process's own busy time |
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -38,6 +39,7 @@ pub mod runtime;
 mod stats;
 pub mod sync;
 pub mod tag;
+pub mod timeout;
 pub mod trailer;
 pub mod ttl;
 

@@ -28,6 +28,60 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
 
     /// Returns 64 random bits, good enough for tokens that are unique among all processes.
     fn random(&self) -> u64;
+
+    /// Returns the async runtime, or event loop, that this thread runs. Connections belong to
+    /// one of them each. Returns `None` outside of any, and, by default, everywhere: then all
+    /// threads share the connections.
+    fn current(&self) -> Option<RuntimeId> {
+        None
+    }
+
+    /// Returns `false` if a runtime has ended, so that its tasks never run again.
+    fn is_running(&self, id: RuntimeId) -> bool {
+        let _unknown = id;
+        true
+    }
+
+    /// Returns an identifier of the task that this thread polls; `None`, the default, if it is
+    /// unknown.
+    fn task(&self) -> Option<u64> {
+        None
+    }
+
+    /// Records that the process was too busy to notice a timer when it was due.
+    fn note_busy(&self, late: Duration) {
+        let _ignored = late;
+    }
+
+    /// Returns the sum of what was [recorded](Self::note_busy). It is not part of any server's
+    /// time to reply. Zero by default.
+    fn busy(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Spawns a future on a running runtime other than the one of this thread, which may be
+    /// ending. Returns the future if there is none, as by default.
+    ///
+    /// # Errors
+    /// Returns the future.
+    fn spawn_elsewhere(
+        &self,
+        future: BoxFuture<'static, ()>,
+    ) -> Result<(), BoxFuture<'static, ()>> {
+        Err(future)
+    }
+}
+
+/// An async runtime, or event loop, of this process. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RuntimeId(u64);
+
+impl RuntimeId {
+    /// Creates an identifier from a number that no other runtime of the process has.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
 }
 
 /// A point in time of one [`Runtime`]. It can only be compared with, and subtracted from,

@@ -18,7 +18,8 @@ impl Ttl {
     /// The longest lifetime: 100 years of 365 days.
     pub const MAX: Self = Self(Duration::from_secs(100 * 365 * 24 * 60 * 60));
 
-    /// Creates a lifetime, rounded up to whole milliseconds.
+    /// Creates a lifetime, rounded up to whole milliseconds. [`Duration::MAX`], which usually
+    /// stands for "forever", becomes [`Ttl::MAX`].
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Configuration`] for zero, and for more than
@@ -30,7 +31,7 @@ impl Ttl {
                 "invalid TTL 0s: use a positive duration, or `bypass()` to skip the cache",
             ));
         }
-        if duration > Self::MAX.0 {
+        if duration > Self::MAX.0 && duration != Duration::MAX {
             return Err(Error::new(
                 ErrorKind::Configuration,
                 format!("invalid TTL {duration:?}: use at most 100 years"),
@@ -146,7 +147,7 @@ mod tests {
         let zero = Ttl::new(Duration::ZERO).unwrap_err();
         assert_eq!(zero.kind(), ErrorKind::Configuration);
         assert!(zero.to_string().contains("bypass()"), "{zero}");
-        assert!(Ttl::new(Duration::MAX).is_err());
+        assert_eq!(Ttl::new(Duration::MAX).unwrap(), Ttl::MAX);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
+    Watch, Watchers,
 };
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
@@ -28,6 +29,7 @@ pub struct MemoryBackend {
     entries: Entries,
     leases: Leases,
     tags: Tags,
+    watchers: Watchers,
     runtime: Arc<dyn Runtime>,
     started: Moment,
     commands: AtomicU64,
@@ -45,6 +47,7 @@ impl MemoryBackend {
             entries: Entries::new(capacity, Arc::clone(&runtime)),
             leases: Leases::default(),
             tags: Tags::new(Arc::clone(&runtime)),
+            watchers: Watchers::default(),
             started: runtime.now(),
             runtime,
             commands: AtomicU64::new(0),
@@ -98,6 +101,12 @@ impl MemoryBackend {
     }
 
     fn store_now(&self, fill: &Fill) -> Result<Stored> {
+        let stored = self.store_leased(fill);
+        self.watchers.changed(&fill.key);
+        stored
+    }
+
+    fn store_leased(&self, fill: &Fill) -> Result<Stored> {
         let mut leases = self.leases.lock(&fill.key);
         if !leases.is_held_by(&fill.key, fill.token, self.runtime.now()) {
             return Ok(Stored::Refused);
@@ -116,13 +125,17 @@ impl MemoryBackend {
     /// Removes entry and lease; returns whether each existed.
     fn invalidate_now(&self, key: &WireKey) -> (bool, bool) {
         let mut leases = self.leases.lock(key);
-        (self.entries.remove(key), leases.remove(key))
+        let removed = (self.entries.remove(key), leases.remove(key));
+        drop(leases);
+        self.watchers.changed(key);
+        removed
     }
 
     /// Leases are removed first: a fill in flight is either refused from then on, or has stored
     /// its entry before the scan of the entries begins.
     fn invalidate_matching_now(&self, pattern: &Pattern) -> u64 {
         self.leases.remove_where(|key| pattern.matches(key));
+        self.watchers.wake_all();
         let entries = self.entries.matching(pattern);
         entries.iter().filter(|key| self.invalidate_now(key).0).count() as u64
     }
@@ -136,6 +149,10 @@ impl Backend for MemoryBackend {
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         ready(self.begin().map(|()| keys.iter().map(|key| self.get(key)).collect()))
+    }
+
+    fn longest_read(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
@@ -158,6 +175,8 @@ impl Backend for MemoryBackend {
             if leases.is_held_by(key, token, self.runtime.now()) {
                 leases.remove(key);
             }
+            drop(leases);
+            self.watchers.changed(key);
         }))
     }
 
@@ -208,6 +227,10 @@ impl Backend for MemoryBackend {
         ready(self.begin().map(|()| self.entries.remaining(key)))
     }
 
+    fn watch(&self, key: &WireKey) -> Option<Watch> {
+        Some(self.watchers.watch(key))
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         ready(self.begin())
     }
@@ -230,6 +253,7 @@ impl Backend for MemoryBackend {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         self.closed.store(true, Ordering::Relaxed);
+        self.watchers.wake_all();
         ready(())
     }
 }

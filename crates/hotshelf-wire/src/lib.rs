@@ -26,5 +26,5 @@ mod slot;
 
 pub use endpoint::Endpoint;
 pub use handshake::{Agreed, Handshake, Login, Progress, Tracking};
-pub use pipeline::{Event, Pipeline};
+pub use pipeline::{Event, GRACE, Pipeline};
 pub use slot::{SLOTS, hash_tag, slot};

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Add;
+use std::time::Duration;
 
 use crate::resp::{Command, Value};
 
@@ -11,23 +13,51 @@ use crate::resp::{Command, Value};
 /// n-th command, and no reply carries a number. A command therefore keeps its position in the
 /// queue even after its deadline has passed, and consumes its late reply.
 ///
+/// # Timeouts
+/// A timeout measures the server, not the process that sends the command. It begins when the
+/// command's bytes were handed over to the kernel or, while the kernel accepts no bytes, when
+/// the driver notices the command: see [`start_timeouts`](Self::start_timeouts). A driver
+/// writes, then reads everything that has arrived, and only then [expires](Self::expire) what
+/// is still unanswered. While the server replies to other commands, a command is waited for up
+/// to [`GRACE`] longer.
+///
 /// `W` is the type of waiters, `T` that of instants.
 pub struct Pipeline<W, T> {
     output: Vec<u8>,
     queue: VecDeque<Queued<W, T>>,
-    /// The number of queued commands that were not sent yet.
+    /// The number of commands, at the end of the queue, whose bytes were not taken yet.
     unsent: usize,
+    /// The number of commands, at the end of the queue, whose bytes were not handed over to the
+    /// kernel as far as is known. At least [`Self::unsent`].
+    unconfirmed: usize,
+    /// The number of commands, at the end of the queue, whose timeout has not begun.
+    untimed: usize,
     /// A lower bound of all deadlines.
     earliest: Option<T>,
+    /// Whether a reply was received since the last expiry.
+    answering: bool,
     /// The number of expiries so far. Commands that were in flight together count as one.
     expiries: u32,
 }
 
+/// How much longer than its timeout a command is waited for while the server answers others.
+pub const GRACE: Duration = Duration::from_millis(250);
+
+/// When a command in its grace period is looked at again.
+const RECHECK: Duration = Duration::from_millis(25);
+
 struct Queued<W, T> {
-    /// The waiter and its deadline; `None` if the deadline has passed or the reply is ignored.
-    waiter: Option<(W, T)>,
+    /// `None` if the deadline has passed or the reply is ignored.
+    waiter: Option<Waiter<W, T>>,
     /// The value of [`Pipeline::expiries`] when the command was queued.
     expiries: u32,
+}
+
+struct Waiter<W, T> {
+    waiter: W,
+    timeout: Duration,
+    /// `None` until the timeout has begun.
+    deadline: Option<T>,
 }
 
 /// A value received from a server, matched with the command that it answers.
@@ -45,18 +75,25 @@ pub enum Event<W> {
     Unsolicited(Value),
 }
 
-impl<W, T: Copy + Ord> Pipeline<W, T> {
+impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
     /// Creates the pipeline of a new connection.
     #[must_use]
     pub fn new() -> Self {
-        let (output, queue) = (Vec::new(), VecDeque::new());
-        Self { output, queue, unsent: 0, earliest: None, expiries: 0 }
+        Self {
+            output: Vec::new(),
+            queue: VecDeque::new(),
+            unsent: 0,
+            unconfirmed: 0,
+            untimed: 0,
+            earliest: None,
+            answering: false,
+            expiries: 0,
+        }
     }
 
     /// Queues a command and the waiter for its reply.
-    pub fn push(&mut self, command: &Command, waiter: W, deadline: T) {
-        self.enqueue(command, Some((waiter, deadline)));
-        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+    pub fn push(&mut self, command: &Command, waiter: W, timeout: Duration) {
+        self.enqueue(command, Some(Waiter { waiter, timeout, deadline: None }));
     }
 
     /// Queues a command whose reply is ignored: a prefix of the next command.
@@ -69,10 +106,12 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
         command.write_to(&mut self.output);
     }
 
-    fn enqueue(&mut self, command: &Command, waiter: Option<(W, T)>) {
+    fn enqueue(&mut self, command: &Command, waiter: Option<Waiter<W, T>>) {
         command.write_to(&mut self.output);
         self.queue.push_back(Queued { waiter, expiries: self.expiries });
         self.unsent += 1;
+        self.unconfirmed += 1;
+        self.untimed += 1;
     }
 
     /// Returns the number of outstanding replies, those without a waiter included.
@@ -85,6 +124,12 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
     #[must_use]
     pub fn awaits_replies(&self) -> bool {
         self.queue.len() > self.unsent
+    }
+
+    /// Returns `true` if there are no waiters.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.iter().all(|queued| queued.waiter.is_none())
     }
 
     /// Returns `true` if there are bytes to send.
@@ -100,6 +145,46 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
         self.unsent = 0;
     }
 
+    /// Returns `true` if there are commands whose timeout has not begun, or begins anew when
+    /// their bytes were handed over to the kernel.
+    #[must_use]
+    pub fn has_untimed(&self, handed_over: bool) -> bool {
+        self.untimed > 0 || (handed_over && self.unconfirmed > self.unsent)
+    }
+
+    /// Begins the timeouts of new commands. `handed_over` tells whether the kernel has accepted
+    /// all bytes that were taken: then the timeouts of their commands begin anew.
+    pub fn start_timeouts(&mut self, now: T, handed_over: bool) {
+        if handed_over {
+            self.start(self.unsent, self.unconfirmed, now);
+            self.untimed = self.untimed.min(self.unsent);
+            self.unconfirmed = self.unsent;
+        }
+        self.start(0, self.untimed, now);
+        self.untimed = 0;
+    }
+
+    /// Begins the timeouts of the commands between two distances from the end of the queue.
+    fn start(&mut self, from: usize, to: usize, now: T) {
+        let length = self.queue.len();
+        for queued in self.queue.range_mut(length - to..length - from) {
+            let Some(waiter) = &mut queued.waiter else { continue };
+            let deadline = now + waiter.timeout;
+            waiter.deadline = Some(deadline);
+            self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+        }
+    }
+
+    /// Extends all timeouts that have begun: the process was too busy to read replies.
+    pub fn postpone(&mut self, late: Duration) {
+        for queued in &mut self.queue {
+            if let Some(Waiter { deadline: Some(deadline), .. }) = &mut queued.waiter {
+                *deadline = *deadline + late;
+            }
+        }
+        self.earliest = self.earliest.map(|earliest| earliest + late);
+    }
+
     /// Matches the next received value with its waiter.
     pub fn receive(&mut self, value: Value) -> Event<W> {
         let value = match value {
@@ -111,13 +196,18 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
             return Event::Unsolicited(value);
         }
         let Some(queued) = self.queue.pop_front() else { return Event::Unsolicited(value) };
-        if self.queue.is_empty() {
+        self.answering = true;
+        let length = self.queue.len();
+        self.unconfirmed = self.unconfirmed.min(length);
+        self.untimed = self.untimed.min(length);
+        if length == 0 {
             self.earliest = None;
         }
-        queued.waiter.map_or(Event::Late, |(waiter, _)| Event::Reply(waiter, value))
+        queued.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter.waiter, value))
     }
 
-    /// Returns an instant before which no deadline passes: when to call [`Pipeline::expire`].
+    /// Returns an instant before which no deadline passes: when to call [`Pipeline::expire`] at
+    /// the latest.
     #[must_use]
     pub fn next_deadline(&self) -> Option<T> {
         self.earliest
@@ -129,20 +219,24 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
     /// in flight together are evidence of one stall of the server, not of several.
     ///
     /// Visits every command in flight. A caller that waits for [`next_deadline`] first does so
-    /// at most once per shortest deadline, not once per command.
+    /// at most once per shortest timeout, not once per command.
     ///
     /// [`next_deadline`]: Self::next_deadline
     pub fn expire(&mut self, now: T, expired: &mut Vec<W>) -> bool {
         let (mut earliest, mut new_stall) = (None, false);
+        let answering = std::mem::take(&mut self.answering);
         for queued in &mut self.queue {
-            let Some((_, deadline)) = &queued.waiter else { continue };
-            let deadline = *deadline;
-            if deadline <= now {
-                expired.extend(queued.waiter.take().map(|(waiter, _)| waiter));
-                new_stall |= queued.expiries == self.expiries;
-            } else {
-                earliest = Some(earliest.map_or(deadline, |earliest| deadline.min(earliest)));
-            }
+            let Some(Waiter { deadline: Some(deadline), .. }) = queued.waiter else { continue };
+            let next = match (deadline <= now, answering && now < deadline + GRACE) {
+                (false, _) => deadline,
+                (true, true) => now + RECHECK,
+                (true, false) => {
+                    expired.extend(queued.waiter.take().map(|waiter| waiter.waiter));
+                    new_stall |= queued.expiries == self.expiries;
+                    continue;
+                }
+            };
+            earliest = Some(earliest.map_or(next, |earliest: T| earliest.min(next)));
         }
         self.earliest = earliest;
         self.expiries = self.expiries.wrapping_add(u32::from(new_stall));
@@ -151,11 +245,11 @@ impl<W, T: Copy + Ord> Pipeline<W, T> {
 
     /// Closes the pipeline of a lost connection and returns the remaining waiters.
     pub fn close(self) -> impl Iterator<Item = W> {
-        self.queue.into_iter().filter_map(|queued| queued.waiter).map(|(waiter, _)| waiter)
+        self.queue.into_iter().filter_map(|queued| queued.waiter).map(|waiter| waiter.waiter)
     }
 }
 
-impl<W, T: Copy + Ord> Default for Pipeline<W, T> {
+impl<W, T: Copy + Ord + Add<Duration, Output = T>> Default for Pipeline<W, T> {
     fn default() -> Self {
         Self::new()
     }
@@ -173,19 +267,34 @@ impl<W, T> fmt::Debug for Pipeline<W, T> {
 mod tests {
     use super::*;
 
-    /// A pipeline on milliseconds, with a command for each deadline.
-    fn queued(deadlines: &[u64]) -> Pipeline<usize, u64> {
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A pipeline whose clock is at 0, with a command for each timeout.
+    fn queued(timeouts: &[u64]) -> Pipeline<usize, Duration> {
         let mut pipeline = Pipeline::new();
-        for (waiter, deadline) in deadlines.iter().enumerate() {
-            pipeline.push(&Command::new("PING"), waiter, *deadline);
+        for (waiter, timeout) in timeouts.iter().enumerate() {
+            pipeline.push(&Command::new("PING"), waiter, millis(*timeout));
         }
         pipeline
     }
 
-    fn sent(deadlines: &[u64]) -> Pipeline<usize, u64> {
-        let mut pipeline = queued(deadlines);
-        pipeline.take_output(&mut Vec::new());
+    fn sent(timeouts: &[u64]) -> Pipeline<usize, Duration> {
+        let mut pipeline = queued(timeouts);
+        send(&mut pipeline, 0);
         pipeline
+    }
+
+    /// Hands all output over to the kernel.
+    fn send(pipeline: &mut Pipeline<usize, Duration>, now: u64) {
+        pipeline.take_output(&mut Vec::new());
+        pipeline.start_timeouts(millis(now), true);
+    }
+
+    fn expired(pipeline: &mut Pipeline<usize, Duration>, now: u64) -> (bool, Vec<usize>) {
+        let mut expired = Vec::new();
+        (pipeline.expire(millis(now), &mut expired), expired)
     }
 
     #[test]
@@ -214,26 +323,24 @@ mod tests {
     fn only_subscriptions_expect_no_reply() {
         let mut pipeline = Pipeline::new();
         pipeline.push_ignored(&Command::new("ASKING"));
-        assert_eq!(pipeline.next_deadline(), None);
-        pipeline.push(&Command::new("GET").arg("k"), 'w', 5);
+        assert!(pipeline.is_idle());
+        pipeline.push(&Command::new("GET").arg("k"), 7, millis(5));
         pipeline.push_without_reply(&Command::new("SUBSCRIBE").arg("c"));
         assert_eq!(pipeline.in_flight(), 2);
-        pipeline.take_output(&mut Vec::new());
+        assert!(!pipeline.is_idle());
+        send(&mut pipeline, 0);
         assert_eq!(pipeline.receive(Value::Nil), Event::Late);
-        assert_eq!(pipeline.receive(Value::Nil), Event::Reply('w', Value::Nil));
+        assert_eq!(pipeline.receive(Value::Nil), Event::Reply(7, Value::Nil));
         assert_eq!(pipeline.in_flight(), 0);
     }
 
     #[test]
     fn late_replies_are_dropped() {
         let mut pipeline = sent(&[10, 30, 20]);
-        let mut expired = Vec::new();
-        assert_eq!(pipeline.next_deadline(), Some(10));
-        assert!(!pipeline.expire(9, &mut expired));
-        assert_eq!(expired, [0; 0]);
-        assert!(pipeline.expire(20, &mut expired));
-        assert_eq!(expired, [0, 2]);
-        assert_eq!((pipeline.next_deadline(), pipeline.in_flight()), (Some(30), 3));
+        assert_eq!(pipeline.next_deadline(), Some(millis(10)));
+        assert_eq!(expired(&mut pipeline, 9), (false, vec![]));
+        assert_eq!(expired(&mut pipeline, 20), (true, vec![0, 2]));
+        assert_eq!((pipeline.next_deadline(), pipeline.in_flight()), (Some(millis(30)), 3));
 
         let events: Vec<_> = (0..3).map(|_| pipeline.receive(Value::Nil)).collect();
         assert_eq!(events, [Event::Late, Event::Reply(1, Value::Nil), Event::Late]);
@@ -241,28 +348,74 @@ mod tests {
     }
 
     #[test]
+    fn timeout_begins_when_handed_over() {
+        let mut pipeline = queued(&[10, 10]);
+        assert_eq!(pipeline.next_deadline(), None, "the driver has not run yet");
+        pipeline.take_output(&mut Vec::new());
+        pipeline.start_timeouts(millis(100), false);
+        pipeline.push(&Command::new("PING"), 2, millis(10));
+        pipeline.start_timeouts(millis(105), true);
+        assert_eq!(expired(&mut pipeline, 114), (false, vec![]));
+        assert_eq!(expired(&mut pipeline, 115), (true, vec![0, 1, 2]));
+    }
+
+    #[test]
+    fn commands_expire_although_nothing_can_be_sent() {
+        let mut pipeline = queued(&[10]);
+        pipeline.take_output(&mut Vec::new());
+        pipeline.push(&Command::new("PING"), 1, millis(10));
+        pipeline.start_timeouts(millis(0), false);
+        pipeline.start_timeouts(millis(5), false);
+        assert_eq!(expired(&mut pipeline, 10), (true, vec![0, 1]));
+    }
+
+    #[test]
+    fn busy_time_is_not_the_servers() {
+        let mut pipeline = sent(&[10]);
+        pipeline.postpone(millis(300));
+        assert_eq!(pipeline.next_deadline(), Some(millis(310)));
+        assert_eq!(expired(&mut pipeline, 309), (false, vec![]));
+        assert_eq!(expired(&mut pipeline, 310), (true, vec![0]));
+    }
+
+    #[test]
+    fn answering_server_is_waited_for_longer() {
+        let mut pipeline = sent(&[10, 10, 10]);
+        pipeline.receive(Value::Nil);
+        assert_eq!(expired(&mut pipeline, 10), (false, vec![]));
+        assert_eq!(pipeline.next_deadline(), Some(millis(35)));
+        pipeline.receive(Value::Nil);
+        assert_eq!(expired(&mut pipeline, 35), (false, vec![]));
+        assert_eq!(expired(&mut pipeline, 60), (true, vec![2]), "it has fallen silent");
+
+        let mut pipeline = sent(&[10, 10]);
+        pipeline.receive(Value::Nil);
+        assert_eq!(expired(&mut pipeline, 260), (true, vec![1]), "nothing is waited for longer");
+    }
+
+    #[test]
     fn values_before_sending_are_unsolicited() {
         let mut pipeline = queued(&[5]);
         assert_eq!(pipeline.receive(Value::Nil), Event::Unsolicited(Value::Nil));
-        pipeline.take_output(&mut Vec::new());
+        send(&mut pipeline, 0);
         assert_eq!(pipeline.receive(Value::Integer(1)), Event::Reply(0, Value::Integer(1)));
     }
 
     #[test]
     fn concurrent_commands_expire_as_one() {
         let mut pipeline = sent(&[10, 20]);
-        let mut expired = Vec::new();
-        assert!(pipeline.expire(10, &mut expired));
-        pipeline.push(&Command::new("PING"), 2, 30);
-        assert!(!pipeline.expire(20, &mut expired), "it was in flight with the first");
-        assert!(pipeline.expire(30, &mut expired));
-        assert_eq!(expired, [0, 1, 2]);
+        assert_eq!(expired(&mut pipeline, 10), (true, vec![0]));
+        pipeline.push(&Command::new("PING"), 2, millis(20));
+        send(&mut pipeline, 10);
+        let (stall, waiters) = expired(&mut pipeline, 20);
+        assert!(!stall && waiters == [1], "it was in flight with the first");
+        assert_eq!(expired(&mut pipeline, 30), (true, vec![2]));
     }
 
     #[test]
     fn close_returns_remaining_waiters() {
         let mut pipeline = sent(&[10, 30, 20]);
-        pipeline.expire(10, &mut Vec::new());
+        expired(&mut pipeline, 10);
         assert_eq!(pipeline.close().collect::<Vec<_>>(), [1, 2]);
     }
 }

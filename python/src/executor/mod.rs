@@ -12,9 +12,10 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::Result;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use hotshelf_core::runtime::RuntimeId;
 use hotshelf_core::{BoxFuture, Moment};
 use mio::{Events, Poll};
 
@@ -23,6 +24,9 @@ pub(crate) use io::{Source, Watched};
 pub(crate) use task::Task;
 pub(crate) use timers::Sleep;
 use timers::Timers;
+
+/// The number of executors so far.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// The maximum number of tasks to run before returning to the event loop.
 const MAX_TASKS_PER_TURN: usize = 4096;
@@ -41,6 +45,7 @@ struct Current {
 
 /// Runs futures for one event loop.
 pub(crate) struct Executor {
+    id: RuntimeId,
     ready: Mutex<Ready>,
     timers: Mutex<Timers>,
     sockets: io::Sockets,
@@ -71,6 +76,7 @@ impl Executor {
         let poll = Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), io::WAKER)?;
         let executor = Self {
+            id: RuntimeId::new(COUNT.fetch_add(1, Ordering::Relaxed)),
             ready: Mutex::default(),
             timers: Mutex::default(),
             sockets: io::Sockets::new(poll.registry().try_clone()?),
@@ -84,6 +90,16 @@ impl Executor {
     /// Returns the executor that this thread runs for.
     pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.with_borrow(|current| Some(Arc::clone(&current.as_ref()?.executor)))
+    }
+
+    /// Returns the identifier of the executor that this thread runs for.
+    pub(crate) fn current_id() -> Option<RuntimeId> {
+        CURRENT.with_borrow(|current| current.as_ref().map(|current| current.executor.id))
+    }
+
+    /// Returns the identifier of the executor.
+    pub(crate) fn id(&self) -> RuntimeId {
+        self.id
     }
 
     /// Sets this as the current executor of the thread until the guard is dropped. The thread
@@ -134,7 +150,8 @@ impl Executor {
     pub(crate) fn shut_down(self: &Arc<Self>, now: Moment) {
         let entered = self.enter();
         for _ in 0..4 {
-            self.run(now);
+            self.run_ready();
+            self.end_timers(now);
         }
         self.closed.store(true, Ordering::Release);
         let background = std::mem::take(&mut *self.background.lock());
@@ -161,14 +178,18 @@ impl Executor {
         Ok(())
     }
 
-    /// Runs all ready tasks, until it is the loop's turn.
-    pub(crate) fn run(&self, now: Moment) {
-        self.ready.lock().notified = false;
+    /// Wakes the tasks whose timers are due.
+    pub(crate) fn end_timers(&self, now: Moment) {
         // Wakers may run any code, so not under the lock.
         let due = self.timers.lock().take_due(now);
         for waker in due {
             waker.wake();
         }
+    }
+
+    /// Runs all ready tasks, until it is the loop's turn.
+    pub(crate) fn run_ready(&self) {
+        self.ready.lock().notified = false;
         for _ in 0..MAX_TASKS_PER_TURN {
             let Some(task) = self.ready.lock().tasks.pop_front() else { return };
             task.run();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hotshelf_wire::resp::{Command, Decoder, Value};
-use hotshelf_wire::{Event, Pipeline};
+use hotshelf_wire::{Event, GRACE, Pipeline};
 
 use crate::input::Input;
 
@@ -28,11 +28,20 @@ struct Run {
     owed: VecDeque<Number>,
     /// The number of commands at the last expiry that was a new stall.
     stalled_at: Number,
+    /// Whether a reply was received since the last expiry.
+    answering: bool,
 }
 
 struct Queued {
     number: Number,
-    deadline: Duration,
+    timeout: Duration,
+    /// `None` until the timeout has begun.
+    deadline: Option<Duration>,
+    /// When the deadline is looked at next: later than it while the server answers others.
+    due: Option<Duration>,
+    sent: bool,
+    /// Whether the kernel is known to have accepted it.
+    handed_over: bool,
     waits: bool,
 }
 
@@ -40,7 +49,7 @@ struct Queued {
 pub fn pipeline(input: &[u8]) {
     let (mut input, mut run) = (Input(input), Run::default());
     while let Some(step) = input.byte() {
-        match step % 8 {
+        match step % 10 {
             0 => run.push(input.millis()),
             1 => run.push_ignored(),
             2 => run.push_without_reply(),
@@ -48,6 +57,8 @@ pub fn pipeline(input: &[u8]) {
             4 => run.reply(),
             5 => run.receive_push(),
             6 => run.receive_unsolicited(),
+            7 => run.start_timeouts(step >= 128),
+            8 => run.postpone(input.millis()),
             _ => run.expire(input.millis()),
         }
         run.check();
@@ -57,16 +68,27 @@ pub fn pipeline(input: &[u8]) {
 
 impl Run {
     fn push(&mut self, timeout: Duration) {
-        let (command, deadline) = (self.command("ECHO"), self.now + timeout);
-        self.pipeline.push(&command, self.commands, deadline);
-        self.queue.push_back(Queued { number: self.commands, deadline, waits: true });
+        let command = self.command("ECHO");
+        self.pipeline.push(&command, self.commands, timeout);
+        self.queue(timeout, true);
+    }
+
+    fn queue(&mut self, timeout: Duration, waits: bool) {
+        self.queue.push_back(Queued {
+            number: self.commands,
+            timeout,
+            deadline: None,
+            due: None,
+            sent: false,
+            handed_over: false,
+            waits,
+        });
     }
 
     fn push_ignored(&mut self) {
         let command = self.command("ECHO");
         self.pipeline.push_ignored(&command);
-        let (number, deadline) = (self.commands, self.now);
-        self.queue.push_back(Queued { number, deadline, waits: false });
+        self.queue(Duration::ZERO, false);
     }
 
     fn push_without_reply(&mut self) {
@@ -96,12 +118,14 @@ impl Run {
             }
         }
         assert!(bytes.is_empty(), "only whole commands are sent");
+        self.queue.iter_mut().for_each(|queued| queued.sent = true);
     }
 
     /// The server replies to the oldest command with its number.
     fn reply(&mut self) {
         let Some(number) = self.owed.pop_front() else { return self.receive_unsolicited() };
         let queued = self.queue.pop_front().expect("a command stays until its reply arrives");
+        self.answering = true;
         assert_eq!(queued.number, number, "the model is correct");
         let value = Value::Integer(number);
         let received = match number % 3 {
@@ -125,15 +149,44 @@ impl Run {
         }
     }
 
+    /// Begins timeouts; anew, if the kernel has accepted what was sent.
+    fn start_timeouts(&mut self, handed_over: bool) {
+        for queued in &mut self.queue {
+            let accepted = handed_over && queued.sent && !queued.handed_over;
+            if accepted || queued.deadline.is_none() {
+                queued.deadline = Some(self.now + queued.timeout);
+                queued.due = queued.deadline;
+                queued.handed_over |= accepted;
+            }
+        }
+        self.pipeline.start_timeouts(self.now, handed_over);
+        assert!(!self.pipeline.has_untimed(handed_over));
+    }
+
+    fn postpone(&mut self, late: Duration) {
+        for queued in &mut self.queue {
+            queued.deadline = queued.deadline.map(|deadline| deadline + late);
+            queued.due = queued.due.map(|due| due + late);
+        }
+        self.pipeline.postpone(late);
+    }
+
     fn expire(&mut self, passed: Duration) {
         self.now += passed;
         let (now, stalled_at) = (self.now, self.stalled_at);
         let (mut expected, mut new_stall) = (Vec::new(), false);
-        let waiting = self.queue.iter_mut().filter(|queued| queued.waits);
-        for queued in waiting.filter(|queued| queued.deadline <= now) {
-            queued.waits = false;
-            expected.push(queued.number);
-            new_stall |= queued.number > stalled_at;
+        let answering = std::mem::take(&mut self.answering);
+        for queued in self.queue.iter_mut().filter(|queued| queued.waits) {
+            let Some(deadline) = queued.deadline else { continue };
+            queued.due = match deadline <= now {
+                true => Some(now + Duration::from_millis(25)),
+                false => Some(deadline),
+            };
+            if deadline <= now && !(answering && now < deadline + GRACE) {
+                queued.waits = false;
+                expected.push(queued.number);
+                new_stall |= queued.number > stalled_at;
+            }
         }
         let mut expired = Vec::new();
         assert_eq!(self.pipeline.expire(now, &mut expired), new_stall);
@@ -145,13 +198,14 @@ impl Run {
     }
 
     fn next_deadline(&self) -> Option<Duration> {
-        self.queue.iter().filter(|queued| queued.waits).map(|queued| queued.deadline).min()
+        self.queue.iter().filter(|queued| queued.waits).filter_map(|queued| queued.due).min()
     }
 
     fn check(&self) {
         assert_eq!(self.pipeline.in_flight(), self.queue.len());
         assert_eq!(self.pipeline.awaits_replies(), !self.owed.is_empty());
         assert_eq!(self.pipeline.has_output(), !self.output.is_empty());
+        assert_eq!(self.pipeline.is_idle(), self.queue.iter().all(|queued| !queued.waits));
         if let Some(next) = self.next_deadline() {
             let reported = self.pipeline.next_deadline();
             let is_bound = reported.is_some_and(|reported| reported <= next);

@@ -52,6 +52,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Reads entries, in the order of `keys`. Reading the key of a tag returns its version.
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>>;
 
+    /// Returns how long a read takes at most, which is when a loading call needs no timer of its
+    /// own for it. Returns `None`, the default, if that is unknown.
+    fn longest_read(&self) -> Option<Duration> {
+        None
+    }
+
     /// Asks for the lease of a key, the right to fill it.
     ///
     /// An implementation must never send it twice. An attempt whose answer was lost may be

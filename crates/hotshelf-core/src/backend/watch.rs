@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures_channel::oneshot;
@@ -16,8 +17,13 @@ use crate::sync::Mutex;
 ///
 /// A backend that is notified of changes keeps one and reports the changes to it.
 #[derive(Clone, Default)]
-pub struct Watchers {
-    keys: Arc<Mutex<Keys>>,
+pub struct Watchers(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    keys: Mutex<Keys>,
+    /// The number of watched keys: a change takes no lock while there are none.
+    count: AtomicUsize,
 }
 
 /// Ordered by key, so that a simulation always wakes them in the same order.
@@ -29,7 +35,7 @@ type Keys = BTreeMap<WireKey, Vec<oneshot::Sender<()>>>;
 /// Dropping it ends the wait.
 pub struct Watch {
     changed: oneshot::Receiver<()>,
-    keys: Arc<Mutex<Keys>>,
+    shared: Arc<Shared>,
     key: WireKey,
 }
 
@@ -38,26 +44,38 @@ impl Watchers {
     #[must_use]
     pub fn watch(&self, key: &WireKey) -> Watch {
         let (sender, changed) = oneshot::channel();
-        self.keys.lock().entry(key.clone()).or_default().push(sender);
-        Watch { changed, keys: Arc::clone(&self.keys), key: key.clone() }
+        let mut keys = self.0.keys.lock();
+        keys.entry(key.clone()).or_default().push(sender);
+        self.0.count.store(keys.len(), Ordering::SeqCst);
+        drop(keys);
+        Watch { changed, shared: Arc::clone(&self.0), key: key.clone() }
     }
 
     /// Wakes the waiters of a key.
     pub fn changed(&self, key: &WireKey) {
-        let waiting = self.keys.lock().remove(key);
+        if self.is_empty() {
+            return;
+        }
+        let mut keys = self.0.keys.lock();
+        let waiting = keys.remove(key);
+        self.0.count.store(keys.len(), Ordering::SeqCst);
+        drop(keys);
         wake(waiting);
     }
 
     /// Wakes all waiters: the backend can no longer report changes.
     pub fn wake_all(&self) {
-        let keys = std::mem::take(&mut *self.keys.lock());
-        wake(keys.into_values());
+        let mut keys = self.0.keys.lock();
+        let all = std::mem::take(&mut *keys);
+        self.0.count.store(0, Ordering::SeqCst);
+        drop(keys);
+        wake(all.into_values());
     }
 
     /// Returns `true` if there are no waiters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.keys.lock().is_empty()
+        self.0.count.load(Ordering::SeqCst) == 0
     }
 }
 
@@ -80,11 +98,12 @@ impl Future for Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.changed.close();
-        let mut keys = self.keys.lock();
+        let mut keys = self.shared.keys.lock();
         if let Some(waiting) = keys.get_mut(&self.key) {
             waiting.retain(|sender| !sender.is_canceled());
             if waiting.is_empty() {
                 keys.remove(&self.key);
+                self.shared.count.store(keys.len(), Ordering::SeqCst);
             }
         }
     }
@@ -92,7 +111,7 @@ impl Drop for Watch {
 
 impl fmt::Debug for Watchers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watchers").field("keys", &self.keys.lock().len()).finish()
+        formatter.debug_struct("Watchers").field("keys", &self.0.count).finish()
     }
 }
 

@@ -36,6 +36,9 @@ pub enum Mode {
     Bypass,
     /// Replaces an entry that the caller read and could not decode.
     Undecodable,
+    /// Neither reads nor stores, since the caller is computing the key: it would wait for itself.
+    /// Counted as `degraded`.
+    OwnKey,
 }
 
 impl Mode {
@@ -46,6 +49,7 @@ impl Mode {
         match self {
             Self::Use => Self::Undecodable,
             Self::Reload | Self::Bypass | Self::Undecodable => Self::Bypass,
+            Self::OwnKey => Self::OwnKey,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Inserts: writing without a loader.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::call::CallOptions;
 use super::{ByteCache, EntryKey};
 use crate::backend::{BATCH, Fill, Stored};
 use crate::codec::Opaque;
-use crate::engine::{Granted, Insert, Wanted, finish_even_if_dropped, release, take_over};
+use crate::engine::{Granted, Insert, UnusedLeases, Wanted, finish_even_if_dropped, take_over};
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::outage::OperationKind;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
@@ -83,13 +86,14 @@ impl Inserts {
     /// Loads in flight cannot overwrite them. If a value cannot be stored, because of its size
     /// or encoding, invalid options, or disabled caches, the older entry is outdated and
     /// removed. Returns `Ok(false)` if the caches are disabled, or if an invalidation or
-    /// another insert came in between. Costs two round trips for each [`BATCH`] of values.
+    /// another insert came in between. Costs two round trips for each [`BATCH`] of values, which
+    /// the call waits for for at most the cache's `backend_budget`.
     ///
     /// # Errors
     /// Returns the first error, after all values have been tried.
     ///
     /// # Cancel safety
-    /// Batches that were sent complete; later ones are not sent.
+    /// Stores that were sent complete; later values are not stored.
     pub async fn send(self) -> Result<bool, Error> {
         let answers = self.send_each().await;
         answers.into_iter().try_fold(true, |all, stored| Ok(stored? && all))
@@ -123,11 +127,7 @@ impl Inserts {
             }
         }
         for (batch, positions) in inserts.chunks(BATCH).zip(positions.chunks(BATCH)) {
-            let stored = finish_even_if_dropped(
-                &cache.engine.runtime,
-                insert(cache.clone(), batch.to_vec(), keep),
-            )
-            .await;
+            let stored = insert(&cache, batch, keep).await;
             for (((wanted, ..), stored), &position) in batch.iter().zip(stored).zip(positions) {
                 let stored = stored.map_err(|error| error.with_key(&wanted.key));
                 let stored = cache.counted(stored).map(|stored| stored == Stored::Stored);
@@ -141,37 +141,55 @@ impl Inserts {
     }
 }
 
-/// Writes entries in two round trips for all of them together, and returns one answer for
-/// each.
+/// Writes entries in two round trips for all of them together, within one budget, and returns
+/// one answer for each.
 ///
 /// The answer is [`Stored::Refused`] for an entry that was concurrently invalidated or
-/// inserted.
+/// inserted. Without the leases in time, nothing is stored later either: an insert that has
+/// failed must not undo an invalidation that follows.
 async fn insert(
-    cache: ByteCache,
-    inserts: Vec<(Wanted, Bytes, Ttl)>,
+    cache: &ByteCache,
+    inserts: &[(Wanted, Bytes, Ttl)],
     keep: Ttl,
 ) -> Vec<Result<Stored, Error>> {
-    let ByteCache { engine, context } = &cache;
-    let wanted: Vec<Wanted> = inserts.iter().map(|(wanted, ..)| wanted.clone()).collect();
-    let leases = take_over(engine, context, &wanted, keep).await;
-    let fill =
-        |((wanted, value, ttl), lease): ((Wanted, Bytes, Ttl), &Result<Option<Granted>, Error>)| {
-            let lease = lease.as_ref().ok()?.as_ref()?;
-            Some(lease.fill(context, Insert { key: wanted.key, value, ttl }))
-        };
-    let fills: Vec<Fill> = inserts.into_iter().zip(&leases).filter_map(fill).collect();
-    let stored = engine.gate.store_written(context, &fills).await;
+    let ByteCache { engine, context } = cache;
+    let runtime = Arc::clone(&engine.runtime);
+    let mut budget = cache.budget_for(1);
+    let timed_out = |operation| engine.gate.timed_out(context, operation);
 
-    // They may have been stored anyway; then the lease no longer exists.
-    let failed = fills.into_iter().zip(&stored).filter(|(_, stored)| stored.is_err());
-    let unused: Vec<_> = failed.map(|(fill, _)| (fill.key, fill.token)).collect();
-    if !unused.is_empty() {
-        release(engine, context, unused);
-    }
+    let wanted: Vec<Wanted> = inserts.iter().map(|(wanted, ..)| wanted.clone()).collect();
+    let taking = take_over(engine, context, &wanted, keep);
+    let Some(leases) = budget.spend(&*runtime, taking).await else {
+        return vec![Err(timed_out(OperationKind::Take)); inserts.len()];
+    };
+    let fill = |((wanted, value, ttl), lease): (_, &Result<Option<Granted>, Error>)| {
+        let (wanted, value, ttl): (&Wanted, &Bytes, &Ttl) = (wanted, value, ttl);
+        let insert = Insert { key: wanted.key.clone(), value: value.clone(), ttl: *ttl };
+        Some(lease.as_ref().ok()?.as_ref()?.fill(context, insert))
+    };
+    let inserts = inserts.iter().map(|(wanted, value, ttl)| (wanted, value, ttl));
+    let fills: Vec<Fill> = inserts.zip(&leases).filter_map(fill).collect();
+
+    let (count, storing) =
+        (fills.len(), finish_even_if_dropped(&runtime, store(cache.clone(), fills)));
+    let stored = budget.spend(&*runtime, storing).await;
+    let stored = stored.unwrap_or_else(|| vec![Err(timed_out(OperationKind::Store)); count]);
     let mut stored = stored.into_iter();
     let answer = |lease: Result<Option<Granted>, Error>| match lease? {
         Some(_) => stored.next().unwrap_or(Ok(Stored::Refused)),
         None => Ok(Stored::Refused),
     };
     leases.into_iter().map(answer).collect()
+}
+
+/// Stores entries, and releases the leases of those that were not stored.
+async fn store(cache: ByteCache, fills: Vec<Fill>) -> Vec<Result<Stored, Error>> {
+    let ByteCache { engine, context } = &cache;
+    let granted = fills.iter().map(|fill| (fill.key.clone(), fill.token)).collect();
+    let mut unused = UnusedLeases::asked_for(engine, context, granted);
+    let stored = engine.gate.store_written(context, &fills).await;
+    // Those that failed may have been stored anyway; then the lease no longer exists.
+    let mut answers = stored.iter();
+    unused.retain(|_| answers.next().is_none_or(Result::is_err));
+    stored
 }

@@ -4,8 +4,9 @@
 //! when the caches are enabled again.
 
 use super::{ByteCache, EntryKey, Mistake};
-use crate::engine::finish_even_if_dropped;
+use crate::engine;
 use crate::error::Error;
+use crate::gate::Removal;
 use crate::key::{KeyLayout, Pattern, WireKey};
 use crate::tag::TagId;
 
@@ -40,10 +41,7 @@ impl ByteCache {
         if keys.is_empty() {
             return Ok(0);
         }
-        self.carried_out(|cache| async move {
-            cache.engine.gate.invalidate(&cache.context, &keys).await
-        })
-        .await
+        self.carry_out(Removal::Keys(keys)).await
     }
 
     /// Invalidates all entries that carry one of these tags, in all caches of the same prefix,
@@ -68,7 +66,7 @@ impl ByteCache {
             }
         }
         if !keys.is_empty() {
-            self.forget_tags(keys).await?;
+            self.carry_out(Removal::Tags(keys)).await?;
         }
         invalid
     }
@@ -97,7 +95,7 @@ impl ByteCache {
             }
             _ => namespace.pattern(prefix, glob.as_ref()),
         });
-        self.invalidate_matching(self.checked(Mistake::Pattern, pattern)?).await
+        self.carry_out(Removal::Matching(self.checked(Mistake::Pattern, pattern)?)).await
     }
 
     /// Removes all entries. With an epoch this costs one round trip and returns 0; without
@@ -111,33 +109,15 @@ impl ByteCache {
     pub async fn invalidate_all(&self) -> Result<u64, Error> {
         if self.context.options.epoch {
             let epoch = self.context.tags.keys().to_vec();
-            return self.forget_tags(epoch).await.map(|()| 0);
+            return self.carry_out(Removal::Tags(epoch)).await;
         }
         let prefix = Pattern::escape(&self.context.key_prefix);
-        self.invalidate_matching(Pattern::new(format!("{prefix}*"))).await
-    }
-
-    async fn invalidate_matching(&self, pattern: Pattern) -> Result<u64, Error> {
-        self.carried_out(|cache| async move {
-            cache.engine.gate.invalidate_matching(&cache.context, &pattern).await
-        })
-        .await
-    }
-
-    async fn forget_tags(&self, keys: Vec<WireKey>) -> Result<(), Error> {
-        self.carried_out(|cache| async move {
-            cache.engine.gate.invalidate_tags(Some(&cache.context), &keys).await
-        })
-        .await
+        self.carry_out(Removal::Matching(Pattern::new(format!("{prefix}*")))).await
     }
 
     /// Completes an invalidation even if its caller is dropped, and counts its failure.
-    async fn carried_out<T, F>(&self, invalidation: impl FnOnce(Self) -> F) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        let invalidation = invalidation(self.clone());
-        self.counted(finish_even_if_dropped(&self.engine.runtime, invalidation).await)
+    async fn carry_out(&self, removal: Removal) -> Result<u64, Error> {
+        let Self { engine, context } = self;
+        self.counted(engine::remove(engine, Some(context), removal).await)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::call::{CallOptions, Mode};
 use super::entry_key::EntryKey;
@@ -13,6 +12,7 @@ use crate::engine::{
 };
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::outage::Budget;
 use crate::tag::Tags;
 
 /// The result of a loading call.
@@ -30,7 +30,8 @@ impl ByteCache {
     /// Returns a value, or the right to load it.
     ///
     /// `errors` is the type of the loader's error: only callers with the same type share
-    /// errors. Without a valid key and valid tags, or while the caches are disabled, every
+    /// errors. A loader, or a write, that loads its own key becomes its own leader at once, and
+    /// stores nothing. Without a valid key and valid tags, or while the caches are disabled, every
     /// caller loads by itself and nothing is stored.
     ///
     /// A hit costs one round trip, a miss three, including its fill.
@@ -44,6 +45,9 @@ impl ByteCache {
         options: CallOptions,
         errors: TypeId,
     ) -> Loaded {
+        if options.mode == Mode::OwnKey {
+            return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
+        }
         let key = match key {
             Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
             key => return self.detached(key.ok().map(|key| key.wire), options),
@@ -54,18 +58,17 @@ impl ByteCache {
         let Ok(tags) = tags else {
             return self.detached(Some(key), options);
         };
-        let runtime = &self.engine.runtime;
-        let began = runtime.now();
+        let mut budget = Budget::new(self.context.options.backend_budget);
         let miss = match options.mode {
             Mode::Reload | Mode::Undecodable => Miss::without_entry(MissReason::Reload),
-            Mode::Use | Mode::Bypass => {
-                match self.read_for_load(&key, &tags, options.takes_absent).await {
+            Mode::Use | Mode::Bypass | Mode::OwnKey => {
+                let reading = self.read_for_load(&key, &tags, options.takes_absent, &mut budget);
+                match reading.await {
                     ReadOutcome::Hit(value) => return Loaded::Value(value),
                     ReadOutcome::Miss(miss) => miss,
                 }
             }
         };
-        let budget = self.context.options.backend_budget.saturating_sub(runtime.now() - began);
         // Boxed, so that the future of a hit stays small.
         Box::pin(self.load_missing(key, tags, options, errors, miss, budget)).await
     }
@@ -77,9 +80,12 @@ impl ByteCache {
         options: CallOptions,
         errors: TypeId,
         miss: Miss,
-        backend_budget: Duration,
+        budget: Budget,
     ) -> Loaded {
-        let call = Call { backend_budget, ..self.call(&key, &tags, &options, errors) };
+        if engine::is_computing(&self.engine, &key) {
+            return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
+        }
+        let call = Call { budget, ..self.call(&key, &tags, &options, errors) };
         match self.engine.acquire(call, miss).await {
             AcquireOutcome::Hit(value) => Loaded::Value(value),
             AcquireOutcome::Failed(error) => Loaded::Failed(error),
@@ -137,7 +143,8 @@ impl ByteCache {
             join_timeout: options
                 .nested
                 .then(|| own.wait_timeout.saturating_add(own.backend_budget)),
-            backend_budget: own.backend_budget,
+            waits_until: self.engine.runtime.now() + own.wait_timeout,
+            budget: Budget::new(own.backend_budget),
         }
     }
 

@@ -6,8 +6,8 @@ use super::call::CallOptions;
 use super::{ByteCache, Mistake};
 use crate::engine::{Filled, Occupant, SharedError, Ticket, Value};
 use crate::key::WireKey;
-use crate::outage::within;
 use crate::stats::Counter;
+use crate::timeout::within;
 use crate::ttl::Ttl;
 
 /// The right and the duty to load a value, for its holder and for the callers that wait.
@@ -117,9 +117,9 @@ impl LoadTicket {
     }
 
     /// Returns the entry to store, and its time to live; `None` if nothing is to be stored.
-    async fn entry(&self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
-        let ticket = self.ticket.as_ref().filter(|_| self.cache.is_enabled())?;
-        let Self { cache, options, .. } = self;
+    async fn entry(&mut self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
+        let Self { cache, options, ticket, .. } = self;
+        let ticket = ticket.as_mut().filter(|_| cache.is_enabled())?;
         match value {
             Value::Present(value) => {
                 let raw = cache.encode(&**value).ok()?;

@@ -44,7 +44,7 @@ pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_ticket::LoadTicket;
 pub use registry::{CacheDefinition, CacheInfo, ValueKind, declare_prefix};
-pub use store::ByteStore;
+pub use store::{ByteStore, CLOSE_TIMEOUT, Unfinished};
 pub use write_guard::{WriteGuard, Written, WrittenValues};
 
 /// A cache of values whose type only its codec knows. A cheap handle.

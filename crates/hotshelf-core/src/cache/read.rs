@@ -10,6 +10,7 @@ use crate::backend::BATCH;
 use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
+use crate::outage::{Budget, OperationKind};
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Remaining;
@@ -78,15 +79,38 @@ impl ByteCache {
         }
     }
 
-    /// Reads for a loading call. A failure of the backend is a miss, and is counted.
+    /// Reads for a loading call, within its budget. A failure of the backend is a miss, and is
+    /// counted.
     pub(super) async fn read_for_load(
         &self,
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
+        budget: &mut Budget,
     ) -> ReadOutcome {
-        let outcome = match self.engine.inspect(&self.context, key, tags).await {
-            Ok(inspected) => inspected.outcome(&self.context, takes_absent),
+        let Self { engine, context } = self;
+        let inspecting = engine.inspect(context, key, tags);
+        let inspected = match engine.gate.longest_read() {
+            // It reads twice at most. Hits, which are many, need neither a timer nor, in memory,
+            // a clock.
+            Some(longest) if budget.covers(longest * 2) => {
+                let runtime = &engine.runtime;
+                let began = (!longest.is_zero()).then(|| (runtime.now(), runtime.busy()));
+                let inspected = inspecting.await;
+                if let Some((began, busy)) = began.filter(|_| !is_found(&inspected)) {
+                    let took = runtime.now().since(began);
+                    let busy = runtime.busy().saturating_sub(busy);
+                    budget.charge(took.saturating_sub(busy).min(longest * 2));
+                }
+                inspected
+            }
+            _ => match budget.spend(&*engine.runtime, inspecting).await {
+                Some(inspected) => inspected,
+                None => Err(engine.gate.timed_out(context, OperationKind::Read)),
+            },
+        };
+        let outcome = match inspected {
+            Ok(inspected) => inspected.outcome(context, takes_absent),
             Err(_) => {
                 self.count(Counter::Error);
                 miss(MissReason::Unreadable)
@@ -202,6 +226,10 @@ impl ByteCache {
             _ => {}
         }
     }
+}
+
+fn is_found(inspected: &Result<Inspected, Error>) -> bool {
+    inspected.as_ref().is_ok_and(|inspected| inspected.found.is_ok())
 }
 
 fn miss(reason: MissReason) -> ReadOutcome {

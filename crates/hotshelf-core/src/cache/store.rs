@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::ByteCache;
 use super::registry::{CacheDefinition, CacheInfo, Registry};
 use crate::backend::{Backend, ServerInfo};
-use crate::engine::{Engine, LEASE, finish_even_if_dropped};
+use crate::engine::{Engine, LEASE, drain, remove};
 use crate::error::{Error, ErrorKind};
+use crate::gate::Removal;
 use crate::runtime::Runtime;
 use crate::tag::TagId;
 
@@ -20,8 +21,43 @@ pub struct ByteStore {
     registry: Arc<Registry>,
 }
 
+/// How long closing a store takes at most.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What a store could not finish before it was closed, because its backend failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unfinished {
+    /// Invalidations: outdated entries may be served until their time to live ends.
+    pub invalidations: usize,
+    /// Leases: other processes wait for them until they expire.
+    pub leases: usize,
+}
+
+impl Unfinished {
+    /// Returns `true` if everything was finished.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { invalidations, leases } = self;
+        write!(
+            formatter,
+            "{invalidations} unfinished invalidations (outdated entries may be served) and \
+             {leases} unreleased leases"
+        )
+    }
+}
+
 /// The shortest lease. Shorter ones would expire before a slightly slow server renews them.
 const SHORTEST_LEASE: Duration = Duration::from_millis(10);
+
+/// The longest lease. After a crash of its holder, a key cannot be stored for that long.
+const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 
 impl ByteStore {
     /// Creates a store with enabled caches, whose leases last for [`LEASE`].
@@ -34,14 +70,14 @@ impl ByteStore {
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Configuration`] if the lease is shorter than 10
-    /// ms.
+    /// ms or longer than an hour.
     pub fn with_lease(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         lease: Duration,
     ) -> Result<Self, Error> {
-        if lease < SHORTEST_LEASE {
-            let message = format!("invalid lease {lease:?}: use at least 10 ms");
+        if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
+            let message = format!("invalid lease {lease:?}: use 10 ms to 1 hour, such as 5 s");
             return Err(Error::new(ErrorKind::Configuration, message));
         }
         let engine = Engine::new(backend, runtime, lease);
@@ -136,9 +172,7 @@ impl ByteStore {
             }
         }
         if !keys.is_empty() {
-            let engine = Arc::clone(&self.engine);
-            let invalidation = async move { engine.gate.invalidate_tags(None, &keys).await };
-            finish_even_if_dropped(&self.engine.runtime, invalidation).await?;
+            remove(&self.engine, None, Removal::Tags(keys)).await?;
         }
         invalid
     }
@@ -179,13 +213,23 @@ impl ByteStore {
         self.engine.gate.info().await
     }
 
-    /// Closes all connections. Later operations fail with an error of kind
-    /// [`ErrorKind::Closed`]; loads run their loaders.
+    /// Finishes what was begun, and closes all connections. Later operations fail with an error
+    /// of kind [`ErrorKind::Closed`]; loads run their loaders.
+    ///
+    /// Invalidations in progress are completed, in the background of whichever runtime they
+    /// began. Leases of loads that still run are released, so that other processes need not wait
+    /// for them, and keys that are being written are invalidated. Takes at most
+    /// [`CLOSE_TIMEOUT`], and reports what is left then.
     ///
     /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn close(&self) {
+    /// If dropped, the store stays open, and grants no new leases.
+    pub async fn close(&self) -> Unfinished {
+        let unfinished = drain(&self.engine, CLOSE_TIMEOUT).await;
         self.engine.gate.close().await;
+        if !unfinished.is_nothing() {
+            tracing::error!("closed the store with {unfinished}");
+        }
+        unfinished
     }
 }
 

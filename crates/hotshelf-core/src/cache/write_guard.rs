@@ -11,9 +11,14 @@ use super::call::CallOptions;
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::{BATCH, Fill, Stored, Token};
 use crate::codec::Opaque;
-use crate::engine::{Granted, Insert, Wanted, finish_even_if_dropped, renew, renewing, take_over};
+use crate::engine::{
+    Granted, Insert, Keys, Wanted, begin, computing, finish_even_if_dropped, renew, renewing,
+    take_over,
+};
 use crate::error::Error;
+use crate::gate::{DutyKind, Removal};
 use crate::key::WireKey;
+use crate::outage::{Budget, OperationKind};
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
@@ -31,6 +36,8 @@ pub struct WriteGuard {
     ttl: Result<Ttl, Error>,
     /// The keys whose entries may be outdated, and the leases that were granted.
     leases: BTreeMap<WireKey, Option<Granted>>,
+    /// How long the caller still waits for the backend.
+    budget: Budget,
 }
 
 /// Encoded values of a write that are ready to be [sent](Self::send).
@@ -57,7 +64,8 @@ impl ByteCache {
     ///
     /// A key whose lease is not granted is invalidated after the write. With invalid options,
     /// or while the caches are disabled, all keys are invalidated and nothing is stored. Costs
-    /// one round trip for each [`BATCH`] of keys.
+    /// one round trip for each [`BATCH`] of keys. The guard waits for the backend for at most
+    /// the cache's `backend_budget` in total, or as many times that as there are batches.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
@@ -75,14 +83,25 @@ impl ByteCache {
                 wanted.extend(options.wanted(self, key.clone()));
             }
         }
+        let Self { engine, context } = self;
+        let mut budget = self.budget_for(leases.len());
         if !wanted.is_empty() {
-            let granted = take_over(&self.engine, &self.context, &wanted, options.keep).await;
+            let taking = take_over(engine, context, &wanted, options.keep);
+            let granted = budget.spend(&*engine.runtime, taking).await.unwrap_or_else(|| {
+                vec![Err(engine.gate.timed_out(context, OperationKind::Take)); wanted.len()]
+            });
             for (wanted, granted) in wanted.into_iter().zip(granted) {
                 leases.insert(wanted.key, self.counted(granted).unwrap_or_default());
             }
         }
         let keys = keys.into_iter().map(|key| key.map(|key| key.wire)).collect();
-        WriteGuard { cache: self.clone(), keys, ttl: options.ttl, leases }
+        WriteGuard { cache: self.clone(), keys, ttl: options.ttl, leases, budget }
+    }
+
+    /// Returns how long a call with so many keys waits for the backend in total.
+    pub(super) fn budget_for(&self, keys: usize) -> Budget {
+        let batches = u32::try_from(keys.div_ceil(BATCH).max(1)).unwrap_or(u32::MAX);
+        Budget::new(self.context.options.backend_budget.saturating_mul(batches))
     }
 
     /// Returns the options that the entries of a write share. If they are invalid, nothing is
@@ -128,7 +147,9 @@ impl WriteGuard {
     /// # Cancel safety
     /// Dropping it drops the write.
     pub async fn run<F: Future>(&self, write: F) -> F::Output {
-        renewing(&self.cache.engine, &self.cache.context, || self.held(), write).await
+        let ByteCache { engine, context } = &self.cache;
+        let keys = Keys::Written(self.leases.keys().cloned().collect());
+        renewing(engine, context, || self.held(), computing(engine, keys, write)).await
     }
 
     /// Keeps the leases alive for as long as it is polled. Never completes. It is for writes
@@ -171,8 +192,11 @@ impl WriteGuard {
     /// # Cancel safety
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate(mut self) -> Result<(), Error> {
-        let keys = self.take_keys();
-        self.cache.remove(keys).await.map(drop)
+        let (keys, budget) = (self.take_keys(), self.budget);
+        let cache = self.cache.clone();
+        let engine = Arc::clone(&cache.engine);
+        let removing = async move { cache.remove(keys).await.map(drop) };
+        in_budget(&self.cache, budget, finish_even_if_dropped(&engine.runtime, removing)).await
     }
 
     fn held(&self) -> Vec<(WireKey, Token)> {
@@ -222,7 +246,8 @@ impl WrittenValues {
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn send(self) -> Result<Written, Error> {
         let Self { mut guard, values, failed } = self;
-        let engine = Arc::clone(&guard.cache.engine);
+        let (cache, budget) = (guard.cache.clone(), guard.budget);
+        let engine = Arc::clone(&cache.engine);
         let storing = async move {
             guard.store(values).await;
             let in_doubt = guard.take_keys();
@@ -231,22 +256,33 @@ impl WrittenValues {
                 false => guard.cache.remove(in_doubt).await.map(|_| Written::Invalidated),
             }
         };
-        let written = finish_even_if_dropped(&engine.runtime, storing).await;
+        let written = finish_even_if_dropped(&engine.runtime, storing);
+        let written = in_budget(&cache, budget, written).await;
         written.and_then(|written| failed.map(|()| written))
     }
 }
 
+/// Waits for the end of a write within its budget. Without an answer, it continues in the
+/// background.
+async fn in_budget<T>(
+    cache: &ByteCache,
+    mut budget: Budget,
+    writing: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let ByteCache { engine, context } = cache;
+    budget
+        .spend(&*engine.runtime, writing)
+        .await
+        .unwrap_or_else(|| cache.counted(Err(engine.gate.timed_out(context, OperationKind::Store))))
+}
+
 impl Drop for WriteGuard {
     fn drop(&mut self) {
-        let (cache, keys) = (self.cache.clone(), self.take_keys());
-        if keys.is_empty() {
-            return;
+        let keys = self.take_keys();
+        if !keys.is_empty() {
+            let ByteCache { engine, context } = &self.cache;
+            begin(engine, Some(context), DutyKind::Remove(Removal::Keys(keys)));
         }
-        let runtime = Arc::clone(&cache.engine.runtime);
-        runtime.spawn(Box::pin(async move {
-            // Failures are counted where they occur.
-            let _ = cache.remove(keys).await;
-        }));
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::read::View;
 use crate::context::{CacheContext, Format};
 use crate::key::WireKey;
+use crate::outage::Budget;
+use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
@@ -28,8 +30,10 @@ pub(crate) struct Call<'a> {
     pub(crate) reload: bool,
     /// How long the call waits for a leader in this process; `None` for no limit.
     pub(crate) join_timeout: Option<Duration>,
+    /// When the call stops waiting for another process that gives no sign of life.
+    pub(crate) waits_until: Moment,
     /// The remaining time that the call may wait for the backend, over all its requests.
-    pub(crate) backend_budget: Duration,
+    pub(crate) budget: Budget,
 }
 
 /// The properties that callers must have in common to share a flight, so that each of them can
@@ -37,17 +41,13 @@ pub(crate) struct Call<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     cache: u64,
-    errors: TypeId,
-    takes_absent: bool,
     /// Views of one cache may differ in it.
     format: Format,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn identity(&self) -> Identity {
-        let (errors, takes_absent) = (self.errors, self.takes_absent);
-        let format = self.cache.validated.format;
-        Identity { cache: self.cache.number, errors, takes_absent, format }
+        Identity { cache: self.cache.number, format: self.cache.validated.format }
     }
 
     pub(crate) fn view(&self) -> View<'a> {

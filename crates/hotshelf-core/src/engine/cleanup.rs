@@ -3,23 +3,26 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::Engine;
-use crate::backend::Token;
+use super::held::{Held, Purpose};
+use crate::backend::{Result, Token};
 use crate::backoff::Backoff;
+use crate::cache::Unfinished;
 use crate::context::CacheContext;
+use crate::gate::{Duty, DutyKind, Removal};
 use crate::key::WireKey;
 use crate::runtime::{BoxFuture, Runtime};
-use crate::stats::Counter;
+use crate::timeout::Timeout;
 
 /// Runs a future in the caller's task and, if that is cancelled after the first poll, in the
-/// background.
+/// background, unless one more poll completes it.
 ///
-/// For operations that must not remain incomplete: a fill that was sent, an invalidation.
+/// For operations that should not remain incomplete: a fill that was sent.
 pub(crate) fn finish_even_if_dropped<T: Send + 'static>(
     runtime: &Arc<dyn Runtime>,
     future: impl Future<Output = T> + Send + 'static,
@@ -52,48 +55,140 @@ impl<T: Send + 'static> Future for Finishing<T> {
 impl<T: Send + 'static> Drop for Finishing<T> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take().filter(|_| self.begun) {
-            self.runtime.spawn(Box::pin(async move {
-                future.await;
-            }));
+            let rest = async move { drop(future.await) };
+            if let Some(rest) = pending_after_one_poll(Box::pin(rest)) {
+                self.runtime.spawn(rest);
+            }
         }
     }
 }
 
-/// The pauses between attempts to release leases on a failing backend. Their jitter keeps
-/// processes from retrying at the same moment when it comes back.
-const RELEASING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+/// Polls a future in place. Returns it if it is not complete then.
+fn pending_after_one_poll(mut future: BoxFuture<'static, ()>) -> Option<BoxFuture<'static, ()>> {
+    // Nothing that might panic runs while a panic unwinds the thread.
+    let polls = !std::thread::panicking();
+    let mut context = Context::from_waker(Waker::noop());
+    let complete = polls && future.as_mut().poll(&mut context).is_ready();
+    (!complete).then_some(future)
+}
 
-/// Releases leases in the background, all at once.
+/// The pauses between attempts to carry a duty out on a failing backend. Their jitter keeps
+/// processes from retrying at the same moment when it comes back.
+const RETRYING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+
+/// How often a duty moves on to another runtime by itself.
+const MOVES: u32 = 3;
+
+/// Begins a duty: attempts to carry it out in place, then in the background.
 ///
-/// If the backend fails, the release is repeated until the leases have expired. A token is
-/// used once, so that a late or repeated release does no harm.
+/// If the runtime ends before it is done, another one goes on with it, or any call of the
+/// process, or the end of the store. If the backend fails, it is repeated until the leases
+/// of the time at which it began have expired.
+pub(crate) fn begin(engine: &Arc<Engine>, cache: Option<&Arc<CacheContext>>, kind: DutyKind) {
+    let now = engine.runtime.now();
+    let duty = Duty::new(cache.map(Arc::clone), kind, now, engine.lease);
+    engine.gate.duties.add(&duty);
+    let carrier = Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES));
+    if let Some(carrier) = pending_after_one_poll(carrier) {
+        engine.runtime.spawn(carrier);
+    }
+}
+
+/// Releases leases.
 pub(crate) fn release(
     engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
     leases: Vec<(WireKey, Token)>,
 ) {
-    let (engine, cache) = (Arc::clone(engine), Arc::clone(cache));
-    let runtime = Arc::clone(&engine.runtime);
-    runtime.spawn(Box::pin(async move {
-        let Engine { gate, runtime, lease, .. } = &*engine;
-        let until = runtime.now() + *lease;
-        let (mut left, mut backoff) = (leases, RELEASING);
-        for tries in 0.. {
-            let releases = left.iter().map(|(key, token)| gate.release(&cache, key, *token));
-            let mut released = join_all(releases).await.into_iter();
-            left.retain(|_| {
-                let failed = released.next().and_then(Result::err);
-                if failed.is_some() && tries == 0 {
-                    cache.stats.count(Counter::Error);
-                }
-                failed.is_some_and(|error| error.is_temporary())
-            });
-            if left.is_empty() || runtime.now() >= until {
-                return;
-            }
-            runtime.sleep(backoff.next(runtime.random())).await;
+    begin(engine, Some(cache), DutyKind::Release(leases));
+}
+
+/// Goes on with duties that nobody carries out.
+pub(crate) fn adopt_duties(engine: &Arc<Engine>) {
+    for duty in engine.gate.duties.adrift(engine.runtime.now()) {
+        engine.runtime.spawn(Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES)));
+    }
+}
+
+/// Carries a duty out on one runtime. Dropped by the end of that runtime, it moves on.
+struct Carrier {
+    engine: Arc<Engine>,
+    duty: Arc<Duty>,
+    /// `None` after completion.
+    work: Option<BoxFuture<'static, ()>>,
+    moves: u32,
+}
+
+impl Carrier {
+    fn new(engine: Arc<Engine>, duty: Arc<Duty>, moves: u32) -> Self {
+        let work = carry_out(Arc::clone(&engine), Arc::clone(&duty));
+        Self { engine, duty, work: Some(Box::pin(work)), moves }
+    }
+}
+
+async fn carry_out(engine: Arc<Engine>, duty: Arc<Duty>) {
+    let (runtime, mut backoff) = (&engine.runtime, RETRYING);
+    while !engine.gate.carry_out(&duty).await {
+        runtime.sleep(backoff.next(runtime.random())).await;
+    }
+}
+
+impl Future for Carrier {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(work) = &mut self.work else { return Poll::Ready(()) };
+        let polled = work.as_mut().poll(context);
+        if polled.is_ready() {
+            self.work = None;
         }
-    }));
+        polled
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        if self.work.take().is_none() {
+            return;
+        }
+        self.duty.set_adrift();
+        if let Some(moves) = self.moves.checked_sub(1) {
+            let (engine, duty) = (Arc::clone(&self.engine), Arc::clone(&self.duty));
+            let next = Self::new(engine, duty, moves);
+            // Without another runtime, the next call of the process goes on.
+            drop(self.engine.runtime.spawn_elsewhere(Box::pin(next)));
+        }
+    }
+}
+
+/// A removal in its caller's task. If the caller is dropped before it is done, it is carried
+/// out in the background.
+pub(crate) async fn remove(
+    engine: &Arc<Engine>,
+    cache: Option<&Arc<CacheContext>>,
+    removal: Removal,
+) -> Result<u64> {
+    let mut removing = Removing { engine, cache, removal: Some(removal) };
+    let removed = match &removing.removal {
+        Some(removal) => engine.gate.remove(cache.map(|cache| &**cache), removal).await,
+        None => Ok(0),
+    };
+    removing.removal = None;
+    removed
+}
+
+struct Removing<'a> {
+    engine: &'a Arc<Engine>,
+    cache: Option<&'a Arc<CacheContext>>,
+    removal: Option<Removal>,
+}
+
+impl Drop for Removing<'_> {
+    fn drop(&mut self) {
+        if let Some(removal) = self.removal.take() {
+            begin(self.engine, self.cache, DutyKind::Remove(removal));
+        }
+    }
 }
 
 /// Leases that may have been granted and are not needed. They are released on drop, so that
@@ -112,12 +207,16 @@ impl<'a> UnusedLeases<'a> {
         cache: &'a Arc<CacheContext>,
         leases: Vec<(WireKey, Token)>,
     ) -> Self {
+        engine.held.asked();
         Self { engine, cache, leases }
     }
 
     /// Keeps the leases that are still not needed; the caller manages the others.
+    ///
+    /// While the store is being closed, none is needed.
     pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) {
-        self.leases.retain(|(_, token)| is_unused(*token));
+        let closing = self.engine.gate.duties.is_closing();
+        self.leases.retain(|(_, token)| is_unused(*token) || closing);
     }
 }
 
@@ -125,6 +224,46 @@ impl Drop for UnusedLeases<'_> {
     fn drop(&mut self) {
         if !self.leases.is_empty() {
             release(self.engine, self.cache, std::mem::take(&mut self.leases));
+        }
+        self.engine.held.answered();
+    }
+}
+
+/// Carries out all duties, and gives back all leases, before the store is closed. Returns what
+/// is left after `limit`.
+pub(crate) async fn drain(engine: &Arc<Engine>, limit: Duration) -> Unfinished {
+    engine.gate.duties.begin_closing();
+    let runtime = &*engine.runtime;
+    let mut timeout = Timeout::new(limit);
+    let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(100));
+    loop {
+        // Leases that were requested before may be granted meanwhile.
+        for (key, Held { token, cache, purpose }) in engine.held.take_all() {
+            let kind = match purpose {
+                // The write may have been committed.
+                Purpose::Write => DutyKind::Remove(Removal::Keys(vec![key])),
+                Purpose::Load | Purpose::Ticket(_) => DutyKind::Release(vec![(key, token)]),
+            };
+            let duty = Duty::new(Some(cache), kind, runtime.now(), engine.lease);
+            engine.gate.duties.add(&duty);
+        }
+        let duties = engine.gate.duties.all();
+        let attempts = duties.iter().map(|duty| engine.gate.carry_out(duty));
+        let attempted = timeout.run(runtime, join_all(attempts)).await;
+        let left = engine.gate.duties.all();
+        if left.is_empty() && !engine.held.is_asking() {
+            return Unfinished::default();
+        }
+        let pause = runtime.sleep(backoff.next(runtime.random()));
+        if attempted.is_none() || timeout.run(runtime, pause).await.is_none() {
+            let mut unfinished = Unfinished::default();
+            for duty in left {
+                match &duty.kind {
+                    DutyKind::Release(leases) => unfinished.leases += leases.len(),
+                    DutyKind::Remove(_) => unfinished.invalidations += 1,
+                }
+            }
+            return unfinished;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Flights: one load of one key, and the callers that share it.
 
+use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
@@ -7,12 +8,15 @@ use std::hash::BuildHasher;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use futures_channel::oneshot;
 
 use super::call::{Call, Identity};
 use super::cleanup::release;
+use super::held::{Hold, Purpose};
+use super::leader::{LeaderState, LeaderWaker, Turn};
 use super::outcome::{Occupant, Value};
 use super::{Engine, SharedError};
 use crate::backend::{TagVersion, Token};
@@ -20,6 +24,7 @@ use crate::context::CacheContext;
 use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
+use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
@@ -46,6 +51,7 @@ pub(crate) struct Flight {
     pub(crate) tags: Tags,
     identity: Identity,
     state: Mutex<State>,
+    pub(crate) leader: Arc<LeaderState>,
 }
 
 #[derive(Default)]
@@ -54,6 +60,8 @@ struct State {
     next: TicketNumber,
     /// The waiters, in the order in which they joined.
     waiting: BTreeMap<TicketNumber, Waiter>,
+    /// The lease of the leader. A caller that takes it for lost revokes it.
+    leased: Option<Token>,
 }
 
 /// A position in the order in which callers joined a flight.
@@ -66,6 +74,18 @@ struct Waiter {
     sender: oneshot::Sender<Outcome>,
     /// Whether the caller only accepts values from a loader that began after it joined.
     fresh: bool,
+    /// Whether it accepts a negative.
+    takes_absent: bool,
+    /// The type of the errors that it accepts.
+    errors: TypeId,
+}
+
+impl Waiter {
+    /// Returns the outcome for a waiter that may get a value, if it accepts it.
+    fn value(&self, value: &Value) -> Option<Outcome> {
+        let accepts = self.takes_absent || matches!(value, Value::Present(_));
+        accepts.then(|| Outcome::Value(value.clone()))
+    }
 }
 
 /// The message that ends a waiter's wait.
@@ -107,10 +127,10 @@ impl Flights {
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),
-                None => Joined::Full(Leadership::alone(engine, call)),
+                None => Joined::Full(Leadership::alone(engine, call, Purpose::Load)),
             };
         }
-        let leadership = Leadership::alone(engine, call);
+        let leadership = Leadership::alone(engine, call, Purpose::Load);
         flights.push(Arc::clone(&leadership.flight));
         Joined::Leads(leadership)
     }
@@ -128,10 +148,16 @@ impl Flights {
     }
 
     /// Removes the first waiter from a flight, or seals the flight if there are no waiters.
-    /// Both in one step, so that no caller joins a flight without a leader.
-    fn successor_or_seal(&self, flight: &Arc<Flight>) -> Option<Waiter> {
+    /// Both in one step, so that no caller joins a flight without a leader. Returns `None` for a
+    /// leader that has lost the flight, too.
+    fn successor_or_seal(&self, flight: &Arc<Flight>, turn: Turn) -> Option<Waiter> {
         let mut shard = self.shard(&flight.key);
-        let successor = flight.state.lock().waiting.pop_first();
+        let mut state = flight.state.lock();
+        if flight.leader.turn() != turn {
+            return None;
+        }
+        let successor = state.waiting.pop_first();
+        drop(state);
         if successor.is_none() {
             remove(&mut shard, flight);
         }
@@ -185,9 +211,35 @@ impl Joiner {
         let (sender, receiver) = oneshot::channel();
         let number = state.next;
         state.next += 1;
-        state.waiting.insert(number, Waiter { sender, fresh: call.reload });
+        let (takes_absent, errors) = (call.takes_absent, call.errors);
+        let waiter = Waiter { sender, fresh: call.reload, takes_absent, errors };
+        state.waiting.insert(number, waiter);
         drop(state);
         Some(Self { receiver, flight: Arc::clone(flight), number })
+    }
+
+    /// Returns how long the leader may go on without being polled; `None` if it is lost.
+    pub(crate) fn lost_in(&self, now: Moment, wait_timeout: Duration) -> Option<Duration> {
+        self.flight.leader.lost_in(now, wait_timeout)
+    }
+
+    /// Takes the flight from a leader that was woken and is not polled. Returns `None` if the
+    /// caller was just given an outcome.
+    pub(crate) fn take_over(&self, engine: &Arc<Engine>, call: Call<'_>) -> Option<Leadership> {
+        let flight = &self.flight;
+        let mut state = flight.state.lock();
+        let (now, wait_timeout) = (engine.runtime.now(), call.cache.options.wait_timeout);
+        if flight.leader.lost_in(now, wait_timeout).is_some() {
+            return None;
+        }
+        state.waiting.remove(&self.number)?;
+        let (turn, revoked) = (flight.leader.next_turn(), state.leased.take());
+        drop(state);
+        call.count(Counter::HandedOver);
+        let mut leadership = Leadership::of(engine, Arc::clone(flight), call, Purpose::Load);
+        leadership.turn = turn;
+        leadership.revoked = revoked;
+        Some(leadership)
     }
 }
 
@@ -221,6 +273,8 @@ pub(crate) struct Lease {
     /// The owner of the entry when the lease was granted. `None` if the caller hadn't read the
     /// key: an untracked entry may exist.
     pub(crate) occupant: Option<Occupant>,
+    /// Keeps it on the list of the process.
+    pub(crate) _hold: Arc<Hold>,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.
@@ -230,21 +284,59 @@ pub(crate) struct Leadership {
     pub(crate) lease: Option<Lease>,
     /// The remaining time that the leader may wait for the backend.
     pub(crate) budget: Budget,
+    /// What the lease is held for.
+    pub(crate) purpose: Purpose,
+    /// The lease of a leader that was taken for lost.
+    pub(crate) revoked: Option<Token>,
+    turn: Turn,
     completed: bool,
 }
 
 impl Leadership {
     /// Leads a flight that cannot be joined.
-    pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>) -> Self {
+    pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>, purpose: Purpose) -> Self {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
             cache: Arc::clone(call.cache),
             tags: call.tags.clone(),
             identity: call.identity(),
             state: Mutex::default(),
+            leader: Arc::default(),
         });
-        let budget = Budget::new(call.backend_budget);
-        Self { engine: Arc::clone(engine), flight, lease: None, budget, completed: false }
+        Self::of(engine, flight, call, purpose)
+    }
+
+    fn of(engine: &Arc<Engine>, flight: Arc<Flight>, call: Call<'_>, purpose: Purpose) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            flight,
+            lease: None,
+            budget: call.budget,
+            purpose,
+            revoked: None,
+            turn: 0,
+            completed: false,
+        }
+    }
+
+    /// Notes the lease that was granted.
+    pub(crate) fn leased(&mut self, lease: Lease) {
+        let mut state = self.flight.state.lock();
+        if self.is_current() {
+            state.leased = Some(lease.token);
+        }
+        drop(state);
+        self.lease = Some(lease);
+    }
+
+    /// Returns `false` if a joiner has taken the leader for lost.
+    fn is_current(&self) -> bool {
+        self.flight.leader.turn() == self.turn
+    }
+
+    /// Returns the waker with which the leader's futures are polled.
+    pub(crate) fn waker(&self) -> Arc<LeaderWaker> {
+        LeaderWaker::new(&self.flight.leader, &self.engine.runtime, self.turn)
     }
 
     /// Returns the number of the next joiner. Callers with a lower number are already waiting.
@@ -254,7 +346,10 @@ impl Leadership {
 
     /// Seals the flight, before its fill is sent.
     pub(crate) fn seal(&self) {
-        remove(&mut self.engine.flights.shard(&self.flight.key), &self.flight);
+        let mut shard = self.engine.flights.shard(&self.flight.key);
+        if self.is_current() {
+            remove(&mut shard, &self.flight);
+        }
     }
 
     /// Releases the lease, if there is one.
@@ -270,39 +365,48 @@ impl Leadership {
     ///
     /// Callers that require a fresh value don't get it.
     pub(crate) fn complete_found(self, mark: TicketNumber, value: &Value) {
-        self.complete(|number, fresh| {
-            (number < mark && !fresh).then(|| Outcome::Value(value.clone()))
+        self.complete(|number, waiter| {
+            (number < mark && !waiter.fresh).then(|| waiter.value(value))?
         });
     }
 
     /// Ends the flight with a value that was stored, for all waiters.
     pub(crate) fn complete_stored(mut self, began: TicketNumber, value: &Value) {
         self.lease = None;
-        self.complete(|number, fresh| {
-            (number < began || !fresh).then(|| Outcome::Value(value.clone()))
+        self.complete(|number, waiter| {
+            (number < began || !waiter.fresh).then(|| waiter.value(value))?
         });
     }
 
     /// Ends the flight with a value that was not stored, for the callers that joined before
     /// the loader began.
     pub(crate) fn complete_loaded(self, began: TicketNumber, value: &Value) {
-        self.complete(|number, _| (number < began).then(|| Outcome::Value(value.clone())));
+        self.complete(|number, waiter| (number < began).then(|| waiter.value(value))?);
     }
 
-    /// Ends the flight with the loader's error, for the callers that joined before it began.
+    /// Ends the flight with the loader's error, for the callers that joined before it began and
+    /// expect errors of its type.
     pub(crate) fn complete_failed(self, began: TicketNumber, error: &SharedError) {
-        self.complete(|number, _| (number < began).then(|| Outcome::Failed(Arc::clone(error))));
+        let errors = (**error).type_id();
+        self.complete(|number, waiter| {
+            let accepts = number < began && waiter.errors == errors;
+            accepts.then(|| Outcome::Failed(Arc::clone(error)))
+        });
     }
 
     /// Sends the outcome to the waiters that may get it.
     ///
     /// The others stay together, and the first of them becomes the leader: all of them joined
     /// before its loader begins, so that one more load serves them all.
-    fn complete(mut self, outcome: impl Fn(TicketNumber, bool) -> Option<Outcome>) {
+    fn complete(mut self, outcome: impl Fn(TicketNumber, &Waiter) -> Option<Outcome>) {
         let mut served = Vec::new();
         let mut state = self.flight.state.lock();
-        for (number, waiter) in std::mem::take(&mut state.waiting) {
-            match outcome(number, waiter.fresh) {
+        let waiting = match self.is_current() {
+            true => std::mem::take(&mut state.waiting),
+            false => BTreeMap::new(),
+        };
+        for (number, waiter) in waiting {
+            match outcome(number, &waiter) {
                 Some(outcome) => served.push((waiter, outcome)),
                 None => drop(state.waiting.insert(number, waiter)),
             }
@@ -323,6 +427,9 @@ impl Leadership {
             flight: Arc::clone(&self.flight),
             lease: self.lease.clone(),
             budget: self.budget,
+            purpose: self.purpose,
+            revoked: self.revoked,
+            turn: self.turn,
             completed: false,
         }
     }
@@ -330,7 +437,8 @@ impl Leadership {
     /// Hands the flight over to the first waiter, and returns `true`. Without waiters, seals
     /// the flight, releases the lease and returns `false`.
     fn hand_over(mut self) -> bool {
-        while let Some(successor) = self.engine.flights.successor_or_seal(&self.flight) {
+        while let Some(successor) = self.engine.flights.successor_or_seal(&self.flight, self.turn) {
+            self.flight.leader.woken(self.engine.runtime.now());
             match successor.sender.send(Outcome::Lead(self)) {
                 Ok(()) => return true,
                 Err(Outcome::Lead(back)) => self = back,

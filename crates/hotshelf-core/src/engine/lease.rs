@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::future::{join, select};
 
 use super::call::Call;
-use super::cleanup::UnusedLeases;
+use super::cleanup::{UnusedLeases, release};
 use super::flight::{Leadership, Lease};
+use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
 use super::{AcquireOutcome, Engine};
@@ -16,7 +17,7 @@ use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
 use crate::error::Error;
-use crate::outage::{Budget, OperationKind};
+use crate::outage::OperationKind;
 use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
 use crate::tag::Tags;
@@ -31,7 +32,8 @@ const WATCHING: Backoff = Backoff::new(Duration::from_millis(500), Duration::fro
 
 /// Leads a flight until its loader may begin, or until another process has stored a value.
 pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss) -> AcquireOutcome {
-    leadership.budget = Budget::new(call.backend_budget);
+    leadership.budget = call.budget;
+    revoke(call, &mut leadership).await;
     if keep_inherited(call, &mut leadership).await {
         return begin(leadership);
     }
@@ -40,23 +42,35 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     }
     let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
-    let deadline = engine.runtime.now() + call.cache.options.wait_timeout;
+    let wait_timeout = call.cache.options.wait_timeout;
+    let (mut deadline, mut holder) = (call.waits_until, Holder::default());
     let (mut polling, mut watching) = (POLLING, WATCHING);
     let mut waited = false;
-    loop {
+    // The second request acknowledges the entry that the first one found.
+    for asked in 0.. {
+        let Some(permit) = engine.admission.permit(&*engine.runtime, wait_timeout).await else {
+            break;
+        };
         let mark = leadership.mark();
         // Registered before the request is sent, so that no change after its answer is missed.
         let watch = engine.gate.watch(call.key);
-        let asking = acquire(call, &engine, &seen);
+        let asking = acquire(call, &engine, &seen, Purpose::Load);
         let answer = in_time(&mut leadership, waited, asking).await;
+        drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
-                leadership.lease = Some(Lease { occupant, ..lease });
+                leadership.leased(Lease { occupant, ..lease });
                 return begin(leadership);
             }
             Answer::Impossible => return begin(leadership),
             Answer::Present(raw, versions) => (raw, versions),
+            // The call would wait for its own caller.
+            Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
             Answer::Busy(left) => {
+                let now = engine.runtime.now();
+                if holder.has_renewed(now + left, engine.lease) {
+                    deadline = now + wait_timeout;
+                }
                 // A server that has stopped announcing changes is polled again.
                 let backoff = if watch.is_some() { &mut watching } else { &mut polling };
                 let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
@@ -85,9 +99,26 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         };
         seen = Seen::entry(&raw);
         // Bounds the loop if another client keeps writing such entries.
-        if engine.runtime.now() >= deadline {
-            return begin(leadership);
+        if asked > 0 && engine.runtime.now() >= deadline {
+            break;
         }
+    }
+    begin(leadership)
+}
+
+/// The holder of a lease that a caller waits for, as far as it shows signs of life.
+#[derive(Default)]
+struct Holder {
+    /// When its lease ends, unless it is renewed.
+    until: Option<Moment>,
+}
+
+impl Holder {
+    /// Notes when the lease ends, and returns `true` if it was extended since the last time: its
+    /// holder still loads, or another one does. Renewals are a third of the lease apart.
+    fn has_renewed(&mut self, until: Moment, lease: Duration) -> bool {
+        let before = self.until.replace(until);
+        before.is_some_and(|before| until.since(before) > lease / 10)
     }
 }
 
@@ -119,23 +150,25 @@ async fn in_time<F: Future>(
 
 /// Requests the lease without waiting for it, whether or not an entry is stored.
 pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
-    let mut leadership = Leadership::alone(engine, call);
+    let purpose = Purpose::Ticket(engine.runtime.task());
+    let mut leadership = Leadership::alone(engine, call, purpose);
     let mut seen = Seen::Nothing;
     let mut occupant = None;
     // The second request acknowledges the entry that the first one found. A third one would be
     // for an entry stored in between: another caller has filled the key then.
     for _ in 0..2 {
-        let asking = acquire(call, engine, &seen);
+        let asking = acquire(call, engine, &seen, purpose);
         let answer = leadership.budget.spend(&*engine.runtime, asking).await;
         match answer.unwrap_or_else(|| timed_out(call, engine)) {
             Answer::Granted(lease) => {
-                leadership.lease = Some(Lease { occupant, ..lease });
+                leadership.leased(Lease { occupant, ..lease });
                 break;
             }
             Answer::Present(raw, versions) => {
-                occupant = match engine.examine(call, &raw, &versions).await {
-                    Ok(outcome) => occupant_of(&outcome),
-                    Err(_) => Some(Occupant::Another),
+                let examining = engine.examine(call, &raw, &versions);
+                occupant = match leadership.budget.spend(&*engine.runtime, examining).await {
+                    Some(Ok(outcome)) => occupant_of(&outcome),
+                    Some(Err(_)) | None => Some(Occupant::Another),
                 };
                 seen = Seen::entry(&raw);
             }
@@ -143,6 +176,19 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
         }
     }
     Ticket::begin(leadership)
+}
+
+/// Revokes the lease of a leader that was taken for lost: its late fill is refused, and the
+/// lease can be granted again.
+async fn revoke(call: Call<'_>, leadership: &mut Leadership) {
+    let Some(token) = leadership.revoked.take() else { return };
+    let engine = Arc::clone(&leadership.engine);
+    let releasing = engine.gate.release(Some(call.cache), call.key, token);
+    let released = leadership.budget.spend(&*engine.runtime, releasing).await;
+    if !matches!(released, Some(Ok(()))) {
+        call.count(Counter::Error);
+        release(&engine, call.cache, vec![(call.key.clone(), token)]);
+    }
 }
 
 /// Renews the lease of a cancelled leader, and returns `true` if it is still held.
@@ -182,7 +228,7 @@ enum Answer {
 
 /// Requests the lease once, with a new token, and captures the versions of the call's tags in
 /// the same round trip: before the loader begins, so that no invalidation is missed.
-async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
+async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen, purpose: Purpose) -> Answer {
     let token = Token::random(&*engine.runtime);
     let asked_for = vec![(call.key.clone(), token)];
     let mut unused = UnusedLeases::asked_for(engine, call.cache, asked_for);
@@ -213,8 +259,16 @@ async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen) -> Answer {
         }
     };
     match answer {
+        Ok(Acquired::Granted(_)) if engine.gate.duties.is_closing() => Answer::Impossible,
         Ok(Acquired::Granted(granted_at)) => {
-            Answer::Granted(Lease { token, granted_at, tags: versions, occupant: None })
+            let hold = HeldLeases::add(engine, call.cache, call.key, token, purpose);
+            Answer::Granted(Lease {
+                token,
+                granted_at,
+                tags: versions,
+                occupant: None,
+                _hold: hold,
+            })
         }
         Ok(Acquired::Present(raw)) => {
             Answer::Present(raw, versions.into_iter().map(Some).collect())

@@ -11,42 +11,54 @@
 //! - **A refused fill.** If the key was invalidated meanwhile, the leader and the callers that
 //!   joined before the loader began get the value. The same holds for a loader's error, which
 //!   may be outdated too. Later joiners stay together, and one of them becomes the leader.
+//! - **A leader that isn't polled** although it was woken is taken for lost: a joiner revokes
+//!   its lease and leads instead, so that the late fill is refused.
 //! - **A cancelled leader** hands the flight and its lease over to the joiner that has waited
 //!   longest, which runs its own loader. What the cancelled leader had read is discarded.
 //!
 //! An engine future holds no socket and no lock while it waits, and may be dropped at any
 //! point: what it had begun is completed or undone in the background.
 
+mod admission;
 mod call;
 mod cleanup;
 mod entry;
 mod flight;
+mod held;
+mod leader;
 mod lease;
 mod outcome;
 mod read;
 mod renewal;
+mod scope;
 mod take;
 mod ticket;
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::gate::{Gate, LocalState};
-use crate::outage::within;
-use crate::runtime::Runtime;
+use crate::runtime::{BoxFuture, Moment, Runtime};
 use crate::stats::Counter;
+use crate::timeout::{TOLERANCE, Timeout};
 
+use admission::Admission;
 pub(crate) use call::Call;
-pub(crate) use cleanup::{finish_even_if_dropped, release};
+pub(crate) use cleanup::{UnusedLeases, begin, drain, finish_even_if_dropped, remove};
 pub(crate) use entry::Inspected;
-use flight::{Flights, Joined, Outcome};
+use flight::{Flights, Joined, Joiner, Leadership, Outcome};
+use held::HeldLeases;
 pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
 pub use outcome::{Miss, MissReason, ReadOutcome, Value};
 pub(crate) use renewal::{renew, renewing};
+pub(crate) use scope::{Keys, computing, is_computing};
 pub(crate) use take::{Granted, Insert, Wanted, take_over};
 pub use ticket::Filled;
 pub(crate) use ticket::Ticket;
@@ -59,6 +71,8 @@ pub(crate) struct Engine {
     pub(crate) gate: Gate,
     pub(crate) runtime: Arc<dyn Runtime>,
     flights: Arc<Flights>,
+    pub(crate) held: HeldLeases,
+    admission: Admission,
     /// The duration of leases, which are renewed every third of it.
     pub(crate) lease: Duration,
 }
@@ -89,7 +103,8 @@ impl Engine {
         let flights = Arc::new(Flights::default());
         let local = vec![Arc::clone(&flights) as Arc<dyn LocalState>];
         let gate = Gate::new(backend, Arc::clone(&runtime), local);
-        Arc::new(Self { gate, runtime, flights, lease })
+        let (held, admission) = (HeldLeases::default(), Admission::default());
+        Arc::new(Self { gate, runtime, flights, held, admission, lease })
     }
 
     /// Joins the flight of a key, or leads it, after a miss.
@@ -104,28 +119,70 @@ impl Engine {
             let leadership = match self.flights.join(self, call) {
                 Joined::Leads(leadership) => leadership,
                 Joined::Full(leadership) => return AcquireOutcome::Lead(Ticket::begin(leadership)),
-                Joined::Waits(joiner) => {
-                    let outcome = match call.join_timeout {
-                        None => joiner.await,
-                        Some(limit) => match within(&*self.runtime, limit, joiner).await {
-                            Some(outcome) => outcome,
-                            None => return AcquireOutcome::TimedOut,
-                        },
-                    };
-                    match outcome {
-                        Some(Outcome::Value(value)) => {
-                            call.count(Counter::Coalesced);
-                            return AcquireOutcome::Hit(value);
-                        }
-                        Some(Outcome::Failed(error)) => return AcquireOutcome::Failed(error),
-                        Some(Outcome::Lead(leadership)) => leadership,
-                        None => continue,
+                Joined::Waits(joiner) => match self.wait(call, joiner).await {
+                    Waited::Ended(Some(Outcome::Value(value))) => {
+                        call.count(Counter::Coalesced);
+                        return AcquireOutcome::Hit(value);
                     }
-                }
+                    Waited::Ended(Some(Outcome::Failed(error))) => {
+                        return AcquireOutcome::Failed(error);
+                    }
+                    Waited::Ended(Some(Outcome::Lead(leadership))) | Waited::Lead(leadership) => {
+                        leadership
+                    }
+                    Waited::Ended(None) => continue,
+                    Waited::TimedOut => return AcquireOutcome::TimedOut,
+                },
             };
-            return lease::lead(call, leadership, miss).await;
+            cleanup::adopt_duties(self);
+            let waker = leadership.waker();
+            return waker.attend(lease::lead(call, leadership, miss)).await;
         }
     }
+
+    /// Waits for the leader of a flight, as long as it goes on when it is woken.
+    async fn wait(self: &Arc<Self>, call: Call<'_>, mut joiner: Joiner) -> Waited {
+        let (runtime, wait_timeout) = (&*self.runtime, call.cache.options.wait_timeout);
+        let mut limit = call.join_timeout.map(Timeout::new);
+        let mut check: Option<(Moment, BoxFuture<'static, ()>)> = None;
+        poll_fn(|context| {
+            if let Poll::Ready(outcome) = Pin::new(&mut joiner).poll(context) {
+                return Poll::Ready(Waited::Ended(outcome));
+            }
+            if let Some(limit) = &mut limit
+                && limit.poll(runtime, context).is_ready()
+            {
+                return Poll::Ready(Waited::TimedOut);
+            }
+            loop {
+                let (due, timer) = check.get_or_insert_with(|| {
+                    let now = runtime.now();
+                    let next = joiner.lost_in(now, wait_timeout).unwrap_or(CHECK);
+                    (now + next, runtime.sleep(next))
+                });
+                ready!(timer.as_mut().poll(context));
+                // In a process that is too busy to poll this task, the leader may be no better
+                // off.
+                let was_busy = runtime.now().since(*due) > TOLERANCE;
+                check = None;
+                if !was_busy && let Some(leadership) = joiner.take_over(self, call) {
+                    return Poll::Ready(Waited::Lead(leadership));
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// The pause before a leader that seems lost is checked on again.
+const CHECK: Duration = Duration::from_millis(20);
+
+/// The end of a wait for a leader.
+enum Waited {
+    Ended(Option<Outcome>),
+    /// The leader was taken for lost.
+    Lead(Leadership),
+    TimedOut,
 }
 
 impl fmt::Debug for Engine {

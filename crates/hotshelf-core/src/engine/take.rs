@@ -8,6 +8,7 @@ use futures_util::future::join;
 use super::Engine;
 use super::cleanup::UnusedLeases;
 use super::entry::FillStamp;
+use super::held::{HeldLeases, Hold, Purpose};
 use crate::backend::{BATCH, Fill, Result, Take, Taken, Token};
 use crate::context::CacheContext;
 use crate::key::WireKey;
@@ -40,6 +41,8 @@ pub(crate) struct Granted {
     at: u64,
     /// The versions of the entry's tags, captured in the same round trip.
     tags: Vec<TagStamp>,
+    /// Keeps it on the list of the process.
+    _hold: Arc<Hold>,
 }
 
 /// Takes leases over from any holders, and captures the versions of the tags, in one round
@@ -83,6 +86,9 @@ pub(crate) async fn take_over(
 
     let lease = |((take, wanted), taken): ((&Take, &Wanted), Result<Taken>)| {
         let Taken::Granted(at) = taken? else { return Ok(None) };
+        if engine.gate.duties.is_closing() {
+            return Ok(None);
+        }
         let stamps = stamps.as_ref().map_err(Clone::clone)?;
         let tags = match Arc::ptr_eq(&wanted.tags, &all_tags) {
             true => stamps.clone(),
@@ -92,7 +98,8 @@ pub(crate) async fn take_over(
                 stamps.iter().filter(carries).copied().collect()
             }
         };
-        Ok(Some(Granted { token: take.token, at, tags }))
+        let hold = HeldLeases::add(engine, cache, &take.key, take.token, Purpose::Write);
+        Ok(Some(Granted { token: take.token, at, tags, _hold: hold }))
     };
     takes.iter().zip(wanted).zip(taken).map(lease).collect()
 }

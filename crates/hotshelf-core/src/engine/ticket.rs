@@ -8,12 +8,14 @@ use futures_util::future::join;
 
 use super::cleanup::finish_even_if_dropped;
 use super::entry::{FillStamp, version};
-use super::flight::{Flight, Leadership, TicketNumber};
+use super::flight::{Flight, Leadership, Lease, TicketNumber};
 use super::outcome::{Occupant, Value};
 use super::renewal::{renew, renewing};
+use super::scope::{Keys, computing};
 use super::{Engine, SharedError};
 use crate::backend::{Fill, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
+use crate::gate::Removal;
 use crate::key::WireKey;
 use crate::outage::OperationKind;
 use crate::runtime::Moment;
@@ -66,16 +68,20 @@ impl Ticket {
 
     /// Returns the owner of the entry, at present or when the lease was granted.
     ///
-    /// Costs one round trip if the caller hadn't read the key.
+    /// Costs one round trip, within the call's budget, if the caller hadn't read the key.
     ///
     /// # Cancel safety
     /// May be dropped at any point.
-    pub(crate) async fn occupant(&self) -> Occupant {
+    pub(crate) async fn occupant(&mut self) -> Occupant {
         match &self.leadership.lease {
-            Some(lease) => match lease.occupant {
-                Some(occupant) => occupant,
-                None => self.look_for_untracked().await,
-            },
+            Some(Lease { occupant: Some(occupant), .. }) => *occupant,
+            Some(Lease { occupant: None, .. }) => {
+                let mut budget = self.leadership.budget;
+                let runtime = Arc::clone(&self.leadership.engine.runtime);
+                let looked = budget.spend(&*runtime, self.look_for_untracked()).await;
+                self.leadership.budget = budget;
+                looked.unwrap_or(Occupant::Another)
+            }
             None => Occupant::Nobody,
         }
     }
@@ -101,7 +107,9 @@ impl Ticket {
     /// Dropping it drops the loader.
     pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
         let Leadership { engine, flight, .. } = &self.leadership;
-        renewing(engine, &flight.cache, || self.leases(), loader).await
+        let loading = computing(engine, Keys::Loaded(Arc::clone(flight)), loader);
+        let renewing = renewing(engine, &flight.cache, || self.leases(), loading);
+        self.leadership.waker().attend(renewing).await
     }
 
     /// Keeps the lease alive for as long as it is polled. Never completes. It is for loaders
@@ -122,16 +130,23 @@ impl Ticket {
     /// Costs one round trip.
     ///
     /// # Cancel safety
-    /// Once polled, the operation completes even if the future is dropped.
+    /// Once it was sent, the operation completes even if the future is dropped. Before that,
+    /// dropping it hands the flight over.
     pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
         let Self { leadership, loader_began, began } = self;
+        let engine = Arc::clone(&leadership.engine);
+        let limit = leadership.flight.cache.options.wait_timeout;
+        let permit = match leadership.lease {
+            Some(_) => engine.admission.permit(&*engine.runtime, limit).await,
+            None => None,
+        };
         let mut budget = leadership.budget;
-        let Some(lease) = leadership.lease.clone() else {
+        let (Some(lease), Some(permit)) = (leadership.lease.clone(), permit) else {
             leadership.complete_loaded(loader_began, &value);
             return Filled::Unstored;
         };
-        let runtime = Arc::clone(&leadership.engine.runtime);
-        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
+        let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
+        let waker = leadership.waker();
         let stamp = FillStamp {
             token: lease.token,
             loaded_at: lease.granted_at,
@@ -150,10 +165,11 @@ impl Ticket {
             let unchanged = tags_unchanged(&engine, &flight, &lease.tags);
             let (mut answers, unchanged) =
                 join(engine.gate.store(&flight.cache, &fills), unchanged).await;
+            drop(permit);
             end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
         let storing = finish_even_if_dropped(&runtime, storing);
-        let stored = budget.spend(&*runtime, storing).await;
+        let stored = waker.attend(budget.spend(&*runtime, storing)).await;
         stored.unwrap_or_else(|| {
             engine.gate.timed_out(&cache, OperationKind::Store);
             Filled::Unstored
@@ -177,9 +193,10 @@ impl Ticket {
         }
         let runtime = Arc::clone(&leadership.engine.runtime);
         let removing = async move {
-            let key = leadership.flight.key.clone();
             // The lease was removed with the entry.
-            if leadership.engine.gate.invalidate(&leadership.flight.cache, &[key]).await.is_ok() {
+            let removal = Removal::Keys(vec![leadership.flight.key.clone()]);
+            let cache = &leadership.flight.cache;
+            if leadership.engine.gate.remove(Some(cache), &removal).await.is_ok() {
                 leadership.lease = None;
             } else {
                 leadership.flight.cache.stats.count(Counter::Error);

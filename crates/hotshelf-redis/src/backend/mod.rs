@@ -78,7 +78,7 @@ impl RedisBackend {
             [key] => Ok(vec![self.client.send(get(key), timeout).await?.bytes()?]),
             _ if self.client.is_cluster() => {
                 let requests: Vec<Request> = keys.iter().map(|key| get(key).into()).collect();
-                let replies = self.client.send_all(&requests, self.client.deadline(timeout)).await;
+                let replies = self.client.send_all(&requests, timeout).await;
                 replies.into_iter().map(Reply::bytes).collect()
             }
             _ => {
@@ -195,6 +195,10 @@ impl Backend for RedisBackend {
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(self.read_now(keys))
+    }
+
+    fn longest_read(&self) -> Option<Duration> {
+        Some(self.client.read_timeout)
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {

@@ -105,16 +105,15 @@ impl RedisClient {
     }
 
     /// Runs scripts in one round trip. Those that their server didn't know are sent again by
-    /// text, in a second round trip within the same deadline: they were not executed before.
+    /// text, in a second round trip: they were not executed before.
     pub(crate) async fn run_scripts(
         &self,
         calls: Vec<ScriptCall<'_>>,
         timeout: Duration,
     ) -> Vec<Reply> {
-        let deadline = self.deadline(timeout);
         let (scripts, by_hash): (Vec<_>, Vec<_>) =
             calls.into_iter().map(|call| (call.script, call.request)).unzip();
-        let mut replies = self.send_all(&by_hash, deadline).await;
+        let mut replies = self.send_all(&by_hash, timeout).await;
 
         let is_unknown = |reply: &Reply| match reply {
             Reply::Error(error) => error.kind() == ErrorKind::NoScript,
@@ -124,7 +123,7 @@ impl RedisClient {
             (0..replies.len()).filter(|&index| is_unknown(&replies[index])).collect();
         let by_text: Vec<Request> =
             unknown.iter().map(|&index| scripts[index].by_text(&by_hash[index])).collect();
-        for (index, reply) in unknown.into_iter().zip(self.send_all(&by_text, deadline).await) {
+        for (index, reply) in unknown.into_iter().zip(self.send_all(&by_text, timeout).await) {
             replies[index] = reply;
         }
         replies

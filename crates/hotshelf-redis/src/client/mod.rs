@@ -10,12 +10,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
+use hotshelf_core::{Error, ErrorKind, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 
 use crate::connection::{Listener, Request};
 use crate::options::RedisOptions;
-use crate::topology::Topology;
+use crate::topology::Topologies;
 use crate::transport::Transport;
 
 pub use commands::{Expiry, SetIf, SetOptions};
@@ -45,8 +45,7 @@ pub use scan::Scan;
 /// the command; other calls are not affected.
 #[derive(Clone)]
 pub struct RedisClient {
-    topology: Arc<Topology>,
-    runtime: Arc<dyn Runtime>,
+    servers: Arc<Topologies>,
     pub(crate) read_timeout: Duration,
     pub(crate) store_timeout: Duration,
 }
@@ -58,10 +57,9 @@ impl RedisClient {
         runtime: Arc<dyn Runtime>,
         listener: Arc<dyn Listener>,
     ) -> Self {
-        let topology = Topology::new(options, transport, Arc::clone(&runtime), listener);
+        let servers = Topologies::new(options, transport, runtime, listener);
         Self {
-            topology: Arc::new(topology),
-            runtime,
+            servers: Arc::new(servers),
             read_timeout: options.read_timeout,
             store_timeout: options.store_timeout,
         }
@@ -117,8 +115,7 @@ impl RedisClient {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let deadline = self.deadline(self.store_timeout);
-        let replies = self.topology.send_all(&requests, deadline).await;
+        let replies = self.all(&requests, self.store_timeout).await;
         match replies.iter().all(Result::is_err) {
             true => replies.into_iter().map(|reply| reply.map(Reply::from)).collect(),
             false => Ok(replies.into_iter().map(Reply::from_result).collect()),
@@ -146,8 +143,8 @@ impl RedisClient {
         let mut requests = vec![Command::new("MULTI").into()];
         requests.extend(packed_all(commands)?);
         requests.push(Command::new("EXEC").into());
-        let deadline = self.deadline(self.store_timeout);
-        let mut replies = self.topology.send_together(&requests, deadline).await?;
+        let mut replies =
+            self.servers.current()?.send_together(&requests, self.store_timeout).await?;
         let executed = Reply::from(replies.pop().unwrap_or(Value::Nil));
         if !matches!(executed, Reply::Error(_)) {
             return executed.array();
@@ -171,21 +168,20 @@ impl RedisClient {
         command: &[A],
     ) -> Result<Vec<Reply>, Error> {
         let request = packed(command)?.into();
-        let deadline = self.deadline(self.store_timeout);
-        let replies = self.topology.send_to_each(&request, deadline).await?;
+        let replies = self.servers.current()?.send_to_each(&request, self.store_timeout).await?;
         replies.into_iter().map(|reply| Reply::from(reply).ok()).collect()
     }
 
     /// Returns a subscriber with a connection of its own, which the first subscription opens.
     #[must_use]
     pub fn pub_sub(&self) -> PubSub {
-        PubSub::new(Arc::clone(&self.topology))
+        PubSub::new(Arc::clone(&self.servers))
     }
 
     /// Returns `true` if keys are distributed over several servers.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
-        self.topology.is_cluster()
+        self.servers.is_cluster()
     }
 
     /// Sends a command and returns its reply.
@@ -194,17 +190,24 @@ impl RedisClient {
         request: impl Into<Request>,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        let reply = self.topology.send(&request.into(), self.deadline(timeout)).await?;
+        let reply = self.servers.current()?.send(&request.into(), timeout).await?;
         Reply::from(reply).ok()
     }
 
     /// Sends commands together and returns their replies in order.
-    pub(crate) async fn send_all(&self, requests: &[Request], deadline: Moment) -> Vec<Reply> {
+    pub(crate) async fn send_all(&self, requests: &[Request], timeout: Duration) -> Vec<Reply> {
         if requests.is_empty() {
             return Vec::new();
         }
-        let replies = self.topology.send_all(requests, deadline).await;
+        let replies = self.all(requests, timeout).await;
         replies.into_iter().map(Reply::from_result).collect()
+    }
+
+    async fn all(&self, requests: &[Request], timeout: Duration) -> Vec<Result<Value, Error>> {
+        match self.servers.current() {
+            Ok(servers) => servers.send_all(requests, timeout).await,
+            Err(error) => vec![Err(error); requests.len()],
+        }
     }
 
     /// Sends any number of commands in steps of a [`BATCH`], and returns their replies in
@@ -212,23 +215,18 @@ impl RedisClient {
     pub(crate) async fn send_in_batches(&self, requests: &[Request]) -> Vec<Reply> {
         let mut replies = Vec::with_capacity(requests.len());
         for batch in requests.chunks(BATCH) {
-            replies.extend(self.send_all(batch, self.deadline(self.store_timeout)).await);
+            replies.extend(self.send_all(batch, self.store_timeout).await);
         }
         replies
     }
 
-    /// Returns the deadline of a command that is sent now.
-    pub(crate) fn deadline(&self, timeout: Duration) -> Moment {
-        self.runtime.now() + timeout
-    }
-
     /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
-        self.topology.is_tracking(key)
+        self.servers.current().is_ok_and(|servers| servers.is_tracking(key))
     }
 
     pub(crate) fn close(&self) {
-        self.topology.close();
+        self.servers.close();
     }
 }
 
@@ -250,6 +248,6 @@ where
 impl fmt::Debug for RedisClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("RedisClient");
-        debug.field("topology", &self.topology).finish_non_exhaustive()
+        debug.field("servers", &self.servers).finish_non_exhaustive()
     }
 }

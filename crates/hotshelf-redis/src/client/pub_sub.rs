@@ -13,7 +13,7 @@ use hotshelf_wire::resp::{Command, Value};
 use crate::connection::{CloseReason, Connection, Inbox, Message};
 use crate::errors;
 use crate::link::{Dialer, Resolver};
-use crate::topology::Topology;
+use crate::topology::Topologies;
 
 /// Subscriptions to channels, on a connection of their own.
 ///
@@ -31,7 +31,7 @@ use crate::topology::Topology;
 /// # }
 /// ```
 pub struct PubSub {
-    topology: Arc<Topology>,
+    servers: Arc<Topologies>,
     /// The channels and patterns of all subscriptions.
     channels: Vec<Bytes>,
     patterns: Vec<Bytes>,
@@ -48,9 +48,9 @@ struct Open {
 }
 
 impl PubSub {
-    pub(super) fn new(topology: Arc<Topology>) -> Self {
+    pub(super) fn new(servers: Arc<Topologies>) -> Self {
         let (channels, patterns, early) = (Vec::new(), Vec::new(), VecDeque::new());
-        Self { topology, channels, patterns, open: None, early }
+        Self { servers, channels, patterns, open: None, early }
     }
 
     /// Subscribes to channels, in addition to those subscribed before.
@@ -151,7 +151,7 @@ impl PubSub {
     }
 
     async fn open(&mut self) -> Result<(), Error> {
-        let (dialer, resolver) = self.topology.listening().await?;
+        let (dialer, resolver) = self.servers.current()?.listening().await?;
         let open = Open::dial(dialer, &*resolver).await?;
         for (verb, names) in [("SUBSCRIBE", &self.channels), ("PSUBSCRIBE", &self.patterns)] {
             if !names.is_empty() {

@@ -47,20 +47,19 @@ impl Scan {
     /// # Cancel safety
     /// A dropped step is repeated by the next call.
     pub async fn next_keys(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
+        let mut timeout = self.client.store_timeout;
         if self.rest.is_none() {
-            let deadline = self.client.deadline(self.client.store_timeout);
-            self.rest = Some(self.client.topology.primaries(deadline).await?.into());
+            self.rest = Some(self.client.servers.current()?.primaries(timeout).await?.into());
         }
-        let deadline = self.client.deadline(self.client.store_timeout);
         let Some(link) = self.rest.as_ref().and_then(|rest| rest.front()) else { return Ok(None) };
-        let connection = link.connection(deadline).await?;
+        let connection = link.connection(&mut timeout).await?;
         let before = self.connection.replace(connection.clone());
         if !before.is_some_and(|before| before.is_same(&connection)) {
             self.cursor = Bytes::from_static(START);
         }
         let scan = Command::new("SCAN").arg(&self.cursor).arg("MATCH").arg(&self.pattern);
         let request: Request = scan.arg("COUNT").number(BATCH as u64).into();
-        let reply = connection.send(&request, Routing::Owner, deadline).await?;
+        let reply = connection.send(&request, Routing::Owner, timeout).await?;
         let (next, keys) = read_step(reply.into())?;
         if next == START {
             self.rest.as_mut().and_then(VecDeque::pop_front);

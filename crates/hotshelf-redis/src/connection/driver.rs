@@ -114,14 +114,14 @@ impl<S: ByteStream> Driver<S> {
                 Poll::Ready(Ok(())) => continue,
                 Poll::Pending => {}
             }
-            let status = self.session.status();
+            let status = self.session.status(written.is_ready());
             if let Some(reason) = status.closed {
                 return Poll::Ready(reason);
             }
             if !status.has_output || written.is_pending() {
                 self.session.poll_deadlines(status.deadline, context);
                 // The last command that kept a closing connection open may have expired.
-                return self.session.status().closed.map_or(Poll::Pending, Poll::Ready);
+                return self.session.closed().map_or(Poll::Pending, Poll::Ready);
             }
         }
         context.waker().wake_by_ref();

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
-use hotshelf_core::{Error, Moment, Runtime};
+use hotshelf_core::{Error, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 
 use super::close_reason::CloseReason;
@@ -58,9 +59,9 @@ impl Connection {
         &self,
         request: &Request,
         routing: Routing,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Value, Error> {
-        self.shared.traffic.send(request, routing, deadline)?.await
+        self.shared.traffic.send(request, routing, timeout)?.await
     }
 
     /// Sends commands together and returns their replies in order.
@@ -68,9 +69,9 @@ impl Connection {
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
         routing: Routing,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let receivers = self.shared.traffic.send_all(requests, routing, deadline)?;
+        let receivers = self.shared.traffic.send_all(requests, routing, timeout)?;
         let mut replies = Vec::with_capacity(receivers.len());
         for receiver in receivers {
             replies.push(receiver.await);

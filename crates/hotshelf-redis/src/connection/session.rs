@@ -1,9 +1,11 @@
 //! The driver's side of a connection.
 
 use std::fmt;
-use std::task::{Context, Poll};
+use std::task::Context;
+use std::time::Duration;
 
 use bytes::BytesMut;
+use hotshelf_core::timeout::{STEP, TOLERANCE};
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Moment};
 use hotshelf_wire::Event;
 use hotshelf_wire::resp::{Decoder, Value};
@@ -29,6 +31,8 @@ pub struct Session {
     values: Vec<Value>,
     events: Vec<Event<ReplySender>>,
     timer: Option<(Moment, BoxFuture<'static, ()>)>,
+    /// Whether nothing was in flight when the driver last went to sleep.
+    idle: bool,
 }
 
 impl Session {
@@ -41,6 +45,7 @@ impl Session {
             values: Vec::new(),
             events: Vec::new(),
             timer: None,
+            idle: true,
         }
     }
 
@@ -99,24 +104,51 @@ impl Session {
         self.connection.shared.traffic.can_gather()
     }
 
-    /// Returns the state to check before sleeping. From now on the next command wakes the
-    /// driver.
-    #[must_use]
-    pub fn status(&self) -> DriverStatus {
-        self.connection.shared.traffic.status()
+    /// Returns the state to check before sleeping, and begins the timeouts of new commands.
+    /// From now on the next command wakes the driver.
+    ///
+    /// `handed_over` tells whether the kernel has accepted all bytes that were taken. A driver
+    /// calls it after it has written what it can and read what has arrived.
+    pub fn status(&mut self, handed_over: bool) -> DriverStatus {
+        let busy = self.was_busy();
+        let shared = &self.connection.shared;
+        let status = shared.traffic.status(handed_over, busy, || shared.runtime.now());
+        self.idle = status.deadline.is_none();
+        status
+    }
+
+    /// Returns how long the process was too busy to run the driver: how late its timer is, if
+    /// anything was in flight.
+    fn was_busy(&mut self) -> Option<Duration> {
+        let (due, _) = self.timer.as_ref()?;
+        let runtime = &self.connection.shared.runtime;
+        let late = runtime.now().since(*due);
+        if late.is_zero() || (late <= TOLERANCE && !self.idle) {
+            return None;
+        }
+        self.timer = None;
+        // While nothing was in flight, nobody waited for the timer.
+        (!self.idle).then(|| {
+            runtime.note_busy(late);
+            late
+        })
     }
 
     /// Fails the commands whose deadline has passed, and wakes the driver for the next one. All
-    /// deadlines share one timer, which is set no more often than the shortest of them.
+    /// deadlines share one timer, which is due every [`STEP`] at most: so the driver notices
+    /// that the process was too busy to run it, and doesn't count that time.
     pub fn poll_deadlines(&mut self, mut next: Option<Moment>, context: &mut Context<'_>) {
         let shared = &self.connection.shared;
         while let Some(deadline) = next {
-            if self.timer.as_ref().is_none_or(|(due, _)| *due > deadline) {
-                let wait = deadline.since(shared.runtime.now());
-                self.timer = Some((deadline, shared.runtime.sleep(wait)));
-            }
-            let due = self.timer.as_mut().map(|(_, timer)| timer.as_mut().poll(context));
-            if due.is_none_or(|due: Poll<()>| due.is_pending()) {
+            let timer = match &mut self.timer {
+                Some((due, timer)) if *due <= deadline => timer,
+                timer => {
+                    let now = shared.runtime.now();
+                    let wait = deadline.since(now).min(STEP);
+                    &mut timer.insert((now + wait, shared.runtime.sleep(wait))).1
+                }
+            };
+            if timer.as_mut().poll(context).is_pending() {
                 return;
             }
             self.timer = None;
@@ -131,6 +163,12 @@ impl Session {
                 shared.timed_out();
             }
         }
+    }
+
+    /// Returns the reason for the end of the driver, if it has to end.
+    #[must_use]
+    pub fn closed(&self) -> Option<CloseReason> {
+        self.connection.shared.traffic.ended()
     }
 
     /// Closes the connection, and returns the first reason for closing it.

@@ -1,6 +1,7 @@
 //! The state that callers of a connection share with its driver.
 
 use std::task::Waker;
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use hotshelf_core::sync::{Mutex, MutexGuard};
@@ -65,12 +66,12 @@ impl Traffic {
         &self,
         request: &Request,
         routing: Routing,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<ReplyReceiver, Error> {
         let (sender, receiver) = reply_channel::channel();
         let mut state = self.state.lock();
         state.check(1)?;
-        state.enqueue(request, routing, sender, deadline);
+        state.enqueue(request, routing, sender, timeout);
         self.wake(state);
         Ok(receiver)
     }
@@ -80,14 +81,14 @@ impl Traffic {
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
         routing: Routing,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<ReplyReceiver>, Error> {
         let mut receivers = Vec::with_capacity(requests.len());
         let mut state = self.state.lock();
         state.check(requests.len())?;
         for request in requests {
             let (sender, receiver) = reply_channel::channel();
-            state.enqueue(request, routing, sender, deadline);
+            state.enqueue(request, routing, sender, timeout);
             receivers.push(receiver);
         }
         self.wake(state);
@@ -131,6 +132,11 @@ impl Traffic {
         self.state.lock().closed
     }
 
+    /// Returns the reason for the end of the driver, if it has to end.
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.state.lock().ended()
+    }
+
     /// Registers the waker of the driver.
     pub(super) fn register(&self, driver: &Waker) {
         self.driver.register(driver);
@@ -168,12 +174,28 @@ impl Traffic {
         (state.pipeline.expire(now, expired), state.pipeline.next_deadline())
     }
 
-    /// Returns the state. From now on the next command wakes the driver.
-    pub(super) fn status(&self) -> DriverStatus {
+    /// Returns the state, and begins the timeouts of new commands. From now on the next command
+    /// wakes the driver.
+    ///
+    /// `handed_over` tells whether the kernel has accepted all bytes that were taken, and `busy`
+    /// how long the process was too busy to run the driver.
+    pub(super) fn status(
+        &self,
+        handed_over: bool,
+        busy: Option<Duration>,
+        now: impl FnOnce() -> Moment,
+    ) -> DriverStatus {
         let mut state = self.state.lock();
         state.asleep = true;
+        let State { pipeline, .. } = &mut *state;
+        if let Some(late) = busy {
+            pipeline.postpone(late);
+        }
+        if pipeline.has_untimed(handed_over) {
+            pipeline.start_timeouts(now(), handed_over);
+        }
         DriverStatus {
-            closed: state.closed.or(state.is_drained().then_some(CloseReason::Closed)),
+            closed: state.ended(),
             has_output: state.pipeline.has_output(),
             deadline: state.pipeline.next_deadline(),
         }
@@ -191,7 +213,11 @@ impl Traffic {
 impl State {
     /// Returns `true` if the connection is closing, and no caller waits for a reply.
     fn is_drained(&self) -> bool {
-        self.closing && self.pipeline.next_deadline().is_none()
+        self.closing && self.pipeline.is_idle()
+    }
+
+    fn ended(&self) -> Option<CloseReason> {
+        self.closed.or_else(|| self.is_drained().then_some(CloseReason::Closed))
     }
 
     /// Returns an error if no more commands can be queued.
@@ -212,7 +238,7 @@ impl State {
         request: &Request,
         routing: Routing,
         sender: ReplySender,
-        deadline: Moment,
+        timeout: Duration,
     ) {
         match routing {
             Routing::Asking => self.pipeline.push_ignored(&ASKING),
@@ -221,6 +247,6 @@ impl State {
             }
             Routing::Owner => {}
         }
-        self.pipeline.push(&request.command, sender, deadline);
+        self.pipeline.push(&request.command, sender, timeout);
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use hotshelf_core::{Error, Moment, Runtime};
+use hotshelf_core::timeout::within;
+use hotshelf_core::{Error, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 
@@ -105,19 +106,16 @@ impl Dialer {
         &self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        match select(pin!(work), self.runtime.sleep(self.timeout)).await {
-            Either::Left((done, _)) => done,
-            Either::Right(_) => {
-                let message = format!("connecting timed out after {:?}", self.timeout);
-                Err(errors::unavailable(message))
-            }
-        }
+        within(&*self.runtime, self.timeout, work).await.unwrap_or_else(|| {
+            let message = format!("connecting timed out after {:?}", self.timeout);
+            Err(errors::unavailable(message))
+        })
     }
 
     async fn handshake(&self, connection: &Connection, login: Login) -> Result<Agreed, Error> {
         let (mut handshake, mut commands) = Handshake::begin(login);
         loop {
-            let replies = send_all(connection, commands, self.deadline()).await?;
+            let replies = send_all(connection, commands, self.timeout).await?;
             let mut next = Vec::new();
             for reply in replies {
                 match handshake.receive(reply).map_err(errors::from_server)? {
@@ -142,7 +140,7 @@ impl Dialer {
             let credentials = self.provider.credentials().await?;
             let Some(password) = credentials.password else { return Ok(credentials.valid_for) };
             let auth = Command::new("AUTH").args(credentials.user).arg(password);
-            match connection.send(&auth.into(), Routing::Owner, self.deadline()).await? {
+            match connection.send(&auth.into(), Routing::Owner, self.timeout).await? {
                 Value::Error(error) => Err(errors::from_server(error)),
                 _ => Ok(credentials.valid_for),
             }
@@ -150,9 +148,9 @@ impl Dialer {
         .await
     }
 
-    /// Returns the deadline of a command that is sent now, while connecting.
-    pub(crate) fn deadline(&self) -> Moment {
-        self.runtime.now() + self.timeout
+    /// Returns the timeout of connecting, and of each command meanwhile.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 
@@ -160,10 +158,10 @@ impl Dialer {
 pub(crate) async fn send_all(
     connection: &Connection,
     commands: impl IntoIterator<Item = Command>,
-    deadline: Moment,
+    timeout: Duration,
 ) -> Result<Vec<Value>, Error> {
     let requests: Vec<Request> = commands.into_iter().map(Request::from).collect();
-    let replies = connection.send_all(requests.iter(), Routing::Owner, deadline).await?;
+    let replies = connection.send_all(requests.iter(), Routing::Owner, timeout).await?;
     replies.into_iter().collect()
 }
 

@@ -9,11 +9,11 @@ mod state;
 mod supervisor;
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use hotshelf_core::{Error, Moment};
+use hotshelf_core::Error;
+use hotshelf_core::timeout::Timeout;
 use hotshelf_wire::resp::Value;
 
 use crate::connection::{CloseReason, Connection, Listener, Request, Routing};
@@ -38,15 +38,15 @@ impl Link {
     }
 
     /// Sends one command and returns its reply. Fails at once while the server is down; only
-    /// the first attempt to connect is awaited, until the deadline.
+    /// the first attempt to connect is awaited, for as long as the timeout.
     pub(crate) async fn send(
         &self,
         request: &Request,
         routing: Routing,
-        deadline: Moment,
+        mut timeout: Duration,
     ) -> Result<Value, Error> {
-        let connection = self.connection(deadline).await?;
-        let reply = connection.send(request, routing, deadline).await?;
+        let connection = self.connection(&mut timeout).await?;
+        let reply = connection.send(request, routing, timeout).await?;
         self.check_role(&connection, &reply);
         Ok(reply)
     }
@@ -56,10 +56,10 @@ impl Link {
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request>,
         routing: Routing,
-        deadline: Moment,
+        mut timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let connection = self.connection(deadline).await?;
-        let replies = connection.send_all(requests, routing, deadline).await?;
+        let connection = self.connection(&mut timeout).await?;
+        let replies = connection.send_all(requests, routing, timeout).await?;
         replies.iter().flatten().for_each(|reply| self.check_role(&connection, reply));
         Ok(replies)
     }
@@ -79,22 +79,23 @@ impl Link {
         (self.shared.dialer.for_listening(), Arc::clone(&self.shared.resolver))
     }
 
-    /// Returns the connection. Only the first attempt to connect is awaited.
-    pub(crate) async fn connection(&self, deadline: Moment) -> Result<Connection, Error> {
+    /// Returns the connection. Only the first attempt to connect is awaited, which reduces the
+    /// timeout.
+    pub(crate) async fn connection(&self, timeout: &mut Duration) -> Result<Connection, Error> {
         if let Some(connection) = self.shared.connection() {
             return Ok(connection);
         }
         Shared::supervise(&self.shared);
-        let runtime = &self.shared.dialer.runtime;
-        let timeout = runtime.sleep(deadline.since(runtime.now()));
-        match select(pin!(self.shared.attempted()), timeout).await {
-            Either::Left((State::Up { connection, .. }, _)) => Ok(connection),
-            Either::Left((State::Down(error), _)) => Err(error),
-            Either::Left((State::New | State::Closed, _)) => Err(CloseReason::Closed.into()),
+        let runtime = &*self.shared.dialer.runtime;
+        let mut waiting = Timeout::new(*timeout);
+        let attempted = waiting.run(runtime, self.shared.attempted()).await;
+        *timeout = waiting.left(runtime);
+        match attempted {
+            Some(State::Up { connection, .. }) => Ok(connection),
+            Some(State::Down(error)) => Err(error),
+            Some(State::New | State::Closed) => Err(CloseReason::Closed.into()),
             // Not a timeout of the command: it was not sent, so its outcome is known.
-            Either::Right(_) => {
-                Err(errors::unavailable("no connection to the server before the deadline"))
-            }
+            None => Err(errors::unavailable("no connection to the server in time")),
         }
     }
 

@@ -96,7 +96,7 @@ impl Shared {
     /// Verifies that the server is a primary. If its ACL denies `ROLE`, the Sentinels are
     /// trusted; if they are wrong, the first `READONLY` shows it.
     async fn verify_role(&self, connection: &Connection) -> Result<(), Error> {
-        let role = send_all(connection, [Command::new("ROLE")], self.dialer.deadline()).await?;
+        let role = send_all(connection, [Command::new("ROLE")], self.dialer.timeout()).await?;
         match &role[..] {
             [Value::Error(_)] => Ok(()),
             [role] if is_primary(role) => Ok(()),

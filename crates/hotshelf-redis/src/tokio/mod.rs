@@ -42,6 +42,10 @@ impl TokioTransport {
     }
 
     async fn carry(&self, address: &Address, session: Session) -> io::Result<Carrier> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            let message = "no tokio runtime: use the store from inside of one";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, message));
+        }
         let endpoint = match address {
             Address::Unix(path) => {
                 return Ok(session.carry(Socket(UnixStream::connect(path).await?)));

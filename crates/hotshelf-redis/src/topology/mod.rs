@@ -1,12 +1,14 @@
 //! Choosing the server of a command.
 
 mod cluster;
+mod per_runtime;
 mod sentinel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use hotshelf_core::{Error, Moment, Runtime};
+use hotshelf_core::{Error, Runtime};
 use hotshelf_wire::resp::Value;
 
 use crate::connection::{Listener, Request, Routing};
@@ -14,6 +16,7 @@ use crate::link::{Dialer, Fixed, Link, Resolver};
 use crate::options::{Deployment, RedisOptions};
 use crate::transport::Transport;
 use cluster::Cluster;
+pub(crate) use per_runtime::Topologies;
 use sentinel::SentinelResolver;
 
 /// The servers, and the links to them.
@@ -47,16 +50,11 @@ impl Topology {
         Self::Single(Arc::new(Link::new(dialer, resolver, listener)))
     }
 
-    /// Returns `true` if keys are distributed over several servers.
-    pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
-    }
-
     /// Sends one command to its server and returns the reply.
-    pub(crate) async fn send(&self, request: &Request, deadline: Moment) -> Result<Value, Error> {
+    pub(crate) async fn send(&self, request: &Request, timeout: Duration) -> Result<Value, Error> {
         match self {
-            Self::Single(link) => link.send(request, Routing::Owner, deadline).await,
-            Self::Cluster(cluster) => cluster.send(request, deadline).await,
+            Self::Single(link) => link.send(request, Routing::Owner, timeout).await,
+            Self::Cluster(cluster) => cluster.send(request, timeout).await,
         }
     }
 
@@ -64,14 +62,14 @@ impl Topology {
     pub(crate) async fn send_all(
         &self,
         requests: &[Request],
-        deadline: Moment,
+        timeout: Duration,
     ) -> Vec<Result<Value, Error>> {
         match self {
             Self::Single(link) => {
-                let replies = link.send_all(requests.iter(), Routing::Owner, deadline).await;
+                let replies = link.send_all(requests.iter(), Routing::Owner, timeout).await;
                 replies.unwrap_or_else(|error| vec![Err(error); requests.len()])
             }
-            Self::Cluster(cluster) => cluster.send_all(requests, deadline).await,
+            Self::Cluster(cluster) => cluster.send_all(requests, timeout).await,
         }
     }
 
@@ -80,20 +78,20 @@ impl Topology {
     pub(crate) async fn send_together(
         &self,
         requests: &[Request],
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<Value>, Error> {
         let replies = match self {
-            Self::Single(link) => link.send_all(requests.iter(), Routing::Owner, deadline).await?,
-            Self::Cluster(cluster) => cluster.send_together(requests, deadline).await?,
+            Self::Single(link) => link.send_all(requests.iter(), Routing::Owner, timeout).await?,
+            Self::Cluster(cluster) => cluster.send_together(requests, timeout).await?,
         };
         replies.into_iter().collect()
     }
 
     /// Returns the links to all primaries.
-    pub(crate) async fn primaries(&self, deadline: Moment) -> Result<Vec<Arc<Link>>, Error> {
+    pub(crate) async fn primaries(&self, timeout: Duration) -> Result<Vec<Arc<Link>>, Error> {
         match self {
             Self::Single(link) => Ok(vec![Arc::clone(link)]),
-            Self::Cluster(cluster) => cluster.primaries(deadline).await,
+            Self::Cluster(cluster) => cluster.primaries(timeout).await,
         }
     }
 
@@ -101,10 +99,10 @@ impl Topology {
     pub(crate) async fn send_to_each(
         &self,
         request: &Request,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<Value>, Error> {
-        let primaries = self.primaries(deadline).await?;
-        let replies = primaries.iter().map(|link| link.send(request, Routing::Owner, deadline));
+        let primaries = self.primaries(timeout).await?;
+        let replies = primaries.iter().map(|link| link.send(request, Routing::Owner, timeout));
         join_all(replies).await.into_iter().collect()
     }
 

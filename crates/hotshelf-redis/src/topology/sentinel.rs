@@ -57,7 +57,7 @@ impl SentinelResolver {
         let (listener, _) = Inbox::new();
         let mut dialled = self.dialer.dial(&address, listener).await?;
         let requests = self.sentinels.lock().requests();
-        let replies = send_all(&dialled.connection, requests, self.dialer.deadline());
+        let replies = send_all(&dialled.connection, requests, self.dialer.timeout());
         let replies = drive(replies, &mut dialled.carrier).await?;
         Ok(self.sentinels.lock().answered(sentinel, &replies))
     }

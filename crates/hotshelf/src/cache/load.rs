@@ -34,9 +34,11 @@ impl<T: CacheValue> Cache<T> {
     /// A hit costs one round trip, a miss three. If the backend fails, its deadline passes at
     /// most, and then the loader runs anyway.
     ///
-    /// A call that waits for itself deadlocks. Don't ask for a key in its own loader, nor for
-    /// two keys in each other's loaders. Don't call again while an earlier call of yours is
-    /// alive but not polled, as `select!` on a `&mut` future leaves it: drop it first.
+    /// A loader that asks for its own key gets what the inner loader returns, without waiting;
+    /// the inner call stores nothing, and is counted as `degraded`. Two loaders that ask for each
+    /// other's keys, or one whose spawned task asks for its key, wait for each other for ever. A
+    /// caller that is woken and not polled, as `select!` on a `&mut` future may leave it, is
+    /// replaced after the cache's `wait_timeout`, and its value is not stored.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

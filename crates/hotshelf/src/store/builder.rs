@@ -133,7 +133,7 @@ impl StoreBuilder {
         self
     }
 
-    /// Sets the duration of leases, at least 10 ms. Default: 5 s.
+    /// Sets the duration of leases, from 10 ms to an hour. Default: 5 s.
     ///
     /// A lease is the right to fill a key. It is renewed every third of this time while a
     /// loader, or a write through the cache, runs.
@@ -165,7 +165,7 @@ impl StoreBuilder {
     ///
     /// # Errors
     /// Same as [`Store::connect`]. Also returns an error of kind
-    /// [`Configuration`](crate::ErrorKind::Configuration) if the lease is too short.
+    /// [`Configuration`](crate::ErrorKind::Configuration) if the lease is invalid.
     pub fn build(self) -> Result<Store, Error> {
         if let Some(backend) = &self.backend {
             return self.on(Arc::clone(backend), self.the_runtime());

@@ -5,6 +5,7 @@ mod info;
 
 use std::time::Duration;
 
+use hotshelf_core::cache::Unfinished;
 use hotshelf_core::{ByteStore, Error, Jitter};
 
 use crate::cache::{CacheBuilder, CacheValue};
@@ -195,12 +196,18 @@ impl Store {
         self.redis.as_ref()
     }
 
-    /// Closes the connections after the requests in flight have been answered or have timed
-    /// out; it doesn't wait for that. Later loads run their loaders, without a cache.
+    /// Finishes what was begun, and closes all connections. Later loads run their loaders,
+    /// without a cache.
+    ///
+    /// Call it when the process stops, after the server has stopped accepting requests and
+    /// before the runtime ends. It completes invalidations whose callers were cancelled, releases
+    /// the leases of loads that still run, so that other processes don't wait for them, and
+    /// invalidates the keys that are being written. It takes one second at most; what is left
+    /// then, because the server doesn't answer, is returned and logged.
     ///
     /// # Cancel safety
-    /// May be dropped at any point.
-    pub async fn close(&self) {
-        self.bytes.close().await;
+    /// If dropped, the connections stay open, and nothing is stored any more.
+    pub async fn close(&self) -> Unfinished {
+        self.bytes.close().await
     }
 }

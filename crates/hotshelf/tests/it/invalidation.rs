@@ -156,7 +156,7 @@ fn dropped_invalidation_completes() {
     let memory = MemoryBackend::new(1 << 20, Arc::clone(&shared));
     let slow = Slow::new(memory, Arc::clone(&shared), Duration::from_secs(10));
     let store = Store::builder().backend(Arc::new(slow)).runtime(shared).build().unwrap();
-    let numbers = store.cache::<u32>("numbers").build().unwrap();
+    let numbers = store.cache::<u32>("numbers").backend_budget(Duration::MAX).build().unwrap();
     runtime.block_on(async {
         numbers.fallible().insert("k", 1).await.unwrap();
         let invalidation = numbers.invalidate("k").boxed();

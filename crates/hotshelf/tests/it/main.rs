@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod budget;
+mod endings;
 mod entries;
 mod flights;
 mod invalid_input;
@@ -13,7 +14,9 @@ mod outage;
 mod permissions;
 mod plain_clients;
 mod round_trips;
+mod runtimes;
 mod secrets;
+mod sharing;
 mod stores;
 mod support;
 mod tags;

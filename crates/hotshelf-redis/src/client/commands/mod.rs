@@ -55,7 +55,7 @@ impl RedisClient {
     /// several nodes.
     async fn count_each<K: AsRef<[u8]>>(&self, name: &str, keys: &[K]) -> Result<u64, Error> {
         let requests: Vec<_> = keys.iter().map(|key| on(name, key).into()).collect();
-        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        let replies = self.send_all(&requests, self.store_timeout).await;
         replies.into_iter().map(Reply::count).sum()
     }
 }

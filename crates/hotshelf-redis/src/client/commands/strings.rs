@@ -82,7 +82,7 @@ impl RedisClient {
             return items.into_iter().map(Reply::bytes).collect();
         }
         let requests: Vec<_> = keys.iter().map(|key| on("GET", key).into()).collect();
-        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        let replies = self.send_all(&requests, self.store_timeout).await;
         replies.into_iter().map(Reply::bytes).collect()
     }
 
@@ -93,7 +93,7 @@ impl RedisClient {
     ) -> Result<(), Error> {
         let requests: Vec<_> =
             pairs.iter().map(|(key, value)| on("SET", key).arg(value).into()).collect();
-        let replies = self.send_all(&requests, self.deadline(self.store_timeout)).await;
+        let replies = self.send_all(&requests, self.store_timeout).await;
         replies.into_iter().try_for_each(|reply| reply.ok().map(drop))
     }
 

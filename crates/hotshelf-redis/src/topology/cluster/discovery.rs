@@ -2,8 +2,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::{Either, select, select_ok};
+use futures_util::future::{select, select_ok};
+use hotshelf_core::timeout::within;
 use hotshelf_core::{Error, Moment};
 use hotshelf_wire::Endpoint;
 use hotshelf_wire::cluster::{Refresh, SlotMap};
@@ -14,8 +16,8 @@ use crate::connection::{CloseReason, Routing};
 use crate::errors;
 
 impl Cluster {
-    /// Returns the map. Only the first one is awaited, until the deadline.
-    pub(super) async fn map(self: &Arc<Self>, deadline: Moment) -> Result<Arc<SlotMap>, Error> {
+    /// Returns the map. Only the first one is awaited, until the timeout.
+    pub(super) async fn map(self: &Arc<Self>, timeout: Duration) -> Result<Arc<SlotMap>, Error> {
         if let Some(known) = self.known_map() {
             if known.is_err() {
                 // The previous discovery may have ended with its async runtime.
@@ -24,15 +26,9 @@ impl Cluster {
             return known;
         }
         self.discover();
-        let runtime = &self.dialer.runtime;
-        let timeout = runtime.sleep(deadline.since(runtime.now()));
-        match select(pin!(self.first_map()), timeout).await {
-            Either::Left((map, _)) => map,
-            // Not a timeout of the command: it was not sent, so its outcome is known.
-            Either::Right(_) => {
-                Err(errors::unavailable("no connection to the Cluster before the deadline"))
-            }
-        }
+        let map = within(&*self.dialer.runtime, timeout, self.first_map()).await;
+        // Not a timeout of the command: it was not sent, so its outcome is known.
+        map.unwrap_or_else(|| Err(errors::unavailable("no connection to the Cluster in time")))
     }
 
     /// Fetches the map for commands without a key: no node redirects them, so they would miss
@@ -43,9 +39,9 @@ impl Cluster {
     /// If no node replies with a complete map.
     pub(super) async fn fresh_map(
         self: &Arc<Self>,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Arc<SlotMap>, Error> {
-        let known = self.map(deadline).await?;
+        let known = self.map(timeout).await?;
         let fetches = known.primaries().iter().map(|node| Box::pin(self.fetch_from(node)));
         match select_ok(fetches).await {
             Ok((map, _)) => Ok(map),
@@ -118,7 +114,7 @@ impl Cluster {
         let link = self.link(node)?;
         let mut reply = Err(errors::unavailable("the node reports no slot map"));
         for command in SlotMap::requests() {
-            reply = link.send(&command.into(), Routing::Owner, self.dialer.deadline()).await;
+            reply = link.send(&command.into(), Routing::Owner, self.dialer.timeout()).await;
             match &reply {
                 Ok(Value::Error(_)) => {}
                 _ => return reply,

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use event_listener::Event;
 use hotshelf_core::sync::Mutex;
@@ -70,13 +71,13 @@ impl Cluster {
     pub(super) async fn send(
         self: &Arc<Self>,
         request: &Request,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Value, Error> {
-        let map = self.map(deadline).await?;
+        let map = self.map(timeout).await?;
         let mut target = self.target(&map, request)?;
         for _ in 0..=REDIRECTIONS {
             let link = self.link(&target.node)?;
-            let reply = link.send(request, target.routing, deadline).await;
+            let reply = link.send(request, target.routing, timeout).await;
             match self.redirected(&target.node, &reply) {
                 Some(next) => target = next,
                 None => return reply,
@@ -88,14 +89,14 @@ impl Cluster {
     pub(super) async fn send_together(
         self: &Arc<Self>,
         requests: &[Request],
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let map = self.map(deadline).await?;
+        let map = self.map(timeout).await?;
         let keyed = requests.iter().find(|request| request.command.first_key().is_some());
         let Some(first) = keyed.or(requests.first()) else { return Ok(Vec::new()) };
         let target = self.target(&map, first)?;
         let link = self.link(&target.node)?;
-        let replies = link.send_all(requests.iter(), target.routing, deadline).await?;
+        let replies = link.send_all(requests.iter(), target.routing, timeout).await?;
         // A redirection only updates the map: it means that none of the commands was executed.
         replies.iter().for_each(|reply| drop(self.redirected(&target.node, reply)));
         Ok(replies)
@@ -104,14 +105,14 @@ impl Cluster {
     /// Returns links to all current primaries.
     pub(super) async fn primaries(
         self: &Arc<Self>,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Result<Vec<Arc<Link>>, Error> {
-        let map = self.fresh_map(deadline).await?;
+        let map = self.fresh_map(timeout).await?;
         map.primaries().iter().map(|node| self.link(node)).collect()
     }
 
     pub(super) async fn listening(self: &Arc<Self>) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
-        let map = self.map(self.dialer.deadline()).await?;
+        let map = self.map(self.dialer.timeout()).await?;
         let node = self.next_primary(&map)?;
         Ok((self.dialer.for_listening(), Arc::new(Fixed(Address::Tcp(node.clone())))))
     }

@@ -1,9 +1,10 @@
 //! Many commands at once, grouped by node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use hotshelf_core::{Error, Moment};
+use hotshelf_core::Error;
 use hotshelf_wire::resp::Value;
 
 use super::{Cluster, REDIRECTIONS, Target, redirection_loop};
@@ -23,9 +24,9 @@ impl Cluster {
     pub(in crate::topology) async fn send_all(
         self: &Arc<Self>,
         requests: &[Request],
-        deadline: Moment,
+        timeout: Duration,
     ) -> Vec<Result<Value, Error>> {
-        let map = match self.map(deadline).await {
+        let map = match self.map(timeout).await {
             Ok(map) => map,
             Err(error) => return vec![Err(error); requests.len()],
         };
@@ -43,7 +44,7 @@ impl Cluster {
             }
             let groups = by_target(pending);
             let sent = groups.iter().map(|(target, indices)| {
-                self.send_to_node(target, indices.iter().map(|&index| &requests[index]), deadline)
+                self.send_to_node(target, indices.iter().map(|&index| &requests[index]), timeout)
             });
             let answered = join_all(sent).await;
             pending = Vec::new();
@@ -65,11 +66,11 @@ impl Cluster {
         &self,
         target: &Target,
         requests: impl ExactSizeIterator<Item = &'a Request>,
-        deadline: Moment,
+        timeout: Duration,
     ) -> Vec<Result<Value, Error>> {
         let count = requests.len();
         let replies = match self.link(&target.node) {
-            Ok(link) => link.send_all(requests, target.routing, deadline).await,
+            Ok(link) => link.send_all(requests, target.routing, timeout).await,
             Err(error) => Err(error),
         };
         replies.unwrap_or_else(|error| vec![Err(error); count])

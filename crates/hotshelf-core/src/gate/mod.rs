@@ -5,12 +5,18 @@
 //! - local state of the process ([`LocalState`]) is notified of every change that the process
 //!   makes: the open flights today. The near tier will sit here too, in front of
 //!   [`Gate::read`], and the outage queue behind the invalidations;
+//! - what was begun and is not finished ([`Duties`]) is known to every call: an entry that is
+//!   about to be removed is a miss;
 //! - the outcome of every operation is recorded, so that a failing backend is logged once
 //!   ([`Health`]).
+
+mod duty;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use crate::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
@@ -21,13 +27,18 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, WireKey};
 use crate::outage::{Health, OperationKind};
 use crate::runtime::Runtime;
+use crate::stats::Counter;
 use crate::ttl::{Remaining, Ttl};
 use bytes::Bytes;
+use duty::Duties;
+pub(crate) use duty::{Duty, DutyKind, Removal};
 
 /// The path to a backend.
 pub(crate) struct Gate {
     backend: Arc<dyn Backend>,
     local: Vec<Arc<dyn LocalState>>,
+    pub(crate) duties: Duties,
+    runtime: Arc<dyn Runtime>,
     health: Health,
 }
 
@@ -55,13 +66,24 @@ pub(crate) enum Change<'a> {
     Written(&'a [WireKey]),
 }
 
+impl<'a> From<&'a Removal> for Change<'a> {
+    fn from(removal: &'a Removal) -> Self {
+        match removal {
+            Removal::Keys(keys) => Self::Keys(keys),
+            Removal::Tags(tags) => Self::Tags(tags),
+            Removal::Matching(pattern) => Self::Matching(pattern),
+        }
+    }
+}
+
 impl Gate {
     pub(crate) fn new(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         local: Vec<Arc<dyn LocalState>>,
     ) -> Self {
-        Self { backend, local, health: Health::new(runtime) }
+        let (duties, health) = (Duties::default(), Health::new(Arc::clone(&runtime)));
+        Self { backend, local, duties, runtime, health }
     }
 
     /// Returns the kind of backend.
@@ -69,14 +91,32 @@ impl Gate {
         self.backend.name()
     }
 
+    /// Returns how long a read takes at most, if that is known.
+    pub(crate) fn longest_read(&self) -> Option<Duration> {
+        self.backend.longest_read()
+    }
+
     pub(crate) async fn read(
         &self,
         cache: &CacheContext,
         keys: &[WireKey],
     ) -> Result<Vec<Option<Bytes>>> {
-        self.noted(Some(cache), OperationKind::Read, self.backend.read(keys).await)
+        let before = self.duties.removing(keys);
+        let found = self.noted(Some(cache), OperationKind::Read, self.backend.read(keys).await);
+        let after = self.duties.removing(keys);
+        if before.is_empty() && after.is_empty() {
+            return found;
+        }
+        found.map(|mut found| {
+            for removing in [before, after] {
+                let all = found.iter_mut().zip(removing);
+                all.filter(|(_, removing)| *removing).for_each(|(entry, _)| *entry = None);
+            }
+            found
+        })
     }
 
+    /// Returns the remaining time to live of an entry, which was read before.
     pub(crate) async fn remaining(&self, cache: &CacheContext, key: &WireKey) -> Result<Remaining> {
         self.noted(Some(cache), OperationKind::Read, self.backend.remaining(key).await)
     }
@@ -86,6 +126,7 @@ impl Gate {
         cache: &CacheContext,
         acquire: Acquire<'_>,
     ) -> Result<Acquired> {
+        self.begin(acquire.key).await?;
         self.noted(Some(cache), OperationKind::Acquire, self.backend.acquire(acquire).await)
     }
 
@@ -112,10 +153,11 @@ impl Gate {
         self.changing(&Change::Written(&keys), self.store(cache, fills)).await
     }
 
-    /// Records that a call stopped waiting for an operation.
-    pub(crate) fn timed_out(&self, cache: &CacheContext, operation: OperationKind) {
+    /// Records that a call stopped waiting for an operation, and returns the error.
+    pub(crate) fn timed_out(&self, cache: &CacheContext, operation: OperationKind) -> Error {
         let error = Error::new(ErrorKind::Timeout, "no answer within the call's `backend_budget`");
         self.health.note(Some(cache), operation, Some(&error));
+        error
     }
 
     pub(crate) async fn renew(
@@ -130,11 +172,11 @@ impl Gate {
 
     pub(crate) async fn release(
         &self,
-        cache: &CacheContext,
+        cache: Option<&CacheContext>,
         key: &WireKey,
         token: Token,
     ) -> Result<()> {
-        self.noted(Some(cache), OperationKind::Release, self.backend.release(key, token).await)
+        self.noted(cache, OperationKind::Release, self.backend.release(key, token).await)
     }
 
     /// Returns `None` if the backend cannot report changes.
@@ -142,45 +184,83 @@ impl Gate {
         self.backend.watch(key)
     }
 
+    /// Carries out what was begun for a key, before its lease is requested.
+    ///
+    /// # Errors
+    /// If an entry that is about to be removed cannot be, or the store is being closed.
+    async fn begin(&self, key: &WireKey) -> Result<()> {
+        if self.duties.is_closing() {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        for duty in self.duties.concerning(key) {
+            let done = self.carry_out(&duty).await;
+            if !done && matches!(duty.kind, DutyKind::Remove(_)) {
+                let message = "an earlier invalidation of the key is not finished";
+                return Err(Error::new(ErrorKind::Unavailable, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Attempts to carry out a duty. Returns `true`, and removes it from the list, if it is done
+    /// or need not be done any more. The first failure is counted.
+    pub(crate) async fn carry_out(&self, duty: &Arc<Duty>) -> bool {
+        duty.try_again(self.runtime.now());
+        let cache = duty.cache.as_deref();
+        let failure = match &duty.kind {
+            DutyKind::Release(leases) => {
+                let release = |(key, token): &(WireKey, Token)| {
+                    let (key, token) = (key.clone(), *token);
+                    async move { self.release(cache, &key, token).await }
+                };
+                let released = join_all(leases.iter().map(release)).await;
+                released.into_iter().filter_map(Result::err).find(Error::is_temporary)
+            }
+            DutyKind::Remove(removal) => self.remove(cache, removal).await.err(),
+        };
+        if failure.is_some()
+            && duty.has_failed()
+            && let Some(cache) = cache
+        {
+            cache.stats.count(Counter::Error);
+        }
+        let is_over = failure.as_ref().is_none_or(|error| error.kind() == ErrorKind::Closed)
+            || self.runtime.now() >= duty.until;
+        if is_over {
+            self.duties.remove(duty);
+        }
+        is_over
+    }
+
     pub(crate) async fn take(&self, cache: &CacheContext, takes: &[Take]) -> Vec<Result<Taken>> {
+        if self.duties.is_closing() {
+            let closed = || Err(Error::new(ErrorKind::Closed, "the store was closed"));
+            return takes.iter().map(|_| closed()).collect();
+        }
         let keys: Vec<WireKey> = takes.iter().map(|take| take.key.clone()).collect();
         let taking =
             async { self.each_noted(cache, OperationKind::Take, self.backend.take(takes).await) };
         self.changing(&Change::Written(&keys), taking).await
     }
 
-    pub(crate) async fn invalidate(&self, cache: &CacheContext, keys: &[WireKey]) -> Result<u64> {
-        let removing = async {
-            self.noted(Some(cache), OperationKind::Invalidate, self.backend.invalidate(keys).await)
-        };
-        self.changing(&Change::Keys(keys), removing).await
-    }
-
+    /// Removes entries, and returns the number of what was removed, if the backend counts it.
+    ///
     /// `cache` is for the log. It is `None` for tags of several caches.
-    pub(crate) async fn invalidate_tags(
+    pub(crate) async fn remove(
         &self,
         cache: Option<&CacheContext>,
-        tags: &[WireKey],
-    ) -> Result<()> {
-        let removing = async {
-            self.noted(cache, OperationKind::Invalidate, self.backend.invalidate_tags(tags).await)
-        };
-        self.changing(&Change::Tags(tags), removing).await
-    }
-
-    pub(crate) async fn invalidate_matching(
-        &self,
-        cache: &CacheContext,
-        pattern: &Pattern,
+        removal: &Removal,
     ) -> Result<u64> {
+        let (change, backend) = (Change::from(removal), &self.backend);
         let removing = async {
-            self.noted(
-                Some(cache),
-                OperationKind::Invalidate,
-                self.backend.invalidate_matching(pattern).await,
-            )
+            let removed = match removal {
+                Removal::Keys(keys) => backend.invalidate(keys).await,
+                Removal::Tags(tags) => backend.invalidate_tags(tags).await.map(|()| 0),
+                Removal::Matching(pattern) => backend.invalidate_matching(pattern).await,
+            };
+            self.noted(cache, OperationKind::Invalidate, removed)
         };
-        self.changing(&Change::Matching(pattern), removing).await
+        self.changing(&change, removing).await
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -269,14 +349,16 @@ mod tests {
     #[test]
     fn local_state_is_discarded_twice() {
         let keys = [WireKey::from("k")];
-        let removed = recorded(async |gate, cache| gate.invalidate(cache, &keys).await);
+        let remove = |removal: Removal| {
+            recorded(async move |gate, cache| gate.remove(Some(cache), &removal).await)
+        };
+        let removed = remove(Removal::Keys(keys.to_vec()));
         assert_eq!(removed, ["forget a key", "invalidate", "forget a key"]);
 
-        let removed = recorded(async |gate, cache| gate.invalidate_tags(Some(cache), &keys).await);
+        let removed = remove(Removal::Tags(keys.to_vec()));
         assert_eq!(removed, ["forget a tag", "invalidate_tags", "forget a tag"]);
 
-        let pattern = Pattern::new("a*");
-        let removed = recorded(async |gate, cache| gate.invalidate_matching(cache, &pattern).await);
+        let removed = remove(Removal::Matching(Pattern::new("a*")));
         assert_eq!(removed, ["forget a pattern", "invalidate_matching", "forget a pattern"]);
 
         let token = Token::random(&FixedRuntime(0));

@@ -1,0 +1,70 @@
+//! The keys that the current thread is computing.
+//!
+//! A loader that asks for its own key would wait for itself, and so would a write that loads
+//! the key that it writes. While such a future is polled, its keys are on a list of the thread,
+//! and a load of one of them doesn't wait. Tasks that the future spawns are not recognised.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::Engine;
+use super::flight::Flight;
+use crate::key::WireKey;
+
+thread_local! {
+    /// The futures that the thread polls, one inside the other: the address of the engine, and
+    /// the keys that each computes.
+    static SCOPES: RefCell<Vec<(usize, Keys)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The keys that a future computes.
+#[derive(Clone)]
+pub(crate) enum Keys {
+    Loaded(Arc<Flight>),
+    Written(Arc<[WireKey]>),
+}
+
+impl Keys {
+    fn contain(&self, key: &WireKey) -> bool {
+        match self {
+            Self::Loaded(flight) => flight.key == *key,
+            Self::Written(keys) => keys.contains(key),
+        }
+    }
+}
+
+/// Runs a future that computes keys.
+pub(crate) async fn computing<F: Future>(engine: &Arc<Engine>, keys: Keys, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let _scope = Scope::enter(engine, &keys);
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// Returns `true` if the key is being computed by a future that this thread polls.
+pub(crate) fn is_computing(engine: &Arc<Engine>, key: &WireKey) -> bool {
+    let address = Arc::as_ptr(engine) as usize;
+    SCOPES.with_borrow(|scopes| {
+        scopes.iter().any(|(engine, keys)| *engine == address && keys.contain(key))
+    })
+}
+
+struct Scope;
+
+impl Scope {
+    fn enter(engine: &Arc<Engine>, keys: &Keys) -> Self {
+        let address = Arc::as_ptr(engine) as usize;
+        SCOPES.with_borrow_mut(|scopes| scopes.push((address, keys.clone())));
+        Self
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        SCOPES.with_borrow_mut(Vec::pop);
+    }
+}
