@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::{Add, Sub};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A boxed future that any thread may poll.
@@ -48,6 +49,14 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Lets other tasks run now and then, if an operation that never waits is called again and
+    /// again: pending once the calling task has used up its share of the thread. Ready by
+    /// default.
+    fn poll_share(&self, context: &mut Context<'_>) -> Poll<()> {
+        let _unused = context;
+        Poll::Ready(())
+    }
+
     /// Records that the process was too busy to notice a timer when it was due.
     fn note_busy(&self, late: Duration) {
         let _ignored = late;
@@ -82,6 +91,19 @@ impl RuntimeId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
+}
+
+/// Lets other tasks run, in the middle of work that takes long.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A point in time of one [`Runtime`]. It can only be compared with, and subtracted from,

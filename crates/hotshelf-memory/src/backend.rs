@@ -1,8 +1,10 @@
 //! The backend's operations.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,17 +12,21 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
     Watch, Watchers,
 };
+use hotshelf_core::runtime::yield_now;
+use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
     BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, Ttl, WireKey,
 };
 
 use crate::entry::Entries;
-use crate::leases::Leases;
-use crate::tags::Tags;
+use crate::leases::{Leases, SHARDS};
 
 /// The default capacity in bytes: 64 MiB.
 pub const DEFAULT_CAPACITY: u64 = 64 << 20;
+
+/// The number of entries that one step of a scan visits.
+const STEP: usize = 256;
 
 /// Entries in the process's own memory, bounded by bytes.
 ///
@@ -28,7 +34,6 @@ pub const DEFAULT_CAPACITY: u64 = 64 << 20;
 pub struct MemoryBackend {
     entries: Entries,
     leases: Leases,
-    tags: Tags,
     watchers: Watchers,
     runtime: Arc<dyn Runtime>,
     started: Moment,
@@ -46,7 +51,6 @@ impl MemoryBackend {
         Self {
             entries: Entries::new(capacity, Arc::clone(&runtime)),
             leases: Leases::default(),
-            tags: Tags::new(Arc::clone(&runtime)),
             watchers: Watchers::default(),
             started: runtime.now(),
             runtime,
@@ -67,8 +71,7 @@ impl MemoryBackend {
     }
 
     fn get(&self, key: &WireKey) -> Option<Bytes> {
-        let version = || self.tags.get(key).map(|version| Bytes::copy_from_slice(&version));
-        let found = self.entries.get(key).or_else(version);
+        let found = self.entries.get(key);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -132,23 +135,48 @@ impl MemoryBackend {
     }
 
     /// Leases are removed first: a fill in flight is either refused from then on, or has stored
-    /// its entry before the scan of the entries begins.
-    fn invalidate_matching_now(&self, pattern: &Pattern) -> u64 {
-        self.leases.remove_where(|key| pattern.matches(key));
+    /// its entry before the scan of the entries begins. Other tasks run between the steps.
+    async fn invalidate_matching_in_steps(&self, pattern: &Pattern) -> Result<u64> {
+        self.begin()?;
+        for shard in 0..SHARDS {
+            self.leases.remove_where(shard, |key| pattern.matches(key));
+            yield_now().await;
+        }
         self.watchers.wake_all();
-        let entries = self.entries.matching(pattern);
-        entries.iter().filter(|key| self.invalidate_now(key).0).count() as u64
+        let mut removed = 0;
+        let mut keys = self.entries.keys();
+        loop {
+            let step: Vec<WireKey> = keys.by_ref().take(STEP).collect();
+            let matching = step.iter().filter(|key| pattern.matches(key));
+            removed += matching.filter(|key| self.invalidate_now(key).0).count() as u64;
+            if step.len() < STEP {
+                return Ok(removed);
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Captures the version of a tag; one without a version gets a new, unique one.
+    fn capture_now(&self, tag: &WireKey) -> TagVersion {
+        let new = || Bytes::copy_from_slice(&random_version(&*self.runtime));
+        // A version is written as a whole, so that it always has its length.
+        TagVersion::try_from(&self.entries.get_or_insert(tag, new)[..]).unwrap_or_default()
     }
 }
 
-/// All operations complete when they are called; the trait requires futures.
+/// Operations complete when they are called, except for those that would take long; the trait
+/// requires futures.
 impl Backend for MemoryBackend {
     fn name(&self) -> &'static str {
         "memory"
     }
 
+    /// A task that reads again and again lets others run now and then.
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        ready(self.begin().map(|()| keys.iter().map(|key| self.get(key)).collect()))
+        Box::pin(poll_fn(|context| {
+            ready!(self.runtime.poll_share(context));
+            Poll::Ready(self.begin().map(|()| keys.iter().map(|key| self.get(key)).collect()))
+        }))
     }
 
     fn longest_read(&self) -> Option<Duration> {
@@ -156,21 +184,21 @@ impl Backend for MemoryBackend {
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        ready(self.begin().map(|()| self.acquire_now(&acquire)))
+        done(self.begin().map(|()| self.acquire_now(&acquire)))
     }
 
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         let take = |take| self.begin().map(|()| self.take_now(take));
-        ready(takes.iter().map(take).collect())
+        done(takes.iter().map(take).collect())
     }
 
     fn store<'a>(&'a self, fills: &'a [Fill]) -> BoxFuture<'a, Vec<Result<Stored>>> {
         let store = |fill| self.begin().and_then(|()| self.store_now(fill));
-        ready(fills.iter().map(store).collect())
+        done(fills.iter().map(store).collect())
     }
 
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        ready(self.begin().map(|()| {
+        done(self.begin().map(|()| {
             let mut leases = self.leases.lock(key);
             if leases.is_held_by(key, token, self.runtime.now()) {
                 leases.remove(key);
@@ -186,7 +214,7 @@ impl Backend for MemoryBackend {
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        ready(self.begin().map(|()| {
+        done(self.begin().map(|()| {
             let mut leases = self.leases.lock(key);
             let now = self.runtime.now();
             let held = leases.is_held_by(key, token, now);
@@ -202,29 +230,42 @@ impl Backend for MemoryBackend {
         tags: &'a [WireKey],
         _keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        ready(self.begin().map(|()| tags.iter().map(|tag| self.tags.capture(tag)).collect()))
+        done(self.begin().map(|()| tags.iter().map(|tag| self.capture_now(tag)).collect()))
     }
 
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        ready(self.begin().map(|()| {
-            let removed = |key| {
-                let (entry, lease) = self.invalidate_now(key);
-                u64::from(entry) + u64::from(lease)
-            };
-            keys.iter().map(removed).sum()
-        }))
+        let removed = |key| {
+            let (entry, lease) = self.invalidate_now(key);
+            u64::from(entry) + u64::from(lease)
+        };
+        match keys.len() {
+            0..=STEP => done(self.begin().map(|()| keys.iter().map(removed).sum())),
+            _ => Box::pin(async move {
+                self.begin()?;
+                let mut sum = 0;
+                for step in keys.chunks(STEP) {
+                    sum += step.iter().map(removed).sum::<u64>();
+                    yield_now().await;
+                }
+                Ok(sum)
+            }),
+        }
     }
 
     fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        ready(self.begin().map(|()| tags.iter().for_each(|tag| self.tags.forget(tag))))
+        done(self.begin().map(|()| {
+            for tag in tags {
+                self.entries.remove(tag);
+            }
+        }))
     }
 
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        ready(self.begin().map(|()| self.invalidate_matching_now(pattern)))
+        Box::pin(self.invalidate_matching_in_steps(pattern))
     }
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
-        ready(self.begin().map(|()| self.entries.remaining(key)))
+        done(self.begin().map(|()| self.entries.remaining(key)))
     }
 
     fn watch(&self, key: &WireKey) -> Option<Watch> {
@@ -232,11 +273,11 @@ impl Backend for MemoryBackend {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        ready(self.begin())
+        done(self.begin())
     }
 
     fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        ready(self.begin().map(|()| {
+        done(self.begin().map(|()| {
             let (used_memory, max_memory) = self.entries.weight_and_capacity();
             let mut info = ServerInfo::default();
             info.version = env!("CARGO_PKG_VERSION").into();
@@ -254,7 +295,7 @@ impl Backend for MemoryBackend {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.closed.store(true, Ordering::Relaxed);
         self.watchers.wake_all();
-        ready(())
+        done(())
     }
 }
 
@@ -266,6 +307,6 @@ impl fmt::Debug for MemoryBackend {
     }
 }
 
-fn ready<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
     Box::pin(std::future::ready(value))
 }

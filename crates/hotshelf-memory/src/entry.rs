@@ -1,11 +1,12 @@
 //! Entries with an expiry, bounded by bytes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use hotshelf_core::{Moment, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
@@ -98,9 +99,19 @@ impl Entries {
         self.cache.remove(key).is_some_and(|(_, entry)| entry.expires > now)
     }
 
-    /// Returns the matching keys.
-    pub(crate) fn matching(&self, pattern: &Pattern) -> Vec<WireKey> {
-        self.cache.iter().map(|(key, _)| key).filter(|key| pattern.matches(key)).collect()
+    /// Returns an entry that never expires, and inserts it if there is none.
+    pub(crate) fn get_or_insert(&self, key: &WireKey, value: impl FnOnce() -> Bytes) -> Bytes {
+        let entry = || {
+            let expires = Moment::after_start(Duration::MAX);
+            Ok::<_, Infallible>(Entry { value: value(), expires })
+        };
+        let entry = self.cache.get_or_insert_with(key, entry);
+        entry.unwrap_or_else(|never| match never {}).value
+    }
+
+    /// Returns the keys. Locks are held for one key at a time.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = WireKey> {
+        self.cache.iter().map(|(key, _)| key)
     }
 
     pub(crate) fn remaining(&self, key: &WireKey) -> Remaining {

@@ -9,7 +9,8 @@ use hotshelf_core::backend::Token;
 use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Moment, WireKey};
 
-const SHARDS: usize = 64;
+/// The number of shards.
+pub(crate) const SHARDS: usize = 64;
 
 /// The leases of all keys.
 ///
@@ -48,11 +49,9 @@ impl Leases {
         self.shards[hash % SHARDS].lock()
     }
 
-    /// Removes all leases whose key the closure selects.
-    pub(crate) fn remove_where(&self, mut picks: impl FnMut(&WireKey) -> bool) {
-        for shard in &self.shards {
-            shard.lock().leases.retain(|key, _| !picks(key));
-        }
+    /// Removes all leases of a shard whose key the closure selects.
+    pub(crate) fn remove_where(&self, shard: usize, mut picks: impl FnMut(&WireKey) -> bool) {
+        self.shards[shard].lock().leases.retain(|key, _| !picks(key));
     }
 }
 

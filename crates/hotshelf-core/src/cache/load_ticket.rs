@@ -1,5 +1,7 @@
 //! The right and the duty to load.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 
 use super::call::CallOptions;
@@ -56,6 +58,7 @@ impl LoadTicket {
     /// # Cancel safety
     /// Dropping it drops the loader.
     pub async fn run<F: Future>(&self, loader: F) -> F::Output {
+        let loader = pin!(loader);
         match &self.ticket {
             Some(ticket) => ticket.run(loader).await,
             None => loader.await,

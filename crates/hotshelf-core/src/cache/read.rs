@@ -1,6 +1,9 @@
 //! Reads.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::future::join;
 
@@ -89,25 +92,11 @@ impl ByteCache {
         budget: &mut Budget,
     ) -> ReadOutcome {
         let Self { engine, context } = self;
-        let inspecting = engine.inspect(context, key, tags);
-        let inspected = match engine.gate.longest_read() {
-            // It reads twice at most. Hits, which are many, need neither a timer nor, in memory,
-            // a clock.
-            Some(longest) if budget.covers(longest * 2) => {
-                let runtime = &engine.runtime;
-                let began = (!longest.is_zero()).then(|| (runtime.now(), runtime.busy()));
-                let inspected = inspecting.await;
-                if let Some((began, busy)) = began.filter(|_| !is_found(&inspected)) {
-                    let took = runtime.now().since(began);
-                    let busy = runtime.busy().saturating_sub(busy);
-                    budget.charge(took.saturating_sub(busy).min(longest * 2));
-                }
-                inspected
-            }
-            _ => match budget.spend(&*engine.runtime, inspecting).await {
-                Some(inspected) => inspected,
-                None => Err(engine.gate.timed_out(context, OperationKind::Read)),
-            },
+        let mut inspecting = pin!(engine.inspect(context, key, tags));
+        let at_once = poll_fn(|polling| Poll::Ready(inspecting.as_mut().poll(polling))).await;
+        let inspected = match at_once {
+            Poll::Ready(inspected) => inspected,
+            Poll::Pending => self.read_in(budget, inspecting).await,
         };
         let outcome = match inspected {
             Ok(inspected) => inspected.outcome(context, takes_absent),
@@ -118,6 +107,31 @@ impl ByteCache {
         };
         self.count_outcome(key, &outcome);
         outcome
+    }
+
+    /// Waits for a read within a budget. Hits, which are many, need no timer if the backend
+    /// bounds a read by itself.
+    async fn read_in(
+        &self,
+        budget: &mut Budget,
+        inspecting: Pin<&mut impl Future<Output = Result<Inspected, Error>>>,
+    ) -> Result<Inspected, Error> {
+        let Self { engine, context } = self;
+        let runtime = &*engine.runtime;
+        // An entry with other tags is read in two steps.
+        let longest = engine.gate.longest_read().map(|longest| longest * 2);
+        let Some(longest) = longest.filter(|longest| budget.covers(*longest)) else {
+            let inspected = Box::pin(budget.spend(runtime, inspecting)).await;
+            return inspected
+                .unwrap_or_else(|| Err(engine.gate.timed_out(context, OperationKind::Read)));
+        };
+        let (began, busy) = (runtime.now(), runtime.busy());
+        let inspected = inspecting.await;
+        if !inspected.as_ref().is_ok_and(|inspected| inspected.found.is_ok()) {
+            let (took, busy) = (runtime.now().since(began), runtime.busy().saturating_sub(busy));
+            budget.charge(took.saturating_sub(busy).min(longest));
+        }
+        inspected
     }
 
     /// Reads keys, in their order, and counts a hit or a miss for each valid one. An invalid
@@ -226,10 +240,6 @@ impl ByteCache {
             _ => {}
         }
     }
-}
-
-fn is_found(inspected: &Result<Inspected, Error>) -> bool {
-    inspected.as_ref().is_ok_and(|inspected| inspected.found.is_ok())
 }
 
 fn miss(reason: MissReason) -> ReadOutcome {

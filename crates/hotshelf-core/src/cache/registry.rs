@@ -29,8 +29,13 @@ pub fn declare_prefix(prefix: &str) {
 }
 
 /// The caches that were built, and whether they are enabled.
+///
+/// A cache stays registered for as long as the store, and takes about 1.2 KB: build one for each
+/// kind of value, not one for each tenant or user.
 pub(crate) struct Registry {
     caches: Mutex<BTreeMap<CacheId, Arc<CacheContext>>>,
+    /// The distinct prefixes of the caches. An invalidation by tag shares them.
+    prefixes: Mutex<Arc<BTreeSet<String>>>,
     pub(crate) enabled: Arc<AtomicBool>,
     /// Whether an invalid tag was logged.
     pub(crate) logged_tag: AtomicBool,
@@ -94,7 +99,8 @@ impl ValueKind {
 impl Registry {
     pub(crate) fn new(enabled: bool) -> Self {
         let enabled = Arc::new(AtomicBool::new(enabled));
-        Self { caches: Mutex::default(), enabled, logged_tag: AtomicBool::new(false) }
+        let (caches, prefixes) = (Mutex::default(), Mutex::default());
+        Self { caches, prefixes, enabled, logged_tag: AtomicBool::new(false) }
     }
 
     /// Returns the cache that was built with this definition before, or builds it.
@@ -143,17 +149,23 @@ impl Registry {
                 let number = caches.len() as u64;
                 let context = definition.into_context(number, &self.enabled)?;
                 let context = Arc::new(context);
+                let mut prefixes = self.prefixes.lock();
+                if !prefixes.contains(&id.0) {
+                    Arc::make_mut(&mut prefixes).insert(id.0.clone());
+                }
+                drop(prefixes);
                 caches.insert(id, Arc::clone(&context));
                 Ok(context)
             }
         }
     }
 
-    /// Returns the prefixes of all caches, and the declared ones.
-    pub(crate) fn prefixes(&self) -> BTreeSet<String> {
-        let mut prefixes = DECLARED.lock().clone();
-        prefixes.extend(self.caches.lock().keys().map(|(prefix, ..)| prefix.clone()));
-        prefixes
+    /// Returns the prefixes of all caches, and the declared ones that are not among them.
+    pub(crate) fn prefixes(&self) -> (Arc<BTreeSet<String>>, Vec<String>) {
+        let own = Arc::clone(&self.prefixes.lock());
+        let declared = DECLARED.lock();
+        let others = declared.iter().filter(|prefix| !own.contains(*prefix)).cloned().collect();
+        (own, others)
     }
 
     /// Returns the caches, ordered by prefix, version and name.

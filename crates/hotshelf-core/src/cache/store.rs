@@ -151,9 +151,9 @@ impl ByteStore {
         names: impl IntoIterator<Item = Result<N, Error>>,
         prefixes: impl IntoIterator<Item = String>,
     ) -> Result<(), Error> {
-        let mut known = self.registry.prefixes();
-        known.extend(prefixes);
-        if known.is_empty() {
+        let (own, mut others) = self.registry.prefixes();
+        others.extend(prefixes.into_iter().filter(|prefix| !own.contains(prefix)));
+        if own.is_empty() && others.is_empty() {
             let message =
                 "unknown prefix of tags: build a cache that uses them on this store first";
             return Err(Error::new(ErrorKind::Configuration, message));
@@ -162,7 +162,7 @@ impl ByteStore {
         let mut keys = Vec::new();
         for name in names {
             match name.and_then(|name| TagId::of(name.as_ref())) {
-                Ok(id) => keys.extend(known.iter().map(|prefix| id.key(prefix))),
+                Ok(id) => keys.extend(own.iter().chain(&others).map(|prefix| id.key(prefix))),
                 Err(error) => {
                     if !self.registry.logged_tag.swap(true, Ordering::Relaxed) {
                         tracing::error!("invalid tag, nothing is invalidated by it: {error}");

@@ -1,5 +1,6 @@
 //! Work that continues after its caller is gone.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -236,8 +237,16 @@ pub(crate) async fn drain(engine: &Arc<Engine>, limit: Duration) -> Unfinished {
     let runtime = &*engine.runtime;
     let mut timeout = Timeout::new(limit);
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(100));
+    let mut released = HashSet::new();
     loop {
         // Leases that were requested before may be granted meanwhile.
+        for (flight, token) in engine.flights.leases() {
+            if released.insert(token) {
+                let kind = DutyKind::Release(vec![(flight.key.clone(), token)]);
+                let cache = Some(Arc::clone(&flight.cache));
+                engine.gate.duties.add(&Duty::new(cache, kind, runtime.now(), engine.lease));
+            }
+        }
         for (key, Held { token, cache, purpose }) in engine.held.take_all() {
             let kind = match purpose {
                 // The write may have been committed.

@@ -51,7 +51,7 @@ pub(crate) struct Flight {
     pub(crate) tags: Tags,
     identity: Identity,
     state: Mutex<State>,
-    pub(crate) leader: Arc<LeaderState>,
+    pub(crate) leader: LeaderState,
 }
 
 #[derive(Default)]
@@ -127,7 +127,7 @@ impl Flights {
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),
-                None => Joined::Full(Leadership::alone(engine, call, Purpose::Load)),
+                None => Joined::Full(Leadership::alone(engine, call, Purpose::Ticket(None))),
             };
         }
         let leadership = Leadership::alone(engine, call, Purpose::Load);
@@ -145,6 +145,19 @@ impl Flights {
         for shard in &self.shards {
             shard.lock().retain(|key, _| !pattern.matches(key));
         }
+    }
+
+    /// Returns the leases of all open flights.
+    pub(crate) fn leases(&self) -> Vec<(Arc<Flight>, Token)> {
+        let leased = |flight: &Arc<Flight>| {
+            let token = flight.state.lock().leased?;
+            Some((Arc::clone(flight), token))
+        };
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = shard.lock();
+            shard.values().flatten().filter_map(leased).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
     }
 
     /// Removes the first waiter from a flight, or seals the flight if there are no waiters.
@@ -273,8 +286,8 @@ pub(crate) struct Lease {
     /// The owner of the entry when the lease was granted. `None` if the caller hadn't read the
     /// key: an untracked entry may exist.
     pub(crate) occupant: Option<Occupant>,
-    /// Keeps it on the list of the process.
-    pub(crate) _hold: Arc<Hold>,
+    /// Keeps it on the list of the process, unless that knows it by its flight.
+    pub(crate) _hold: Option<Arc<Hold>>,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.
@@ -301,7 +314,7 @@ impl Leadership {
             tags: call.tags.clone(),
             identity: call.identity(),
             state: Mutex::default(),
-            leader: Arc::default(),
+            leader: LeaderState::default(),
         });
         Self::of(engine, flight, call, purpose)
     }
@@ -336,7 +349,7 @@ impl Leadership {
 
     /// Returns the waker with which the leader's futures are polled.
     pub(crate) fn waker(&self) -> Arc<LeaderWaker> {
-        LeaderWaker::new(&self.flight.leader, &self.engine.runtime, self.turn)
+        LeaderWaker::new(&self.flight, &self.engine.runtime, self.turn)
     }
 
     /// Returns the number of the next joiner. Callers with a lower number are already waiting.

@@ -1,4 +1,4 @@
-//! The leases that this process holds.
+//! The leases that this process holds, except for those of open flights.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,9 +32,9 @@ pub(crate) struct Held {
 /// What a lease is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A load that other callers share.
+    /// A load that other callers share: it is known by its flight.
     Load,
-    /// A manual ticket, and the task that took it, if that is known.
+    /// A load without other callers, such as that of a manual ticket, and the task that took it, if that is known.
     Ticket(Option<u64>),
     /// A write: the older entry may be outdated.
     Write,
@@ -54,10 +54,13 @@ impl HeldLeases {
         key: &WireKey,
         token: Token,
         purpose: Purpose,
-    ) -> Arc<Hold> {
+    ) -> Option<Arc<Hold>> {
+        if purpose == Purpose::Load {
+            return None;
+        }
         let held = Held { token, cache: Arc::clone(cache), purpose };
         engine.held.leases.lock().entry(key.clone()).or_default().push(held);
-        Arc::new(Hold { engine: Arc::downgrade(engine), key: key.clone(), token })
+        Some(Arc::new(Hold { engine: Arc::downgrade(engine), key: key.clone(), token }))
     }
 
     /// Returns `true` if the task holds a manual ticket for the key. Its own load would wait for

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
+use super::flight::Flight;
 use crate::runtime::{Moment, Runtime};
 
 /// How long a leader may leave a wake-up unanswered at least, however short the wait timeout.
@@ -33,9 +34,8 @@ pub(crate) struct LeaderState {
 pub(crate) type Turn = u32;
 
 /// Notes when a leader is woken.
-#[derive(Debug)]
 pub(crate) struct LeaderWaker {
-    state: Arc<LeaderState>,
+    flight: Arc<Flight>,
     runtime: Arc<dyn Runtime>,
     turn: Turn,
     task: AtomicWaker,
@@ -73,13 +73,9 @@ impl LeaderState {
 }
 
 impl LeaderWaker {
-    pub(crate) fn new(
-        state: &Arc<LeaderState>,
-        runtime: &Arc<dyn Runtime>,
-        turn: Turn,
-    ) -> Arc<Self> {
-        let (state, runtime) = (Arc::clone(state), Arc::clone(runtime));
-        Arc::new(Self { state, runtime, turn, task: AtomicWaker::new() })
+    pub(crate) fn new(flight: &Arc<Flight>, runtime: &Arc<dyn Runtime>, turn: Turn) -> Arc<Self> {
+        let (flight, runtime) = (Arc::clone(flight), Arc::clone(runtime));
+        Arc::new(Self { flight, runtime, turn, task: AtomicWaker::new() })
     }
 
     /// Runs a future of the leader.
@@ -87,8 +83,8 @@ impl LeaderWaker {
         let waker = Waker::from(Arc::clone(&self));
         let mut future = pin!(future);
         poll_fn(|context| {
-            if self.state.turn() == self.turn {
-                self.state.woken.store(0, Ordering::SeqCst);
+            if self.flight.leader.turn() == self.turn {
+                self.flight.leader.woken.store(0, Ordering::SeqCst);
             }
             self.task.register(context.waker());
             future.as_mut().poll(&mut Context::from_waker(&waker))
@@ -103,8 +99,8 @@ impl Wake for LeaderWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.turn() == self.turn {
-            self.state.woken(self.runtime.now());
+        if self.flight.leader.turn() == self.turn {
+            self.flight.leader.woken(self.runtime.now());
         }
         self.task.wake();
     }

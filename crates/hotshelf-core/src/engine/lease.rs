@@ -1,5 +1,6 @@
 //! How a leader acquires the lease of a key.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,10 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         let mark = leadership.mark();
         // Registered before the request is sent, so that no change after its answer is missed.
         let watch = engine.gate.watch(call.key);
-        let asking = acquire(call, &engine, &seen, Purpose::Load);
-        let answer = in_time(&mut leadership, waited, asking).await;
+        let answer = {
+            let asking = pin!(acquire(call, &engine, &seen, Purpose::Load));
+            in_time(&mut leadership, waited, asking).await
+        };
         drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
@@ -84,7 +87,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 continue;
             }
         };
-        let examining = engine.examine(call, &raw, &versions);
+        let examining = pin!(engine.examine(call, &raw, &versions));
         occupant = match in_time(&mut leadership, waited, examining).await {
             Some(Ok(ReadOutcome::Hit(value))) if !call.reload => {
                 call.count(Counter::Coalesced);
@@ -157,15 +160,17 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     // The second request acknowledges the entry that the first one found. A third one would be
     // for an entry stored in between: another caller has filled the key then.
     for _ in 0..2 {
-        let asking = acquire(call, engine, &seen, purpose);
-        let answer = leadership.budget.spend(&*engine.runtime, asking).await;
+        let answer = {
+            let asking = pin!(acquire(call, engine, &seen, purpose));
+            leadership.budget.spend(&*engine.runtime, asking).await
+        };
         match answer.unwrap_or_else(|| timed_out(call, engine)) {
             Answer::Granted(lease) => {
                 leadership.leased(Lease { occupant, ..lease });
                 break;
             }
             Answer::Present(raw, versions) => {
-                let examining = engine.examine(call, &raw, &versions);
+                let examining = pin!(engine.examine(call, &raw, &versions));
                 occupant = match leadership.budget.spend(&*engine.runtime, examining).await {
                     Some(Ok(outcome)) => occupant_of(&outcome),
                     Some(Err(_)) | None => Some(Occupant::Another),
@@ -183,7 +188,7 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
 async fn revoke(call: Call<'_>, leadership: &mut Leadership) {
     let Some(token) = leadership.revoked.take() else { return };
     let engine = Arc::clone(&leadership.engine);
-    let releasing = engine.gate.release(Some(call.cache), call.key, token);
+    let releasing = pin!(engine.gate.release(Some(call.cache), call.key, token));
     let released = leadership.budget.spend(&*engine.runtime, releasing).await;
     if !matches!(released, Some(Ok(()))) {
         call.count(Counter::Error);
@@ -198,7 +203,7 @@ async fn revoke(call: Call<'_>, leadership: &mut Leadership) {
 async fn keep_inherited(call: Call<'_>, leadership: &mut Leadership) -> bool {
     let Some(token) = leadership.lease.as_ref().map(|lease| lease.token) else { return false };
     let engine = Arc::clone(&leadership.engine);
-    let renewal = engine.gate.renew(call.cache, call.key, token, engine.lease);
+    let renewal = pin!(engine.gate.renew(call.cache, call.key, token, engine.lease));
     match leadership.budget.spend(&*engine.runtime, renewal).await {
         Some(Ok(true)) => return true,
         Some(Ok(false)) => leadership.lease = None,

@@ -136,7 +136,9 @@ impl Engine {
             };
             cleanup::adopt_duties(self);
             let waker = leadership.waker();
-            return waker.attend(lease::lead(call, leadership, miss)).await;
+            // Boxed, so that joiners, of which there are many, need no room for it.
+            let leading = Box::pin(lease::lead(call, leadership, miss));
+            return waker.attend(leading).await;
         }
     }
 

@@ -48,7 +48,8 @@ impl Engine {
         let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
         let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), Some(&versions));
         if !inspected.open.is_empty() {
-            self.verify_tags(cache, slice::from_mut(&mut inspected), tags).await?;
+            // Boxed, as it is rare, so that other reads need no room for it.
+            Box::pin(self.verify_tags(cache, slice::from_mut(&mut inspected), tags)).await?;
         }
         Ok(inspected)
     }

@@ -46,12 +46,20 @@ pub(crate) async fn renew(
     let Engine { gate, runtime, lease, .. } = &*engine;
     while !leases.is_empty() {
         runtime.sleep(*lease / 3).await;
-        let mut kept = Vec::with_capacity(leases.len());
-        for batch in leases.chunks(BATCH) {
-            let renewals = batch.iter().map(|(key, token)| gate.renew(&cache, key, *token, *lease));
-            kept.extend(join_all(renewals).await);
-        }
-        let mut kept = kept.into_iter();
+        // Boxed, so that the pauses in between, which are long, take little memory.
+        let renewing = Box::pin(async {
+            let mut kept = Vec::with_capacity(leases.len());
+            for batch in leases.chunks(BATCH) {
+                let renewal = |(key, token): &(WireKey, Token)| {
+                    let (key, token) = (key.clone(), *token);
+                    let cache = &cache;
+                    async move { gate.renew(cache, &key, token, *lease).await }
+                };
+                kept.extend(join_all(batch.iter().map(renewal)).await);
+            }
+            kept
+        });
+        let mut kept = renewing.await.into_iter();
         leases.retain(|_| match kept.next() {
             // A lost lease stays lost: the fill will be refused.
             Some(Ok(held)) => held,

@@ -42,7 +42,7 @@ pub(crate) struct Granted {
     /// The versions of the entry's tags, captured in the same round trip.
     tags: Vec<TagStamp>,
     /// Keeps it on the list of the process.
-    _hold: Arc<Hold>,
+    _hold: Option<Arc<Hold>>,
 }
 
 /// Takes leases over from any holders, and captures the versions of the tags, in one round

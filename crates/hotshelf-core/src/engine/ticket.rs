@@ -1,6 +1,7 @@
 //! Tickets: the right and the duty to load.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -78,7 +79,7 @@ impl Ticket {
             Some(Lease { occupant: None, .. }) => {
                 let mut budget = self.leadership.budget;
                 let runtime = Arc::clone(&self.leadership.engine.runtime);
-                let looked = budget.spend(&*runtime, self.look_for_untracked()).await;
+                let looked = budget.spend(&*runtime, pin!(self.look_for_untracked())).await;
                 self.leadership.budget = budget;
                 looked.unwrap_or(Occupant::Another)
             }
@@ -107,8 +108,10 @@ impl Ticket {
     /// Dropping it drops the loader.
     pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
         let Leadership { engine, flight, .. } = &self.leadership;
-        let loading = computing(engine, Keys::Loaded(Arc::clone(flight)), loader);
-        let renewing = renewing(engine, &flight.cache, || self.leases(), loading);
+        // Each is pinned once: passed by value, it would be stored twice.
+        let loader = pin!(loader);
+        let loading = pin!(computing(engine, Keys::Loaded(Arc::clone(flight)), loader));
+        let renewing = pin!(renewing(engine, &flight.cache, || self.leases(), loading));
         self.leadership.waker().attend(renewing).await
     }
 
@@ -168,8 +171,8 @@ impl Ticket {
             drop(permit);
             end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
         };
-        let storing = finish_even_if_dropped(&runtime, storing);
-        let stored = waker.attend(budget.spend(&*runtime, storing)).await;
+        let storing = pin!(finish_even_if_dropped(&runtime, storing));
+        let stored = waker.attend(pin!(budget.spend(&*runtime, storing))).await;
         stored.unwrap_or_else(|| {
             engine.gate.timed_out(&cache, OperationKind::Store);
             Filled::Unstored
@@ -203,7 +206,7 @@ impl Ticket {
             }
             leadership.complete_loaded(loader_began, &value);
         };
-        budget.spend(&*runtime, finish_even_if_dropped(&runtime, removing)).await;
+        budget.spend(&*runtime, pin!(finish_even_if_dropped(&runtime, removing))).await;
     }
 
     /// Shares the loader's error with the callers that joined before it began.

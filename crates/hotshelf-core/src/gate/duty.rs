@@ -127,12 +127,14 @@ impl Duties {
         self.count.store(open.len(), Ordering::SeqCst);
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
     /// Returns all duties.
     pub(crate) fn all(&self) -> Vec<Arc<Duty>> {
-        match self.count.load(Ordering::SeqCst) {
-            0 => Vec::new(),
-            _ => self.open.lock().clone(),
-        }
+        self.filtered(|_| true)
     }
 
     /// Returns the duties that concern a key.
@@ -157,9 +159,9 @@ impl Duties {
     }
 
     fn filtered(&self, picks: impl Fn(&Duty) -> bool) -> Vec<Arc<Duty>> {
-        match self.count.load(Ordering::SeqCst) {
-            0 => Vec::new(),
-            _ => self.open.lock().iter().filter(|duty| picks(duty)).cloned().collect(),
+        match self.is_empty() {
+            true => Vec::new(),
+            false => self.open.lock().iter().filter(|duty| picks(duty)).cloned().collect(),
         }
     }
 

@@ -101,19 +101,13 @@ impl Gate {
         cache: &CacheContext,
         keys: &[WireKey],
     ) -> Result<Vec<Option<Bytes>>> {
-        let before = self.duties.removing(keys);
+        let before = (!self.duties.is_empty()).then(|| self.duties.removing(keys));
         let found = self.noted(Some(cache), OperationKind::Read, self.backend.read(keys).await);
-        let after = self.duties.removing(keys);
-        if before.is_empty() && after.is_empty() {
+        if before.is_none() && self.duties.is_empty() {
             return found;
         }
-        found.map(|mut found| {
-            for removing in [before, after] {
-                let all = found.iter_mut().zip(removing);
-                all.filter(|(_, removing)| *removing).for_each(|(entry, _)| *entry = None);
-            }
-            found
-        })
+        let removing = [before.unwrap_or_default(), self.duties.removing(keys)];
+        found.map(|found| without(found, removing))
     }
 
     /// Returns the remaining time to live of an entry, which was read before.
@@ -305,6 +299,16 @@ impl Gate {
         }
         answers
     }
+}
+
+/// Leaves out the entries that are about to be removed.
+#[cold]
+fn without(mut found: Vec<Option<Bytes>>, removing: [Vec<bool>; 2]) -> Vec<Option<Bytes>> {
+    for removing in removing {
+        let all = found.iter_mut().zip(removing);
+        all.filter(|(_, removing)| *removing).for_each(|(entry, _)| *entry = None);
+    }
+    found
 }
 
 impl fmt::Debug for Gate {

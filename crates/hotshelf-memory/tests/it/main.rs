@@ -1,3 +1,4 @@
 //! The memory backend from outside.
 
 mod conformance;
+mod limits;

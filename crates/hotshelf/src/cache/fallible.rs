@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hotshelf_core::cache::CallOptions;
-use hotshelf_core::{Error, IntoKey, Remaining};
+use hotshelf_core::cache::{CallOptions, EntryKey};
+use hotshelf_core::{BATCH, Error, IntoKey, Remaining};
 
 use super::{Cache, CacheValue, Entry, Lookup};
 use crate::invalidation::Invalidation;
@@ -119,7 +119,15 @@ impl<T: CacheValue> Fallible<'_, T> {
         &self,
         entries: impl IntoIterator<Item = (K, V)>,
     ) -> Vec<Result<bool, Error>> {
-        self.cache.inserts(entries, &CallOptions::default()).send_each().await
+        let entry = |(key, value): (K, V)| (self.cache.bytes.key(&key.into_key()), value.into());
+        let entries: Vec<(EntryKey, Arc<T>)> = entries.into_iter().map(entry).collect();
+        let mut stored = Vec::with_capacity(entries.len());
+        // Encoded in steps, between which other tasks run.
+        for entries in entries.chunks(BATCH) {
+            let inserts = self.cache.inserts(entries, &CallOptions::default());
+            stored.extend(inserts.send_each().await);
+        }
+        stored
     }
 
     /// Removes an entry; see [`Cache::invalidate`].
@@ -186,7 +194,8 @@ impl<T: CacheValue> FallibleEntry<'_, T> {
     /// invalid, and then removes the older entry.
     pub async fn insert(self, value: impl Into<Arc<T>>) -> Result<bool, Error> {
         let Entry { cache, key, options } = self.entry;
-        cache.inserts([(key, value)], &options).send().await
+        let entry = (cache.bytes.key(&key.into_key()), value.into());
+        cache.inserts(&[entry], &options).send().await
     }
 
     /// Removes the entry; see [`Cache::invalidate`].

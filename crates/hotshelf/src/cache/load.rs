@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hotshelf_core::IntoKey;
@@ -105,26 +106,27 @@ impl<T: CacheValue> Cache<T> {
             Loaded::Value(value) => Ok(present(value)),
             Loaded::Failed(error) => Err(LoadError::new(of_its_type(error))),
             // Boxed, so that the future of a hit stays small.
-            Loaded::Lead(ticket) => Box::pin(lead(*ticket, load)).await,
+            Loaded::Lead(ticket) => Box::pin(lead(ticket, load)).await,
         }
     }
 }
 
 /// Runs the loader, and completes the load with its result.
-async fn lead<T, F, E>(ticket: LoadTicket, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
+async fn lead<T, F, E>(ticket: Box<LoadTicket>, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
 where
     T: CacheValue,
     F: AsyncFnOnce() -> Result<Option<T>, E>,
     E: Send + Sync + 'static,
 {
-    match ticket.run(load()).await {
+    // Pinned and boxed, so that a caller whose loader runs takes little memory.
+    match ticket.run(pin!(load())).await {
         Ok(Some(value)) => {
             let value = Arc::new(value);
-            ticket.complete(Value::Present(Arc::clone(&value) as _)).await;
+            Box::pin(ticket.complete(Value::Present(Arc::clone(&value) as _))).await;
             Ok(Some(value))
         }
         Ok(None) => {
-            ticket.complete(Value::Absent).await;
+            Box::pin(ticket.complete(Value::Absent)).await;
             Ok(None)
         }
         Err(error) => {

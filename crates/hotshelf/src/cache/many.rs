@@ -44,6 +44,7 @@ impl<T: CacheValue> Cache<T> {
     /// Costs two round trips for each 1,000 entries. See [`Cache::insert`] for when to use it,
     /// and for the tags of the entries; after a write to the source of truth, use
     /// [`Cache::write_through_many`]. If a key occurs twice, its last value is stored.
+    /// Other tasks run after each 1,000 entries.
     ///
     /// # Cancel safety
     /// Dropping it leaves some entries unwritten.
@@ -80,15 +81,7 @@ impl<T: CacheValue> Cache<T> {
     }
 
     /// Encodes the values of an insert.
-    pub(super) fn inserts<K: IntoKey, V: Into<Arc<T>>>(
-        &self,
-        entries: impl IntoIterator<Item = (K, V)>,
-        options: &CallOptions,
-    ) -> Inserts {
-        let entries: Vec<(EntryKey, Arc<T>)> = entries
-            .into_iter()
-            .map(|(key, value)| (self.bytes.key(&key.into_key()), value.into()))
-            .collect();
+    pub(super) fn inserts(&self, entries: &[(EntryKey, Arc<T>)], options: &CallOptions) -> Inserts {
         let values = entries.iter().map(|(key, value)| (Ok(key.clone()), &**value as &Opaque));
         self.bytes.insert(values, options)
     }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hotshelf_core::runtime::RuntimeId;
@@ -99,6 +99,11 @@ impl Runtime for TokioRuntime {
             Some(task) => hashed(&|hasher| task.hash(hasher)),
             None => hashed(&|hasher| std::thread::current().id().hash(hasher)),
         })
+    }
+
+    fn poll_share(&self, context: &mut Context<'_>) -> Poll<()> {
+        let proceeding = tokio::task::coop::poll_proceed(context);
+        proceeding.map(|proceeded| proceeded.made_progress())
     }
 
     fn note_busy(&self, late: Duration) {

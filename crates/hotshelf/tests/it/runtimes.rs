@@ -188,3 +188,54 @@ fn many_runtimes_come_and_go() {
     assert_eq!(loads.count(), 40);
     assert_eq!(cache.stats().errors, 0);
 }
+
+/// Hits in memory never wait, but let other tasks run.
+#[test]
+fn memory_hits_share_the_thread() {
+    runtime().block_on(async {
+        let cache = Store::memory().cache::<u32>("numbers").build().unwrap();
+        assert!(cache.insert("k", 1).await);
+        let (sender, mut runs) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move { sender.send(()).unwrap() });
+        for reads in 0.. {
+            assert!(reads < 10_000, "the other task never runs");
+            assert_eq!(cache.get("k").await.as_deref(), Some(&1));
+            if runs.try_recv().is_ok() {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
+fn bulk_insert_shares_the_thread() {
+    runtime().block_on(async {
+        let cache = Store::memory().cache::<u32>("numbers").build().unwrap();
+        let inserting = cache.insert_many((0..20_000_u32).map(|key| (key, key)));
+        let mut turns = 0;
+        let others = async {
+            loop {
+                tokio::task::yield_now().await;
+                turns += 1;
+            }
+        };
+        tokio::select! {
+            stored = inserting => assert!(stored.into_iter().all(|stored| stored)),
+            () = others => unreachable!(),
+        }
+        assert!(turns >= 20, "{turns}");
+    });
+}
+
+#[test]
+fn store_without_timers_works() {
+    let bare = Builder::new_current_thread().build().unwrap();
+    let cache = Store::memory().cache::<u32>("numbers").build().unwrap();
+    let load = async || {
+        tokio::task::yield_now().await;
+        7
+    };
+    assert_eq!(*bare.block_on(cache.get_or_insert_with("k", load)), 7);
+    let outside = cache.get_or_insert_with("j", async || 8);
+    assert_eq!(*futures_util::FutureExt::now_or_never(outside).unwrap(), 8);
+}
