@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import inspect
 import json
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from hotshelf._errors import DecodeError, EncodeError
+from hotshelf._errors import ConfigurationError, DecodeError, EncodeError
+
+logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
 M = TypeVar("M")
@@ -32,7 +37,7 @@ class Codec(Generic[T]):
     base64. Without a model, decoded values have the types of JSON.
     """
 
-    __slots__ = ("_adapter", "_formats", "_model", "_parse", "name")
+    __slots__ = ("_adapter", "_compared", "_formats", "_model", "_parse", "name")
 
     def __init__(self, model: type[T] | None) -> None:
         """Creates a codec. This takes milliseconds for a large model; `of` reuses codecs.
@@ -53,6 +58,8 @@ class Codec(Generic[T]):
         #: The name of the model, for logs.
         self.name: str = "json" if model is None else getattr(model, "__qualname__", str(model))
         self._formats = _formats(model)
+        #: Whether a value was compared with what reads back.
+        self._compared = False
 
     @staticmethod
     def of(model: type[M] | None) -> Codec[M]:
@@ -121,8 +128,88 @@ class Codec(Generic[T]):
                 continue
             if chosen is not self._formats[0]:
                 self._formats = [chosen, *(it for it in self._formats if it is not chosen)]
+            if not self._compared:
+                self._compared = True
+                self._warn_of_changes(value, read)
             return read, raw
         raise first_error or ValueError("the model can't decode its own JSON")
+
+
+    def _warn_of_changes(self, value: Any, read: Any) -> None:
+        """Warns once if the first value changes when it is stored and read back."""
+        try:
+            changed = next(_changes(value, read, ""), None)
+        except Exception:
+            # Code of the model may raise anything.
+            return
+        if changed is not None:
+            logger.warning(
+                "cache: values of %s change when they are stored and read back: %s differs"
+                " (an excluded or secret field, or a validator that isn't idempotent); callers"
+                " get the changed value", self.name, changed,
+            )
+
+
+class DeferredCodec(Generic[T]):
+    """The codec of a model that refers to types which are not defined yet."""
+
+    __slots__ = ("_model", "name")
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.name: str = getattr(model, "__qualname__", str(model))
+
+    def prepare(self, value: Any) -> tuple[T, bytes]:
+        """Same as `Codec.prepare`, and an `EncodeError` while a type is undefined."""
+        try:
+            codec: Codec[T] = Codec.of(self._model)
+        except PydanticUserError as error:
+            raise EncodeError(f"the model refers to an undefined type: {error}") from error
+        return codec.prepare(value)
+
+    def decode(self, raw: bytes) -> T:
+        """Same as `Codec.decode`, and a `DecodeError` while a type is undefined."""
+        try:
+            codec: Codec[T] = Codec.of(self._model)
+        except PydanticUserError as error:
+            raise DecodeError(f"the model refers to an undefined type: {error}") from error
+        return codec.decode(raw)
+
+
+def codec_for(namespace: str, model: Any) -> Codec[Any] | DeferredCodec[Any]:
+    """Returns the codec of a cache's model.
+
+    Raises:
+        ConfigurationError: For a model that pydantic doesn't support.
+    """
+    try:
+        return Codec.of(model)
+    except PydanticUndefinedAnnotation:
+        return DeferredCodec(model)
+    except PydanticUserError as error:
+        if error.code == "class-not-fully-defined":
+            return DeferredCodec(model)
+        name = getattr(model, "__qualname__", str(model))
+        raise ConfigurationError(
+            f"invalid model {name} of the cache {namespace!r}: pydantic doesn't support it; use"
+            " a pydantic model, a dataclass or a TypedDict, and convert other objects to one"
+        ) from error
+
+
+def _changes(value: Any, read: Any, path: str) -> Iterator[str]:
+    """Yields the paths of fields that differ."""
+    fields: list[str] = []
+    if type(value) is type(read):
+        if isinstance(value, BaseModel):
+            fields = list(type(value).model_fields)
+        elif dataclasses.is_dataclass(value):
+            fields = [field.name for field in dataclasses.fields(value)]
+    if fields:
+        for name in fields:
+            inner = f"{path}.{name}" if path else name
+            yield from _changes(getattr(value, name), getattr(read, name), inner)
+    elif value != read:
+        yield f"field {path!r}" if path else "the value"
 
 
 def _summary(error: Exception) -> str:

@@ -7,6 +7,8 @@ is one: `except TimeoutError` catches a timeout of the cache without an import.
 from __future__ import annotations
 
 import builtins
+import copy
+from typing import TypeVar
 
 __all__ = [
     "AuthenticationError",
@@ -84,6 +86,32 @@ class NoScriptError(ServerError):
 
 class ClosedError(CacheError):
     """The cache is closed, or was never opened."""
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def own_copy(exception: E) -> E:
+    """Returns a copy of an exception that several callers raise, since each of them may change
+    it: a traceback, a note, a context. Returns the exception itself if it can't be copied."""
+    try:
+        copied = copy.copy(exception)
+        if type(copied) is not type(exception) or copied.args != exception.args:
+            return exception
+    except Exception:
+        # `copy` calls the class with `args`, which not every class accepts.
+        try:
+            copied = type(exception).__new__(type(exception), *exception.args)
+            copied.args = exception.args
+        except Exception:
+            return exception
+    copied.__dict__.update(exception.__dict__)
+    if "__notes__" in copied.__dict__:
+        copied.__dict__["__notes__"] = list(copied.__dict__["__notes__"])
+    copied.__cause__ = exception.__cause__
+    copied.__context__ = exception.__context__
+    copied.__suppress_context__ = exception.__suppress_context__
+    return copied
 
 
 for _name in __all__:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, TypeVar, cast
+import weakref
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, TypeVar, cast, overload
 
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from typing_extensions import TypedDict, Unpack
 
 from hotshelf import _hotshelf
@@ -25,6 +26,16 @@ logger = logging.getLogger("hotshelf")
 T = TypeVar("T")
 
 _DEFAULT_PREFIX = "cache"
+
+
+class _NoUrl:
+    """Stands for a URL that was not passed."""
+
+    def __repr__(self) -> str:
+        return "<no URL>"
+
+
+_NO_URL: Any = _NoUrl()
 declare_prefix(_DEFAULT_PREFIX)
 
 
@@ -61,7 +72,7 @@ class CacheManager:
 
     def __init__(
         self,
-        url: str | None = None,
+        url: str | Any = _NO_URL,
         *,
         connect_timeout: float = 0.25,
         read_timeout: float = 0.1,
@@ -74,8 +85,10 @@ class CacheManager:
 
         Args:
             url: `redis://…`, `rediss://…`, `unix:///…`, `redis+sentinel://…/service`,
-                `redis+cluster://…`, or `memory://` for the memory of this process. Without
-                one, call `open` before use.
+                `redis+cluster://…`, or `memory://` for the memory of this process; a pydantic
+                URL such as `RedisDsn`, too. Without one, call `open` before use: until then
+                factories run without a cache. With `None`, as from an environment variable
+                that isn't set, the caches are off, which is logged.
             connect_timeout: The timeout of connecting, handshake included, in seconds.
             read_timeout: The timeout of a read, in seconds.
             store_timeout: The timeout of a write, in seconds.
@@ -84,7 +97,7 @@ class CacheManager:
             enabled: Whether the caches are initially on.
 
         Raises:
-            ConfigurationError: For an invalid URL. The text never shows the password.
+            ConfigurationError: For an invalid URL or timeout. The text never shows the password.
         """
         self._options: dict[str, Any] = {
             "connect_timeout": connect_timeout,
@@ -96,18 +109,22 @@ class CacheManager:
         }
         self._store: Store | None = None
         self._closed: Store | None = None
+        #: The store of services until the manager is open: nothing is cached.
+        self._unopened: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
-        if url is not None:
+        self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
+        #: The number of lifespans that have begun and not ended.
+        self._lifespans = 0
+        if url is not _NO_URL:
             self.open(url)
 
-    def open(self, url: str, **options: Any) -> None:
+    def open(self, url: str | Any = _NO_URL, **options: Any) -> None:
         """Sets the URL of a manager that was created without one, or was closed. It doesn't
-        connect yet.
-
-        Services that were created before it was closed keep their old servers.
+        connect yet. Its services use the new servers from then on.
 
         Args:
-            url: As for the constructor.
+            url: As for the constructor. Without one, a manager that was closed uses its
+                previous servers again.
             options: Overrides for the keyword options of the constructor.
 
         Raises:
@@ -116,8 +133,18 @@ class CacheManager:
         if self._store is not None:
             message = "the manager is already open: call close() first, or create another one"
             raise ConfigurationError(message)
-        self._store = Store(url, **{**self._options, **options})
+        if url is _NO_URL:
+            if self._closed is None:
+                raise ConfigurationError("no URL: pass one, or `memory://`")
+            self._closed.reopen()
+            self._store = self._closed
+            return
+        self._store = Store(_text(url), **{**self._options, **_switched_off(url), **options})
+        if self._store.backend == "memory" and url is not None:
+            _warn_of_workers()
         self._cores.clear()
+        for service in list(self._services):
+            service._attach()
 
     @property
     def store(self) -> Store:
@@ -149,13 +176,24 @@ class CacheManager:
         """
         return RedisClient(self.store)
 
+    @overload
     def service(
-        self,
-        namespace: str,
-        model: type[T] | None = None,
-        **options: Unpack[CacheServiceOptions],
-    ) -> Callable[[], CacheService[T]]:
-        """Returns a FastAPI dependency that returns a cache.
+        self, namespace: str, model: type[T], **options: Unpack[CacheServiceOptions]
+    ) -> CacheService[T]: ...
+
+    @overload
+    def service(
+        self, namespace: str, model: Any = None, **options: Unpack[CacheServiceOptions]
+    ) -> CacheService[Any]: ...
+
+    def service(
+        self, namespace: str, model: Any = None, **options: Unpack[CacheServiceOptions]
+    ) -> CacheService[Any]:
+        """Returns a cache. Use it anywhere, and as a dependency of FastAPI: `Depends(products)`.
+
+        It may be declared before the manager is open. Its model may be any annotation that
+        pydantic supports, such as `Optional[Product]` or `Annotated[int, Gt(0)]`; for those
+        that are no classes, annotate the variable: `products: CacheService[Product | None]`.
 
         Args:
             namespace: The third part of keys.
@@ -164,21 +202,12 @@ class CacheManager:
 
         Raises:
             TypeError: For an unknown option.
-            ConfigurationError: For an invalid option, if the manager is open.
+            ConfigurationError: For an invalid option, or a model that pydantic doesn't support.
         """
         check_names(namespace, options)
-
-        def cache() -> CacheService[T]:
-            return CacheService(self, namespace, model, **options)
-
-        if self.is_open:
-            # Report an invalid option at the declaration, not at the first request. A model
-            # may refer to types that are defined later.
-            with contextlib.suppress(PydanticUserError, PydanticUndefinedAnnotation):
-                cache()
         # A worker may have to invalidate a tag before its first read.
         declare_prefix(options.get("prefix", _DEFAULT_PREFIX))
-        return cache
+        return CacheService(self, namespace, model, **options)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
@@ -186,17 +215,23 @@ class CacheManager:
         round trip at startup.
 
         An unreachable server is not an error: the application starts, and a warning is
-        logged. An application that is restarted, as in tests, reopens the same servers.
+        logged. An application that is restarted, as in tests, reopens the same servers. Of
+        several lifespans of one manager, such as those of mounted applications, the last one
+        closes it.
         """
         if self._store is None and self._closed is not None:
-            self._closed.reopen()
-            self._store = self._closed
-        if not await self.ping():
-            logger.warning("cache: the server doesn't answer; starting without it, factories run")
+            self.open()
+        self._lifespans += 1
         try:
+            if not await self.ping():
+                logger.warning(
+                    "cache: the server doesn't answer; starting without it, factories run"
+                )
             yield
         finally:
-            await self.close()
+            self._lifespans -= 1
+            if self._lifespans == 0:
+                await self.close()
 
     async def ping(self) -> bool:
         """Returns whether the backend answers; `False` if the manager is closed. Costs one
@@ -281,21 +316,69 @@ class CacheManager:
         """
         self.store.set_enabled(enabled)
 
-    async def close(self) -> None:
-        """Closes all connections. Services of the manager then run factories without a cache."""
+    async def close(self) -> bool:
+        """Finishes what was begun, and closes all connections. Services of the manager then run
+        factories without a cache, until it is opened again.
+
+        Invalidations whose callers were cancelled are completed, the leases of factories that
+        still run are released, so that other processes don't wait for them, and keys that are
+        being written are invalidated. Returns whether this succeeded, within one second; if it
+        did not, what is left is logged.
+        """
         store, self._store = self._store, None
         self._closed = store or self._closed
-        self._cores.clear()
-        if store is not None:
-            closing = store.close()
-            if type(closing) is Pending:
-                await result_of(closing)
+        if store is None:
+            return True
+        closing = store.close()
+        if type(closing) is Pending:
+            closing = await result_of(closing)
+        return cast("bool", closing)
+
+    def _add(self, service: CacheService[Any]) -> None:
+        """Attaches a service to the servers, now and whenever the manager is opened."""
+        service._attach()
+        self._services.add(service)
 
     def _cache(self, namespace: str, **options: Any) -> _hotshelf.Cache:
         """Returns the engine's view of a cache, from a dict: creating one is slow."""
         key = (namespace, *options.values())
         core = self._cores.get(key)
         if core is None:
-            core = self._cores[key] = _hotshelf.Cache(self._latest, namespace, **options)
+            store = self._store or self._closed or self._unopened
+            if store is None:
+                off = {**self._options, "enabled": False}
+                store = self._unopened = Store("memory://", **off)
+            core = self._cores[key] = _hotshelf.Cache(store, namespace, **options)
             declare_prefix(options["prefix"])
         return core
+
+
+def _text(url: Any) -> str:
+    """Returns the text of a URL; `None` stands for caches that are off.
+
+    Raises:
+        ConfigurationError: For an object that is neither text nor a URL of pydantic.
+    """
+    if url is None:
+        logger.warning("cache: the URL is None; the caches are off, factories run")
+        return "memory://"
+    if isinstance(url, str):
+        return url
+    if hasattr(url, "unicode_string"):
+        return str(url)
+    kind = type(url).__name__
+    raise ConfigurationError(f"invalid URL of type {kind}: use text or a URL of pydantic")
+
+
+def _switched_off(url: Any) -> dict[str, Any]:
+    return {"enabled": False} if url is None else {}
+
+
+def _warn_of_workers() -> None:
+    """Warns if the process seems to be one of several workers, which share no memory."""
+    workers = os.environ.get("WEB_CONCURRENCY", "1")
+    if multiprocessing.parent_process() is not None or workers not in ("", "0", "1"):
+        logger.warning(
+            "cache: memory:// belongs to one process: with several workers each has its own"
+            " cache, and an invalidation reaches one of them; use Redis"
+        )

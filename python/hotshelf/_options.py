@@ -25,6 +25,7 @@ class CacheServiceOptions(TypedDict, total=False):
     """
 
     ttl: Lifetime
+    default_ttl: Lifetime | None
     jitter: bool | float
     prefix: str
     version: str

@@ -8,13 +8,20 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from typing_extensions import TypedDict
+from typing_extensions import Self, TypedDict, Unpack
 
-from hotshelf._codec import Codec
-from hotshelf._errors import CacheError, DecodeError, EncodeError
+from hotshelf._codec import Codec, DeferredCodec, codec_for
+from hotshelf._errors import CacheError, DecodeError, EncodeError, own_copy
 from hotshelf._hotshelf import Failed, Pending, Ticket, Unencoded, mode_after_undecodable
 from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
-from hotshelf._options import DEFAULT_JITTER, KeyLayout, Lifetime, jitter_ratio, seconds
+from hotshelf._options import (
+    DEFAULT_JITTER,
+    CacheServiceOptions,
+    KeyLayout,
+    Lifetime,
+    jitter_ratio,
+    seconds,
+)
 from hotshelf._pending import result_of
 from hotshelf._running import active_runs, running
 from hotshelf._writing import Encoded, GuardedWrite
@@ -69,20 +76,40 @@ class Stats(TypedDict):
 class CacheService(Generic[T]):
     """A typed view of the entries of one namespace.
 
-    It is cheap to create: views of the same name share loads in flight and counters. Methods
-    never raise when the cache fails: they return the same as for a miss, or `False`. Failures
+    It is cheap to create: views of the same name share loads in flight and counters. It is a
+    dependency of FastAPI by itself: `Annotated[CacheService[Product], Depends(products)]`. Until
+    its manager is open, and after it was closed, factories run without a cache. Methods never
+    raise when the cache fails: they return the same as for a miss, or `False`. Failures
     are counted. An outage is logged when it begins and when it ends, an invalid argument the
     first time.
     """
 
-    __slots__ = ("_codec", "_core", "_manager", "jitter", "model", "namespace",
-                 "negative_ttl", "prefix", "ttl", "version")
+    __slots__ = ("__weakref__", "_codec", "_core", "_manager", "_options", "jitter", "model",
+                 "namespace", "negative_ttl", "prefix", "ttl", "version")
+
+    @overload
+    def __init__(
+        self,
+        manager: CacheManager,
+        namespace: str,
+        model: type[T],
+        **options: Unpack[CacheServiceOptions],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        manager: CacheManager,
+        namespace: str,
+        model: Any = None,
+        **options: Unpack[CacheServiceOptions],
+    ) -> None: ...
 
     def __init__(
         self,
         manager: CacheManager,
         namespace: str,
-        model: type[T] | None = None,
+        model: Any = None,
         *,
         ttl: Lifetime = 300,
         jitter: bool | float = DEFAULT_JITTER,
@@ -97,6 +124,7 @@ class CacheService(Generic[T]):
         backend_budget: Lifetime = 0.25,
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
+        default_ttl: Lifetime | None = None,
     ) -> None:
         """Creates a view.
 
@@ -130,22 +158,22 @@ class CacheService(Generic[T]):
                 of a key. Further calls run their own factories, and store nothing.
             max_value_bytes: The maximum size of an encoded value, in bytes. A larger one is
                 returned and not stored.
+            default_ttl: The same as `ttl`, by its name in fastapi-rc.
 
         Raises:
-            ConfigurationError: For an invalid option.
-            ClosedError: If the manager was never opened.
+            ConfigurationError: For an invalid option, or a model that pydantic doesn't support.
+                Types that the model refers to may be defined later, before the first use.
         """
         self._manager = manager
         self.namespace = namespace
         self.model = model
-        self.ttl = ttl
+        self.ttl = ttl = ttl if default_ttl is None else default_ttl
         self.jitter = jitter
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._codec: Codec[T] = Codec.of(model)
-        self._core = manager._cache(
-            namespace,
+        self._codec: Codec[T] | DeferredCodec[T] = codec_for(namespace, model)
+        self._options: dict[str, Any] = dict(
             prefix=prefix,
             version=version,
             kind=self._codec.name,
@@ -161,6 +189,15 @@ class CacheService(Generic[T]):
             max_waiters=max_waiters,
             max_value_bytes=max_value_bytes,
         )
+        manager._add(self)
+
+    def _attach(self) -> None:
+        """Uses the servers that the manager was opened with last."""
+        self._core = self._manager._cache(self.namespace, **self._options)
+
+    async def __call__(self) -> Self:
+        """Returns the cache itself, as a dependency of FastAPI."""
+        return self
 
     def key(self, identifier: Identifier, params: Params = None) -> str:
         """Returns the exact key of an entry.
@@ -301,7 +338,7 @@ class CacheService(Generic[T]):
                         return await self._lead(loaded, factory, identifier, text)
                     case Failed():
                         try:
-                            raise loaded.exception.with_traceback(loaded.traceback)
+                            raise own_copy(loaded.exception).with_traceback(loaded.traceback)
                         finally:
                             # Break the cycle: the traceback refers to this frame.
                             del loaded

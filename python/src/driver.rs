@@ -391,7 +391,10 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     })?;
     let running = running.bind(py).call0()?;
     match running.is_none() {
-        true => Err(PyRuntimeError::new_err("no running event loop: call it from a coroutine")),
+        true => Err(PyRuntimeError::new_err(
+            "no running event loop of asyncio: call it from a coroutine on asyncio or uvloop (trio \
+             is not supported)",
+        )),
         false => Ok(running),
     }
 }

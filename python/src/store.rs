@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arguments::{duration, names};
+use crate::cache::boolean;
 use crate::convert;
 use crate::driver::Driver;
 use crate::errors::exception;
@@ -119,6 +120,7 @@ impl Store {
                 if let Some(name) = client_name {
                     options = options.client_name(name);
                 }
+                options.validate().map_err(|error| exception(&error))?;
                 let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;
                 Target::Redis(Box::new(options), Arc::new(transport))
             }
@@ -208,12 +210,12 @@ impl Store {
         drop(std::mem::replace(&mut *self.shared.state.lock(), state));
     }
 
-    /// Closes all connections.
+    /// Finishes what was begun, and closes all connections. Returns whether it succeeded.
     fn close<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         begin(py, async move {
-            state.store.close().await;
-            outcome(|py| Ok(py.None()))
+            let unfinished = state.store.close().await;
+            outcome(move |py| boolean(py, Ok(unfinished.is_nothing())))
         })
     }
 }

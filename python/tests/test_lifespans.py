@@ -25,7 +25,7 @@ def test_application_restarts_on_another_loop(server: RedisServer) -> None:
 
     async def serve() -> None:
         async with manager.lifespan():
-            for cache in (held, dependency()):
+            for cache in (held, await dependency()):
                 assert await cache.get_or_set("1", compute) == 7
         assert not manager.is_open
         assert server.clients() == []

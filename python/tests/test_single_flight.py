@@ -110,11 +110,17 @@ async def test_joiners_get_factory_exception(products: CacheService[Product]) ->
     await asyncio.sleep(0.05)
     factory.go.set()
     raised = await asyncio.gather(*callers, return_exceptions=True)
-    assert all(one is error for one in raised)
+    assert all(type(one) is NotThere and one.args == error.args for one in raised)
+    assert len({id(one) for one in raised}) == len(callers), "each may be changed by its caller"
     assert factory.runs == 1
-    frames = traceback.extract_tb(error.__traceback__)
-    assert any(frame.name == "__call__" for frame in frames)
-    assert len(frames) < 20, "each caller added its own frames"
+    for one in raised:
+        assert isinstance(one, NotThere)
+        assert one.code == 404
+        one.__dict__.setdefault("notes", []).append("mine")
+        frames = traceback.extract_tb(one.__traceback__)
+        assert any(frame.name == "__call__" for frame in frames)
+        assert len(frames) < 20, "each caller added its own frames"
+    assert all(one.__dict__["notes"] == ["mine"] for one in raised)
 
 
 async def test_failed_load_is_retried(products: CacheService[Product]) -> None:

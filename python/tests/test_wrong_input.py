@@ -44,7 +44,7 @@ def test_invalid_url_raises(url: str) -> None:
         ({"jitter": math.nan}, ConfigurationError, "invalid jitter ratio NaN"),
         ({"jitter": "yes"}, ConfigurationError, "invalid jitter 'yes': use True, False, or"),
         ({"tll": 5}, TypeError, "'tll'"),
-        ({"default_ttl": 5}, TypeError, "'default_ttl'"),
+        ({"time_to_live": 5}, TypeError, "'time_to_live'"),
         ({"wait_timeout": -1}, ConfigurationError, "invalid `wait_timeout` -1"),
         ({"key_layout": "v3"}, ConfigurationError, 'layout "v3"'),
         ({"prefix": "hs"}, ConfigurationError, "reserved"),
@@ -298,7 +298,7 @@ async def test_unexpected_identifiers_are_removed(manager: CacheManager) -> None
 async def test_invalid_arguments_are_counted(manager: CacheManager) -> None:
     cache = numbers(manager)
     await cache.get_or_set("it", lambda: 1, ttl=-1)
-    await cache.get_or_set("it", lambda: 1, tags=[str(number) for number in range(100)])
+    await cache.get_or_set("it", lambda: 1, tags=[str(number) for number in range(129)])
     await cache.get("it", {"unknown": object()})
     assert not await cache.delete("it", {"unknown": object()})
     assert cache.stats()["errors"] == 4

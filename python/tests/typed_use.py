@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, Optional
 
 from pydantic import BaseModel
 from typing_extensions import Unpack, assert_type
@@ -15,14 +16,16 @@ class Product(BaseModel):
 
 
 manager = CacheManager("memory://")
-make = manager.service("products", Product, ttl=900, negative_ttl=30, jitter=False)
+declared = manager.service("products", Product, ttl=900, negative_ttl=30, jitter=False)
 manager.service("products", Product, jitter=0.2, version="v2")
 # Each of these lines is an error: type checkers report unused `type: ignore` comments.
-manager.service("products", Product, tll=900)  # type: ignore[call-arg]
-manager.service("products", Product, ttl="15m")  # type: ignore[arg-type]
-manager.service("products", Product, 900)  # type: ignore[call-arg]
-CacheService(manager, "products", Product, use_jitter=True)  # type: ignore[call-arg]
+manager.service("products", Product, tll=900)  # type: ignore[call-overload]
+manager.service("products", Product, ttl="15m")  # type: ignore[call-overload]
+manager.service("products", Product, 900)  # type: ignore[call-overload]
+CacheService(manager, "products", Product, use_jitter=True)  # type: ignore[call-overload]
 products = CacheService(manager, "products", Product)
+optional: CacheService[int | None] = manager.service("optional", Optional[int])
+literal: CacheService[str] = CacheService(manager, "literal", Literal["a", "b"])
 pages: CacheService[list[Product]] = CacheService(manager, "pages", list[Product])
 
 
@@ -47,7 +50,9 @@ async def fetch_all() -> Mapping[str, Product]:
 
 
 async def use() -> None:
-    assert_type(make(), CacheService[Product])
+    assert_type(declared, CacheService[Product])
+    assert_type(await declared(), CacheService[Product])
+    assert_type(await optional.get("1"), int | None)
     assert_type(products, CacheService[Product])
     assert_type(await products.get("1"), Product | None)
     assert_type(await products.get_or_set("1", lambda: fetch(1)), Product)

@@ -15,7 +15,7 @@ use crate::key::WireKey;
 use crate::runtime::Runtime;
 
 /// The maximum number of tags of an entry.
-pub const MOST_TAGS: usize = 32;
+pub const MOST_TAGS: usize = 128;
 
 /// The version of a tag. It is random and not a counter, so that an old version cannot come
 /// back after it was lost. Two versions are equal once in 2⁴⁸ pairs.

@@ -15,7 +15,7 @@
 //! | further fields | 4 each | one for each flag of bits 4 to 7, in their order |
 //! | tags | 12 each | the 6 of its id (two names in 2⁴⁸ share one, and are invalidated together), and the 6 of its version when the load began |
 //! | flags | 1 | bit 0: the entry is a cached negative |
-//! | number of tags | 1 | 32 at most |
+//! | number of tags | 1 | 128 at most |
 //! | check | 4 | CRC-32 (as in Ethernet) of all preceding bytes |
 //! | format | 1 | 1 |
 //! | magic | 2 | `0xCA 0x5E`, last, so that it can be recognised from the last characters |

@@ -28,7 +28,7 @@ impl Ttl {
         if duration.is_zero() {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                "invalid TTL 0s: use a positive duration, or `bypass()` to skip the cache",
+                "invalid TTL 0s: use a positive duration, or bypass the cache",
             ));
         }
         if duration > Self::MAX.0 && duration != Duration::MAX {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -60,8 +58,6 @@ class CacheManager:
             self._client = self._manager = None
             self._disabled = DisabledClient()
             return
-        if redis_url.startswith("memory:"):
-            _warn_about_workers()
         self._manager = Manager(redis_url, connect_timeout=socket_connect_timeout)
         self._client = Client(self._manager, decode_responses, socket_timeout)
 
@@ -132,16 +128,6 @@ class CacheManager:
         if not isinstance(self.client, Client):
             raise RuntimeError("the client was replaced: it is not a client of hotshelf")
         return self.client.manager
-
-
-def _warn_about_workers() -> None:
-    """Logs a warning if several worker processes serve."""
-    workers = os.environ.get("WEB_CONCURRENCY", "1")
-    if multiprocessing.parent_process() is not None or workers not in ("", "0", "1"):
-        logger.warning(
-            "memory:// belongs to one process: with several workers each has its own cache,"
-            " and an invalidation reaches only one of them; use Redis"
-        )
 
 
 cachemanager = CacheManager()

@@ -166,7 +166,7 @@ mod tests {
         };
         let default = CacheOptions::default;
         let zero = CacheOptions { time_to_live: Duration::ZERO, ..default() };
-        assert!(message(zero).contains("bypass()"));
+        assert!(message(zero).contains("bypass the cache"));
         let negative = NegativeTtl::For(Ttl::MAX.as_duration() * 2);
         assert!(
             message(CacheOptions { negative_ttl: negative, ..default() }).contains("100 years")

@@ -89,9 +89,15 @@ pub(crate) fn begin(engine: &Arc<Engine>, cache: Option<&Arc<CacheContext>>, kin
     let now = engine.runtime.now();
     let duty = Duty::new(cache.map(Arc::clone), kind, now, engine.lease);
     engine.gate.duties.add(&duty);
-    let carrier = Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES));
-    if let Some(carrier) = pending_after_one_poll(carrier) {
-        engine.runtime.spawn(carrier);
+    let carrier: BoxFuture<'static, ()> = Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES));
+    let runtime = &engine.runtime;
+    // On a runtime that has ended, its connections have, too.
+    let carrier = match runtime.current().is_none_or(|id| runtime.is_running(id)) {
+        true => pending_after_one_poll(carrier),
+        false => Some(carrier),
+    };
+    if let Some(carrier) = carrier {
+        runtime.spawn(carrier);
     }
 }
 

@@ -14,7 +14,7 @@ use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::ticket::Ticket;
 use super::{AcquireOutcome, Engine};
-use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
+use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token, Watch};
 use crate::backoff::Backoff;
 use crate::context::CacheContext;
 use crate::error::Error;
@@ -79,10 +79,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
                     return begin(leadership);
                 };
-                match watch {
-                    Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
-                    None => engine.runtime.sleep(wait).await,
-                }
+                pause(&engine, watch, wait).await;
                 waited = true;
                 continue;
             }
@@ -107,6 +104,14 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         }
     }
     begin(leadership)
+}
+
+/// Waits for a change of the key, if the backend reports changes, and no longer than `wait`.
+async fn pause(engine: &Engine, watch: Option<Watch>, wait: Duration) {
+    match watch {
+        Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
+        None => engine.runtime.sleep(wait).await,
+    }
 }
 
 /// The holder of a lease that a caller waits for, as far as it shows signs of life.

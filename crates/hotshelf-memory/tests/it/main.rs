@@ -1,4 +1,6 @@
 //! The memory backend from outside.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod conformance;
 mod limits;

@@ -43,9 +43,10 @@ impl RedisBackend {
     /// Operations have to run in a tokio runtime with timers enabled.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
+    /// Of kind [`ErrorKind::Configuration`] for invalid certificates or timeouts.
     #[cfg(feature = "tokio")]
     pub fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
+        options.validate()?;
         let transport = Arc::new(crate::tokio::TokioTransport::new(options)?);
         Ok(Self::on(transport, options, runtime))
     }

@@ -5,6 +5,7 @@ mod evalsha;
 mod pub_sub;
 mod reply;
 mod scan;
+mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,9 +32,9 @@ pub use scan::Scan;
 
 /// Direct access to the servers, without the cache: any command, any pipeline.
 ///
-/// It shares the cache's connections. Don't send commands that change a connection's state or
-/// block it (`SELECT`, `CLIENT TRACKING`, `MULTI` on its own, `BLPOP`); instead of `SUBSCRIBE`
-/// use [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`]. If it
+/// It shares the cache's connections. Commands that change a connection's state or block it
+/// (`SELECT`, `CLIENT TRACKING`, `BLPOP`) are refused; instead of `SUBSCRIBE` use
+/// [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`]. If it
 /// writes a cache's keys, the cache's guarantees don't hold for them.
 ///
 /// In a Cluster a command goes to the node that owns its first key, and follows redirections.
@@ -93,14 +94,16 @@ impl RedisClient {
         self.send(packed(command)?, self.store_timeout).await
     }
 
-    /// Sends several commands in one round trip and returns their replies in order.
+    /// Sends several commands in one round trip for each 1,000, and returns their replies in
+    /// order.
     ///
     /// This is not a transaction: commands of other clients may run in between, and a command
     /// that fails ([`Reply::Error`]) doesn't stop the others. In a Cluster each command goes to
     /// its own node, all nodes in parallel.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for a command without a name; of kind
+    /// Of kind [`ErrorKind::Configuration`] for a command without a name or one that is refused;
+    /// of kind
     /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] if no server has replied to any of
     /// them.
     ///
@@ -115,7 +118,10 @@ impl RedisClient {
         if requests.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = self.all(&requests, self.store_timeout).await;
+        let mut replies = Vec::with_capacity(requests.len());
+        for batch in requests.chunks(BATCH) {
+            replies.extend(self.all(batch, self.store_timeout).await);
+        }
         match replies.iter().all(Result::is_err) {
             true => replies.into_iter().map(|reply| reply.map(Reply::from)).collect(),
             false => Ok(replies.into_iter().map(Reply::from_result).collect()),
@@ -231,6 +237,7 @@ impl RedisClient {
 }
 
 fn packed<A: AsRef<[u8]>>(command: &[A]) -> Result<Command, Error> {
+    shared::check(command)?;
     match command.split_first() {
         Some((name, arguments)) => Ok(Command::new(name).args(arguments)),
         None => Err(Error::new(ErrorKind::Configuration, "empty command: a command needs a name")),

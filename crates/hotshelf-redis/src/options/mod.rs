@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::Error;
+use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::Tracking;
 
 pub use credentials::{Credentials, CredentialsProvider};
@@ -87,6 +87,25 @@ impl RedisOptions {
     /// doesn't support. Neither error contains the password.
     pub fn from_url(text: &str) -> Result<Self, Error> {
         url::read(text)
+    }
+
+    /// Checks the timeouts, which a URL can't hold.
+    ///
+    /// # Errors
+    /// Of kind [`ErrorKind::Configuration`] for a timeout of zero.
+    pub fn validate(&self) -> Result<(), Error> {
+        let timeouts = [
+            ("connect_timeout", self.connect_timeout),
+            ("read_timeout", self.read_timeout),
+            ("store_timeout", self.store_timeout),
+        ];
+        match timeouts.iter().find(|(_, timeout)| timeout.is_zero()) {
+            None => Ok(()),
+            Some((name, _)) => Err(Error::new(
+                ErrorKind::Configuration,
+                format!("invalid {name} 0s: use a positive duration, such as 100 ms"),
+            )),
+        }
     }
 
     /// Sets the timeout for connecting, handshake included. Default: 250 ms.

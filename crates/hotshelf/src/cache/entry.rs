@@ -74,7 +74,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     ///
     /// [`Store::invalidate_tag`](crate::Store::invalidate_tag) invalidates all entries with a
     /// tag in one round trip. Tags cost no additional round trip when reading or loading; each
-    /// adds 48 bytes to the entry. An entry has at most 32 tags.
+    /// adds 48 bytes to the entry. An entry has at most 128 tags.
     ///
     /// Name the same tags in every call for a key: calls with different tags turn each other's
     /// entries into misses. Such misses are counted in

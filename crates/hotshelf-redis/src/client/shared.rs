@@ -1,0 +1,82 @@
+//! Commands that a connection shared by all callers doesn't accept.
+
+use hotshelf_core::{Error, ErrorKind};
+
+/// What to use instead of a command, by its name or its first two words. These commands change
+/// the state of the connection, mix up the replies of other callers, or make them wait.
+#[rustfmt::skip]
+const REFUSED: &[(&str, &str)] = &[
+    ("SUBSCRIBE", PUB_SUB), ("PSUBSCRIBE", PUB_SUB), ("SSUBSCRIBE", PUB_SUB),
+    ("UNSUBSCRIBE", PUB_SUB), ("PUNSUBSCRIBE", PUB_SUB), ("SUNSUBSCRIBE", PUB_SUB),
+    ("MULTI", TRANSACTION), ("EXEC", TRANSACTION), ("DISCARD", TRANSACTION),
+    ("WATCH", TRANSACTION), ("UNWATCH", TRANSACTION),
+    ("SELECT", URL), ("AUTH", URL), ("HELLO", URL), ("RESET", URL), ("QUIT", URL),
+    ("CLIENT REPLY", URL), ("CLIENT TRACKING", URL), ("CLIENT CACHING", URL),
+    ("CLIENT SETNAME", URL), ("CLIENT NO-TOUCH", URL), ("CLIENT NO-EVICT", URL),
+    ("READONLY", URL), ("READWRITE", URL), ("ASKING", URL),
+    ("MONITOR", OTHER), ("SYNC", OTHER), ("PSYNC", OTHER), ("REPLCONF", OTHER),
+    ("BLPOP", OTHER), ("BRPOP", OTHER), ("BRPOPLPUSH", OTHER), ("BLMOVE", OTHER),
+    ("BLMPOP", OTHER), ("BZPOPMIN", OTHER), ("BZPOPMAX", OTHER), ("BZMPOP", OTHER),
+    ("WAIT", OTHER), ("WAITAOF", OTHER),
+];
+
+const PUB_SUB: &str = "use `pub_sub`, which has a connection of its own";
+const TRANSACTION: &str = "use `transaction`, which sends all its commands together";
+const URL: &str = "set it in the URL or the options of the store";
+const OTHER: &str = "use a connection of your own, with another client";
+
+/// The commands that block if they have the argument `BLOCK`.
+const BLOCKING: [&str; 2] = ["XREAD", "XREADGROUP"];
+
+/// Checks that a command leaves a shared connection as it is, and doesn't block it.
+///
+/// # Errors
+/// Of kind [`ErrorKind::Configuration`], with what to use instead.
+pub(super) fn check<A: AsRef<[u8]>>(command: &[A]) -> Result<(), Error> {
+    let Some((name, arguments)) = command.split_first() else { return Ok(()) };
+    let (name, arguments) = (name.as_ref(), || arguments.iter().map(AsRef::as_ref));
+    let is_refused = |(words, _): &&(&str, &str)| match words.split_once(' ') {
+        None => name.eq_ignore_ascii_case(words.as_bytes()),
+        Some((first, second)) => {
+            let second = |word: &[u8]| word.eq_ignore_ascii_case(second.as_bytes());
+            name.eq_ignore_ascii_case(first.as_bytes()) && arguments().next().is_some_and(second)
+        }
+    };
+    let refused = REFUSED.iter().find(is_refused).copied();
+    let blocks = || {
+        let blocks = BLOCKING.iter().find(|word| name.eq_ignore_ascii_case(word.as_bytes()))?;
+        arguments().any(|word| word.eq_ignore_ascii_case(b"BLOCK")).then_some((*blocks, OTHER))
+    };
+    match refused.or_else(blocks) {
+        None => Ok(()),
+        Some((words, cure)) => Err(Error::new(
+            ErrorKind::Configuration,
+            format!("{words} is not possible on the connection that all callers share: {cure}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_that_change_the_connection_are_refused() {
+        let refused: [&[&str]; 6] = [
+            &["subscribe", "x"],
+            &["Client", "Reply", "OFF"],
+            &["MULTI"],
+            &["BLPOP", "list", "0"],
+            &["XREAD", "COUNT", "1", "block", "0", "STREAMS", "s", "$"],
+            &["SELECT", "1"],
+        ];
+        for command in refused {
+            let error = check(command).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{command:?}");
+            assert!(error.to_string().contains("use ") || error.to_string().contains("set "));
+        }
+        let accepted: [&[&str]; 4] =
+            [&["GET", "multi"], &["CLIENT", "LIST"], &["XREAD", "STREAMS", "s", "0"], &[]];
+        assert!(accepted.iter().all(|command| check(command).is_ok()));
+    }
+}
