@@ -223,7 +223,7 @@ fn bulk_insert_shares_the_thread() {
             stored = inserting => assert!(stored.into_iter().all(|stored| stored)),
             () = others => unreachable!(),
         }
-        assert!(turns >= 20, "{turns}");
+        assert!(turns >= 15, "{turns}");
     });
 }
 
