@@ -57,20 +57,21 @@ impl<T: Send + 'static> Drop for Finishing<T> {
     fn drop(&mut self) {
         if let Some(future) = self.future.take().filter(|_| self.begun) {
             let rest = async move { drop(future.await) };
-            if let Some(rest) = pending_after_one_poll(Box::pin(rest)) {
-                self.runtime.spawn(rest);
-            }
+            finish_in_background(&self.runtime, Box::pin(rest));
         }
     }
 }
 
-/// Polls a future in place. Returns it if it is not complete then.
-fn pending_after_one_poll(mut future: BoxFuture<'static, ()>) -> Option<BoxFuture<'static, ()>> {
-    // Nothing that might panic runs while a panic unwinds the thread.
-    let polls = !std::thread::panicking();
+/// Polls a future in place and, if it is not complete then, spawns it.
+fn finish_in_background(runtime: &Arc<dyn Runtime>, mut future: BoxFuture<'static, ()>) {
+    // On a runtime that has ended, its connections have, too; and nothing that might panic runs
+    // while a panic unwinds the thread.
+    let has_ended = runtime.current().is_some_and(|id| !runtime.is_running(id));
+    let polls = !has_ended && !std::thread::panicking();
     let mut context = Context::from_waker(Waker::noop());
-    let complete = polls && future.as_mut().poll(&mut context).is_ready();
-    (!complete).then_some(future)
+    if !polls || future.as_mut().poll(&mut context).is_pending() {
+        runtime.spawn(future);
+    }
 }
 
 /// The pauses between attempts to carry a duty out on a failing backend. Their jitter keeps
@@ -89,16 +90,8 @@ pub(crate) fn begin(engine: &Arc<Engine>, cache: Option<&Arc<CacheContext>>, kin
     let now = engine.runtime.now();
     let duty = Duty::new(cache.map(Arc::clone), kind, now, engine.lease);
     engine.gate.duties.add(&duty);
-    let carrier: BoxFuture<'static, ()> = Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES));
-    let runtime = &engine.runtime;
-    // On a runtime that has ended, its connections have, too.
-    let carrier = match runtime.current().is_none_or(|id| runtime.is_running(id)) {
-        true => pending_after_one_poll(carrier),
-        false => Some(carrier),
-    };
-    if let Some(carrier) = carrier {
-        runtime.spawn(carrier);
-    }
+    let carrier = Carrier::new(Arc::clone(engine), duty, MOVES);
+    finish_in_background(&engine.runtime, Box::pin(carrier));
 }
 
 /// Releases leases.
@@ -113,7 +106,7 @@ pub(crate) fn release(
 /// Goes on with duties that nobody carries out.
 pub(crate) fn adopt_duties(engine: &Arc<Engine>) {
     for duty in engine.gate.duties.adrift(engine.runtime.now()) {
-        engine.runtime.spawn(Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES)));
+        engine.runtime.spawn(Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES - 1)));
     }
 }
 
@@ -128,17 +121,25 @@ struct Carrier {
 
 impl Carrier {
     fn new(engine: Arc<Engine>, duty: Arc<Duty>, moves: u32) -> Self {
-        let work = carry_out(Arc::clone(&engine), Arc::clone(&duty));
+        let work = carry_out(Arc::clone(&engine), Arc::clone(&duty), moves < MOVES);
         Self { engine, duty, work: Some(Box::pin(work)), moves }
     }
 }
 
-async fn carry_out(engine: Arc<Engine>, duty: Arc<Duty>) {
+async fn carry_out(engine: Arc<Engine>, duty: Arc<Duty>, moved: bool) {
     let (runtime, mut backoff) = (&engine.runtime, RETRYING);
     while !engine.gate.carry_out(&duty).await {
         runtime.sleep(backoff.next(runtime.random())).await;
     }
+    if moved && matches!(duty.kind, DutyKind::Release(_)) {
+        runtime.sleep(OVERTAKEN).await;
+        engine.gate.carry_out(&duty).await;
+    }
 }
+
+/// When a lease is released again over another connection than that on which it was requested:
+/// the server may execute the request after the first release.
+const OVERTAKEN: Duration = Duration::from_millis(100);
 
 impl Future for Carrier {
     type Output = ();

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use hotshelf_core::backend::{
     Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
 use hotshelf_core::{
-    Backend, BoxFuture, Error, ErrorKind, Pattern, Remaining, ServerInfo, Ttl, WireKey,
+    Backend, BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
 
 use super::keyspace::OwnedAcquire;
@@ -25,6 +26,7 @@ use super::server::SimServer;
 #[derive(Clone)]
 pub struct SimLink {
     wire: Arc<Wire>,
+    driver: SimProcess,
     /// The watchers that are notified of changes, if the server pushes them.
     watchers: Option<Watchers>,
     closed: Arc<AtomicBool>,
@@ -44,7 +46,7 @@ impl SimLink {
             server.listen(watchers.clone(), network);
         }
         let wire = Wire::new(process, server, network, overlaps);
-        Self { wire: Arc::new(wire), watchers, closed: Arc::default() }
+        Self { wire: Arc::new(wire), driver: process.clone(), watchers, closed: Arc::default() }
     }
 
     async fn send<T: Send + 'static>(
@@ -55,7 +57,15 @@ impl SimLink {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));
         }
-        self.wire.exchange(operation, execute).await
+        // The link's own runtime drives the exchange, deadline included.
+        let (wire, (sender, answer)) = (Arc::clone(&self.wire), oneshot::channel());
+        self.driver.spawn(Box::pin(async move {
+            // The caller may have been cancelled.
+            let _ = sender.send(wire.exchange(operation, execute).await);
+        }));
+        answer.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, "the connection was lost with its runtime"))
+        })
     }
 }
 

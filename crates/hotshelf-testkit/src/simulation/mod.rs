@@ -3,6 +3,7 @@
 //!
 //! - [`SimRuntime`] runs everything, and has the simulated time. A [`SimProcess`] is the
 //!   runtime of one engine; it can be stopped, and it can crash.
+//! - A [`SimGroup`] is a process of several runtimes that share a store.
 //! - [`SimServer`] is a model of the server, with a clock that jumps and memory that is
 //!   evicted. Each process is connected to it by its own [`SimLink`], over a [`Network`] that
 //!   delays, loses and repeats requests and breaks connections.
@@ -10,6 +11,7 @@
 //!   [`check_single_flight`] compare it with the guarantees. [`Overlaps`] counts how often a
 //!   run met the situations that the guarantees are about.
 
+mod group;
 mod guarantees;
 mod history;
 mod keyspace;
@@ -22,6 +24,7 @@ mod reply;
 mod runtime;
 mod server;
 
+pub use group::SimGroup;
 pub use guarantees::{Violation, check_nothing_stale, check_single_flight};
 pub use history::{EventIndex, History};
 pub use link::SimLink;

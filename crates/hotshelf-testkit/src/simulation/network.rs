@@ -36,6 +36,8 @@ pub struct Network {
     pub pushes: bool,
     /// The maximum time between the timeout of a caller and the execution of its late request.
     pub latest: Duration,
+    /// Whether a timeout takes precedence over an answer that has arrived. For mutants only.
+    pub expires_first: bool,
 }
 
 impl Network {
@@ -51,6 +53,7 @@ impl Network {
             repeated_captures: 0,
             pushes: false,
             latest: Duration::ZERO,
+            expires_first: false,
         }
     }
 }
@@ -180,7 +183,12 @@ impl Wire {
         };
         // From here on it runs in the simulated world, independent of the process.
         self.runtime.spawn(Box::pin(request.complete(outcome, arrival)));
-        match reply.until(self.runtime.sleep(operation.timeout())).await {
+        let timer = self.runtime.sleep(operation.timeout());
+        let answer = match self.network.expires_first {
+            true => reply.unless(timer).await,
+            false => reply.until(timer).await,
+        };
+        match answer {
             Some(answer) => answer,
             None => Err(Error::new(ErrorKind::Timeout, "the server did not answer in time")),
         }

@@ -57,6 +57,8 @@ overlaps! {
     LateTake => "takes executed late",
     LateStore => "stores executed late",
     LateStoreKept => "stores executed late whose lease was still held",
+    RuntimeStalled => "stalls of a runtime whose process goes on",
+    RuntimeEndedAsHolder => "ends of a runtime whose loader held a lease, while its process goes on",
     LateRelease => "releases executed late",
     LateRenewal => "renewals executed late",
     LateInvalidation => "invalidations executed late",

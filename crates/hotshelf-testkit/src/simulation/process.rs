@@ -22,6 +22,8 @@ pub(super) type ProcessId = usize;
 pub(super) struct ProcessState {
     crashed: bool,
     stopped: bool,
+    /// How often it was stopped.
+    stalls: u64,
     /// Tasks that are ready while the process is stopped.
     held_back: BTreeSet<TaskId>,
     /// The offset of its clock from that of the runtime.
@@ -77,15 +79,45 @@ impl SimProcess {
         let (mine, others): (BTreeMap<_, _>, _) =
             tasks.into_iter().partition(|(_, task)| task.owner == Some(self.id));
         state.tasks = others;
+        let before = state.current.replace((self.id, 0));
         drop(state);
         // Outside of the lock: dropping a task may call the runtime.
         drop(mine);
+        self.runtime.lock().current = before;
+    }
+
+    /// Like [`crash`](Self::crash), but forgets the tasks: nothing that they guard is cleaned
+    /// up.
+    pub fn vanish(&self) {
+        let mut state = self.runtime.lock();
+        state.processes[self.id].end();
+        let tasks = std::mem::take(&mut state.tasks);
+        let (mine, others): (BTreeMap<_, _>, _) =
+            tasks.into_iter().partition(|(_, task)| task.owner == Some(self.id));
+        state.tasks = others;
+        drop(state);
+        std::mem::forget(mine);
+    }
+
+    /// Returns `true` if the process has crashed.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.runtime.lock().processes[self.id].crashed
     }
 
     /// Stops polling the tasks of the process, like `SIGSTOP`. Its timers still fire and its
     /// answers still arrive.
     pub fn stop(&self) {
-        self.runtime.lock().processes[self.id].stopped = true;
+        let mut state = self.runtime.lock();
+        let life = &mut state.processes[self.id];
+        life.stopped = true;
+        life.stalls += 1;
+    }
+
+    /// Returns how often the process was stopped.
+    #[must_use]
+    pub fn stalls(&self) -> u64 {
+        self.runtime.lock().processes[self.id].stalls
     }
 
     /// Resumes a stopped process.

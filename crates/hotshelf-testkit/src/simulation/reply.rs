@@ -41,6 +41,17 @@ impl<T> Reply<T> {
         })
     }
 
+    /// Waits for the answer until a timer fires, which takes precedence if both are ready.
+    pub(super) fn unless(
+        self,
+        mut timer: BoxFuture<'static, ()>,
+    ) -> impl Future<Output = Option<T>> {
+        poll_fn(move |context| match timer.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => self.poll(context).map(Some),
+        })
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<T> {
         let mut slot = self.0.lock();
         match slot.answer.take() {

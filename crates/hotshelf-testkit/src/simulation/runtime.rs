@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) ready: Vec<TaskId>,
     timers: BTreeMap<(Duration, u64), Waker>,
     pub(super) processes: Vec<ProcessState>,
+    /// The process and the task that are running.
+    pub(super) current: Option<(ProcessId, TaskId)>,
 }
 
 pub(super) struct Task {
@@ -59,6 +61,7 @@ impl SimRuntime {
             ready: Vec::new(),
             timers: BTreeMap::new(),
             processes: Vec::new(),
+            current: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -153,10 +156,18 @@ impl SimRuntime {
     }
 
     fn poll_spawned(&self, id: TaskId, waker: &Waker) {
-        let Some(mut task) = self.lock().tasks.remove(&id) else { return };
-        if task.future.as_mut().poll(&mut Context::from_waker(waker)).is_pending() {
+        let mut state = self.lock();
+        let Some(mut task) = state.tasks.remove(&id) else { return };
+        state.current = task.owner.map(|owner| (owner, id));
+        drop(state);
+        let polled = task.future.as_mut().poll(&mut Context::from_waker(waker));
+        if polled.is_pending() {
             self.lock().tasks.insert(id, task);
+        } else {
+            // What it drops belongs to it, too.
+            drop(task);
         }
+        self.lock().current = None;
     }
 
     /// Removes and returns a random ready task.

@@ -19,6 +19,9 @@ const IDLE: Duration = Duration::from_millis(12);
 const LOAD: Duration = Duration::from_millis(6);
 const LONG_LOAD: Duration = Duration::from_secs(7);
 
+/// How long a parked call isn't polled.
+const PARKED: Duration = Duration::from_secs(20);
+
 /// The longest time before a caller cancels its call.
 const CANCEL_AFTER: Duration = Duration::from_millis(40);
 
@@ -60,7 +63,13 @@ impl Task {
     /// Calls the cache, and may cancel the call.
     async fn get(&self, row: &Row, fresh: bool) {
         let call = self.world.history.asks(self.process(), &row.key, fresh);
+        let (began, stalls) = (self.world.runtime.now(), self.member.process.stalls());
         let cancelled = self.maybe_cancelled(self.answer(row, call, fresh)).await.is_none();
+        if !cancelled && self.member.process.stalls() == stalls {
+            let took = self.world.runtime.now().since(began);
+            let mut longest = self.world.longest_call.lock();
+            *longest = took.max(*longest);
+        }
         if cancelled {
             self.world.overlaps.count(Overlap::GivenUp);
             self.world.history.gives_up(self.process(), &row.key, call);
@@ -145,6 +154,10 @@ impl Task {
 
     /// Runs a future to completion, or cancels it after some time.
     pub(crate) async fn maybe_cancelled<F: Future>(&self, future: F) -> Option<F::Output> {
+        if self.world.scenario.callers_park && self.below(8) == 0 {
+            self.park(future).await;
+            return None;
+        }
         if !self.world.scenario.callers_cancel || self.below(3) != 0 {
             return Some(future.await);
         }
@@ -153,6 +166,14 @@ impl Task {
             futures_util::future::Either::Left((output, _)) => Some(output),
             futures_util::future::Either::Right(_) => None,
         }
+    }
+
+    /// Polls a future for a while, then keeps it without polling it, and drops it at last.
+    async fn park<F: Future>(&self, future: F) {
+        let mut parked = Box::pin(future);
+        let polls = self.member.process.sleep(self.world.runtime.up_to(LOAD));
+        futures_util::future::select(&mut parked, polls).await;
+        self.member.process.sleep(PARKED).await;
     }
 
     pub(crate) async fn pause(&self, longest: Duration) {

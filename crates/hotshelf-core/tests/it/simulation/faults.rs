@@ -11,6 +11,9 @@ use hotshelf_testkit::simulation::Overlap;
 use super::scenario::Fault;
 use super::world::{Member, World};
 
+/// The longest stall of a runtime, in addition to 50 ms: what a synchronous call may take.
+const LONGEST_STALL: Duration = Duration::from_millis(350);
+
 const SHORT_PAUSE: Duration = Duration::from_millis(80);
 
 /// The longest jump of a clock: a lease may end at once, or last twice as long.
@@ -35,6 +38,12 @@ pub(crate) async fn inject(world: Arc<World>) {
                 world.some_member().process.jump_clock(world.runtime.up_to(JUMP));
                 world.overlaps.count(Overlap::ProcessClockJumped);
             }
+            Fault::Stall => {
+                let pause = Duration::from_millis(50) + world.runtime.up_to(LONGEST_STALL);
+                world.pause(world.some_member(), pause);
+                world.overlaps.count(Overlap::RuntimeStalled);
+            }
+            Fault::End => world.end_some_runtime(),
             Fault::Flush if world.runtime.below(10) == 0 => world.server.flush(),
             Fault::Flush => {}
         }
@@ -67,6 +76,22 @@ impl World {
         }
         self.history.note(Some(member.process.number()), &[], || "crashes".to_owned());
         self.crash(&member);
+    }
+
+    fn end_some_runtime(self: &Arc<Self>) {
+        if self.runtime.below(4) != 0 {
+            return;
+        }
+        let member = self.some_member();
+        // The only runtime of a process is the process.
+        if self.scenario.runtimes == 1 || !member.process.is_running() {
+            return;
+        }
+        if member.is_holder() {
+            self.overlaps.count(Overlap::RuntimeEndedAsHolder);
+        }
+        self.history.note(Some(member.process.number()), &[], || "ends".to_owned());
+        self.end_runtime(&member);
     }
 
     fn pause_some_beyond_lease(self: &Arc<Self>) {

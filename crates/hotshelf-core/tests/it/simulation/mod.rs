@@ -11,6 +11,7 @@
 
 mod calls;
 mod faults;
+mod links;
 mod mutants;
 mod scenario;
 mod seeds;
@@ -25,7 +26,7 @@ use hotshelf_testkit::simulation::{Overlap, Overlaps};
 use mutants::Mutant;
 use scenario::{Focus, Scenario};
 use seeds::{first_caught, hold, is_replay, seeds, show};
-use world::run;
+use world::{Outcome, run};
 
 /// The number of seeds of tests with all faults, and of tests with few.
 const STORMS: u64 = 500;
@@ -126,6 +127,63 @@ fn assert_no_lease_left(scenario: Scenario, overlaps: &Overlaps) {
     let outcome = hold(scenario, overlaps);
     let latest = Moment::after_start(Duration::from_secs(4));
     assert!(outcome.ended < latest, "seed {seed}: {:?}", outcome.ended);
+}
+
+/// A violation of what holds while runtimes stall and end, and the network is perfect: nothing
+/// fails, nothing is loaded without being stored, no wait exceeds its deadline.
+fn violation_of_runtimes(outcome: &Outcome) -> Option<String> {
+    let stats = &outcome.stats;
+    let holds = (stats.errors, stats.degraded, outcome.long_waits) == (0, 0, 0);
+    let counted = || format!("{stats:?}, {} long waits", outcome.long_waits);
+    outcome.violation.as_ref().map(ToString::to_string).or_else(|| (!holds).then(counted))
+}
+
+/// The same for callers that don't poll their calls for 20 s: nobody else waits that long.
+fn violation_of_parking(outcome: &Outcome) -> Option<String> {
+    let longest = outcome.longest_call;
+    let too_long = longest > Duration::from_secs(3);
+    let counted = || format!("a call took {longest:?}");
+    outcome.violation.as_ref().map(ToString::to_string).or_else(|| too_long.then(counted))
+}
+
+#[test]
+fn stalls_and_ends_cost_nothing() {
+    let overlaps = Overlaps::default();
+    for seed in seeds(CALMS) {
+        let outcome = hold(Scenario::runtimes(seed), &overlaps);
+        let violation = violation_of_runtimes(&outcome);
+        assert_eq!(violation, None, "seed {seed}");
+    }
+    show(&format!("runtimes:\n{overlaps}"));
+    for overlap in [Overlap::RuntimeStalled, Overlap::RuntimeEndedAsHolder, Overlap::HandedOver] {
+        let met = overlaps.get(overlap);
+        assert!(is_replay() || met > CALMS / 4, "{overlap:?}: {met}");
+    }
+}
+
+#[test]
+fn unpolled_leaders_are_replaced() {
+    for seed in seeds(CALMS) {
+        let outcome = hold(Scenario::parking_callers(seed), &Overlaps::default());
+        assert_eq!(violation_of_parking(&outcome), None, "seed {seed}");
+    }
+}
+
+#[test]
+fn mutants_of_runtimes_are_caught() {
+    let is_caught = |mutant, seed| match mutant {
+        Mutant::LeaderAwaited => {
+            violation_of_parking(&run(Scenario::parking_callers(seed), Some(mutant), false))
+        }
+        mutant => violation_of_runtimes(&run(Scenario::runtimes(seed), Some(mutant), false)),
+    };
+    let mutants =
+        [Mutant::CleanupLost, Mutant::SharedDeadline, Mutant::ExpiryFirst, Mutant::LeaderAwaited];
+    for mutant in mutants {
+        let caught = (0..CALMS).find(|&seed| is_caught(mutant, seed).is_some());
+        let seed = caught.unwrap_or_else(|| panic!("mutant {mutant:?} is not caught"));
+        show(&format!("mutant {mutant:?} is caught by seed {seed}"));
+    }
 }
 
 #[test]

@@ -39,9 +39,18 @@ pub(crate) enum Mutant {
     Shared,
     /// Callers don't wait for the lease of another process (n31).
     NoWaiting,
+    /// What a runtime was cleaning up is dropped when it ends.
+    CleanupLost,
+    /// The deadlines of a process are those of its first runtime, whoever waits.
+    SharedDeadline,
+    /// Deadlines end before the answers that have arrived are read.
+    ExpiryFirst,
+    /// A leader that was woken and isn't polled is waited for.
+    LeaderAwaited,
 }
 
 impl Mutant {
+    /// The mutants of the backend, which the checks of the history catch.
     pub(crate) const ALL: [Self; 9] = [
         Self::Fence,
         Self::Lease,
@@ -53,6 +62,11 @@ impl Mutant {
         Self::Shared,
         Self::NoWaiting,
     ];
+
+    /// Returns `true` if the backend breaks the rule, not the runtimes.
+    pub(crate) fn is_of_backend(self) -> bool {
+        Self::ALL.contains(&self)
+    }
 
     /// Returns the focus of the storms in which its rule matters most; `None` if a calm world
     /// suffices.

@@ -22,9 +22,11 @@ pub(crate) enum Focus {
 pub(crate) struct Scenario {
     pub(crate) seed: u64,
     pub(crate) processes: u64,
-    /// The number of tasks of a process.
+    /// The number of runtimes of a process, which share its store.
+    pub(crate) runtimes: u64,
+    /// The number of tasks of a runtime.
     pub(crate) tasks: u64,
-    /// The number of operations of a process, over all its tasks.
+    /// The number of operations of a runtime, over all its tasks.
     pub(crate) operations: u64,
     /// The tags of the rows in the source of truth. Each row has an entry.
     pub(crate) rows: Vec<Tagged>,
@@ -34,6 +36,8 @@ pub(crate) struct Scenario {
     pub(crate) fault_pause: Duration,
     /// Whether some callers cancel their calls.
     pub(crate) callers_cancel: bool,
+    /// Whether some callers begin a call and then don't poll it for a while.
+    pub(crate) callers_park: bool,
     pub(crate) loaders_fail: bool,
     /// Whether some loaders take longer than a lease.
     pub(crate) long_loads: bool,
@@ -67,6 +71,10 @@ pub(crate) enum Fault {
     ServerClock,
     ProcessClock,
     Flush,
+    /// One runtime of a process is too busy to run anything, for less than a lease.
+    Stall,
+    /// One runtime of a process ends, and another one begins.
+    End,
 }
 
 /// The operations of a task.
@@ -86,7 +94,7 @@ pub(crate) enum Operation {
     Insert,
 }
 
-const EVERY_FAULT: [Fault; 8] = [
+const EVERY_FAULT: [Fault; 10] = [
     Fault::Eviction,
     Fault::LeaseEviction,
     Fault::Pause,
@@ -95,6 +103,8 @@ const EVERY_FAULT: [Fault; 8] = [
     Fault::ServerClock,
     Fault::ProcessClock,
     Fault::Flush,
+    Fault::Stall,
+    Fault::End,
 ];
 
 impl Scenario {
@@ -114,17 +124,22 @@ impl Scenario {
             repeated_captures: 0,
             pushes: dice.below(2) == 0,
             latest: Duration::from_millis([30, 30, 300, 8000][dice.below(4) as usize]),
+            expires_first: false,
         };
+        let (processes, tasks) = (2 + dice.below(3), 2 + dice.below(4));
+        let runtimes = if often(30) { 2 } else { 1 };
         Self {
             seed,
-            processes: 2 + dice.below(3),
-            tasks: 2 + dice.below(4),
+            processes,
+            runtimes,
+            tasks,
             operations: 60,
             rows: rows(&dice, focus),
             network,
             faults,
             fault_pause: Duration::from_millis(20 + dice.below(200)),
             callers_cancel: often(50),
+            callers_park: false,
             loaders_fail: often(40),
             long_loads: often(40),
             wait_timeout: Duration::from_millis([100, 2000, 20_000][dice.below(3) as usize]),
@@ -173,10 +188,38 @@ impl Scenario {
         Self { callers_cancel: true, ..Self::calm(seed) }
     }
 
+    /// A perfect network, and processes whose runtimes stall and end.
+    pub(crate) fn runtimes(seed: u64) -> Self {
+        let dice = SimRuntime::new(seed);
+        let mut scenario = Self::cancelling_writers(seed);
+        scenario.runtimes = 2 + dice.below(2);
+        scenario.processes = 2;
+        scenario.network.longest_delay = Duration::from_millis(20);
+        scenario.faults = vec![Fault::Stall, Fault::End];
+        scenario.fault_pause = Duration::from_millis(60);
+        scenario.wait_timeout = Duration::from_secs(2);
+        scenario.backend_budget = Duration::from_millis(250);
+        // A ticket doesn't wait for the lease of another caller.
+        scenario.mix.retain(|(operation, _)| *operation != Operation::Ticket);
+        scenario
+    }
+
+    /// The same, without ends: and callers that don't poll their calls.
+    pub(crate) fn parking_callers(seed: u64) -> Self {
+        let mut scenario = Self::runtimes(seed);
+        scenario.processes = 1;
+        scenario.faults.clear();
+        scenario.callers_cancel = false;
+        scenario.callers_park = true;
+        scenario.wait_timeout = Duration::from_millis(200);
+        scenario
+    }
+
     /// Returns `true` if a key must be loaded only once between two invalidations.
     pub(crate) fn promises_single_flight(&self) -> bool {
         let forced = self.mix.iter().any(|(operation, _)| *operation == Operation::Reload);
-        let calm = self.faults.is_empty() && self.network.failing == 0 && !self.callers_cancel;
+        let cancelled = self.callers_cancel || self.callers_park;
+        let calm = self.faults.is_empty() && self.network.failing == 0 && !cancelled;
         calm && !self.loaders_fail && !forced
     }
 }

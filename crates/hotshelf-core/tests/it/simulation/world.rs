@@ -7,14 +7,15 @@ use std::time::Duration;
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
 use hotshelf_core::codec::Json;
 use hotshelf_core::sync::{Mutex, MutexGuard};
-use hotshelf_core::{Backend, ByteCache, ByteStore, Jitter, Moment, Runtime};
+use hotshelf_core::{Backend, ByteCache, ByteStore, CacheStats, Jitter, Moment, Runtime};
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::{
-    EventIndex, History, Overlap, Overlaps, SimLink, SimProcess, SimServer, Violation,
+    EventIndex, History, Overlap, Overlaps, SimGroup, SimLink, SimProcess, SimServer, Violation,
     check_nothing_stale, check_single_flight,
 };
 
 use super::faults;
+use super::links::Links;
 use super::mutants::{Mutant, MutantBackend};
 use super::scenario::Scenario;
 use super::source::{Row, namespace};
@@ -29,20 +30,33 @@ pub(crate) struct World {
     pub(crate) rows: Vec<Row>,
     /// The store of the first process, whose counters all others share.
     store: OnceLock<ByteStore>,
-    /// The running processes.
+    /// The running runtimes of all processes.
     members: Mutex<Vec<Arc<Member>>>,
-    /// The number of tasks that have neither completed nor crashed with their process.
-    running: AtomicU64,
+    /// The waits for the backend that took longer than they may.
+    pub(crate) long_waits: Arc<AtomicU64>,
+    /// The longest call.
+    pub(crate) longest_call: Mutex<Duration>,
 }
 
-/// A process, and the state that its tasks share.
+/// A runtime of a process, and the state that its tasks share.
 pub(crate) struct Member {
     pub(crate) process: SimProcess,
+    /// The process that it belongs to.
+    group: Arc<Group>,
     pub(crate) cache: ByteCache,
+    /// The number of tasks that have neither completed nor ended with the runtime.
+    running: AtomicU64,
     /// The number of remaining operations.
     pub(crate) operations: AtomicU64,
     /// The number of running loaders with a lease.
     pub(crate) holders: AtomicU64,
+}
+
+/// A process: its runtimes, and their links to the server.
+struct Group {
+    runtimes: SimGroup,
+    links: Arc<Links>,
+    cache: ByteCache,
 }
 
 /// The outcome of a run.
@@ -53,6 +67,9 @@ pub(crate) struct Outcome {
     pub(crate) loads: u64,
     /// The number of calls with a value or an error.
     pub(crate) calls: u64,
+    pub(crate) stats: CacheStats,
+    pub(crate) long_waits: u64,
+    pub(crate) longest_call: Duration,
     pub(crate) ended: Moment,
 }
 
@@ -70,9 +87,10 @@ pub(crate) fn run(scenario: Scenario, mutant: Option<Mutant>, detailed: bool) ->
         world.runtime.spawn(Box::pin(faults::inject(Arc::clone(&world))));
     }
     world.runtime.block_on(world.wait_for_all());
-    let ended = world.runtime.now();
+    // Before everything ends, which counts as failures.
+    let (ended, stats) = (world.runtime.now(), world.stats());
     world.runtime.shut_down();
-    world.outcome(ended)
+    world.outcome(ended, stats)
 }
 
 impl World {
@@ -86,7 +104,8 @@ impl World {
             rows: tagged.map(|(number, &tagged)| Row::new(number, tagged)).collect(),
             store: OnceLock::new(),
             members: Mutex::default(),
-            running: AtomicU64::new(0),
+            long_waits: Arc::default(),
+            longest_call: Mutex::default(),
             scenario,
             mutant,
             runtime,
@@ -95,28 +114,47 @@ impl World {
         })
     }
 
-    /// Starts a process whose tasks execute this number of operations.
+    /// Starts a process, each of whose runtimes executes this number of operations.
     pub(crate) fn start_process(self: &Arc<Self>, operations: u64) {
-        let process = self.runtime.start_process();
+        let runtimes = SimGroup::new(&self.runtime);
+        let first = runtimes.start_runtime();
+        let shares_links = self.mutant == Some(Mutant::SharedDeadline);
+        let links = Arc::new(Links::new(&runtimes, shares_links, &self.long_waits));
+        let cache = self.cache_on(Arc::clone(&links) as _, Arc::new(runtimes.clone()));
+        let group = Arc::new(Group { runtimes, links, cache });
+        self.start_runtime(&group, first, operations);
+        for _ in 1..self.scenario.runtimes {
+            self.start_runtime(&group, group.runtimes.start_runtime(), operations);
+        }
+    }
+
+    /// Starts the tasks of a runtime.
+    fn start_runtime(self: &Arc<Self>, group: &Arc<Group>, process: SimProcess, operations: u64) {
         let mut network = self.scenario.network;
         if self.mutant == Some(Mutant::Recapture) {
             network.repeated_captures = 300;
         }
+        network.expires_first = self.mutant == Some(Mutant::ExpiryFirst);
         let link = SimLink::new(&process, &self.server, network, &self.overlaps);
         let backend: Arc<dyn Backend> = match self.mutant {
-            None => Arc::new(link),
-            Some(mutant) => Arc::new(MutantBackend::new(link, mutant, &self.server, &process)),
+            Some(mutant) if mutant.is_of_backend() => {
+                Arc::new(MutantBackend::new(link, mutant, &self.server, &process))
+            }
+            _ => Arc::new(link),
         };
+        group.links.add(&process, backend);
         let member = Arc::new(Member {
-            cache: self.cache_on(backend, Arc::new(process.clone())),
+            cache: group.cache.clone(),
+            group: Arc::clone(group),
             process,
+            running: AtomicU64::new(self.scenario.tasks),
             operations: AtomicU64::new(operations),
             holders: AtomicU64::new(0),
         });
         self.members().push(Arc::clone(&member));
         for _ in 0..self.scenario.tasks {
             let task = Task { world: Arc::clone(self), member: Arc::clone(&member) };
-            let running = Running::begin(self);
+            let running = Running(Arc::clone(&member));
             member.process.spawn(Box::pin(async move {
                 task.work().await;
                 drop(running);
@@ -125,7 +163,10 @@ impl World {
     }
 
     fn cache_on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> ByteCache {
-        let Scenario { ttl, wait_timeout, backend_budget, max_waiters, .. } = self.scenario;
+        let Scenario { ttl, mut wait_timeout, backend_budget, max_waiters, .. } = self.scenario;
+        if self.mutant == Some(Mutant::LeaderAwaited) {
+            wait_timeout = Duration::MAX;
+        }
         let new = || ByteStore::new(Arc::clone(&backend), Arc::clone(&runtime));
         let store = self.store.get_or_init(new).on(Arc::clone(&backend), Arc::clone(&runtime));
         let options = CacheOptions {
@@ -148,9 +189,22 @@ impl World {
 
     /// Crashes a process, and starts another one for the remaining operations.
     pub(crate) fn crash(self: &Arc<Self>, member: &Arc<Member>) {
+        let is_of_process = |other: &Arc<Member>| Arc::ptr_eq(&other.group, &member.group);
+        let crashed: Vec<_> = self.members().extract_if(.., |other| is_of_process(other)).collect();
+        crashed.iter().for_each(|member| member.process.crash());
+        let left = crashed.iter().map(|member| member.operations.load(Ordering::Relaxed)).max();
+        self.start_process(left.unwrap_or_default());
+    }
+
+    /// Ends a runtime, and starts another one of the same process for the remaining operations.
+    pub(crate) fn end_runtime(self: &Arc<Self>, member: &Arc<Member>) {
         self.members().retain(|other| !Arc::ptr_eq(other, member));
-        member.process.crash();
-        self.start_process(member.operations.load(Ordering::Relaxed));
+        match self.mutant {
+            Some(Mutant::CleanupLost) => member.process.vanish(),
+            _ => member.process.crash(),
+        }
+        let next = member.group.runtimes.start_runtime();
+        self.start_runtime(&member.group, next, member.operations.load(Ordering::Relaxed));
     }
 
     pub(crate) fn members(&self) -> MutexGuard<'_, Vec<Arc<Member>>> {
@@ -158,16 +212,20 @@ impl World {
     }
 
     async fn wait_for_all(&self) {
-        while self.running.load(Ordering::Relaxed) > 0 {
+        let is_running = |member: &Arc<Member>| member.running.load(Ordering::Relaxed) > 0;
+        while self.members().iter().any(is_running) {
             let waited = self.runtime.now() - Moment::default();
             assert!(waited < STUCK, "seed {}: a task is stuck", self.scenario.seed);
             self.runtime.sleep(Duration::from_millis(50)).await;
         }
     }
 
-    fn outcome(&self, ended: Moment) -> Outcome {
+    fn stats(&self) -> CacheStats {
         let caches = self.store.get().map(ByteStore::caches).unwrap_or_default();
-        let stats = caches[0].stats;
+        caches[0].stats
+    }
+
+    fn outcome(&self, ended: Moment, stats: CacheStats) -> Outcome {
         self.overlaps.add(Overlap::Joined, stats.coalesced);
         self.overlaps.add(Overlap::HandedOver, stats.handed_over);
         self.overlaps.add(Overlap::Degraded, stats.degraded);
@@ -180,21 +238,17 @@ impl World {
             overlaps: Arc::clone(&self.overlaps),
             history: Arc::clone(&self.history),
             loads: stats.loads,
+            stats,
+            long_waits: self.long_waits.load(Ordering::Relaxed),
+            longest_call: *self.longest_call.lock(),
             calls: self.history.answers(),
             ended,
         }
     }
 }
 
-/// Counts a task until it is dropped, including by a crash.
-struct Running(Arc<World>);
-
-impl Running {
-    fn begin(world: &Arc<World>) -> Self {
-        world.running.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(world))
-    }
-}
+/// Counts a task until it is dropped, including by the end of its runtime.
+struct Running(Arc<Member>);
 
 impl Drop for Running {
     fn drop(&mut self) {
