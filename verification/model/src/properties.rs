@@ -75,6 +75,8 @@ pub(crate) enum Event {
     LedOn,
     /// A leader is cancelled and a successor leads.
     HandedOver,
+    /// A leader is taken for lost, and a successor leads.
+    Lost,
     /// STORE of a flight is refused.
     StoreRefused,
     /// STORE of an insert or a write-through succeeds.

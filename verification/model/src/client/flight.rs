@@ -75,6 +75,8 @@ pub(crate) enum FlightStep {
     Renew,
     /// The leader is cancelled.
     Cancel,
+    /// The leader is not polled, and the caller that has waited longest takes it for lost.
+    Lose,
 }
 
 impl Step {
@@ -200,6 +202,9 @@ impl View<'_> {
         }
         if left.cancellations > 0 && !flight.callers.is_empty() {
             add(FlightStep::Cancel);
+        }
+        if left.losses > 0 && flight.callers.len() > 1 {
+            add(FlightStep::Lose);
         }
         if let Step::Loading { lease, loaded } = flight.step {
             if left.failed_loads > 0 && loaded.is_some() {

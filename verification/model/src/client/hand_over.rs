@@ -1,6 +1,6 @@
-//! Hand-over: after a leader is cancelled, the caller that has waited longest leads.
+//! Hand-over: after a leader is cancelled or lost, the caller that has waited longest leads.
 
-use super::flight::{FlightId, Step};
+use super::flight::{Flight, FlightId, Step};
 use crate::action::Turn;
 use crate::properties::Event;
 use crate::variants::Successor;
@@ -23,6 +23,26 @@ impl Turn<'_> {
             self.met(Event::HandedOver);
             self.hand_over(id);
         }
+    }
+
+    /// The leader goes on by itself, sooner or later, and ends no flight but its own. Its lease
+    /// is released, and its successor asks for another one.
+    pub(crate) fn lose(&mut self, id: FlightId) {
+        self.world.left.losses -= 1;
+        let successor = self.configuration.rules.successor;
+        let flight = self.flight_mut(id);
+        let (key, step, token) = (flight.key, flight.step, flight.step.token());
+        let leader = flight.callers.remove(0);
+        let lost = Flight { key, open: false, callers: vec![leader], step };
+        self.allow_load(key);
+        self.met(Event::Lost);
+        self.world.processes[id.process].flights.push(lost);
+        if let (Step::Loading { loaded: Some(_), .. }, Successor::KeepsLoad) = (step, successor) {
+            self.flight_mut(id).callers[0].joined_before = true;
+            return;
+        }
+        token.into_iter().for_each(|token| self.release(id, token));
+        self.lead(id);
     }
 
     fn hand_over(&mut self, id: FlightId) {

@@ -21,6 +21,7 @@ impl Turn<'_> {
             FlightStep::Fail => self.fail_load(id),
             FlightStep::Renew => self.renew(id),
             FlightStep::Cancel => self.cancel(id),
+            FlightStep::Lose => self.lose(id),
         }
     }
 

@@ -192,6 +192,13 @@ fn hand_over() -> Vec<Configuration> {
             faults: cancelled,
             ..STALE_ENTRY
         },
+        Configuration {
+            name: "n35",
+            about: "the successor keeps the value that a lost leader has loaded",
+            rules: Rules { successor: Successor::KeepsLoad, ..PROTOCOL },
+            faults: Faults { losses: 1, ..NO_FAULTS },
+            ..STALE_OUTCOME
+        },
     ]
 }
 

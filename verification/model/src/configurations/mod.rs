@@ -90,6 +90,8 @@ pub(crate) struct Faults {
     pub(crate) timeouts: u8,
     /// Of a leader.
     pub(crate) cancellations: u8,
+    /// Leaders that are not polled any more: a joiner takes them for lost, and they go on later.
+    pub(crate) losses: u8,
     pub(crate) failed_loads: u8,
     /// RENEW requests.
     pub(crate) renewals: u8,
@@ -104,6 +106,7 @@ const NO_FAULTS: Faults = Faults {
     crashes: 0,
     timeouts: 0,
     cancellations: 0,
+    losses: 0,
     failed_loads: 0,
     renewals: 0,
     plain_fills: 0,

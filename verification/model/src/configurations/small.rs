@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::properties::Event::{
-    HandedOver, Hit, LateExecution, LateJoinerServed, LedOn, ServedByAcquire, StoreRefused,
+    HandedOver, Hit, LateExecution, LateJoinerServed, LedOn, Lost, ServedByAcquire, StoreRefused,
     TagChanged, UnusableEntry, WriterRefused, WriterStored,
 };
 use crate::variants::{FailedLoad, Successor};
@@ -21,14 +21,14 @@ fn keys() -> Vec<Configuration> {
                 writers: &[INVALIDATE_TWICE],
                 ..SMALLEST
             },
-            reaches: &[Hit, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
             name: "keys",
             about: "2×2 calls, 2 writes",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..IN_TURN },
-            reaches: &[Hit, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
@@ -42,7 +42,7 @@ fn keys() -> Vec<Configuration> {
             name: "two-keys",
             about: "2×1 calls on 2 keys, 2 writes",
             setup: Setup { keys: 2, writers: &[INVALIDATE_TWICE], ..SMALLEST },
-            reaches: &[Hit, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
@@ -58,7 +58,7 @@ fn keys() -> Vec<Configuration> {
             about: "2×2 calls that begin with ACQUIRE, 1 write; expiry, timeout",
             setup: Setup { calls: Calls::AcquireAtOnce, ..IN_TURN },
             faults: Faults { expiries: 1, timeouts: 1, ..NO_FAULTS },
-            reaches: &[ServedByAcquire, StoreRefused, LateExecution],
+            reaches: &[Lost, ServedByAcquire, StoreRefused, LateExecution],
             ..BASE
         },
         Configuration {
@@ -143,7 +143,7 @@ fn flights() -> Vec<Configuration> {
             name: "flights",
             about: "2 calls at once + 1, 2 writes",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..JOINED },
-            reaches: &[Hit, ServedByAcquire, StoreRefused, LateJoinerServed, LedOn],
+            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused, LateJoinerServed, LedOn],
             ..BASE
         },
         Configuration {
@@ -215,6 +215,22 @@ fn hand_over() -> Vec<Configuration> {
             setup: TAGGED_JOINED,
             faults: Faults { cancellations: 1, ..NO_FAULTS },
             reaches: &[HandedOver, LateJoinerServed, LedOn, TagChanged],
+            ..BASE
+        },
+        Configuration {
+            name: "lost-leader",
+            about: "2 calls at once + 1, 1 write; a leader that isn't polled for a while",
+            setup: JOINED,
+            faults: Faults { losses: 1, ..NO_FAULTS },
+            reaches: &[Lost, StoreRefused, LateJoinerServed, LedOn],
+            ..BASE
+        },
+        Configuration {
+            name: "lost-leader-tag",
+            about: "2 calls at once + 1, 1 tag invalidation; a leader that isn't polled for a while",
+            setup: TAGGED_JOINED,
+            faults: Faults { losses: 1, ..NO_FAULTS },
+            reaches: &[Lost, LateJoinerServed, LedOn, TagChanged],
             ..BASE
         },
     ]
