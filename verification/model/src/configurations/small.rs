@@ -21,14 +21,14 @@ fn keys() -> Vec<Configuration> {
                 writers: &[INVALIDATE_TWICE],
                 ..SMALLEST
             },
-            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
             name: "keys",
             about: "2×2 calls, 2 writes",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..IN_TURN },
-            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
@@ -42,7 +42,7 @@ fn keys() -> Vec<Configuration> {
             name: "two-keys",
             about: "2×1 calls on 2 keys, 2 writes",
             setup: Setup { keys: 2, writers: &[INVALIDATE_TWICE], ..SMALLEST },
-            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused],
+            reaches: &[Hit, ServedByAcquire, StoreRefused],
             ..BASE
         },
         Configuration {
@@ -58,7 +58,7 @@ fn keys() -> Vec<Configuration> {
             about: "2×2 calls that begin with ACQUIRE, 1 write; expiry, timeout",
             setup: Setup { calls: Calls::AcquireAtOnce, ..IN_TURN },
             faults: Faults { expiries: 1, timeouts: 1, ..NO_FAULTS },
-            reaches: &[Lost, ServedByAcquire, StoreRefused, LateExecution],
+            reaches: &[ServedByAcquire, StoreRefused, LateExecution],
             ..BASE
         },
         Configuration {
@@ -143,7 +143,7 @@ fn flights() -> Vec<Configuration> {
             name: "flights",
             about: "2 calls at once + 1, 2 writes",
             setup: Setup { writers: &[INVALIDATE_TWICE], ..JOINED },
-            reaches: &[Hit, Lost, ServedByAcquire, StoreRefused, LateJoinerServed, LedOn],
+            reaches: &[Hit, ServedByAcquire, StoreRefused, LateJoinerServed, LedOn],
             ..BASE
         },
         Configuration {
