@@ -141,14 +141,17 @@ impl Session {
         let shared = &self.connection.shared;
         while let Some(deadline) = next {
             let timer = match &mut self.timer {
-                Some((due, timer)) if *due <= deadline => timer,
+                Some((due, timer)) if *due <= deadline => Some(timer),
                 timer => {
                     let now = shared.runtime.now();
                     let wait = deadline.since(now).min(STEP);
-                    &mut timer.insert((now + wait, shared.runtime.sleep(wait))).1
+                    // A deadline that has passed needs no timer: it would be due even later.
+                    let starting = !wait.is_zero();
+                    *timer = starting.then(|| (now + wait, shared.runtime.sleep(wait)));
+                    timer.as_mut().map(|(_, timer)| timer)
                 }
             };
-            if timer.as_mut().poll(context).is_pending() {
+            if timer.is_some_and(|timer| timer.as_mut().poll(context).is_pending()) {
                 return;
             }
             self.timer = None;
@@ -189,5 +192,82 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Session");
         debug.field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::{Poll, Waker};
+
+    use futures_util::FutureExt;
+    use hotshelf_core::Runtime;
+    use hotshelf_wire::resp::Command;
+
+    use super::super::listener::Listener;
+    use super::super::request::Routing;
+    use super::*;
+
+    /// A clock in microseconds that goes on by a little whenever it is read.
+    #[derive(Clone, Debug, Default)]
+    struct Clock(Arc<AtomicU64>);
+
+    impl Clock {
+        fn advance(&self, millis: u64) {
+            self.0.fetch_add(millis * 1_000, Ordering::Relaxed);
+        }
+    }
+
+    impl Runtime for Clock {
+        fn now(&self) -> Moment {
+            Moment::after_start(Duration::from_micros(self.0.fetch_add(1, Ordering::Relaxed)))
+        }
+
+        /// Like tokio's, it takes at least a millisecond.
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            let duration = duration.max(Duration::from_millis(1));
+            let (clock, due) = (self.clone(), self.now() + duration);
+            Box::pin(poll_fn(move |_| match clock.now() >= due {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }))
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+
+        fn random(&self) -> u64 {
+            0
+        }
+    }
+
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn on_push(&self, _: Vec<Value>) {}
+
+        fn on_close(&self) {}
+    }
+
+    /// Timers that are late by more than the tolerance postpone a deadline to about the present.
+    #[test]
+    fn deadline_passes_although_timers_are_late() {
+        let clock = Clock::default();
+        let connection = Connection::new(Arc::new(clock.clone()), Arc::new(Nobody));
+        let mut session = Session::new(connection.clone());
+        let ping = Command::new("PING").into();
+        let mut reply = pin!(connection.send(&ping, Routing::Owner, Duration::from_millis(100)));
+        assert!(reply.as_mut().now_or_never().is_none());
+        session.take_output(&mut Vec::new());
+        let mut context = Context::from_waker(Waker::noop());
+        for late in [10, 10, 10, 0, 0, 0] {
+            let status = session.status(true);
+            session.poll_deadlines(status.deadline, &mut context);
+            clock.advance(if late > 0 { 50 + late } else { 1 });
+        }
+        let error = reply.now_or_never().expect("the deadline has passed").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
     }
 }

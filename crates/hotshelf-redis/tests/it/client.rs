@@ -40,7 +40,7 @@ async fn client_timeout_overrides_store_timeout() {
     let server = support::server();
     let backend = support::backend(&server.url());
     backend.ping().await.unwrap();
-    assert_eq!(server.cli(&["CLIENT", "PAUSE", "600"]).trim(), "OK");
+    assert_eq!(server.cli(&["CLIENT", "PAUSE", "2000"]).trim(), "OK");
     let longer = backend.client().clone().with_timeout(Duration::from_secs(20));
 
     let (short, longer) =
