@@ -39,7 +39,7 @@ from hotshelf._keys import (
     get_ttl_with_jitter,
 )
 from hotshelf._manager import CacheManager, Health
-from hotshelf._options import CacheServiceOptions
+from hotshelf._options import CacheManagerOptions, CacheServiceOptions
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._service import CacheService, Stats
 
@@ -47,6 +47,7 @@ __all__ = [
     "AuthenticationError",
     "CacheError",
     "CacheManager",
+    "CacheManagerOptions",
     "CacheService",
     "CacheServiceOptions",
     "ClosedError",

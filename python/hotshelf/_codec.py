@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
@@ -120,7 +121,8 @@ class Codec(Generic[T]):
         """Returns a value as decoded from the first format that can be decoded, and its JSON."""
         first_error: Exception | None = None
         for chosen in self._formats:
-            raw = adapter.dump_json(value, **chosen)
+            # The warnings of pydantic show values.
+            raw = adapter.dump_json(value, warnings=False, **chosen)
             try:
                 read = self.decode(raw)
             except DecodeError as error:
@@ -164,7 +166,7 @@ class DeferredCodec(Generic[T]):
         try:
             codec: Codec[T] = Codec.of(self._model)
         except PydanticUserError as error:
-            raise EncodeError(f"the model refers to an undefined type: {error}") from error
+            raise EncodeError(f"the model refers to an undefined type: define it before the first call") from error
         return codec.prepare(value)
 
     def decode(self, raw: bytes) -> T:
@@ -172,7 +174,7 @@ class DeferredCodec(Generic[T]):
         try:
             codec: Codec[T] = Codec.of(self._model)
         except PydanticUserError as error:
-            raise DecodeError(f"the model refers to an undefined type: {error}") from error
+            raise DecodeError(f"the model refers to an undefined type: define it before the first call") from error
         return codec.decode(raw)
 
 
@@ -186,9 +188,10 @@ def codec_for(namespace: str, model: Any) -> Codec[Any] | DeferredCodec[Any]:
         return Codec.of(model)
     except PydanticUndefinedAnnotation:
         return DeferredCodec(model)
-    except PydanticUserError as error:
-        if error.code == "class-not-fully-defined":
+    except Exception as error:
+        if isinstance(error, PydanticUserError) and error.code == "class-not-fully-defined":
             return DeferredCodec(model)
+        # Pydantic raises exceptions of its own, and others for what isn't a type at all.
         name = getattr(model, "__qualname__", str(model))
         raise ConfigurationError(
             f"invalid model {name} of the cache {namespace!r}: pydantic doesn't support it; use"
@@ -208,8 +211,12 @@ def _changes(value: Any, read: Any, path: str) -> Iterator[str]:
         for name in fields:
             inner = f"{path}.{name}" if path else name
             yield from _changes(getattr(value, name), getattr(read, name), inner)
-    elif value != read:
+    elif value != read and not (_is_nan(value) and _is_nan(read)):
         yield f"field {path!r}" if path else "the value"
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _summary(error: Exception) -> str:

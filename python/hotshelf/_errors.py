@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import copy
+import types
 from typing import TypeVar
 
 __all__ = [
@@ -105,13 +106,36 @@ def own_copy(exception: E) -> E:
             copied.args = exception.args
         except Exception:
             return exception
-    copied.__dict__.update(exception.__dict__)
-    if "__notes__" in copied.__dict__:
-        copied.__dict__["__notes__"] = list(copied.__dict__["__notes__"])
+    try:
+        copied.__dict__.update(exception.__dict__)
+        if "__notes__" in copied.__dict__:
+            copied.__dict__["__notes__"] = list(copied.__dict__["__notes__"])
+        for name in _slots(type(exception)):
+            if not hasattr(exception, name):
+                continue
+            value = getattr(exception, name)
+            # What a built-in exception doesn't have is `None`.
+            if value is not None or not hasattr(copied, name):
+                setattr(copied, name, value)
+    except Exception:
+        return exception
     copied.__cause__ = exception.__cause__
     copied.__context__ = exception.__context__
     copied.__suppress_context__ = exception.__suppress_context__
     return copied
+
+
+def _slots(kind: type) -> set[str]:
+    """Returns the names of attributes outside of `__dict__`: `__slots__`, and those of built-in
+    exceptions such as `NameError.name`."""
+    members = types.MemberDescriptorType
+    base = vars(BaseException)
+    return {
+        name
+        for ancestor in kind.__mro__
+        for name, value in vars(ancestor).items()
+        if isinstance(value, members) and name not in base
+    }
 
 
 for _name in __all__:

@@ -16,7 +16,7 @@ from hotshelf import _hotshelf
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
-from hotshelf._options import CacheServiceOptions, check_names
+from hotshelf._options import CacheManagerOptions, CacheServiceOptions, check_names
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
@@ -118,7 +118,7 @@ class CacheManager:
         if url is not _NO_URL:
             self.open(url)
 
-    def open(self, url: str | Any = _NO_URL, **options: Any) -> None:
+    def open(self, url: str | Any = _NO_URL, **options: Unpack[CacheManagerOptions]) -> None:
         """Sets the URL of a manager that was created without one, or was closed. It doesn't
         connect yet. Its services use the new servers from then on.
 

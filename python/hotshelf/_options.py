@@ -40,6 +40,17 @@ class CacheServiceOptions(TypedDict, total=False):
     max_value_bytes: int
 
 
+class CacheManagerOptions(TypedDict, total=False):
+    """The keyword options of `CacheManager`, which documents each of them."""
+
+    connect_timeout: float
+    read_timeout: float
+    store_timeout: float
+    client_name: str | None
+    memory_capacity: int
+    enabled: bool
+
+
 def check_names(namespace: str, options: Mapping[str, object]) -> None:
     """Checks the names of options passed as `**options`.
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Identifier)
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
@@ -151,7 +152,8 @@ class CacheService(Generic[T]):
                 keys. `"fastapi_rc"`: the keys of fastapi-rc, in which two sets of parameters
                 can share a key, as their hash has 48 bits. A search for such a collision
                 took 22 seconds.
-            wait_timeout: The maximum time to wait for a load of another process, in seconds.
+            wait_timeout: The maximum time to wait for another process, in seconds. It begins
+                anew whenever that extends its lease, which it does while its factory runs.
             backend_budget: The maximum time that a loading call waits for the backend in
                 total, in seconds.
             max_waiters: The maximum number of calls in this process that wait for one load
@@ -283,7 +285,8 @@ class CacheService(Generic[T]):
         """Returns the value of an entry, or computes and stores it.
 
         Of all concurrent callers, in this process and in others, one runs its factory. The
-        others wait, and get its value or, in this process, its exception. The factory runs in
+        others wait, and get its value or, in this process and if they waited when it began, its
+        exception. The factory runs in
         the caller's own task, with its context variables, and may be sync or async. If that
         caller is cancelled, the one that has waited longest takes over.
 
@@ -291,7 +294,7 @@ class CacheService(Generic[T]):
         factory runs without the cache, after the backend's timeouts at most.
 
         A call from within a factory or a write bypasses the cache for the key that is being
-        computed. For another key it waits for a load of this process for `wait_timeout` and
+        computed. For another key it waits for a load of another caller for `wait_timeout` and
         `backend_budget` at most, and then runs its own factory, as two factories that need
         each other's keys would deadlock. A factory does deadlock if it waits for a task that
         it did not start, and that calls this method for the same key.
@@ -423,6 +426,7 @@ class CacheService(Generic[T]):
             return False
         return bool(stored)
 
+    @overload
     async def write_through(
         self,
         identifier: Identifier,
@@ -431,7 +435,28 @@ class CacheService(Generic[T]):
         params: Params = None,
         *,
         tags: Sequence[str] = (),
-    ) -> T:
+    ) -> T: ...
+
+    @overload
+    async def write_through(
+        self,
+        identifier: Identifier,
+        write: Factory[T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> T | None: ...
+
+    async def write_through(
+        self,
+        identifier: Identifier,
+        write: Factory[T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+    ) -> T | None:
         """Writes to the source of truth, and stores the written value.
 
         The key is taken over before `write` begins, so that a load that may have read the
@@ -444,7 +469,7 @@ class CacheService(Generic[T]):
             write: Writes, and returns the new value; sync or async. `None` removes the entry.
             ttl: The lifetime of the entry, in seconds. Default: that of the cache.
             params: Parameters that are hashed into the key. Their order doesn't matter.
-            tags: The tags of the entry, for `CacheManager.invalidate_tag`.
+            tags: The tags of the entry, for `CacheManager.invalidate_tag`; at most 128.
 
         Raises:
             Exception: The exception of `write`. The entry is removed.
@@ -458,11 +483,11 @@ class CacheService(Generic[T]):
     async def write_through_many(
         self,
         identifiers: Iterable[Identifier],
-        write: Callable[[], Awaitable[Mapping[str, T]]] | Callable[[], Mapping[str, T]],
+        write: Callable[[], Awaitable[Mapping[K, T]]] | Callable[[], Mapping[K, T]],
         ttl: Lifetime | None = None,
         *,
         tags: Sequence[str] = (),
-    ) -> Mapping[str, T]:
+    ) -> Mapping[K, T]:
         """Writes many values to the source of truth at once, and stores the written values.
 
         `write` returns a mapping from identifiers to values. An entry is removed if its
@@ -579,7 +604,7 @@ class CacheService(Generic[T]):
             self._core.undecodable(f"not a valid {self._codec.name}: {error}")
             return _MISSING
 
-    def _prepare_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[str, T]]:
+    def _prepare_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[Any, T]]:
         """Returns the encoded forms and the prepared values, by identifier."""
         if not isinstance(values, Mapping):
             kind = type(values).__name__

@@ -2,10 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hotshelf_core::runtime::RuntimeId;
+use hotshelf_core::runtime::{BusyTime, RuntimeId};
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
 use crate::driver;
@@ -15,8 +14,8 @@ use crate::executor::{Executor, Sleep};
 #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The time during which timers were late, in microseconds.
-static BUSY: AtomicU64 = AtomicU64::new(0);
+/// The time during which timers were late.
+static BUSY: BusyTime = BusyTime::new();
 
 /// Returns the time since the process first read its clock.
 pub(crate) fn now() -> Moment {
@@ -37,7 +36,8 @@ impl Runtime for LoopRuntime {
     }
 
     /// Spawns on the loop of this thread, or else on any other loop. Without a loop the work is
-    /// dropped: leases expire by themselves.
+    /// dropped. Removals and releases stay on the list of their store, and the next loop goes on
+    /// with them.
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         let here = Executor::current().filter(|executor| !executor.is_closed());
         if let Some(executor) = here.or_else(|| driver::open_executor(|_| true)) {
@@ -58,12 +58,11 @@ impl Runtime for LoopRuntime {
     }
 
     fn note_busy(&self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        BUSY.fetch_add(micros, Ordering::Relaxed);
+        BUSY.note(now(), late);
     }
 
     fn busy(&self) -> Duration {
-        Duration::from_micros(BUSY.load(Ordering::Relaxed))
+        BUSY.total()
     }
 
     fn spawn_elsewhere(

@@ -33,6 +33,34 @@ async def test_service_is_a_dependency_of_its_own(manager: CacheManager) -> None
     assert 600 < await products.get_ttl(1) <= 1080
 
 
+class Ratio(BaseModel):
+    model_config = {"ser_json_inf_nan": "constants"}
+
+    value: float
+
+
+async def test_values_that_differ_from_themselves_are_no_change(
+    manager: CacheManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    ratios = manager.service("ratios", Ratio)
+    await ratios.set("1", Ratio(value=float("nan")))
+    assert "differs" not in caplog.text
+
+
+async def test_logs_show_no_values(
+    manager: CacheManager, recwarn: pytest.WarningsRecorder
+) -> None:
+    products = manager.service("products", Product)
+    await products.set("1", Product.model_construct(id="SECRET"))  # type: ignore[arg-type]
+    assert not any("SECRET" in str(warning.message) for warning in recwarn)
+
+
+async def test_what_is_no_type_is_refused(manager: CacheManager) -> None:
+    nothing: Any = {"a": 1}
+    with pytest.raises(ConfigurationError, match="invalid model"):
+        manager.service("bad", nothing)
+
+
 async def test_unsupported_model_is_refused(manager: CacheManager) -> None:
     for declare in (manager.service, CacheManager().service):
         with pytest.raises(ConfigurationError, match="invalid model Unsupported.*dataclass"):

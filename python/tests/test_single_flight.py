@@ -123,6 +123,40 @@ async def test_joiners_get_factory_exception(products: CacheService[Product]) ->
     assert all(one.__dict__["notes"] == ["mine"] for one in raised)
 
 
+class Slotted(Exception):
+    __slots__ = ("code", "unset")
+
+    def __init__(self, text: str, *, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Slotted("text", code=7),
+        NameError("text", name="variable"),
+        AttributeError("text", name="field", obj=[]),
+        OSError(2, "no such file"),
+        FileNotFoundError(2, "no such file", "path"),
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+    ],
+)
+async def test_joiners_get_whole_exceptions(
+    products: CacheService[Product], error: Exception
+) -> None:
+    factory = Factory(error)
+    callers = [asyncio.create_task(products.get_or_set("1", factory)) for _ in range(3)]
+    await factory.began.wait()
+    await asyncio.sleep(0.05)
+    factory.go.set()
+    for one in await asyncio.gather(*callers, return_exceptions=True):
+        assert type(one) is type(error)
+        assert str(one) == str(error)
+        for name in ("code", "name", "obj", "errno", "filename", "start"):
+            assert getattr(one, name, None) == getattr(error, name, None)
+
+
 async def test_failed_load_is_retried(products: CacheService[Product]) -> None:
     failing = Factory(NotThere(code=503))
     failing.go.set()
@@ -277,6 +311,24 @@ async def test_leader_closed_elsewhere_hands_over(products: CacheService[Product
     assert await asyncio.wait_for(follower, 1) == Product(id=2)
 
 
+def test_leader_of_closed_loop_is_replaced(server: RedisServer) -> None:
+    manager = CacheManager(server.url)
+    products = CacheService(manager, "products", Product, wait_timeout=0.3)
+    loop, factory = asyncio.new_event_loop(), Factory()
+    leading = loop.create_task(products.get_or_set("1", factory))
+    loop.run_until_complete(factory.began.wait())
+    loop.close()
+
+    async def follow() -> Product:
+        try:
+            return await products.get_or_set("1", lambda: Product(id=2))
+        finally:
+            await manager.close()
+
+    assert asyncio.run(asyncio.wait_for(follow(), 2)) == Product(id=2)
+    assert not leading.done(), "its coroutine still exists"
+
+
 async def test_factory_calls_its_own_key(products: CacheService[Product]) -> None:
     async def fetch() -> Product:
         return await products.get_or_set("1", lambda: Product(id=1, name="inner"))
@@ -299,6 +351,28 @@ async def test_mutually_dependent_factories_finish(manager: CacheManager) -> Non
         asyncio.gather(cache.get_or_set("a", needs("b")), cache.get_or_set("b", needs("a"))), 2
     )
     assert set(found) <= {"with a alone", "with b alone", "with with a alone", "with with b alone"}
+
+
+async def test_factories_of_two_processes_that_need_each_other_finish(
+    manager: CacheManager, server: RedisServer
+) -> None:
+    other = CacheManager(server.url)
+    first, second = (
+        CacheService[Any](one, "mutual", None, wait_timeout=0.3) for one in (manager, other)
+    )
+
+    async def load(service: CacheService[Any], own: str, needed: str) -> str:
+        async def fetch() -> str:
+            await asyncio.sleep(0.05)
+            return f"with {await service.get_or_set(needed, lambda: needed + ' alone')}"
+
+        return str(await service.get_or_set(own, fetch))
+
+    # The leases are renewed all the time.
+    both = asyncio.gather(load(first, "a", "b"), load(second, "b", "a"))
+    found = await asyncio.wait_for(both, 4)
+    assert all(text.startswith("with ") for text in found)
+    await other.close()
 
 
 async def test_task_outliving_factory_reads_cache(products: CacheService[Product]) -> None:

@@ -23,6 +23,7 @@ manager.service("products", Product, tll=900)  # type: ignore[call-overload]
 manager.service("products", Product, ttl="15m")  # type: ignore[call-overload]
 manager.service("products", Product, 900)  # type: ignore[call-overload]
 CacheService(manager, "products", Product, use_jitter=True)  # type: ignore[call-overload]
+manager.open("memory://", read_timout=3)  # type: ignore[call-arg]
 products = CacheService(manager, "products", Product)
 optional: CacheService[int | None] = manager.service("optional", Optional[int])
 literal: CacheService[str] = CacheService(manager, "literal", Literal["a", "b"])
@@ -61,7 +62,11 @@ async def use() -> None:
     assert_type(await products.get_many(["1"]), list[Product | None])
     assert_type(await products.set("1", known(1), 0.5, tags=["a"]), bool)
     assert_type(await products.write_through("1", lambda: fetch(1)), Product)
+    assert_type(await products.write_through("1", lambda: find(1)), Product | None)
     assert_type(await products.write_through_many(["1"], fetch_all), Mapping[str, Product])
+    assert_type(
+        await products.write_through_many([1], lambda: {1: known(1)}), Mapping[int, Product]
+    )
     assert_type(await products.delete("1", {"page": 1}), bool)
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
     assert_type(Codec.of(Product).decode(b"{}"), Product)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::{Add, Sub};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -57,6 +58,19 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
         Poll::Ready(())
     }
 
+    /// Lets other tasks run, in the middle of work that takes long; timers and sockets, too, if
+    /// the runtime would otherwise serve tasks first. By default, wakes the task at once.
+    fn yield_now(&self) -> BoxFuture<'static, ()> {
+        let mut yielded = false;
+        Box::pin(std::future::poll_fn(move |context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
+
     /// Records that the process was too busy to notice a timer when it was due.
     fn note_busy(&self, late: Duration) {
         let _ignored = late;
@@ -81,6 +95,39 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// The sum of the times during which a process was too busy to notice its timers. What several
+/// connections or runtimes notice at the same time counts once.
+#[derive(Debug, Default)]
+pub struct BusyTime {
+    /// In microseconds.
+    total: AtomicU64,
+    /// The end of the last one, in microseconds of the runtime's clock.
+    until: AtomicU64,
+}
+
+impl BusyTime {
+    /// Creates a sum of zero.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { total: AtomicU64::new(0), until: AtomicU64::new(0) }
+    }
+
+    /// Adds the time before `now` by which a timer was late.
+    pub fn note(&self, now: Moment, late: Duration) {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let until = micros(now.0);
+        let counted = self.until.fetch_max(until, Ordering::Relaxed);
+        let since = counted.max(micros(now.0.saturating_sub(late)));
+        self.total.fetch_add(until.saturating_sub(since), Ordering::Relaxed);
+    }
+
+    /// Returns the sum.
+    #[must_use]
+    pub fn total(&self) -> Duration {
+        Duration::from_micros(self.total.load(Ordering::Relaxed))
+    }
+}
+
 /// An async runtime, or event loop, of this process. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuntimeId(u64);
@@ -91,19 +138,6 @@ impl RuntimeId {
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
-}
-
-/// Lets other tasks run, in the middle of work that takes long.
-pub async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// A point in time of one [`Runtime`]. It can only be compared with, and subtracted from,
@@ -138,6 +172,23 @@ impl Sub for Moment {
 
     fn sub(self, earlier: Self) -> Duration {
         self.since(earlier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn busy_time_of_several_connections_counts_once() {
+        let (busy, at) =
+            (BusyTime::new(), |millis| Moment::after_start(Duration::from_millis(millis)));
+        for _ in 0..3 {
+            busy.note(at(400), Duration::from_millis(300));
+        }
+        busy.note(at(500), Duration::from_millis(200));
+        busy.note(at(900), Duration::from_millis(50));
+        assert_eq!(busy.total(), Duration::from_millis(450));
     }
 }
 

@@ -12,7 +12,6 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
     Watch, Watchers,
 };
-use hotshelf_core::runtime::yield_now;
 use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
@@ -140,7 +139,7 @@ impl MemoryBackend {
         self.begin()?;
         for shard in 0..SHARDS {
             self.leases.remove_where(shard, |key| pattern.matches(key));
-            yield_now().await;
+            self.runtime.yield_now().await;
         }
         self.watchers.wake_all();
         let mut removed = 0;
@@ -152,7 +151,7 @@ impl MemoryBackend {
             if step.len() < STEP {
                 return Ok(removed);
             }
-            yield_now().await;
+            self.runtime.yield_now().await;
         }
     }
 
@@ -245,7 +244,7 @@ impl Backend for MemoryBackend {
                 let mut sum = 0;
                 for step in keys.chunks(STEP) {
                     sum += step.iter().map(removed).sum::<u64>();
-                    yield_now().await;
+                    self.runtime.yield_now().await;
                 }
                 Ok(sum)
             }),

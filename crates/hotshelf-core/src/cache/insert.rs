@@ -12,7 +12,6 @@ use crate::engine::{Granted, Insert, UnusedLeases, Wanted, finish_even_if_droppe
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::outage::OperationKind;
-use crate::runtime::yield_now;
 use crate::stats::Counter;
 use crate::ttl::Ttl;
 
@@ -128,7 +127,7 @@ impl Inserts {
             }
         }
         for (batch, positions) in inserts.chunks(BATCH).zip(positions.chunks(BATCH)) {
-            yield_now().await;
+            cache.engine.runtime.yield_now().await;
             let stored = insert(&cache, batch, keep).await;
             for (((wanted, ..), stored), &position) in batch.iter().zip(stored).zip(positions) {
                 let stored = stored.map_err(|error| error.with_key(&wanted.key));

@@ -119,8 +119,12 @@ impl ByteCache {
         let Self { engine, context } = self;
         let runtime = &*engine.runtime;
         // An entry with other tags is read in two steps.
-        let longest = engine.gate.longest_read().map(|longest| longest * 2);
-        let Some(longest) = longest.filter(|longest| budget.covers(*longest)) else {
+        let longest = engine.gate.longest_read().map(|longest| longest.saturating_mul(2));
+        // A caller outside of any runtime drives no connection.
+        let drives = || runtime.current().is_some();
+        let Some(longest) =
+            longest.filter(|longest| budget.covers(*longest) && (longest.is_zero() || drives()))
+        else {
             let inspected = Box::pin(budget.spend(runtime, inspecting)).await;
             return inspected
                 .unwrap_or_else(|| Err(engine.gate.timed_out(context, OperationKind::Read)));
@@ -157,6 +161,9 @@ impl ByteCache {
         let (wire, tags): (Vec<_>, Vec<_>) = keys.into_iter().flatten().unzip();
         let mut outcomes = Vec::with_capacity(wire.len());
         for (wire, tags) in wire.chunks(BATCH).zip(tags.chunks(BATCH)) {
+            if !outcomes.is_empty() {
+                self.engine.runtime.yield_now().await;
+            }
             let own = self.context.tag_rule.is_some().then_some(tags);
             let inspected = self.engine.inspect_many(&self.context, wire, own).await;
             for (key, entry) in wire.iter().zip(self.counted(inspected)?) {

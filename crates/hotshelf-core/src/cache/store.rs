@@ -216,8 +216,8 @@ impl ByteStore {
     /// Finishes what was begun, and closes all connections. Later operations fail with an error
     /// of kind [`ErrorKind::Closed`]; loads run their loaders.
     ///
-    /// Invalidations in progress are completed, in the background of whichever runtime they
-    /// began. Leases of loads that still run are released, so that other processes need not wait
+    /// Invalidations whose callers are gone are completed; those that callers still wait for
+    /// fail unless they are done in time. Leases of loads that still run are released, so that other processes need not wait
     /// for them, and keys that are being written are invalidated. Takes at most
     /// [`CLOSE_TIMEOUT`], and reports what is left then.
     ///

@@ -12,8 +12,8 @@ use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::{BATCH, Fill, Stored, Token};
 use crate::codec::Opaque;
 use crate::engine::{
-    Granted, Insert, Keys, Wanted, begin, computing, finish_even_if_dropped, renew, renewing,
-    take_over,
+    Granted, Insert, Keys, Wanted, begin, computing, finish_even_if_dropped, remove_in_any_case,
+    renew, renewing, take_over,
 };
 use crate::error::Error;
 use crate::gate::{DutyKind, Removal};
@@ -192,11 +192,10 @@ impl WriteGuard {
     /// # Cancel safety
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn invalidate(mut self) -> Result<(), Error> {
-        let (keys, budget) = (self.take_keys(), self.budget);
-        let cache = self.cache.clone();
+        let (cache, budget) = (self.cache.clone(), self.budget);
         let engine = Arc::clone(&cache.engine);
-        let removing = async move { cache.remove(keys).await.map(drop) };
-        in_budget(&self.cache, budget, finish_even_if_dropped(&engine.runtime, removing)).await
+        let removing = async move { self.remove_rest().await.map(drop) };
+        in_budget(&cache, budget, finish_even_if_dropped(&engine.runtime, removing)).await
     }
 
     fn held(&self) -> Vec<(WireKey, Token)> {
@@ -210,6 +209,18 @@ impl WriteGuard {
         std::mem::take(&mut self.leases).into_keys().collect()
     }
 
+    /// Invalidates the keys whose entries may be outdated. If that fails, it is repeated in the
+    /// background.
+    async fn remove_rest(&mut self) -> Result<Written, Error> {
+        let in_doubt = self.take_keys();
+        if in_doubt.is_empty() {
+            return Ok(Written::Stored);
+        }
+        let ByteCache { engine, context } = &self.cache;
+        let removed = remove_in_any_case(engine, context, in_doubt).await;
+        self.cache.counted(removed).map(|_| Written::Invalidated)
+    }
+
     /// Stores values, and removes the keys whose state is certain afterwards.
     async fn store(&mut self, values: BTreeMap<WireKey, (Bytes, Ttl)>) {
         let fill = |(key, (value, ttl))| {
@@ -219,6 +230,9 @@ impl WriteGuard {
         let fills: Vec<Fill> = values.into_iter().filter_map(fill).collect();
         let ByteCache { engine, context } = &self.cache;
         for batch in fills.chunks(BATCH) {
+            if fills.len() > BATCH {
+                engine.runtime.yield_now().await;
+            }
             for (fill, stored) in batch.iter().zip(engine.gate.store_written(context, batch).await)
             {
                 match stored {
@@ -250,11 +264,7 @@ impl WrittenValues {
         let engine = Arc::clone(&cache.engine);
         let storing = async move {
             guard.store(values).await;
-            let in_doubt = guard.take_keys();
-            match in_doubt.is_empty() {
-                true => Ok(Written::Stored),
-                false => guard.cache.remove(in_doubt).await.map(|_| Written::Invalidated),
-            }
+            guard.remove_rest().await
         };
         let written = finish_even_if_dropped(&engine.runtime, storing);
         let written = in_budget(&cache, budget, written).await;

@@ -1,6 +1,5 @@
 //! Work that continues after its caller is gone.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,7 +75,7 @@ fn finish_in_background(runtime: &Arc<dyn Runtime>, mut future: BoxFuture<'stati
 
 /// The pauses between attempts to carry a duty out on a failing backend. Their jitter keeps
 /// processes from retrying at the same moment when it comes back.
-const RETRYING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+const RETRYING: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
 
 /// How often a duty moves on to another runtime by itself.
 const MOVES: u32 = 3;
@@ -87,11 +86,13 @@ const MOVES: u32 = 3;
 /// process, or the end of the store. If the backend fails, it is repeated until the leases
 /// of the time at which it began have expired.
 pub(crate) fn begin(engine: &Arc<Engine>, cache: Option<&Arc<CacheContext>>, kind: DutyKind) {
-    let now = engine.runtime.now();
-    let duty = Duty::new(cache.map(Arc::clone), kind, now, engine.lease);
-    engine.gate.duties.add(&duty);
+    let duty = add(engine, cache.map(Arc::clone), kind);
     let carrier = Carrier::new(Arc::clone(engine), duty, MOVES);
     finish_in_background(&engine.runtime, Box::pin(carrier));
+}
+
+fn add(engine: &Engine, cache: Option<Arc<CacheContext>>, kind: DutyKind) -> Arc<Duty> {
+    engine.gate.duties.add(cache, kind, engine.runtime.now(), engine.lease)
 }
 
 /// Releases leases.
@@ -105,6 +106,9 @@ pub(crate) fn release(
 
 /// Goes on with duties that nobody carries out.
 pub(crate) fn adopt_duties(engine: &Arc<Engine>) {
+    if engine.gate.duties.is_empty() {
+        return;
+    }
     for duty in engine.gate.duties.adrift(engine.runtime.now()) {
         engine.runtime.spawn(Box::pin(Carrier::new(Arc::clone(engine), duty, MOVES - 1)));
     }
@@ -133,7 +137,8 @@ async fn carry_out(engine: Arc<Engine>, duty: Arc<Duty>, moved: bool) {
     }
     if moved && matches!(duty.kind, DutyKind::Release(_)) {
         runtime.sleep(OVERTAKEN).await;
-        engine.gate.carry_out(&duty).await;
+        // A failure was counted before.
+        let _ = engine.gate.attempt(&duty).await;
     }
 }
 
@@ -145,6 +150,7 @@ impl Future for Carrier {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.duty.touch(self.engine.runtime.now());
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
         let polled = work.as_mut().poll(context);
         if polled.is_ready() {
@@ -159,7 +165,7 @@ impl Drop for Carrier {
         if self.work.take().is_none() {
             return;
         }
-        self.duty.set_adrift();
+        self.engine.gate.duties.set_adrift(&self.duty);
         if let Some(moves) = self.moves.checked_sub(1) {
             let (engine, duty) = (Arc::clone(&self.engine), Arc::clone(&self.duty));
             let next = Self::new(engine, duty, moves);
@@ -182,6 +188,21 @@ pub(crate) async fn remove(
         None => Ok(0),
     };
     removing.removal = None;
+    removed
+}
+
+/// A removal in its caller's task. If it fails, or the caller is dropped before it is done, it
+/// is repeated in the background.
+pub(crate) async fn remove_in_any_case(
+    engine: &Arc<Engine>,
+    cache: &Arc<CacheContext>,
+    keys: Vec<WireKey>,
+) -> Result<u64> {
+    let removal = Removal::Keys(keys.clone());
+    let removed = remove(engine, Some(cache), removal).await;
+    if removed.is_err() {
+        begin(engine, Some(cache), DutyKind::Remove(Removal::Keys(keys)));
+    }
     removed
 }
 
@@ -221,10 +242,11 @@ impl<'a> UnusedLeases<'a> {
 
     /// Keeps the leases that are still not needed; the caller manages the others.
     ///
-    /// While the store is being closed, none is needed.
-    pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) {
+    /// Returns `false` while the store is being closed: none is needed then.
+    pub(crate) fn retain(&mut self, mut is_unused: impl FnMut(Token) -> bool) -> bool {
         let closing = self.engine.gate.duties.is_closing();
         self.leases.retain(|(_, token)| is_unused(*token) || closing);
+        !closing
     }
 }
 
@@ -244,35 +266,27 @@ pub(crate) async fn drain(engine: &Arc<Engine>, limit: Duration) -> Unfinished {
     let runtime = &*engine.runtime;
     let mut timeout = Timeout::new(limit);
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(100));
-    let mut released = HashSet::new();
     loop {
         // Leases that were requested before may be granted meanwhile.
-        for (flight, token) in engine.flights.leases() {
-            if released.insert(token) {
-                let kind = DutyKind::Release(vec![(flight.key.clone(), token)]);
-                let cache = Some(Arc::clone(&flight.cache));
-                engine.gate.duties.add(&Duty::new(cache, kind, runtime.now(), engine.lease));
-            }
-        }
         for (key, Held { token, cache, purpose }) in engine.held.take_all() {
             let kind = match purpose {
                 // The write may have been committed.
                 Purpose::Write => DutyKind::Remove(Removal::Keys(vec![key])),
                 Purpose::Load | Purpose::Ticket(_) => DutyKind::Release(vec![(key, token)]),
             };
-            let duty = Duty::new(Some(cache), kind, runtime.now(), engine.lease);
-            engine.gate.duties.add(&duty);
+            add(engine, Some(cache), kind);
         }
         let duties = engine.gate.duties.all();
         let attempts = duties.iter().map(|duty| engine.gate.carry_out(duty));
         let attempted = timeout.run(runtime, join_all(attempts)).await;
         let left = engine.gate.duties.all();
-        if left.is_empty() && !engine.held.is_asking() {
+        if left.is_empty() && engine.held.asking() == 0 {
             return Unfinished::default();
         }
         let pause = runtime.sleep(backoff.next(runtime.random()));
         if attempted.is_none() || timeout.run(runtime, pause).await.is_none() {
-            let mut unfinished = Unfinished::default();
+            let asking = engine.held.asking();
+            let mut unfinished = Unfinished { leases: asking, ..Unfinished::default() };
             for duty in left {
                 match &duty.kind {
                     DutyKind::Release(leases) => unfinished.leases += leases.len(),

@@ -24,7 +24,7 @@ use crate::context::CacheContext;
 use crate::gate::{Change, LocalState};
 use crate::key::{Pattern, WireKey};
 use crate::outage::Budget;
-use crate::runtime::Moment;
+use crate::runtime::Runtime;
 use crate::stats::Counter;
 use crate::sync::{Mutex, MutexGuard};
 use crate::tag::Tags;
@@ -60,8 +60,8 @@ struct State {
     next: TicketNumber,
     /// The waiters, in the order in which they joined.
     waiting: BTreeMap<TicketNumber, Waiter>,
-    /// The lease of the leader. A caller that takes it for lost revokes it.
-    leased: Option<Token>,
+    /// The lease that the leader has requested. A caller that takes it for lost revokes it.
+    requested: Option<Token>,
 }
 
 /// A position in the order in which callers joined a flight.
@@ -147,19 +147,6 @@ impl Flights {
         }
     }
 
-    /// Returns the leases of all open flights.
-    pub(crate) fn leases(&self) -> Vec<(Arc<Flight>, Token)> {
-        let leased = |flight: &Arc<Flight>| {
-            let token = flight.state.lock().leased?;
-            Some((Arc::clone(flight), token))
-        };
-        let of_shard = |shard: &Mutex<Shard>| {
-            let shard = shard.lock();
-            shard.values().flatten().filter_map(leased).collect::<Vec<_>>()
-        };
-        self.shards.iter().flat_map(of_shard).collect()
-    }
-
     /// Removes the first waiter from a flight, or seals the flight if there are no waiters.
     /// Both in one step, so that no caller joins a flight without a leader. Returns `None` for a
     /// leader that has lost the flight, too.
@@ -232,8 +219,12 @@ impl Joiner {
     }
 
     /// Returns how long the leader may go on without being polled; `None` if it is lost.
-    pub(crate) fn lost_in(&self, now: Moment, wait_timeout: Duration) -> Option<Duration> {
-        self.flight.leader.lost_in(now, wait_timeout)
+    pub(crate) fn lost_in(
+        &self,
+        runtime: &dyn Runtime,
+        wait_timeout: Duration,
+    ) -> Option<Duration> {
+        self.flight.leader.lost_in(runtime, wait_timeout)
     }
 
     /// Takes the flight from a leader that was woken and is not polled. Returns `None` if the
@@ -241,12 +232,12 @@ impl Joiner {
     pub(crate) fn take_over(&self, engine: &Arc<Engine>, call: Call<'_>) -> Option<Leadership> {
         let flight = &self.flight;
         let mut state = flight.state.lock();
-        let (now, wait_timeout) = (engine.runtime.now(), call.cache.options.wait_timeout);
-        if flight.leader.lost_in(now, wait_timeout).is_some() {
+        let (runtime, wait_timeout) = (&*engine.runtime, call.cache.options.wait_timeout);
+        if flight.leader.lost_in(runtime, wait_timeout).is_some() {
             return None;
         }
         state.waiting.remove(&self.number)?;
-        let (turn, revoked) = (flight.leader.next_turn(), state.leased.take());
+        let (turn, revoked) = (flight.leader.next_turn(), state.requested.take());
         drop(state);
         call.count(Counter::HandedOver);
         let mut leadership = Leadership::of(engine, Arc::clone(flight), call, Purpose::Load);
@@ -286,8 +277,8 @@ pub(crate) struct Lease {
     /// The owner of the entry when the lease was granted. `None` if the caller hadn't read the
     /// key: an untracked entry may exist.
     pub(crate) occupant: Option<Occupant>,
-    /// Keeps it on the list of the process, unless that knows it by its flight.
-    pub(crate) _hold: Option<Arc<Hold>>,
+    /// Keeps it on the list of the process.
+    pub(crate) _hold: Arc<Hold>,
 }
 
 /// The duty to end a flight. Dropping it hands the flight over.
@@ -332,14 +323,12 @@ impl Leadership {
         }
     }
 
-    /// Notes the lease that was granted.
-    pub(crate) fn leased(&mut self, lease: Lease) {
+    /// Notes a lease that is about to be requested.
+    pub(crate) fn requests(&self, token: Token) {
         let mut state = self.flight.state.lock();
         if self.is_current() {
-            state.leased = Some(lease.token);
+            state.requested = Some(token);
         }
-        drop(state);
-        self.lease = Some(lease);
     }
 
     /// Returns `false` if a joiner has taken the leader for lost.
@@ -365,11 +354,13 @@ impl Leadership {
         }
     }
 
-    /// Releases the lease, if there is one.
+    /// Releases the lease, if there is one, and that of a leader that was taken for lost.
     pub(crate) fn release_lease(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            let key = self.flight.key.clone();
-            release(&self.engine, &self.flight.cache, vec![(key, lease.token)]);
+        let own = self.lease.take().map(|lease| lease.token);
+        let tokens = own.into_iter().chain(self.revoked.take());
+        let leases: Vec<_> = tokens.map(|token| (self.flight.key.clone(), token)).collect();
+        if !leases.is_empty() {
+            release(&self.engine, &self.flight.cache, leases);
         }
     }
 
@@ -451,7 +442,7 @@ impl Leadership {
     /// the flight, releases the lease and returns `false`.
     fn hand_over(mut self) -> bool {
         while let Some(successor) = self.engine.flights.successor_or_seal(&self.flight, self.turn) {
-            self.flight.leader.woken(self.engine.runtime.now());
+            self.flight.leader.handed_over(self.engine.runtime.now());
             match successor.sender.send(Outcome::Lead(self)) {
                 Ok(()) => return true,
                 Err(Outcome::Lead(back)) => self = back,

@@ -1,4 +1,4 @@
-//! The leases that this process holds, except for those of open flights.
+//! The leases that this process holds.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +32,7 @@ pub(crate) struct Held {
 /// What a lease is held for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A load that other callers share: it is known by its flight.
+    /// A load that other callers share.
     Load,
     /// A load without other callers, such as that of a manual ticket, and the task that took it, if that is known.
     Ticket(Option<u64>),
@@ -54,13 +54,10 @@ impl HeldLeases {
         key: &WireKey,
         token: Token,
         purpose: Purpose,
-    ) -> Option<Arc<Hold>> {
-        if purpose == Purpose::Load {
-            return None;
-        }
+    ) -> Arc<Hold> {
         let held = Held { token, cache: Arc::clone(cache), purpose };
         engine.held.leases.lock().entry(key.clone()).or_default().push(held);
-        Some(Arc::new(Hold { engine: Arc::downgrade(engine), key: key.clone(), token }))
+        Arc::new(Hold { engine: Arc::downgrade(engine), key: key.clone(), token })
     }
 
     /// Returns `true` if the task holds a manual ticket for the key. Its own load would wait for
@@ -79,8 +76,8 @@ impl HeldLeases {
         self.asking.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_asking(&self) -> bool {
-        self.asking.load(Ordering::SeqCst) > 0
+    pub(crate) fn asking(&self) -> usize {
+        self.asking.load(Ordering::SeqCst)
     }
 
     /// Takes all leases off the list.

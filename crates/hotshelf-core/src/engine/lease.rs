@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join, select};
 
+use super::admission::Admitted;
 use super::call::Call;
 use super::cleanup::{UnusedLeases, release};
 use super::flight::{Leadership, Lease};
 use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
+use super::scope::is_nested;
 use super::ticket::Ticket;
 use super::{AcquireOutcome, Engine};
 use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token, Watch};
@@ -49,20 +51,19 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     let mut waited = false;
     // The second request acknowledges the entry that the first one found.
     for asked in 0.. {
-        let Some(permit) = engine.admission.permit(&*engine.runtime, wait_timeout).await else {
-            break;
-        };
-        let mark = leadership.mark();
+        let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
+        let (mark, token) = (leadership.mark(), Token::random(&*engine.runtime));
+        leadership.requests(token);
         // Registered before the request is sent, so that no change after its answer is missed.
         let watch = engine.gate.watch(call.key);
         let answer = {
-            let asking = pin!(acquire(call, &engine, &seen, Purpose::Load));
+            let asking = pin!(acquire(call, &engine, token, &seen, Purpose::Load));
             in_time(&mut leadership, waited, asking).await
         };
         drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
-                leadership.leased(Lease { occupant, ..lease });
+                leadership.lease = Some(Lease { occupant, ..lease });
                 return begin(leadership);
             }
             Answer::Impossible => return begin(leadership),
@@ -71,7 +72,9 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
             Answer::Busy(left) => {
                 let now = engine.runtime.now();
-                if holder.has_renewed(now + left, engine.lease) {
+                // What a loader waits for may wait for the loader.
+                let nested = is_nested() || call.join_timeout.is_some();
+                if holder.has_renewed(now + left, engine.lease) && !nested {
                     deadline = now + wait_timeout;
                 }
                 // A server that has stopped announcing changes is polled again.
@@ -166,12 +169,13 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     // for an entry stored in between: another caller has filled the key then.
     for _ in 0..2 {
         let answer = {
-            let asking = pin!(acquire(call, engine, &seen, purpose));
+            let token = Token::random(&*engine.runtime);
+            let asking = pin!(acquire(call, engine, token, &seen, purpose));
             leadership.budget.spend(&*engine.runtime, asking).await
         };
         match answer.unwrap_or_else(|| timed_out(call, engine)) {
             Answer::Granted(lease) => {
-                leadership.leased(Lease { occupant, ..lease });
+                leadership.lease = Some(Lease { occupant, ..lease });
                 break;
             }
             Answer::Present(raw, versions) => {
@@ -191,10 +195,11 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
 /// Revokes the lease of a leader that was taken for lost: its late fill is refused, and the
 /// lease can be granted again.
 async fn revoke(call: Call<'_>, leadership: &mut Leadership) {
-    let Some(token) = leadership.revoked.take() else { return };
+    let Some(token) = leadership.revoked else { return };
     let engine = Arc::clone(&leadership.engine);
     let releasing = pin!(engine.gate.release(Some(call.cache), call.key, token));
     let released = leadership.budget.spend(&*engine.runtime, releasing).await;
+    leadership.revoked = None;
     if !matches!(released, Some(Ok(()))) {
         call.count(Counter::Error);
         release(&engine, call.cache, vec![(call.key.clone(), token)]);
@@ -238,8 +243,13 @@ enum Answer {
 
 /// Requests the lease once, with a new token, and captures the versions of the call's tags in
 /// the same round trip: before the loader begins, so that no invalidation is missed.
-async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen, purpose: Purpose) -> Answer {
-    let token = Token::random(&*engine.runtime);
+async fn acquire(
+    call: Call<'_>,
+    engine: &Arc<Engine>,
+    token: Token,
+    seen: &Seen,
+    purpose: Purpose,
+) -> Answer {
     let asked_for = vec![(call.key.clone(), token)];
     let mut unused = UnusedLeases::asked_for(engine, call.cache, asked_for);
     let acquire = Acquire {
@@ -254,7 +264,7 @@ async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen, purpose: Pur
         engine.capture(call.cache, call.tags, call.keep),
     )
     .await;
-    unused.retain(|_| match &answer {
+    let needed = unused.retain(|_| match &answer {
         // Without the versions of the tags, nothing can be stored.
         Ok(Acquired::Granted(_)) => versions.is_err(),
         Ok(_) => false,
@@ -269,7 +279,7 @@ async fn acquire(call: Call<'_>, engine: &Arc<Engine>, seen: &Seen, purpose: Pur
         }
     };
     match answer {
-        Ok(Acquired::Granted(_)) if engine.gate.duties.is_closing() => Answer::Impossible,
+        Ok(Acquired::Granted(_)) if !needed => Answer::Impossible,
         Ok(Acquired::Granted(granted_at)) => {
             let hold = HeldLeases::add(engine, call.cache, call.key, token, purpose);
             Answer::Granted(Lease {

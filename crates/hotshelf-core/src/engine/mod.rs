@@ -50,7 +50,9 @@ use crate::timeout::{TOLERANCE, Timeout};
 
 use admission::Admission;
 pub(crate) use call::Call;
-pub(crate) use cleanup::{UnusedLeases, begin, drain, finish_even_if_dropped, remove};
+pub(crate) use cleanup::{
+    UnusedLeases, begin, drain, finish_even_if_dropped, remove, remove_in_any_case,
+};
 pub(crate) use entry::Inspected;
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 use held::HeldLeases;
@@ -145,7 +147,9 @@ impl Engine {
     /// Waits for the leader of a flight, as long as it goes on when it is woken.
     async fn wait(self: &Arc<Self>, call: Call<'_>, mut joiner: Joiner) -> Waited {
         let (runtime, wait_timeout) = (&*self.runtime, call.cache.options.wait_timeout);
-        let mut limit = call.join_timeout.map(Timeout::new);
+        // A loader that waits for another one may be what that waits for.
+        let nested = scope::is_nested().then_some(wait_timeout);
+        let mut limit = call.join_timeout.into_iter().chain(nested).min().map(Timeout::new);
         let mut check: Option<(Moment, BoxFuture<'static, ()>)> = None;
         poll_fn(|context| {
             if let Poll::Ready(outcome) = Pin::new(&mut joiner).poll(context) {
@@ -159,7 +163,7 @@ impl Engine {
             loop {
                 let (due, timer) = check.get_or_insert_with(|| {
                     let now = runtime.now();
-                    let next = joiner.lost_in(now, wait_timeout).unwrap_or(CHECK);
+                    let next = joiner.lost_in(runtime, wait_timeout).unwrap_or(CHECK);
                     (now + next, runtime.sleep(next))
                 });
                 ready!(timer.as_mut().poll(context));

@@ -53,6 +53,12 @@ pub(crate) fn is_computing(engine: &Arc<Engine>, key: &WireKey) -> bool {
     })
 }
 
+/// Returns `true` if this thread polls a loader or a write. Its calls don't wait without a bound:
+/// what they wait for may wait for its key.
+pub(crate) fn is_nested() -> bool {
+    SCOPES.with_borrow(|scopes| !scopes.is_empty())
+}
+
 struct Scope;
 
 impl Scope {

@@ -42,7 +42,7 @@ pub(crate) struct Granted {
     /// The versions of the entry's tags, captured in the same round trip.
     tags: Vec<TagStamp>,
     /// Keeps it on the list of the process.
-    _hold: Option<Arc<Hold>>,
+    _hold: Arc<Hold>,
 }
 
 /// Takes leases over from any holders, and captures the versions of the tags, in one round
@@ -67,6 +67,9 @@ pub(crate) async fn take_over(
     let taking = async {
         let mut taken = Vec::with_capacity(takes.len());
         for batch in takes.chunks(BATCH) {
+            if !taken.is_empty() {
+                engine.runtime.yield_now().await;
+            }
             taken.extend(engine.gate.take(cache, batch).await);
         }
         taken
@@ -82,11 +85,11 @@ pub(crate) async fn take_over(
         Err(error) => error.is_timeout(),
     };
     let mut answers = taken.iter();
-    unused.retain(|_| answers.next().is_none_or(is_unused));
+    let needed = unused.retain(|_| answers.next().is_none_or(is_unused));
 
     let lease = |((take, wanted), taken): ((&Take, &Wanted), Result<Taken>)| {
         let Taken::Granted(at) = taken? else { return Ok(None) };
-        if engine.gate.duties.is_closing() {
+        if !needed {
             return Ok(None);
         }
         let stamps = stamps.as_ref().map_err(Clone::clone)?;

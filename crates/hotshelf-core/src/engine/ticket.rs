@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join;
 
+use super::admission::{Admitted, Permit};
 use super::cleanup::finish_even_if_dropped;
 use super::entry::{FillStamp, version};
 use super::flight::{Flight, Leadership, Lease, TicketNumber};
@@ -127,6 +128,18 @@ impl Ticket {
         lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
 
+    /// Waits for the permit to fill, if there is a lease, and keeps that alive meanwhile.
+    async fn permit(&self) -> Option<Permit> {
+        let Leadership { engine, flight, lease, .. } = &self.leadership;
+        lease.as_ref()?;
+        if let Some(permit) = engine.admission.permit_at_once() {
+            return Some(permit);
+        }
+        let waiting = engine.admission.permit(&*engine.runtime, Admitted::Fill);
+        let renewing = renewing(engine, &flight.cache, || self.leases(), waiting);
+        Some(Box::pin(self.leadership.waker().attend(renewing)).await)
+    }
+
     /// Stores the value, or a negative if it is `None`, and shares it with the waiting
     /// callers.
     ///
@@ -136,14 +149,9 @@ impl Ticket {
     /// Once it was sent, the operation completes even if the future is dropped. Before that,
     /// dropping it hands the flight over.
     pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
+        let permit = self.permit().await;
         let Self { leadership, loader_began, began } = self;
-        let engine = Arc::clone(&leadership.engine);
-        let limit = leadership.flight.cache.options.wait_timeout;
-        let permit = match leadership.lease {
-            Some(_) => engine.admission.permit(&*engine.runtime, limit).await,
-            None => None,
-        };
-        let mut budget = leadership.budget;
+        let (engine, mut budget) = (Arc::clone(&leadership.engine), leadership.budget);
         let (Some(lease), Some(permit)) = (leadership.lease.clone(), permit) else {
             leadership.complete_loaded(loader_began, &value);
             return Filled::Unstored;

@@ -6,9 +6,12 @@
 //! about to be removed, and any runtime, or the end of the store, can carry the duty out
 //! instead. All duties may be carried out more than once.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::backend::Token;
 use crate::context::CacheContext;
@@ -18,6 +21,7 @@ use crate::sync::Mutex;
 
 /// A duty, and how far it is done.
 pub(crate) struct Duty {
+    number: u64,
     pub(crate) cache: Option<Arc<CacheContext>>,
     pub(crate) kind: DutyKind,
     /// When it is given up: leases have expired by then.
@@ -42,39 +46,27 @@ pub(crate) enum Removal {
 }
 
 struct Progress {
-    /// When the last attempt began.
-    tried: Moment,
+    /// When it was worked on last.
+    active: Moment,
     /// Whether the task that carried it out was dropped.
     adrift: bool,
     /// Whether an attempt has failed, which was counted.
     failed: bool,
 }
 
-/// How long an attempt may take before another runtime begins one: the runtime of the first is
+/// After how long without progress another runtime carries a duty out: the first one is
 /// stopped, or busy.
 const OVERDUE: Duration = Duration::from_secs(1);
 
+/// How often a process looks for such duties.
+const LOOKING: Duration = Duration::from_millis(100);
+
 impl Duty {
-    pub(crate) fn new(
-        cache: Option<Arc<CacheContext>>,
-        kind: DutyKind,
-        now: Moment,
-        lasts: Duration,
-    ) -> Arc<Self> {
-        let progress = Progress { tried: now, adrift: false, failed: false };
-        Arc::new(Self { cache, kind, until: now + lasts, progress: Mutex::new(progress) })
-    }
-
-    /// Notes the beginning of an attempt.
-    pub(crate) fn try_again(&self, now: Moment) {
+    /// Notes that a task carries it out.
+    pub(crate) fn touch(&self, now: Moment) {
         let mut progress = self.progress.lock();
-        progress.tried = now;
+        progress.active = now;
         progress.adrift = false;
-    }
-
-    /// Notes that the task that carried it out was dropped.
-    pub(crate) fn set_adrift(&self) {
-        self.progress.lock().adrift = true;
     }
 
     /// Notes a failure, and returns `true` if it is the first.
@@ -84,22 +76,19 @@ impl Duty {
 
     fn is_adrift(&self, now: Moment) -> bool {
         let progress = self.progress.lock();
-        progress.adrift || now.since(progress.tried) > OVERDUE
+        progress.adrift || now.since(progress.active) > OVERDUE
     }
 
-    /// Returns `true` if the duty concerns the entry or the lease of a key, or a tag.
-    fn concerns(&self, key: &WireKey) -> bool {
-        match &self.kind {
-            DutyKind::Release(leases) => leases.iter().any(|(leased, _)| leased == key),
-            DutyKind::Remove(_) => self.removes(key),
-        }
+    fn is_removal(&self) -> bool {
+        matches!(self.kind, DutyKind::Remove(_))
     }
 
-    fn removes(&self, key: &WireKey) -> bool {
+    /// Returns the keys, or the tags, that it names. A pattern names none.
+    fn named(&self) -> Vec<&WireKey> {
         match &self.kind {
-            DutyKind::Release(_) => false,
-            DutyKind::Remove(Removal::Keys(keys) | Removal::Tags(keys)) => keys.contains(key),
-            DutyKind::Remove(Removal::Matching(pattern)) => pattern.matches(key),
+            DutyKind::Release(leases) => leases.iter().map(|(key, _)| key).collect(),
+            DutyKind::Remove(Removal::Keys(keys) | Removal::Tags(keys)) => keys.iter().collect(),
+            DutyKind::Remove(Removal::Matching(_)) => Vec::new(),
         }
     }
 }
@@ -107,24 +96,68 @@ impl Duty {
 /// The duties of a store that are not done yet.
 #[derive(Default)]
 pub(crate) struct Duties {
-    open: Mutex<Vec<Arc<Duty>>>,
+    open: Mutex<Open>,
     /// Their number, so that calls need no lock while there are none.
     count: AtomicUsize,
     /// Whether the store is being closed.
     closing: AtomicBool,
 }
 
+#[derive(Default)]
+struct Open {
+    all: BTreeMap<u64, Arc<Duty>>,
+    /// The next duty's number.
+    next: u64,
+    by_key: HashMap<WireKey, Vec<Arc<Duty>>, RandomState>,
+    matching: Vec<Matching>,
+    /// When the process looked for duties that nobody carries out.
+    looked: Moment,
+}
+
+/// The removal of all matching keys, except for those that were removed meanwhile.
+struct Matching {
+    pattern: Pattern,
+    duty: Arc<Duty>,
+    removed: HashSet<WireKey, RandomState>,
+}
+
 impl Duties {
-    pub(crate) fn add(&self, duty: &Arc<Duty>) {
+    /// Puts a duty on the list, for at most a while.
+    pub(crate) fn add(
+        &self,
+        cache: Option<Arc<CacheContext>>,
+        kind: DutyKind,
+        now: Moment,
+        lasts: Duration,
+    ) -> Arc<Duty> {
+        let progress = Mutex::new(Progress { active: now, adrift: false, failed: false });
         let mut open = self.open.lock();
-        open.push(Arc::clone(duty));
-        self.count.store(open.len(), Ordering::SeqCst);
+        let number = open.next;
+        open.next += 1;
+        let duty = Arc::new(Duty { number, cache, kind, until: now + lasts, progress });
+        for key in duty.named() {
+            open.by_key.entry(key.clone()).or_default().push(Arc::clone(&duty));
+        }
+        if let DutyKind::Remove(Removal::Matching(pattern)) = &duty.kind {
+            let (pattern, duty) = (pattern.clone(), Arc::clone(&duty));
+            open.matching.push(Matching { pattern, duty, removed: HashSet::default() });
+        }
+        open.all.insert(number, Arc::clone(&duty));
+        self.count.store(open.all.len(), Ordering::SeqCst);
+        duty
     }
 
     pub(crate) fn remove(&self, duty: &Arc<Duty>) {
         let mut open = self.open.lock();
-        open.retain(|other| !Arc::ptr_eq(other, duty));
-        self.count.store(open.len(), Ordering::SeqCst);
+        duty.named().into_iter().for_each(|key| open.settle(key, duty));
+        open.matching.retain(|matching| matching.duty.number != duty.number);
+        open.all.remove(&duty.number);
+        self.count.store(open.all.len(), Ordering::SeqCst);
+    }
+
+    /// Notes that a duty is done as far as it concerns a key.
+    pub(crate) fn settle(&self, key: &WireKey, duty: &Arc<Duty>) {
+        self.open.lock().settle(key, duty);
     }
 
     #[inline]
@@ -132,37 +165,47 @@ impl Duties {
         self.count.load(Ordering::SeqCst) == 0
     }
 
-    /// Returns all duties.
-    pub(crate) fn all(&self) -> Vec<Arc<Duty>> {
-        self.filtered(|_| true)
+    pub(crate) fn contains(&self, duty: &Duty) -> bool {
+        self.open.lock().all.contains_key(&duty.number)
     }
 
-    /// Returns the duties that concern a key.
+    /// Returns all duties.
+    pub(crate) fn all(&self) -> Vec<Arc<Duty>> {
+        self.open.lock().all.values().cloned().collect()
+    }
+
+    /// Returns the duties that concern the entry or the lease of a key, or a tag.
     pub(crate) fn concerning(&self, key: &WireKey) -> Vec<Arc<Duty>> {
-        self.filtered(|duty| duty.concerns(key))
+        match self.is_empty() {
+            true => Vec::new(),
+            false => self.open.lock().concerning(key).cloned().collect(),
+        }
+    }
+
+    /// Notes that the task that carried a duty out was dropped.
+    pub(crate) fn set_adrift(&self, duty: &Duty) {
+        duty.progress.lock().adrift = true;
+        self.open.lock().looked = Moment::default();
     }
 
     /// Returns the duties that no task carries out at present, and regards them as begun.
     pub(crate) fn adrift(&self, now: Moment) -> Vec<Arc<Duty>> {
-        let adrift = self.filtered(|duty| duty.is_adrift(now));
-        adrift.iter().for_each(|duty| duty.try_again(now));
-        adrift
+        let mut open = self.open.lock();
+        if open.looked != Moment::default() && now.since(open.looked) < LOOKING {
+            return Vec::new();
+        }
+        open.looked = now;
+        let adrift = open.all.values().filter(|duty| duty.is_adrift(now));
+        adrift.inspect(|duty| duty.touch(now)).cloned().collect()
     }
 
     /// Returns for each key whether it is about to be removed. Empty if none is.
     pub(crate) fn removing(&self, keys: &[WireKey]) -> Vec<bool> {
-        let removals = self.filtered(|duty| matches!(duty.kind, DutyKind::Remove(_)));
-        if removals.is_empty() {
+        if self.is_empty() {
             return Vec::new();
         }
-        keys.iter().map(|key| removals.iter().any(|duty| duty.removes(key))).collect()
-    }
-
-    fn filtered(&self, picks: impl Fn(&Duty) -> bool) -> Vec<Arc<Duty>> {
-        match self.is_empty() {
-            true => Vec::new(),
-            false => self.open.lock().iter().filter(|duty| picks(duty)).cloned().collect(),
-        }
+        let open = self.open.lock();
+        keys.iter().map(|key| open.concerning(key).any(|duty| duty.is_removal())).collect()
     }
 
     /// Refuses new leases from now on.
@@ -172,5 +215,26 @@ impl Duties {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
+    }
+}
+
+impl Open {
+    fn concerning(&self, key: &WireKey) -> impl Iterator<Item = &Arc<Duty>> {
+        let matches = |all: &&Matching| all.pattern.matches(key) && !all.removed.contains(key);
+        let matching = self.matching.iter().filter(matches).map(|matching| &matching.duty);
+        self.by_key.get(key).into_iter().flatten().chain(matching)
+    }
+
+    fn settle(&mut self, key: &WireKey, duty: &Arc<Duty>) {
+        if let Some(duties) = self.by_key.get_mut(key) {
+            duties.retain(|other| other.number != duty.number);
+            if duties.is_empty() {
+                self.by_key.remove(key);
+            }
+        }
+        let same = |matching: &&mut Matching| matching.duty.number == duty.number;
+        if let Some(matching) = self.matching.iter_mut().find(same) {
+            matching.removed.insert(key.clone());
+        }
     }
 }

@@ -120,7 +120,10 @@ impl Gate {
         cache: &CacheContext,
         acquire: Acquire<'_>,
     ) -> Result<Acquired> {
-        self.begin(acquire.key).await?;
+        if self.duties.is_closing() {
+            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        self.settle(std::slice::from_ref(acquire.key)).await?;
         self.noted(Some(cache), OperationKind::Acquire, self.backend.acquire(acquire).await)
     }
 
@@ -130,6 +133,7 @@ impl Gate {
         tags: &[WireKey],
         keep: Ttl,
     ) -> Result<Vec<TagVersion>> {
+        self.settle(tags).await?;
         self.noted(Some(cache), OperationKind::Capture, self.backend.capture(tags, keep).await)
     }
 
@@ -178,40 +182,54 @@ impl Gate {
         self.backend.watch(key)
     }
 
-    /// Carries out what was begun for a key, before its lease is requested.
+    /// Carries out what was begun for keys or tags, as far as it concerns these, before a lease
+    /// or a version is requested.
     ///
     /// # Errors
-    /// If an entry that is about to be removed cannot be, or the store is being closed.
-    async fn begin(&self, key: &WireKey) -> Result<()> {
-        if self.duties.is_closing() {
-            return Err(Error::new(ErrorKind::Closed, "the store was closed"));
+    /// If what is about to be removed cannot be.
+    async fn settle(&self, keys: &[WireKey]) -> Result<()> {
+        if self.duties.is_empty() {
+            return Ok(());
         }
-        for duty in self.duties.concerning(key) {
-            let done = self.carry_out(&duty).await;
-            if !done && matches!(duty.kind, DutyKind::Remove(_)) {
-                let message = "an earlier invalidation of the key is not finished";
-                return Err(Error::new(ErrorKind::Unavailable, message));
+        for key in keys {
+            for duty in self.duties.concerning(key) {
+                if self.settle_one(key, &duty).await? {
+                    self.duties.settle(key, &duty);
+                }
             }
         }
         Ok(())
     }
 
+    /// Returns `true` if a duty is done as far as it concerns a key or a tag.
+    async fn settle_one(&self, key: &WireKey, duty: &Duty) -> Result<bool> {
+        let cache = duty.cache.as_deref();
+        let removal = match &duty.kind {
+            DutyKind::Release(leases) => {
+                let of_key = leases.iter().filter(|(leased, _)| leased == key);
+                let released = of_key.map(|(_, token)| self.release(cache, key, *token));
+                return Ok(join_all(released).await.iter().all(Result::is_ok));
+            }
+            DutyKind::Remove(Removal::Tags(_)) => Removal::Tags(vec![key.clone()]),
+            DutyKind::Remove(_) => Removal::Keys(vec![key.clone()]),
+        };
+        match self.remove(cache, &removal).await {
+            Ok(_) => Ok(true),
+            Err(_) => {
+                let message = "an earlier invalidation of the key is not finished";
+                Err(Error::new(ErrorKind::Unavailable, message))
+            }
+        }
+    }
+
     /// Attempts to carry out a duty. Returns `true`, and removes it from the list, if it is done
     /// or need not be done any more. The first failure is counted.
     pub(crate) async fn carry_out(&self, duty: &Arc<Duty>) -> bool {
-        duty.try_again(self.runtime.now());
-        let cache = duty.cache.as_deref();
-        let failure = match &duty.kind {
-            DutyKind::Release(leases) => {
-                let release = |(key, token): &(WireKey, Token)| {
-                    let (key, token) = (key.clone(), *token);
-                    async move { self.release(cache, &key, token).await }
-                };
-                let released = join_all(leases.iter().map(release)).await;
-                released.into_iter().filter_map(Result::err).find(Error::is_temporary)
-            }
-            DutyKind::Remove(removal) => self.remove(cache, removal).await.err(),
-        };
+        if !self.duties.contains(duty) {
+            return true;
+        }
+        duty.touch(self.runtime.now());
+        let (failure, cache) = (self.attempt(duty).await.err(), duty.cache.as_deref());
         if failure.is_some()
             && duty.has_failed()
             && let Some(cache) = cache
@@ -224,6 +242,23 @@ impl Gate {
             self.duties.remove(duty);
         }
         is_over
+    }
+
+    /// Carries out a duty, whether or not it is on the list.
+    pub(crate) async fn attempt(&self, duty: &Duty) -> Result<()> {
+        let cache = duty.cache.as_deref();
+        match &duty.kind {
+            DutyKind::Release(leases) => {
+                let release = |(key, token): &(WireKey, Token)| {
+                    let (key, token) = (key.clone(), *token);
+                    async move { self.release(cache, &key, token).await }
+                };
+                let released = join_all(leases.iter().map(release)).await;
+                let failed = released.into_iter().filter_map(Result::err);
+                failed.filter(Error::is_temporary).map(Err).next().unwrap_or(Ok(()))
+            }
+            DutyKind::Remove(removal) => self.remove(cache, removal).await.map(drop),
+        }
     }
 
     pub(crate) async fn take(&self, cache: &CacheContext, takes: &[Take]) -> Vec<Result<Taken>> {
@@ -322,7 +357,9 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::backend::Seen;
     use crate::backend::recorder::Recorder;
+    use crate::runtime::Moment;
     use crate::runtime::fixed::FixedRuntime;
 
     /// Records what it discards, among the operations of the backend.
@@ -373,6 +410,41 @@ mod tests {
         let fills = [Fill { key: "k".into(), token, value: Bytes::new(), ttl: Ttl::MIN }];
         let stored = recorded(async |gate, cache| gate.store_written(cache, &fills).await);
         assert_eq!(stored, ["forget a written key", "store", "forget a written key"]);
+    }
+
+    /// What concerns a key is done before its lease is requested, and the rest stays to be done.
+    #[test]
+    fn removals_that_were_begun_are_done_first() {
+        let [own, other] = ["k", "other"].map(WireKey::from);
+        let begin = |gate: &Gate, removal: Removal| {
+            let lasts = Duration::from_secs(5);
+            gate.duties.add(None, DutyKind::Remove(removal), Moment::default(), lasts);
+        };
+        let token = Token::random(&FixedRuntime(0));
+        let lease = Duration::from_secs(1);
+        for matching in [false, true] {
+            let (own, other) = (own.clone(), other.clone());
+            let acquired = recorded(async move |gate, cache| {
+                begin(
+                    gate,
+                    match matching {
+                        false => Removal::Keys(vec![own.clone(), other.clone()]),
+                        true => Removal::Matching(Pattern::new("*")),
+                    },
+                );
+                assert_eq!(gate.duties.removing(&[own.clone(), other.clone()]), [true, true]);
+                let seen = Seen::Nothing;
+                let acquire = Acquire { key: &own, token, lease, seen, skip_foreign: false };
+                gate.acquire(cache, acquire).await.unwrap();
+                assert_eq!(gate.duties.removing(&[own, other]), [false, true]);
+            });
+            assert_eq!(acquired, ["forget a key", "invalidate", "forget a key", "acquire"]);
+        }
+        let captured = recorded(async move |gate, cache| {
+            begin(gate, Removal::Tags(vec![own.clone()]));
+            gate.capture(cache, &[own], Ttl::MIN).await
+        });
+        assert_eq!(captured, ["forget a tag", "invalidate_tags", "forget a tag", "capture"]);
     }
 
     #[test]

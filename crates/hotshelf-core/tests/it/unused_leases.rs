@@ -200,7 +200,7 @@ fn release_is_retried() {
 /// Releases are not repeated for ever, and not on a closed store.
 #[test]
 fn release_retries_are_bounded() {
-    for (kind, most) in [(ErrorKind::Unavailable, 12), (ErrorKind::Closed, 1)] {
+    for (kind, most) in [(ErrorKind::Unavailable, 24), (ErrorKind::Closed, 1)] {
         let fault: Fault = match kind {
             ErrorKind::Closed => |operation, _| match operation {
                 Operation::Capture(_) => Some(ErrorKind::Unavailable),
@@ -217,6 +217,39 @@ fn release_retries_are_bounded() {
             let _ticket = fixture.lead("k").await;
             fixture.runtime.sleep(Duration::from_secs(60)).await;
             assert!((1..=most).contains(&fixture.backend.releases()));
+        });
+    }
+}
+
+/// The write may have been committed, so that its invalidation is repeated if it fails.
+#[test]
+fn failed_invalidation_of_write_is_repeated() {
+    for sends in [false, true] {
+        let fixture = Fixture::new(|operation, _| match operation {
+            Operation::Invalidate(_) => {
+                static FAILS: AtomicU32 = AtomicU32::new(0);
+                let fails = FAILS.fetch_add(1, Relaxed).is_multiple_of(2);
+                fails.then_some(ErrorKind::Timeout)
+            }
+            Operation::Store(_) => {
+                static STORES: AtomicU32 = AtomicU32::new(0);
+                // Those before are of the older entries.
+                (STORES.fetch_add(1, Relaxed) == 2).then_some(ErrorKind::Timeout)
+            }
+            _ => None,
+        });
+        fixture.runtime.block_on(async {
+            assert_eq!(kinds(fixture.insert(&["k"]).await), [Ok(true)]);
+            let keys = vec![Ok(fixture.key("k").into())];
+            let guard = fixture.cache.write_guard(keys, CallOptions::default()).await;
+            let failed = match sends {
+                false => guard.invalidate().await,
+                true => guard.written([Some(&2_u32 as &Opaque)]).send().await.map(drop),
+            };
+            assert_eq!(failed.unwrap_err().kind(), ErrorKind::Timeout);
+            fixture.runtime.sleep(Duration::from_secs(1)).await;
+            let keys = [fixture.key("k")];
+            assert!(fixture.backend.read(&keys).await.unwrap()[0].is_none(), "sends: {sends}");
         });
     }
 }

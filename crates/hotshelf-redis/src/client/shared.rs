@@ -17,16 +17,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("MONITOR", OTHER), ("SYNC", OTHER), ("PSYNC", OTHER), ("REPLCONF", OTHER),
     ("BLPOP", OTHER), ("BRPOP", OTHER), ("BRPOPLPUSH", OTHER), ("BLMOVE", OTHER),
     ("BLMPOP", OTHER), ("BZPOPMIN", OTHER), ("BZPOPMAX", OTHER), ("BZMPOP", OTHER),
-    ("WAIT", OTHER), ("WAITAOF", OTHER),
+    ("WAIT", OTHER), ("WAITAOF", OTHER), ("SCRIPT DEBUG", OTHER),
 ];
 
-const PUB_SUB: &str = "use `pub_sub`, which has a connection of its own";
-const TRANSACTION: &str = "use `transaction`, which sends all its commands together";
+const PUB_SUB: &str = "use a connection of its own: `pub_sub` in Rust, another client in Python";
+const TRANSACTION: &str = "use a transaction, whose commands are sent together: `transaction` in \
+    Rust, `pipeline()` in Python";
 const URL: &str = "set it in the URL or the options of the store";
 const OTHER: &str = "use a connection of your own, with another client";
 
-/// The commands that block if they have the argument `BLOCK`.
-const BLOCKING: [&str; 2] = ["XREAD", "XREADGROUP"];
+/// The commands that block if they have the option `BLOCK`, and the number of arguments before
+/// their options. The names of streams follow the options.
+const BLOCKING: [(&str, usize); 2] = [("XREAD", 0), ("XREADGROUP", 3)];
 
 /// Checks that a command leaves a shared connection as it is, and doesn't block it.
 ///
@@ -44,8 +46,12 @@ pub(super) fn check<A: AsRef<[u8]>>(command: &[A]) -> Result<(), Error> {
     };
     let refused = REFUSED.iter().find(is_refused).copied();
     let blocks = || {
-        let blocks = BLOCKING.iter().find(|word| name.eq_ignore_ascii_case(word.as_bytes()))?;
-        arguments().any(|word| word.eq_ignore_ascii_case(b"BLOCK")).then_some((*blocks, OTHER))
+        let is_named = |(word, _): &&(&str, usize)| name.eq_ignore_ascii_case(word.as_bytes());
+        let (word, before) = *BLOCKING.iter().find(is_named)?;
+        let mut options = arguments().skip(before);
+        let mut options =
+            options.by_ref().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
+        options.any(|word| word.eq_ignore_ascii_case(b"BLOCK")).then_some((word, OTHER))
     };
     match refused.or_else(blocks) {
         None => Ok(()),
@@ -62,12 +68,14 @@ mod tests {
 
     #[test]
     fn commands_that_change_the_connection_are_refused() {
-        let refused: [&[&str]; 6] = [
+        let refused: [&[&str]; 8] = [
             &["subscribe", "x"],
             &["Client", "Reply", "OFF"],
             &["MULTI"],
             &["BLPOP", "list", "0"],
             &["XREAD", "COUNT", "1", "block", "0", "STREAMS", "s", "$"],
+            &["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"],
+            &["script", "debug", "yes"],
             &["SELECT", "1"],
         ];
         for command in refused {
@@ -75,8 +83,14 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{command:?}");
             assert!(error.to_string().contains("use ") || error.to_string().contains("set "));
         }
-        let accepted: [&[&str]; 4] =
-            [&["GET", "multi"], &["CLIENT", "LIST"], &["XREAD", "STREAMS", "s", "0"], &[]];
+        let accepted: [&[&str]; 6] = [
+            &["GET", "multi"],
+            &["CLIENT", "LIST"],
+            &["SCRIPT", "LOAD", "return 1"],
+            &["XREAD", "STREAMS", "block", "0"],
+            &["XREADGROUP", "GROUP", "block", "c", "STREAMS", "s", ">"],
+            &[],
+        ];
         assert!(accepted.iter().all(|command| check(command).is_ok()));
     }
 }

@@ -36,8 +36,10 @@ impl<T: CacheValue> Cache<T> {
     /// most, and then the loader runs anyway.
     ///
     /// A loader that asks for its own key gets what the inner loader returns, without waiting;
-    /// the inner call stores nothing, and is counted as `degraded`. Two loaders that ask for each
-    /// other's keys, or one whose spawned task asks for its key, wait for each other for ever. A
+    /// the inner call stores nothing, and is counted as `degraded`. For
+    /// another key, a loader waits for the loads of others for the cache's `wait_timeout` at
+    /// most, since two loaders may need each other's keys; then it loads by itself. A loader
+    /// waits for ever if a task that it has spawned asks for its key. A
     /// caller that is woken and not polled, as `select!` on a `&mut` future may leave it, is
     /// replaced after the cache's `wait_timeout`, and its value is not stored.
     ///

@@ -6,11 +6,10 @@ mod timer;
 use std::cell::Cell;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hotshelf_core::runtime::RuntimeId;
+use hotshelf_core::runtime::{BusyTime, RuntimeId};
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -29,13 +28,12 @@ thread_local! {
 pub(crate) struct TokioRuntime {
     start: Instant,
     runtimes: Runtimes,
-    /// The time during which timers were late, in microseconds.
-    busy: AtomicU64,
+    busy: BusyTime,
 }
 
 impl TokioRuntime {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), runtimes: Runtimes::default(), busy: AtomicU64::new(0) }
+        Self { start: Instant::now(), runtimes: Runtimes::default(), busy: BusyTime::new() }
     }
 }
 
@@ -106,13 +104,16 @@ impl Runtime for TokioRuntime {
         proceeding.map(|proceeded| proceeded.made_progress())
     }
 
+    fn yield_now(&self) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::task::yield_now())
+    }
+
     fn note_busy(&self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.busy.fetch_add(micros, Ordering::Relaxed);
+        self.busy.note(self.now(), late);
     }
 
     fn busy(&self) -> Duration {
-        Duration::from_micros(self.busy.load(Ordering::Relaxed))
+        self.busy.total()
     }
 
     fn spawn_elsewhere(

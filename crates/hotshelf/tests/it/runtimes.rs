@@ -165,6 +165,29 @@ fn cold_burst_is_stored() {
     });
 }
 
+/// Timers are served between the batches, also within a task of its own.
+#[test]
+fn bulk_calls_share_the_thread() {
+    let cache = Store::memory().cache::<u32>("numbers").build().unwrap();
+    runtime().block_on(async {
+        let (ended, end) = futures_util::future::abortable(std::future::pending::<()>());
+        let ticks = tokio::spawn(async move {
+            let (mut ticks, mut ended) = (0, std::pin::pin!(ended));
+            while tokio::time::timeout(Duration::from_millis(1), &mut ended).await.is_err() {
+                ticks += 1;
+            }
+            ticks
+        });
+        let owned = cache.clone();
+        let entries = (0..30_000_u64).map(|key| (key, 1_u32));
+        let inserting = tokio::spawn(async move { owned.insert_many(entries).await });
+        assert!(inserting.await.unwrap().into_iter().all(|stored| stored));
+        end.abort();
+        let ticks: u32 = ticks.await.unwrap();
+        assert!(ticks >= 15, "{ticks} ticks in 30 batches");
+    });
+}
+
 /// Each call passes through the connection of its own runtime, in any order of their ends.
 #[test]
 fn many_runtimes_come_and_go() {

@@ -158,3 +158,24 @@ fn longest_durations_are_valid() {
         assert!(error.to_string().contains("use 10 ms to 1 hour"), "{error}");
     }
 }
+
+/// In one process they join each other's flights, in two they wait for each other's leases,
+/// which are renewed.
+#[test]
+fn loaders_that_need_each_others_keys_end() {
+    for processes in [[0, 0], [0, 1]] {
+        let (runtime, caches) = two_processes(SECOND * 2);
+        let [one, other] = processes.map(|process: usize| &caches[process]);
+        let load = async |cache: &Cache<String>, own: &'static str, needed: &'static str| {
+            let loader = async || {
+                runtime.sleep(SECOND).await;
+                let alone = async || needed.to_owned();
+                format!("{own} with {}", cache.get_or_insert_with(needed, alone).await)
+            };
+            cache.get_or_insert_with(own, loader).await
+        };
+        let (a, b) = runtime.block_on(join(load(one, "a", "b"), load(other, "b", "a")));
+        assert!(a.starts_with("a with b") && b.starts_with("b with a"), "{a}, {b}");
+        assert!(runtime.now().since(Default::default()) < SECOND * 10);
+    }
+}
