@@ -16,7 +16,12 @@ from hotshelf import _hotshelf
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
-from hotshelf._options import CacheManagerOptions, CacheServiceOptions, check_names
+from hotshelf._options import (
+    CacheManagerOptions,
+    CacheServiceOptions,
+    check_names,
+    checked_options,
+)
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
@@ -139,7 +144,8 @@ class CacheManager:
             self._closed.reopen()
             self._store = self._closed
             return
-        self._store = Store(_text(url), **{**self._options, **_switched_off(url), **options})
+        chosen = {**self._options, **_switched_off(url), **options}
+        self._store = Store(_text(url), **checked_options(chosen))
         if self._store.backend == "memory" and url is not None:
             _warn_of_workers()
         self._cores.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -49,6 +49,29 @@ class CacheManagerOptions(TypedDict, total=False):
     client_name: str | None
     memory_capacity: int
     enabled: bool
+
+
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options of a manager, with timeouts in seconds.
+
+    Raises:
+        ConfigurationError: For an invalid value.
+        TypeError: For a name that isn't in `CacheManagerOptions`.
+    """
+    known = CacheManagerOptions.__optional_keys__
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        names = ", ".join(sorted(known))
+        raise TypeError(f"unknown option {unknown[0]!r} of a CacheManager: use {names}")
+    capacity = options["memory_capacity"]
+    if not isinstance(capacity, int) or not 0 <= capacity < 1 << 63:
+        message = f"invalid `memory_capacity` {capacity!r}: use a number of bytes from 0 on"
+        raise ConfigurationError(message)
+    name = options["client_name"]
+    if not isinstance(name, str | None):
+        raise ConfigurationError(f"invalid `client_name` {name!r}: use a text, or None")
+    timeouts = {name: seconds(name, options[name]) for name in options if "timeout" in name}
+    return {**options, **timeouts, "enabled": bool(options["enabled"])}
 
 
 def check_names(namespace: str, options: Mapping[str, object]) -> None:

@@ -378,3 +378,26 @@ async def test_numbers_uuids_and_tuples_are_keys(manager: CacheManager) -> None:
     assert await cache.get_many([7, "7", ("acme", 7)]) == [2, 2, 3]
     assert await cache.delete_many([7, ("acme", 7)])
     assert await cache.get_many([7, ("acme", 7)]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("connect_timeout", None),
+        ("read_timeout", -1),
+        ("store_timeout", "soon"),
+        ("memory_capacity", -1),
+        ("memory_capacity", 1.5),
+        ("client_name", 7),
+    ],
+)
+def test_options_of_managers_are_checked_by_name(option: str, value: Any) -> None:
+    options: Any = {option: value}
+    with pytest.raises(ConfigurationError, match=f"invalid `{option}`"):
+        CacheManager("memory://", **options)
+
+
+def test_misspelt_option_is_named() -> None:
+    options: Any = {"read_timout": 3}
+    with pytest.raises(TypeError, match="'read_timout'.*read_timeout"):
+        CacheManager().open("memory://", **options)

@@ -153,6 +153,7 @@ impl PubSub {
     async fn open(&mut self) -> Result<(), Error> {
         let (dialer, resolver) = self.servers.current()?.listening().await?;
         let open = Open::dial(dialer, &*resolver).await?;
+        self.servers.add_listening(&open.connection)?;
         for (verb, names) in [("SUBSCRIBE", &self.channels), ("PSUBSCRIBE", &self.patterns)] {
             if !names.is_empty() {
                 open.connection.send_without_reply(&Command::new(verb).args(names))?;

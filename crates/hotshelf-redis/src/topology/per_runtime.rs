@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hotshelf_core::runtime::RuntimeId;
-use hotshelf_core::sync::RwLock;
+use hotshelf_core::sync::{Mutex, RwLock};
 use hotshelf_core::{Error, Runtime};
 
 use super::Topology;
-use crate::connection::{CloseReason, Listener};
+use crate::connection::{CloseReason, Connection, Listener};
 use crate::options::{Deployment, RedisOptions};
 use crate::transport::Transport;
 
@@ -26,6 +26,8 @@ pub(crate) struct Topologies {
     /// The connections of the first runtime. Most processes have no other, and take no lock.
     first: OnceLock<Owned>,
     others: RwLock<Vec<Owned>>,
+    /// The connections of subscriptions.
+    listening: Mutex<Vec<Connection>>,
     closed: AtomicBool,
 }
 
@@ -52,6 +54,7 @@ impl Topologies {
             listener,
             first: OnceLock::new(),
             others: RwLock::default(),
+            listening: Mutex::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -101,9 +104,28 @@ impl Topologies {
         Arc::new(Topology::new(&self.options, transport, runtime, listener))
     }
 
+    /// Remembers the connection of subscriptions, which closes with the others.
+    ///
+    /// # Errors
+    /// Of kind `Closed`, if they are closed.
+    pub(crate) fn add_listening(&self, connection: &Connection) -> Result<(), Error> {
+        let mut listening = self.listening.lock();
+        if self.closed.load(Ordering::SeqCst) {
+            connection.abort(CloseReason::Closed);
+            return Err(CloseReason::Closed.into());
+        }
+        listening.retain(|connection| connection.closed().is_none());
+        listening.push(connection.clone());
+        Ok(())
+    }
+
     /// Closes the connections of all runtimes. Those of others are closed when these run next.
     pub(crate) fn close(&self) {
+        let mut listening = self.listening.lock();
         self.closed.store(true, Ordering::SeqCst);
+        let ending = std::mem::take(&mut *listening);
+        drop(listening);
+        ending.iter().for_each(|connection| connection.abort(CloseReason::Closed));
         self.first.get_or_init(|| (None, self.connected())).1.close();
         let others: Vec<_> = self.others.read().clone();
         others.iter().for_each(|(_, topology)| topology.close());

@@ -1,6 +1,6 @@
 //! Subscriptions to channels.
 
-use hotshelf_core::ErrorKind;
+use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_redis::{Message, PubSub};
 use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer};
 
@@ -110,6 +110,18 @@ async fn empty_subscription_changes_nothing() {
     messages.subscribe_patterns::<&str>(&[]).await.unwrap();
     let publish = || drop(server.command(&["PUBLISH", "news", "1"]));
     assert_eq!(receive(&mut messages, publish).await.payload, "1");
+}
+
+#[tokio::test]
+async fn closed_backend_ends_subscriptions() {
+    let server = RedisServer::start().unwrap();
+    let backend = support::backend(&server.url());
+    let (mut open, mut late) = (backend.client().pub_sub(), backend.client().pub_sub());
+    open.subscribe(&["news"]).await.unwrap();
+    backend.close().await;
+    assert!(open.next().await.is_err());
+    assert_eq!(open.next().await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(late.subscribe(&["news"]).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
