@@ -1,8 +1,8 @@
 //! Timeouts that don't count the time during which the process itself was too busy to wait.
 //!
 //! A blocked thread or event loop reads no replies, however fast the server is. So a timeout
-//! runs in steps, and a step counts with little more than its length, however late it is
-//! noticed: a server gets the whole time to reply in.
+//! runs in steps, and a step counts with little more than its length at most, and with little
+//! if it is noticed much too late: a server gets the whole time to reply in.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -75,7 +75,11 @@ impl Timeout {
 
     fn end_step(&mut self, runtime: &dyn Runtime) {
         if let Some(step) = self.step.take() {
-            let took = runtime.now().since(step.began).min(step.length + TOLERANCE);
+            let took = runtime.now().since(step.began);
+            // In a process that was busy for long, a reply that has arrived may
+            // not have been read yet. The driver's own deadline passes nevertheless.
+            let was_busy = took > step.length + STEP / 2;
+            let took = if was_busy { TOLERANCE } else { took.min(step.length + TOLERANCE) };
             self.left = self.left.saturating_sub(took);
         }
     }
@@ -150,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn busy_time_counts_as_one_step() {
+    fn busy_time_counts_little() {
         let (clock, mut timeout) = (Clock::default(), Timeout::new(Duration::from_millis(120)));
         assert!(!poll(&mut timeout, &clock));
         clock.advance(10_000);
         assert!(!poll(&mut timeout, &clock));
-        assert_eq!(timeout.left(&clock), Duration::from_millis(65));
+        assert_eq!(timeout.left(&clock), Duration::from_millis(115));
     }
 
     #[test]

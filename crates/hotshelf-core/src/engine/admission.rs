@@ -13,7 +13,7 @@ use crate::sync::Mutex;
 /// The number of leases and fills that are requested at once. A script costs a server some
 /// microseconds, so that all of these are answered well before their deadlines. The others wait
 /// here, where no deadline has begun.
-pub(crate) const AT_ONCE: usize = 512;
+pub(crate) const AT_ONCE: usize = 256;
 
 /// How long a caller waits while no other is admitted. The permits are held by futures that
 /// nobody polls then, since every request has a deadline well before.

@@ -153,8 +153,11 @@ fn cold_burst_is_stored() {
     const KEYS: u64 = 20_000;
 
     let server = server();
-    let (runtime, cache) = used(&server);
-    runtime.block_on(async {
+    runtime().block_on(async {
+        let store = Store::connect(&server.url()).await.unwrap();
+        // The queue is tested here, not the speed of an unoptimised build beside other tests.
+        let cache = store.cache::<u32>("numbers").backend_budget(Duration::from_secs(2));
+        let cache = cache.build().unwrap();
         let load = |key| cache.get_or_insert_with(key, async || 7);
         join_all((0..KEYS).map(load)).await;
         let stats = cache.stats();
