@@ -58,11 +58,7 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
         ConfigurationError: For an invalid value.
         TypeError: For a name that isn't in `CacheManagerOptions`.
     """
-    known = CacheManagerOptions.__optional_keys__
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        names = ", ".join(sorted(known))
-        raise TypeError(f"unknown option {unknown[0]!r} of a CacheManager: use {names}")
+    _check_known("a CacheManager", options, CacheManagerOptions.__optional_keys__)
     capacity = options["memory_capacity"]
     if not isinstance(capacity, int) or not 0 <= capacity < 1 << 63:
         message = f"invalid `memory_capacity` {capacity!r}: use a number of bytes from 0 on"
@@ -80,11 +76,14 @@ def check_names(namespace: str, options: Mapping[str, object]) -> None:
     Raises:
         TypeError: For a name that isn't in `CacheServiceOptions`.
     """
-    known = CacheServiceOptions.__optional_keys__
+    _check_known(f"the cache {namespace!r}", options, CacheServiceOptions.__optional_keys__)
+
+
+def _check_known(owner: str, options: Mapping[str, object], known: frozenset[str]) -> None:
     unknown = [name for name in options if name not in known]
     if unknown:
         names = ", ".join(sorted(known))
-        raise TypeError(f"unknown option {unknown[0]!r} of the cache {namespace!r}: use {names}")
+        raise TypeError(f"unknown option {unknown[0]!r} of {owner}: use {names}")
 
 
 def seconds(option: str, time: Lifetime) -> float:

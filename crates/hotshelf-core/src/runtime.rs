@@ -83,7 +83,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Spawns a future on a running runtime other than the one of this thread, which may be
-    /// ending. Returns the future if there is none, as by default.
+    /// ending. Gives the future back if there is no other, which is the default.
     ///
     /// # Errors
     /// Returns the future.

@@ -99,7 +99,7 @@ impl Entries {
         self.cache.remove(key).is_some_and(|(_, entry)| entry.expires > now)
     }
 
-    /// Returns an entry that never expires, and inserts it if there is none.
+    /// Returns the entry of a key, and inserts one that never expires if it is missing.
     pub(crate) fn get_or_insert(&self, key: &WireKey, value: impl FnOnce() -> Bytes) -> Bytes {
         let entry = || {
             let expires = Moment::after_start(Duration::MAX);

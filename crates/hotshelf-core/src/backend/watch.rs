@@ -22,7 +22,7 @@ pub struct Watchers(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     keys: Mutex<Keys>,
-    /// The number of watched keys: a change takes no lock while there are none.
+    /// The number of watched keys. While it is zero, a change takes no lock.
     count: AtomicUsize,
 }
 

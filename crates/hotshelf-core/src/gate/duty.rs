@@ -97,7 +97,7 @@ impl Duty {
 #[derive(Default)]
 pub(crate) struct Duties {
     open: Mutex<Open>,
-    /// Their number, so that calls need no lock while there are none.
+    /// Their number. While it is zero, calls take no lock.
     count: AtomicUsize,
     /// Whether the store is being closed.
     closing: AtomicBool,

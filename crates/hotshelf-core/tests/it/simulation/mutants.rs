@@ -41,7 +41,7 @@ pub(crate) enum Mutant {
     NoWaiting,
     /// What a runtime was cleaning up is dropped when it ends.
     CleanupLost,
-    /// The deadlines of a process are those of its first runtime, whoever waits.
+    /// All runtimes of a process rely on the first one for their deadlines.
     SharedDeadline,
     /// Deadlines end before the answers that have arrived are read.
     ExpiryFirst,
