@@ -15,7 +15,7 @@ use futures_channel::oneshot;
 
 use super::call::{Call, Identity};
 use super::cleanup::release;
-use super::held::{Hold, Purpose};
+use super::held::Hold;
 use super::leader::{LeaderState, LeaderWaker, Turn};
 use super::outcome::{Occupant, Value};
 use super::{Engine, SharedError};
@@ -127,10 +127,10 @@ impl Flights {
         if let Some(flight) = flights.iter().find(same) {
             return match Joiner::new(flight, call) {
                 Some(joiner) => Joined::Waits(joiner),
-                None => Joined::Full(Leadership::alone(engine, call, Purpose::Ticket(None))),
+                None => Joined::Full(Leadership::alone(engine, call)),
             };
         }
-        let leadership = Leadership::alone(engine, call, Purpose::Load);
+        let leadership = Leadership::alone(engine, call);
         flights.push(Arc::clone(&leadership.flight));
         Joined::Leads(leadership)
     }
@@ -240,7 +240,7 @@ impl Joiner {
         let (turn, revoked) = (flight.leader.next_turn(), state.requested.take());
         drop(state);
         call.count(Counter::HandedOver);
-        let mut leadership = Leadership::of(engine, Arc::clone(flight), call, Purpose::Load);
+        let mut leadership = Leadership::of(engine, Arc::clone(flight), call);
         leadership.turn = turn;
         leadership.revoked = revoked;
         Some(leadership)
@@ -288,8 +288,6 @@ pub(crate) struct Leadership {
     pub(crate) lease: Option<Lease>,
     /// The remaining time that the leader may wait for the backend.
     pub(crate) budget: Budget,
-    /// What the lease is held for.
-    pub(crate) purpose: Purpose,
     /// The lease of a leader that was taken for lost.
     pub(crate) revoked: Option<Token>,
     turn: Turn,
@@ -298,7 +296,7 @@ pub(crate) struct Leadership {
 
 impl Leadership {
     /// Leads a flight that cannot be joined.
-    pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>, purpose: Purpose) -> Self {
+    pub(crate) fn alone(engine: &Arc<Engine>, call: Call<'_>) -> Self {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
             cache: Arc::clone(call.cache),
@@ -307,16 +305,15 @@ impl Leadership {
             state: Mutex::default(),
             leader: LeaderState::default(),
         });
-        Self::of(engine, flight, call, purpose)
+        Self::of(engine, flight, call)
     }
 
-    fn of(engine: &Arc<Engine>, flight: Arc<Flight>, call: Call<'_>, purpose: Purpose) -> Self {
+    fn of(engine: &Arc<Engine>, flight: Arc<Flight>, call: Call<'_>) -> Self {
         Self {
             engine: Arc::clone(engine),
             flight,
             lease: None,
             budget: call.budget,
-            purpose,
             revoked: None,
             turn: 0,
             completed: false,
@@ -431,7 +428,6 @@ impl Leadership {
             flight: Arc::clone(&self.flight),
             lease: self.lease.clone(),
             budget: self.budget,
-            purpose: self.purpose,
             revoked: self.revoked,
             turn: self.turn,
             completed: false,

@@ -162,7 +162,7 @@ async fn in_time<F: Future>(
 /// Requests the lease without waiting for it, whether or not an entry is stored.
 pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
     let purpose = Purpose::Ticket(engine.runtime.task());
-    let mut leadership = Leadership::alone(engine, call, purpose);
+    let mut leadership = Leadership::alone(engine, call);
     let mut seen = Seen::Nothing;
     let mut occupant = None;
     // The second request acknowledges the entry that the first one found. A third one would be
