@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{Layer, Result};
@@ -29,6 +30,10 @@ impl Layer for Ready {
 
     fn on_name(&self) -> &'static str {
         "ready"
+    }
+
+    fn on_longest_read(&self) -> Option<Duration> {
+        Some(Duration::ZERO)
     }
 
     fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {

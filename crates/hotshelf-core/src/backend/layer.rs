@@ -87,6 +87,12 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         self.inner().map_or("unavailable", |inner| inner.name())
     }
 
+    /// Implements [`Backend::longest_read`]. Returns `None` by default, since
+    /// [`around`](Self::around) may delay reads.
+    fn on_longest_read(&self) -> Option<Duration> {
+        None
+    }
+
     /// Implements [`Backend::read`].
     fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move { self.inner()?.read(keys).await })
@@ -189,6 +195,10 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
 impl<L: Layer> Backend for L {
     fn name(&self) -> &'static str {
         self.on_name()
+    }
+
+    fn longest_read(&self) -> Option<Duration> {
+        self.on_longest_read()
     }
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {

@@ -15,12 +15,19 @@ use crate::ttl::Ttl;
 /// invalid lifetime still returns hits.
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
-    ttl: Option<Result<Ttl, Error>>,
-    negative_ttl: Option<Result<Negative, Error>>,
-    tags: Option<Result<Vec<TagId>, Error>>,
+    /// Boxed, since most calls name none of them and are held while they load.
+    entry: Option<Box<EntryOptions>>,
     pub(crate) mode: Mode,
     pub(crate) takes_absent: bool,
     pub(crate) nested: bool,
+}
+
+/// The options of the entry that the call stores.
+#[derive(Clone, Debug, Default)]
+struct EntryOptions {
+    ttl: Option<Result<Ttl, Error>>,
+    negative_ttl: Option<Result<Negative, Error>>,
+    tags: Option<Result<Vec<TagId>, Error>>,
 }
 
 /// How a call uses the cache.
@@ -58,14 +65,14 @@ impl CallOptions {
     /// Sets the entry's time to live. Default: the cache's `time_to_live`.
     #[must_use]
     pub fn time_to_live(mut self, duration: Result<Duration, Error>) -> Self {
-        self.ttl = Some(duration.and_then(Ttl::new));
+        self.entry_mut().ttl = Some(duration.and_then(Ttl::new));
         self
     }
 
     /// Sets the time to live of a negative. Default: the cache's `negative_ttl`.
     #[must_use]
     pub fn negative_ttl(mut self, negative: Result<NegativeTtl, Error>) -> Self {
-        self.negative_ttl = Some(negative.and_then(NegativeTtl::validate));
+        self.entry_mut().negative_ttl = Some(negative.and_then(NegativeTtl::validate));
         self
     }
 
@@ -76,7 +83,8 @@ impl CallOptions {
         names: Result<impl IntoIterator<Item = N>, Error>,
     ) -> Self {
         let ids = |names: Vec<N>| names.iter().map(|name| TagId::of(name.as_ref())).collect();
-        self.tags = Some(names.and_then(|names| ids(names.into_iter().collect())));
+        let ids = names.and_then(|names| ids(names.into_iter().collect()));
+        self.entry_mut().tags = Some(ids);
         self
     }
 
@@ -104,6 +112,10 @@ impl CallOptions {
         self
     }
 
+    fn entry_mut(&mut self) -> &mut EntryOptions {
+        self.entry.get_or_insert_default()
+    }
+
     /// Returns the tags of the call's entry: those of the cache, of its key and of the call.
     ///
     /// # Errors
@@ -118,7 +130,7 @@ impl CallOptions {
             Some(own) => &(**own).as_ref().map_err(Clone::clone)?[..],
             None => &[],
         };
-        let named = match &self.tags {
+        let named = match self.entry.as_ref().and_then(|entry| entry.tags.as_ref()) {
             Some(named) => &named.as_ref().map_err(Clone::clone)?[..],
             None => &[],
         };
@@ -135,13 +147,15 @@ impl CallOptions {
 
     /// Returns the time to live of the call's entry, before jitter.
     pub(crate) fn ttl_in(&self, cache: &CacheContext) -> Result<Ttl, Error> {
-        self.ttl.clone().unwrap_or(Ok(cache.validated.ttl))
+        let own = self.entry.as_ref().and_then(|entry| entry.ttl.clone());
+        own.unwrap_or(Ok(cache.validated.ttl))
     }
 
     /// Returns the time to live of a negative, before jitter; `None` if negatives are not
     /// stored.
     pub(crate) fn negative_ttl_in(&self, cache: &CacheContext) -> Result<Option<Ttl>, Error> {
-        match self.negative_ttl.clone().unwrap_or(Ok(cache.validated.negative_ttl))? {
+        let own = self.entry.as_ref().and_then(|entry| entry.negative_ttl.clone());
+        match own.unwrap_or(Ok(cache.validated.negative_ttl))? {
             Negative::Off => Ok(None),
             Negative::SameAsValues => self.ttl_in(cache).map(Some),
             Negative::For(ttl) => Ok(Some(ttl)),

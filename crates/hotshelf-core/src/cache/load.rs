@@ -127,7 +127,7 @@ impl ByteCache {
     fn call<'a>(
         &'a self,
         key: &'a WireKey,
-        tags: &'a Tags,
+        tags: &'a Arc<Tags>,
         options: &CallOptions,
         errors: TypeId,
     ) -> Call<'a> {

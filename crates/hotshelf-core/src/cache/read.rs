@@ -1,9 +1,11 @@
 //! Reads.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::join;
 
@@ -91,15 +93,13 @@ impl ByteCache {
         takes_absent: bool,
         budget: &mut Budget,
     ) -> ReadOutcome {
-        let Self { engine, context } = self;
-        let mut inspecting = pin!(engine.inspect(context, key, tags));
-        let at_once = poll_fn(|polling| Poll::Ready(inspecting.as_mut().poll(polling))).await;
-        let inspected = match at_once {
-            Poll::Ready(inspected) => inspected,
-            Poll::Pending => self.read_in(budget, inspecting).await,
+        let inspected = match self.inspect_at_once(key, tags).await {
+            Some(inspected) => inspected,
+            // Boxed, so that a call that loads afterwards takes little memory.
+            None => Box::pin(self.inspect_in(budget, key, tags)).await,
         };
         let outcome = match inspected {
-            Ok(inspected) => inspected.outcome(context, takes_absent),
+            Ok(inspected) => inspected.outcome(&self.context, takes_absent),
             Err(_) => {
                 self.count(Counter::Error);
                 miss(MissReason::Unreadable)
@@ -109,33 +109,68 @@ impl ByteCache {
         outcome
     }
 
-    /// Waits for a read within a budget. Hits, which are many, need no timer if the backend
+    /// Inspects an entry in a backend that is always ready. Returns `None` for other backends,
+    /// and if the caller has used up its share of the thread.
+    async fn inspect_at_once(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+    ) -> Option<Result<Inspected, Error>> {
+        let Self { engine, context } = self;
+        if engine.gate.longest_read() != Some(Duration::ZERO) {
+            return None;
+        }
+        poll_fn(|polling| match pin!(engine.inspect(context, key, tags)).poll(polling) {
+            Poll::Ready(inspected) => Poll::Ready(Some(inspected)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Inspects an entry within a budget. Hits, which are many, need no timer if the backend
     /// bounds a read by itself.
-    async fn read_in(
+    async fn inspect_in(
         &self,
         budget: &mut Budget,
-        inspecting: Pin<&mut impl Future<Output = Result<Inspected, Error>>>,
+        key: &WireKey,
+        tags: &Tags,
     ) -> Result<Inspected, Error> {
         let Self { engine, context } = self;
         let runtime = &*engine.runtime;
-        // An entry with other tags is read in two steps.
-        let longest = engine.gate.longest_read().map(|longest| longest.saturating_mul(2));
         // A caller outside of any runtime drives no connection.
         let drives = || runtime.current().is_some();
-        let Some(longest) =
-            longest.filter(|longest| budget.covers(*longest) && (longest.is_zero() || drives()))
-        else {
-            let inspected = Box::pin(budget.spend(runtime, inspecting)).await;
-            return inspected
-                .unwrap_or_else(|| Err(engine.gate.timed_out(context, OperationKind::Read)));
+        let longest = (engine.gate.longest_read())
+            .filter(|longest| budget.covers(*longest) && (longest.is_zero() || drives()));
+        let Some(longest) = longest else {
+            return self.read_in(budget, engine.inspect(context, key, tags)).await;
         };
         let (began, busy) = (runtime.now(), runtime.busy());
-        let inspected = inspecting.await;
-        if !inspected.as_ref().is_ok_and(|inspected| inspected.found.is_ok()) {
-            let (took, busy) = (runtime.now().since(began), runtime.busy().saturating_sub(busy));
-            budget.charge(took.saturating_sub(busy).min(longest));
+        let looked_up = engine.look_up(context, key, tags).await;
+        if let Ok(hit) = &looked_up
+            && hit.found.is_ok()
+            && hit.open.is_empty()
+        {
+            return looked_up;
         }
-        inspected
+        let (took, busy) = (runtime.now().since(began), runtime.busy().saturating_sub(busy));
+        budget.charge(took.saturating_sub(busy).min(longest));
+        let mut inspected = looked_up?;
+        if !inspected.open.is_empty() {
+            let verifying = engine.verify_tags(context, slice::from_mut(&mut inspected), tags);
+            self.read_in(budget, verifying).await?;
+        }
+        Ok(inspected)
+    }
+
+    /// Waits for a read within a budget.
+    async fn read_in<T>(
+        &self,
+        budget: &mut Budget,
+        reading: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Self { engine, context } = self;
+        let read = budget.spend(&*engine.runtime, reading).await;
+        read.unwrap_or_else(|| Err(engine.gate.timed_out(context, OperationKind::Read)))
     }
 
     /// Reads keys, in their order, and counts a hit or a miss for each valid one. An invalid

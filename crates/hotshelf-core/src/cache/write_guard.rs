@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -149,7 +150,9 @@ impl WriteGuard {
     pub async fn run<F: Future>(&self, write: F) -> F::Output {
         let ByteCache { engine, context } = &self.cache;
         let keys = Keys::Written(self.leases.keys().cloned().collect());
-        renewing(engine, context, || self.held(), computing(engine, keys, write)).await
+        let write = pin!(write);
+        let writing = pin!(computing(engine, keys, write));
+        renewing(engine, context, || self.held(), writing).await
     }
 
     /// Keeps the leases alive for as long as it is polled. Never completes. It is for writes

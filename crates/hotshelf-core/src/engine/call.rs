@@ -19,7 +19,7 @@ pub(crate) struct Call<'a> {
     pub(crate) cache: &'a Arc<CacheContext>,
     pub(crate) key: &'a WireKey,
     /// The tags that the value will carry.
-    pub(crate) tags: &'a Tags,
+    pub(crate) tags: &'a Arc<Tags>,
     /// An upper bound for the lifetime of the call's entry, which its tags have to outlive.
     pub(crate) keep: Ttl,
     /// The type of the loader's error.

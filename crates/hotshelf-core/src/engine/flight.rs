@@ -48,7 +48,7 @@ pub(crate) struct Flight {
     pub(crate) key: WireKey,
     /// The cache of the caller that opened the flight, and the tags that its value carries.
     pub(crate) cache: Arc<CacheContext>,
-    pub(crate) tags: Tags,
+    pub(crate) tags: Arc<Tags>,
     identity: Identity,
     state: Mutex<State>,
     pub(crate) leader: LeaderState,
@@ -300,7 +300,7 @@ impl Leadership {
         let flight = Arc::new(Flight {
             key: call.key.clone(),
             cache: Arc::clone(call.cache),
-            tags: call.tags.clone(),
+            tags: Arc::clone(call.tags),
             identity: call.identity(),
             state: Mutex::default(),
             leader: LeaderState::default(),

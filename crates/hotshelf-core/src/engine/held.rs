@@ -34,7 +34,8 @@ pub(crate) struct Held {
 pub(crate) enum Purpose {
     /// A load that other callers share.
     Load,
-    /// A load without other callers, such as that of a manual ticket, and the task that took it, if that is known.
+    /// A load without other callers, such as that of a manual ticket, and the task that took
+    /// it, if that is known.
     Ticket(Option<u64>),
     /// A write: the older entry may be outdated.
     Write,
@@ -56,7 +57,10 @@ impl HeldLeases {
         purpose: Purpose,
     ) -> Arc<Hold> {
         let held = Held { token, cache: Arc::clone(cache), purpose };
-        engine.held.leases.lock().entry(key.clone()).or_default().push(held);
+        let mut leases = engine.held.leases.lock();
+        // Nearly always the only one.
+        leases.entry(key.clone()).or_insert_with(|| Vec::with_capacity(1)).push(held);
+        drop(leases);
         Arc::new(Hold { engine: Arc::downgrade(engine), key: key.clone(), token })
     }
 

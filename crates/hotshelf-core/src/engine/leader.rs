@@ -6,7 +6,7 @@
 //! database is not woken, however long that takes.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -119,26 +119,28 @@ impl LeaderWaker {
     }
 
     /// Runs a future of the leader.
-    pub(crate) async fn attend<F: Future>(self: Arc<Self>, future: F) -> F::Output {
+    pub(crate) fn attend<F: Future>(
+        self: Arc<Self>,
+        mut future: Pin<&mut F>,
+    ) -> impl Future<Output = F::Output> {
         let waker = Waker::from(Arc::clone(&self));
-        let attendance = Attendance(&self);
-        let mut future = pin!(future);
-        poll_fn(|context| {
-            let leader = &attendance.0.flight.leader;
-            leader.begin_poll(self.turn, self.runtime.current());
-            self.task.register(context.waker());
+        let attendance = Attendance(self);
+        poll_fn(move |context| {
+            let leading = &attendance.0;
+            let leader = &leading.flight.leader;
+            leader.begin_poll(leading.turn, leading.runtime.current());
+            leading.task.register(context.waker());
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-            leader.end_poll(self.turn, || self.runtime.now());
+            leader.end_poll(leading.turn, || leading.runtime.now());
             polled
         })
-        .await
     }
 }
 
 /// Ends the attendance of a future that is dropped, completed or not, or that panics.
-struct Attendance<'a>(&'a LeaderWaker);
+struct Attendance(Arc<LeaderWaker>);
 
-impl Drop for Attendance<'_> {
+impl Drop for Attendance {
     fn drop(&mut self) {
         self.0.attended.store(false, Ordering::SeqCst);
         let turn = self.0.turn;

@@ -139,8 +139,8 @@ impl Engine {
             cleanup::adopt_duties(self);
             let waker = leadership.waker();
             // Boxed, so that joiners, of which there are many, need no room for it.
-            let leading = Box::pin(lease::lead(call, leadership, miss));
-            return waker.attend(leading).await;
+            let mut leading = Box::pin(lease::lead(call, leadership, miss));
+            return waker.attend(leading.as_mut()).await;
         }
     }
 

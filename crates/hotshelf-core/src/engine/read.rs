@@ -45,13 +45,24 @@ impl Engine {
         key: &WireKey,
         tags: &Tags,
     ) -> Result<Inspected, Error> {
-        let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
-        let mut inspected = View::of(cache, tags).inspect(entries.pop().flatten(), Some(&versions));
+        let mut inspected = self.look_up(cache, key, tags).await?;
         if !inspected.open.is_empty() {
             // Boxed, as it is rare, so that other reads need no room for it.
             Box::pin(self.verify_tags(cache, slice::from_mut(&mut inspected), tags)).await?;
         }
         Ok(inspected)
+    }
+
+    /// Reads an entry by one request. Tags that the caller doesn't name remain to be
+    /// [verified](Self::verify_tags).
+    pub(crate) async fn look_up(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        tags: &Tags,
+    ) -> Result<Inspected, Error> {
+        let (mut entries, versions) = self.fetch(cache, slice::from_ref(key), tags).await?;
+        Ok(View::of(cache, tags).inspect(entries.pop().flatten(), Some(&versions)))
     }
 
     /// Reads entries and, with them, the versions of the caller's tags.
@@ -109,7 +120,7 @@ impl Engine {
     }
 
     /// Looks up the versions of all tags that inspections have left open, at once.
-    async fn verify_tags(
+    pub(crate) async fn verify_tags(
         &self,
         cache: &CacheContext,
         inspected: &mut [Inspected],

@@ -1,7 +1,7 @@
 //! Renewal of leases while a load or a write runs.
 
 use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -15,15 +15,14 @@ use crate::runtime::BoxFuture;
 use crate::stats::Counter;
 
 /// Runs a future in the caller's task, and renews leases every third of their time meanwhile.
-pub(crate) async fn renewing<F: Future>(
+pub(crate) fn renewing<F: Future>(
     engine: &Arc<Engine>,
     cache: &Arc<CacheContext>,
     leases: impl Fn() -> Vec<(WireKey, Token)>,
-    work: F,
-) -> F::Output {
-    let mut work = pin!(work);
+    mut work: Pin<&mut F>,
+) -> impl Future<Output = F::Output> {
     let mut renewal: Option<BoxFuture<'static, ()>> = None;
-    poll_fn(|context| {
+    poll_fn(move |context| {
         if let Poll::Ready(output) = work.as_mut().poll(context) {
             return Poll::Ready(output);
         }
@@ -34,7 +33,6 @@ pub(crate) async fn renewing<F: Future>(
         let _never_ready = renewal.as_mut().poll(context);
         Poll::Pending
     })
-    .await
 }
 
 /// Renews leases every third of their time, until all of them are lost. Never completes.

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::Engine;
@@ -36,13 +36,15 @@ impl Keys {
 }
 
 /// Runs a future that computes keys.
-pub(crate) async fn computing<F: Future>(engine: &Arc<Engine>, keys: Keys, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|context| {
+pub(crate) fn computing<F: Future>(
+    engine: &Arc<Engine>,
+    keys: Keys,
+    mut future: Pin<&mut F>,
+) -> impl Future<Output = F::Output> {
+    poll_fn(move |context| {
         let _scope = Scope::enter(engine, &keys);
         future.as_mut().poll(context)
     })
-    .await
 }
 
 /// Returns `true` if the key is being computed by a future that this thread polls.

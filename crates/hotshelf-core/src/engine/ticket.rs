@@ -109,7 +109,6 @@ impl Ticket {
     /// Dropping it drops the loader.
     pub(crate) async fn run<F: Future>(&self, loader: F) -> F::Output {
         let Leadership { engine, flight, .. } = &self.leadership;
-        // Each is pinned once: passed by value, it would be stored twice.
         let loader = pin!(loader);
         let loading = pin!(computing(engine, Keys::Loaded(Arc::clone(flight)), loader));
         let renewing = pin!(renewing(engine, &flight.cache, || self.leases(), loading));
@@ -135,9 +134,10 @@ impl Ticket {
         if let Some(permit) = engine.admission.permit_at_once() {
             return Some(permit);
         }
-        let waiting = engine.admission.permit(&*engine.runtime, Admitted::Fill);
-        let renewing = renewing(engine, &flight.cache, || self.leases(), waiting);
-        Some(Box::pin(self.leadership.waker().attend(renewing)).await)
+        // Boxed, as it is rare.
+        let mut waiting = Box::pin(engine.admission.permit(&*engine.runtime, Admitted::Fill));
+        let renewing = pin!(renewing(engine, &flight.cache, || self.leases(), waiting.as_mut()));
+        Some(self.leadership.waker().attend(renewing).await)
     }
 
     /// Stores the value, or a negative if it is `None`, and shares it with the waiting

@@ -8,7 +8,7 @@ use hotshelf_core::cache::{CallOptions, Mode};
 use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
 
-use super::load::infallible;
+use super::load::{infallible, value};
 use super::{Cache, CacheValue, FillTicket, Lookup, Written};
 use crate::invalidation::Invalidation;
 use crate::load_error::LoadError;
@@ -145,7 +145,9 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     where
         F: AsyncFnOnce() -> T,
     {
-        infallible(self.or_try_insert_with(async || Ok::<T, Infallible>(load().await)).await)
+        let key = self.cache.bytes.key(&self.key);
+        let load = async || Ok::<_, Infallible>(Some(load().await));
+        infallible(value(self.cache.load(key, self.options, load).await))
     }
 
     /// Returns the value, or loads it; see [`Cache::get_or_try_insert_with`].
@@ -162,8 +164,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     {
         let key = self.cache.bytes.key(&self.key);
         let load = async || load().await.map(Some);
-        let loaded = self.cache.load(key, self.options, load).await;
-        loaded.map(|value| value.expect("a call that takes no negative is given a value"))
+        value(self.cache.load(key, self.options, load).await)
     }
 
     /// Returns the value, or loads it with a loader that returns `None` if there is no value.

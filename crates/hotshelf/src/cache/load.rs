@@ -23,7 +23,9 @@ impl<T: CacheValue> Cache<T> {
     where
         F: AsyncFnOnce() -> T,
     {
-        self.entry(key.into_key()).or_insert_with(load).await
+        let key = self.bytes.key(&key.into_key());
+        let load = async || Ok::<_, Infallible>(Some(load().await));
+        infallible(value(self.load(key, CallOptions::default(), load).await))
     }
 
     /// Returns a value, or loads and stores it.
@@ -89,7 +91,9 @@ impl<T: CacheValue> Cache<T> {
         F: AsyncFnOnce() -> Result<T, E>,
         E: Send + Sync + 'static,
     {
-        self.entry(key.into_key()).or_try_insert_with(load).await
+        let key = self.bytes.key(&key.into_key());
+        let load = async || load().await.map(Some);
+        value(self.load(key, CallOptions::default(), load).await)
     }
 
     /// Reads, and loads on a miss. Returns `None` for a negative that was cached or just
@@ -137,6 +141,11 @@ where
             Err(LoadError::new(error))
         }
     }
+}
+
+/// Returns the value of a call that takes no negative.
+pub(super) fn value<T, E>(loaded: Result<Option<Arc<T>>, E>) -> Result<Arc<T>, E> {
+    loaded.map(|value| value.expect("a call that takes no negative is given a value"))
 }
 
 /// Returns the value of a loader that cannot fail.

@@ -179,3 +179,12 @@ fn loaders_that_need_each_others_keys_end() {
         assert!(runtime.now().since(Default::default()) < SECOND * 10);
     }
 }
+
+/// Servers hold a call for every request that waits.
+#[test]
+fn waiting_call_takes_little_memory() {
+    let (_runtime, _, texts) = simulated(1);
+    let call = texts.get_or_insert_with("key", async || String::new());
+    let size = std::mem::size_of_val(&call);
+    assert!(size <= 640, "{size} bytes");
+}
