@@ -58,7 +58,7 @@ pub struct Handshake {
 enum Step {
     /// `HELLO`, with user, password and name.
     Hello,
-    /// `AUTH` and `CLIENT SETNAME`, for a server without `HELLO`.
+    /// `AUTH`, `CLIENT SETNAME` and `PING`, for a server without `HELLO`.
     Auth {
         replies: usize,
     },
@@ -100,9 +100,9 @@ impl Handshake {
             return (handshake, commands);
         }
         let mut hello = Command::new("HELLO").number(3);
-        if let Some(password) = &login.password {
+        if login.user.is_some() || login.password.is_some() {
             let user = login.user.as_deref().unwrap_or("default");
-            hello = hello.arg("AUTH").arg(user).arg(password);
+            hello = hello.arg("AUTH").arg(user).arg(login.password.as_deref().unwrap_or_default());
         }
         if let Some(name) = &login.client_name {
             hello = hello.arg("SETNAME").arg(name);
@@ -112,16 +112,26 @@ impl Handshake {
 
     /// Processes the next reply.
     ///
+    /// Whatever the words in which a server or a proxy refuses `HELLO`, RESP2 is tried next. A
+    /// refused `CLIENT` is no error.
+    ///
     /// # Errors
-    /// The server's own, if it refuses the credentials, the name or the database.
+    /// The server's own, if it refuses the credentials, the database or the connection.
     pub fn receive(&mut self, reply: Value) -> Result<Progress, ServerError> {
         let settings = self.settings().len();
+        let authentication = if self.auth().is_some() { self.logins().len() } else { 0 };
         match (&mut self.step, reply) {
-            (Step::Hello, Value::Error(error)) if is_unknown(&error) => {
+            (Step::Hello, Value::Error(error)) if !is_final(&error) => {
                 self.resp3 = false;
                 Ok(Progress::Send(self.authenticate()))
             }
-            (Step::Hello | Step::Auth { .. }, Value::Error(error)) => Err(error),
+            (Step::Hello, Value::Error(error)) => Err(error),
+            // `AUTH` comes first, if there is one, and `PING` last. `CLIENT SETNAME` may fail.
+            (Step::Auth { replies }, Value::Error(error))
+                if *replies == authentication || *replies == 1 || is_final(&error) =>
+            {
+                Err(error)
+            }
             // `SELECT` comes first. The others may fail.
             (Step::Settings { replies }, Value::Error(error))
                 if *replies == settings && self.login.database > 0 =>
@@ -147,20 +157,21 @@ impl Handshake {
 
     /// Returns the commands that authenticate with RESP2.
     fn authenticate(&mut self) -> Vec<Command> {
-        let mut commands = Vec::new();
-        if let Some(password) = &self.login.password {
-            let auth = Command::new("AUTH").args(&self.login.user);
-            commands.push(auth.arg(password));
-        }
-        if let Some(name) = &self.login.client_name {
-            commands.push(Command::new("CLIENT").arg("SETNAME").arg(name));
-        }
-        if commands.is_empty() {
-            // The handshake needs at least one reply.
-            commands.push(Command::new("PING"));
-        }
+        let commands = self.logins();
         self.step = Step::Auth { replies: commands.len() };
         commands
+    }
+
+    fn logins(&self) -> Vec<Command> {
+        let name = self.login.client_name.as_ref();
+        let name = name.map(|name| Command::new("CLIENT").arg("SETNAME").arg(name));
+        self.auth().into_iter().chain(name).chain([Command::new("PING")]).collect()
+    }
+
+    fn auth(&self) -> Option<Command> {
+        let Login { user, password, .. } = &self.login;
+        let password = password.as_deref().or(user.as_ref().map(|_| ""))?;
+        Some(Command::new("AUTH").args(user).arg(password))
     }
 
     fn send_settings(&mut self) -> Progress {
@@ -202,10 +213,11 @@ impl Handshake {
     }
 }
 
-/// Returns `true` if the server refuses `HELLO` itself rather than the credentials in it.
-fn is_unknown(error: &ServerError) -> bool {
-    let unknown = error.detail().starts_with(b"unknown command");
-    error.code() == b"NOPROTO" || (error.code() == b"ERR" && unknown)
+/// Returns `true` if the server refuses the credentials or the connection, rather than the
+/// command.
+fn is_final(error: &ServerError) -> bool {
+    const CODES: [&[u8]; 4] = [b"WRONGPASS", b"NOAUTH", b"DENIED", b"LOADING"];
+    CODES.contains(&error.code()) || error.detail().starts_with(b"max number of clients")
 }
 
 #[cfg(test)]
@@ -293,11 +305,18 @@ mod tests {
 
     #[test]
     fn older_server_falls_back_to_auth() {
-        for refusal in ["ERR unknown command `HELLO`", "NOPROTO unsupported protocol version"] {
+        for refusal in [
+            "ERR unknown command `HELLO`",
+            "NOPROTO unsupported protocol version",
+            "ERR unsupported command `HELLO`",
+            "ERR Unknown Redis command",
+            "NOPERM this user has no permissions to run the 'hello' command",
+        ] {
             let (mut handshake, _) = Handshake::begin(login());
-            let auth = commands(&["AUTH app secret", "CLIENT SETNAME web"]);
+            let auth = commands(&["AUTH app secret", "CLIENT SETNAME web", "PING"]);
             assert_eq!(handshake.receive(failed(refusal)), Ok(Progress::Send(auth)));
             assert_eq!(handshake.receive(ok()), Ok(Progress::Wait));
+            assert_eq!(handshake.receive(failed("ERR unknown command")), Ok(Progress::Wait));
             assert_eq!(handshake.receive(ok()), Ok(settings()));
         }
         let (mut handshake, first) = Handshake::begin(Login { resp2: true, ..Login::default() });
@@ -313,6 +332,12 @@ mod tests {
         };
         let wrong = refused(&[failed("WRONGPASS invalid username-password pair")]);
         assert_eq!(wrong.unwrap().code(), b"WRONGPASS");
+        let unknown = failed("ERR unknown command");
+        let wrong = refused(&[unknown.clone(), failed("ERR invalid password")]);
+        assert_eq!(wrong.unwrap().detail(), b"invalid password");
+        let full = refused(&[failed("ERR max number of clients reached")]);
+        assert!(full.unwrap().detail().starts_with(b"max number"));
+        assert!(refused(&[unknown, ok(), failed("ERR"), failed("NOAUTH")]).is_some());
         assert!(refused(&[ok(), failed("ERR DB index is out of range")]).is_some());
         assert!(refused(&[ok(), ok(), failed("ERR"), failed("ERR")]).is_none());
     }

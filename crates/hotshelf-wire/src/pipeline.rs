@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-use crate::resp::{Command, Value};
+use crate::resp::{Command, Expected, Value};
 
 /// The traffic of one connection: bytes to send, and the waiters for the replies.
 ///
@@ -18,8 +18,8 @@ use crate::resp::{Command, Value};
 /// command's bytes were handed over to the kernel or, while the kernel accepts no bytes, when
 /// the driver notices the command: see [`start_timeouts`](Self::start_timeouts). A driver
 /// writes, then reads everything that has arrived, and only then [expires](Self::expire) what
-/// is still unanswered. While the server replies to other commands, a command is waited for up
-/// to [`GRACE`] longer.
+/// is still unanswered. While the server sends anything, such as replies to other commands or
+/// parts of a large one, a command is waited for up to [`GRACE`] longer.
 ///
 /// `W` is the type of waiters, `T` that of instants.
 pub struct Pipeline<W, T> {
@@ -34,13 +34,13 @@ pub struct Pipeline<W, T> {
     untimed: usize,
     /// A lower bound of all deadlines.
     earliest: Option<T>,
-    /// Whether a reply was received since the last expiry.
+    /// Whether anything was received since the last expiry.
     answering: bool,
     /// The number of expiries so far. Commands that were in flight together count as one.
     expiries: u32,
 }
 
-/// How much longer than its timeout a command is waited for while the server answers others.
+/// How much longer than its timeout a command is waited for while the server sends anything.
 pub const GRACE: Duration = Duration::from_millis(250);
 
 /// When a command in its grace period is looked at again.
@@ -48,16 +48,14 @@ const RECHECK: Duration = Duration::from_millis(25);
 
 struct Queued<W, T> {
     /// `None` if the deadline has passed or the reply is ignored.
-    waiter: Option<Waiter<W, T>>,
+    waiter: Option<W>,
+    timeout: Duration,
+    /// `None` until the timeout has begun, and if the reply is ignored.
+    deadline: Option<T>,
+    /// The types of replies that it can have.
+    expected: Expected,
     /// The value of [`Pipeline::expiries`] when the command was queued.
     expiries: u32,
-}
-
-struct Waiter<W, T> {
-    waiter: W,
-    timeout: Duration,
-    /// `None` until the timeout has begun.
-    deadline: Option<T>,
 }
 
 /// A value received from a server, matched with the command that it answers.
@@ -69,6 +67,8 @@ pub enum Event<W> {
     Late,
     /// An out-of-band push. Pushes keep their position among the replies.
     Push(Vec<Value>),
+    /// A reply that the command never has: from here on replies answer other commands.
+    Mismatched(Option<W>),
     /// A reply while no command is in flight. Connections in subscriber mode receive
     /// messages (RESP2) and subscription errors this way. On any other connection the two
     /// sides are out of sync, and no later reply can be trusted.
@@ -93,12 +93,12 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
 
     /// Queues a command and the waiter for its reply.
     pub fn push(&mut self, command: &Command, waiter: W, timeout: Duration) {
-        self.enqueue(command, Some(Waiter { waiter, timeout, deadline: None }));
+        self.enqueue(command, Some(waiter), timeout);
     }
 
     /// Queues a command whose reply is ignored: a prefix of the next command.
     pub fn push_ignored(&mut self, command: &Command) {
-        self.enqueue(command, None);
+        self.enqueue(command, None, Duration::ZERO);
     }
 
     /// Queues a command without a reply: a subscription.
@@ -106,9 +106,10 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
         command.write_to(&mut self.output);
     }
 
-    fn enqueue(&mut self, command: &Command, waiter: Option<Waiter<W, T>>) {
+    fn enqueue(&mut self, command: &Command, waiter: Option<W>, timeout: Duration) {
         command.write_to(&mut self.output);
-        self.queue.push_back(Queued { waiter, expiries: self.expiries });
+        let (expected, expiries) = (command.expected(), self.expiries);
+        self.queue.push_back(Queued { waiter, timeout, deadline: None, expected, expiries });
         self.unsent += 1;
         self.unconfirmed += 1;
         self.untimed += 1;
@@ -136,6 +137,12 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
     #[must_use]
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Returns the number of bytes to send.
+    #[must_use]
+    pub fn output_size(&self) -> usize {
+        self.output.len()
     }
 
     /// Moves all bytes to send into an empty buffer.
@@ -168,9 +175,11 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
     fn start(&mut self, from: usize, to: usize, now: T) {
         let length = self.queue.len();
         for queued in self.queue.range_mut(length - to..length - from) {
-            let Some(waiter) = &mut queued.waiter else { continue };
-            let deadline = now + waiter.timeout;
-            waiter.deadline = Some(deadline);
+            if queued.waiter.is_none() {
+                continue;
+            }
+            let deadline = now + queued.timeout;
+            queued.deadline = Some(deadline);
             self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         }
     }
@@ -178,11 +187,14 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
     /// Extends all timeouts that have begun: the process was too busy to read replies.
     pub fn postpone(&mut self, late: Duration) {
         for queued in &mut self.queue {
-            if let Some(Waiter { deadline: Some(deadline), .. }) = &mut queued.waiter {
-                *deadline = *deadline + late;
-            }
+            queued.deadline = queued.deadline.map(|deadline| deadline + late);
         }
         self.earliest = self.earliest.map(|earliest| earliest + late);
+    }
+
+    /// Notes that bytes were received, whether or not they complete a reply.
+    pub fn heard(&mut self) {
+        self.answering = true;
     }
 
     /// Matches the next received value with its waiter.
@@ -196,14 +208,16 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
             return Event::Unsolicited(value);
         }
         let Some(queued) = self.queue.pop_front() else { return Event::Unsolicited(value) };
-        self.answering = true;
         let length = self.queue.len();
         self.unconfirmed = self.unconfirmed.min(length);
         self.untimed = self.untimed.min(length);
         if length == 0 {
             self.earliest = None;
         }
-        queued.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter.waiter, value))
+        if !queued.expected.accepts(&value) {
+            return Event::Mismatched(queued.waiter);
+        }
+        queued.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter, value))
     }
 
     /// Returns an instant before which no deadline passes: when to call [`Pipeline::expire`] at
@@ -215,8 +229,10 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
 
     /// Removes the waiters whose deadline has passed; their commands keep their positions.
     ///
-    /// Returns `true` if one of them was queued after the previous expiry: commands that were
-    /// in flight together are evidence of one stall of the server, not of several.
+    /// Returns `true` if that is evidence of another stall of the server: the command at the
+    /// head of the queue is late itself, since the others wait for its reply, and one of them
+    /// was queued after the previous stall, since commands that were in flight together are
+    /// evidence of one stall, not of several.
     ///
     /// Visits every command in flight. A caller that waits for [`next_deadline`] first does so
     /// at most once per shortest timeout, not once per command.
@@ -225,14 +241,18 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
     pub fn expire(&mut self, now: T, expired: &mut Vec<W>) -> bool {
         let (mut earliest, mut new_stall) = (None, false);
         let answering = std::mem::take(&mut self.answering);
+        let head = self.queue.iter().find_map(|queued| queued.deadline);
+        let is_head_late = head.is_some_and(|deadline| deadline <= now);
         for queued in &mut self.queue {
-            let Some(Waiter { deadline: Some(deadline), .. }) = queued.waiter else { continue };
+            let Some(deadline) = queued.deadline.filter(|_| queued.waiter.is_some()) else {
+                continue;
+            };
             let next = match (deadline <= now, answering && now < deadline + GRACE) {
                 (false, _) => deadline,
                 (true, true) => now + RECHECK,
                 (true, false) => {
-                    expired.extend(queued.waiter.take().map(|waiter| waiter.waiter));
-                    new_stall |= queued.expiries == self.expiries;
+                    expired.extend(queued.waiter.take());
+                    new_stall |= is_head_late && queued.expiries == self.expiries;
                     continue;
                 }
             };
@@ -245,7 +265,7 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
 
     /// Closes the pipeline of a lost connection and returns the remaining waiters.
     pub fn close(self) -> impl Iterator<Item = W> {
-        self.queue.into_iter().filter_map(|queued| queued.waiter).map(|waiter| waiter.waiter)
+        self.queue.into_iter().filter_map(|queued| queued.waiter)
     }
 }
 
@@ -320,6 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn replies_of_other_commands_are_noticed() {
+        let mut pipeline = Pipeline::new();
+        let commands = [Command::new("GET").arg("k"), Command::new("TTL").arg("k")];
+        commands.iter().zip(0..).for_each(|(command, n)| pipeline.push(command, n, millis(5)));
+        pipeline.push(&commands[1].clone().queued(), 2, millis(5));
+        send(&mut pipeline, 0);
+        let queued = Value::Simple("QUEUED".into());
+        assert_eq!(pipeline.receive(Value::Nil), Event::Reply(0, Value::Nil));
+        assert_eq!(pipeline.receive(Value::Nil), Event::Mismatched(Some(1)));
+        assert_eq!(pipeline.receive(queued.clone()), Event::Reply(2, queued));
+    }
+
+    #[test]
     fn only_subscriptions_expect_no_reply() {
         let mut pipeline = Pipeline::new();
         pipeline.push_ignored(&Command::new("ASKING"));
@@ -370,6 +403,16 @@ mod tests {
     }
 
     #[test]
+    fn slow_command_at_the_head_is_no_stall() {
+        let mut pipeline = sent(&[10_000, 10]);
+        assert_eq!(expired(&mut pipeline, 10), (false, vec![1]));
+        pipeline.push(&Command::new("PING"), 2, millis(10));
+        send(&mut pipeline, 9_995);
+        assert_eq!(expired(&mut pipeline, 10_004), (true, vec![0]));
+        assert_eq!(expired(&mut pipeline, 10_005), (false, vec![2]), "the same stall");
+    }
+
+    #[test]
     fn busy_time_is_not_the_servers() {
         let mut pipeline = sent(&[10]);
         pipeline.postpone(millis(300));
@@ -381,14 +424,16 @@ mod tests {
     #[test]
     fn answering_server_is_waited_for_longer() {
         let mut pipeline = sent(&[10, 10, 10]);
+        pipeline.heard();
         pipeline.receive(Value::Nil);
         assert_eq!(expired(&mut pipeline, 10), (false, vec![]));
         assert_eq!(pipeline.next_deadline(), Some(millis(35)));
-        pipeline.receive(Value::Nil);
-        assert_eq!(expired(&mut pipeline, 35), (false, vec![]));
-        assert_eq!(expired(&mut pipeline, 60), (true, vec![2]), "it has fallen silent");
+        pipeline.heard();
+        assert_eq!(expired(&mut pipeline, 35), (false, vec![]), "it has sent a part of a reply");
+        assert_eq!(expired(&mut pipeline, 60), (true, vec![1, 2]), "it has fallen silent");
 
         let mut pipeline = sent(&[10, 10]);
+        pipeline.heard();
         pipeline.receive(Value::Nil);
         assert_eq!(expired(&mut pipeline, 260), (true, vec![1]), "nothing is waited for longer");
     }

@@ -1,8 +1,9 @@
 //! Discovery of the primary of a service through its Sentinels.
 //!
 //! Follows <https://redis.io/docs/latest/develop/reference/sentinel-clients/>: ask the
-//! Sentinels for the primary one by one, verify with `ROLE` that it is a primary, and ask
-//! again when the connection is lost or a Sentinel announces a new primary.
+//! Sentinels for the primary, verify with `ROLE` that it is one, and ask again when the
+//! connection is lost or a Sentinel announces a new primary. A Sentinel may be outdated, so
+//! that all are asked, and the answer that most of them give is tried first.
 
 use crate::endpoint::Endpoint;
 use crate::resp::{Command, Value};
@@ -14,7 +15,7 @@ pub const SWITCHES: &str = "+switch-master";
 /// ignored.
 const MAX_SENTINELS: usize = 64;
 
-/// The Sentinels of a service, with those that answered last at the front.
+/// The Sentinels of a service.
 #[derive(Clone, Debug)]
 pub struct Sentinels {
     service: String,
@@ -28,7 +29,7 @@ impl Sentinels {
         Self { service, endpoints: seeds }
     }
 
-    /// Returns the Sentinels in the order in which to ask them.
+    /// Returns the Sentinels, in the order in which to listen to one of them.
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -42,13 +43,10 @@ impl Sentinels {
 
     /// Reads a Sentinel's replies and returns the primary; `None` if it is unknown.
     ///
-    /// A Sentinel that knows the primary is asked first from now on, and the Sentinels that it
-    /// names are asked when others fail.
+    /// The Sentinels that it names are asked, too.
     pub fn answered(&mut self, sentinel: &Endpoint, replies: &[Value]) -> Option<Endpoint> {
         let [Value::Array(primary), others @ ..] = replies else { return None };
         let primary = address(primary, sentinel)?;
-        self.endpoints.retain(|endpoint| endpoint != sentinel);
-        self.endpoints.insert(0, sentinel.clone());
         if let [Value::Array(others), ..] = others {
             for other in others.iter().filter_map(|other| described(other, sentinel)) {
                 if !self.endpoints.contains(&other) && self.endpoints.len() < MAX_SENTINELS {
@@ -57,6 +55,14 @@ impl Sentinels {
             }
         }
         Some(primary)
+    }
+
+    /// Moves a Sentinel to the end of the list: it may be mistaken.
+    pub fn distrust(&mut self, sentinel: &Endpoint) {
+        if let Some(position) = self.endpoints.iter().position(|other| other == sentinel) {
+            let sentinel = self.endpoints.remove(position);
+            self.endpoints.push(sentinel);
+        }
     }
 
     /// Returns `true` if a published message announces a new primary of this service.
@@ -105,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn successful_sentinel_is_asked_first() {
+    fn sentinels_name_others() {
         let mut sentinels = sentinels();
         assert_eq!(sentinels.answered(&sentinel(1), &[Value::Nil]), None);
         let primary = Value::Array(vec![bulk("10.0.0.1"), bulk("6379")]);
@@ -114,7 +120,9 @@ mod tests {
         let others = Value::Array(vec![Value::Map(third), Value::Array(fourth), Value::Nil]);
         let found = sentinels.answered(&sentinel(2), &[primary, others]);
         assert_eq!(found, Some(Endpoint::new("10.0.0.1", 6379)));
-        assert_eq!(sentinels.endpoints(), [2, 1, 3, 4].map(sentinel));
+        assert_eq!(sentinels.endpoints(), [1, 2, 3, 4].map(sentinel));
+        sentinels.distrust(&sentinel(2));
+        assert_eq!(sentinels.endpoints(), [1, 3, 4, 2].map(sentinel));
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Run {
             0 => Value::Attributed(vec![(Value::Nil, Value::Nil)], Box::new(value.clone())),
             _ => value.clone(),
         };
+        self.pipeline.heard();
         let expected = if queued.waits { Event::Reply(number, value) } else { Event::Late };
         assert_eq!(self.pipeline.receive(received), expected);
     }
@@ -153,7 +154,7 @@ impl Run {
     fn start_timeouts(&mut self, handed_over: bool) {
         for queued in &mut self.queue {
             let accepted = handed_over && queued.sent && !queued.handed_over;
-            if accepted || queued.deadline.is_none() {
+            if queued.waits && (accepted || queued.deadline.is_none()) {
                 queued.deadline = Some(self.now + queued.timeout);
                 queued.due = queued.deadline;
                 queued.handed_over |= accepted;
@@ -176,6 +177,8 @@ impl Run {
         let (now, stalled_at) = (self.now, self.stalled_at);
         let (mut expected, mut new_stall) = (Vec::new(), false);
         let answering = std::mem::take(&mut self.answering);
+        let head = self.queue.iter().find_map(|queued| queued.deadline);
+        let is_head_late = head.is_some_and(|deadline| deadline <= now);
         for queued in self.queue.iter_mut().filter(|queued| queued.waits) {
             let Some(deadline) = queued.deadline else { continue };
             queued.due = match deadline <= now {
@@ -185,7 +188,7 @@ impl Run {
             if deadline <= now && !(answering && now < deadline + GRACE) {
                 queued.waits = false;
                 expected.push(queued.number);
-                new_stall |= queued.number > stalled_at;
+                new_stall |= is_head_late && queued.number > stalled_at;
             }
         }
         let mut expired = Vec::new();

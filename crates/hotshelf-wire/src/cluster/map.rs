@@ -33,17 +33,18 @@ impl SlotMap {
         [Command::new("CLUSTER").arg("SLOTS"), Command::new("CLUSTER").arg("SHARDS")]
     }
 
-    /// Reads the reply of `sender` to either of these commands.
+    /// Reads the reply of `sender` to either of these commands. `tls` tells which of a node's
+    /// ports to use.
     ///
     /// # Errors
     /// If the reply is invalid, or assigns no slots.
-    pub fn read(reply: &Value, sender: &Endpoint) -> Result<Self, InvalidSlotMap> {
+    pub fn read(reply: &Value, sender: &Endpoint, tls: bool) -> Result<Self, InvalidSlotMap> {
         let Value::Array(entries) = reply else { return Err(InvalidSlotMap) };
         let owners = vec![None; usize::from(SLOTS)].into();
         let mut map = Self { owners, primaries: Vec::new(), complete: true };
         for entry in entries {
             // One invalid entry must not hide the others.
-            let read = map.read_range(entry, sender).or_else(|| map.read_shard(entry, sender));
+            let read = map.read_range(entry, sender).or_else(|| map.read_shard(entry, sender, tls));
             map.complete &= read.is_some();
         }
         if map.primaries.is_empty() { Err(InvalidSlotMap) } else { Ok(map) }
@@ -64,17 +65,24 @@ impl SlotMap {
         self.assign(slot_of(first)?, slot_of(last)?, owner)
     }
 
-    /// Reads an entry of `CLUSTER SHARDS`: its slots and its nodes, by name.
-    fn read_shard(&mut self, entry: &Value, sender: &Endpoint) -> Option<()> {
+    /// Reads an entry of `CLUSTER SHARDS`: its slots and its nodes, by name. During a failover
+    /// it may have several primaries, of which those that have failed come last.
+    fn read_shard(&mut self, entry: &Value, sender: &Endpoint, tls: bool) -> Option<()> {
         let (Value::Array(slots), Value::Array(nodes)) =
             (entry.field("slots")?, entry.field("nodes")?)
         else {
             return None;
         };
         let is_primary = |node: &&Value| node.field("role").and_then(Value::text) == Some("master");
-        let primary = nodes.iter().find(is_primary)?;
+        let rank = |node: &&Value| match node.field("health").and_then(Value::text) {
+            Some("online") | None => 0,
+            Some("fail") => 2,
+            Some(_) => 1,
+        };
+        let primary = nodes.iter().filter(is_primary).min_by_key(rank)?;
         let host = primary.field("endpoint").or_else(|| primary.field("ip"))?;
-        let port = primary.field("port").or_else(|| primary.field("tls-port"))?;
+        let ports = if tls { ["tls-port", "port"] } else { ["port", "tls-port"] };
+        let port = ports.iter().find_map(|name| primary.field(name))?;
         let owner = Endpoint::reported(host_of(host)?, port_of(port)?, sender)?;
         for range in slots.chunks_exact(2) {
             self.assign(slot_of(&range[0])?, slot_of(&range[1])?, owner.clone())?;
@@ -98,6 +106,12 @@ impl SlotMap {
             self.primaries.len() - 1
         });
         index.try_into().ok()
+    }
+
+    /// Returns `true` if both assign each slot to the same node.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        (0..SLOTS).all(|slot| self.owner(slot) == other.owner(slot))
     }
 
     /// Returns the owner of a slot; `None` if it has none.
@@ -163,7 +177,7 @@ pub(super) mod tests {
     }
 
     fn map(text: &str) -> Result<SlotMap, InvalidSlotMap> {
-        SlotMap::read(&value(text), &Endpoint::new("asked", 1))
+        SlotMap::read(&value(text), &Endpoint::new("asked", 1), false)
     }
 
     #[test]
@@ -191,6 +205,32 @@ pub(super) mod tests {
             (map.owner(9), map.owner(10), map.owner(29)),
             (Some(&owner), None, Some(&owner))
         );
+    }
+
+    #[test]
+    fn failed_primaries_and_other_ports_are_passed_over() {
+        let node = |health: &str, port: u16| {
+            format!(
+                "%5|$4|role|$6|master|$8|endpoint|$1|p|$6|health|${}|{health}|$4|port|:{port}|\
+                 $8|tls-port|:{}|",
+                health.len(),
+                port + 1000,
+            )
+        };
+        let nodes = [node("fail", 1), node("loading", 2), node("online", 3)].concat();
+        let text = format!("*1|%2|$5|slots|*2|:0|:9|$5|nodes|*3|{nodes}");
+        for (tls, port) in [(false, 3), (true, 1003)] {
+            let map = SlotMap::read(&value(&text), &Endpoint::new("asked", 1), tls).unwrap();
+            assert_eq!(map.primaries(), [Endpoint::new("p", port)]);
+        }
+    }
+
+    #[test]
+    fn maps_agree_in_any_order() {
+        let [first, second] = ["*3|:0|:9|*2|$1|a|:1|", "*3|:10|:19|*2|$1|b|:1|"];
+        let one = map(&format!("*2|{first}{second}")).unwrap();
+        assert!(one.agrees_with(&map(&format!("*2|{second}{first}")).unwrap()));
+        assert!(!one.agrees_with(&map(&format!("*1|{first}")).unwrap()));
     }
 
     #[test]

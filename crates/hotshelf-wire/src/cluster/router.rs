@@ -18,6 +18,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE_BETWEEN_REPEATS: Duration = Duration::from_millis(400);
 
+/// The number of nodes that are asked in addition to one.
+const WITNESSES: usize = 2;
+
 /// A client's map of a Cluster.
 ///
 /// The map is fetched again once a redirection or a lost connection has marked it as stale:
@@ -27,6 +30,8 @@ const LONGEST_PAUSE_BETWEEN_REPEATS: Duration = Duration::from_millis(400);
 #[derive(Debug)]
 pub struct Router<T> {
     seeds: Vec<Endpoint>,
+    /// Whether connections use TLS.
+    tls: bool,
     map: Option<Arc<SlotMap>>,
     stale: bool,
     fetching: bool,
@@ -52,12 +57,35 @@ pub enum Refresh<T> {
 }
 
 impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
-    /// Creates a router that knows only its seed nodes.
+    /// Creates a router that knows only its seed nodes. `tls` tells whether connections use TLS.
     #[must_use]
-    pub fn new(seeds: Vec<Endpoint>) -> Self {
+    pub fn new(seeds: Vec<Endpoint>, tls: bool) -> Self {
         let (map, not_before) = (None, None);
         let (failures, repeats, turn) = (0, 0, 0);
-        Self { seeds, map, stale: true, fetching: false, not_before, failures, repeats, turn }
+        Self { seeds, tls, map, stale: true, fetching: false, not_before, failures, repeats, turn }
+    }
+
+    /// Returns other nodes to ask together with this one: a node that is cut off from the others
+    /// reports an outdated map.
+    #[must_use]
+    pub fn witnesses(&self, node: &Endpoint) -> Vec<Endpoint> {
+        let primaries = self.map.iter().flat_map(|map| map.primaries());
+        let others = primaries.chain(&self.seeds).filter(|other| *other != node);
+        let mut witnesses: Vec<Endpoint> = Vec::with_capacity(WITNESSES);
+        for other in others {
+            if witnesses.len() < WITNESSES && !witnesses.contains(other) {
+                witnesses.push(other.clone());
+            }
+        }
+        witnesses
+    }
+
+    /// Reads a node's reply to the request for the map.
+    ///
+    /// # Errors
+    /// If it is not a valid map.
+    pub fn read(&self, reply: &Value, node: &Endpoint) -> Result<SlotMap, InvalidSlotMap> {
+        SlotMap::read(reply, node, self.tls)
     }
 
     /// Returns the map; `None` before the first valid reply.
@@ -136,7 +164,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Router<T> {
         now: T,
     ) -> Result<(), InvalidSlotMap> {
         self.fetching = false;
-        let map = reply.ok_or(InvalidSlotMap).and_then(|reply| SlotMap::read(reply, node));
+        let map = reply.ok_or(InvalidSlotMap).and_then(|reply| self.read(reply, node));
         let (pause, outcome) = match map {
             Ok(map) => {
                 let same = self.map.as_deref() == Some(&map);
@@ -185,10 +213,17 @@ mod tests {
     }
 
     fn informed() -> Router<Duration> {
-        let mut router = Router::new(vec![node("a")]);
+        let mut router = Router::new(vec![node("a")], false);
         assert_eq!(router.refresh(at(0)), Refresh::Ask(node("a")));
         router.answered(&node("a"), Some(&reply()), at(1)).unwrap();
         router
+    }
+
+    #[test]
+    fn other_nodes_are_witnesses() {
+        let router = informed();
+        assert_eq!(router.witnesses(&node("a")), [node("b")]);
+        assert_eq!(router.witnesses(&node("c")), [node("a"), node("b")]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Default for Limits {
 
 /// Strings of up to this many bytes are copied out of the read buffer, so that a small value
 /// doesn't keep a large buffer alive. Longer ones are slices of it.
-const COPIED: usize = 1024;
+const COPIED: usize = 8 << 10;
 
 /// The maximum length of a line: an error, a status, a length.
 pub(super) const LONGEST_LINE: usize = 64 << 10;

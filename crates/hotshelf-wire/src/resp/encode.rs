@@ -1,7 +1,7 @@
 //! Encoding commands, and values as a server does.
 
-use super::Value;
 use super::decode::LONGEST_LINE;
+use super::{Expected, Value};
 
 /// The initial capacity of a command: enough for most commands on one key.
 const ROOM: usize = 128;
@@ -15,12 +15,33 @@ const ROOM: usize = 128;
 pub struct Command {
     count: u64,
     strings: Vec<u8>,
+    expected: Expected,
 }
 
 impl Command {
     /// Creates a command.
     pub fn new(name: impl AsRef<[u8]>) -> Self {
-        Self { count: 0, strings: Vec::with_capacity(ROOM) }.arg(name)
+        let name = name.as_ref();
+        let (strings, expected) = (Vec::with_capacity(ROOM), Expected::of(name));
+        Self { count: 0, strings, expected }.arg(name)
+    }
+
+    /// Makes it a command of a transaction: it is queued, and the reply is part of that to
+    /// `EXEC`.
+    pub fn queued(mut self) -> Self {
+        self.expected = Expected::Status;
+        self
+    }
+
+    /// Returns the number of bytes of its name and arguments, as they are sent.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// Returns the types of replies that it can have.
+    pub(crate) fn expected(&self) -> Expected {
+        self.expected
     }
 
     /// Appends an argument.

@@ -6,8 +6,10 @@
 
 mod decode;
 mod encode;
+mod expected;
 mod value;
 
 pub use decode::{Decoder, Limits, ProtocolError};
 pub use encode::{Command, value};
+pub(crate) use expected::Expected;
 pub use value::{ServerError, Value};

@@ -29,7 +29,7 @@ struct Run {
 pub(super) fn happen(mut input: Input<'_>) {
     let seeds: Vec<_> = (0..1 + u16::from(input.small() % 3)).map(|n| node(u8::MAX, n)).collect();
     let mut run = Run {
-        router: Router::new(seeds.clone()),
+        router: Router::new(seeds.clone(), false),
         seeds,
         now: Duration::ZERO,
         asked: None,
@@ -114,7 +114,7 @@ impl Run {
     /// Reports a reply, if a node was asked.
     fn answered(&mut self, reply: Option<&Value>) {
         let Some(node) = self.asked.take() else { return };
-        let read = reply.and_then(|reply| SlotMap::read(reply, &node).ok());
+        let read = reply.and_then(|reply| SlotMap::read(reply, &node, false).ok());
         let before = self.router.map().cloned();
         let outcome = self.router.answered(&node, reply, self.now);
         self.answered = Some(self.now);

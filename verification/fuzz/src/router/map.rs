@@ -25,8 +25,10 @@ pub(super) fn any(bytes: &[u8]) {
     let sender = Endpoint::new("sender", 1);
     for reply in &replies {
         let _is_asked_of_sentinels = is_primary(reply);
-        if let Ok(map) = SlotMap::read(reply, &sender) {
-            check(&map);
+        for tls in [false, true] {
+            if let Ok(map) = SlotMap::read(reply, &sender, tls) {
+                check(&map);
+            }
         }
     }
     let mut sentinels = Sentinels::new("service".into(), vec![sender.clone()]);
@@ -63,7 +65,7 @@ pub(super) fn of_slots(mut input: Input<'_>) {
             ranges.push((first..=last, Endpoint::new(name, port)));
         }
     }
-    let read = SlotMap::read(&Value::Array(entries), &sender);
+    let read = SlotMap::read(&Value::Array(entries), &sender, false);
     let owner = |slot| ranges.iter().rev().find(|(range, _)| range.contains(&slot));
     let ends = ranges.iter().flat_map(|(range, _)| [*range.start(), *range.end()]);
     let near = ends.flat_map(|end| [end.saturating_sub(1), end, end + 1]);
