@@ -1,6 +1,7 @@
 //! Errors of this crate, and the mapping of the server's.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::ServerError;
@@ -13,18 +14,38 @@ pub(crate) fn from_server(error: ServerError) -> Error {
             "the ACL denies a command or a key that the cache needs: grant the permissions \
              listed in SECURITY.md",
         ),
-        b"NOAUTH" | b"WRONGPASS" => (ErrorKind::Authentication, CREDENTIALS),
+        b"NOAUTH" => (
+            ErrorKind::Authentication,
+            "the server requires a password: add it to the URL, as in redis://:password@host",
+        ),
+        b"WRONGPASS" => (ErrorKind::Authentication, CREDENTIALS),
         b"ERR" if is_auth_error(&error) => (ErrorKind::Authentication, CREDENTIALS),
         b"LOADING" => (ErrorKind::Loading, "the server is still loading its data set"),
         b"READONLY" => (ErrorKind::ReadOnly, "the server is a read-only replica"),
-        b"OOM" => (ErrorKind::OutOfMemory, "the server is out of memory"),
+        b"OOM" => (
+            ErrorKind::OutOfMemory,
+            "the server is out of memory: raise its `maxmemory`, or let it evict keys \
+             (`maxmemory-policy allkeys-lru`)",
+        ),
         b"NOSCRIPT" => (ErrorKind::NoScript, "the server doesn't know the script"),
         b"WRONGTYPE" => (ErrorKind::WrongType, "the key holds a value of another type"),
-        b"MOVED" | b"ASK" => (ErrorKind::Moved, "another node of the Cluster owns the key"),
+        b"MOVED" | b"ASK" => (
+            ErrorKind::Moved,
+            "another node of the Cluster owns the key: use redis+cluster:// in the URL",
+        ),
         b"CROSSSLOT" => (
             ErrorKind::Server,
             "the keys are in several slots of the Cluster: use a common {tag}, or a command for \
              each key",
+        ),
+        b"DENIED" => (
+            ErrorKind::Permission,
+            "the server is in protected mode: set a password or a user for it, or \
+             `protected-mode no` in a trusted network",
+        ),
+        _ if error.detail().starts_with(b"max number of clients") => (
+            ErrorKind::Unavailable,
+            "the server has too many connections: raise its `maxclients`, or close unused ones",
         ),
         b"CLUSTERDOWN" | b"MASTERDOWN" | b"TRYAGAIN" | b"BUSY" => {
             (ErrorKind::Unavailable, "the server is temporarily unavailable")
@@ -49,13 +70,64 @@ fn is_auth_error(error: &ServerError) -> bool {
     error.detail().starts_with(b"AUTH ") || error.detail().starts_with(b"Client sent AUTH")
 }
 
+/// Returns the server's own error.
+fn server_error(error: &Error) -> Option<&ServerError> {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+}
+
+/// Returns `true` for an error that the server has sent.
+pub(crate) fn is_from_server(error: &Error) -> bool {
+    server_error(error).is_some()
+}
+
 /// Returns `true` if the command's slot is migrating and only some of its keys are on the node.
 /// The command was not executed.
 pub(crate) fn is_try_again(error: &Error) -> bool {
-    let server = std::error::Error::source(error);
-    server
-        .and_then(|source| source.downcast_ref())
-        .is_some_and(|error: &ServerError| error.code() == b"TRYAGAIN")
+    server_error(error).is_some_and(|error| error.code() == b"TRYAGAIN")
+}
+
+/// Returns `true` if the server doesn't know or doesn't allow a command.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    server_error(error).is_some_and(|error| {
+        let words = [b"unknown command".as_slice(), b"unsupported command", b"Unknown command"];
+        is_forbidden(error) || words.iter().any(|text| error.detail().starts_with(text))
+    })
+}
+
+/// The cause of the error of commands in flight when their connection was lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLost;
+
+impl fmt::Display for ConnectionLost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("connection lost")
+    }
+}
+
+impl std::error::Error for ConnectionLost {}
+
+/// Returns `true` if an attempt failed because the server was lost or demoted, rather than
+/// because it doesn't respond: the next one may reach it, or the one that has replaced it.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Unavailable | ErrorKind::ReadOnly | ErrorKind::Loading => true,
+        ErrorKind::Timeout => is_connection_lost(error),
+        _ => false,
+    }
+}
+
+/// Returns `true` for a command in flight when its connection was lost.
+pub(crate) fn is_connection_lost(error: &Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause.is_some_and(<dyn std::error::Error + 'static>::is::<ConnectionLost>)
+}
+
+/// Returns an error's text with that of its cause, such as the server's own words.
+pub(crate) fn with_cause(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// Creates the error of a temporary failure.

@@ -25,9 +25,10 @@
 //
 //   backend → client → topology → link → transport → connection → errors
 //
-// `tokio`, `tls` and `peer` implement the transport; `options` and `names` depend on none of
+// `tokio`, `tls`, `addresses` and `peer` implement the transport; `options` and `names` depend on none of
 // these. Within a folder, `mod.rs` depends on its files and not the other way round, unless
 // they extend its type.
+mod addresses;
 mod backend;
 mod client;
 mod connection;
@@ -44,6 +45,7 @@ mod tokio;
 mod topology;
 mod transport;
 
+pub use addresses::connect_to_any;
 pub use backend::RedisBackend;
 pub use client::{Expiry, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
 pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};

@@ -5,6 +5,7 @@
 //! - [`valkey_server`]: the path of a Valkey server, to start in place of `redis-server`.
 //! - [`RedisCluster`]: a real cluster whose nodes fail and whose slots move on command.
 //! - [`RedisSentinels`]: a real primary with replicas, monitored by Sentinels.
+//! - [`Middlebox`]: a real HAProxy, stunnel or twemproxy before a server.
 //! - [`Proxy`]: a TCP proxy that delays, holds and drops bytes and cuts connections.
 //! - [`SimRuntime`]: a runtime whose time and order of tasks are determined by a seed.
 //!   [`Slow`] adds random delays to a backend, [`FaultyBackend`] injects faults.
@@ -17,6 +18,7 @@ mod cluster;
 #[macro_use]
 pub mod conformance;
 mod faulty;
+mod middlebox;
 mod ports;
 mod process;
 mod proxy;
@@ -33,6 +35,7 @@ mod wait;
 
 pub use cluster::{Failover, RedisCluster};
 pub use faulty::{Fault, FaultyBackend};
+pub use middlebox::Middlebox;
 pub use proxy::{Conditions, Direction, Proxy};
 pub use redis_server::RedisServer;
 pub use resp::Reply;

@@ -36,6 +36,18 @@ impl Process {
         arguments: &[String],
         directory: &Path,
     ) -> io::Result<Self> {
+        let answers = || resp::command(port, None, &["PING"]).map(drop);
+        Self::start_until(answers, program, port, arguments, directory)
+    }
+
+    /// Starts a program, and waits until it answers.
+    pub(crate) fn start_until(
+        answers: impl Fn() -> io::Result<()>,
+        program: &Path,
+        port: u16,
+        arguments: &[String],
+        directory: &Path,
+    ) -> io::Result<Self> {
         let pid_file = pid_file(directory);
         // The file of a killed process must not be read as that of the new one.
         if pid_file.exists() {
@@ -52,7 +64,7 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()?;
-        let up = wait_until_up(port, &mut shell);
+        let up = wait_until_up(answers, &mut shell);
         match up.and_then(|()| std::fs::read_to_string(pid_file)) {
             Ok(server) => Ok(Self { shell, server, paused: AtomicBool::new(false) }),
             Err(error) => {
@@ -100,10 +112,10 @@ pub(crate) fn pid_file(directory: &Path) -> PathBuf {
     directory.join("redis.pid")
 }
 
-fn wait_until_up(port: u16, shell: &mut Child) -> io::Result<()> {
+fn wait_until_up(answers: impl Fn() -> io::Result<()>, shell: &mut Child) -> io::Result<()> {
     wait_for("a reply", TIMEOUT, || match shell.try_wait()? {
         Some(_) => Ok(Err(io::Error::other("the process exited"))),
-        None => resp::command(port, None, &["PING"]).map(|_| Ok(())),
+        None => answers().map(Ok),
     })?
 }
 

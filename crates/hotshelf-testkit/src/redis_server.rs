@@ -156,7 +156,9 @@ impl RedisServer {
         self.process.as_ref().is_some_and(|process| !process.is_paused())
     }
 
-    pub(crate) fn address(&self) -> String {
+    /// Returns its host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port())
     }
 

@@ -275,6 +275,9 @@ pub struct ServerInfo {
     pub keyspace_hits: u64,
     /// Its own count of reads that found no key.
     pub keyspace_misses: u64,
+    /// What the server or its ACL refuses, and what the cache does instead. Empty for a server
+    /// with all that the cache uses.
+    pub limitations: Vec<String>,
 }
 
 #[cfg(test)]

@@ -21,6 +21,13 @@ pub(super) fn parse(text: &str) -> ServerInfo {
     info.total_commands = number("total_commands_processed");
     info.keyspace_hits = number("keyspace_hits");
     info.keyspace_misses = number("keyspace_misses");
+    if info.max_memory > 0 && fields.get("maxmemory_policy") == Some(&"noeviction") {
+        info.limitations.push(
+            "the server evicts nothing (maxmemory-policy noeviction): nothing is stored once its \
+             memory is full; set allkeys-lru"
+                .to_owned(),
+        );
+    }
     info
 }
 
@@ -35,5 +42,14 @@ mod tests {
         assert_eq!(info.version, "7.0.15");
         assert_eq!(info.uptime, Duration::from_secs(90));
         assert_eq!((info.max_memory, info.keyspace_hits), (0, 0));
+        assert!(info.limitations.is_empty());
+    }
+
+    #[test]
+    fn full_server_without_eviction_is_named() {
+        let limitations = |policy| {
+            parse(&format!("maxmemory:100\r\nmaxmemory_policy:{policy}\r\n")).limitations.len()
+        };
+        assert_eq!((limitations("noeviction"), limitations("allkeys-lru")), (1, 0));
     }
 }

@@ -1,31 +1,58 @@
 //! Removing entries, leases and the versions of tags.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hotshelf_core::backend::Result;
+use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{Pattern, WireKey};
 use hotshelf_wire::resp::Command;
 
 use super::RedisBackend;
 use crate::client::{BATCH, Scan};
-use crate::connection::Request;
-use crate::errors::is_try_again;
+use crate::errors::{is_lost, is_try_again};
 use crate::names;
 
+/// How long an invalidation that meets a lost connection is repeated.
+const PERSISTENCE: Duration = Duration::from_secs(1);
+
+/// The pauses in between.
+const REPEATING: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
+
 impl RedisBackend {
+    /// Repeats an invalidation that met a lost connection or a demoted server, until another one
+    /// is found: it may be done twice. A server that was down before fails it at once.
+    pub(super) async fn persistently<T, F>(&self, invalidate: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let (runtime, mut repeating) = (&*self.runtime, REPEATING);
+        let until = runtime.now() + PERSISTENCE;
+        let was_up = self.client.is_up();
+        loop {
+            match invalidate().await {
+                Err(error) if was_up && is_lost(&error) && runtime.now() < until => {
+                    runtime.sleep(repeating.next(runtime.random())).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Removes entries, each together with its lease in one step, and returns the number of both.
     ///
     /// Sends one `UNLINK` for each [`BATCH`] of keys, in a Cluster one for each key, and a
     /// [`BATCH`] of these in each round trip.
     pub(super) async fn invalidate_now(&self, keys: &[WireKey]) -> Result<u64> {
-        let unlink = |batch: &[WireKey]| {
+        let at_once = if self.client.is_cluster() { 1 } else { BATCH };
+        let removals = |remove: &Command| {
             let both = |command: Command, key: &WireKey| {
                 command.arg(key.as_bytes()).arg(names::lease(key))
             };
-            Request::from(batch.iter().fold(Command::new("UNLINK"), both))
+            let of_batch = |batch: &[WireKey]| batch.iter().fold(remove.clone(), both).into();
+            keys.chunks(at_once).map(of_batch).collect()
         };
-        let at_once = if self.client.is_cluster() { 1 } else { BATCH };
-        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
-        let replies = self.client.send_in_batches(&requests).await;
+        let replies = self.client.send_removals(removals).await;
         let (mut removed, mut migrating) = (0, Vec::new());
         for (batch, reply) in keys.chunks(at_once).zip(replies) {
             match reply.count() {

@@ -2,6 +2,7 @@
 
 mod info;
 mod invalidate;
+mod large;
 mod scripts;
 mod tracking;
 
@@ -16,15 +17,16 @@ use hotshelf_core::backend::{
 };
 use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
-use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{BoxFuture, Error, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
 use crate::client::{RedisClient, Reply, ScriptCall};
 use crate::connection::Request;
-use crate::errors::unexpected_reply;
+use crate::errors::{is_refused, unexpected_reply, with_cause};
 use crate::names;
 use crate::options::RedisOptions;
 use crate::transport::Transport;
+use large::LargeKeys;
 use tracking::Changes;
 
 /// The backend for Redis and Valkey servers.
@@ -33,8 +35,9 @@ pub struct RedisBackend {
     client: RedisClient,
     runtime: Arc<dyn Runtime>,
     changes: Changes,
-    /// Whether it was already logged that an ACL denies scripts.
-    warned_of_acl: AtomicBool,
+    large: LargeKeys,
+    /// Whether the server refuses scripts, which was logged.
+    without_scripts: AtomicBool,
 }
 
 impl RedisBackend {
@@ -43,11 +46,11 @@ impl RedisBackend {
     /// Operations have to run in a tokio runtime with timers enabled.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for invalid certificates or timeouts.
+    /// Of kind [`ErrorKind::Configuration`](hotshelf_core::ErrorKind::Configuration) for invalid certificates or timeouts.
     #[cfg(feature = "tokio")]
     pub fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
         options.validate()?;
-        let transport = Arc::new(crate::tokio::TokioTransport::new(options)?);
+        let transport = Arc::new(crate::tokio::TokioTransport::new(options, Arc::clone(&runtime))?);
         Ok(Self::on(transport, options, runtime))
     }
 
@@ -60,7 +63,8 @@ impl RedisBackend {
         let changes = Changes::default();
         let listener = Arc::new(changes.clone());
         let client = RedisClient::new(options, transport, Arc::clone(&runtime), listener);
-        Self { client, runtime, changes, warned_of_acl: AtomicBool::new(false) }
+        let (large, without_scripts) = (LargeKeys::new(), AtomicBool::new(false));
+        Self { client, runtime, changes, large, without_scripts }
     }
 
     /// Returns the raw client, on the same connections.
@@ -73,21 +77,27 @@ impl RedisBackend {
     /// parallel.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
         let timeout = self.client.read_timeout;
-        let get = |key: &WireKey| Command::new("GET").arg(key.as_bytes());
-        match keys {
+        let expected = self.large.size_of(keys);
+        let read = |command| Request { expected, ..Request::from(command) };
+        let get = |key: &WireKey| read(Command::new("GET").arg(key.as_bytes()));
+        let values = match keys {
             [] => Ok(Vec::new()),
             [key] => Ok(vec![self.client.send(get(key), timeout).await?.bytes()?]),
             _ if self.client.is_cluster() => {
-                let requests: Vec<Request> = keys.iter().map(|key| get(key).into()).collect();
+                let requests: Vec<Request> = keys.iter().map(get).collect();
                 let replies = self.client.send_all(&requests, timeout).await;
                 replies.into_iter().map(Reply::bytes).collect()
             }
             _ => {
-                let mget = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
+                let mget = read(Command::new("MGET").args(keys.iter().map(WireKey::as_bytes)));
                 let replies = self.client.send(mget, timeout).await?.array()?;
                 replies.into_iter().map(Reply::bytes).collect()
             }
+        };
+        if let Ok(values) = &values {
+            self.large.note(keys, values);
         }
+        values
     }
 
     async fn acquire_now(&self, acquire: Acquire<'_>) -> Result<Acquired> {
@@ -143,6 +153,7 @@ impl RedisBackend {
         };
         let calls = fills.iter().map(call).collect();
         let replies = self.run(calls, self.client.store_timeout).await;
+        fills.iter().for_each(|fill| self.large.note_size(&fill.key, fill.value.len()));
         let stored = |reply: Reply| match reply.integer()? {
             1 => Ok(Stored::Stored),
             _ => Ok(Stored::Refused),
@@ -166,20 +177,42 @@ impl RedisBackend {
 
     /// Runs scripts of the protocol.
     ///
-    /// If an ACL denies scripts, every reply is an error: the cache still reads and
-    /// invalidates, but stores nothing.
+    /// If the server or its ACL refuses scripts, every reply is an error: the cache still reads
+    /// and invalidates, but stores nothing.
     async fn run(&self, calls: Vec<ScriptCall<'_>>, timeout: Duration) -> Vec<Reply> {
         let replies = self.client.run_scripts(calls, timeout).await;
-        let denied = replies.iter().find_map(|reply| match reply {
-            Reply::Error(error) if error.kind() == ErrorKind::Permission => Some(error),
+        let refused = replies.iter().find_map(|reply| match reply {
+            Reply::Error(error) if is_refused(error) => Some(error),
             _ => None,
         });
-        if let Some(error) = denied
-            && !self.warned_of_acl.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!("can't run scripts ({error}); nothing is stored in the cache");
+        match refused {
+            Some(error) if !self.without_scripts.swap(true, Ordering::Relaxed) => {
+                let error = with_cause(error);
+                tracing::warn!("can't run scripts ({error}); nothing is stored in the cache");
+            }
+            None if replies.iter().any(|reply| !matches!(reply, Reply::Error(_))) => {
+                self.without_scripts.store(false, Ordering::Relaxed);
+            }
+            _ => {}
         }
         replies
+    }
+
+    /// Returns what the server is known to refuse, and what the cache does instead.
+    fn limitations(&self) -> Vec<String> {
+        let mut limitations: Vec<String> =
+            self.client.misnamed().into_iter().map(str::to_owned).collect();
+        if self.without_scripts.load(Ordering::Relaxed) {
+            limitations.push("scripts are refused: values are read, and not stored".to_owned());
+        }
+        if self.client.lacks_unlink() {
+            limitations.push("UNLINK is refused: DEL is used, and may block the server".to_owned());
+        }
+        if !self.client.is_tracking(b"") {
+            let text = "key changes are not reported: callers that wait for another process poll";
+            limitations.push(text.to_owned());
+        }
+        limitations
     }
 
     /// Runs one script of the protocol.
@@ -244,15 +277,15 @@ impl Backend for RedisBackend {
     }
 
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(self.invalidate_now(keys))
+        Box::pin(self.persistently(move || self.invalidate_now(keys)))
     }
 
     fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.invalidate_tags_now(tags))
+        Box::pin(self.persistently(move || self.invalidate_tags_now(tags)))
     }
 
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(self.invalidate_matching_now(pattern))
+        Box::pin(self.persistently(move || self.invalidate_matching_now(pattern)))
     }
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
@@ -269,7 +302,16 @@ impl Backend for RedisBackend {
     }
 
     fn info(&self) -> BoxFuture<'_, Result<ServerInfo>> {
-        Box::pin(async { Ok(info::parse(&self.client.info().await?)) })
+        Box::pin(async {
+            let text = match self.client.info().await {
+                // A proxy may not know it.
+                Err(error) if is_refused(&error) => String::new(),
+                text => text?,
+            };
+            let mut info = info::parse(&text);
+            info.limitations.extend(self.limitations());
+            Ok(info)
+        })
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -15,7 +15,7 @@ pub(super) struct Changes {
 
 impl Listener for Changes {
     /// Receives `invalidate` with the changed keys, or with null if all keys may have changed.
-    fn on_push(&self, push: Vec<Value>) {
+    fn on_push(&self, push: Vec<Value>) -> bool {
         match &push[..] {
             [kind, Value::Array(keys)] if kind.text() == Some("invalidate") => {
                 keys.iter().filter_map(key).for_each(|key| self.watchers.changed(&key));
@@ -23,11 +23,17 @@ impl Listener for Changes {
             [kind, Value::Nil] if kind.text() == Some("invalidate") => self.watchers.wake_all(),
             _ => {}
         }
+        !push.first().and_then(Value::text).is_some_and(is_subscription)
     }
 
     fn on_close(&self) {
         self.watchers.wake_all();
     }
+}
+
+/// Returns `true` for a message, or the confirmation of a subscription.
+fn is_subscription(kind: &str) -> bool {
+    kind.ends_with("message") || kind.ends_with("subscribe")
 }
 
 /// Returns the key whose entry or lease has this name; `None` if it is not valid UTF-8, and so
@@ -74,12 +80,15 @@ mod tests {
     }
 
     #[test]
-    fn other_pushes_are_ignored() {
+    fn only_subscriptions_are_unexpected() {
         let changes = Changes::default();
         let watch = changes.watchers.watch(&"a".into());
-        changes.on_push(vec![]);
-        changes.on_push(vec![bulk("message"), bulk("a"), bulk("a")]);
-        changes.on_push(vec![bulk("invalidate"), bulk("a")]);
+        assert!(changes.on_push(vec![]));
+        assert!(changes.on_push(vec![bulk("invalidate"), bulk("a")]));
+        assert!(changes.on_push(vec![bulk("MOVING"), bulk("a")]));
         assert_eq!(watch.now_or_never(), None);
+        for kind in ["message", "smessage", "subscribe", "punsubscribe"] {
+            assert!(!changes.on_push(vec![bulk(kind), bulk("a"), bulk("a")]));
+        }
     }
 }

@@ -60,7 +60,7 @@ impl Script {
         // The number of keys, the keys and the arguments are the same in both.
         let rest = by_hash.command.arguments().skip(2);
         let command = Command::new("EVAL").arg(&self.text).args(rest);
-        Request { command, tracked: by_hash.tracked }
+        Request { command, ..by_hash.clone() }
     }
 }
 

@@ -2,17 +2,22 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use hotshelf_core::timeout::within;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::{Command, Value};
 
-use crate::connection::{CloseReason, Connection, Inbox, Message};
+use crate::connection::{CloseReason, Connection, Inbox, Listener, Message};
 use crate::errors;
-use crate::link::{Dialer, Resolver};
+use crate::link::{Dialer, Dialled, Found, Resolver, find, successor};
 use crate::topology::Topologies;
 
 /// Subscriptions to channels, on a connection of their own.
@@ -152,7 +157,7 @@ impl PubSub {
 
     async fn open(&mut self) -> Result<(), Error> {
         let (dialer, resolver) = self.servers.current()?.listening().await?;
-        let open = Open::dial(dialer, &*resolver).await?;
+        let open = Open::dial(dialer, resolver).await?;
         self.servers.add_listening(&open.connection)?;
         for (verb, names) in [("SUBSCRIBE", &self.channels), ("PSUBSCRIBE", &self.patterns)] {
             if !names.is_empty() {
@@ -208,17 +213,53 @@ impl PubSub {
 }
 
 impl Open {
-    async fn dial(dialer: Dialer, resolver: &dyn Resolver) -> Result<Self, Error> {
-        let (inbox, values) = Inbox::new();
-        let address = resolver.resolve().await?;
-        let dialled = dialer.dial(&address, inbox).await?;
-        let carrier = dialled.carrier;
+    async fn dial(dialer: Dialer, resolver: Arc<dyn Resolver>) -> Result<Self, Error> {
+        let (_, mut values) = Inbox::new();
+        let found = find(&dialer, &*resolver, || {
+            let inbox: Arc<dyn Listener>;
+            (inbox, values) = Inbox::new();
+            inbox
+        });
+        let Found { address, dialled } = found.await?;
+        let Dialled { connection, carrier, .. } = dialled;
+        let (ending, watching) = (connection.clone(), dialer.clone());
         dialer.runtime.spawn(Box::pin(async move {
-            carrier.await;
+            let silent = pin!(until_silent(&watching, &ending));
+            let replaced = pin!(successor(&watching, &*resolver, &address, || Inbox::new().0));
+            let reason = match select(carrier, select(silent, replaced)).await {
+                Either::Left(_) => return,
+                Either::Right((Either::Left(_), _)) => CloseReason::Unresponsive,
+                Either::Right((Either::Right(_), _)) => CloseReason::Replaced,
+            };
+            ending.abort(reason);
         }));
-        Ok(Self { connection: dialled.connection, values, dialer })
+        Ok(Self { connection, values, dialer })
     }
 }
+
+/// How long a server may send nothing before it is asked for a sign of life.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Waits until the server has stopped responding. A subscriber would not notice otherwise: it
+/// sends nothing.
+async fn until_silent(dialer: &Dialer, connection: &Connection) {
+    let runtime = &*dialer.runtime;
+    loop {
+        let heard = connection.heard();
+        within(runtime, QUIET, pending::<()>()).await;
+        if connection.heard() == heard {
+            // The end of the connection is noticed by its driver.
+            let _ = connection.send_without_reply(&Command::new("PING"));
+            within(runtime, dialer.timeout().max(REPLY), pending::<()>()).await;
+            if connection.heard() == heard {
+                return;
+            }
+        }
+    }
+}
+
+/// How long the sign of life may take, at least.
+const REPLY: Duration = Duration::from_secs(1);
 
 impl Drop for Open {
     fn drop(&mut self) {

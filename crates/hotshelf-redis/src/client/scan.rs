@@ -59,7 +59,7 @@ impl Scan {
         }
         let scan = Command::new("SCAN").arg(&self.cursor).arg("MATCH").arg(&self.pattern);
         let request: Request = scan.arg("COUNT").number(BATCH as u64).into();
-        let reply = connection.send(&request, Routing::Owner, timeout).await?;
+        let reply = connection.send(&request, Routing::Owner, timeout)?.await?;
         let (next, keys) = read_step(reply.into())?;
         if next == START {
             self.rest.as_mut().and_then(VecDeque::pop_front);

@@ -15,26 +15,29 @@ const REFUSED: &[(&str, &str)] = &[
     ("CLIENT SETNAME", URL), ("CLIENT NO-TOUCH", URL), ("CLIENT NO-EVICT", URL),
     ("READONLY", URL), ("READWRITE", URL), ("ASKING", URL),
     ("MONITOR", OTHER), ("SYNC", OTHER), ("PSYNC", OTHER), ("REPLCONF", OTHER),
-    ("BLPOP", OTHER), ("BRPOP", OTHER), ("BRPOPLPUSH", OTHER), ("BLMOVE", OTHER),
-    ("BLMPOP", OTHER), ("BZPOPMIN", OTHER), ("BZPOPMAX", OTHER), ("BZMPOP", OTHER),
-    ("WAIT", OTHER), ("WAITAOF", OTHER), ("SCRIPT DEBUG", OTHER),
+    ("SCRIPT DEBUG", OTHER),
+    ("BLPOP", BLOCKING), ("BRPOP", BLOCKING), ("BRPOPLPUSH", BLOCKING), ("BLMOVE", BLOCKING),
+    ("BLMPOP", BLOCKING), ("BZPOPMIN", BLOCKING), ("BZPOPMAX", BLOCKING), ("BZMPOP", BLOCKING),
+    ("WAIT", BLOCKING), ("WAITAOF", BLOCKING),
 ];
 
 const PUB_SUB: &str = "use a connection of its own: `pub_sub` in Rust, another client in Python";
 const TRANSACTION: &str = "use a transaction, whose commands are sent together: `transaction` in \
     Rust, `pipeline()` in Python";
 const URL: &str = "set it in the URL or the options of the store";
+const BLOCKING: &str = "use a connection of its own: `blocking` in Rust, another client in Python";
 const OTHER: &str = "use a connection of your own, with another client";
 
 /// The commands that block if they have the option `BLOCK`, and the number of arguments before
 /// their options. The names of streams follow the options.
-const BLOCKING: [(&str, usize); 2] = [("XREAD", 0), ("XREADGROUP", 3)];
+const BLOCKING_OPTIONS: [(&str, usize); 2] = [("XREAD", 0), ("XREADGROUP", 3)];
 
-/// Checks that a command leaves a shared connection as it is, and doesn't block it.
+/// Checks that a command leaves its connection as it is and, unless `may_block`, doesn't block
+/// it.
 ///
 /// # Errors
 /// Of kind [`ErrorKind::Configuration`], with what to use instead.
-pub(super) fn check<A: AsRef<[u8]>>(command: &[A]) -> Result<(), Error> {
+pub(super) fn check<A: AsRef<[u8]>>(command: &[A], may_block: bool) -> Result<(), Error> {
     let Some((name, arguments)) = command.split_first() else { return Ok(()) };
     let (name, arguments) = (name.as_ref(), || arguments.iter().map(AsRef::as_ref));
     let is_refused = |(words, _): &&(&str, &str)| match words.split_once(' ') {
@@ -47,14 +50,15 @@ pub(super) fn check<A: AsRef<[u8]>>(command: &[A]) -> Result<(), Error> {
     let refused = REFUSED.iter().find(is_refused).copied();
     let blocks = || {
         let is_named = |(word, _): &&(&str, usize)| name.eq_ignore_ascii_case(word.as_bytes());
-        let (word, before) = *BLOCKING.iter().find(is_named)?;
+        let (word, before) = *BLOCKING_OPTIONS.iter().find(is_named)?;
         let mut options = arguments().skip(before);
         let mut options =
             options.by_ref().take_while(|word| !word.eq_ignore_ascii_case(b"STREAMS"));
-        options.any(|word| word.eq_ignore_ascii_case(b"BLOCK")).then_some((word, OTHER))
+        options.any(|word| word.eq_ignore_ascii_case(b"BLOCK")).then_some((word, BLOCKING))
     };
     match refused.or_else(blocks) {
         None => Ok(()),
+        Some((_, BLOCKING)) if may_block => Ok(()),
         Some((words, cure)) => Err(Error::new(
             ErrorKind::Configuration,
             format!("{words} is not possible on the connection that all callers share: {cure}"),
@@ -79,7 +83,7 @@ mod tests {
             &["SELECT", "1"],
         ];
         for command in refused {
-            let error = check(command).unwrap_err();
+            let error = check(command, false).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{command:?}");
             assert!(error.to_string().contains("use ") || error.to_string().contains("set "));
         }
@@ -91,6 +95,10 @@ mod tests {
             &["XREADGROUP", "GROUP", "block", "c", "STREAMS", "s", ">"],
             &[],
         ];
-        assert!(accepted.iter().all(|command| check(command).is_ok()));
+        assert!(accepted.iter().all(|command| check(command, false).is_ok()));
+        assert!(
+            [refused[3], refused[4], &["WAIT", "1", "0"]].iter().all(|it| check(it, true).is_ok())
+        );
+        assert!(check(refused[0], true).is_err());
     }
 }

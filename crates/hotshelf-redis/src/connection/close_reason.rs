@@ -14,8 +14,12 @@ pub enum CloseReason {
     Unresponsive,
     /// The server sent invalid bytes, or a reply without a command.
     ProtocolError,
+    /// The server speaks TLS.
+    SpeaksTls,
     /// Another server is now the primary.
     Replaced,
+    /// The server is a read-only replica.
+    Demoted,
     /// The store was closed.
     Closed,
 }
@@ -26,7 +30,9 @@ impl fmt::Display for CloseReason {
             Self::Disconnected => "connection closed or reset",
             Self::Unresponsive => "the server stopped responding",
             Self::ProtocolError => "invalid reply from the server: is it Redis or Valkey?",
+            Self::SpeaksTls => "the server speaks TLS: use rediss:// in the URL",
             Self::Replaced => "another server is now the primary",
+            Self::Demoted => "the server is a read-only replica",
             Self::Closed => "the store was closed",
         })
     }
@@ -37,11 +43,12 @@ impl From<CloseReason> for Error {
     /// known.
     fn from(reason: CloseReason) -> Self {
         let kind = match reason {
-            CloseReason::ProtocolError => ErrorKind::Protocol,
+            CloseReason::ProtocolError | CloseReason::SpeaksTls => ErrorKind::Protocol,
             CloseReason::Closed => ErrorKind::Closed,
-            CloseReason::Disconnected | CloseReason::Unresponsive | CloseReason::Replaced => {
-                ErrorKind::Unavailable
-            }
+            CloseReason::Disconnected
+            | CloseReason::Unresponsive
+            | CloseReason::Replaced
+            | CloseReason::Demoted => ErrorKind::Unavailable,
         };
         Self::new(kind, reason.to_string())
     }

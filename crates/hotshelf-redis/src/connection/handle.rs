@@ -5,17 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, Runtime};
-use hotshelf_wire::resp::{Command, Value};
+use hotshelf_wire::resp::{Command, ServerError, Value};
 
 use super::close_reason::CloseReason;
 use super::listener::Listener;
 use super::request::{Request, Routing};
 use super::traffic::Traffic;
 
-/// The number of timeouts in a row after which a connection is closed: the server may have
-/// disappeared. Requests that were in flight together count as one, so that a single stall
-/// doesn't close the connection.
+/// The number of timeouts in a row, without a byte received in between, after which a connection
+/// is closed: the server may have disappeared. Requests that were in flight together count as
+/// one, so that a single stall doesn't close the connection.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 
 /// The callers' side of a connection. Cheap to clone.
@@ -30,6 +31,10 @@ pub(super) struct Shared {
     pub(super) listener: Arc<dyn Listener>,
     has_answered: AtomicBool,
     timeouts_in_a_row: AtomicU32,
+    /// Changes whenever bytes are received.
+    heard: AtomicU32,
+    /// The error that the server sent of its own accord.
+    last_words: Mutex<Option<ServerError>>,
 }
 
 impl Connection {
@@ -40,6 +45,8 @@ impl Connection {
             listener,
             has_answered: AtomicBool::new(false),
             timeouts_in_a_row: AtomicU32::new(0),
+            heard: AtomicU32::new(0),
+            last_words: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -54,29 +61,37 @@ impl Connection {
         self.shared.traffic.opt_in();
     }
 
-    /// Sends one command and returns its reply.
-    pub(crate) async fn send(
+    /// Queues one command, and returns the future of its reply.
+    ///
+    /// # Errors
+    /// If the connection is closed: the command is not sent.
+    pub(crate) fn send(
         &self,
         request: &Request,
         routing: Routing,
         timeout: Duration,
-    ) -> Result<Value, Error> {
-        self.shared.traffic.send(request, routing, timeout)?.await
+    ) -> Result<impl Future<Output = Result<Value, Error>> + use<>, Error> {
+        self.shared.traffic.send(request, routing, timeout)
     }
 
-    /// Sends commands together and returns their replies in order.
-    pub(crate) async fn send_all<'a>(
+    /// Queues commands together, and returns the future of their replies in order.
+    ///
+    /// # Errors
+    /// If the connection is closed: none of the commands is sent.
+    pub(crate) fn send_all<'a, I: ExactSizeIterator<Item = &'a Request>>(
         &self,
-        requests: impl ExactSizeIterator<Item = &'a Request>,
+        requests: I,
         routing: Routing,
         timeout: Duration,
-    ) -> Result<Vec<Result<Value, Error>>, Error> {
+    ) -> Result<impl Future<Output = Vec<Result<Value, Error>>> + use<'a, I>, Error> {
         let receivers = self.shared.traffic.send_all(requests, routing, timeout)?;
-        let mut replies = Vec::with_capacity(receivers.len());
-        for receiver in receivers {
-            replies.push(receiver.await);
-        }
-        Ok(replies)
+        Ok(async {
+            let mut replies = Vec::with_capacity(receivers.len());
+            for receiver in receivers {
+                replies.push(receiver.await);
+            }
+            replies
+        })
     }
 
     /// Sends a command without a reply: a subscription.
@@ -92,6 +107,17 @@ impl Connection {
     /// Returns `true` if the server has replied since the handshake.
     pub(crate) fn has_answered(&self) -> bool {
         self.shared.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Returns a number that changes whenever bytes are received.
+    pub(crate) fn heard(&self) -> u32 {
+        self.shared.heard.load(Ordering::Relaxed)
+    }
+
+    /// Returns the error that the server sent although no command was in flight: why it closes
+    /// the connection.
+    pub(crate) fn last_words(&self) -> Option<ServerError> {
+        self.shared.last_words.lock().clone()
     }
 
     /// Closes the connection at once: commands in flight fail, and the driver ends.
@@ -113,6 +139,15 @@ impl Connection {
 impl Shared {
     pub(super) fn answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_last_words(&self, error: &ServerError) {
+        *self.last_words.lock() = Some(error.clone());
+    }
+
+    /// Notes that bytes were received. A part of a large reply is a sign of life, too.
+    pub(super) fn heard(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         self.timeouts_in_a_row.store(0, Ordering::Relaxed);
     }
 

@@ -41,6 +41,9 @@ impl Inbox {
     }
 
     fn put(&self, value: Value) {
+        if is_pong(&value) {
+            return;
+        }
         let mut sender = self.sender.lock();
         if let Some(open) = &mut *sender
             && open.try_send(value).is_err()
@@ -52,8 +55,9 @@ impl Inbox {
 }
 
 impl Listener for Inbox {
-    fn on_push(&self, push: Vec<Value>) {
+    fn on_push(&self, push: Vec<Value>) -> bool {
         self.put(Value::Array(push));
+        true
     }
 
     /// Queues the value: messages in RESP2, and subscription errors in both versions.
@@ -64,6 +68,16 @@ impl Listener for Inbox {
 
     fn on_close(&self) {
         *self.sender.lock() = None;
+    }
+}
+
+/// Returns `true` for the sign of life that a subscriber has asked for.
+fn is_pong(value: &Value) -> bool {
+    match value {
+        Value::Simple(text) => &text[..] == b"PONG",
+        // In RESP2.
+        Value::Array(parts) => parts.first().and_then(Value::text) == Some("pong"),
+        _ => false,
     }
 }
 

@@ -8,6 +8,9 @@ const LEAST: usize = 64 << 10;
 /// The usual capacity of a buffer. One with a larger value grows.
 const ROOM: usize = 256 << 10;
 
+/// The maximum capacity of a buffer that is kept when it is empty.
+const KEPT: usize = 16 << 20;
+
 /// The maximum number of spare buffers.
 const SPARE: usize = 3;
 
@@ -19,8 +22,8 @@ const SPARE: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Input {
     buffer: BytesMut,
-    /// Whether the buffer has the usual capacity. One that has grown is not kept.
-    is_usual: bool,
+    /// The size of its allocation. One that has grown is not kept as a spare one.
+    allocated: usize,
     /// Empty buffers of the usual capacity. Values in them may still be in use.
     spare: Vec<BytesMut>,
 }
@@ -28,7 +31,8 @@ pub(super) struct Input {
 impl Input {
     /// Returns the current buffer, with room for at least 64 KiB.
     pub(super) fn with_room(&mut self) -> &mut BytesMut {
-        if self.buffer.capacity() - self.buffer.len() < LEAST {
+        let is_outsize = self.buffer.is_empty() && self.allocated > KEPT;
+        if is_outsize || self.buffer.capacity() - self.buffer.len() < LEAST {
             self.make_room();
         }
         &mut self.buffer
@@ -40,21 +44,20 @@ impl Input {
     }
 
     fn make_room(&mut self) {
-        if self.is_usual && self.buffer.try_reclaim(LEAST) {
+        if self.allocated == ROOM && self.buffer.try_reclaim(LEAST) {
             return;
         }
         let needed = self.buffer.len() + LEAST;
-        let is_usual = needed <= ROOM;
+        // Doubled each time: otherwise a value in many pieces would be copied for each one.
+        let allocated = if needed <= ROOM { ROOM } else { 2 * needed };
         let mut next = match self.spare.iter_mut().position(|spare| spare.try_reclaim(needed)) {
             Some(free) => self.spare.swap_remove(free),
-            None if is_usual => BytesMut::with_capacity(ROOM),
-            // Doubled each time: otherwise a value in many pieces would be copied for each
-            // one.
-            None => BytesMut::with_capacity(2 * needed),
+            None => BytesMut::with_capacity(allocated),
         };
         next.extend_from_slice(&self.buffer);
         let mut full = std::mem::replace(&mut self.buffer, next);
-        if std::mem::replace(&mut self.is_usual, is_usual) && self.spare.len() < SPARE {
+        let before = std::mem::replace(&mut self.allocated, allocated);
+        if before == ROOM && self.spare.len() < SPARE {
             full.clear();
             self.spare.push(full);
         }
@@ -101,6 +104,13 @@ mod tests {
     }
 
     #[test]
+    fn huge_buffer_is_given_back() {
+        let mut input = Input::default();
+        drop(read(&mut input, 2 * KEPT));
+        assert!(input.with_room().capacity() <= ROOM);
+    }
+
+    #[test]
     fn large_values_are_copied_rarely() {
         let mut input = Input::default();
         let mut moves = 0;
@@ -112,7 +122,7 @@ mod tests {
         }
         assert!(moves < 12, "{moves}");
         drop(input.buffer().split_to(length));
-        while !input.is_usual {
+        while input.allocated != ROOM {
             drop(read(&mut input, LEAST));
         }
         assert!(input.spare.len() <= SPARE && input.buffer.capacity() <= ROOM);

@@ -4,8 +4,10 @@ use hotshelf_wire::resp::Value;
 
 /// Receives pushes and unsolicited values, in their position among the replies.
 pub(crate) trait Listener: Send + Sync {
-    /// Receives a push.
-    fn on_push(&self, push: Vec<Value>);
+    /// Receives a push, and returns `true` if that is expected. The confirmation of a
+    /// subscription takes the place of a reply: on other connections it shows that replies
+    /// answer other commands, and the connection is closed.
+    fn on_push(&self, push: Vec<Value>) -> bool;
 
     /// Receives a value although no command is in flight, and returns `true` if that is
     /// expected. Otherwise, which is the default, the connection is closed.

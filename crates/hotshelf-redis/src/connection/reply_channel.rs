@@ -9,6 +9,8 @@ use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::Value;
 
+use crate::errors;
+
 /// Creates both ends. A general one-shot channel costs twice as much: it also reports a
 /// dropped receiver to the sender, which is not needed here.
 pub(super) fn channel() -> (ReplySender, ReplyReceiver) {
@@ -84,7 +86,8 @@ impl Future for ReplyReceiver {
 /// Creates the error of commands in flight when the connection was lost. As after a timeout,
 /// the server may have executed them, or may still do so.
 pub(super) fn connection_lost() -> Error {
-    Error::new(ErrorKind::Timeout, "the connection was lost before the server replied")
+    let message = "the connection was lost before the server replied";
+    Error::new(ErrorKind::Timeout, message).with_source(errors::ConnectionLost)
 }
 
 #[cfg(test)]

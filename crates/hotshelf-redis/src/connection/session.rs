@@ -16,6 +16,10 @@ use super::input::Input;
 use super::reply_channel::ReplySender;
 use super::traffic::DriverStatus;
 
+/// The first byte of an alert of TLS (RFC 8446, section 5.1), with which a server answers what
+/// is not TLS. No reply begins with it.
+const TLS_ALERT: u8 = 0x15;
+
 /// The driver's side of a connection: bytes to send, received bytes, deadlines.
 ///
 /// [`Session::carry`] is the driver of a [`ByteStream`](crate::ByteStream). A custom driver
@@ -64,6 +68,9 @@ impl Session {
     /// # Errors
     /// If they are invalid: the stream can't be used any more.
     pub fn received(&mut self) -> Result<(), CloseReason> {
+        if self.connection.heard() == 0 && self.input.buffer().first() == Some(&TLS_ALERT) {
+            return Err(CloseReason::SpeaksTls);
+        }
         let decoded = loop {
             match self.decoder.decode(self.input.buffer()) {
                 Ok(Some(value)) => self.values.push(value),
@@ -72,24 +79,32 @@ impl Session {
             }
         };
         let shared = &self.connection.shared;
+        shared.heard();
         shared.traffic.receive(&mut self.values, &mut self.events);
         if self.events.iter().any(|event| matches!(event, Event::Reply(..))) {
             shared.answered();
         }
-        let mut expected = Ok(());
+        let mut in_step = true;
         for event in self.events.drain(..) {
             match event {
+                // The rest may answer other commands: dropping it reports a lost connection.
+                _ if !in_step => {}
                 Event::Reply(sender, value) => sender.send(Ok(value)),
-                Event::Push(push) => shared.listener.on_push(push),
+                Event::Push(push) => in_step = shared.listener.on_push(push),
                 Event::Unsolicited(value) => {
-                    if !shared.listener.on_unsolicited(value) {
-                        expected = Err(CloseReason::ProtocolError);
+                    if let Value::Error(error) = &value {
+                        shared.note_last_words(error);
                     }
+                    in_step = shared.listener.on_unsolicited(value);
                 }
+                Event::Mismatched(_) => in_step = false,
                 Event::Late => {}
             }
         }
-        expected.and(decoded)
+        match in_step {
+            true => decoded,
+            false => Err(CloseReason::ProtocolError),
+        }
     }
 
     /// Moves all bytes to send into an empty buffer.
@@ -208,7 +223,7 @@ mod tests {
     use hotshelf_wire::resp::Command;
 
     use super::super::listener::Listener;
-    use super::super::request::Routing;
+    use super::super::request::{Request, Routing};
     use super::*;
 
     /// A clock in microseconds that goes on by a little whenever it is read.
@@ -246,9 +261,52 @@ mod tests {
     struct Nobody;
 
     impl Listener for Nobody {
-        fn on_push(&self, _: Vec<Value>) {}
+        fn on_push(&self, _: Vec<Value>) -> bool {
+            false
+        }
 
         fn on_close(&self) {}
+    }
+
+    type Outcomes = Vec<Option<Result<Value, Error>>>;
+
+    /// Sends commands, and returns the outcomes after these bytes were received.
+    fn outcomes(commands: &[&str], bytes: &[u8]) -> (Outcomes, Result<(), CloseReason>) {
+        let connection = Connection::new(Arc::new(Clock::default()), Arc::new(Nobody));
+        let mut session = Session::new(connection.clone());
+        let requests: Vec<Request> =
+            commands.iter().map(|name| Command::new(name).into()).collect();
+        let timeout = Duration::from_millis(100);
+        let send = |request| Box::pin(connection.send(request, Routing::Owner, timeout).unwrap());
+        let mut calls: Vec<_> = requests.iter().map(send).collect();
+        calls.iter_mut().for_each(|call| assert!(call.as_mut().now_or_never().is_none()));
+        session.take_output(&mut Vec::new());
+        session.input().extend_from_slice(bytes);
+        let received = session.received();
+        drop(session);
+        (calls.into_iter().map(FutureExt::now_or_never).collect(), received)
+    }
+
+    /// A reply too many shifts all later ones to other commands.
+    #[test]
+    fn nobody_is_given_the_reply_to_another_command() {
+        for (bytes, answered) in [
+            (b"$1\r\na\r\n$1\r\nb\r\n:1\r\n".as_slice(), 1),
+            (b">3\r\n+subscribe\r\n+x\r\n:1\r\n$1\r\na\r\n:1\r\n", 0),
+        ] {
+            let (outcomes, received) = outcomes(&["GET", "PTTL", "GET"], bytes);
+            assert_eq!(received, Err(CloseReason::ProtocolError));
+            for (position, outcome) in outcomes.into_iter().enumerate() {
+                let outcome = outcome.expect("the connection was closed");
+                assert_eq!(outcome.is_ok(), position < answered, "{outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tls_is_recognised() {
+        let (_, received) = outcomes(&["HELLO"], &[0x15, 3, 1, 0, 2, 2, 0x46]);
+        assert_eq!(received, Err(CloseReason::SpeaksTls));
     }
 
     /// Timers that are late by more than the tolerance postpone a deadline to about the present.
@@ -258,7 +316,8 @@ mod tests {
         let connection = Connection::new(Arc::new(clock.clone()), Arc::new(Nobody));
         let mut session = Session::new(connection.clone());
         let ping = Command::new("PING").into();
-        let mut reply = pin!(connection.send(&ping, Routing::Owner, Duration::from_millis(100)));
+        let timeout = Duration::from_millis(100);
+        let mut reply = pin!(connection.send(&ping, Routing::Owner, timeout).unwrap());
         assert!(reply.as_mut().now_or_never().is_none());
         session.take_output(&mut Vec::new());
         let mut context = Context::from_waker(Waker::noop());

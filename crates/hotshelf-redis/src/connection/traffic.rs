@@ -17,6 +17,9 @@ use super::request::{ASKING, CACHING, Request, Routing};
 /// arrive.
 const WINDOW: usize = 1 << 16;
 
+/// The maximum size of the commands that wait for the network, unless one alone is larger.
+const WINDOW_BYTES: usize = 256 << 20;
+
 /// The commands in flight, and the waker of the driver.
 ///
 /// The lock is held while a command is copied or a reply is matched; no task is woken under it.
@@ -160,6 +163,7 @@ impl Traffic {
     /// Matches received values with their commands.
     pub(super) fn receive(&self, values: &mut Vec<Value>, events: &mut Vec<Event<ReplySender>>) {
         let mut state = self.state.lock();
+        state.pipeline.heard();
         events.extend(values.drain(..).map(|value| state.pipeline.receive(value)));
     }
 
@@ -228,6 +232,10 @@ impl State {
         if self.pipeline.in_flight() + more > WINDOW {
             let message =
                 format!("too many commands in flight: a connection accepts at most {WINDOW}");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        if self.pipeline.output_size() > WINDOW_BYTES {
+            let message = "too many bytes wait to be sent: the network or the server is too slow";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
         Ok(())

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use hotshelf_core::timeout::within;
-use hotshelf_core::{Error, Runtime};
+use hotshelf_core::{Error, ErrorKind, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 
-use crate::connection::{Connection, Listener, Request, Routing, Session};
-use crate::errors;
+use crate::connection::{CloseReason, Connection, Listener, Request, Routing, Session};
+use crate::errors::{self, is_connection_lost, is_from_server};
 use crate::names::LEASE_PREFIX;
 use crate::options::{Address, Credentials, CredentialsProvider, RedisOptions};
 use crate::transport::{Carrier, Transport};
@@ -26,8 +27,16 @@ pub(crate) struct Dialer {
     provider: Arc<dyn CredentialsProvider>,
     /// The settings of the handshake; the credentials are added for each connection.
     login: Login,
+    /// What the servers are known to support, since the last connection.
+    known: Arc<AtomicU8>,
+    speaks_tls: bool,
     timeout: Duration,
 }
+
+/// What a server or proxy supports: `Plain` ones close the connection on commands that they
+/// don't know, so that only `AUTH` and `PING` are sent.
+const MODERN: u8 = 0;
+const PLAIN: u8 = 1;
 
 /// A connection after the handshake, and the future that carries its bytes.
 pub(crate) struct Dialled {
@@ -50,11 +59,13 @@ impl Dialer {
         login.client_name = options.client_name.clone();
         login.library = Some(("hotshelf".to_owned(), env!("CARGO_PKG_VERSION").to_owned()));
         login.tracking = options.tracking.clone();
+        login.resp2 = options.protocol == 2;
         if let Tracking::Broadcast(prefixes) = &mut login.tracking {
             prefixes.push(LEASE_PREFIX.to_owned());
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
-        Self { runtime, transport, provider, login, timeout }
+        let (known, speaks_tls) = (Arc::default(), options.tls.is_some());
+        Self { runtime, transport, provider, login, known, speaks_tls, timeout }
     }
 
     /// Returns a dialer for listening connections, without tracking.
@@ -68,11 +79,14 @@ impl Dialer {
     pub(crate) fn for_sentinels(&self, credentials: Credentials) -> Self {
         let mut dialer = self.for_listening();
         dialer.login.database = 0;
+        dialer.known = Arc::default();
         dialer.provider = Arc::new(credentials);
         dialer
     }
 
-    /// Opens a connection and performs the handshake, within the connect timeout.
+    /// Opens a connection and performs the handshake, within the connect timeout. If the server
+    /// closes the connection meanwhile, another one is opened with RESP2 and without the commands
+    /// that a proxy may not know.
     ///
     /// # Errors
     /// Of kind `Unavailable`, and those of the provider and the server.
@@ -82,23 +96,77 @@ impl Dialer {
         listener: Arc<dyn Listener>,
     ) -> Result<Dialled, Error> {
         self.in_time(async {
-            let credentials = self.provider.credentials().await?;
-            let connection = Connection::new(Arc::clone(&self.runtime), listener);
-            let opened = self.transport.open(address, Session::new(connection.clone())).await;
-            let mut carrier = opened.map_err(|error| {
-                errors::unavailable(format!("can't reach {address}")).with_source(error)
-            })?;
-            let mut login = self.login.clone();
-            login.user = credentials.user;
-            login.password = credentials.password;
-            let agreed = drive(self.handshake(&connection, login), &mut carrier).await?;
-            if agreed.tracking && self.login.tracking == Tracking::OptIn {
-                connection.opt_in();
+            let known = self.known.load(Ordering::Relaxed);
+            match self.dial_as(known, address, Arc::clone(&listener)).await {
+                Err(Refused::Closed(closed)) => {
+                    let other = if known == PLAIN { MODERN } else { PLAIN };
+                    let dialled = self.dial_as(other, address, listener).await;
+                    if dialled.is_ok() && self.known.swap(other, Ordering::Relaxed) != other {
+                        self.log_plain(other, address);
+                    }
+                    dialled.map_err(|again| match again {
+                        Refused::Closed(_) if closed.kind() == ErrorKind::Protocol => closed,
+                        Refused::Closed(_) => self.closed_at_once(address, closed),
+                        Refused::Finally(error) => error,
+                    })
+                }
+                Err(Refused::Finally(error)) => Err(error),
+                Ok(dialled) => Ok(dialled),
             }
-            let valid_for = credentials.valid_for;
-            Ok(Dialled { connection, carrier, valid_for, agreed })
         })
         .await
+    }
+
+    fn closed_at_once(&self, address: &Address, closed: Error) -> Error {
+        let hint = match self.speaks_tls {
+            true => "is it Redis or Valkey?",
+            false => "use rediss:// in the URL if it speaks TLS",
+        };
+        let message = format!("{address} closed the connection during the handshake: {hint}");
+        errors::unavailable(message).with_source(closed)
+    }
+
+    fn log_plain(&self, known: u8, address: &Address) {
+        if known == PLAIN && !self.login.resp2 {
+            tracing::warn!(
+                "{address} closes connections at `HELLO`: using RESP2, without reports of key \
+                 changes; `?protocol=2` in the URL saves the attempt"
+            );
+        }
+    }
+
+    async fn dial_as(
+        &self,
+        known: u8,
+        address: &Address,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Dialled, Refused> {
+        let credentials = self.provider.credentials().await?;
+        let connection = Connection::new(Arc::clone(&self.runtime), listener);
+        let opened = self.transport.open(address, Session::new(connection.clone())).await;
+        let mut carrier = opened.map_err(|error| {
+            // What the operating system or TLS says is the cause, and may name the cure.
+            errors::unavailable(format!("can't reach {address}: {error}")).with_source(error)
+        })?;
+        let mut login = self.login.clone();
+        login.user = credentials.user;
+        login.password = credentials.password;
+        if known == PLAIN {
+            (login.resp2, login.client_name, login.library) = (true, None, None);
+        }
+        let shaken = drive(self.handshake(&connection, login), &mut carrier).await;
+        let agreed = shaken.map_err(|error| match connection.last_words() {
+            Some(words) => Refused::Finally(errors::from_server(words)),
+            None if is_disconnected(&connection) && !is_from_server(&error) => {
+                Refused::Closed(error)
+            }
+            None => Refused::Finally(error),
+        })?;
+        if agreed.tracking && self.login.tracking == Tracking::OptIn {
+            connection.opt_in();
+        }
+        let valid_for = credentials.valid_for;
+        Ok(Dialled { connection, carrier, valid_for, agreed })
     }
 
     /// Runs `work` within the connect timeout.
@@ -107,7 +175,8 @@ impl Dialer {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         within(&*self.runtime, self.timeout, work).await.unwrap_or_else(|| {
-            let message = format!("connecting timed out after {:?}", self.timeout);
+            let hint = if self.speaks_tls { ": is it the port for TLS?" } else { "" };
+            let message = format!("connecting timed out after {:?}{hint}", self.timeout);
             Err(errors::unavailable(message))
         })
     }
@@ -140,7 +209,7 @@ impl Dialer {
             let credentials = self.provider.credentials().await?;
             let Some(password) = credentials.password else { return Ok(credentials.valid_for) };
             let auth = Command::new("AUTH").args(credentials.user).arg(password);
-            match connection.send(&auth.into(), Routing::Owner, self.timeout).await? {
+            match connection.send(&auth.into(), Routing::Owner, self.timeout)?.await? {
                 Value::Error(error) => Err(errors::from_server(error)),
                 _ => Ok(credentials.valid_for),
             }
@@ -148,10 +217,32 @@ impl Dialer {
         .await
     }
 
+    /// Returns `true` if connections use TLS.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.speaks_tls
+    }
+
     /// Returns the timeout of connecting, and of each command meanwhile.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
+}
+
+/// Why a connection was not established.
+enum Refused {
+    /// It was closed during the handshake.
+    Closed(Error),
+    Finally(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Finally(error)
+    }
+}
+
+fn is_disconnected(connection: &Connection) -> bool {
+    matches!(connection.closed(), Some(CloseReason::Disconnected | CloseReason::ProtocolError))
 }
 
 /// Sends commands at once and returns all replies, or the first error.
@@ -161,8 +252,8 @@ pub(crate) async fn send_all(
     timeout: Duration,
 ) -> Result<Vec<Value>, Error> {
     let requests: Vec<Request> = commands.into_iter().map(Request::from).collect();
-    let replies = connection.send_all(requests.iter(), Routing::Owner, timeout).await?;
-    replies.into_iter().collect()
+    let replies = connection.send_all(requests.iter(), Routing::Owner, timeout)?;
+    replies.await.into_iter().collect()
 }
 
 /// Runs `work` on a connection while driving its carrier.
@@ -172,10 +263,13 @@ pub(crate) async fn drive<T>(
 ) -> Result<T, Error> {
     match select(pin!(work), carrier).await {
         Either::Left((done, _)) => done,
-        // The last reply may have arrived together with the end of the stream.
-        Either::Right((reason, work)) => {
-            work.now_or_never().filter(Result::is_ok).unwrap_or_else(|| Err(reason.into()))
-        }
+        // The last reply, or the server's reason, may have arrived together with the end of the
+        // stream.
+        Either::Right((reason, work)) => match work.now_or_never() {
+            Some(Err(error)) if is_connection_lost(&error) => Err(reason.into()),
+            Some(done) => done,
+            None => Err(reason.into()),
+        },
     }
 }
 

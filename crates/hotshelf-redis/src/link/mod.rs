@@ -3,13 +3,15 @@
 //! A [`Dialer`] opens connections. A [`Link`] keeps one up: its supervisor finds the server
 //! with a [`Resolver`], dials it, and dials again when the connection is lost.
 
+mod bulk;
 mod dialer;
+mod finding;
 mod resolver;
 mod state;
 mod supervisor;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hotshelf_core::Error;
@@ -18,13 +20,17 @@ use hotshelf_wire::resp::Value;
 
 use crate::connection::{CloseReason, Connection, Listener, Request, Routing};
 use crate::errors;
-pub(crate) use dialer::{Dialer, drive, send_all};
+use bulk::Bulk;
+pub(crate) use dialer::{Dialer, Dialled, drive, send_all};
+pub(crate) use finding::{Found, find, successor};
 pub(crate) use resolver::{Fixed, Resolver};
 use state::{Shared, State};
 
 /// The connection to one server, shared by all callers.
 pub(crate) struct Link {
     shared: Arc<Shared>,
+    /// The connection for large values, once there was one.
+    bulk: OnceLock<Box<Bulk>>,
 }
 
 impl Link {
@@ -34,19 +40,29 @@ impl Link {
         resolver: Arc<dyn Resolver>,
         listener: Arc<dyn Listener>,
     ) -> Self {
-        Self { shared: Arc::new(Shared::new(dialer, resolver, listener)) }
+        Self { shared: Arc::new(Shared::new(dialer, resolver, listener)), bulk: OnceLock::new() }
     }
 
     /// Sends one command and returns its reply. Fails at once while the server is down; only
-    /// the first attempt to connect is awaited, for as long as the timeout.
+    /// the first attempt to connect, or to connect again, is awaited, for as long as the timeout.
     pub(crate) async fn send(
         &self,
         request: &Request,
         routing: Routing,
         mut timeout: Duration,
     ) -> Result<Value, Error> {
-        let connection = self.connection(&mut timeout).await?;
-        let reply = connection.send(request, routing, timeout).await?;
+        if request.is_large() {
+            let sent = self.bulk().send_all(std::iter::once(request), routing, timeout);
+            // Boxed, as it is rare.
+            return Box::pin(sent).await?.pop().unwrap_or(Ok(Value::Nil));
+        }
+        let mut connection = self.connection(&mut timeout).await?;
+        let mut sent = connection.send(request, routing, timeout);
+        if sent.is_err() && connection.closed().is_some() {
+            connection = self.next_connection(&connection, &mut timeout).await?;
+            sent = connection.send(request, routing, timeout);
+        }
+        let reply = sent?.await?;
         self.check_role(&connection, &reply);
         Ok(reply)
     }
@@ -54,12 +70,42 @@ impl Link {
     /// Sends commands together and returns their replies in order. Waits like [`Link::send`].
     pub(crate) async fn send_all<'a>(
         &self,
-        requests: impl ExactSizeIterator<Item = &'a Request>,
+        requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
+        routing: Routing,
+        timeout: Duration,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        match requests.clone().any(Request::is_large) {
+            true => Box::pin(self.bulk().send_all(requests, routing, timeout)).await,
+            false => self.send_at_once(requests, routing, timeout).await,
+        }
+    }
+
+    fn bulk(&self) -> &Bulk {
+        let bulk = self.bulk.get_or_init(|| {
+            let Shared { dialer, resolver, listener, .. } = &*self.shared;
+            let (resolver, listener) = (Arc::clone(resolver), Arc::clone(listener));
+            Box::new(Bulk::new(Self::new(dialer.for_listening(), resolver, listener)))
+        });
+        // A link that was closed meanwhile stays so.
+        if matches!(self.shared.supervision.read().state, State::Closed) {
+            bulk.close();
+        }
+        bulk
+    }
+
+    async fn send_at_once<'a>(
+        &self,
+        requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
         routing: Routing,
         mut timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let connection = self.connection(&mut timeout).await?;
-        let replies = connection.send_all(requests, routing, timeout).await?;
+        let mut connection = self.connection(&mut timeout).await?;
+        let mut sent = connection.send_all(requests.clone(), routing, timeout);
+        if sent.is_err() && connection.closed().is_some() {
+            connection = self.next_connection(&connection, &mut timeout).await?;
+            sent = connection.send_all(requests, routing, timeout);
+        }
+        let replies = sent?.await;
         replies.iter().flatten().for_each(|reply| self.check_role(&connection, reply));
         Ok(replies)
     }
@@ -82,13 +128,32 @@ impl Link {
     /// Returns the connection. Only the first attempt to connect is awaited, which reduces the
     /// timeout.
     pub(crate) async fn connection(&self, timeout: &mut Duration) -> Result<Connection, Error> {
-        if let Some(connection) = self.shared.connection() {
-            return Ok(connection);
+        match self.shared.connection() {
+            Some(connection) => Ok(connection),
+            None => self.attempted(None, timeout).await,
         }
+    }
+
+    /// Returns the connection after one that was closed. Only the first attempt to connect again
+    /// is awaited, which reduces the timeout.
+    async fn next_connection(
+        &self,
+        closed: &Connection,
+        timeout: &mut Duration,
+    ) -> Result<Connection, Error> {
+        // Boxed, as it is rare.
+        Box::pin(self.attempted(Some(closed), timeout)).await
+    }
+
+    async fn attempted(
+        &self,
+        closed: Option<&Connection>,
+        timeout: &mut Duration,
+    ) -> Result<Connection, Error> {
         Shared::supervise(&self.shared);
         let runtime = &*self.shared.dialer.runtime;
         let mut waiting = Timeout::new(*timeout);
-        let attempted = waiting.run(runtime, self.shared.attempted()).await;
+        let attempted = waiting.run(runtime, self.shared.attempted(closed)).await;
         *timeout = waiting.left(runtime);
         match attempted {
             Some(State::Up { connection, .. }) => Ok(connection),
@@ -99,18 +164,22 @@ impl Link {
         }
     }
 
-    /// Closes the connection to an elected server that refuses writes: it was demoted.
+    /// Closes the connection to a server that refuses writes: it was demoted, and the name or
+    /// the proxy of its address may lead to the new primary by now.
     fn check_role(&self, connection: &Connection, reply: &Value) {
         if let Value::Error(error) = reply
             && error.code() == b"READONLY"
-            && self.shared.resolver.is_elected()
+            && self.shared.may_give_up(connection)
         {
-            connection.abort(CloseReason::Replaced);
+            connection.abort(CloseReason::Demoted);
         }
     }
 
     /// Closes the link for good. Calls in flight still complete.
     pub(crate) fn close(&self) {
+        if let Some(bulk) = self.bulk.get() {
+            bulk.close();
+        }
         let before = std::mem::replace(&mut self.shared.supervision.write().state, State::Closed);
         if let State::Up { connection, .. } = before {
             connection.close();

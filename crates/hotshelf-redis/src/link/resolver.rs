@@ -8,11 +8,11 @@ use crate::options::Address;
 
 /// Finds the server of a link.
 pub(crate) trait Resolver: fmt::Debug + Send + Sync {
-    /// Returns the server's current address.
-    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>>;
+    /// Returns the addresses at which the server may be, the likeliest first.
+    fn resolve(&self) -> BoxFuture<'_, Result<Vec<Address>, Error>>;
 
-    /// Waits until the current server has been replaced by another one.
-    fn replaced<'a>(&'a self, current: Option<&'a Address>) -> BoxFuture<'a, ()>;
+    /// Waits until the current server seems to have been replaced by another one.
+    fn replaced<'a>(&'a self, current: &'a Address) -> BoxFuture<'a, ()>;
 
     /// Returns `true` if the server is elected, and therefore has to be the primary.
     fn is_elected(&self) -> bool;
@@ -23,11 +23,11 @@ pub(crate) trait Resolver: fmt::Debug + Send + Sync {
 pub(crate) struct Fixed(pub(crate) Address);
 
 impl Resolver for Fixed {
-    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>> {
-        Box::pin(std::future::ready(Ok(self.0.clone())))
+    fn resolve(&self) -> BoxFuture<'_, Result<Vec<Address>, Error>> {
+        Box::pin(std::future::ready(Ok(vec![self.0.clone()])))
     }
 
-    fn replaced<'a>(&'a self, _: Option<&'a Address>) -> BoxFuture<'a, ()> {
+    fn replaced<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 

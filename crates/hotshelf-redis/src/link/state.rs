@@ -1,10 +1,12 @@
 //! The state of a link, shared by its callers and its supervisor.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_listener::Event;
-use hotshelf_core::Error;
-use hotshelf_core::sync::RwLock;
+use hotshelf_core::backoff::Backoff;
+use hotshelf_core::sync::{Mutex, RwLock};
+use hotshelf_core::{Error, Moment};
 
 use super::dialer::Dialer;
 use super::resolver::Resolver;
@@ -16,7 +18,16 @@ pub(super) struct Shared {
     pub(super) listener: Arc<dyn Listener>,
     pub(super) supervision: RwLock<Supervision>,
     pub(super) changed: Event,
+    /// When a connection to a demoted server may be given up next, and the pause after that.
+    giving_up: Mutex<(Moment, Backoff)>,
 }
+
+/// The pauses before a connection to a demoted server is given up again: a proxy may not have
+/// noticed it yet, and the server may be a replica for good.
+const GIVING_UP: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+
+/// The time without a demoted server after which the pauses begin anew.
+const CALM: Duration = Duration::from_secs(10);
 
 /// The state, and whether a supervisor is running.
 pub(super) struct Supervision {
@@ -26,7 +37,8 @@ pub(super) struct Supervision {
 
 #[derive(Clone)]
 pub(super) enum State {
-    /// Not used yet, or the first attempt to connect is in progress.
+    /// Not used yet, or the first attempt to connect is in progress; also that after the loss
+    /// of a connection that worked.
     New,
     /// Connected.
     Up { connection: Connection, tracking: bool },
@@ -43,7 +55,8 @@ impl Shared {
         listener: Arc<dyn Listener>,
     ) -> Self {
         let supervision = RwLock::new(Supervision { state: State::New, is_supervised: false });
-        Self { dialer, resolver, listener, supervision, changed: Event::new() }
+        let giving_up = Mutex::new((Moment::default(), GIVING_UP));
+        Self { dialer, resolver, listener, supervision, changed: Event::new(), giving_up }
     }
 
     /// Returns the connection if the link is up. If it was closed a moment ago, its next
@@ -55,13 +68,38 @@ impl Shared {
         }
     }
 
-    /// Waits for the outcome of the first attempt to connect.
-    pub(super) async fn attempted(&self) -> State {
+    /// Returns `true` if the connection to a demoted server may be given up now.
+    pub(super) fn may_give_up(&self, connection: &Connection) -> bool {
+        if connection.closed().is_some() {
+            return false;
+        }
+        let runtime = &self.dialer.runtime;
+        let now = runtime.now();
+        let mut giving_up = self.giving_up.lock();
+        let (next, pauses) = &mut *giving_up;
+        let may = now >= *next;
+        if may {
+            if now.since(*next) > CALM {
+                pauses.reset();
+            }
+            *next = now + pauses.next(runtime.random());
+        }
+        may
+    }
+
+    /// Waits for the outcome of the first attempt to connect, or to connect again after a
+    /// connection was closed.
+    pub(super) async fn attempted(&self, closed: Option<&Connection>) -> State {
         loop {
             let changed = self.changed.listen();
             let state = self.supervision.read().state.clone();
             match state {
                 State::New => changed.await,
+                State::Up { connection, .. }
+                    if closed.is_some_and(|it| it.is_same(&connection)) =>
+                {
+                    changed.await;
+                }
                 state => return state,
             }
         }

@@ -1,17 +1,17 @@
 //! The background task that keeps a link connected.
 
-use std::error::Error as _;
+use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use hotshelf_core::backoff::Backoff;
-use hotshelf_core::{Error, ErrorKind};
-use hotshelf_wire::resp::{Command, Value};
-use hotshelf_wire::sentinel::is_primary;
+use hotshelf_core::{Error, ErrorKind, Moment};
 
-use super::dialer::{Dialled, drive, send_all};
+use super::dialer::Dialled;
+use super::finding::{Found, find, successor};
 use super::state::{Shared, State};
 use crate::connection::{CloseReason, Connection};
 use crate::errors;
@@ -19,7 +19,7 @@ use crate::options::Address;
 
 /// The first and the longest pause between attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause before new credentials are requested again after a failure.
 const CREDENTIALS_PAUSE: Duration = Duration::from_secs(1);
@@ -42,91 +42,112 @@ impl Shared {
 
     /// Connects, and reconnects whenever the connection is lost, until the link is closed.
     async fn keep_connected(&self) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let runtime = &self.dialer.runtime;
+        let (mut backoff, mut pauses) = (Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), Pauses::new());
         loop {
+            let found = match select(pin!(self.find()), pin!(self.closed())).await {
+                Either::Left((found, _)) => found,
+                Either::Right(_) => return,
+            };
             let mut address = None;
-            let connected =
-                match select(pin!(self.connect(&mut address)), pin!(self.closed())).await {
-                    Either::Left((connected, _)) => connected,
-                    Either::Right(_) => return,
-                };
-            match connected {
-                Ok(dialled) => {
-                    let connection = dialled.connection.clone();
-                    let reason = self.serve(dialled, address.as_ref()).await;
-                    if reason == CloseReason::Closed {
+            match found {
+                Ok(found) => {
+                    let lost = self.serve(found).await;
+                    if lost.reason == CloseReason::Closed {
                         return;
                     }
-                    if let Some(address) = &address {
-                        tracing::warn!(
-                            "lost connection to {address} ({reason}); reconnecting, reads fall \
-                             back to loaders"
-                        );
-                    }
-                    self.set(State::Down(reason.into()));
-                    // A server that accepts connections and never replies is tried less often.
-                    if connection.has_answered() || reason == CloseReason::Replaced {
+                    self.log_loss(&lost, &mut pauses);
+                    if lost.worked {
                         backoff.reset();
+                        // Callers wait for the attempt to connect again.
+                        self.set(State::New);
+                        if pauses.may_skip(runtime.now()) {
+                            continue;
+                        }
+                    } else {
+                        // A server that accepts connections and never replies is tried less
+                        // often.
+                        self.set(State::Down(lost.reason.into()));
                     }
+                    address = Some(lost.address);
                 }
                 Err(error) => self.failed(error),
             }
-            let runtime = &self.dialer.runtime;
             let pause = runtime.sleep(backoff.next(runtime.random()));
-            let pause = select(pause, self.resolver.replaced(address.as_ref()));
-            match select(pause, pin!(self.closed())).await {
+            let replaced = match &address {
+                Some(address) => self.resolver.replaced(address),
+                None => Box::pin(pending()),
+            };
+            match select(select(pause, replaced), pin!(self.closed())).await {
                 Either::Left((Either::Left(_), _)) => {}
-                Either::Left((Either::Right(_), _)) => backoff.reset(),
+                Either::Left((Either::Right(_), _)) => {
+                    backoff.reset();
+                    runtime.sleep(FIRST_PAUSE).await;
+                }
                 Either::Right(_) => return,
             }
         }
     }
 
-    async fn connect(&self, address: &mut Option<Address>) -> Result<Dialled, Error> {
-        let address = address.insert(self.resolver.resolve().await?);
-        let mut dialled = self.dialer.dial(address, Arc::clone(&self.listener)).await?;
-        if self.resolver.is_elected() {
-            let role = self.dialer.in_time(self.verify_role(&dialled.connection));
-            drive(role, &mut dialled.carrier).await?;
-        }
-        dialled.connection.handshake_completed();
-        Ok(dialled)
+    async fn find(&self) -> Result<Found, Error> {
+        find(&self.dialer, &*self.resolver, || Arc::clone(&self.listener)).await
     }
 
-    /// Verifies that the server is a primary. If its ACL denies `ROLE`, the Sentinels are
-    /// trusted; if they are wrong, the first `READONLY` shows it.
-    async fn verify_role(&self, connection: &Connection) -> Result<(), Error> {
-        let role = send_all(connection, [Command::new("ROLE")], self.dialer.timeout()).await?;
-        match &role[..] {
-            [Value::Error(_)] => Ok(()),
-            [role] if is_primary(role) => Ok(()),
-            _ => Err(errors::unavailable("the server reported by the Sentinels is not a primary")),
+    /// Carries the bytes of the connection to a server, and to those that replace it, until it
+    /// is lost.
+    async fn serve(&self, found: Found) -> Lost {
+        let Found { mut address, mut dialled } = found;
+        loop {
+            let next = match self.serve_one(&address, dialled).await {
+                Served::Replaced(next) => next,
+                Served::Lost { reason, worked } => return Lost { address, reason, worked },
+            };
+            tracing::warn!("{} has replaced {address} as the primary", next.address);
+            (address, dialled) = (next.address, next.dialled);
         }
     }
 
-    /// Carries the connection's bytes until it is closed or has to be replaced.
-    async fn serve(&self, dialled: Dialled, address: Option<&Address>) -> CloseReason {
-        if let Some(address) = address {
-            tracing::debug!("connected to {address}");
-        }
+    async fn serve_one(&self, address: &Address, dialled: Dialled) -> Served {
+        tracing::debug!("connected to {address}");
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {
-            return CloseReason::Closed;
+            return Served::Lost { reason: CloseReason::Closed, worked: true };
         }
         let authenticated = pin!(self.keep_authenticated(&connection, valid_for));
-        let replaced = select(authenticated, self.resolver.replaced(address));
-        match select(carrier, replaced).await {
-            Either::Left((reason, _)) => reason,
-            Either::Right(_) => {
+        let listener = || Arc::clone(&self.listener);
+        let replaced = pin!(successor(&self.dialer, &*self.resolver, address, listener));
+        match select(carrier, select(authenticated, replaced)).await {
+            Either::Left((reason, _)) => {
+                let worked = connection.has_answered() || reason == CloseReason::Demoted;
+                Served::Lost { reason, worked }
+            }
+            Either::Right((Either::Left((never, _)), _)) => match never {},
+            Either::Right((Either::Right((next, _)), _)) => {
                 connection.abort(CloseReason::Replaced);
-                CloseReason::Replaced
+                Served::Replaced(next)
             }
         }
     }
 
+    fn log_loss(&self, lost: &Lost, pauses: &mut Pauses) {
+        let Lost { address, reason, .. } = lost;
+        // A server that is a replica for good is given up again and again.
+        if std::mem::replace(&mut pauses.demoted, *reason == CloseReason::Demoted) && pauses.demoted
+        {
+            return;
+        }
+        tracing::warn!(
+            "lost connection to {address} ({reason}); reconnecting, reads fall back to loaders"
+        );
+    }
+
     /// Re-authenticates the connection before the credentials expire. Never returns.
-    async fn keep_authenticated(&self, connection: &Connection, mut valid_for: Option<Duration>) {
+    async fn keep_authenticated(
+        &self,
+        connection: &Connection,
+        mut valid_for: Option<Duration>,
+    ) -> Infallible {
         let mut failing = false;
         while let Some(duration) = valid_for {
             self.dialer.runtime.sleep(duration.mul_f64(0.8)).await;
@@ -143,16 +164,15 @@ impl Shared {
                 }
             };
         }
-        std::future::pending().await
+        pending().await
     }
 
     fn failed(&self, error: Error) {
         let already_down = matches!(self.supervision.read().state, State::Down(_));
         if !already_down {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let error = errors::with_cause(&error);
             tracing::warn!(
-                "can't connect to the cache server ({error}{cause}); retrying, reads fall back to \
-                 loaders"
+                "can't connect to the cache server ({error}); retrying, reads fall back to loaders"
             );
         }
         // For a caller, a timeout would mean that its command may have been executed.
@@ -161,6 +181,47 @@ impl Shared {
             _ => error,
         };
         self.set(State::Down(error));
+    }
+}
+
+/// What ended the use of a connection.
+enum Served {
+    /// Another server, connected.
+    Replaced(Found),
+    Lost {
+        reason: CloseReason,
+        worked: bool,
+    },
+}
+
+/// A lost connection.
+struct Lost {
+    address: Address,
+    reason: CloseReason,
+    /// Whether the server has replied to commands.
+    worked: bool,
+}
+
+/// What bounds the attempts to connect of a link whose connections don't last.
+struct Pauses {
+    /// When an attempt was last made without a pause.
+    skipped: Option<Moment>,
+    /// Whether the last connection was given up because its server was demoted.
+    demoted: bool,
+}
+
+impl Pauses {
+    fn new() -> Self {
+        Self { skipped: None, demoted: false }
+    }
+
+    /// Returns `true` if the next attempt may be made at once: the last such one is a while ago.
+    fn may_skip(&mut self, now: Moment) -> bool {
+        let may = self.skipped.is_none_or(|last| now.since(last) >= LONGEST_PAUSE);
+        if may {
+            self.skipped = Some(now);
+        }
+        may
     }
 }
 

@@ -32,8 +32,11 @@ pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 /// | [`read_timeout`](Self::read_timeout) | 100 ms |
 /// | [`store_timeout`](Self::store_timeout) | 250 ms |
 /// | [`tracking`](Self::tracking) | `Tracking::OptIn` |
-/// | [`credentials`](Self::credentials) | the URL's |
+/// | [`user`](Self::user), [`password`](Self::password), [`database`](Self::database) | the URL's |
+/// | [`credentials`](Self::credentials) | the user and the password |
 /// | [`client_name`](Self::client_name) | none |
+/// | [`protocol`](Self::protocol) | RESP3, and RESP2 where the server doesn't know it |
+/// | [`tls`](Self::tls) | with `rediss://` |
 /// | [`root_certificates`](Self::root_certificates) | the system's |
 /// | [`client_certificate`](Self::client_certificate) | none |
 /// | [`server_name`](Self::server_name) | the host of the URL |
@@ -48,6 +51,8 @@ pub struct RedisOptions {
     pub(crate) sentinel_credentials: Credentials,
     pub(crate) database: u64,
     pub(crate) client_name: Option<String>,
+    /// 2 or 3.
+    pub(crate) protocol: u8,
     pub(crate) tracking: Tracking,
     pub(crate) tls: Option<TlsOptions>,
     pub(crate) connect_timeout: Duration,
@@ -77,7 +82,7 @@ impl RedisOptions {
     ///
     /// `rediss` instead of `redis` enables TLS; `valkey` and `valkeys` are synonyms of the
     /// two, and a hyphen is a synonym of `+`. All URLs accept
-    /// `?db=…&user=…&password=…&client_name=…`, those of Sentinels also `sentinel_user=…` and
+    /// `?db=…&user=…&password=…&client_name=…&protocol=…`, those of Sentinels also `sentinel_user=…` and
     /// `sentinel_password=…`. Reserved characters have to be percent-encoded, above all in
     /// passwords.
     ///
@@ -89,11 +94,31 @@ impl RedisOptions {
         url::read(text)
     }
 
-    /// Checks the timeouts, which a URL can't hold.
+    /// Checks the options.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`] for a timeout of zero.
+    /// Of kind [`ErrorKind::Configuration`] for a timeout of zero, a user without a password, an
+    /// invalid client name, or an unknown version of the protocol.
     pub fn validate(&self) -> Result<(), Error> {
+        let invalid = |message| Err(Error::new(ErrorKind::Configuration, message));
+        let Credentials { user, password, .. } = &self.own_credentials;
+        if self.provider.is_none() && user.is_some() && password.is_none() {
+            return invalid(
+                "user without a password: use redis://user:password@host, redis://:password@host \
+                 for a password alone, or ?user=…&password= for a user without one",
+            );
+        }
+        let is_printable = |name: &String| name.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
+        if !self.client_name.as_ref().is_none_or(is_printable) {
+            return invalid("invalid client name: use printable ASCII characters without spaces");
+        }
+        if self.database > 0 && matches!(self.deployment, Deployment::Cluster(_)) {
+            return invalid("invalid database: a Cluster has only database 0");
+        }
+        if !matches!(self.protocol, 2 | 3) {
+            return invalid("unknown version of the protocol: use 2 or 3");
+        }
+
         let timeouts = [
             ("connect_timeout", self.connect_timeout),
             ("read_timeout", self.read_timeout),
@@ -133,6 +158,44 @@ impl RedisOptions {
     #[must_use]
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.client_name = Some(name.into());
+        self
+    }
+
+    /// Sets the user, as in the URL. Default: the URL's, or `default`.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.own_credentials.user = Some(user.into());
+        self
+    }
+
+    /// Sets the password, as in the URL. Default: the URL's, or none.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.own_credentials.password = Some(password.into());
+        self
+    }
+
+    /// Sets the number of the database, as in the URL. Default: the URL's, or 0.
+    #[must_use]
+    pub fn database(mut self, number: u64) -> Self {
+        self.database = number;
+        self
+    }
+
+    /// Enables TLS with the system's root certificates, as `rediss://` does.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls_mut();
+        self
+    }
+
+    /// Sets the version of the protocol, 2 or 3. Default: 3, and 2 where the server or a proxy
+    /// refuses `HELLO` or closes the connection.
+    ///
+    /// With version 2, key changes are not reported, and waiting callers poll.
+    #[must_use]
+    pub fn protocol(mut self, version: u8) -> Self {
+        self.protocol = version;
         self
     }
 
@@ -205,7 +268,7 @@ impl fmt::Debug for RedisOptions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("RedisOptions");
         debug.field("url", &self.to_string());
-        debug.field("client_name", &self.client_name);
+        debug.field("client_name", &self.client_name).field("protocol", &self.protocol);
         debug.field("tracking", &self.tracking);
         debug.field("connect_timeout", &self.connect_timeout);
         debug.field("read_timeout", &self.read_timeout);

@@ -76,6 +76,7 @@ pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
         sentinel_credentials: Credentials::default(),
         database,
         client_name: None,
+        protocol: 3,
         tracking: Tracking::OptIn,
         tls: scheme.tls.then(TlsOptions::default),
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -202,23 +203,33 @@ fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
 impl RedisOptions {
     fn read_query(&mut self, url: &Url) -> Result<(), Error> {
         let has_sentinels = matches!(self.deployment, Deployment::Sentinel { .. });
-        for (name, value) in url.query_pairs() {
-            match &*name {
+        let pairs = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        for pair in pairs {
+            // Not as in a form: a `+` is a `+`, which passwords may contain.
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let value = decode(value)?;
+            match name {
                 "db" => self.database = database(&value)?,
-                "user" => self.own_credentials.user = Some(value.into_owned()),
-                "password" => self.own_credentials.password = Some(value.into_owned()),
-                "client_name" => self.client_name = Some(value.into_owned()),
+                "user" => self.own_credentials.user = Some(value),
+                "password" => self.own_credentials.password = Some(value),
+                "client_name" => self.client_name = Some(value),
+                "protocol" => {
+                    self.protocol = value.parse().map_err(|_| {
+                        invalid("invalid protocol in the URL: use ?protocol=2 or ?protocol=3")
+                    })?;
+                }
                 "sentinel_user" if has_sentinels => {
-                    self.sentinel_credentials.user = Some(value.into_owned());
+                    self.sentinel_credentials.user = Some(value);
                 }
                 "sentinel_password" if has_sentinels => {
-                    self.sentinel_credentials.password = Some(value.into_owned());
+                    self.sentinel_credentials.password = Some(value);
                 }
                 _ => {
                     return Err(invalid(
-                        "unknown query parameter in the URL: use db, user, password, client_name \
-                         and, with Sentinels, sentinel_user and sentinel_password; \
-                         percent-encode `?` (%3F) if it is part of the password",
+                        "unknown query parameter in the URL: use db, user, password, \
+                         client_name, protocol and, with Sentinels, sentinel_user and \
+                         sentinel_password; percent-encode `?` (%3F) if it is part of the \
+                         password",
                     ));
                 }
             }
@@ -291,6 +302,8 @@ mod tests {
 
     #[test]
     fn passwords_are_parsed_and_never_shown() {
+        let options = RedisOptions::from_url("redis://host?user=a&password=x+y%20z").unwrap();
+        assert_eq!(options.own_credentials.password.as_deref(), Some("x+y z"));
         let options = RedisOptions::from_url("redis://alice:p%40ss%2Fw@host").unwrap();
         assert_eq!(options.own_credentials.password.as_deref(), Some("p@ss/w"));
         assert_eq!(options.to_string(), "redis://alice:***@host:6379/0");
@@ -301,6 +314,21 @@ mod tests {
         let options = RedisOptions::from_url(sentinels).unwrap();
         assert_eq!(options.sentinel_credentials.password.as_deref(), Some("sekret"));
         assert!(!format!("{options} {options:?}").contains("sekret"), "{options:?}");
+    }
+
+    #[test]
+    fn user_needs_a_password() {
+        let validated = |url: &str| RedisOptions::from_url(url).unwrap().validate();
+        for url in ["redis://app@host", "redis://host?user=app", "redis+cluster://app@a,b"] {
+            assert_eq!(validated(url).unwrap_err().kind(), ErrorKind::Configuration, "{url}");
+        }
+        for url in ["redis://app:secret@host", "redis://:secret@host", "redis://a?user=b&password="]
+        {
+            assert!(validated(url).is_ok(), "{url}");
+        }
+        assert!(validated("redis://host?client_name=a%20b").is_err());
+        assert!(validated("redis://host?protocol=2").is_ok());
+        assert!(validated("redis://host?protocol=4").is_err());
     }
 
     #[test]

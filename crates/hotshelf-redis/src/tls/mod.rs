@@ -57,7 +57,7 @@ impl Tls {
         } else {
             builder.with_root_certificates(match &options.root_certificates {
                 Some(pem) => roots_of(pem)?,
-                None => system_roots(),
+                None => system_roots()?,
             })
         };
         let config = with_client_certificate(builder, options)?;
@@ -115,14 +115,20 @@ fn roots_of(pem: &[u8]) -> Result<RootCertStore, Error> {
 }
 
 /// Loads the system's root certificates. Invalid ones are skipped.
-fn system_roots() -> RootCertStore {
+fn system_roots() -> Result<RootCertStore, Error> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!("skipped an invalid root certificate of the system ({error})");
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
-    roots
+    if roots.is_empty() {
+        return Err(configuration(
+            "the system has no root certificates: install the package ca-certificates, or set \
+             `root_certificates`",
+        ));
+    }
+    Ok(roots)
 }
 
 fn configuration(message: &'static str) -> Error {

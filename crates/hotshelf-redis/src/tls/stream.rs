@@ -22,13 +22,26 @@ pub struct TlsStream<S> {
     /// Bytes to send, encrypted, and the number of those already sent.
     output: Vec<u8>,
     written: usize,
+    /// Whether the server has replied to the handshake.
+    received: bool,
+}
+
+/// The error of a handshake with a server that answers with something else, or hangs up.
+fn not_tls() -> io::Error {
+    let message = "the server doesn't seem to speak TLS: use redis:// in the URL, or its TLS port";
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+fn is_not_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 impl<S: ByteStream> TlsStream<S> {
     /// Performs the TLS handshake on a stream.
     pub(super) async fn connect(connection: ClientConnection, stream: S) -> io::Result<Self> {
         let (input, output) = (BytesMut::new(), Vec::new());
-        let mut tls = Self { connection, stream, input, output, written: 0 };
+        let mut tls = Self { connection, stream, input, output, written: 0, received: false };
         poll_fn(|context| tls.poll_handshake(context)).await?;
         Ok(tls)
     }
@@ -36,8 +49,15 @@ impl<S: ByteStream> TlsStream<S> {
     fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.connection.is_handshaking() {
             ready!(self.poll_send(context))?;
-            if self.connection.is_handshaking() && !ready!(self.poll_receive(context))? {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            if !self.connection.is_handshaking() {
+                break;
+            }
+            match ready!(self.poll_receive(context)) {
+                Ok(true) => self.received = true,
+                Ok(false) if !self.received => return Poll::Ready(Err(not_tls())),
+                Ok(false) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                Err(error) if is_not_tls(&error) => return Poll::Ready(Err(not_tls())),
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
         self.poll_send(context)

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use hotshelf_core::{BoxFuture, Error};
+use hotshelf_core::{BoxFuture, Error, Runtime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 
+use crate::addresses::connect_to_any;
 use crate::connection::{ByteStream, Session};
 use crate::options::{Address, RedisOptions};
 use crate::peer::watch_peer;
@@ -19,6 +21,7 @@ use crate::transport::{Carrier, Transport};
 /// Opens tokio's sockets.
 #[derive(Debug)]
 pub(crate) struct TokioTransport {
+    runtime: Arc<dyn Runtime>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -29,13 +32,14 @@ impl TokioTransport {
     /// # Errors
     /// Of kind `Configuration` for invalid certificates, of kind `Unsupported` for TLS in a
     /// build without it.
-    pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
+    pub(crate) fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self, Error> {
         #[cfg(not(feature = "tls"))]
         if options.tls.is_some() {
             let message = "TLS is not part of this build: enable the feature `tls`";
             return Err(Error::new(hotshelf_core::ErrorKind::Unsupported, message));
         }
         Ok(Self {
+            runtime,
             #[cfg(feature = "tls")]
             tls: Tls::of(options)?,
         })
@@ -52,7 +56,8 @@ impl TokioTransport {
             }
             Address::Tcp(endpoint) => endpoint,
         };
-        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
+        let addresses = lookup_host((endpoint.host(), endpoint.port())).await?;
+        let stream = connect_to_any(&*self.runtime, addresses, TcpStream::connect).await?;
         stream.set_nodelay(true)?;
         watch_peer(&stream)?;
         #[cfg(feature = "tls")]

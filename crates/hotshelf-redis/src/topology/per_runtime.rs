@@ -6,11 +6,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use hotshelf_core::runtime::RuntimeId;
 use hotshelf_core::sync::{Mutex, RwLock};
 use hotshelf_core::{Error, Runtime};
+use hotshelf_wire::Tracking;
 
 use super::Topology;
 use crate::connection::{CloseReason, Connection, Listener};
@@ -28,6 +29,8 @@ pub(crate) struct Topologies {
     others: RwLock<Vec<Owned>>,
     /// The connections of subscriptions.
     listening: Mutex<Vec<Connection>>,
+    /// The connections of clients that have their own.
+    separate: Mutex<Vec<Weak<Self>>>,
     closed: AtomicBool,
 }
 
@@ -55,6 +58,7 @@ impl Topologies {
             first: OnceLock::new(),
             others: RwLock::default(),
             listening: Mutex::default(),
+            separate: Mutex::default(),
             closed: AtomicBool::new(false),
         }
     }
@@ -119,6 +123,21 @@ impl Topologies {
         Ok(())
     }
 
+    /// Returns separate connections to the same servers, which close with these.
+    pub(crate) fn separate(&self) -> Arc<Self> {
+        let options = self.options.clone().tracking(Tracking::Off);
+        let (transport, runtime) = (Arc::clone(&self.transport), Arc::clone(&self.runtime));
+        let own = Arc::new(Self::new(&options, transport, runtime, Arc::clone(&self.listener)));
+        let mut separate = self.separate.lock();
+        separate.retain(|other| other.strong_count() > 0);
+        separate.push(Arc::downgrade(&own));
+        drop(separate);
+        if self.closed.load(Ordering::SeqCst) {
+            own.close();
+        }
+        own
+    }
+
     /// Closes the connections of all runtimes. Those of others are closed when these run next.
     pub(crate) fn close(&self) {
         let mut listening = self.listening.lock();
@@ -129,6 +148,8 @@ impl Topologies {
         self.first.get_or_init(|| (None, self.connected())).1.close();
         let others: Vec<_> = self.others.read().clone();
         others.iter().for_each(|(_, topology)| topology.close());
+        let separate = std::mem::take(&mut *self.separate.lock());
+        separate.iter().filter_map(Weak::upgrade).for_each(|own| own.close());
     }
 }
 

@@ -1,16 +1,18 @@
 //! Discovery of the primary of a service through its Sentinels.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
 use hotshelf_core::backoff::Backoff;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{BoxFuture, Error};
 use hotshelf_wire::Endpoint;
-use hotshelf_wire::resp::Command;
+use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::sentinel::{SWITCHES, Sentinels};
 
 use crate::connection::{Inbox, Message};
@@ -33,23 +35,42 @@ impl SentinelResolver {
         Self { dialer, sentinels: Mutex::new(Sentinels::new(service, seeds)) }
     }
 
-    /// Asks the Sentinels one by one.
-    async fn find_primary(&self) -> Result<Address, Error> {
-        let mut last_error = None;
-        for sentinel in self.endpoints() {
-            match self.ask(&sentinel).await {
-                Ok(Some(primary)) => return Ok(Address::Tcp(primary)),
-                Ok(None) => {}
-                Err(error) => last_error = Some(error),
+    /// Asks the Sentinels, and returns what they report as the primary: first what most of them
+    /// do. Those that don't reply are not waited for once most of the others agree.
+    async fn candidates(&self) -> Result<Vec<Address>, Error> {
+        let (mut asked, mut votes) = (Vec::new(), Vec::<(Endpoint, usize)>::new());
+        let (mut asking, mut last_error) = (FuturesUnordered::new(), None);
+        loop {
+            let known = self.endpoints();
+            for sentinel in known.iter().filter(|known| !asked.contains(*known)) {
+                let sentinel = sentinel.clone();
+                asking.push(async move { self.ask(&sentinel).await });
             }
+            asked.clone_from(&known);
+            match asking.next().await {
+                Some(Ok(Some(primary))) => {
+                    match votes.iter_mut().find(|(other, _)| *other == primary) {
+                        Some((_, count)) => *count += 1,
+                        None => votes.push((primary, 1)),
+                    }
+                }
+                Some(Ok(None)) => {}
+                Some(Err(error)) => last_error = Some(error),
+                None => break,
+            }
+            if votes.iter().any(|(_, count)| 2 * count > self.endpoints().len()) {
+                break;
+            }
+        }
+        votes.sort_by_key(|(_, count)| Reverse(*count));
+        if !votes.is_empty() {
+            return Ok(votes.into_iter().map(|(primary, _)| Address::Tcp(primary)).collect());
         }
         let error = errors::unavailable(
             "no Sentinel knows the primary of the service: check the service in the URL",
         );
-        Err(match last_error {
-            Some(cause) => error.with_source(cause),
-            None => error,
-        })
+        // An error is more specific than that the service is unknown.
+        Err(last_error.unwrap_or(error))
     }
 
     async fn ask(&self, sentinel: &Endpoint) -> Result<Option<Endpoint>, Error> {
@@ -59,14 +80,20 @@ impl SentinelResolver {
         let requests = self.sentinels.lock().requests();
         let replies = send_all(&dialled.connection, requests, self.dialer.timeout());
         let replies = drive(replies, &mut dialled.carrier).await?;
+        if let Some(Value::Error(error)) = replies.first() {
+            let message = format!("{sentinel} is no Sentinel: use redis:// for a server");
+            return Err(errors::unavailable(message).with_source(error.clone()));
+        }
         Ok(self.sentinels.lock().answered(sentinel, &replies))
     }
 
-    async fn until_replaced(&self, current: Option<&Address>) {
+    async fn until_replaced(&self, current: &Address) {
         let mut backoff = Backoff::new(PAUSE, PAUSE);
         loop {
             for sentinel in self.endpoints() {
                 if self.listen(&sentinel, current).await.is_ok() {
+                    // What it announces is not confirmed yet.
+                    self.sentinels.lock().distrust(&sentinel);
                     return;
                 }
             }
@@ -76,7 +103,7 @@ impl SentinelResolver {
     }
 
     /// Listens to a Sentinel until it announces another primary.
-    async fn listen(&self, sentinel: &Endpoint, current: Option<&Address>) -> Result<(), Error> {
+    async fn listen(&self, sentinel: &Endpoint, current: &Address) -> Result<(), Error> {
         let (listener, mut values) = Inbox::new();
         let mut dialled = self.dialer.dial(&Address::Tcp(sentinel.clone()), listener).await?;
         dialled.connection.send_without_reply(&Command::new("SUBSCRIBE").arg(SWITCHES))?;
@@ -100,7 +127,7 @@ impl SentinelResolver {
                         Either::Left((primary, _)) => primary?,
                         Either::Right((reason, _)) => return Err(reason.into()),
                     };
-                    if primary.is_some() && primary.map(Address::Tcp).as_ref() != current {
+                    if primary.is_some_and(|primary| Address::Tcp(primary) != *current) {
                         return Ok(());
                     }
                 }
@@ -119,11 +146,11 @@ impl SentinelResolver {
 }
 
 impl Resolver for SentinelResolver {
-    fn resolve(&self) -> BoxFuture<'_, Result<Address, Error>> {
-        Box::pin(self.find_primary())
+    fn resolve(&self) -> BoxFuture<'_, Result<Vec<Address>, Error>> {
+        Box::pin(self.candidates())
     }
 
-    fn replaced<'a>(&'a self, current: Option<&'a Address>) -> BoxFuture<'a, ()> {
+    fn replaced<'a>(&'a self, current: &'a Address) -> BoxFuture<'a, ()> {
         Box::pin(self.until_replaced(current))
     }
 

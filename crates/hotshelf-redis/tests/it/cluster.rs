@@ -270,3 +270,19 @@ fn discovery_restarts_in_later_runtime() {
     all.for_each(|node| cluster.resume(node));
     runtime().block_on(support::ping_until_back(&backend));
 }
+
+#[tokio::test]
+async fn transaction_follows_a_moved_slot() {
+    let cluster = cluster();
+    let backend = backend(&cluster).await;
+    let slot = slot(b"{t}");
+    let to = another(&cluster, slot);
+    let set = |value: &'static str| [["SET", "{t}a", value], ["SET", "{t}b", value]];
+    backend.client().transaction(&set("1")).await.unwrap();
+    cluster.migrate_begin(slot, to);
+    cluster.migrate_keys(slot, to);
+    cluster.migrate_end(slot, to);
+    let replies = backend.client().transaction(&set("2")).await.unwrap();
+    assert_eq!(replies.len(), 2);
+    assert_eq!(backend.client().get("{t}b").await.unwrap().unwrap(), "2");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, join, join_all, select};
 use hotshelf_core::Backend;
 use hotshelf_redis::{RedisBackend, RedisOptions};
 
@@ -57,7 +57,24 @@ async fn cancelled_calls_never_mix_replies() {
             }
         })
     });
-    for caller in join_all(callers).await {
+    // Commands that would mix up all replies.
+    let raw = async {
+        for round in 0..40 {
+            let commands: [&[&str]; 6] = [
+                &["SUBSCRIBE", "x"],
+                &["client", "reply", "off"],
+                &["MULTI"],
+                &["RESET"],
+                &["PING", "text"],
+                &["EVAL", "return redis.call('PING')", "0"],
+            ];
+            let said = backend.client().command(commands[round % commands.len()]).await;
+            assert_eq!(said.is_ok(), round % commands.len() >= 4, "{said:?}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let (callers, ()) = join(join_all(callers), raw).await;
+    for caller in callers {
         caller.unwrap();
     }
     for key in 0..KEYS {

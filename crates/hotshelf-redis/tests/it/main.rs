@@ -9,10 +9,12 @@ mod crossing;
 mod differential;
 mod faults;
 mod load;
+mod middleboxes;
 mod network;
 mod patterns;
 mod pub_sub;
 mod sentinels;
+mod servers;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

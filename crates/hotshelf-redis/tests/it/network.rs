@@ -175,3 +175,38 @@ async fn cancelled_calls_count_as_timeouts() {
     };
     support::until("the connection to be replaced", cancelled_call).await;
 }
+
+/// A lost connection is opened again at once: calls after the cut wait for it, and invalidations
+/// in flight are repeated.
+#[tokio::test]
+async fn cut_connections_cost_no_invalidation() {
+    let (_server, proxy) = behind_proxy();
+    let backend = support::backend(&proxy.url());
+    support::ping_until_back(&backend).await;
+    for round in 0..20 {
+        let invalidations = (0..50).map(|key| {
+            let backend = &backend;
+            async move { backend.invalidate(&[format!("k{round}-{key}").into()]).await }
+        });
+        let (all, ()) = join(join_all(invalidations), async { proxy.cut() }).await;
+        let failed: Vec<_> = all.into_iter().filter_map(Result::err).collect();
+        assert!(failed.is_empty(), "{round}: {} failed, {:?}", failed.len(), failed[0]);
+        backend.ping().await.unwrap();
+    }
+}
+
+/// After an outage, however long, the server is used again within a second.
+#[tokio::test]
+async fn recovered_server_is_used_within_a_second() {
+    let mut server = support::server();
+    let backend = support::backend(&server.url());
+    support::ping_until_back(&backend).await;
+    server.kill();
+    // Long enough for the longest pause between attempts.
+    support::pause(Duration::from_secs(3)).await;
+    assert!(backend.ping().await.is_err());
+    server.restart().unwrap();
+    let began = support::now();
+    support::ping_until_back(&backend).await;
+    assert!(began.elapsed() < Duration::from_millis(1_200), "{:?}", began.elapsed());
+}

@@ -108,3 +108,42 @@ async fn demoted_primary_is_abandoned() {
     support::until("a primary that accepts writes", written).await;
     assert!(refusals < 3, "{refusals} more writes went to the demoted primary");
 }
+
+/// A Sentinel that was left behind is outvoted, and a working connection outlives its claims.
+#[tokio::test]
+async fn outdated_sentinel_is_outvoted() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let replica = (sentinels.primary_index() + 1) % 3;
+    let outdated = [
+        RedisSentinels::outdated(support::unreachable_port()).unwrap(),
+        RedisSentinels::outdated(sentinels.servers()[replica].port()).unwrap(),
+    ];
+    for outdated in outdated {
+        let url = sentinels.url().replace("://", &format!("://{},", outdated.address()));
+        let backend = support::backend_with(support::long_timeouts(&url));
+        let redis = backend.client();
+        redis.set("k", "v").await.unwrap();
+        let before = redis.command(&["CLIENT", "ID"]).await.unwrap().integer().unwrap();
+        support::pause(Duration::from_millis(1_500)).await;
+        let after = redis.command(&["CLIENT", "ID"]).await.unwrap().integer().unwrap();
+        assert_eq!(before, after, "a working connection was closed");
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_follow_the_primary() {
+    let mut sentinels = RedisSentinels::start().unwrap();
+    let backend = backend(&sentinels).await;
+    let mut messages = backend.client().pub_sub();
+    messages.subscribe(&["news"]).await.unwrap();
+    // Its host vanishes: nothing closes the connection.
+    let paused = sentinels.pause_primary();
+    let lost = messages.next().await.unwrap_err();
+    assert!(lost.is_temporary(), "{lost}");
+    sentinels.wait_for_new_primary();
+    support::until("the subscription", async || messages.subscribe(&["more"]).await.ok()).await;
+    support::ping_until_back(&backend).await;
+    support::until("a message", async || backend.client().publish("news", "1").await.ok()).await;
+    assert_eq!(messages.next().await.unwrap().payload, "1");
+    sentinels.kill(paused);
+}

@@ -33,6 +33,13 @@ pub(crate) fn with_long_timeouts(options: RedisOptions) -> RedisOptions {
     options.connect_timeout(timeout).read_timeout(timeout).store_timeout(timeout)
 }
 
+/// Returns the port of a server that was killed.
+pub(crate) fn unreachable_port() -> u16 {
+    let mut server = server();
+    server.kill();
+    server.port()
+}
+
 /// Returns the URL of a server that was killed.
 pub(crate) fn unreachable_url() -> String {
     let mut server = server();

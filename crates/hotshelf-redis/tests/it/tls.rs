@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_redis::RedisOptions;
-use hotshelf_testkit::RedisServer;
 use hotshelf_testkit::conformance::CHECKS;
+use hotshelf_testkit::{Middlebox, RedisServer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -22,6 +22,8 @@ struct Tls {
     _files: TempDir,
     port: u16,
     authority: CertifiedIssuer<'static, KeyPair>,
+    /// Its certificate and its key.
+    identity: String,
 }
 
 impl Tls {
@@ -31,6 +33,10 @@ impl Tls {
 
     /// Starts a server; `clients` is `yes` if it requires client certificates, otherwise `no`.
     fn start_asking(clients: &str) -> Self {
+        Self::start_with(&["--tls-auth-clients", clients])
+    }
+
+    fn start_with(arguments: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let authority = authority();
         let key = KeyPair::generate().unwrap();
@@ -42,7 +48,8 @@ impl Tls {
         let ca = write(files.path(), "ca.crt", &authority.pem());
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = |path: &PathBuf| path.display().to_string();
-        let server = RedisServer::start_with(&[
+        let identity = [&certificate, &key].map(|file| std::fs::read_to_string(file).unwrap());
+        let own = [
             "--tls-port",
             &port.to_string(),
             "--tls-cert-file",
@@ -51,10 +58,9 @@ impl Tls {
             &text(&key),
             "--tls-ca-cert-file",
             &text(&ca),
-            "--tls-auth-clients",
-            clients,
-        ]);
-        Self { server: server.unwrap(), _files: files, port, authority }
+        ];
+        let server = RedisServer::start_with(&[&own, arguments].concat()).unwrap();
+        Self { server, _files: files, port, authority, identity: identity.concat() }
     }
 
     fn options(&self, host: &str) -> RedisOptions {
@@ -159,4 +165,36 @@ async fn invalid_certificates_are_configuration_errors() {
         let error = hotshelf_redis::RedisBackend::new(&options, support::runtime()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn both_versions_of_tls_are_spoken() {
+    for version in ["TLSv1.2", "TLSv1.3"] {
+        let tls = Tls::start_with(&["--tls-auth-clients", "no", "--tls-protocols", version]);
+        support::backend_with(tls.trusting("localhost")).ping().await.unwrap();
+        let proxy = Middlebox::stunnel(&tls.server, version, &tls.identity).unwrap();
+        let url = format!("rediss://localhost:{}", proxy.port());
+        let options = RedisOptions::from_url(&url).unwrap();
+        let backend = support::backend_with(options.root_certificates(tls.authority.pem()));
+        backend.client().set("k", "v").await.unwrap();
+        assert_eq!(backend.client().get("k").await.unwrap().unwrap(), "v");
+    }
+}
+
+/// The wrong one of a server's two ports is a frequent mistake.
+#[tokio::test]
+async fn wrong_port_is_named() {
+    let tls = Tls::start();
+    let plain = format!("redis://localhost:{}", tls.port);
+    let error = support::backend(&plain).ping().await.unwrap_err();
+    assert!(error.to_string().contains("rediss://"), "{error}");
+    let url = format!("rediss://localhost:{}", tls.server.port());
+    let options = RedisOptions::from_url(&url).unwrap().root_certificates(tls.authority.pem());
+    let backend = support::backend_with(options);
+    // Redis waits for the end of what it takes for a command.
+    support::until("the hint", async || {
+        let error = backend.ping().await.unwrap_err();
+        error.to_string().contains("port for TLS").then_some(())
+    })
+    .await;
 }

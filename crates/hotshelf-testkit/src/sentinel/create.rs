@@ -13,6 +13,14 @@ const REPLICAS: usize = 2;
 const SENTINELS: usize = 3;
 const FILE: &str = "sentinel.conf";
 
+pub(super) fn outdated(port: u16) -> io::Result<RedisServer> {
+    let monitor = format!(
+        "sentinel monitor {SERVICE} 127.0.0.1 {port} 2\n\
+         sentinel down-after-milliseconds {SERVICE} 60000\n"
+    );
+    start_sentinel(&monitor, None)
+}
+
 pub(super) fn create(passwords: Passwords<'_>) -> io::Result<RedisSentinels> {
     let servers = start_servers(passwords.server)?;
     let monitor = monitor(&servers[0], passwords.server);

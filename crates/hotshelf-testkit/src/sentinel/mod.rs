@@ -56,6 +56,15 @@ impl RedisSentinels {
         create::create(passwords)
     }
 
+    /// Starts a Sentinel that was left behind by the others: it names another port as that of
+    /// the primary.
+    ///
+    /// # Errors
+    /// As [`RedisSentinels::start`].
+    pub fn outdated(port: u16) -> io::Result<RedisServer> {
+        create::outdated(port)
+    }
+
     /// Returns the Sentinels' name of the primary and its replicas.
     #[must_use]
     pub fn service(&self) -> &'static str {

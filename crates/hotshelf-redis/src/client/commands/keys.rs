@@ -8,7 +8,6 @@ use hotshelf_wire::resp::Command;
 
 use super::{RedisClient, Reply, on};
 use crate::client::BATCH;
-use crate::connection::Request;
 
 /// Keys of any type.
 impl RedisClient {
@@ -23,11 +22,12 @@ impl RedisClient {
     /// of commands in each round trip, each with a [`BATCH`] of keys, in a Cluster with one
     /// key.
     pub(crate) async fn unlink_all(&self, keys: &[Bytes]) -> Result<u64, Error> {
-        let unlink = |keys: &[Bytes]| Command::new("UNLINK").args(keys).into();
         // One command can't contain keys of several slots.
         let at_once = if self.is_cluster() { 1 } else { BATCH };
-        let requests: Vec<Request> = keys.chunks(at_once).map(unlink).collect();
-        let replies = self.send_in_batches(&requests).await;
+        let removals = |remove: &Command| {
+            keys.chunks(at_once).map(|keys| remove.clone().args(keys).into()).collect()
+        };
+        let replies = self.send_removals(removals).await;
         replies.into_iter().map(Reply::count).sum()
     }
 

@@ -7,6 +7,7 @@ use hotshelf_core::Error;
 use hotshelf_wire::resp::Command;
 
 use super::{RedisClient, Reply, on};
+use crate::client::BATCH;
 
 /// The options of [`RedisClient::set_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +79,14 @@ impl RedisClient {
     /// Reads values in the order of their keys, from any nodes.
     pub async fn mget<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         if !self.is_cluster() && !keys.is_empty() {
-            let items = self.reply(Command::new("MGET").args(keys)).await?.array()?;
-            return items.into_iter().map(Reply::bytes).collect();
+            let mut values = Vec::with_capacity(keys.len());
+            for keys in keys.chunks(BATCH) {
+                let items = self.reply(Command::new("MGET").args(keys)).await?.array()?;
+                for item in items {
+                    values.push(item.bytes()?);
+                }
+            }
+            return Ok(values);
         }
         let requests: Vec<_> = keys.iter().map(|key| on("GET", key).into()).collect();
         let replies = self.send_all(&requests, self.store_timeout).await;

@@ -4,7 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::{select, select_ok};
+use futures_util::stream::FuturesUnordered;
 use hotshelf_core::timeout::within;
 use hotshelf_core::{Error, Moment};
 use hotshelf_wire::Endpoint;
@@ -14,6 +16,9 @@ use hotshelf_wire::resp::Value;
 use super::Cluster;
 use crate::connection::{CloseReason, Routing};
 use crate::errors;
+
+/// How long other nodes are waited for once one has sent the map.
+const WITNESSING: Duration = Duration::from_millis(50);
 
 impl Cluster {
     /// Returns the map. Only the first one is awaited, until the timeout.
@@ -54,7 +59,8 @@ impl Cluster {
 
     async fn fetch_from(&self, node: &Endpoint) -> Result<Arc<SlotMap>, Error> {
         let reply = self.ask_for_map(node).await?;
-        let map = SlotMap::read(&reply, node).ok().filter(SlotMap::is_complete);
+        let map = self.state.lock().router.read(&reply, node);
+        let map = map.ok().filter(SlotMap::is_complete);
         let map =
             map.ok_or_else(|| errors::unavailable(format!("incomplete slot map from {node}")))?;
         self.learn(node, Ok(reply));
@@ -109,6 +115,39 @@ impl Cluster {
         }
     }
 
+    /// Asks a node for the map, and some others: a node that is cut off from them reports an
+    /// outdated one. Returns the reply on which two agree, or else that of the first one that
+    /// has replied, and its sender.
+    async fn ask_with_witnesses(&self, node: &Endpoint) -> (Endpoint, Result<Value, Error>) {
+        let witnesses = self.state.lock().router.witnesses(node);
+        let ask = |node: Endpoint| async move {
+            let reply = self.ask_for_map(&node).await;
+            (node, reply)
+        };
+        let mut asking: FuturesUnordered<_> =
+            [node.clone()].into_iter().chain(witnesses).map(ask).collect();
+        let mut replies: Vec<(Endpoint, Value, SlotMap)> = Vec::new();
+        let mut failure = None;
+        let runtime = &*self.dialer.runtime;
+        loop {
+            let next = match replies.is_empty() {
+                true => asking.next().await,
+                false => within(runtime, WITNESSING, asking.next()).await.flatten(),
+            };
+            let Some((sender, reply)) = next else { break };
+            let read = |reply: &Value| self.state.lock().router.read(reply, &sender).ok();
+            match reply.as_ref().ok().and_then(read) {
+                Some(map) if replies.iter().any(|(_, _, other)| other.agrees_with(&map)) => {
+                    return (sender, reply);
+                }
+                Some(map) => replies.extend(reply.map(|value| (sender, value, map))),
+                None => failure = failure.or(Some((sender, reply))),
+            }
+        }
+        let first = replies.into_iter().next().map(|(sender, value, _)| (sender, Ok(value)));
+        first.or(failure).unwrap_or_else(|| (node.clone(), Err(CloseReason::Closed.into())))
+    }
+
     /// Asks one node for the map.
     async fn ask_for_map(&self, node: &Endpoint) -> Result<Value, Error> {
         let link = self.link(node)?;
@@ -143,6 +182,7 @@ impl Cluster {
                 errors::unavailable("invalid slot map: is the node part of a Cluster?")
             });
             if !std::mem::replace(&mut state.discovery_fails, true) {
+                let cause = errors::with_cause(&cause);
                 tracing::warn!(
                     "can't fetch the slot map from {node} ({cause}); trying the next node"
                 );
@@ -171,8 +211,8 @@ impl Discovery {
             let runtime = &self.cluster.dialer.runtime;
             match step {
                 Step::Ask(node) => {
-                    let reply = self.cluster.ask_for_map(&node).await;
-                    self.cluster.learn(&node, reply);
+                    let (sender, reply) = self.cluster.ask_with_witnesses(&node).await;
+                    self.cluster.learn(&sender, reply);
                 }
                 Step::Wait(until) => {
                     let closed = pin!(self.cluster.closed());

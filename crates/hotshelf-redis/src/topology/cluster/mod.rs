@@ -57,7 +57,7 @@ struct Target {
 impl Cluster {
     pub(super) fn new(dialer: Dialer, seeds: Vec<Endpoint>, listener: Arc<dyn Listener>) -> Self {
         let state = State {
-            router: Router::new(seeds),
+            router: Router::new(seeds, dialer.speaks_tls()),
             links: HashMap::new(),
             discovering: false,
             failure: None,
@@ -94,12 +94,20 @@ impl Cluster {
         let map = self.map(timeout).await?;
         let keyed = requests.iter().find(|request| request.command.first_key().is_some());
         let Some(first) = keyed.or(requests.first()) else { return Ok(Vec::new()) };
-        let target = self.target(&map, first)?;
-        let link = self.link(&target.node)?;
-        let replies = link.send_all(requests.iter(), target.routing, timeout).await?;
-        // A redirection only updates the map: it means that none of the commands was executed.
-        replies.iter().for_each(|reply| drop(self.redirected(&target.node, reply)));
-        Ok(replies)
+        let mut target = self.target(&map, first)?;
+        for _ in 0..=REDIRECTIONS {
+            let link = self.link(&target.node)?;
+            let replies = link.send_all(requests.iter(), Routing::Owner, timeout).await?;
+            // A redirection means that none of the commands was executed. They follow to the
+            // slot's owner, but not into a slot that is migrating.
+            let redirections = replies.iter().map(|reply| self.redirected(&target.node, reply));
+            let next = redirections.fold(None, Option::or);
+            match next.filter(|next| next.routing == Routing::Owner) {
+                Some(next) => target = next,
+                None => return Ok(replies),
+            }
+        }
+        Err(redirection_loop())
     }
 
     /// Returns links to all current primaries.
@@ -115,6 +123,10 @@ impl Cluster {
         let map = self.map(self.dialer.timeout()).await?;
         let node = self.next_primary(&map)?;
         Ok((self.dialer.for_listening(), Arc::new(Fixed(Address::Tcp(node.clone())))))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.state.lock().links.values().any(|link| link.is_up())
     }
 
     pub(super) fn is_tracking(&self, key: &[u8]) -> bool {

@@ -65,7 +65,7 @@ impl Cluster {
     async fn send_to_node<'a>(
         &self,
         target: &Target,
-        requests: impl ExactSizeIterator<Item = &'a Request>,
+        requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
         timeout: Duration,
     ) -> Vec<Result<Value, Error>> {
         let count = requests.len();

@@ -1,0 +1,145 @@
+//! Servers that refuse connections or commands, or lack them.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use hotshelf_core::{Backend, ErrorKind, WireKey};
+use hotshelf_testkit::RedisServer;
+
+use crate::support;
+
+#[tokio::test]
+async fn full_server_says_so() {
+    let server = RedisServer::start_with(&["--maxclients", "3"]).unwrap();
+    let connect = |_| TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let _others: Vec<_> = (0..3).map(connect).collect();
+    let backend = support::backend(&server.url());
+    let error = support::until("the server's words", async || {
+        // A reset connection may lose them.
+        let error = backend.ping().await.unwrap_err();
+        error.to_string().contains("maxclients").then_some(error)
+    });
+    assert_eq!(error.await.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn missing_password_is_named() {
+    let server = RedisServer::start_with(&["--requirepass", "secret"]).unwrap();
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    for protocol in ["", "?protocol=2"] {
+        let error = support::backend(&format!("{url}{protocol}")).ping().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert!(error.to_string().contains("requires a password"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_removed_without_unlink() {
+    let renamed = RedisServer::start_with(&["--rename-command", "UNLINK", ""]).unwrap();
+    let denied = support::server();
+    denied.command(&["ACL", "SETUSER", "default", "-unlink"]);
+    for server in [renamed, denied] {
+        let backend = support::backend(&server.url());
+        for _ in 0..2 {
+            backend.client().mset(&[("a", "1"), ("b", "2")]).await.unwrap();
+            assert_eq!(backend.invalidate(&["a".into(), "x".into()]).await.unwrap(), 1);
+            assert_eq!(backend.client().unlink(&["b"]).await.unwrap(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_number_of_keys_is_split() {
+    let server = support::server();
+    let backend = support::backend_with(support::long_timeouts(&server.url()));
+    let redis = backend.client();
+    let keys: Vec<String> = (0..66_000).map(|number| format!("k{number}")).collect();
+    let pairs: Vec<_> = keys.iter().map(|key| (key, key)).collect();
+    redis.mset(&pairs).await.unwrap();
+    assert_eq!(redis.exists(&keys).await.unwrap(), 66_000);
+    let values = redis.mget(&keys).await.unwrap();
+    assert!(values.iter().zip(&keys).all(|(value, key)| value.as_deref() == Some(key.as_bytes())));
+    let get = |key: &String| ["GET".to_owned(), key.clone()];
+    let commands: Vec<_> = keys.iter().map(get).collect();
+    assert_eq!(redis.pipeline(&commands).await.unwrap().len(), 66_000);
+    assert_eq!(redis.unlink(&keys).await.unwrap(), 66_000);
+}
+
+/// A server that executes one slow command answers the ones behind it late, and works.
+#[tokio::test]
+async fn slow_command_is_waited_for() {
+    let server = support::server();
+    let backend = support::backend(&server.url());
+    let busy = "local began = redis.call('TIME')
+        repeat local now = redis.call('TIME')
+        until (now[1] - began[1]) * 1000000 + now[2] - began[2] > 1000000
+        return 'done'";
+    let slow = backend.client().clone().with_timeout(Duration::from_secs(10));
+    let eval = ["EVAL", busy, "0"];
+    let slow = slow.command(&eval);
+    let reads = async {
+        for _ in 0..8 {
+            let read = backend.read(&["k".into()]).await;
+            assert!(read.is_ok() || read.unwrap_err().kind() == ErrorKind::Timeout);
+        }
+    };
+    let (done, ()) = join(slow, reads).await;
+    assert_eq!(done.unwrap().bytes().unwrap().unwrap(), "done");
+}
+
+#[tokio::test]
+async fn blocking_commands_have_a_connection_of_their_own() {
+    let server = support::server();
+    let backend = support::backend_with(support::long_timeouts(&server.url()));
+    let redis = backend.client();
+    let refused = redis.command(&["BLPOP", "list", "0"]).await.unwrap_err();
+    assert!(refused.to_string().contains("`blocking`"), "{refused}");
+    let own = redis.blocking(Duration::from_secs(20));
+    let popped = own.command(&["BLPOP", "list", "0"]);
+    let pushed = async {
+        support::until("the blocked client", async || {
+            let info = server.cli(&["INFO", "clients"]);
+            info.contains("blocked_clients:1").then_some(())
+        })
+        .await;
+        redis.rpush("list", &["a"]).await.unwrap();
+    };
+    let (popped, ()) = join(popped, pushed).await;
+    assert_eq!(popped.unwrap().array().unwrap().len(), 2);
+    assert!(own.command(&["SUBSCRIBE", "x"]).await.is_err());
+    backend.close().await;
+    assert_eq!(own.command(&["PING"]).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// Large values have a connection of their own, so that small ones don't wait for them.
+#[tokio::test]
+async fn small_values_pass_large_ones() {
+    let server = support::server();
+    let backend = support::backend_with(support::long_timeouts(&server.url()));
+    backend.client().set("small", "v").await.unwrap();
+    let keys: Vec<[WireKey; 1]> = (0..8).map(|number| [format!("large{number}").into()]).collect();
+    for [key] in &keys {
+        server.command(&["SETRANGE", key.as_str(), "4000000", "."]);
+        // From now on it is known to be large.
+        assert_eq!(
+            backend.read(std::slice::from_ref(key)).await.unwrap()[0].as_ref().unwrap().len(),
+            4_000_001
+        );
+    }
+    let done = AtomicUsize::new(0);
+    let large = join_all(keys.iter().map(|key| {
+        let (backend, done) = (&backend, &done);
+        async move {
+            assert!(backend.read(key).await.unwrap()[0].is_some());
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let small = async {
+        assert!(backend.read(&["small".into()]).await.unwrap()[0].is_some());
+        done.load(Ordering::Relaxed)
+    };
+    let (_, before) = join(large, small).await;
+    assert!(before < keys.len(), "it was read after all of the others");
+}
