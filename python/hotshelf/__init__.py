@@ -42,6 +42,7 @@ from hotshelf._manager import CacheManager, Health
 from hotshelf._options import CacheManagerOptions, CacheServiceOptions
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._service import CacheService, Stats
+from hotshelf._tls import Tls
 
 __all__ = [
     "AuthenticationError",
@@ -65,6 +66,7 @@ __all__ = [
     "ServerError",
     "Stats",
     "TimeoutError",
+    "Tls",
     "UnavailableError",
     "WrongTypeError",
     "__version__",

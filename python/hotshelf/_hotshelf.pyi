@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, final
 
+from hotshelf._tls import Tls
+
 __all__ = [
     "Cache",
     "Client",
@@ -54,6 +56,11 @@ class Store:
         read_timeout: float,
         store_timeout: float,
         client_name: str | None,
+        user: str | None,
+        password: str | None,
+        db: int | None,
+        protocol: int | None,
+        tls: Tls | None,
         memory_capacity: int,
         enabled: bool,
     ) -> Store: ...

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import weakref
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 from typing_extensions import TypedDict, Unpack
 
@@ -25,6 +25,7 @@ from hotshelf._options import (
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
+from hotshelf._tls import Tls
 
 logger = logging.getLogger("hotshelf")
 
@@ -83,6 +84,11 @@ class CacheManager:
         read_timeout: float = 0.1,
         store_timeout: float = 0.25,
         client_name: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        db: int | None = None,
+        protocol: Literal[2, 3] | None = None,
+        tls: Tls | bool | None = None,
         memory_capacity: int = 64 << 20,
         enabled: bool = True,
     ) -> None:
@@ -98,6 +104,12 @@ class CacheManager:
             read_timeout: The timeout of a read, in seconds.
             store_timeout: The timeout of a write, in seconds.
             client_name: The name that `CLIENT LIST` shows.
+            user: The user. Default: the URL's.
+            password: The password. Default: the URL's.
+            db: The number of the database. Default: the URL's, or 0.
+            protocol: The version of RESP, 2 or 3. Default: the URL's, or 3, and 2 for servers
+                and proxies that don't know it.
+            tls: The certificates, or `True` for TLS with the system's, as with `rediss://`.
             memory_capacity: The capacity of `memory://`, in bytes.
             enabled: Whether the caches are initially on.
 
@@ -109,6 +121,11 @@ class CacheManager:
             "read_timeout": read_timeout,
             "store_timeout": store_timeout,
             "client_name": client_name,
+            "user": user,
+            "password": password,
+            "db": db,
+            "protocol": protocol,
+            "tls": tls,
             "memory_capacity": memory_capacity,
             "enabled": enabled,
         }

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from hotshelf._errors import ConfigurationError
+from hotshelf._tls import Tls, with_contents
 
 Lifetime = float | timedelta
 KeyLayout = Literal["injective", "fastapi_rc"]
@@ -47,6 +48,11 @@ class CacheManagerOptions(TypedDict, total=False):
     read_timeout: float
     store_timeout: float
     client_name: str | None
+    user: str | None
+    password: str | None
+    db: int | None
+    protocol: Literal[2, 3] | None
+    tls: Tls | bool | None
     memory_capacity: int
     enabled: bool
 
@@ -63,11 +69,22 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(capacity, int) or not 0 <= capacity < 1 << 63:
         message = f"invalid `memory_capacity` {capacity!r}: use a number of bytes from 0 on"
         raise ConfigurationError(message)
-    name = options["client_name"]
-    if not isinstance(name, str | None):
-        raise ConfigurationError(f"invalid `client_name` {name!r}: use a text, or None")
+    for name in ("client_name", "user", "password"):
+        text = options[name]
+        if not isinstance(text, str | None):
+            shown = "" if name == "password" else f" {text!r}"
+            raise ConfigurationError(f"invalid `{name}`{shown}: use a text, or None")
+    for name, most, cure in (
+        ("db", (1 << 64) - 1, "a number from 0 on"),
+        ("protocol", 255, "2, or 3"),
+    ):
+        number = options[name]
+        is_number = isinstance(number, int) and not isinstance(number, bool)
+        if number is not None and not (is_number and 0 <= number <= most):
+            raise ConfigurationError(f"invalid `{name}` {number!r}: use {cure}, or None")
     timeouts = {name: seconds(name, options[name]) for name in options if "timeout" in name}
-    return {**options, **timeouts, "enabled": bool(options["enabled"])}
+    tls = with_contents(options["tls"])
+    return {**options, **timeouts, "tls": tls, "enabled": bool(options["enabled"])}
 
 
 def check_names(namespace: str, options: Mapping[str, object]) -> None:

@@ -36,6 +36,7 @@ pub(crate) fn server_info<'py>(py: Python<'py>, info: &ServerInfo) -> PyResult<B
     all.set_item("total_commands", info.total_commands)?;
     all.set_item("keyspace_hits", info.keyspace_hits)?;
     all.set_item("keyspace_misses", info.keyspace_misses)?;
+    all.set_item("limitations", &info.limitations)?;
     Ok(all)
 }
 

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use futures_channel::oneshot;
-use hotshelf_redis::{Address, ByteStream, Endpoint};
+use hotshelf_redis::{Address, ByteStream, Endpoint, connect_to_any};
 use mio::net::{TcpStream, UnixStream};
 
 use crate::executor::{Executor, Source, Watched};
+use crate::runtime::LoopRuntime;
 
 /// A connected socket.
 pub(crate) struct Socket<S: Watched> {
@@ -36,14 +37,8 @@ impl Stream {
                 Ok(Self::Unix(connected(source, UnixStream::take_error).await?))
             }
             Address::Tcp(endpoint) => {
-                let mut last_error = io::Error::from(ErrorKind::NotFound);
-                for address in resolve(endpoint).await? {
-                    match Self::connect_tcp(address, Arc::clone(&executor)).await {
-                        Ok(stream) => return Ok(stream),
-                        Err(error) => last_error = error,
-                    }
-                }
-                Err(last_error)
+                let connect = |address| Self::connect_tcp(address, Arc::clone(&executor));
+                connect_to_any(&LoopRuntime, resolve(endpoint).await?, connect).await
             }
             _ => Err(ErrorKind::Unsupported.into()),
         }

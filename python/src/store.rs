@@ -88,6 +88,32 @@ impl Target {
     }
 }
 
+/// Certificates and their verification.
+#[derive(FromPyObject)]
+struct Tls {
+    root_certificates: Option<Vec<u8>>,
+    /// The certificates and the key.
+    client_certificate: Option<(Vec<u8>, Vec<u8>)>,
+    server_name: Option<String>,
+    danger_accept_invalid_certificates: bool,
+}
+
+impl Tls {
+    fn added_to(self, options: RedisOptions) -> RedisOptions {
+        let mut options = options.tls();
+        if let Some(pem) = self.root_certificates {
+            options = options.root_certificates(pem);
+        }
+        if let Some((certificates, key)) = self.client_certificate {
+            options = options.client_certificate(certificates, key);
+        }
+        if let Some(name) = self.server_name {
+            options = options.server_name(name);
+        }
+        options.danger_accept_invalid_certificates(self.danger_accept_invalid_certificates)
+    }
+}
+
 /// A backend and its caches.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Store {
@@ -98,14 +124,20 @@ pub(crate) struct Store {
 impl Store {
     /// Creates a store from a URL, including `memory://`, and timeouts in seconds.
     #[new]
-    #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name,
-                        memory_capacity, enabled))]
+    #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name, user,
+                        password, db, protocol, tls, memory_capacity, enabled))]
+    #[expect(clippy::too_many_arguments, reason = "the options of the constructor in Python")]
     fn new(
         url: &str,
         connect_timeout: f64,
         read_timeout: f64,
         store_timeout: f64,
         client_name: Option<String>,
+        user: Option<String>,
+        password: Option<String>,
+        db: Option<u64>,
+        protocol: Option<u8>,
+        tls: Option<Tls>,
         memory_capacity: u64,
         enabled: bool,
     ) -> PyResult<Self> {
@@ -119,6 +151,21 @@ impl Store {
                     .store_timeout(duration(store_timeout)?);
                 if let Some(name) = client_name {
                     options = options.client_name(name);
+                }
+                if let Some(user) = user {
+                    options = options.user(user);
+                }
+                if let Some(password) = password {
+                    options = options.password(password);
+                }
+                if let Some(number) = db {
+                    options = options.database(number);
+                }
+                if let Some(version) = protocol {
+                    options = options.protocol(version);
+                }
+                if let Some(tls) = tls {
+                    options = tls.added_to(options);
                 }
                 options.validate().map_err(|error| exception(&error))?;
                 let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;

@@ -29,7 +29,8 @@ def test_service_defaults_match_core() -> None:
 
 def test_manager_defaults_match_core() -> None:
     own, core = shown(CacheManager.__init__), defaults()
-    assert own.pop("client_name") is None
+    for name in ("client_name", "user", "password", "db", "protocol", "tls"):
+        assert own.pop(name) is None, "left to the URL"
     assert own.pop("url") not in ("", None), "None turns the caches off"
     assert own.pop("enabled") is True
     assert own == {name: core[name] for name in own}
