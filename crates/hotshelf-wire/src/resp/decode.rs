@@ -15,13 +15,20 @@ pub struct Limits {
     /// The encoded length of one reply in bytes. Default: 1 GiB, twice the default limit of a
     /// Redis string.
     pub reply_bytes: usize,
+    /// The memory in bytes that one reply may take beyond four times its encoded length: tiny
+    /// items take more than they are encoded in. Default: 256 MiB, that of some 4 million items.
+    pub overhead_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64, reply_bytes: 1 << 30 }
+        Self { depth: 64, reply_bytes: 1 << 30, overhead_bytes: 256 << 20 }
     }
 }
+
+/// The memory that an item takes in addition to its bytes: a list that grows may have room for
+/// twice its items.
+const ITEM: usize = 2 * size_of::<Value>();
 
 /// Strings of up to this many bytes are copied out of the read buffer, so that a small value
 /// doesn't keep a large buffer alive. Longer ones are slices of it.
@@ -46,8 +53,9 @@ pub struct Decoder {
     limits: Limits,
     /// The incomplete aggregates, outermost first.
     open: Vec<Open>,
-    /// The number of bytes of the value that were already consumed.
+    /// The number of bytes of the value that were already consumed, and of pieces.
     read: usize,
+    pieces: usize,
 }
 
 /// An incomplete aggregate.
@@ -103,7 +111,8 @@ pub enum ProtocolError {
     Misplaced,
     /// Aggregates are nested deeper than [`Limits::depth`].
     Depth,
-    /// A reply is longer than [`Limits::reply_bytes`].
+    /// A reply is longer than [`Limits::reply_bytes`], or takes more memory than its length and
+    /// [`Limits::overhead_bytes`] allow.
     Length,
 }
 
@@ -143,11 +152,14 @@ impl Decoder {
             let before = buffer.len();
             let Some(piece) = self.piece(buffer)? else { return Ok(None) };
             self.read += before - buffer.len();
-            if self.read > self.limits.reply_bytes {
+            self.pieces += 1;
+            let memory = self.pieces.saturating_mul(ITEM);
+            let most = self.limits.overhead_bytes.saturating_add(self.read.saturating_mul(4));
+            if self.read > self.limits.reply_bytes || memory > most {
                 return Err(ProtocolError::Length);
             }
             if let Some(value) = self.add(piece)? {
-                self.read = 0;
+                (self.read, self.pieces) = (0, 0);
                 return Ok(Some(value));
             }
         }
@@ -531,6 +543,19 @@ mod tests {
         assert_eq!(decoder.decode(&mut buffer), Ok(None));
         let room: usize = decoder.open.iter().map(|open| open.items.capacity()).sum();
         assert!((ROOM..2 * ROOM).contains(&room), "nesting reserved room for {room}");
+    }
+
+    #[test]
+    fn tiny_items_take_bounded_memory() {
+        let decoded = |item: &str, count: usize| {
+            let limits = Limits { overhead_bytes: 100 * ITEM, ..Limits::default() };
+            let text = format!("*{count}\r\n{}", item.repeat(count));
+            Decoder::new(limits).decode(&mut BytesMut::from(text.as_bytes()))
+        };
+        assert!(decoded("_\r\n", 90).is_ok());
+        assert_eq!(decoded("_\r\n", 200), Err(ProtocolError::Length));
+        let long = format!("$30\r\n{}\r\n", "x".repeat(30));
+        assert!(decoded(&long, 10_000).is_ok(), "it takes less than four times its bytes");
     }
 
     #[test]
