@@ -55,6 +55,15 @@ pub(crate) fn from_server(error: ServerError) -> Error {
     Error::new(kind, message).with_source(error)
 }
 
+/// Converts an error reply to a login. A server repeats the arguments of a command that it
+/// doesn't know: those of `AUTH` are a password.
+pub(crate) fn from_login(error: ServerError) -> Error {
+    from_server(match memchr::memmem::find(error.line(), b", with args beginning with") {
+        Some(end) => ServerError::new(error.line().slice(..end)),
+        None => error,
+    })
+}
+
 const CREDENTIALS: &str =
     "the server refused the credentials: check the user and password of the URL";
 
@@ -90,7 +99,9 @@ pub(crate) fn is_try_again(error: &Error) -> bool {
 pub(crate) fn is_refused(error: &Error) -> bool {
     server_error(error).is_some_and(|error| {
         let words = [b"unknown command".as_slice(), b"unsupported command", b"Unknown command"];
-        is_forbidden(error) || words.iter().any(|text| error.detail().starts_with(text))
+        let of_command = memchr::memmem::find(error.line(), b"command").is_some();
+        (is_forbidden(error) && of_command)
+            || words.iter().any(|text| error.detail().starts_with(text))
     })
 }
 
@@ -110,9 +121,8 @@ impl std::error::Error for ConnectionLost {}
 /// because it doesn't respond: the next one may reach it, or the one that has replaced it.
 pub(crate) fn is_lost(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::ReadOnly | ErrorKind::Loading => true,
-        ErrorKind::Timeout => is_connection_lost(error),
-        _ => false,
+        ErrorKind::ReadOnly | ErrorKind::Loading => true,
+        _ => is_connection_lost(error),
     }
 }
 

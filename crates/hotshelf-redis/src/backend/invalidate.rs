@@ -10,7 +10,7 @@ use hotshelf_wire::resp::Command;
 
 use super::RedisBackend;
 use crate::client::{BATCH, Scan};
-use crate::errors::{is_lost, is_try_again};
+use crate::errors::{is_from_server, is_lost, is_try_again};
 use crate::names;
 
 /// How long an invalidation that meets a lost connection is repeated.
@@ -28,14 +28,17 @@ impl RedisBackend {
     {
         let (runtime, mut repeating) = (&*self.runtime, REPEATING);
         let until = runtime.now() + PERSISTENCE;
-        let was_up = self.client.is_up();
+        let mut lost = false;
         loop {
-            match invalidate().await {
-                Err(error) if was_up && is_lost(&error) && runtime.now() < until => {
-                    runtime.sleep(repeating.next(runtime.random())).await;
-                }
-                done => return done,
+            let done = invalidate().await;
+            let Err(error) = &done else { return done };
+            lost |= is_lost(error);
+            // Until another server is found, connecting fails.
+            let may_pass = lost && (is_lost(error) || !is_from_server(error));
+            if !may_pass || !error.is_temporary() || runtime.now() >= until {
+                return done;
             }
+            runtime.sleep(repeating.next(runtime.random())).await;
         }
     }
 

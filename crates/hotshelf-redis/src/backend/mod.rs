@@ -17,7 +17,7 @@ use hotshelf_core::backend::{
 };
 use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
-use hotshelf_core::{BoxFuture, Error, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
 use crate::client::{RedisClient, Reply, ScriptCall};
@@ -182,7 +182,9 @@ impl RedisBackend {
     async fn run(&self, calls: Vec<ScriptCall<'_>>, timeout: Duration) -> Vec<Reply> {
         let replies = self.client.run_scripts(calls, timeout).await;
         let refused = replies.iter().find_map(|reply| match reply {
-            Reply::Error(error) if is_refused(error) => Some(error),
+            Reply::Error(error) if is_refused(error) || error.kind() == ErrorKind::Permission => {
+                Some(error)
+            }
             _ => None,
         });
         match refused {

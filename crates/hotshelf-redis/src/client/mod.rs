@@ -156,7 +156,8 @@ impl RedisClient {
     /// in one slot.
     ///
     /// A command that fails ([`Reply::Error`]) doesn't stop the others. If one is invalid,
-    /// none is executed.
+    /// none is executed. A server or an ACL that refuses `MULTI` executes them one by one, and
+    /// the error says that it does.
     ///
     /// # Errors
     /// Same as [`RedisClient::command`]. After an error either all or none of them were
@@ -176,6 +177,9 @@ impl RedisClient {
         requests.push(Command::new("EXEC").into());
         let mut replies =
             self.servers.current()?.send_together(&requests, self.store_timeout).await?;
+        if let Some(Value::Error(_)) = replies.first() {
+            return Reply::from(replies.swap_remove(0)).array();
+        }
         let executed = Reply::from(replies.pop().unwrap_or(Value::Nil));
         if !matches!(executed, Reply::Error(_)) {
             return executed.array();
@@ -280,23 +284,18 @@ impl RedisClient {
             if !replies.iter().any(refused) {
                 return replies;
             }
-            if !self.without_unlink.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    "the server refuses UNLINK; removing keys by DEL, which may block it"
-                );
-            }
         }
-        send("DEL").await
+        let replies = send("DEL").await;
+        let works = replies.iter().any(|reply| !matches!(reply, Reply::Error(_)));
+        if works && !self.without_unlink.swap(true, Ordering::Relaxed) {
+            tracing::warn!("the server refuses UNLINK; removing keys by DEL, which may block it");
+        }
+        replies
     }
 
     /// Returns `true` if the servers are known to refuse `UNLINK`.
     pub(crate) fn lacks_unlink(&self) -> bool {
         self.without_unlink.load(Ordering::Relaxed)
-    }
-
-    /// Returns `true` unless all servers in use are down.
-    pub(crate) fn is_up(&self) -> bool {
-        self.servers.current().is_ok_and(|servers| servers.is_up())
     }
 
     /// Returns `true` if the server of a key reports its changes.

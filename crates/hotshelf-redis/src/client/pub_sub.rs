@@ -2,22 +2,19 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use hotshelf_core::timeout::within;
 use hotshelf_core::{Error, ErrorKind};
 use hotshelf_wire::resp::{Command, Value};
 
 use crate::connection::{CloseReason, Connection, Inbox, Listener, Message};
 use crate::errors;
-use crate::link::{Dialer, Dialled, Found, Resolver, find, successor};
+use crate::link::{Dialer, Dialled, Found, Resolver, find, successor, until_silent};
 use crate::topology::Topologies;
 
 /// Subscriptions to channels, on a connection of their own.
@@ -236,30 +233,6 @@ impl Open {
         Ok(Self { connection, values, dialer })
     }
 }
-
-/// How long a server may send nothing before it is asked for a sign of life.
-const QUIET: Duration = Duration::from_secs(3);
-
-/// Waits until the server has stopped responding. A subscriber would not notice otherwise: it
-/// sends nothing.
-async fn until_silent(dialer: &Dialer, connection: &Connection) {
-    let runtime = &*dialer.runtime;
-    loop {
-        let heard = connection.heard();
-        within(runtime, QUIET, pending::<()>()).await;
-        if connection.heard() == heard {
-            // The end of the connection is noticed by its driver.
-            let _ = connection.send_without_reply(&Command::new("PING"));
-            within(runtime, dialer.timeout().max(REPLY), pending::<()>()).await;
-            if connection.heard() == heard {
-                return;
-            }
-        }
-    }
-}
-
-/// How long the sign of life may take, at least.
-const REPLY: Duration = Duration::from_secs(1);
 
 impl Drop for Open {
     fn drop(&mut self) {

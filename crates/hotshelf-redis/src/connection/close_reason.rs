@@ -4,6 +4,8 @@ use std::fmt;
 
 use hotshelf_core::{Error, ErrorKind};
 
+use crate::errors::ConnectionLost;
+
 /// The reason for closing a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,6 +52,12 @@ impl From<CloseReason> for Error {
             | CloseReason::Replaced
             | CloseReason::Demoted => ErrorKind::Unavailable,
         };
-        Self::new(kind, reason.to_string())
+        let error = Self::new(kind, reason.to_string());
+        match reason {
+            CloseReason::Disconnected | CloseReason::Replaced | CloseReason::Demoted => {
+                error.with_source(ConnectionLost)
+            }
+            _ => error,
+        }
     }
 }

@@ -14,8 +14,9 @@ use super::session::Session;
 /// The capacity to which an idle output buffer is shrunk.
 const KEPT: usize = 1 << 20;
 
-/// The number of rounds after which the driver yields to other tasks.
+/// The number of rounds, and of received bytes, after which the driver yields to other tasks.
 const ROUNDS: u32 = 64;
+const SHARE: usize = 1 << 20;
 
 /// A non-blocking stream of bytes: the socket of an event loop, or TLS on top of one.
 pub trait ByteStream: Send + Unpin + 'static {
@@ -59,11 +60,11 @@ impl<S: ByteStream> Driver<S> {
         Self { session, stream, output: Vec::new(), written: 0, flushed: true, gathered: false }
     }
 
-    /// Reads received bytes, and delivers the replies.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+    /// Reads received bytes, delivers the replies, and returns the number of bytes.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<usize, CloseReason>> {
         let read = ready!(self.stream.poll_read(context, self.session.input()));
         match read {
-            Ok(1..) => Poll::Ready(self.session.received()),
+            Ok(count @ 1..) => Poll::Ready(self.session.received().map(|()| count)),
             Ok(0) | Err(_) => Poll::Ready(Err(CloseReason::Disconnected)),
         }
     }
@@ -104,14 +105,21 @@ impl<S: ByteStream> Driver<S> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let mut received = 0;
         for _ in 0..ROUNDS {
+            if received > SHARE {
+                break;
+            }
             let written = self.poll_write(context);
             if let Poll::Ready(Err(reason)) = written {
                 return Poll::Ready(reason);
             }
             match self.poll_read(context) {
                 Poll::Ready(Err(reason)) => return Poll::Ready(reason),
-                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Ok(count)) => {
+                    received += count;
+                    continue;
+                }
                 Poll::Pending => {}
             }
             let status = self.session.status(written.is_ready());

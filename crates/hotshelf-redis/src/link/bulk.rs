@@ -2,16 +2,18 @@
 //!
 //! A connection carries replies one after the other, so that a small one waits for all large ones
 //! before it. Large ones therefore have a connection of their own, which is opened on first use.
+//! Until it is up, and where it can't be opened, they share the other one.
 
 use std::time::Duration;
 
 use hotshelf_core::Error;
-use hotshelf_core::timeout::within;
+use hotshelf_core::timeout::Timeout;
 use hotshelf_wire::GRACE;
 use hotshelf_wire::resp::Value;
 use mea::semaphore::Semaphore;
 
 use super::Link;
+use super::state::Shared;
 use crate::connection::{Request, Routing};
 use crate::errors;
 
@@ -30,6 +32,15 @@ impl Bulk {
         Self { link, room: Semaphore::new(AT_ONCE) }
     }
 
+    /// Returns `true` if the connection is up, and begins to open it otherwise.
+    pub(super) fn is_ready(&self) -> bool {
+        let is_up = self.link.is_up();
+        if !is_up {
+            Shared::supervise(&self.link.shared);
+        }
+        is_up
+    }
+
     pub(super) async fn send_all<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
@@ -40,10 +51,11 @@ impl Bulk {
         let size = size.min(AT_ONCE);
         let runtime = &*self.link.shared.dialer.runtime;
         // The server is replying to others: as on one connection, that is waited for longer.
-        let room = within(runtime, timeout + GRACE, self.room.acquire(size)).await;
-        let Some(_room) = room else {
+        let mut waiting = Timeout::new(timeout + GRACE);
+        let Some(_room) = waiting.run(runtime, self.room.acquire(size)).await else {
             return Err(errors::unavailable("too many large values: others are not sent yet"));
         };
+        let timeout = timeout.min(waiting.left(runtime));
         self.link.send_at_once(requests, routing, timeout).await
     }
 

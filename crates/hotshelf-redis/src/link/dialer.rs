@@ -1,15 +1,16 @@
 //! Opening connections: the stream and the handshake.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use hotshelf_core::sync::Mutex;
 use hotshelf_core::timeout::within;
-use hotshelf_core::{Error, ErrorKind, Runtime};
+use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 
@@ -27,16 +28,14 @@ pub(crate) struct Dialer {
     provider: Arc<dyn CredentialsProvider>,
     /// The settings of the handshake; the credentials are added for each connection.
     login: Login,
-    /// What the servers are known to support, since the last connection.
-    known: Arc<AtomicU8>,
+    /// The servers that close connections at `HELLO`, and when each of them last did.
+    plain: Arc<Mutex<HashMap<Address, Moment>>>,
     speaks_tls: bool,
     timeout: Duration,
 }
 
-/// What a server or proxy supports: `Plain` ones close the connection on commands that they
-/// don't know, so that only `AUTH` and `PING` are sent.
-const MODERN: u8 = 0;
-const PLAIN: u8 = 1;
+/// How long it is remembered that a server closes connections at `HELLO`.
+const PLAIN_FOR: Duration = Duration::from_secs(60);
 
 /// A connection after the handshake, and the future that carries its bytes.
 pub(crate) struct Dialled {
@@ -64,8 +63,8 @@ impl Dialer {
             prefixes.push(LEASE_PREFIX.to_owned());
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
-        let (known, speaks_tls) = (Arc::default(), options.tls.is_some());
-        Self { runtime, transport, provider, login, known, speaks_tls, timeout }
+        let (plain, speaks_tls) = (Arc::default(), options.tls.is_some());
+        Self { runtime, transport, provider, login, plain, speaks_tls, timeout }
     }
 
     /// Returns a dialer for listening connections, without tracking.
@@ -79,14 +78,13 @@ impl Dialer {
     pub(crate) fn for_sentinels(&self, credentials: Credentials) -> Self {
         let mut dialer = self.for_listening();
         dialer.login.database = 0;
-        dialer.known = Arc::default();
         dialer.provider = Arc::new(credentials);
         dialer
     }
 
     /// Opens a connection and performs the handshake, within the connect timeout. If the server
-    /// closes the connection meanwhile, another one is opened with RESP2 and without the commands
-    /// that a proxy may not know.
+    /// closes it meanwhile, twice, another one is opened with RESP2 and without the commands that
+    /// a proxy may not know.
     ///
     /// # Errors
     /// Of kind `Unavailable`, and those of the provider and the server.
@@ -96,25 +94,49 @@ impl Dialer {
         listener: Arc<dyn Listener>,
     ) -> Result<Dialled, Error> {
         self.in_time(async {
-            let known = self.known.load(Ordering::Relaxed);
-            match self.dial_as(known, address, Arc::clone(&listener)).await {
-                Err(Refused::Closed(closed)) => {
-                    let other = if known == PLAIN { MODERN } else { PLAIN };
-                    let dialled = self.dial_as(other, address, listener).await;
-                    if dialled.is_ok() && self.known.swap(other, Ordering::Relaxed) != other {
-                        self.log_plain(other, address);
+            let mut first = None;
+            if !self.is_plain(address) {
+                for _ in 0..2 {
+                    match self.dial_as(false, address, Arc::clone(&listener)).await {
+                        Ok(dialled) => return Ok(dialled),
+                        Err(Refused::Finally(error)) => return Err(error),
+                        // It may have been restarted just then.
+                        Err(Refused::Closed(error)) => drop(first.get_or_insert(error)),
                     }
-                    dialled.map_err(|again| match again {
-                        Refused::Closed(_) if closed.kind() == ErrorKind::Protocol => closed,
-                        Refused::Closed(_) => self.closed_at_once(address, closed),
-                        Refused::Finally(error) => error,
-                    })
+                }
+            }
+            match self.dial_as(true, address, listener).await {
+                Ok(dialled) => {
+                    self.note_plain(address);
+                    Ok(dialled)
                 }
                 Err(Refused::Finally(error)) => Err(error),
-                Ok(dialled) => Ok(dialled),
+                Err(Refused::Closed(error)) => {
+                    self.plain.lock().remove(address);
+                    let error = first.unwrap_or(error);
+                    match error.kind() {
+                        ErrorKind::Protocol => Err(error),
+                        _ => Err(self.closed_at_once(address, error)),
+                    }
+                }
             }
         })
         .await
+    }
+
+    fn is_plain(&self, address: &Address) -> bool {
+        let last = self.plain.lock().get(address).copied();
+        last.is_some_and(|last| self.runtime.now().since(last) < PLAIN_FOR)
+    }
+
+    fn note_plain(&self, address: &Address) {
+        let before = self.plain.lock().insert(address.clone(), self.runtime.now());
+        if before.is_none() && !self.login.resp2 {
+            tracing::warn!(
+                "{address} closes connections at `HELLO`: using RESP2, without reports of key \
+                 changes; `?protocol=2` in the URL saves the attempts"
+            );
+        }
     }
 
     fn closed_at_once(&self, address: &Address, closed: Error) -> Error {
@@ -126,18 +148,9 @@ impl Dialer {
         errors::unavailable(message).with_source(closed)
     }
 
-    fn log_plain(&self, known: u8, address: &Address) {
-        if known == PLAIN && !self.login.resp2 {
-            tracing::warn!(
-                "{address} closes connections at `HELLO`: using RESP2, without reports of key \
-                 changes; `?protocol=2` in the URL saves the attempt"
-            );
-        }
-    }
-
     async fn dial_as(
         &self,
-        known: u8,
+        plain: bool,
         address: &Address,
         listener: Arc<dyn Listener>,
     ) -> Result<Dialled, Refused> {
@@ -151,7 +164,7 @@ impl Dialer {
         let mut login = self.login.clone();
         login.user = credentials.user;
         login.password = credentials.password;
-        if known == PLAIN {
+        if plain {
             (login.resp2, login.client_name, login.library) = (true, None, None);
         }
         let shaken = drive(self.handshake(&connection, login), &mut carrier).await;
@@ -187,7 +200,7 @@ impl Dialer {
             let replies = send_all(connection, commands, self.timeout).await?;
             let mut next = Vec::new();
             for reply in replies {
-                match handshake.receive(reply).map_err(errors::from_server)? {
+                match handshake.receive(reply).map_err(errors::from_login)? {
                     Progress::Send(commands) => next = commands,
                     Progress::Wait => {}
                     Progress::Done(agreed) => return Ok(agreed),
@@ -210,7 +223,7 @@ impl Dialer {
             let Some(password) = credentials.password else { return Ok(credentials.valid_for) };
             let auth = Command::new("AUTH").args(credentials.user).arg(password);
             match connection.send(&auth.into(), Routing::Owner, self.timeout)?.await? {
-                Value::Error(error) => Err(errors::from_server(error)),
+                Value::Error(error) => Err(errors::from_login(error)),
                 _ => Ok(credentials.valid_for),
             }
         })

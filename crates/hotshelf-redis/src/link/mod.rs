@@ -6,6 +6,7 @@
 mod bulk;
 mod dialer;
 mod finding;
+mod liveness;
 mod resolver;
 mod state;
 mod supervisor;
@@ -23,6 +24,7 @@ use crate::errors;
 use bulk::Bulk;
 pub(crate) use dialer::{Dialer, Dialled, drive, send_all};
 pub(crate) use finding::{Found, find, successor};
+pub(crate) use liveness::until_silent;
 pub(crate) use resolver::{Fixed, Resolver};
 use state::{Shared, State};
 
@@ -51,7 +53,7 @@ impl Link {
         routing: Routing,
         mut timeout: Duration,
     ) -> Result<Value, Error> {
-        if request.is_large() {
+        if request.is_large() && self.bulk().is_ready() {
             let sent = self.bulk().send_all(std::iter::once(request), routing, timeout);
             // Boxed, as it is rare.
             return Box::pin(sent).await?.pop().unwrap_or(Ok(Value::Nil));
@@ -74,7 +76,7 @@ impl Link {
         routing: Routing,
         timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        match requests.clone().any(Request::is_large) {
+        match requests.clone().any(Request::is_large) && self.bulk().is_ready() {
             true => Box::pin(self.bulk().send_all(requests, routing, timeout)).await,
             false => self.send_at_once(requests, routing, timeout).await,
         }
@@ -175,12 +177,19 @@ impl Link {
         }
     }
 
+    /// Closes the connection at once: commands in flight fail.
+    pub(crate) fn abort(&self) {
+        if let Some(connection) = self.shared.connection() {
+            connection.abort(CloseReason::Closed);
+        }
+    }
+
     /// Closes the link for good. Calls in flight still complete.
     pub(crate) fn close(&self) {
+        let before = std::mem::replace(&mut self.shared.supervision.write().state, State::Closed);
         if let Some(bulk) = self.bulk.get() {
             bulk.close();
         }
-        let before = std::mem::replace(&mut self.shared.supervision.write().state, State::Closed);
         if let State::Up { connection, .. } = before {
             connection.close();
         }

@@ -114,12 +114,19 @@ impl Shared {
         if !self.set(up) {
             return Served::Lost { reason: CloseReason::Closed, worked: true };
         }
+        let began = self.dialer.runtime.now();
         let authenticated = pin!(self.keep_authenticated(&connection, valid_for));
         let listener = || Arc::clone(&self.listener);
         let replaced = pin!(successor(&self.dialer, &*self.resolver, address, listener));
         match select(carrier, select(authenticated, replaced)).await {
             Either::Left((reason, _)) => {
-                let worked = connection.has_answered() || reason == CloseReason::Demoted;
+                // Servers close idle connections.
+                let lasted = self.dialer.runtime.now().since(began) > LONGEST_PAUSE;
+                let worked = match reason {
+                    CloseReason::Demoted => true,
+                    CloseReason::Disconnected if lasted => true,
+                    _ => connection.has_answered(),
+                };
                 Served::Lost { reason, worked }
             }
             Either::Right((Either::Left((never, _)), _)) => match never {},

@@ -114,19 +114,19 @@ impl Topology {
         }
     }
 
-    /// Returns `true` unless all servers in use are down.
-    pub(crate) fn is_up(&self) -> bool {
-        match self {
-            Self::Single(link) => link.is_up(),
-            Self::Cluster(cluster) => cluster.is_up(),
-        }
-    }
-
     /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         match self {
             Self::Single(link) => link.is_tracking(),
             Self::Cluster(cluster) => cluster.is_tracking(key),
+        }
+    }
+
+    /// Closes all connections at once: commands in flight fail.
+    pub(crate) fn abort(&self) {
+        match self {
+            Self::Single(link) => link.abort(),
+            Self::Cluster(cluster) => cluster.abort(),
         }
     }
 

@@ -29,9 +29,11 @@ pub(crate) struct Topologies {
     others: RwLock<Vec<Owned>>,
     /// The connections of subscriptions.
     listening: Mutex<Vec<Connection>>,
-    /// The connections of clients that have their own.
-    separate: Mutex<Vec<Weak<Self>>>,
-    closed: AtomicBool,
+    /// The connections of clients that have their own, and of theirs.
+    separate: Arc<Mutex<Vec<Weak<Self>>>>,
+    /// Whether these are such connections. They don't wait for commands that block.
+    is_separate: bool,
+    closed: Arc<AtomicBool>,
 }
 
 /// The connections of one runtime; `None` if it is unknown.
@@ -58,8 +60,9 @@ impl Topologies {
             first: OnceLock::new(),
             others: RwLock::default(),
             listening: Mutex::default(),
-            separate: Mutex::default(),
-            closed: AtomicBool::new(false),
+            separate: Arc::default(),
+            is_separate: false,
+            closed: Arc::default(),
         }
     }
 
@@ -127,13 +130,17 @@ impl Topologies {
     pub(crate) fn separate(&self) -> Arc<Self> {
         let options = self.options.clone().tracking(Tracking::Off);
         let (transport, runtime) = (Arc::clone(&self.transport), Arc::clone(&self.runtime));
-        let own = Arc::new(Self::new(&options, transport, runtime, Arc::clone(&self.listener)));
+        let mut own = Self::new(&options, transport, runtime, Arc::clone(&self.listener));
+        own.separate = Arc::clone(&self.separate);
+        own.is_separate = true;
+        own.closed = Arc::clone(&self.closed);
+        let own = Arc::new(own);
         let mut separate = self.separate.lock();
         separate.retain(|other| other.strong_count() > 0);
         separate.push(Arc::downgrade(&own));
         drop(separate);
         if self.closed.load(Ordering::SeqCst) {
-            own.close();
+            own.close_all();
         }
         own
     }
@@ -145,11 +152,28 @@ impl Topologies {
         let ending = std::mem::take(&mut *listening);
         drop(listening);
         ending.iter().for_each(|connection| connection.abort(CloseReason::Closed));
-        self.first.get_or_init(|| (None, self.connected())).1.close();
-        let others: Vec<_> = self.others.read().clone();
-        others.iter().for_each(|(_, topology)| topology.close());
+        self.close_all();
         let separate = std::mem::take(&mut *self.separate.lock());
-        separate.iter().filter_map(Weak::upgrade).for_each(|own| own.close());
+        separate.iter().filter_map(Weak::upgrade).for_each(|own| own.close_all());
+    }
+
+    fn close_all(&self) {
+        let others: Vec<_> = self.others.read().clone();
+        let first = &self.first.get_or_init(|| (None, self.connected())).1;
+        for topology in others.iter().map(|(_, topology)| topology).chain([first]) {
+            if self.is_separate {
+                topology.abort();
+            }
+            topology.close();
+        }
+    }
+}
+
+impl Drop for Topologies {
+    fn drop(&mut self) {
+        if self.is_separate && self.first.get().is_some() {
+            self.close_all();
+        }
     }
 }
 

@@ -10,14 +10,15 @@ use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use hotshelf_core::backoff::Backoff;
 use hotshelf_core::sync::Mutex;
+use hotshelf_core::timeout::within;
 use hotshelf_core::{BoxFuture, Error};
 use hotshelf_wire::Endpoint;
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::sentinel::{SWITCHES, Sentinels};
 
-use crate::connection::{Inbox, Message};
+use crate::connection::{CloseReason, Inbox, Message};
 use crate::errors;
-use crate::link::{Dialer, Resolver, drive, send_all};
+use crate::link::{Dialer, Resolver, drive, send_all, until_silent};
 use crate::options::Address;
 
 /// The longest pause before the Sentinels are dialled again, after the connections to all of
@@ -28,15 +29,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct SentinelResolver {
     dialer: Dialer,
     sentinels: Mutex<Sentinels>,
+    /// The primary in use. Without a majority for another one it stays.
+    current: Mutex<Option<Endpoint>>,
 }
+
+/// How long other Sentinels are waited for once one has answered.
+const VOTING: Duration = Duration::from_millis(50);
 
 impl SentinelResolver {
     pub(crate) fn new(dialer: Dialer, service: String, seeds: Vec<Endpoint>) -> Self {
-        Self { dialer, sentinels: Mutex::new(Sentinels::new(service, seeds)) }
+        let sentinels = Mutex::new(Sentinels::new(service, seeds));
+        Self { dialer, sentinels, current: Mutex::new(None) }
     }
 
     /// Asks the Sentinels, and returns what they report as the primary: first what most of them
-    /// do. Those that don't reply are not waited for once most of the others agree.
+    /// do.
     async fn candidates(&self) -> Result<Vec<Address>, Error> {
         let (mut asked, mut votes) = (Vec::new(), Vec::<(Endpoint, usize)>::new());
         let (mut asking, mut last_error) = (FuturesUnordered::new(), None);
@@ -47,7 +54,12 @@ impl SentinelResolver {
                 asking.push(async move { self.ask(&sentinel).await });
             }
             asked.clone_from(&known);
-            match asking.next().await {
+            let next = match votes.is_empty() {
+                true => asking.next().await,
+                // One has answered; those that don't are not waited for.
+                false => within(&*self.dialer.runtime, VOTING, asking.next()).await.flatten(),
+            };
+            match next {
                 Some(Ok(Some(primary))) => {
                     match votes.iter_mut().find(|(other, _)| *other == primary) {
                         Some((_, count)) => *count += 1,
@@ -62,7 +74,8 @@ impl SentinelResolver {
                 break;
             }
         }
-        votes.sort_by_key(|(_, count)| Reverse(*count));
+        let current = self.current.lock().clone();
+        votes.sort_by_key(|(primary, count)| (Reverse(*count), current.as_ref() != Some(primary)));
         if !votes.is_empty() {
             return Ok(votes.into_iter().map(|(primary, _)| Address::Tcp(primary)).collect());
         }
@@ -89,6 +102,9 @@ impl SentinelResolver {
 
     async fn until_replaced(&self, current: &Address) {
         let mut backoff = Backoff::new(PAUSE, PAUSE);
+        if let Address::Tcp(current) = current {
+            *self.current.lock() = Some(current.clone());
+        }
         loop {
             for sentinel in self.endpoints() {
                 if self.listen(&sentinel, current).await.is_ok() {
@@ -109,12 +125,17 @@ impl SentinelResolver {
         dialled.connection.send_without_reply(&Command::new("SUBSCRIBE").arg(SWITCHES))?;
         let mut subscribed = false;
         loop {
-            let value = match select(values.next(), &mut dialled.carrier).await {
+            let silent = pin!(until_silent(&self.dialer, &dialled.connection));
+            let ended = select(&mut dialled.carrier, silent);
+            let value = match select(values.next(), ended).await {
                 Either::Left((Some(value), _)) => value,
                 Either::Left((None, _)) => {
                     return Err(errors::unavailable("lost messages of the Sentinel"));
                 }
-                Either::Right((reason, _)) => return Err(reason.into()),
+                Either::Right((Either::Left((reason, _)), _)) => return Err(reason.into()),
+                Either::Right((Either::Right(_), _)) => {
+                    return Err(CloseReason::Unresponsive.into());
+                }
             };
             match Message::read(&value)? {
                 Some(message) if self.is_switch(&message) => return Ok(()),
@@ -127,8 +148,10 @@ impl SentinelResolver {
                         Either::Left((primary, _)) => primary?,
                         Either::Right((reason, _)) => return Err(reason.into()),
                     };
-                    if primary.is_some_and(|primary| Address::Tcp(primary) != *current) {
-                        return Ok(());
+                    match primary {
+                        Some(primary) if Address::Tcp(primary.clone()) == *current => {}
+                        Some(_) => return Ok(()),
+                        None => return Err(errors::unavailable("it doesn't know the service")),
                     }
                 }
                 None => {}

@@ -1,11 +1,10 @@
 //! Servers that refuse connections or commands, or lack them.
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use hotshelf_core::{Backend, ErrorKind, WireKey};
+use futures_util::future::join;
+use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_testkit::RedisServer;
 
 use crate::support;
@@ -115,31 +114,53 @@ async fn blocking_commands_have_a_connection_of_their_own() {
 
 /// Large values have a connection of their own, so that small ones don't wait for them.
 #[tokio::test]
-async fn small_values_pass_large_ones() {
-    let server = support::server();
+async fn large_values_have_a_connection_of_their_own() {
+    let server = RedisServer::start_with(&["--slowlog-log-slower-than", "0"]).unwrap();
     let backend = support::backend_with(support::long_timeouts(&server.url()));
-    backend.client().set("small", "v").await.unwrap();
-    let keys: Vec<[WireKey; 1]> = (0..8).map(|number| [format!("large{number}").into()]).collect();
-    for [key] in &keys {
-        server.command(&["SETRANGE", key.as_str(), "4000000", "."]);
-        // From now on it is known to be large.
-        assert_eq!(
-            backend.read(std::slice::from_ref(key)).await.unwrap()[0].as_ref().unwrap().len(),
-            4_000_001
-        );
-    }
-    let done = AtomicUsize::new(0);
-    let large = join_all(keys.iter().map(|key| {
-        let (backend, done) = (&backend, &done);
-        async move {
-            assert!(backend.read(key).await.unwrap()[0].is_some());
-            done.fetch_add(1, Ordering::Relaxed);
-        }
-    }));
-    let small = async {
-        assert!(backend.read(&["small".into()]).await.unwrap()[0].is_some());
-        done.load(Ordering::Relaxed)
+    server.command(&["SET", "small", "v"]);
+    server.command(&["SETRANGE", "large", "4000000", "."]);
+    let read = async |key: &str| backend.read(&[key.into()]).await.unwrap()[0].clone().unwrap();
+    // The log of commands names the connection after the arguments.
+    let connection_of = |key: &str| {
+        let log = server.cli(&["SLOWLOG", "GET", "100"]);
+        let mut lines = log.lines().skip_while(|line| *line != key).skip(1);
+        lines.next().unwrap_or_default().to_owned()
     };
-    let (_, before) = join(large, small).await;
-    assert!(before < keys.len(), "it was read after all of the others");
+    // Once it was read, it is known to be large; then the connection is opened.
+    support::until("the second connection", async || {
+        assert_eq!((read("large").await.len(), read("small").await.len()), (4_000_001, 1));
+        (connection_of("large") != connection_of("small")).then_some(())
+    })
+    .await;
+    // A value that has become small is read by the first one again.
+    server.command(&["SET", "large", "v"]);
+    read("large").await;
+    read("large").await;
+    assert_eq!(connection_of("large"), connection_of("small"));
+}
+
+/// An unknown command is repeated in the error, and with it the password.
+#[tokio::test]
+async fn password_is_not_repeated_in_errors() {
+    let renamed = ["--rename-command", "AUTH", "", "--rename-command", "HELLO", ""];
+    let server = RedisServer::start_with(&renamed).unwrap();
+    let url = server.url().replace("://", "://app:sekret@");
+    let error = support::backend(&url).ping().await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("AUTH") && !shown.contains("sekret"), "{shown}");
+}
+
+/// A refused transaction doesn't cost others their replies.
+#[tokio::test]
+async fn refused_transaction_is_an_error() {
+    let server = support::server();
+    let _ok = server.command(&["ACL", "SETUSER", "default", "-multi"]);
+    let backend = support::backend(&server.url());
+    let redis = backend.client();
+    redis.set("k", "v").await.unwrap();
+    let before = redis.command(&["CLIENT", "ID"]).await.unwrap().integer().unwrap();
+    let error = redis.transaction(&[["GET", "k"]]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permission);
+    let after = redis.command(&["CLIENT", "ID"]).await.unwrap().integer().unwrap();
+    assert_eq!(before, after, "the connection was closed");
 }

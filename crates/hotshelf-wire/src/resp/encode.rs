@@ -26,10 +26,10 @@ impl Command {
         Self { count: 0, strings, expected }.arg(name)
     }
 
-    /// Makes it a command of a transaction: it is queued, and the reply is part of that to
-    /// `EXEC`.
+    /// Makes it a command of a transaction: it is queued, and its reply is part of that to
+    /// `EXEC`; or it is executed at once, if `MULTI` was refused.
     pub fn queued(mut self) -> Self {
-        self.expected = Expected::Status;
+        self.expected = Expected::Any;
         self
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum Expected {
     /// A string, or null.
     String,
     Strings,
-    /// `OK`, or `QUEUED` in a transaction.
+    /// `OK`.
     Status,
 }
 

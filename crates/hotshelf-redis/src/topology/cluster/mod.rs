@@ -125,10 +125,6 @@ impl Cluster {
         Ok((self.dialer.for_listening(), Arc::new(Fixed(Address::Tcp(node.clone())))))
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        self.state.lock().links.values().any(|link| link.is_up())
-    }
-
     pub(super) fn is_tracking(&self, key: &[u8]) -> bool {
         let state = self.state.lock();
         let owner = state.router.map().and_then(|map| map.owner(slot(key)));
@@ -203,6 +199,10 @@ impl Cluster {
         let link = Arc::new(Link::new(self.dialer.clone(), resolver, Arc::clone(&self.listener)));
         state.links.insert(node.clone(), Arc::clone(&link));
         Ok(link)
+    }
+
+    pub(super) fn abort(&self) {
+        self.state.lock().links.values().for_each(|link| link.abort());
     }
 
     pub(super) fn close(&self) {
