@@ -1,5 +1,5 @@
 //! The cost of reading a value: CPU time of the process per `GET` and throughput, compared
-//! with other Rust clients; and the same for typed caches.
+//! with other Rust clients; the same for typed caches; and small reads beside large ones.
 //!
 //! Runs alternate, each in its own process, against one server. The CPU time is that of the
 //! whole process, including tokio and the kernel. Instructions are counted by valgrind, nearly
@@ -10,6 +10,7 @@ mod clients;
 mod figures;
 mod goals;
 mod instructions;
+mod large;
 mod load;
 mod report;
 mod subject;
@@ -32,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => report(7, 200_000, true),
         ["quick"] => report(3, 40_000, false),
+        ["large"] => large::print(),
         ["instructions"] => {
             report::print_instructions(&count_instructions(&start()?)?);
             Ok(())
@@ -43,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", serde_json::to_string(&cost)?);
             Ok(())
         }
-        _ => Err("usage: wire [quick | instructions]".into()),
+        _ => Err("usage: wire [quick | instructions | large]".into()),
     }
 }
 
