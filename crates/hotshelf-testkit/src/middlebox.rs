@@ -85,8 +85,10 @@ impl Middlebox {
         let (directory, port) = (tempfile::tempdir()?, Port::reserve()?);
         let text = settings(port.number(), directory.path());
         std::fs::write(directory.path().join(SETTINGS), text)?;
-        // Its process identifier is that of the shell which it replaces.
-        let line = format!("echo $$ > {}; exec \"$@\"", pid_file(directory.path()).display());
+        // Its process identifier is that of the shell which it replaces. Debian's proxies are in
+        // a folder that the paths of users lack.
+        let pid_file = pid_file(directory.path());
+        let line = format!("echo $$ > {}; PATH=$PATH:/usr/sbin exec \"$@\"", pid_file.display());
         let line = ["-c", &line, "sh", program].into_iter().chain(arguments.iter().copied());
         let line: Vec<String> = line.chain([SETTINGS]).map(str::to_owned).collect();
         let answers = || TcpStream::connect(("127.0.0.1", port.number())).map(drop);
