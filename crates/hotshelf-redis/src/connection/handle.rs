@@ -130,6 +130,11 @@ impl Connection {
         self.shared.traffic.close();
     }
 
+    /// Returns `true` if nothing was in flight when the connection was closed.
+    pub(crate) fn closed_idle(&self) -> bool {
+        self.shared.traffic.closed_idle()
+    }
+
     /// Returns the reason, if the connection was closed.
     pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.shared.traffic.closed()

@@ -37,6 +37,8 @@ struct State {
     /// Whether to close the connection after the last awaited reply.
     closing: bool,
     closed: Option<CloseReason>,
+    /// Whether nothing was in flight when it was closed.
+    closed_idle: bool,
 }
 
 /// The state that a driver checks before it sleeps.
@@ -54,8 +56,14 @@ pub struct DriverStatus {
 impl Traffic {
     pub(super) fn new() -> Self {
         let pipeline = Pipeline::new();
-        let state =
-            State { pipeline, opted_in: false, asleep: false, closing: false, closed: None };
+        let state = State {
+            pipeline,
+            opted_in: false,
+            asleep: false,
+            closing: false,
+            closed: None,
+            closed_idle: false,
+        };
         Self { state: Mutex::new(state), driver: AtomicWaker::new() }
     }
 
@@ -110,7 +118,10 @@ impl Traffic {
     /// Closes the connection at once. The first reason is kept.
     pub(super) fn abort(&self, reason: CloseReason) {
         let mut state = self.state.lock();
-        state.closed.get_or_insert(reason);
+        if state.closed.is_none() {
+            state.closed = Some(reason);
+            state.closed_idle = state.pipeline.in_flight() == 0;
+        }
         let pipeline = std::mem::take(&mut state.pipeline);
         drop(state);
         for sender in pipeline.close() {
@@ -133,6 +144,11 @@ impl Traffic {
 
     pub(super) fn closed(&self) -> Option<CloseReason> {
         self.state.lock().closed
+    }
+
+    /// Returns `true` if nothing was in flight when the connection was closed.
+    pub(super) fn closed_idle(&self) -> bool {
+        self.state.lock().closed_idle
     }
 
     /// Returns the reason for the end of the driver, if it has to end.

@@ -52,12 +52,12 @@ impl Shared {
             let mut address = None;
             match found {
                 Ok(found) => {
-                    let lost = self.serve(found).await;
-                    if lost.reason == CloseReason::Closed {
+                    let (served, loss) = self.serve(found).await;
+                    if loss.reason == CloseReason::Closed {
                         return;
                     }
-                    self.log_loss(&lost, &mut pauses);
-                    if lost.worked {
+                    pauses.log(&served, &loss);
+                    if loss.worked {
                         backoff.reset();
                         // Callers wait for the attempt to connect again.
                         self.set(State::New);
@@ -67,9 +67,9 @@ impl Shared {
                     } else {
                         // A server that accepts connections and never replies is tried less
                         // often.
-                        self.set(State::Down(lost.reason.into()));
+                        self.set(State::Down(loss.reason.into()));
                     }
-                    address = Some(lost.address);
+                    address = Some(served);
                 }
                 Err(error) => self.failed(error),
             }
@@ -95,12 +95,12 @@ impl Shared {
 
     /// Carries the bytes of the connection to a server, and to those that replace it, until it
     /// is lost.
-    async fn serve(&self, found: Found) -> Lost {
+    async fn serve(&self, found: Found) -> (Address, Loss) {
         let Found { mut address, mut dialled } = found;
         loop {
             let next = match self.serve_one(&address, dialled).await {
                 Served::Replaced(next) => next,
-                Served::Lost { reason, worked } => return Lost { address, reason, worked },
+                Served::Lost(loss) => return (address, loss),
             };
             tracing::warn!("{} has replaced {address} as the primary", next.address);
             (address, dialled) = (next.address, next.dialled);
@@ -112,7 +112,8 @@ impl Shared {
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {
-            return Served::Lost { reason: CloseReason::Closed, worked: true };
+            let reason = CloseReason::Closed;
+            return Served::Lost(Loss { reason, worked: true, idle: true });
         }
         let began = self.dialer.runtime.now();
         let authenticated = pin!(self.keep_authenticated(&connection, valid_for));
@@ -122,12 +123,10 @@ impl Shared {
             Either::Left((reason, _)) => {
                 // Servers close idle connections.
                 let lasted = self.dialer.runtime.now().since(began) > LONGEST_PAUSE;
-                let worked = match reason {
-                    CloseReason::Demoted => true,
-                    CloseReason::Disconnected if lasted => true,
-                    _ => connection.has_answered(),
-                };
-                Served::Lost { reason, worked }
+                let idle =
+                    reason == CloseReason::Disconnected && lasted && connection.closed_idle();
+                let worked = idle || reason == CloseReason::Demoted || connection.has_answered();
+                Served::Lost(Loss { reason, worked, idle })
             }
             Either::Right((Either::Left((never, _)), _)) => match never {},
             Either::Right((Either::Right((next, _)), _)) => {
@@ -135,18 +134,6 @@ impl Shared {
                 Served::Replaced(next)
             }
         }
-    }
-
-    fn log_loss(&self, lost: &Lost, pauses: &mut Pauses) {
-        let Lost { address, reason, .. } = lost;
-        // A server that is a replica for good is given up again and again.
-        if std::mem::replace(&mut pauses.demoted, *reason == CloseReason::Demoted) && pauses.demoted
-        {
-            return;
-        }
-        tracing::warn!(
-            "lost connection to {address} ({reason}); reconnecting, reads fall back to loaders"
-        );
     }
 
     /// Re-authenticates the connection before the credentials expire. Never returns.
@@ -195,18 +182,16 @@ impl Shared {
 enum Served {
     /// Another server, connected.
     Replaced(Found),
-    Lost {
-        reason: CloseReason,
-        worked: bool,
-    },
+    Lost(Loss),
 }
 
-/// A lost connection.
-struct Lost {
-    address: Address,
+/// How a connection was lost.
+struct Loss {
     reason: CloseReason,
     /// Whether the server has replied to commands.
     worked: bool,
+    /// Whether it was closed as an idle one, which servers do after a while.
+    idle: bool,
 }
 
 /// What bounds the attempts to connect of a link whose connections don't last.
@@ -220,6 +205,20 @@ struct Pauses {
 impl Pauses {
     fn new() -> Self {
         Self { skipped: None, demoted: false }
+    }
+
+    /// Logs a loss, unless it is no change of state: an idle connection, or a server that is a
+    /// replica for good and is given up again and again.
+    fn log(&mut self, address: &Address, loss: &Loss) {
+        let Loss { reason, idle, .. } = loss;
+        let demoted = *reason == CloseReason::Demoted;
+        if std::mem::replace(&mut self.demoted, demoted) && demoted || *idle {
+            tracing::debug!("lost connection to {address} ({reason}); reconnecting");
+            return;
+        }
+        tracing::warn!(
+            "lost connection to {address} ({reason}); reconnecting, reads fall back to loaders"
+        );
     }
 
     /// Returns `true` if the next attempt may be made at once: the last such one is a while ago.
