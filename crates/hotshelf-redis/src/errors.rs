@@ -120,10 +120,7 @@ impl std::error::Error for ConnectionLost {}
 /// Returns `true` if an attempt failed because the server was lost or demoted, rather than
 /// because it doesn't respond: the next one may reach it, or the one that has replaced it.
 pub(crate) fn is_lost(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::ReadOnly | ErrorKind::Loading => true,
-        _ => is_connection_lost(error),
-    }
+    error.kind() == ErrorKind::ReadOnly || is_connection_lost(error)
 }
 
 /// Returns `true` for a command in flight when its connection was lost.

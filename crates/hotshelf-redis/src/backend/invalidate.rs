@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotshelf_core::backend::Result;
 use hotshelf_core::backoff::Backoff;
-use hotshelf_core::{Pattern, WireKey};
+use hotshelf_core::{ErrorKind, Pattern, WireKey};
 use hotshelf_wire::resp::Command;
 
 use super::RedisBackend;
 use crate::client::{BATCH, Scan};
-use crate::errors::{is_from_server, is_lost, is_try_again};
+use crate::errors::{is_lost, is_try_again};
 use crate::names;
 
 /// How long an invalidation that meets a lost connection is repeated.
@@ -33,9 +33,9 @@ impl RedisBackend {
             let done = invalidate().await;
             let Err(error) = &done else { return done };
             lost |= is_lost(error);
-            // Until another server is found, connecting fails.
-            let may_pass = lost && (is_lost(error) || !is_from_server(error));
-            if !may_pass || !error.is_temporary() || runtime.now() >= until {
+            // Until another server is found, connecting fails, and a Cluster is down.
+            let may_pass = is_lost(error) || error.kind() != ErrorKind::Timeout;
+            if !lost || !may_pass || !error.is_temporary() || runtime.now() >= until {
                 return done;
             }
             runtime.sleep(repeating.next(runtime.random())).await;

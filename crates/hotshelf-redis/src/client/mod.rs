@@ -161,7 +161,7 @@ impl RedisClient {
     ///
     /// # Errors
     /// Same as [`RedisClient::command`]. After an error either all or none of them were
-    /// executed.
+    /// executed, unless it is that of `MULTI`.
     ///
     /// # Cancel safety
     /// Same as [`RedisClient::command`].

@@ -132,6 +132,9 @@ impl<S: ByteStream> Driver<S> {
                 return self.session.closed().map_or(Poll::Pending, Poll::Ready);
             }
         }
+        if let Some(reason) = self.session.closed() {
+            return Poll::Ready(reason);
+        }
         context.waker().wake_by_ref();
         Poll::Pending
     }

@@ -14,7 +14,7 @@ use mea::semaphore::Semaphore;
 
 use super::Link;
 use super::state::Shared;
-use crate::connection::{Request, Routing};
+use crate::connection::{CloseReason, Request, Routing};
 use crate::errors;
 
 /// The size of the values in flight, in KiB, unless one alone is larger. The server copies them
@@ -51,12 +51,18 @@ impl Bulk {
         let size = size.min(AT_ONCE);
         let runtime = &*self.link.shared.dialer.runtime;
         // The server is replying to others: as on one connection, that is waited for longer.
-        let mut waiting = Timeout::new(timeout + GRACE);
+        let mut waiting = Timeout::new(timeout + GRACE / 2);
         let Some(_room) = waiting.run(runtime, self.room.acquire(size)).await else {
             return Err(errors::unavailable("too many large values: others are not sent yet"));
         };
-        let timeout = timeout.min(waiting.left(runtime));
+        let timeout = timeout.min(waiting.left(runtime) + GRACE / 2);
         self.link.send_at_once(requests, routing, timeout).await
+    }
+
+    pub(super) fn abort(&self) {
+        if let Some(connection) = self.link.shared.connection() {
+            connection.abort(CloseReason::Closed);
+        }
     }
 
     pub(super) fn close(&self) {

@@ -28,8 +28,9 @@ pub(crate) struct Dialer {
     provider: Arc<dyn CredentialsProvider>,
     /// The settings of the handshake; the credentials are added for each connection.
     login: Login,
-    /// The servers that close connections at `HELLO`, and when each of them last did.
-    plain: Arc<Mutex<HashMap<Address, Moment>>>,
+    /// The servers that close connections at `HELLO`, when each of them last did, and whether
+    /// that was logged.
+    plain: Arc<Mutex<HashMap<Address, (Moment, bool)>>>,
     speaks_tls: bool,
     timeout: Duration,
 }
@@ -96,7 +97,9 @@ impl Dialer {
         self.in_time(async {
             let mut first = None;
             if !self.is_plain(address) {
-                for _ in 0..2 {
+                // Without `HELLO` it is another command that a proxy doesn't know.
+                let attempts = if self.login.resp2 { 1 } else { 2 };
+                for _ in 0..attempts {
                     match self.dial_as(false, address, Arc::clone(&listener)).await {
                         Ok(dialled) => return Ok(dialled),
                         Err(Refused::Finally(error)) => return Err(error),
@@ -104,6 +107,8 @@ impl Dialer {
                         Err(Refused::Closed(error)) => drop(first.get_or_insert(error)),
                     }
                 }
+                // If the time runs out now, the next attempt begins here.
+                self.plain.lock().insert(address.clone(), (self.runtime.now(), false));
             }
             match self.dial_as(true, address, listener).await {
                 Ok(dialled) => {
@@ -125,13 +130,16 @@ impl Dialer {
     }
 
     fn is_plain(&self, address: &Address) -> bool {
-        let last = self.plain.lock().get(address).copied();
-        last.is_some_and(|last| self.runtime.now().since(last) < PLAIN_FOR)
+        let known = self.plain.lock().get(address).copied();
+        known.is_some_and(|(last, _)| self.runtime.now().since(last) < PLAIN_FOR)
     }
 
     fn note_plain(&self, address: &Address) {
-        let before = self.plain.lock().insert(address.clone(), self.runtime.now());
-        if before.is_none() && !self.login.resp2 {
+        let mut plain = self.plain.lock();
+        let logged =
+            plain.get_mut(address).is_none_or(|(_, logged)| std::mem::replace(logged, true));
+        drop(plain);
+        if !logged && !self.login.resp2 {
             tracing::warn!(
                 "{address} closes connections at `HELLO`: using RESP2, without reports of key \
                  changes; `?protocol=2` in the URL saves the attempts"

@@ -182,6 +182,9 @@ impl Link {
         if let Some(connection) = self.shared.connection() {
             connection.abort(CloseReason::Closed);
         }
+        if let Some(bulk) = self.bulk.get() {
+            bulk.abort();
+        }
     }
 
     /// Closes the link for good. Calls in flight still complete.

@@ -24,10 +24,10 @@ pub(super) struct Shared {
 
 /// The pauses before a connection to a demoted server is given up again: a proxy may not have
 /// noticed it yet, and the server may be a replica for good.
-const GIVING_UP: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
+const GIVING_UP: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
 
 /// The time without a demoted server after which the pauses begin anew.
-const CALM: Duration = Duration::from_secs(60);
+const CALM: Duration = Duration::from_secs(10);
 
 /// The state, and whether a supervisor is running.
 pub(super) struct Supervision {

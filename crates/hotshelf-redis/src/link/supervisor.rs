@@ -67,7 +67,9 @@ impl Shared {
                     } else {
                         // A server that accepts connections and never replies is tried less
                         // often.
-                        self.set(State::Down(loss.reason.into()));
+                        // Without the cause: a command that fails at once was not lost.
+                        let error = Error::from(loss.reason);
+                        self.set(State::Down(Error::new(error.kind(), error.to_string())));
                     }
                     address = Some(served);
                 }

@@ -147,17 +147,15 @@ impl Topologies {
 
     /// Closes the connections of all runtimes. Those of others are closed when these run next.
     pub(crate) fn close(&self) {
-        let mut listening = self.listening.lock();
         self.closed.store(true, Ordering::SeqCst);
-        let ending = std::mem::take(&mut *listening);
-        drop(listening);
-        ending.iter().for_each(|connection| connection.abort(CloseReason::Closed));
         self.close_all();
         let separate = std::mem::take(&mut *self.separate.lock());
         separate.iter().filter_map(Weak::upgrade).for_each(|own| own.close_all());
     }
 
     fn close_all(&self) {
+        let ending = std::mem::take(&mut *self.listening.lock());
+        ending.iter().for_each(|connection| connection.abort(CloseReason::Closed));
         let others: Vec<_> = self.others.read().clone();
         let first = &self.first.get_or_init(|| (None, self.connected())).1;
         for topology in others.iter().map(|(_, topology)| topology).chain([first]) {

@@ -33,7 +33,7 @@ pub(crate) struct SentinelResolver {
     current: Mutex<Option<Endpoint>>,
 }
 
-/// How long other Sentinels are waited for once one has answered.
+/// How long others are waited for once two Sentinels agree, or one names the current primary.
 const VOTING: Duration = Duration::from_millis(50);
 
 impl SentinelResolver {
@@ -54,10 +54,14 @@ impl SentinelResolver {
                 asking.push(async move { self.ask(&sentinel).await });
             }
             asked.clone_from(&known);
-            let next = match votes.is_empty() {
-                true => asking.next().await,
-                // One has answered; those that don't are not waited for.
-                false => within(&*self.dialer.runtime, VOTING, asking.next()).await.flatten(),
+            let current = self.current.lock().clone();
+            let is_enough = |(primary, count): &(Endpoint, usize)| {
+                *count > 1 || current.as_ref() == Some(primary)
+            };
+            let next = match votes.iter().any(is_enough) {
+                // The others may never answer. One alone can't elect another primary.
+                true => within(&*self.dialer.runtime, VOTING, asking.next()).await.flatten(),
+                false => asking.next().await,
             };
             match next {
                 Some(Ok(Some(primary))) => {

@@ -108,7 +108,10 @@ async fn blocking_commands_have_a_connection_of_their_own() {
     let (popped, ()) = join(popped, pushed).await;
     assert_eq!(popped.unwrap().array().unwrap().len(), 2);
     assert!(own.command(&["SUBSCRIBE", "x"]).await.is_err());
+    let mut messages = own.blocking(Duration::from_secs(20)).pub_sub();
+    messages.subscribe(&["news"]).await.unwrap();
     backend.close().await;
+    assert_eq!(messages.next().await.unwrap_err().kind(), ErrorKind::Closed);
     assert_eq!(own.command(&["PING"]).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 

@@ -202,7 +202,8 @@ impl Cluster {
     }
 
     pub(super) fn abort(&self) {
-        self.state.lock().links.values().for_each(|link| link.abort());
+        let links: Vec<_> = self.state.lock().links.values().cloned().collect();
+        links.iter().for_each(|link| link.abort());
     }
 
     pub(super) fn close(&self) {
