@@ -21,7 +21,7 @@ const DELAY: Duration = Duration::from_millis(50);
 /// addresses at once.
 ///
 /// # Errors
-/// That of the first address, if none answers.
+/// That of the first attempt that has failed, if no address answers.
 ///
 /// # Cancel safety
 /// Dropping it ends all attempts.

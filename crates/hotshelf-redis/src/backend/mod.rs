@@ -6,6 +6,7 @@ mod large;
 mod scripts;
 mod tracking;
 
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl RedisBackend {
     /// Operations have to run in a tokio runtime with timers enabled.
     ///
     /// # Errors
-    /// Of kind [`ErrorKind::Configuration`](hotshelf_core::ErrorKind::Configuration) for invalid certificates or timeouts.
+    /// Of kind [`ErrorKind::Configuration`] for invalid certificates or timeouts.
     #[cfg(feature = "tokio")]
     pub fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self> {
         options.validate()?;
@@ -77,9 +78,12 @@ impl RedisBackend {
     /// parallel.
     async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
         let timeout = self.client.read_timeout;
-        let expected = self.large.size_of(keys);
-        let read = |command| Request { expected, ..Request::from(command) };
-        let get = |key: &WireKey| read(Command::new("GET").arg(key.as_bytes()));
+        let read = |command, keys: &[WireKey]| {
+            let expected = self.large.size_of(keys);
+            Request { expected, ..Request::from(command) }
+        };
+        let get =
+            |key: &WireKey| read(Command::new("GET").arg(key.as_bytes()), slice::from_ref(key));
         let values = match keys {
             [] => Ok(Vec::new()),
             [key] => Ok(vec![self.client.send(get(key), timeout).await?.bytes()?]),
@@ -89,7 +93,8 @@ impl RedisBackend {
                 replies.into_iter().map(Reply::bytes).collect()
             }
             _ => {
-                let mget = read(Command::new("MGET").args(keys.iter().map(WireKey::as_bytes)));
+                let mget = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
+                let mget = read(mget, keys);
                 let replies = self.client.send(mget, timeout).await?.array()?;
                 replies.into_iter().map(Reply::bytes).collect()
             }

@@ -119,8 +119,8 @@ impl RedisClient {
         self.send(self.packed(command)?, self.store_timeout).await
     }
 
-    /// Sends several commands in one round trip for each 1,000 or 8 MiB, and returns their replies in
-    /// order.
+    /// Sends several commands in one round trip for each 1,000 or 8 MiB, and returns their
+    /// replies in order.
     ///
     /// This is not a transaction: commands of other clients may run in between, and a command
     /// that fails ([`Reply::Error`]) doesn't stop the others. In a Cluster each command goes to

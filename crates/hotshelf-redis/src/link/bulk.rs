@@ -14,7 +14,7 @@ use mea::semaphore::Semaphore;
 
 use super::Link;
 use super::state::Shared;
-use crate::connection::{CloseReason, Request, Routing};
+use crate::connection::{Request, Routing};
 use crate::errors;
 
 /// The size of the values in flight, in KiB, unless one alone is larger. The server copies them
@@ -60,9 +60,7 @@ impl Bulk {
     }
 
     pub(super) fn abort(&self) {
-        if let Some(connection) = self.link.shared.connection() {
-            connection.abort(CloseReason::Closed);
-        }
+        self.link.abort();
     }
 
     pub(super) fn close(&self) {

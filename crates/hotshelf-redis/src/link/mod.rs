@@ -58,13 +58,9 @@ impl Link {
             // Boxed, as it is rare.
             return Box::pin(sent).await?.pop().unwrap_or(Ok(Value::Nil));
         }
-        let mut connection = self.connection(&mut timeout).await?;
-        let mut sent = connection.send(request, routing, timeout);
-        if sent.is_err() && connection.closed().is_some() {
-            connection = self.next_connection(&connection, &mut timeout).await?;
-            sent = connection.send(request, routing, timeout);
-        }
-        let reply = sent?.await?;
+        let queue = |connection: &Connection, timeout| connection.send(request, routing, timeout);
+        let (connection, sent) = self.queued(&mut timeout, queue).await?;
+        let reply = sent.await?;
         self.check_role(&connection, &reply);
         Ok(reply)
     }
@@ -101,15 +97,29 @@ impl Link {
         routing: Routing,
         mut timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let mut connection = self.connection(&mut timeout).await?;
-        let mut sent = connection.send_all(requests.clone(), routing, timeout);
-        if sent.is_err() && connection.closed().is_some() {
-            connection = self.next_connection(&connection, &mut timeout).await?;
-            sent = connection.send_all(requests, routing, timeout);
-        }
-        let replies = sent?.await;
+        let queue = |connection: &Connection, timeout| {
+            connection.send_all(requests.clone(), routing, timeout)
+        };
+        let (connection, sent) = self.queued(&mut timeout, queue).await?;
+        let replies = sent.await;
         replies.iter().flatten().for_each(|reply| self.check_role(&connection, reply));
         Ok(replies)
+    }
+
+    /// Queues commands on the connection or, if that was just closed, on the next one, and
+    /// returns the one that was used.
+    async fn queued<S>(
+        &self,
+        timeout: &mut Duration,
+        queue: impl Fn(&Connection, Duration) -> Result<S, Error>,
+    ) -> Result<(Connection, S), Error> {
+        let mut connection = self.connection(timeout).await?;
+        let mut sent = queue(&connection, *timeout);
+        if sent.is_err() && connection.closed().is_some() {
+            connection = self.next_connection(&connection, timeout).await?;
+            sent = queue(&connection, *timeout);
+        }
+        Ok((connection, sent?))
     }
 
     /// Returns `true` if the connection is open.
