@@ -7,7 +7,7 @@ A method that uses the backend returns its result if it completes immediately, o
 from asyncio import Future
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, final
+from typing import Any, Literal, final
 
 from hotshelf._tls import Tls
 
@@ -61,6 +61,7 @@ class Store:
         db: int | None,
         protocol: int | None,
         tls: Tls | None,
+        sentinel_tls: Tls | Literal[False] | None,
         memory_capacity: int,
         enabled: bool,
     ) -> Store: ...

@@ -89,6 +89,7 @@ class CacheManager:
         db: int | None = None,
         protocol: Literal[2, 3] | None = None,
         tls: Tls | bool | None = None,
+        sentinel_tls: Tls | bool | None = None,
         memory_capacity: int = 64 << 20,
         enabled: bool = True,
     ) -> None:
@@ -110,6 +111,7 @@ class CacheManager:
             protocol: The version of RESP, 2 or 3. Default: the URL's, or 3, and 2 for servers
                 and proxies that don't know it.
             tls: The certificates, or `True` for TLS with the system's, as with `rediss://`.
+            sentinel_tls: TLS to the Sentinels; `False` is none. Default: that of the servers.
             memory_capacity: The capacity of `memory://`, in bytes.
             enabled: Whether the caches are initially on.
 
@@ -126,6 +128,7 @@ class CacheManager:
             "db": db,
             "protocol": protocol,
             "tls": tls,
+            "sentinel_tls": sentinel_tls,
             "memory_capacity": memory_capacity,
             "enabled": enabled,
         }

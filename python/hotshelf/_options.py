@@ -53,6 +53,7 @@ class CacheManagerOptions(TypedDict, total=False):
     db: int | None
     protocol: Literal[2, 3] | None
     tls: Tls | bool | None
+    sentinel_tls: Tls | bool | None
     memory_capacity: int
     enabled: bool
 
@@ -83,8 +84,13 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
         if number is not None and not (is_number and 0 <= number <= most):
             raise ConfigurationError(f"invalid `{name}` {number!r}: use {cure}, or None")
     timeouts = {name: seconds(name, options[name]) for name in options if "timeout" in name}
-    tls = with_contents(options["tls"])
-    return {**options, **timeouts, "tls": tls, "enabled": bool(options["enabled"])}
+    tls = with_contents("tls", options["tls"])
+    to_sentinels = options["sentinel_tls"]
+    if to_sentinels is not False:
+        to_sentinels = with_contents("sentinel_tls", to_sentinels)
+    enabled = bool(options["enabled"])
+    tls_options = {"tls": tls, "sentinel_tls": to_sentinels}
+    return {**options, **timeouts, **tls_options, "enabled": enabled}
 
 
 def check_names(namespace: str, options: Mapping[str, object]) -> None:

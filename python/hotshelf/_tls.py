@@ -13,7 +13,7 @@ Pem = str | bytes | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Tls:
-    """Certificates and their verification, for `CacheManager(tls=…)`.
+    """Certificates and their verification, for `CacheManager(tls=…)` and `sentinel_tls`.
 
     A certificate or key is PEM, as text or bytes, or the path of a file with it, as a
     `pathlib.Path`.
@@ -22,7 +22,7 @@ class Tls:
         root_certificates: The trusted certificate authorities. Default: the system's.
         client_certificate: The client's certificate with its chain, and its key.
         server_name: The name that the servers' certificates have to match, which is also sent as
-            SNI. Default: the host of the URL.
+            SNI. Default: the host that is connected to.
         danger_accept_invalid_certificates: Whether to accept any certificate: an attacker on the
             network can read and change the password and all values. For tests only.
     """
@@ -33,8 +33,8 @@ class Tls:
     danger_accept_invalid_certificates: bool = False
 
 
-def with_contents(tls: Tls | bool | None) -> Tls | None:
-    """Returns the options with the bytes of their files; `None` if TLS is left to the URL.
+def with_contents(name: str, tls: Tls | bool | None) -> Tls | None:
+    """Returns an option with the bytes of its files; `None` without TLS of its own.
 
     Raises:
         ConfigurationError: For a value of another type, or a file that can't be read.
@@ -44,7 +44,7 @@ def with_contents(tls: Tls | bool | None) -> Tls | None:
     if tls is True:
         return Tls()
     if not isinstance(tls, Tls):
-        raise ConfigurationError(f"invalid `tls` {tls!r}: use hotshelf.Tls(…), True or None")
+        raise ConfigurationError(f"invalid `{name}` {tls!r}: use hotshelf.Tls(…), True, False or None")
     roots, own = tls.root_certificates, tls.client_certificate
     return replace(
         tls,

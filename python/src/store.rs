@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime, cache};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
+use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions, TlsOptions};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -88,9 +88,9 @@ impl Target {
     }
 }
 
-/// Certificates and their verification.
+/// The attributes of `hotshelf.Tls`, with the bytes of its files.
 #[derive(FromPyObject)]
-struct Tls {
+struct TlsArguments {
     root_certificates: Option<Vec<u8>>,
     /// The certificates and the key.
     client_certificate: Option<(Vec<u8>, Vec<u8>)>,
@@ -98,19 +98,26 @@ struct Tls {
     danger_accept_invalid_certificates: bool,
 }
 
-impl Tls {
-    fn added_to(self, options: RedisOptions) -> RedisOptions {
-        let mut options = options.tls();
-        if let Some(pem) = self.root_certificates {
+/// TLS to Sentinels, if it differs from that to servers.
+#[derive(FromPyObject)]
+enum SentinelTls {
+    Off(#[expect(dead_code, reason = "`False`, which is all it can be")] bool),
+    On(TlsArguments),
+}
+
+impl From<TlsArguments> for TlsOptions {
+    fn from(arguments: TlsArguments) -> Self {
+        let mut options = Self::new();
+        if let Some(pem) = arguments.root_certificates {
             options = options.root_certificates(pem);
         }
-        if let Some((certificates, key)) = self.client_certificate {
+        if let Some((certificates, key)) = arguments.client_certificate {
             options = options.client_certificate(certificates, key);
         }
-        if let Some(name) = self.server_name {
+        if let Some(name) = arguments.server_name {
             options = options.server_name(name);
         }
-        options.danger_accept_invalid_certificates(self.danger_accept_invalid_certificates)
+        options.danger_accept_invalid_certificates(arguments.danger_accept_invalid_certificates)
     }
 }
 
@@ -125,7 +132,7 @@ impl Store {
     /// Creates a store from a URL, including `memory://`, and timeouts in seconds.
     #[new]
     #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name, user,
-                        password, db, protocol, tls, memory_capacity, enabled))]
+                        password, db, protocol, tls, sentinel_tls, memory_capacity, enabled))]
     #[expect(clippy::too_many_arguments, reason = "the options of the constructor in Python")]
     fn new(
         url: &str,
@@ -137,7 +144,8 @@ impl Store {
         password: Option<String>,
         db: Option<u64>,
         protocol: Option<u8>,
-        tls: Option<Tls>,
+        tls: Option<TlsArguments>,
+        sentinel_tls: Option<SentinelTls>,
         memory_capacity: u64,
         enabled: bool,
     ) -> PyResult<Self> {
@@ -165,7 +173,14 @@ impl Store {
                     options = options.protocol(version);
                 }
                 if let Some(tls) = tls {
-                    options = tls.added_to(options);
+                    options = options.tls(tls.into());
+                }
+                match sentinel_tls {
+                    None => {}
+                    Some(SentinelTls::Off(_)) => options = options.sentinel_tls(None),
+                    Some(SentinelTls::On(tls)) => {
+                        options = options.sentinel_tls(TlsOptions::from(tls));
+                    }
                 }
                 options.validate().map_err(|error| exception(&error))?;
                 let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;

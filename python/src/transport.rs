@@ -3,14 +3,14 @@
 use std::io;
 
 use hotshelf_core::{BoxFuture, Error};
-use hotshelf_redis::{Address, Carrier, RedisOptions, Session, Tls, Transport};
+use hotshelf_redis::{Address, Carrier, Peer, RedisOptions, Session, Tls, Transport};
 
 use crate::socket::Stream;
 
 /// Opens sockets that are watched by the running event loop.
 #[derive(Debug)]
 pub(crate) struct LoopTransport {
-    tls: Option<Tls>,
+    tls: Tls,
 }
 
 impl LoopTransport {
@@ -19,12 +19,12 @@ impl LoopTransport {
     /// # Errors
     /// `Configuration`: the certificates can't be read.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self, Error> {
-        Ok(Self { tls: Tls::of(options)? })
+        Ok(Self { tls: Tls::new(options)? })
     }
 
-    async fn carry(&self, address: &Address, session: Session) -> io::Result<Carrier> {
+    async fn carry(&self, peer: Peer, address: &Address, session: Session) -> io::Result<Carrier> {
         let stream = Stream::connect(address).await?;
-        match (&self.tls, address) {
+        match (self.tls.to(peer), address) {
             (Some(tls), Address::Tcp(endpoint)) => {
                 Ok(session.carry(tls.connect(endpoint.host(), stream).await?))
             }
@@ -36,9 +36,10 @@ impl LoopTransport {
 impl Transport for LoopTransport {
     fn open<'a>(
         &'a self,
+        peer: Peer,
         address: &'a Address,
         session: Session,
     ) -> BoxFuture<'a, io::Result<Carrier>> {
-        Box::pin(self.carry(address, session))
+        Box::pin(self.carry(peer, address, session))
     }
 }

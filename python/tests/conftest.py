@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import uvloop
 
 import hotshelf
@@ -119,6 +120,26 @@ class RedisServer:
 
     def keys(self) -> list[str]:
         return sorted(key.decode() for key in self.command("KEYS", "*"))
+
+
+@contextlib.contextmanager
+def tls_server(
+    authority: trustme.CA, folder: Path, clients: str = "no"
+) -> Iterator[tuple[RedisServer, int]]:
+    """A server that is also `localhost` for TLS, and its port for that. `clients` says whether
+    it requires a certificate of them."""
+    identity, port = authority.issue_cert("localhost"), free_port()
+    identity.cert_chain_pems[0].write_to_path(folder / "server.crt")
+    identity.private_key_pem.write_to_path(folder / "server.key")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    server = RedisServer(
+        "--tls-port", str(port), "--tls-cert-file", str(folder / "server.crt"),
+        "--tls-key-file", str(folder / "server.key"), "--tls-ca-cert-file", str(folder / "ca.crt"),
+        "--tls-auth-clients", clients,
+    ).start()  # fmt: skip
+    yield server, port
+    server.close()
+
 
 
 @pytest.fixture(scope="session")

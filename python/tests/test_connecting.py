@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from conftest import RedisServer, free_port
+from conftest import RedisServer, tls_server
 
 from hotshelf import CacheManager, ConfigurationError, PermissionError, Tls, UnavailableError
 
@@ -17,18 +17,9 @@ AUTHORITY = trustme.CA()
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RedisServer, int]]:
     """A server with a user, and its port for TLS, which requires a client certificate."""
-    folder, port = tmp_path_factory.mktemp("tls"), free_port()
-    identity = AUTHORITY.issue_cert("localhost")
-    identity.cert_chain_pems[0].write_to_path(folder / "server.crt")
-    identity.private_key_pem.write_to_path(folder / "server.key")
-    AUTHORITY.cert_pem.write_to_path(folder / "ca.crt")
-    server = RedisServer(
-        "--tls-port", str(port), "--tls-cert-file", str(folder / "server.crt"),
-        "--tls-key-file", str(folder / "server.key"), "--tls-ca-cert-file", str(folder / "ca.crt"),
-    ).start()  # fmt: skip
-    server.command("ACL", "SETUSER", "app", "on", ">se+cret", "~*", "&*", "+@all")
-    yield server, port
-    server.close()
+    with tls_server(AUTHORITY, tmp_path_factory.mktemp("tls"), "yes") as (server, port):
+        server.command("ACL", "SETUSER", "app", "on", ">se+cret", "~*", "&*", "+@all")
+        yield server, port
 
 
 @pytest.fixture
@@ -89,6 +80,8 @@ async def test_login_in_the_query(secured: tuple[RedisServer, int]) -> None:
         ({"tls": Tls("ca.pem")}, "pathlib.Path"),
         ({"tls": Tls(Path("/no/such/file"))}, "root_certificates"),
         ({"tls": Tls(b"nonsense")}, "PEM"),
+        ({"sentinel_tls": Tls()}, "without Sentinels"),
+        ({"sentinel_tls": "ca.pem"}, "`sentinel_tls`"),
         ({"tls": Tls(client_certificate=("a",))}, "pair"),
         ({"client_name": "my app"}, "client name"),
     ],

@@ -6,12 +6,14 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import RedisServer, free_port
+import trustme
+from conftest import RedisServer, free_port, tls_server
 
-from hotshelf import CacheManager, CacheService
+from hotshelf import CacheManager, CacheService, Tls
 
 
 def wait_for(holds: object, within: float = 20) -> None:
@@ -38,12 +40,11 @@ def cluster() -> Iterator[list[RedisServer]]:
         node.close()
 
 
-@pytest.fixture(scope="module")
-def sentinel_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    primary = RedisServer().start()
-    folder: Path = tmp_path_factory.mktemp("sentinel")
+@contextmanager
+def sentinel_of(port: int, folder: Path) -> Iterator[int]:
+    """A Sentinel of the server at a port, and its own port."""
     config = folder / "sentinel.conf"
-    config.write_text(f"sentinel monitor shop 127.0.0.1 {primary.port} 1\n")
+    config.write_text(f"sentinel monitor shop 127.0.0.1 {port} 1\n")
     sentinel = RedisServer()
     process = subprocess.Popen(
         ["redis-server", str(config), "--sentinel", "--port", str(sentinel.port),
@@ -58,11 +59,10 @@ def sentinel_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             return False
 
     wait_for(answers)
-    yield f"redis+sentinel://127.0.0.1:{sentinel.port}/shop"
+    yield sentinel.port
     process.kill()
     process.wait()
     sentinel.close()
-    primary.close()
 
 
 async def test_cluster_serves_cache(cluster: list[RedisServer]) -> None:
@@ -77,11 +77,31 @@ async def test_cluster_serves_cache(cluster: list[RedisServer]) -> None:
         node.command("FLUSHALL")
 
 
-async def test_sentinel_finds_primary(sentinel_url: str) -> None:
-    manager = CacheManager(sentinel_url, connect_timeout=5, read_timeout=5, store_timeout=5)
-    await check_cache(manager)
-    await manager.redis.flushall()
-    await manager.close()
+async def test_sentinel_finds_primary(tmp_path: Path) -> None:
+    primary = RedisServer().start()
+    with sentinel_of(primary.port, tmp_path) as port:
+        url = f"redis+sentinel://127.0.0.1:{port}/shop"
+        manager = CacheManager(url, connect_timeout=5, read_timeout=5, store_timeout=5)
+        await check_cache(manager)
+        await manager.close()
+    primary.close()
+
+
+async def test_sentinel_without_tls_finds_primary_with_it(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    with tls_server(authority, tmp_path) as (_, secured):
+        with sentinel_of(secured, tmp_path) as port:
+            url = f"rediss+sentinel://127.0.0.1:{port}/shop"
+            tls = Tls(authority.cert_pem.bytes(), server_name="localhost")
+            manager = CacheManager(url, connect_timeout=5, tls=tls, sentinel_tls=False)
+            assert await manager.ping()
+            await manager.close()
+            manager = CacheManager(url, tls=tls)
+            assert not await manager.ping()
+            await manager.close()
+            manager = CacheManager(url, tls=tls, sentinel_tls=tls)
+            assert not await manager.ping()
+            await manager.close()
 
 
 async def check_cache(manager: CacheManager) -> None:

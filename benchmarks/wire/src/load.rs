@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -46,6 +46,7 @@ pub(crate) struct Cost {
 }
 
 impl Load {
+    /// Runs the callers on one runtime with all workers, and one client.
     pub(crate) fn run<R: Reader>(self, port: u16, calls: usize) -> Result<Cost, Box<dyn Error>> {
         let mut tokio = match self.workers {
             1 => tokio::runtime::Builder::new_current_thread(),
@@ -60,6 +61,45 @@ impl Load {
             let wall = clock(ClockId::Monotonic) - wall;
             let cpu = clock(ClockId::ProcessCPUTime) - cpu;
             let calls = (calls / self.callers * self.callers) as f64;
+            Ok(Cost {
+                cpu_micros: cpu.as_secs_f64() * 1e6 / calls,
+                per_second: calls / wall.as_secs_f64(),
+            })
+        })
+    }
+
+    /// Runs the callers on a runtime for each worker, each with a client of its own.
+    pub(crate) fn run_apart<R: Reader>(
+        self,
+        port: u16,
+        calls: usize,
+    ) -> Result<Cost, Box<dyn Error>> {
+        let workers = self.workers;
+        let own = Self { callers: self.callers.div_ceil(workers), workers: 1, ..self };
+        let (calls, together) = (calls / workers, Barrier::new(workers + 1));
+        let work = || -> Result<(), Box<dyn Error>> {
+            let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let client = tokio.block_on(R::connect(port));
+            let warmed = client
+                .and_then(|client| tokio.block_on(own.call(&client, WARM_UP)).map(|()| client));
+            together.wait();
+            let done = warmed.and_then(|client| tokio.block_on(own.call(&client, calls)));
+            together.wait();
+            done
+        };
+        std::thread::scope(|scope| {
+            let running: Vec<_> = (0..workers)
+                .map(|_| scope.spawn(|| work().map_err(|error| error.to_string())))
+                .collect();
+            together.wait();
+            let (wall, cpu) = (clock(ClockId::Monotonic), clock(ClockId::ProcessCPUTime));
+            together.wait();
+            let wall = clock(ClockId::Monotonic) - wall;
+            let cpu = clock(ClockId::ProcessCPUTime) - cpu;
+            for worker in running {
+                worker.join().map_err(|_| "a worker panicked")??;
+            }
+            let calls = (calls / own.callers * own.callers * workers) as f64;
             Ok(Cost {
                 cpu_micros: cpu.as_secs_f64() * 1e6 / calls,
                 per_second: calls / wall.as_secs_f64(),

@@ -22,7 +22,7 @@ use hotshelf_testkit::RedisServer;
 
 use figures::{Figure, Instructions, compare};
 use load::Load;
-use subject::{BENCHMARK, CACHES, CLIENTS};
+use subject::{APART, BENCHMARK, CACHES, CLIENTS};
 
 const SIZES: [usize; 2] = [200, 10_000];
 const CALLERS: [usize; 4] = [1, 32, 256, 1024];
@@ -83,7 +83,7 @@ fn compare_clients(
     calls: usize,
     repeats: usize,
 ) -> Result<Vec<Figure>, Box<dyn Error>> {
-    let subjects = [&CLIENTS[..], &[BENCHMARK]].concat();
+    let subjects = [&CLIENTS[..], &[APART, BENCHMARK]].concat();
     let mut all = Vec::new();
     for callers in CALLERS {
         // Fewer calls with one caller and with large values, which take longer.

@@ -10,6 +10,9 @@ use crate::typed::{ByHand, Cached, HotshelfCache, TypedReader};
 pub(crate) const CLIENTS: [&str; 5] = ["hotshelf", "redis 1.8", "redis 2.0-rc", "rustis", "fred"];
 pub(crate) const CACHES: [&str; 3] = ["hotshelf Cache", "cached", "redis 1.8 by hand"];
 
+/// hotshelf with a runtime for each worker.
+pub(crate) const APART: &str = "hotshelf apart";
+
 /// The server's own client, for its throughput only.
 pub(crate) const BENCHMARK: &str = "redis-benchmark";
 
@@ -22,6 +25,7 @@ pub(crate) fn run(
 ) -> Result<Cost, Box<dyn Error>> {
     match subject {
         "hotshelf" => load.run::<Hotshelf>(port, calls),
+        APART => load.run_apart::<Hotshelf>(port, calls),
         "redis 1.8" => load.run::<Redis>(port, calls),
         "redis 2.0-rc" => load.run::<Redis2>(port, calls),
         "rustis" => load.run::<Rustis>(port, calls),

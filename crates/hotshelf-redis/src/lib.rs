@@ -52,10 +52,10 @@ pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{
     Address, Credentials, CredentialsProvider, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT,
-    DEFAULT_STORE_TIMEOUT, RedisOptions,
+    DEFAULT_STORE_TIMEOUT, RedisOptions, TlsOptions,
 };
 #[cfg(feature = "sockets")]
 pub use peer::watch_peer;
 #[cfg(feature = "tls")]
-pub use tls::{Tls, TlsStream};
-pub use transport::{Carrier, Transport};
+pub use tls::{Tls, TlsConnector, TlsStream};
+pub use transport::{Carrier, Peer, Transport};

@@ -21,9 +21,19 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// If the server can't be reached, or its certificate is not valid.
     fn open<'a>(
         &'a self,
+        peer: Peer,
         address: &'a Address,
         session: Session,
     ) -> BoxFuture<'a, io::Result<Carrier>>;
+}
+
+/// What is connected to. Each has TLS options of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A server with entries.
+    Server,
+    /// A Sentinel.
+    Sentinel,
 }
 
 /// A future that carries a session's bytes, and resolves to the reason for its end.

@@ -74,7 +74,7 @@ pub use hotshelf_core::{
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{
     Credentials, CredentialsProvider, Expiry, Message, PubSub, RedisClient, RedisOptions, Reply,
-    Scan, Script, SetIf, SetOptions, Tracking,
+    Scan, Script, SetIf, SetOptions, TlsOptions, Tracking,
 };
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;

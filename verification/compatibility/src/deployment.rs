@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use hotshelf::RedisOptions;
+use hotshelf::{RedisOptions, TlsOptions};
 use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer, valkey_server};
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
@@ -145,7 +145,9 @@ impl Deployment {
             }
         };
         let mut deployment = Self::at(&format!("rediss://localhost:{port}"), running);
-        deployment.options = deployment.options.root_certificates(identity.certificate.clone());
+        deployment.options = deployment
+            .options
+            .tls(TlsOptions::new().root_certificates(identity.certificate.clone()));
         deployment._running.push(Box::new(identity));
         Ok(deployment)
     }

@@ -17,14 +17,15 @@ use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 use crate::connection::{CloseReason, Connection, Listener, Request, Routing, Session};
 use crate::errors::{self, is_connection_lost, is_from_server};
 use crate::names::LEASE_PREFIX;
-use crate::options::{Address, Credentials, CredentialsProvider, RedisOptions};
-use crate::transport::{Carrier, Transport};
+use crate::options::{Address, CredentialsProvider, RedisOptions};
+use crate::transport::{Carrier, Peer, Transport};
 
 /// Opens connections and performs the handshake.
 #[derive(Clone)]
 pub(crate) struct Dialer {
     pub(crate) runtime: Arc<dyn Runtime>,
     transport: Arc<dyn Transport>,
+    peer: Peer,
     provider: Arc<dyn CredentialsProvider>,
     /// The settings of the handshake; the credentials are added for each connection.
     login: Login,
@@ -65,7 +66,8 @@ impl Dialer {
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
         let (plain, speaks_tls) = (Arc::default(), options.tls.is_some());
-        Self { runtime, transport, provider, login, plain, speaks_tls, timeout }
+        let peer = Peer::Server;
+        Self { runtime, transport, peer, provider, login, plain, speaks_tls, timeout }
     }
 
     /// Returns a dialer for listening connections, without tracking.
@@ -75,11 +77,14 @@ impl Dialer {
         dialer
     }
 
-    /// Returns a dialer for Sentinels, which have their own credentials and no databases.
-    pub(crate) fn for_sentinels(&self, credentials: Credentials) -> Self {
+    /// Returns a dialer for Sentinels, which have their own credentials and TLS, and no
+    /// databases.
+    pub(crate) fn for_sentinels(&self, options: &RedisOptions) -> Self {
         let mut dialer = self.for_listening();
+        dialer.peer = Peer::Sentinel;
         dialer.login.database = 0;
-        dialer.provider = Arc::new(credentials);
+        dialer.provider = Arc::new(options.sentinel_credentials.clone());
+        dialer.speaks_tls = options.tls_to_sentinels().is_some();
         dialer
     }
 
@@ -164,7 +169,8 @@ impl Dialer {
     ) -> Result<Dialled, Refused> {
         let credentials = self.provider.credentials().await?;
         let connection = Connection::new(Arc::clone(&self.runtime), listener);
-        let opened = self.transport.open(address, Session::new(connection.clone())).await;
+        let opened =
+            self.transport.open(self.peer, address, Session::new(connection.clone())).await;
         let mut carrier = opened.map_err(|error| {
             // What the operating system or TLS says is the cause, and may name the cure.
             errors::unavailable(format!("can't reach {address}: {error}")).with_source(error)

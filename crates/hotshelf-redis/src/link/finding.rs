@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use hotshelf_core::Error;
 use hotshelf_core::backoff::Backoff;
-use hotshelf_wire::resp::{Command, Value};
-use hotshelf_wire::sentinel::is_primary;
 
-use super::dialer::{Dialer, Dialled, drive, send_all};
+use super::dialer::{Dialer, Dialled, drive};
 use super::resolver::Resolver;
-use crate::connection::{Connection, Listener};
+use super::role::verify_role;
+use crate::connection::Listener;
 use crate::errors;
 use crate::options::Address;
 
@@ -77,22 +76,4 @@ async fn dial(
     }
     dialled.connection.handshake_completed();
     Ok(dialled)
-}
-
-/// Verifies that a server is a primary. If its ACL denies `ROLE`, the Sentinels are trusted; if
-/// they are wrong, the first `READONLY` shows it.
-async fn verify_role(
-    dialer: &Dialer,
-    connection: &Connection,
-    address: &Address,
-) -> Result<(), Error> {
-    let role = send_all(connection, [Command::new("ROLE")], dialer.timeout()).await?;
-    match &role[..] {
-        [Value::Error(_)] => Ok(()),
-        [role] if is_primary(role) => Ok(()),
-        _ => {
-            let message = format!("{address}, which the Sentinels report, is not a primary");
-            Err(errors::unavailable(message))
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod dialer;
 mod finding;
 mod liveness;
 mod resolver;
+mod role;
 mod state;
 mod supervisor;
 

@@ -16,15 +16,33 @@ pub(crate) trait Resolver: fmt::Debug + Send + Sync {
 
     /// Returns `true` if the server is elected, and therefore has to be the primary.
     fn is_elected(&self) -> bool;
+
+    /// Returns `true` if only the server itself can tell that it was demoted.
+    fn may_be_demoted(&self) -> bool;
 }
 
 /// A server with a fixed address.
 #[derive(Debug)]
-pub(crate) struct Fixed(pub(crate) Address);
+pub(crate) struct Fixed {
+    address: Address,
+    is_standalone: bool,
+}
+
+impl Fixed {
+    /// A server whose name or proxy may lead to another one after a failover.
+    pub(crate) fn standalone(address: Address) -> Self {
+        Self { address, is_standalone: true }
+    }
+
+    /// A node of a Cluster, which redirects the callers when it was demoted.
+    pub(crate) fn node(address: Address) -> Self {
+        Self { address, is_standalone: false }
+    }
+}
 
 impl Resolver for Fixed {
     fn resolve(&self) -> BoxFuture<'_, Result<Vec<Address>, Error>> {
-        Box::pin(std::future::ready(Ok(vec![self.0.clone()])))
+        Box::pin(std::future::ready(Ok(vec![self.address.clone()])))
     }
 
     fn replaced<'a>(&'a self, _: &'a Address) -> BoxFuture<'a, ()> {
@@ -33,5 +51,9 @@ impl Resolver for Fixed {
 
     fn is_elected(&self) -> bool {
         false
+    }
+
+    fn may_be_demoted(&self) -> bool {
+        self.is_standalone
     }
 }

@@ -12,6 +12,7 @@ use hotshelf_core::{Error, ErrorKind, Moment};
 
 use super::dialer::Dialled;
 use super::finding::{Found, find, successor};
+use super::role::until_demoted;
 use super::state::{Shared, State};
 use crate::connection::{CloseReason, Connection};
 use crate::errors;
@@ -121,8 +122,12 @@ impl Shared {
         let authenticated = pin!(self.keep_authenticated(&connection, valid_for));
         let listener = || Arc::clone(&self.listener);
         let replaced = pin!(successor(&self.dialer, &*self.resolver, address, listener));
-        match select(carrier, select(authenticated, replaced)).await {
-            Either::Left((reason, _)) => {
+        // A proxy that knows RESP2 alone may close the connection at a command it doesn't know.
+        let watched = self.resolver.may_be_demoted() && agreed.resp3;
+        let demoted = pin!(self.give_up_demoted(watched, &connection));
+        match select(select(carrier, demoted), select(authenticated, replaced)).await {
+            Either::Left((Either::Right((never, _)), _)) => match never {},
+            Either::Left((Either::Left((reason, _)), _)) => {
                 // Servers close idle connections.
                 let lasted = self.dialer.runtime.now().since(began) > LONGEST_PAUSE;
                 let idle =
@@ -132,10 +137,23 @@ impl Shared {
             }
             Either::Right((Either::Left((never, _)), _)) => match never {},
             Either::Right((Either::Right((next, _)), _)) => {
+                // Calls in flight fail: the new primary may lack what the old one acknowledges.
                 connection.abort(CloseReason::Replaced);
                 Served::Replaced(next)
             }
         }
+    }
+
+    /// Closes the connection when its server is no primary. Never returns.
+    async fn give_up_demoted(&self, watched: bool, connection: &Connection) -> Infallible {
+        if watched {
+            until_demoted(&self.dialer, connection).await;
+            while !self.may_give_up(connection) {
+                self.dialer.runtime.sleep(LONGEST_PAUSE).await;
+            }
+            connection.abort(CloseReason::Demoted);
+        }
+        pending().await
     }
 
     /// Re-authenticates the connection before the credentials expire. Never returns.

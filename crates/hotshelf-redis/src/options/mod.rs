@@ -2,6 +2,7 @@
 
 mod credentials;
 mod deployment;
+mod tls;
 mod url;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use hotshelf_wire::Tracking;
 pub use credentials::{Credentials, CredentialsProvider};
 pub use deployment::Address;
 pub(crate) use deployment::Deployment;
+pub use tls::TlsOptions;
 
 /// The default of [`RedisOptions::connect_timeout`]: 250 ms.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
@@ -36,10 +38,8 @@ pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 /// | [`credentials`](Self::credentials) | the user and the password |
 /// | [`client_name`](Self::client_name) | none |
 /// | [`protocol`](Self::protocol) | RESP3, and RESP2 where the server doesn't know it |
-/// | [`tls`](Self::tls) | with `rediss://` |
-/// | [`root_certificates`](Self::root_certificates) | the system's |
-/// | [`client_certificate`](Self::client_certificate) | none |
-/// | [`server_name`](Self::server_name) | the host of the URL |
+/// | [`tls`](Self::tls) | with `rediss://`, and the defaults of [`TlsOptions`] |
+/// | [`sentinel_tls`](Self::sentinel_tls) | that of the servers |
 ///
 /// `Debug` and `Display` never show a password.
 #[derive(Clone)]
@@ -55,19 +55,11 @@ pub struct RedisOptions {
     pub(crate) protocol: u8,
     pub(crate) tracking: Tracking,
     pub(crate) tls: Option<TlsOptions>,
+    /// TLS to Sentinels, if it differs from that to servers.
+    pub(crate) sentinel_tls: Option<Option<TlsOptions>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
     pub(crate) store_timeout: Duration,
-}
-
-/// Certificates and their verification.
-#[derive(Clone, Default)]
-pub(crate) struct TlsOptions {
-    pub(crate) root_certificates: Option<Vec<u8>>,
-    /// The certificates and the key, in PEM.
-    pub(crate) client_certificate: Option<(Vec<u8>, Vec<u8>)>,
-    pub(crate) server_name: Option<String>,
-    pub(crate) accept_invalid_certificates: bool,
 }
 
 impl RedisOptions {
@@ -114,6 +106,10 @@ impl RedisOptions {
         }
         if self.database > 0 && matches!(self.deployment, Deployment::Cluster(_)) {
             return invalid("invalid database: a Cluster has only database 0");
+        }
+        let for_sentinels = self.sentinel_tls.is_some() && !self.has_sentinels();
+        if for_sentinels {
+            return invalid("`sentinel_tls` without Sentinels: use redis+sentinel://…/service");
         }
         if !matches!(self.protocol, 2 | 3) {
             return invalid("unknown version of the protocol: use 2 or 3");
@@ -182,10 +178,18 @@ impl RedisOptions {
         self
     }
 
-    /// Enables TLS with the system's root certificates, as `rediss://` does.
+    /// Enables TLS, even with `redis://`: a typo in the URL must not send a password in the
+    /// clear. Default: with `rediss://`, and the defaults of [`TlsOptions`].
     #[must_use]
-    pub fn tls(mut self) -> Self {
-        self.tls_mut();
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = Some(options);
+        self
+    }
+
+    /// Sets TLS to the Sentinels; `None` is none. Default: that of the servers.
+    #[must_use]
+    pub fn sentinel_tls(mut self, options: impl Into<Option<TlsOptions>>) -> Self {
+        self.sentinel_tls = Some(options.into());
         self
     }
 
@@ -218,44 +222,13 @@ impl RedisOptions {
         self
     }
 
-    /// Sets the trusted certificate authorities, in PEM. Default: the system's.
-    #[must_use]
-    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.tls_mut().root_certificates = Some(pem.into());
-        self
+    pub(crate) fn has_sentinels(&self) -> bool {
+        matches!(self.deployment, Deployment::Sentinel { .. })
     }
 
-    /// Sets the client certificate with its chain, and its key, both in PEM. Default: none.
-    #[must_use]
-    pub fn client_certificate(
-        mut self,
-        certificates: impl Into<Vec<u8>>,
-        key: impl Into<Vec<u8>>,
-    ) -> Self {
-        self.tls_mut().client_certificate = Some((certificates.into(), key.into()));
-        self
-    }
-
-    /// Sets the name that the servers' certificates have to match. It is also sent as SNI.
-    /// Default: the host of the URL.
-    #[must_use]
-    pub fn server_name(mut self, name: impl Into<String>) -> Self {
-        self.tls_mut().server_name = Some(name.into());
-        self
-    }
-
-    /// Accepts any certificate: an attacker on the network can read and change the password
-    /// and all values. For tests only. Default: off.
-    #[must_use]
-    pub fn danger_accept_invalid_certificates(mut self, accept: bool) -> Self {
-        self.tls_mut().accept_invalid_certificates = accept;
-        self
-    }
-
-    /// Returns the TLS options. They imply TLS, even with `redis://`: a typo in the URL must
-    /// not send a password in the clear.
-    fn tls_mut(&mut self) -> &mut TlsOptions {
-        self.tls.get_or_insert_default()
+    /// Returns TLS to Sentinels.
+    pub(crate) fn tls_to_sentinels(&self) -> Option<&TlsOptions> {
+        self.sentinel_tls.as_ref().unwrap_or(&self.tls).as_ref()
     }
 
     /// Returns the provider of credentials.

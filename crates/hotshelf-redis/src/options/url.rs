@@ -79,6 +79,7 @@ pub(super) fn read(text: &str) -> Result<RedisOptions, Error> {
         protocol: 3,
         tracking: Tracking::OptIn,
         tls: scheme.tls.then(TlsOptions::default),
+        sentinel_tls: None,
         connect_timeout: DEFAULT_CONNECT_TIMEOUT,
         read_timeout: DEFAULT_READ_TIMEOUT,
         store_timeout: DEFAULT_STORE_TIMEOUT,
@@ -202,7 +203,7 @@ fn invalid(message: impl Into<Cow<'static, str>>) -> Error {
 
 impl RedisOptions {
     fn read_query(&mut self, url: &Url) -> Result<(), Error> {
-        let has_sentinels = matches!(self.deployment, Deployment::Sentinel { .. });
+        let has_sentinels = self.has_sentinels();
         let pairs = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         for pair in pairs {
             // Not as in a form: a `+` is a `+`, which passwords may contain.

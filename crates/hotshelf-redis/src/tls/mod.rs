@@ -19,25 +19,50 @@ use rustls::{
 
 use crate::connection::ByteStream;
 use crate::options::{RedisOptions, TlsOptions};
+use crate::transport::Peer;
 pub use stream::TlsStream;
 
-/// The TLS configuration.
-#[derive(Clone)]
+/// TLS to servers and to Sentinels.
+#[derive(Clone, Debug)]
 pub struct Tls {
-    config: Arc<ClientConfig>,
-    /// The name that the servers' certificates have to match, instead of their host.
-    name: Option<ServerName<'static>>,
+    to_servers: Option<TlsConnector>,
+    to_sentinels: Option<TlsConnector>,
 }
 
 impl Tls {
-    /// Creates the configuration; returns `None` if the options don't enable TLS.
+    /// Loads the certificates of the options.
     ///
     /// # Errors
     /// Of kind [`ErrorKind::Configuration`] for invalid certificates.
-    pub fn of(options: &RedisOptions) -> Result<Option<Self>, Error> {
-        options.tls.as_ref().map(Self::new).transpose()
+    pub fn new(options: &RedisOptions) -> Result<Self, Error> {
+        let to_servers = options.tls.as_ref().map(TlsConnector::new).transpose()?;
+        let to_sentinels = match &options.sentinel_tls {
+            _ if !options.has_sentinels() => None,
+            None => to_servers.clone(),
+            Some(options) => options.as_ref().map(TlsConnector::new).transpose()?,
+        };
+        Ok(Self { to_servers, to_sentinels })
     }
 
+    /// Returns the connector to servers or Sentinels; `None` without TLS.
+    #[must_use]
+    pub fn to(&self, peer: Peer) -> Option<&TlsConnector> {
+        match peer {
+            Peer::Server => self.to_servers.as_ref(),
+            Peer::Sentinel => self.to_sentinels.as_ref(),
+        }
+    }
+}
+
+/// Encrypts streams.
+#[derive(Clone)]
+pub struct TlsConnector {
+    config: Arc<ClientConfig>,
+    /// The name that the certificates of the other side have to match, instead of its host.
+    name: Option<ServerName<'static>>,
+}
+
+impl TlsConnector {
     /// Loads the trusted authorities of the options, by default the system's, and the client
     /// certificate, if any.
     ///
@@ -68,7 +93,7 @@ impl Tls {
         Ok(Self { config: Arc::new(config), name })
     }
 
-    /// Verifies the server and returns the encrypted stream.
+    /// Verifies the other side and returns the encrypted stream.
     ///
     /// # Errors
     /// If the verification fails, and the stream's own.
@@ -82,9 +107,9 @@ impl Tls {
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for TlsConnector {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tls").field("name", &self.name).finish_non_exhaustive()
+        formatter.debug_struct("TlsConnector").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -16,14 +16,14 @@ use crate::options::{Address, RedisOptions};
 use crate::peer::watch_peer;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::transport::{Carrier, Transport};
+use crate::transport::{Carrier, Peer, Transport};
 
 /// Opens tokio's sockets.
 #[derive(Debug)]
 pub(crate) struct TokioTransport {
     runtime: Arc<dyn Runtime>,
     #[cfg(feature = "tls")]
-    tls: Option<Tls>,
+    tls: Tls,
 }
 
 impl TokioTransport {
@@ -34,18 +34,24 @@ impl TokioTransport {
     /// build without it.
     pub(crate) fn new(options: &RedisOptions, runtime: Arc<dyn Runtime>) -> Result<Self, Error> {
         #[cfg(not(feature = "tls"))]
-        if options.tls.is_some() {
+        if options.tls.is_some() || options.tls_to_sentinels().is_some() {
             let message = "TLS is not part of this build: enable the feature `tls`";
             return Err(Error::new(hotshelf_core::ErrorKind::Unsupported, message));
         }
         Ok(Self {
             runtime,
             #[cfg(feature = "tls")]
-            tls: Tls::of(options)?,
+            tls: Tls::new(options)?,
         })
     }
 
-    async fn carry(&self, address: &Address, session: Session) -> io::Result<Carrier> {
+    async fn carry(
+        &self,
+        #[cfg_attr(not(feature = "tls"), expect(unused_variables, reason = "only TLS differs"))]
+        peer: Peer,
+        address: &Address,
+        session: Session,
+    ) -> io::Result<Carrier> {
         if tokio::runtime::Handle::try_current().is_err() {
             let message = "no tokio runtime: use the store from inside of one";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
@@ -61,7 +67,7 @@ impl TokioTransport {
         stream.set_nodelay(true)?;
         watch_peer(&stream)?;
         #[cfg(feature = "tls")]
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.to(peer) {
             return Ok(session.carry(tls.connect(endpoint.host(), Socket(stream)).await?));
         }
         Ok(session.carry(Socket(stream)))
@@ -92,9 +98,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for Socket<S
 impl Transport for TokioTransport {
     fn open<'a>(
         &'a self,
+        peer: Peer,
         address: &'a Address,
         session: Session,
     ) -> BoxFuture<'a, io::Result<Carrier>> {
-        Box::pin(self.carry(address, session))
+        Box::pin(self.carry(peer, address, session))
     }
 }

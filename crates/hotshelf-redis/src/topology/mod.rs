@@ -41,9 +41,9 @@ impl Topology {
             Deployment::Cluster(seeds) => {
                 return Self::Cluster(Arc::new(Cluster::new(dialer, seeds.clone(), listener)));
             }
-            Deployment::Standalone(address) => Arc::new(Fixed(address.clone())),
+            Deployment::Standalone(address) => Arc::new(Fixed::standalone(address.clone())),
             Deployment::Sentinel { service, sentinels } => {
-                let dialer = dialer.for_sentinels(options.sentinel_credentials.clone());
+                let dialer = dialer.for_sentinels(options);
                 Arc::new(SentinelResolver::new(dialer, service.clone(), sentinels.clone()))
             }
         };

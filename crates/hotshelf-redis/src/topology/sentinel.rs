@@ -184,6 +184,10 @@ impl Resolver for SentinelResolver {
     fn is_elected(&self) -> bool {
         true
     }
+
+    fn may_be_demoted(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for SentinelResolver {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hotshelf_core::{Backend, ErrorKind};
+use hotshelf_redis::{RedisBackend, RedisOptions};
 use hotshelf_testkit::{Middlebox, RedisServer};
 
 use crate::support;
@@ -24,6 +25,30 @@ async fn planned_failover_behind_haproxy_is_followed() {
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     backend.client().set("k", "v").await.unwrap();
     assert_eq!(second.cli(&["GET", "k"]).trim(), "v");
+}
+
+/// One that only reads never meets `READONLY`.
+#[tokio::test]
+async fn planned_failover_behind_haproxy_is_noticed_without_writes() {
+    let [first, second] = [(), ()].map(|()| support::server());
+    second.command(&["REPLICAOF", "127.0.0.1", &first.port().to_string()]);
+    let proxy = Middlebox::haproxy(&[&first, &second]).unwrap();
+    let options = RedisOptions::from_url(&proxy.url()).unwrap().client_name("reader");
+    let backend = RedisBackend::new(&options, support::impatient_runtime()).unwrap();
+    support::ping_until_back(&backend).await;
+    let reads_from = |server: &RedisServer| server.cli(&["CLIENT", "LIST"]).contains("name=reader");
+    support::until("the first primary", async || {
+        let _ = backend.read(&["k".into()]).await;
+        reads_from(&first).then_some(())
+    })
+    .await;
+    second.command(&["REPLICAOF", "NO", "ONE"]);
+    first.command(&["REPLICAOF", "127.0.0.1", &second.port().to_string()]);
+    support::until("the new primary", async || {
+        let _ = backend.read(&["k".into()]).await;
+        (reads_from(&second) && !reads_from(&first)).then_some(())
+    })
+    .await;
 }
 
 /// A server that is a replica for good is not connected to again and again.

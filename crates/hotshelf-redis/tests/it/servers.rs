@@ -71,6 +71,7 @@ async fn any_number_of_keys_is_split() {
 async fn slow_command_is_waited_for() {
     let server = support::server();
     let backend = support::backend(&server.url());
+    support::ping_until_back(&backend).await;
     let busy = "local began = redis.call('TIME')
         repeat local now = redis.call('TIME')
         until (now[1] - began[1]) * 1000000 + now[2] - began[2] > 1000000

@@ -85,6 +85,33 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// A runtime whose sleeps of seconds take a few milliseconds: for what happens now and then.
+pub(crate) fn impatient_runtime() -> Arc<dyn Runtime> {
+    Arc::new(Impatient(runtime()))
+}
+
+#[derive(Debug)]
+struct Impatient(Arc<dyn Runtime>);
+
+impl Runtime for Impatient {
+    fn now(&self) -> Moment {
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let is_long = duration > Duration::from_secs(1);
+        self.0.sleep(if is_long { Duration::from_millis(20) } else { duration })
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+}
+
 #[derive(Debug)]
 struct RealTime {
     start: Instant,

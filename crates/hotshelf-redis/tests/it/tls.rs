@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use hotshelf_core::{Backend, ErrorKind};
-use hotshelf_redis::RedisOptions;
+use hotshelf_redis::{RedisOptions, TlsOptions};
 use hotshelf_testkit::conformance::CHECKS;
-use hotshelf_testkit::{Middlebox, RedisServer};
+use hotshelf_testkit::{Middlebox, RedisSentinels, RedisServer};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -67,8 +67,12 @@ impl Tls {
         RedisOptions::from_url(&format!("rediss://{host}:{}", self.port)).unwrap()
     }
 
+    fn trust(&self) -> TlsOptions {
+        TlsOptions::new().root_certificates(self.authority.pem())
+    }
+
     fn trusting(&self, host: &str) -> RedisOptions {
-        self.options(host).root_certificates(self.authority.pem())
+        self.options(host).tls(self.trust())
     }
 }
 
@@ -104,9 +108,9 @@ async fn untrusted_certificates_are_refused() {
     let other = authority().pem();
     for options in [
         tls.options("localhost"),
-        tls.options("localhost").root_certificates(other),
+        tls.options("localhost").tls(TlsOptions::new().root_certificates(other)),
         tls.trusting("127.0.0.1"),
-        tls.trusting("localhost").server_name("elsewhere"),
+        tls.options("localhost").tls(tls.trust().server_name("elsewhere")),
     ] {
         assert_eq!(refused(options).await, ErrorKind::Unavailable);
     }
@@ -115,14 +119,15 @@ async fn untrusted_certificates_are_refused() {
 #[tokio::test]
 async fn server_name_overrides_host() {
     let tls = Tls::start();
-    let options = tls.trusting("127.0.0.1").server_name("localhost");
+    let options = tls.options("127.0.0.1").tls(tls.trust().server_name("localhost"));
     support::backend_with(options).ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn danger_option_accepts_any_certificate() {
     let tls = Tls::start();
-    let options = tls.options("127.0.0.1").danger_accept_invalid_certificates(true);
+    let options =
+        tls.options("127.0.0.1").tls(TlsOptions::new().danger_accept_invalid_certificates(true));
     support::backend_with(options).ping().await.unwrap();
 }
 
@@ -136,12 +141,15 @@ async fn client_certificate_is_presented() {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let key = KeyPair::generate().unwrap();
     let ours = params.signed_by(&key, &tls.authority).unwrap();
-    let known = tls.trusting("localhost").client_certificate(ours.pem(), key.serialize_pem());
+    let known = tls
+        .options("localhost")
+        .tls(tls.trust().client_certificate(ours.pem(), key.serialize_pem()));
     support::backend_with(known).ping().await.unwrap();
 
     let strangers = params.signed_by(&key, &authority()).unwrap();
-    let stranger =
-        tls.trusting("localhost").client_certificate(strangers.pem(), key.serialize_pem());
+    let stranger = tls
+        .options("localhost")
+        .tls(tls.trust().client_certificate(strangers.pem(), key.serialize_pem()));
     assert_eq!(refused(stranger).await, ErrorKind::Unavailable);
 }
 
@@ -150,17 +158,22 @@ async fn client_certificate_is_presented() {
 async fn tls_options_imply_tls() {
     let tls = Tls::start();
     let options = RedisOptions::from_url(&format!("redis://localhost:{}", tls.port)).unwrap();
-    let backend = support::backend_with(options.root_certificates(tls.authority.pem()));
+    let backend = support::backend_with(options.tls(tls.trust()));
     backend.ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn invalid_certificates_are_configuration_errors() {
-    let options = || RedisOptions::from_url("rediss://localhost").unwrap();
+    let options = |with: fn(TlsOptions) -> TlsOptions| {
+        RedisOptions::from_url("rediss://localhost").unwrap().tls(with(TlsOptions::new()))
+    };
     for options in [
-        options().root_certificates("no certificate"),
-        options().client_certificate("no certificate", "no key"),
-        options().server_name("no name of a host"),
+        options(|tls| tls.root_certificates("no certificate")),
+        options(|tls| tls.client_certificate("no certificate", "no key")),
+        options(|tls| tls.server_name("no name of a host")),
+        RedisOptions::from_url("redis+sentinel://localhost/main")
+            .unwrap()
+            .sentinel_tls(TlsOptions::new().root_certificates("no certificate")),
     ] {
         let error = hotshelf_redis::RedisBackend::new(&options, support::runtime()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
@@ -175,7 +188,7 @@ async fn both_versions_of_tls_are_spoken() {
         let proxy = Middlebox::stunnel(&tls.server, version, &tls.identity).unwrap();
         let url = format!("rediss://localhost:{}", proxy.port());
         let options = RedisOptions::from_url(&url).unwrap();
-        let backend = support::backend_with(options.root_certificates(tls.authority.pem()));
+        let backend = support::backend_with(options.tls(tls.trust()));
         backend.client().set("k", "v").await.unwrap();
         assert_eq!(backend.client().get("k").await.unwrap().unwrap(), "v");
     }
@@ -189,7 +202,7 @@ async fn wrong_port_is_named() {
     let error = support::backend(&plain).ping().await.unwrap_err();
     assert!(error.to_string().contains("rediss://"), "{error}");
     let url = format!("rediss://localhost:{}", tls.server.port());
-    let options = RedisOptions::from_url(&url).unwrap().root_certificates(tls.authority.pem());
+    let options = RedisOptions::from_url(&url).unwrap().tls(tls.trust());
     let backend = support::backend_with(options);
     // Redis waits for the end of what it takes for a command.
     support::until("the hint", async || {
@@ -197,4 +210,28 @@ async fn wrong_port_is_named() {
         error.to_string().contains("port for TLS").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn sentinels_have_their_own_tls() {
+    let tls = Tls::start();
+    let url = |scheme: &str, port: u16| {
+        RedisOptions::from_url(&format!("{scheme}+sentinel://localhost:{port}/main")).unwrap()
+    };
+    let plain = RedisServer::start().unwrap();
+    let sentinel = RedisSentinels::outdated(plain.port()).unwrap();
+    let encrypted = Middlebox::stunnel(&sentinel, "TLSv1.3", &tls.identity).unwrap();
+    let options = url("redis", encrypted.port()).sentinel_tls(tls.trust());
+    support::backend_with(options).ping().await.unwrap();
+    // As the servers', which have none.
+    assert_eq!(refused(url("redis", encrypted.port())).await, ErrorKind::Unavailable);
+
+    let sentinel = RedisSentinels::outdated(tls.port).unwrap();
+    let trusted = url("rediss", sentinel.port()).tls(tls.trust().server_name("localhost"));
+    support::backend_with(trusted.clone().sentinel_tls(None)).ping().await.unwrap();
+    // As the servers'.
+    assert_eq!(refused(trusted).await, ErrorKind::Unavailable);
+
+    let alone = RedisOptions::from_url("redis://localhost").unwrap().sentinel_tls(None);
+    assert_eq!(alone.validate().unwrap_err().kind(), ErrorKind::Configuration);
 }

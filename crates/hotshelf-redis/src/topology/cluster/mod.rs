@@ -122,7 +122,7 @@ impl Cluster {
     pub(super) async fn listening(self: &Arc<Self>) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
         let map = self.map(self.dialer.timeout()).await?;
         let node = self.next_primary(&map)?;
-        Ok((self.dialer.for_listening(), Arc::new(Fixed(Address::Tcp(node.clone())))))
+        Ok((self.dialer.for_listening(), Arc::new(Fixed::node(Address::Tcp(node.clone())))))
     }
 
     pub(super) fn is_tracking(&self, key: &[u8]) -> bool {
@@ -195,7 +195,7 @@ impl Cluster {
         if let Some(link) = state.links.get(node) {
             return Ok(Arc::clone(link));
         }
-        let resolver = Arc::new(Fixed(Address::Tcp(node.clone())));
+        let resolver = Arc::new(Fixed::node(Address::Tcp(node.clone())));
         let link = Arc::new(Link::new(self.dialer.clone(), resolver, Arc::clone(&self.listener)));
         state.links.insert(node.clone(), Arc::clone(&link));
         Ok(link)
