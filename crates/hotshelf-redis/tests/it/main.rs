@@ -1,6 +1,7 @@
 //! Tests of the Redis backend on real servers. Each test starts its own.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod addresses;
 mod client;
 mod cluster;
 mod conformance;
@@ -9,12 +10,14 @@ mod crossing;
 mod differential;
 mod faults;
 mod load;
+mod log;
 mod middleboxes;
 mod network;
 mod patterns;
 mod pub_sub;
 mod sentinels;
 mod servers;
+mod storm;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;

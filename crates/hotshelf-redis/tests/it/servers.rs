@@ -1,12 +1,14 @@
 //! Servers that refuse connections or commands, or lack them.
 
-use std::net::TcpStream;
+use std::error::Error as _;
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use futures_util::future::join;
 use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_testkit::RedisServer;
 
+use crate::log::Log;
 use crate::support;
 
 #[tokio::test]
@@ -21,6 +23,44 @@ async fn full_server_says_so() {
         error.to_string().contains("maxclients").then_some(error)
     });
     assert_eq!(error.await.kind(), ErrorKind::Unavailable);
+}
+
+/// A server in protected mode refuses connections from elsewhere, before it reads any command.
+#[tokio::test]
+async fn protected_mode_is_named() {
+    let Some(host) = own_address() else {
+        eprintln!("skipped: this machine has no address but the loopback");
+        return;
+    };
+    let arguments = ["--protected-mode", "yes", "--bind", "0.0.0.0"];
+    let server = RedisServer::start_with(&arguments).unwrap();
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let backend = support::backend(&format!("redis://{host}:{}", server.port()));
+    let rejected = || {
+        let info = server.cli(&["INFO", "stats"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("rejected_connections:"));
+        line.unwrap().trim().parse::<u32>().unwrap()
+    };
+    support::until("further attempts", async || {
+        let error = backend.ping().await.unwrap_err();
+        let (text, cause) = (error.to_string(), error.source().unwrap().to_string());
+        assert_eq!(error.kind(), ErrorKind::Permission, "{text}: {cause}");
+        assert!(text.contains("`protected-mode no`") && text.contains("set a password"), "{text}");
+        assert!(cause.contains("Redis is running in protected mode"), "{cause}");
+        (rejected() >= 3).then_some(())
+    })
+    .await;
+    let lines = log.warnings();
+    assert!(matches!(&lines[..], [line] if line.contains("`protected-mode no`")), "{lines:?}");
+}
+
+/// Returns an address of this machine that isn't the loopback's. No packet is sent.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+    socket.connect(("198.51.100.1", 9)).ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Helpers: servers, backends, and tokio as their runtime.
 
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +75,23 @@ pub(crate) async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>
         assert!(start.elapsed() < Duration::from_secs(30), "timed out waiting for {what}");
         pause(Duration::from_millis(2)).await;
     }
+}
+
+/// Runs a test again, in a process of its own that `start` prepares. Returns `true` in that
+/// process, and `false` in the first one after the test has passed there.
+#[expect(clippy::disallowed_methods, reason = "tests read the environment")]
+#[expect(clippy::print_stderr, reason = "the output of a test")]
+pub(crate) fn is_alone(test: &str, start: impl FnOnce(&Path) -> Command) -> bool {
+    const ALONE: &str = "HOTSHELF_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut command = start(&std::env::current_exe().unwrap());
+    let output = command.args([test, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let [text, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    eprint!("{errors}");
+    assert!(text.contains("1 passed"), "{text}");
+    false
 }
 
 #[expect(clippy::disallowed_methods, reason = "real servers run in real time")]

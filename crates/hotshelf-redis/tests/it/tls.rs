@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_redis::{RedisOptions, TlsOptions};
@@ -234,4 +235,24 @@ async fn sentinels_have_their_own_tls() {
 
     let alone = RedisOptions::from_url("redis://localhost").unwrap().sentinel_tls(None);
     assert_eq!(alone.validate().unwrap_err().kind(), ErrorKind::Configuration);
+}
+
+/// Images of containers often lack the system's root certificates.
+#[test]
+fn missing_root_certificates_of_the_system_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let without_roots = |test: &Path| {
+        let mut command = Command::new(test);
+        let file = write(folder.path(), "empty.pem", "");
+        command.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", folder.path());
+        command
+    };
+    if !support::is_alone("tls::missing_root_certificates_of_the_system_are_named", without_roots) {
+        return;
+    }
+    let options = RedisOptions::from_url("rediss://localhost").unwrap();
+    let error = hotshelf_redis::RedisBackend::new(&options, support::runtime()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("ca-certificates") && text.contains("`root_certificates`"), "{text}");
 }
