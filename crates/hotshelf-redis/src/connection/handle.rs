@@ -29,6 +29,7 @@ pub(super) struct Shared {
     pub(super) traffic: Traffic,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) listener: Arc<dyn Listener>,
+    is_established: AtomicBool,
     has_answered: AtomicBool,
     timeouts_in_a_row: AtomicU32,
     /// Changes whenever bytes are received.
@@ -43,6 +44,7 @@ impl Connection {
             traffic: Traffic::new(),
             runtime,
             listener,
+            is_established: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             timeouts_in_a_row: AtomicU32::new(0),
             heard: AtomicU32::new(0),
@@ -99,6 +101,12 @@ impl Connection {
         self.shared.traffic.send_without_reply(command)
     }
 
+    /// Records that the connection is the one to use. Those that were given up before share its
+    /// listener, which isn't told of their ends.
+    pub(crate) fn established(&self) {
+        self.shared.is_established.store(true, Ordering::Relaxed);
+    }
+
     /// Records the end of the handshake: [`Self::has_answered`] ignores earlier replies.
     pub(crate) fn handshake_completed(&self) {
         self.shared.has_answered.store(false, Ordering::Relaxed);
@@ -142,6 +150,13 @@ impl Connection {
 }
 
 impl Shared {
+    /// Tells the listener of the end of the connection.
+    pub(super) fn notify_end(&self) {
+        if self.is_established.load(Ordering::Relaxed) {
+            self.listener.on_close();
+        }
+    }
+
     pub(super) fn answered(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
     }

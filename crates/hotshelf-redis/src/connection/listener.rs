@@ -16,6 +16,6 @@ pub(crate) trait Listener: Send + Sync {
         false
     }
 
-    /// Handles the end of the connection: later values are lost.
+    /// Handles the end of the connection, if it was established: later values are lost.
     fn on_close(&self);
 }

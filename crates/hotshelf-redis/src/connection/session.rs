@@ -199,7 +199,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.connection.abort(CloseReason::Disconnected);
-        self.connection.shared.listener.on_close();
+        self.connection.shared.notify_end();
     }
 }
 

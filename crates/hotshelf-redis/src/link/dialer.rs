@@ -90,7 +90,7 @@ impl Dialer {
 
     /// Opens a connection and performs the handshake, within the connect timeout. If the server
     /// closes it meanwhile, twice, another one is opened with RESP2 and without the commands that
-    /// a proxy may not know.
+    /// a proxy may not know. Until that is known to be the cause, it costs up to another timeout.
     ///
     /// # Errors
     /// Of kind `Unavailable`, and those of the provider and the server.
@@ -99,44 +99,77 @@ impl Dialer {
         address: &Address,
         listener: Arc<dyn Listener>,
     ) -> Result<Dialled, Error> {
-        self.in_time(async {
-            let mut first = None;
-            if !self.is_plain(address) {
-                // Without `HELLO` it is another command that a proxy doesn't know.
-                let attempts = if self.login.resp2 { 1 } else { 2 };
-                for _ in 0..attempts {
-                    match self.dial_as(false, address, Arc::clone(&listener)).await {
-                        Ok(dialled) => return Ok(dialled),
-                        Err(Refused::Finally(error)) => return Err(error),
-                        // It may have been restarted just then.
-                        Err(Refused::Closed(error)) => drop(first.get_or_insert(error)),
-                    }
+        let dialled = self.in_time(self.dial_either(address, Arc::clone(&listener))).await?;
+        let dialled = match dialled {
+            Either::Left(dialled) => dialled,
+            Either::Right(plain) => self.full_or(plain, address, listener).await,
+        };
+        dialled.connection.established();
+        Ok(dialled)
+    }
+
+    /// Returns a connection with `HELLO` in place of one without it, unless the server closes it
+    /// again: it may have been starting before.
+    async fn full_or(
+        &self,
+        plain: Dialled,
+        address: &Address,
+        listener: Arc<dyn Listener>,
+    ) -> Dialled {
+        let full = self.in_time(async { Ok(self.dial_as(false, address, listener).await.ok()) });
+        if let Ok(Some(full)) = full.await {
+            self.plain.lock().remove(address);
+            return full;
+        }
+        self.note_plain(address);
+        plain
+    }
+
+    /// Returns, on the right, a connection without `HELLO` to a server that may know it.
+    async fn dial_either(
+        &self,
+        address: &Address,
+        listener: Arc<dyn Listener>,
+    ) -> Result<Either<Dialled, Dialled>, Error> {
+        let mut first = None;
+        if !self.is_plain(address) {
+            // Without `HELLO` it is another command that a proxy doesn't know.
+            let attempts = if self.login.resp2 { 1 } else { 2 };
+            for _ in 0..attempts {
+                match self.dial_as(false, address, Arc::clone(&listener)).await {
+                    Ok(dialled) => return Ok(Either::Left(dialled)),
+                    Err(Refused::Finally(error)) => return Err(error),
+                    // It may have been restarted just then.
+                    Err(Refused::Closed(error)) => drop(first.get_or_insert(error)),
                 }
-                // If the time runs out now, the next attempt begins here.
-                self.plain.lock().insert(address.clone(), (self.runtime.now(), false));
             }
-            match self.dial_as(true, address, listener).await {
-                Ok(dialled) => {
-                    self.note_plain(address);
-                    Ok(dialled)
-                }
-                Err(Refused::Finally(error)) => Err(error),
-                Err(Refused::Closed(error)) => {
-                    self.plain.lock().remove(address);
-                    let error = first.unwrap_or(error);
-                    match error.kind() {
-                        ErrorKind::Protocol => Err(error),
-                        _ => Err(self.closed_at_once(address, error)),
-                    }
+            // If the time runs out now, the next attempt begins here.
+            self.plain.lock().insert(address.clone(), (self.runtime.now(), false));
+        }
+        match self.dial_as(true, address, listener).await {
+            Ok(dialled) if self.is_known_as_plain(address) => Ok(Either::Left(dialled)),
+            Ok(dialled) => Ok(Either::Right(dialled)),
+            Err(Refused::Finally(error)) => Err(error),
+            Err(Refused::Closed(error)) => {
+                self.plain.lock().remove(address);
+                let error = first.unwrap_or(error);
+                match error.kind() {
+                    ErrorKind::Protocol => Err(error),
+                    _ => Err(self.closed_at_once(address, error)),
                 }
             }
-        })
-        .await
+        }
     }
 
     fn is_plain(&self, address: &Address) -> bool {
         let known = self.plain.lock().get(address).copied();
         known.is_some_and(|(last, _)| self.runtime.now().since(last) < PLAIN_FOR)
+    }
+
+    /// Returns `true` if the server is known to close connections at `HELLO`: it does so while it
+    /// serves others.
+    fn is_known_as_plain(&self, address: &Address) -> bool {
+        self.plain.lock().get(address).is_some_and(|(_, logged)| *logged)
     }
 
     fn note_plain(&self, address: &Address) {

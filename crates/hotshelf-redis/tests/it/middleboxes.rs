@@ -5,7 +5,10 @@ use std::time::Duration;
 use hotshelf_core::{Backend, ErrorKind};
 use hotshelf_redis::{RedisBackend, RedisOptions};
 use hotshelf_testkit::{Middlebox, RedisServer};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::log::Log;
 use crate::support;
 
 /// Behind a proxy that follows the role of its servers, a connection stays on the old primary.
@@ -87,6 +90,47 @@ async fn proxy_without_hello_is_served_with_resp2() {
         assert_eq!(redis.get("k").await.unwrap().unwrap(), "v");
         assert_eq!(backend.invalidate(&["k".into()]).await.unwrap(), 1);
     }
+}
+
+/// Starts a proxy that closes its first two connections, and returns its URL.
+async fn closing_two(server: &RedisServer) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let address = server.address();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if number >= 2 {
+                let mut server = TcpStream::connect(&address).await.unwrap();
+                tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            }
+        }
+    });
+    url
+}
+
+/// A server that comes back between two attempts isn't taken for one that doesn't know `HELLO`.
+#[tokio::test]
+async fn connections_closed_in_passing_cost_no_resp3() {
+    let server = support::server();
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let backend = support::backend_with(support::long_timeouts(&closing_two(&server).await));
+    let list = backend.client().command(&["CLIENT", "LIST"]).await.unwrap().bytes().unwrap();
+    let list = String::from_utf8(list.unwrap().to_vec()).unwrap();
+    assert!(list.contains("resp=3"), "{list}");
+    assert!(log.warnings().is_empty(), "{:?}", log.warnings());
+}
+
+/// What was given up during the handshake doesn't end the connection that replaces it.
+#[tokio::test]
+async fn connections_closed_in_passing_cost_no_message() {
+    let server = support::server();
+    let backend = support::backend_with(support::long_timeouts(&closing_two(&server).await));
+    let mut messages = backend.client().pub_sub();
+    messages.subscribe(&["news"]).await.unwrap();
+    server.command(&["PUBLISH", "news", "x"]);
+    assert_eq!(messages.next().await.unwrap().payload, "x");
 }
 
 /// What the proxy and the server say when the protocol is fixed.
