@@ -38,6 +38,12 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// Returns an error of kind [`ErrorKind::Encode`] if the value cannot be encoded. The
     /// message is logged, so it must not reveal the contents of the value.
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error>;
+
+    /// Returns the estimated size of the decoded value in memory, in bytes. Caches in memory
+    /// keep it beside its encoded form, and count both. By default, that of the latter.
+    fn decoded_size(&self, encoded: &Bytes) -> usize {
+        encoded.len()
+    }
 }
 
 /// Encodes values of type `T` as JSON.

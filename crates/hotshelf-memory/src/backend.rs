@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
-    Watch, Watchers,
+    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Result, ServerInfo, Stored,
+    TagVersion, Take, Taken, Token, Watch, Watchers,
 };
 use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
@@ -69,7 +69,7 @@ impl MemoryBackend {
         Ok(())
     }
 
-    fn get(&self, key: &WireKey) -> Option<Bytes> {
+    fn find(&self, key: &WireKey) -> Option<Arc<LocalEntry>> {
         let found = self.entries.get(key);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -80,7 +80,8 @@ impl MemoryBackend {
         let mut leases = self.leases.lock(acquire.key);
         let is_accepted = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
         let is_unseen = |raw: &Bytes| is_accepted(raw) && !acquire.seen.is(raw);
-        if let Some(raw) = self.entries.get(acquire.key).filter(is_unseen) {
+        let found = self.entries.get(acquire.key).map(|entry| entry.raw().clone());
+        if let Some(raw) = found.filter(is_unseen) {
             return Acquired::Present(raw);
         }
         let now = self.runtime.now();
@@ -114,13 +115,13 @@ impl MemoryBackend {
             return Ok(Stored::Refused);
         }
         leases.remove(&fill.key);
-        if !self.entries.has_room_for(&fill.key, &fill.value) {
+        if !self.entries.has_room_for(&fill.key, &fill.value, fill.decoded_size) {
             // The existing entry is outdated nevertheless.
             self.entries.remove(&fill.key);
             let message = "value too large for the store's memory: raise `memory_capacity`";
             return Err(Error::new(ErrorKind::TooLarge, message).with_key(&fill.key));
         }
-        self.entries.insert(fill.key.clone(), fill.value.clone(), fill.ttl);
+        self.entries.insert(fill.key.clone(), fill.value.clone(), fill.decoded_size, fill.ttl);
         Ok(Stored::Stored)
     }
 
@@ -163,6 +164,12 @@ impl MemoryBackend {
     }
 }
 
+impl LocalEntries for MemoryBackend {
+    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
+        self.begin().map(|()| self.find(key))
+    }
+}
+
 /// Operations complete when they are called, except for those that would take long; the trait
 /// requires futures.
 impl Backend for MemoryBackend {
@@ -174,12 +181,17 @@ impl Backend for MemoryBackend {
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(poll_fn(|context| {
             ready!(self.runtime.poll_share(context));
-            Poll::Ready(self.begin().map(|()| keys.iter().map(|key| self.get(key)).collect()))
+            let raw = |key| self.find(key).map(|entry| entry.raw().clone());
+            Poll::Ready(self.begin().map(|()| keys.iter().map(raw).collect()))
         }))
     }
 
     fn longest_read(&self) -> Option<Duration> {
         Some(Duration::ZERO)
+    }
+
+    fn local(&self) -> Option<&dyn LocalEntries> {
+        Some(self)
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {

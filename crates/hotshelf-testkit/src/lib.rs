@@ -37,6 +37,7 @@ pub use cluster::{Failover, RedisCluster};
 pub use faulty::{Fault, FaultyBackend};
 pub use middlebox::Middlebox;
 pub use proxy::{Conditions, Direction, Proxy};
+pub use random::Random;
 pub use redis_server::RedisServer;
 pub use resp::Reply;
 pub use sentinel::{Passwords, RedisSentinels};

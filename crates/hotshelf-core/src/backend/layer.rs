@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Acquire, Acquired, Answer, Backend, Fill, Operation, Result, ServerInfo, Stored, TagVersion,
-    Take, Taken, Token, Watch,
+    Acquire, Acquired, Answer, Backend, Fill, LocalEntries, Operation, Result, ServerInfo, Stored,
+    TagVersion, Take, Taken, Token, Watch,
 };
 use crate::key::{Pattern, WireKey};
 use crate::runtime::BoxFuture;
@@ -90,6 +90,12 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
     /// Implements [`Backend::longest_read`]. Returns `None` by default, since
     /// [`around`](Self::around) may delay reads.
     fn on_longest_read(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Implements [`Backend::local`]. Returns `None` by default, so that every read passes
+    /// [`on_read`](Self::on_read).
+    fn on_local(&self) -> Option<&dyn LocalEntries> {
         None
     }
 
@@ -199,6 +205,10 @@ impl<L: Layer> Backend for L {
 
     fn longest_read(&self) -> Option<Duration> {
         self.on_longest_read()
+    }
+
+    fn local(&self) -> Option<&dyn LocalEntries> {
+        self.on_local()
     }
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
@@ -336,7 +346,7 @@ mod tests {
         let (key, token, lease) = (&keys[0], Token([0; 16]), Duration::from_secs(5));
         let acquire = Acquire { key, token, lease, seen: Seen::Nothing, skip_foreign: false };
         let takes = keys.clone().map(|key| Take { key, token, lease });
-        let fill = |key| Fill { key, token, value: Bytes::new(), ttl: Ttl::MAX };
+        let fill = |key| Fill { key, token, value: Bytes::new(), decoded_size: 0, ttl: Ttl::MAX };
         let fills = keys.clone().map(fill);
         let mut results: Vec<Result<()>> =
             vec![backend.read(&keys).await.map(drop), backend.acquire(acquire).await.map(drop)];

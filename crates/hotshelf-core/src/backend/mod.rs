@@ -11,6 +11,7 @@
 //! operation waits without bound.
 
 mod layer;
+mod local;
 mod operation;
 #[cfg(test)]
 pub(crate) mod recorder;
@@ -29,6 +30,7 @@ use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
 
 pub use layer::Layer;
+pub use local::{LocalEntries, LocalEntry};
 pub use operation::{Answer, Operation};
 pub use watch::{Watch, Watchers};
 
@@ -55,6 +57,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Returns how long a read takes at most, which is when a loading call needs no timer of its
     /// own for it. Returns `None`, the default, if that is unknown.
     fn longest_read(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Returns the entries that can be read without waiting, if that is all of them. A value in
+    /// them is decoded once. Returns `None` by default.
+    fn local(&self) -> Option<&dyn LocalEntries> {
         None
     }
 
@@ -240,6 +248,8 @@ pub struct Fill {
     pub token: Token,
     /// The entry.
     pub value: Bytes,
+    /// The estimated size of the decoded value, in bytes. It counts where entries keep it.
+    pub decoded_size: usize,
     /// How long the entry lives.
     pub ttl: Ttl,
 }

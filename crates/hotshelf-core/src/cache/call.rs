@@ -127,22 +127,21 @@ impl CallOptions {
         key: Option<&EntryKey>,
     ) -> Result<Arc<Tags>, Error> {
         let own = match key.and_then(|key| key.tags.as_ref()) {
-            Some(own) => &(**own).as_ref().map_err(Clone::clone)?[..],
-            None => &[],
+            Some(own) => own.as_ref().map_err(|error| (**error).clone())?,
+            None => &cache.tags,
         };
         let named = match self.entry.as_ref().and_then(|entry| entry.tags.as_ref()) {
             Some(named) => &named.as_ref().map_err(Clone::clone)?[..],
             None => &[],
         };
-        if own.is_empty() && named.is_empty() {
-            return Ok(Arc::clone(&cache.tags));
+        if named.is_empty() {
+            return Ok(Arc::clone(own));
         }
         if cache.validated.format == Format::Plain {
             let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let tags = cache.tags.with(own.iter().chain(named).copied())?;
-        Ok(Arc::new(if named.is_empty() { tags } else { tags.exactly() }))
+        Ok(Arc::new(own.with(named.iter().copied())?.exactly()))
     }
 
     /// Returns the time to live of the call's entry, before jitter.

@@ -1,15 +1,17 @@
 //! The key of an entry, and its tags.
 
+use std::sync::Arc;
+
 use crate::error::Error;
 use crate::key::WireKey;
-use crate::tag::TagId;
+use crate::tag::Tags;
 
 /// The key of an entry, with the tags from the cache's tag rule.
 #[derive(Clone, Debug)]
 pub struct EntryKey {
     pub(super) wire: WireKey,
-    /// `None` in a cache without a tag rule.
-    pub(super) tags: Option<Box<Result<Vec<TagId>, Error>>>,
+    /// The tags of the cache and of the key. `None` in a cache without a tag rule.
+    pub(super) tags: Option<Result<Arc<Tags>, Box<Error>>>,
 }
 
 impl EntryKey {

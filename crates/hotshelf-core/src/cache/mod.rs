@@ -61,7 +61,11 @@ impl ByteCache {
     /// Builds the key of an entry, with its tags.
     #[must_use]
     pub fn key(&self, key: &Key<'_>) -> EntryKey {
-        let tags = self.context.tag_rule.as_ref().map(|rule| Box::new(rule.ids(key)));
+        let cache = &self.context;
+        let tags = cache
+            .tag_rule
+            .as_ref()
+            .map(|rule| cache.tag_sets.of(&cache.tags, rule.names(key)).map_err(Box::new));
         EntryKey { wire: self.wire_key(key), tags }
     }
 

@@ -1,11 +1,9 @@
 //! Reads.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::task::{Poll, ready};
 
 use futures_util::future::join;
 
@@ -35,12 +33,15 @@ impl ByteCache {
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
-        let key = key?;
-        if key.tags.is_some() {
-            return Box::pin(self.read_as(Ok(key), &CallOptions::default())).await;
-        }
-        let inspected = self.engine.inspect(&self.context, &key.wire, &self.context.tags).await;
-        self.counted_outcome(&key.wire, inspected)
+        let EntryKey { wire, tags } = key?;
+        let own = match &tags {
+            None => &self.context.tags,
+            Some(own) => match own {
+                Ok(own) => own,
+                Err(error) => return self.checked(Mistake::Tags, Err((**error).clone())),
+            },
+        };
+        self.read_with(&wire, own).await
     }
 
     /// Reads a key with the options of a call: an entry whose tags differ from the call's is a
@@ -64,24 +65,39 @@ impl ByteCache {
         }
         let key = key?;
         let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
-        let inspected = self.engine.inspect(&self.context, &key.wire, &tags).await;
-        self.counted_outcome(&key.wire, inspected)
+        self.read_with(&key.wire, &tags).await
     }
 
-    #[inline]
-    fn counted_outcome(
+    async fn read_with(&self, key: &WireKey, tags: &Tags) -> Result<ReadOutcome, Error> {
+        let outcome = match self.read_local(key, tags, true).await {
+            Some(outcome) => outcome,
+            None => {
+                let inspected = self.engine.inspect(&self.context, key, tags).await;
+                inspected.map(|inspected| inspected.outcome(&self.context, true))
+            }
+        };
+        match &outcome {
+            Ok(found) => self.count_outcome(key, found),
+            Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),
+        }
+        outcome
+    }
+
+    /// Reads what is in the memory of this process. Returns `None` if the backend has to be
+    /// asked. A task that reads again and again lets others run now and then.
+    async fn read_local(
         &self,
         key: &WireKey,
-        inspected: Result<Inspected, Error>,
-    ) -> Result<ReadOutcome, Error> {
-        match inspected {
-            Ok(inspected) => {
-                let outcome = inspected.outcome(&self.context, true);
-                self.count_outcome(key, &outcome);
-                Ok(outcome)
-            }
-            Err(error) => self.counted(Err(error.with_key(key))),
-        }
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Option<Result<ReadOutcome, Error>> {
+        let Self { engine, context } = self;
+        engine.gate.local()?;
+        poll_fn(|polling| {
+            ready!(engine.runtime.poll_share(polling));
+            Poll::Ready(engine.read_local(context, key, tags, takes_absent))
+        })
+        .await
     }
 
     /// Reads for a loading call, within its budget. A failure of the backend is a miss, and is
@@ -93,38 +109,20 @@ impl ByteCache {
         takes_absent: bool,
         budget: &mut Budget,
     ) -> ReadOutcome {
-        let inspected = match self.inspect_at_once(key, tags).await {
-            Some(inspected) => inspected,
-            // Boxed, so that a call that loads afterwards takes little memory.
-            None => Box::pin(self.inspect_in(budget, key, tags)).await,
-        };
-        let outcome = match inspected {
-            Ok(inspected) => inspected.outcome(&self.context, takes_absent),
-            Err(_) => {
-                self.count(Counter::Error);
-                miss(MissReason::Unreadable)
+        let outcome = match self.read_local(key, tags, takes_absent).await {
+            Some(outcome) => outcome,
+            None => {
+                // Boxed, so that a call that loads afterwards takes little memory.
+                let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
+                inspected.map(|inspected| inspected.outcome(&self.context, takes_absent))
             }
         };
+        let outcome = outcome.unwrap_or_else(|_| {
+            self.count(Counter::Error);
+            miss(MissReason::Unreadable)
+        });
         self.count_outcome(key, &outcome);
         outcome
-    }
-
-    /// Inspects an entry in a backend that is always ready. Returns `None` for other backends,
-    /// and if the caller has used up its share of the thread.
-    async fn inspect_at_once(
-        &self,
-        key: &WireKey,
-        tags: &Tags,
-    ) -> Option<Result<Inspected, Error>> {
-        let Self { engine, context } = self;
-        if engine.gate.longest_read() != Some(Duration::ZERO) {
-            return None;
-        }
-        poll_fn(|polling| match pin!(engine.inspect(context, key, tags)).poll(polling) {
-            Poll::Ready(inspected) => Poll::Ready(Some(inspected)),
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
     }
 
     /// Inspects an entry within a budget. Hits, which are many, need no timer if the backend
@@ -199,13 +197,18 @@ impl ByteCache {
             if !outcomes.is_empty() {
                 self.engine.runtime.yield_now().await;
             }
-            let own = self.context.tag_rule.is_some().then_some(tags);
-            let inspected = self.engine.inspect_many(&self.context, wire, own).await;
-            for (key, entry) in wire.iter().zip(self.counted(inspected)?) {
-                let outcome = entry.outcome(&self.context, true);
-                self.count_outcome(key, &outcome);
-                outcomes.push(outcome);
-            }
+            let read = match self.read_many_locally(wire, tags).await {
+                Some(read) => read,
+                None => {
+                    let own = self.context.tag_rule.is_some().then_some(tags);
+                    let inspected = self.engine.inspect_many(&self.context, wire, own).await;
+                    let outcome = |entry: Inspected| entry.outcome(&self.context, true);
+                    inspected.map(|inspected| inspected.into_iter().map(outcome).collect())
+                }
+            };
+            let read = self.counted(read)?;
+            wire.iter().zip(&read).for_each(|(key, outcome)| self.count_outcome(key, outcome));
+            outcomes.extend(read);
         }
         let mut outcomes = outcomes.into_iter();
         let outcome = |valid| match valid {
@@ -213,6 +216,21 @@ impl ByteCache {
             false => miss(MissReason::InvalidKey),
         };
         Ok(is_valid.into_iter().map(outcome).collect())
+    }
+
+    async fn read_many_locally(
+        &self,
+        keys: &[WireKey],
+        tags: &[Arc<Tags>],
+    ) -> Option<Result<Vec<ReadOutcome>, Error>> {
+        let mut read = Vec::new();
+        for (key, tags) in keys.iter().zip(tags) {
+            match self.read_local(key, tags, true).await? {
+                Ok(outcome) => read.push(outcome),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(read))
     }
 
     /// Returns a key and the tags that its entry must carry. Invalid tags are counted.

@@ -18,6 +18,7 @@ use crate::tag::{TagId, Tags};
 pub use options::{CacheOptions, Foreign, NegativeTtl};
 pub(crate) use options::{Format, Negative, Validated};
 pub use tag_rule::TagRule;
+pub(crate) use tag_rule::TagSets;
 
 /// A cache, independent of its backend.
 pub(crate) struct CacheContext {
@@ -31,6 +32,7 @@ pub(crate) struct CacheContext {
     pub(crate) tags: Arc<Tags>,
     /// Returns the tags of an entry from its key.
     pub(crate) tag_rule: Option<TagRule>,
+    pub(crate) tag_sets: Arc<TagSets>,
     pub(crate) options: CacheOptions,
     pub(crate) validated: Validated,
     pub(crate) codec: Arc<dyn Codec>,
@@ -69,6 +71,7 @@ impl CacheContext {
             key_prefix,
             tags: Arc::new(tags),
             tag_rule,
+            tag_sets: Arc::default(),
             validated: options.validate()?,
             namespace,
             options,

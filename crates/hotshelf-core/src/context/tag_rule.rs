@@ -1,12 +1,14 @@
 //! Tags as an option of a cache.
 
 use std::any::TypeId;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::key::Key;
-use crate::tag::TagId;
+use crate::sync::RwLock;
+use crate::tag::{TagId, Tags};
 
 /// A rule that returns the tags of an entry from its key.
 #[derive(Clone)]
@@ -32,13 +34,62 @@ impl TagRule {
         is_shared || self.identity.is_some() && self.identity == other.identity
     }
 
-    pub(crate) fn ids(&self, key: &Key<'_>) -> Result<Vec<TagId>, Error> {
-        (self.names)(key).iter().map(|name| TagId::of(name)).collect()
+    /// Returns the names of an entry's tags.
+    pub(crate) fn names(&self, key: &Key<'_>) -> Vec<String> {
+        (self.names)(key)
+    }
+}
+
+/// The sets of tags that a cache's rule has returned: hashing the names again would take longer
+/// than a hit in memory.
+#[derive(Default)]
+pub(crate) struct TagSets(RwLock<HashMap<Vec<String>, Arc<Tags>>>);
+
+/// The number of sets after which all are forgotten: a rule may name a tag for each key.
+const MOST_SETS: usize = 1_024;
+
+impl TagSets {
+    /// Returns a cache's own tags together with those of these names.
+    ///
+    /// # Errors
+    /// As [`TagId::of`] and [`Tags::with`].
+    pub(crate) fn of(&self, own: &Tags, names: Vec<String>) -> Result<Arc<Tags>, Error> {
+        if let Some(known) = self.0.read().get(&names[..]) {
+            return Ok(Arc::clone(known));
+        }
+        let ids: Vec<TagId> = names.iter().map(|name| TagId::of(name)).collect::<Result<_, _>>()?;
+        let tags = Arc::new(own.with(ids)?);
+        let mut sets = self.0.write();
+        if sets.len() >= MOST_SETS {
+            sets.clear();
+        }
+        sets.insert(names, Arc::clone(&tags));
+        Ok(tags)
     }
 }
 
 impl fmt::Debug for TagRule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("TagRule")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_remembered_up_to_a_bound() {
+        let (sets, own) = (TagSets::default(), Tags::none("p".into()));
+        let set = |name: &str| sets.of(&own, vec![name.to_owned(), "all".to_owned()]);
+        let first = set("a").unwrap();
+        assert_eq!(*first, own.with(["a", "all"].map(|name| TagId::of(name).unwrap())).unwrap());
+        assert!(Arc::ptr_eq(&first, &set("a").unwrap()));
+        for number in 0..MOST_SETS {
+            set(&format!("b{number}")).unwrap();
+        }
+        assert_eq!(set("a").unwrap(), first);
+        assert!(sets.0.read().len() <= MOST_SETS);
+        assert!(set("").is_err());
     }
 }

@@ -61,24 +61,28 @@ impl View<'_> {
         };
         match Trailer::find(&raw) {
             // In a cache of plain entries too: another process may have written it with tags.
-            Ok((range, trailer)) => match self.open(trailer.tags, versions) {
+            Ok((range, trailer)) => match self.open(&trailer.tags, versions) {
                 Ok(open) => {
                     let found = Ok((raw.slice(range), trailer.absent, raw));
                     Inspected { found, open }
                 }
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
-            Err(TrailerError::Missing) if self.accepts_untracked() => {
-                let absent = self.format == Format::Plain && raw == ABSENT;
-                Ok((raw.clone(), absent, raw)).into()
+            Err(error) => match self.untracked(&raw, error) {
+                Ok(absent) => Ok((raw.clone(), absent, raw)).into(),
+                Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
+            },
+        }
+    }
+
+    /// Returns whether an entry without a readable trailer is a negative.
+    pub(super) fn untracked(self, raw: &Bytes, error: TrailerError) -> Result<bool, MissReason> {
+        match error {
+            TrailerError::Missing if self.accepts_untracked() => {
+                Ok(self.format == Format::Plain && raw == ABSENT)
             }
-            Err(error) => {
-                let reason = match error {
-                    TrailerError::Missing => MissReason::Untracked,
-                    TrailerError::Unknown | TrailerError::Damaged => MissReason::Unusable,
-                };
-                Err(Miss::new(reason, Seen::entry(&raw))).into()
-            }
+            TrailerError::Missing => Err(MissReason::Untracked),
+            TrailerError::Unknown | TrailerError::Damaged => Err(MissReason::Unusable),
         }
     }
 
@@ -86,9 +90,9 @@ impl View<'_> {
     /// up.
     ///
     /// An entry that lacks one of the caller's tags could outlive its invalidation.
-    fn open(
+    pub(super) fn open(
         self,
-        tags: Vec<TagStamp>,
+        tags: &[TagStamp],
         versions: Option<&[Option<TagVersion>]>,
     ) -> Result<Vec<TagStamp>, MissReason> {
         let mut required = self.tags.ids().iter().enumerate().peekable();
@@ -103,7 +107,7 @@ impl View<'_> {
                 }
                 (is_required, _) => {
                     others |= is_required.is_none();
-                    open.push(tag);
+                    open.push(*tag);
                 }
             }
         }

@@ -27,6 +27,7 @@ mod flight;
 mod held;
 mod leader;
 mod lease;
+mod local;
 mod outcome;
 mod read;
 mod renewal;

@@ -10,6 +10,7 @@ use super::call::Call;
 use super::entry::{Inspected, version};
 use super::outcome::{Miss, MissReason, ReadOutcome, Value};
 use crate::backend::{Seen, TagVersion};
+use crate::codec::Decoded;
 use crate::context::{CacheContext, Format};
 use crate::error::Error;
 use crate::key::WireKey;
@@ -153,7 +154,7 @@ impl Inspected {
             Ok(entry) => entry,
             Err(miss) => return ReadOutcome::Miss(miss),
         };
-        match decode(cache, &value, absent, takes_absent) {
+        match decoded_for(cache, || cache.codec.decode(&value), absent, takes_absent) {
             Ok(value) => ReadOutcome::Hit(value),
             Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
         }
@@ -169,16 +170,16 @@ impl Inspected {
 
 /// Decodes an entry's value for a call. Values that cannot be decoded are counted.
 #[inline]
-fn decode(
+pub(super) fn decoded_for(
     cache: &CacheContext,
-    value: &Bytes,
+    decode: impl FnOnce() -> Result<Decoded, Error>,
     absent: bool,
     takes_absent: bool,
 ) -> Result<Value, MissReason> {
     match (absent, takes_absent) {
         (true, true) => Ok(Value::Absent),
         (true, false) => Err(MissReason::KnownAbsent),
-        (false, _) => cache.codec.decode(value).map(Value::Present).map_err(|_| {
+        (false, _) => decode().map(Value::Present).map_err(|_| {
             cache.stats.count(Counter::Foreign);
             MissReason::Undecodable
         }),

@@ -123,6 +123,8 @@ impl Granted {
         let Self { token, at, .. } = *self;
         let tags = self.tags.clone();
         let stamp = FillStamp { token, loaded_at: at, ttl, load_millis: 0, tags };
-        Fill { key, token, value: cache.validated.format.entry(Some(value), stamp), ttl }
+        let decoded_size = cache.codec.decoded_size(&value);
+        let value = cache.validated.format.entry(Some(value), stamp);
+        Fill { key, token, value, decoded_size, ttl }
     }
 }

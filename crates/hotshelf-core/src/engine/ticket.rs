@@ -148,12 +148,12 @@ impl Ticket {
     /// # Cancel safety
     /// Once it was sent, the operation completes even if the future is dropped. Before that,
     /// dropping it hands the flight over.
-    pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, value: Value) -> Filled {
+    pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, loaded: Value) -> Filled {
         let permit = self.permit().await;
         let Self { leadership, loader_began, began } = self;
         let (engine, mut budget) = (Arc::clone(&leadership.engine), leadership.budget);
         let (Some(lease), Some(permit)) = (leadership.lease.clone(), permit) else {
-            leadership.complete_loaded(loader_began, &value);
+            leadership.complete_loaded(loader_began, &loaded);
             return Filled::Unstored;
         };
         let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
@@ -169,15 +169,17 @@ impl Ticket {
         let storing = async move {
             // The backend's answer is valid only for callers that are waiting now.
             leadership.seal();
-            let raw = flight.cache.validated.format.entry(entry, stamp);
-            let fill = Fill { key: flight.key.clone(), token: lease.token, value: raw, ttl };
+            let (cache, key) = (&flight.cache, flight.key.clone());
+            let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
+            let value = cache.validated.format.entry(entry, stamp);
+            let fill = Fill { key, token: lease.token, value, decoded_size, ttl };
             let engine = Arc::clone(&leadership.engine);
             let fills = [fill];
             let unchanged = tags_unchanged(&engine, &flight, &lease.tags);
             let (mut answers, unchanged) =
                 join(engine.gate.store(&flight.cache, &fills), unchanged).await;
             drop(permit);
-            end_filled(leadership, loader_began, answers.pop(), unchanged, &value)
+            end_filled(leadership, loader_began, answers.pop(), unchanged, &loaded)
         };
         let storing = pin!(finish_even_if_dropped(&runtime, storing));
         let stored = waker.attend(pin!(budget.spend(&*runtime, storing))).await;

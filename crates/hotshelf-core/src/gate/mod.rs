@@ -19,8 +19,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::backend::{
-    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
-    Watch,
+    Acquire, Acquired, Backend, Fill, LocalEntries, Result, ServerInfo, Stored, TagVersion, Take,
+    Taken, Token, Watch,
 };
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
@@ -94,6 +94,13 @@ impl Gate {
     /// Returns how long a read takes at most, if that is known.
     pub(crate) fn longest_read(&self) -> Option<Duration> {
         self.backend.longest_read()
+    }
+
+    /// Returns the entries that can be read without waiting, if there are any, and if nothing
+    /// is about to be removed.
+    #[inline]
+    pub(crate) fn local(&self) -> Option<&dyn LocalEntries> {
+        self.backend.local().filter(|_| self.duties.is_empty())
     }
 
     pub(crate) async fn read(
@@ -407,7 +414,8 @@ mod tests {
         let taken = recorded(async |gate, cache| gate.take(cache, &takes).await);
         assert_eq!(taken, ["forget a written key", "take", "forget a written key"]);
 
-        let fills = [Fill { key: "k".into(), token, value: Bytes::new(), ttl: Ttl::MIN }];
+        let fills =
+            [Fill { key: "k".into(), token, value: Bytes::new(), decoded_size: 0, ttl: Ttl::MIN }];
         let stored = recorded(async |gate, cache| gate.store_written(cache, &fills).await);
         assert_eq!(stored, ["forget a written key", "store", "forget a written key"]);
     }

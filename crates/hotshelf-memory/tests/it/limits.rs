@@ -34,7 +34,13 @@ fn fill(backend: &MemoryBackend, keys: &[WireKey]) {
         let take = Take { key: key.clone(), token, lease: Duration::from_secs(5) };
         now(backend.take(&[take]));
         let value = Bytes::from_static(b"1");
-        now(backend.store(&[Fill { key: key.clone(), token, value, ttl: Ttl::MAX }]));
+        now(backend.store(&[Fill {
+            key: key.clone(),
+            token,
+            value,
+            decoded_size: 0,
+            ttl: Ttl::MAX,
+        }]));
     }
 }
 
@@ -99,4 +105,19 @@ fn dropped_backend_is_freed() {
     let weak = Arc::downgrade(&backend);
     drop(backend);
     assert_eq!(weak.strong_count(), 0);
+}
+
+/// Entries keep their decoded values, too.
+#[test]
+fn decoded_values_count_into_capacity() {
+    let weight = |decoded_size| {
+        let backend = backend(1 << 20);
+        let (key, token) = (WireKey::from("k"), Token::random(&SimRuntime::new(1)));
+        let take = Take { key: key.clone(), token, lease: Duration::from_secs(5) };
+        now(backend.take(&[take]));
+        let value = Bytes::from_static(b"1");
+        now(backend.store(&[Fill { key, token, value, decoded_size, ttl: Ttl::MAX }]));
+        used(&backend)
+    };
+    assert_eq!(weight(1_000), weight(0) + 1_000);
 }

@@ -110,7 +110,7 @@ async fn invalidation_reaches_migrating_slot() {
         let acquire = Acquire { key: &key, token, lease, seen, skip_foreign: true };
         (token, backend.acquire(acquire).await)
     };
-    let fill = |token| [Fill { key: key.clone(), token, value: "1".into(), ttl }];
+    let fill = |token| [Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl }];
     for moved_first in [false, true] {
         let (token, granted) = acquire(&backend).await;
         assert!(matches!(granted, Ok(Acquired::Granted(_))), "{granted:?}");

@@ -24,7 +24,7 @@ async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
 
 async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
     let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
-    let fill = Fill { key: key.clone(), token, value: "1".into(), ttl };
+    let fill = Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl };
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 

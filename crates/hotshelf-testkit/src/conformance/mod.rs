@@ -350,7 +350,7 @@ checks! { $
         for value in [Bytes::new(), Bytes::from_static(b"\r\n\0\xff"), Bytes::from(vec![7; 300_000])] {
             let token = subject.take("k").await;
             let ttl = Ttl::new(MINUTE).unwrap();
-            let fill = Fill { key: key.clone(), token, value: value.clone(), ttl };
+            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl };
             subject.backend().store(&[fill]).await.remove(0).unwrap();
             assert_eq!(subject.read("k").await.unwrap(), value);
         }

@@ -61,8 +61,13 @@ impl dyn Subject + '_ {
         ttl: Duration,
     ) -> Stored {
         let ttl = Ttl::new(ttl).unwrap();
-        let fill =
-            Fill { key: key.into(), token, value: Bytes::from_static(value.as_bytes()), ttl };
+        let fill = Fill {
+            key: key.into(),
+            token,
+            value: Bytes::from_static(value.as_bytes()),
+            decoded_size: 0,
+            ttl,
+        };
         self.backend().store(&[fill]).await.remove(0).unwrap()
     }
 

@@ -22,4 +22,5 @@ mod support;
 mod tags;
 mod topologies;
 mod trailer_formats;
+mod typed_values;
 mod writes;

@@ -26,7 +26,13 @@ fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
         let (key, token) = (WireKey::from(key), Token::random(&runtime));
         let take = Take { key: key.clone(), token, lease: Duration::from_secs(1) };
         let value = entry.to_owned().into();
-        let fill = Fill { key, token, value, ttl: Ttl::new(Duration::from_secs(60)).unwrap() };
+        let fill = Fill {
+            key,
+            token,
+            value,
+            decoded_size: 0,
+            ttl: Ttl::new(Duration::from_secs(60)).unwrap(),
+        };
         on_tokio(async {
             backend.take(&[take]).await.remove(0).unwrap();
             backend.store(&[fill]).await.remove(0).unwrap();

@@ -1,0 +1,116 @@
+//! Entries in the memory of this process.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use super::Result;
+use crate::codec::Decoded;
+use crate::key::WireKey;
+use crate::tag::TagStamp;
+use crate::trailer::{Trailer, TrailerError};
+
+/// Entries that are read without waiting: those of a backend in memory.
+pub trait LocalEntries: Send + Sync {
+    /// Returns the entry of a key.
+    ///
+    /// # Errors
+    /// Of kind `Closed`.
+    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>>;
+}
+
+/// An entry in the memory of this process: its bytes and, once it was read, what its trailer
+/// says and its decoded value.
+pub struct LocalEntry {
+    raw: Bytes,
+    stamp: OnceLock<Result<Stamp, TrailerError>>,
+    decoded: OnceLock<(u64, Decoded)>,
+}
+
+/// What the trailer of an entry says.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    /// The length of the encoded value, which comes first.
+    pub(crate) length: usize,
+    /// Whether the entry is a negative.
+    pub(crate) absent: bool,
+    pub(crate) tags: Box<[TagStamp]>,
+}
+
+impl LocalEntry {
+    /// Creates an entry that was not read yet.
+    #[must_use]
+    pub fn new(raw: Bytes) -> Self {
+        Self { raw, stamp: OnceLock::new(), decoded: OnceLock::new() }
+    }
+
+    /// Returns the whole entry, with its trailer.
+    #[must_use]
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// Returns what the trailer says.
+    #[inline]
+    pub(crate) fn stamp(&self) -> Result<&Stamp, TrailerError> {
+        let stamp = self.stamp.get_or_init(|| {
+            let (value, trailer) = Trailer::find(&self.raw)?;
+            Ok(Stamp {
+                length: value.end,
+                absent: trailer.absent,
+                tags: trailer.tags.into_boxed_slice(),
+            })
+        });
+        stamp.as_ref().map_err(|error| *error)
+    }
+
+    /// Returns the value that a cache has decoded, by the cache's number; otherwise decodes it.
+    /// One entry is read by caches of several types only in fastapi-rc's layout: then the first
+    /// one keeps its value, and the others decode theirs each time.
+    #[inline]
+    pub(crate) fn decoded(
+        &self,
+        cache: u64,
+        decode: impl FnOnce() -> Result<Decoded>,
+    ) -> Result<Decoded> {
+        match self.decoded.get() {
+            Some((owner, value)) if *owner == cache => Ok(Arc::clone(value)),
+            Some(_) => decode(),
+            None => {
+                let value = decode()?;
+                // Of two that decode at once, one value is kept.
+                let (owner, kept) = self.decoded.get_or_init(|| (cache, Arc::clone(&value)));
+                Ok(if *owner == cache { Arc::clone(kept) } else { value })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LocalEntry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("LocalEntry");
+        debug.field("length", &self.raw.len());
+        debug.field("is_decoded", &self.decoded.get().is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+
+    #[test]
+    fn value_is_decoded_once_for_each_cache_that_keeps_it() {
+        let entry = LocalEntry::new(Bytes::from_static(b"7"));
+        let number = |number: u32| move || Ok(Arc::new(number) as Decoded);
+        let failed = || Err(Error::new(ErrorKind::Decode, "not a value"));
+        assert!(entry.decoded(1, failed).is_err());
+        let first = entry.decoded(1, number(7)).unwrap();
+        assert!(Arc::ptr_eq(&first, &entry.decoded(1, failed).unwrap()));
+        let other = entry.decoded(2, number(8)).unwrap();
+        assert_eq!(other.downcast_ref(), Some(&8_u32));
+        assert!(Arc::ptr_eq(&first, &entry.decoded(1, failed).unwrap()));
+        assert_eq!(entry.stamp().unwrap_err(), TrailerError::Missing);
+    }
+}

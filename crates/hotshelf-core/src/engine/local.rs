@@ -1,0 +1,72 @@
+//! Reading entries in the memory of this process.
+
+use super::Engine;
+use super::entry::version;
+use super::outcome::{Miss, MissReason, ReadOutcome, Value};
+use super::read::{View, decoded_for};
+use crate::backend::{LocalEntries, LocalEntry, Seen, TagVersion};
+use crate::context::CacheContext;
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::tag::Tags;
+
+impl Engine {
+    /// Reads an entry, verifies its tags, and decodes it unless that was done before. Returns
+    /// `None` if the backend has to be asked.
+    #[inline]
+    pub(crate) fn read_local(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Option<Result<ReadOutcome, Error>> {
+        let local = self.gate.local()?;
+        Some(local.get(key).map(|entry| match entry {
+            None => ReadOutcome::Miss(Miss::without_entry(MissReason::Missing)),
+            Some(entry) => match View::of(cache, tags).answer(cache, local, &entry, takes_absent) {
+                Ok(value) => ReadOutcome::Hit(value),
+                Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(entry.raw()))),
+            },
+        }))
+    }
+}
+
+impl View<'_> {
+    /// Returns the value of an entry, if it answers the call.
+    #[inline]
+    fn answer(
+        self,
+        cache: &CacheContext,
+        local: &dyn LocalEntries,
+        entry: &LocalEntry,
+        takes_absent: bool,
+    ) -> Result<Value, MissReason> {
+        let (length, absent) = match entry.stamp() {
+            Ok(stamp) => {
+                if !(stamp.tags.is_empty() && self.tags.ids().is_empty()) {
+                    self.verify(local, entry)?;
+                }
+                (stamp.length, stamp.absent)
+            }
+            Err(error) => (entry.raw().len(), self.untracked(entry.raw(), error)?),
+        };
+        let decode = || cache.codec.decode(&entry.raw().slice(..length));
+        decoded_for(cache, || entry.decoded(cache.number, decode), absent, takes_absent)
+    }
+
+    /// Compares an entry's tags with the caller's, and their versions with the current ones.
+    fn verify(self, local: &dyn LocalEntries, entry: &LocalEntry) -> Result<(), MissReason> {
+        let Ok(stamp) = entry.stamp() else { return Ok(()) };
+        let current = |tag: &WireKey| -> Option<TagVersion> {
+            version(local.get(tag).ok()?.as_deref().map(LocalEntry::raw))
+        };
+        let versions: Vec<_> = self.tags.keys().iter().map(current).collect();
+        let open = self.open(&stamp.tags, Some(&versions))?;
+        let is_current = open.iter().all(|tag| {
+            let key = self.tags.key_of(tag.id);
+            current(&key) == Some(tag.version)
+        });
+        if is_current { Ok(()) } else { Err(MissReason::TagsChanged) }
+    }
+}
