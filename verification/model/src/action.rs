@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property as Check};
 
-use crate::client::{CallStep, FlightId, FlightStep, WriterStep};
+use crate::client::{CallStep, FlightId, FlightStep, NearStep, WriterStep};
 use crate::configurations::Configuration;
 use crate::environment::Fault;
 use crate::properties::{Coverage, Event, Property};
@@ -15,6 +15,7 @@ pub(crate) enum Action {
     Call { process: usize, step: CallStep },
     Flight { id: FlightId, step: FlightStep },
     Writer { writer: usize, step: WriterStep },
+    Near { process: usize, step: NearStep },
     Fault(Fault),
 }
 
@@ -53,6 +54,7 @@ impl Model for Protocol {
         view.call_steps(actions);
         view.flight_steps(actions);
         view.writer_steps(actions);
+        view.near_steps(actions);
         view.faults(actions);
     }
 
@@ -64,8 +66,10 @@ impl Model for Protocol {
             Action::Call { process, step } => turn.call(process, step),
             Action::Flight { id, step } => turn.flight(id, step),
             Action::Writer { writer, step } => turn.writer(writer, step),
+            Action::Near { process, step } => turn.near(process, step),
             Action::Fault(fault) => turn.fault(fault),
         }
+        turn.push_changes(&world.server);
         turn.update_scans();
         Some(next)
     }

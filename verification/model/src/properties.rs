@@ -20,12 +20,26 @@ pub(crate) enum Property {
     SingleFlight,
     /// No call waits in a state without further steps.
     NoStuckCall,
+    /// G3: a near hit reflects every invalidation that had returned when the last answered ping
+    /// was sent.
+    NearBound,
+    /// A near hit reflects every invalidation of its own process that has returned.
+    OwnWrites,
+    /// A near hit reflects the invalidation whose token the call presents.
+    Tokens,
 }
 
 impl Property {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 4] =
-        [Self::FreshEntries, Self::FreshOutcomes, Self::SingleFlight, Self::NoStuckCall];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::FreshEntries,
+        Self::FreshOutcomes,
+        Self::SingleFlight,
+        Self::NoStuckCall,
+        Self::NearBound,
+        Self::OwnWrites,
+        Self::Tokens,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -33,11 +47,23 @@ impl Property {
             Self::FreshOutcomes => "G2: no stale outcome of a flight",
             Self::SingleFlight => "G1: single flight",
             Self::NoStuckCall => "no stuck call",
+            Self::NearBound => "G3: near hit within the bound",
+            Self::OwnWrites => "own writes are read",
+            Self::Tokens => "tokens are respected",
         }
     }
 
     pub(crate) fn checks() -> Vec<Check<Protocol>> {
         vec![
+            Check::always(Self::NearBound.name(), |_, world: &World| {
+                world.broken != Some(Self::NearBound)
+            }),
+            Check::always(Self::OwnWrites.name(), |_, world: &World| {
+                world.broken != Some(Self::OwnWrites)
+            }),
+            Check::always(Self::Tokens.name(), |_, world: &World| {
+                world.broken != Some(Self::Tokens)
+            }),
             Check::always(Self::FreshEntries.name(), |_, world: &World| {
                 world.broken != Some(Self::FreshEntries)
             }),
@@ -87,10 +113,16 @@ pub(crate) enum Event {
     TagChanged,
     /// A request is executed after its client has timed out or been cancelled.
     LateExecution,
+    /// A call is answered by the near tier.
+    NearHit,
+    /// A reply is admitted to the near tier.
+    Admitted,
+    /// A reply is not admitted, because of what was reported since its read was sent.
+    NotAdmitted,
 }
 
 impl Event {
-    const COUNT: usize = Self::LateExecution as usize + 1;
+    const COUNT: usize = Self::NotAdmitted as usize + 1;
 }
 
 /// The events that a search has reached.

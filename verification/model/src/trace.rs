@@ -51,6 +51,7 @@ impl Violation {
                 let operation = next.map(|operation| format!("{operation:?}")).unwrap_or_default();
                 format!("writer {writer}: {step:?} {operation}")
             }
+            Action::Near { process, step } => format!("process {process}, near tier: {step:?}"),
             Action::Fault(Fault::ExecuteLate(index)) => {
                 format!("late: {:?}", before.late[index])
             }

@@ -19,6 +19,10 @@ pub(crate) struct Rules {
     pub(crate) renewal: Renewal,
     pub(crate) wakes: Wakes,
     pub(crate) plain_values: PlainValues,
+    pub(crate) admission: Admission,
+    pub(crate) flush: Flush,
+    pub(crate) token_check: TokenCheck,
+    pub(crate) forgetting: Forgetting,
 }
 
 /// The rules of docs/protocol.md, as the engine keeps them.
@@ -36,6 +40,10 @@ pub(crate) const PROTOCOL: Rules = Rules {
     renewal: Renewal::Compares,
     wakes: Wakes::LeaseOrEntry,
     plain_values: PlainValues::Accepted,
+    admission: Admission::IfClean,
+    flush: Flush::OnReconnect,
+    token_check: TokenCheck::WhenSent,
+    forgetting: Forgetting::Twice,
 };
 
 /// The way a loaded value is stored.
@@ -166,4 +174,44 @@ pub(crate) enum PlainValues {
     Accepted,
     /// A miss. For calls with tags they are a miss in either case.
     Rejected,
+}
+
+/// What the near tier of a process admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// The reply to a read, unless a change was reported since it was sent.
+    IfClean,
+    /// Wrong (n8): any reply to a read.
+    Always,
+    /// Wrong (n10): what the process has stored, too.
+    OwnStores,
+}
+
+/// What the near tier does when its connection is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flush {
+    /// It forgets everything before the next read.
+    OnReconnect,
+    /// Wrong (n9): it goes on.
+    Never,
+}
+
+/// When a near entry answers a call that presents a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenCheck {
+    /// If its read was sent after the token was first presented.
+    WhenSent,
+    /// Wrong (n23): if it was admitted after that.
+    AtAdmission,
+    /// Wrong (n22): always.
+    Ignored,
+}
+
+/// How often the near tier forgets what its own process invalidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forgetting {
+    /// Before the invalidation is sent, and again before it returns.
+    Twice,
+    /// Wrong (n36): before it is sent.
+    Once,
 }

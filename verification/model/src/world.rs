@@ -14,6 +14,9 @@ pub(crate) struct World {
     /// invalidation, or write, has returned.
     pub(crate) promised: PerKey<Version>,
     pub(crate) server: Server,
+    /// The processes, one bit for each, to which changes of a key and of the tag are reported.
+    pub(crate) tracked: PerKey<u8>,
+    pub(crate) tracked_tag: u8,
     pub(crate) processes: Vec<Process>,
     pub(crate) writers: Vec<Writer>,
     /// Requests without a waiting client. Each is executed at some time, possibly after
@@ -37,7 +40,9 @@ impl World {
             source: PerKey::default(),
             promised: PerKey::default(),
             server: Server::default(),
-            processes: setup.processes.iter().map(|caller| Process::new(caller.calls)).collect(),
+            tracked: PerKey::default(),
+            tracked_tag: 0,
+            processes: setup.processes.iter().map(|callers| Process::new(*callers)).collect(),
             writers: setup.writers.iter().map(|writer| Writer::new(writer.writes)).collect(),
             late: Vec::new(),
             plain_reads: Vec::new(),

@@ -100,6 +100,12 @@ impl Turn<'_> {
     }
 
     fn begin(&mut self, process: usize, key: Key) {
+        if self.world.processes[process].near.is_some() {
+            if !self.near_hit(process, key, None) {
+                self.send_read(process, key);
+            }
+            return;
+        }
         let server = &self.world.server;
         let read = match server.slots[key].entry {
             _ if self.configuration.setup.calls == Calls::AcquireAtOnce => ReadResult::Missing,
@@ -148,6 +154,7 @@ impl Turn<'_> {
         let process = &mut self.world.processes[process];
         process.calls_left = 0;
         process.missed.clear();
+        process.near = None;
         let flights = std::mem::take(&mut process.flights);
         for request in flights.iter().filter_map(Flight::request_in_flight) {
             self.world.push_late(request);

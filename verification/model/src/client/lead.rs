@@ -179,6 +179,8 @@ impl Turn<'_> {
     }
 
     fn stored(&mut self, id: FlightId, tag: TagVersion, loaded: Version) {
+        let key = self.flight_mut(id).key;
+        self.admit_own_store(id.process, key, Entry { version: loaded, tag, plain: false });
         let checks = self.configuration.rules.tag_check == TagCheck::AfterStore;
         if checks && self.configuration.setup.tagging != Tagging::None {
             let wire = Wire::Sent(Request::ReadTag);

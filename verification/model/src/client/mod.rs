@@ -5,6 +5,7 @@ mod flight;
 mod hand_over;
 mod insert;
 mod lead;
+mod near;
 mod outcome;
 mod process;
 mod program;
@@ -13,6 +14,7 @@ mod writer;
 
 pub(crate) use call::CallStep;
 pub(crate) use flight::{FlightId, FlightStep};
+pub(crate) use near::NearStep;
 pub(crate) use process::Process;
 pub(crate) use program::WriterKind;
 pub(crate) use writer::{Writer, WriterStep};

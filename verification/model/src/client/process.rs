@@ -2,6 +2,8 @@
 
 use super::call::Miss;
 use super::flight::Flight;
+use super::near::Near;
+use crate::configurations::Callers;
 use crate::server::{TagVersion, Token};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,17 +13,21 @@ pub(crate) struct Process {
     /// Calls that have read and missed, and not yet joined or opened a flight.
     pub(crate) missed: Vec<Miss>,
     pub(crate) flights: Vec<Flight>,
+    /// Its near tier, if it has one.
+    pub(crate) near: Option<Near>,
 }
 
 impl Process {
-    pub(crate) const fn new(calls: u8) -> Self {
-        Self { calls_left: calls, missed: Vec::new(), flights: Vec::new() }
+    pub(crate) fn new(callers: Callers) -> Self {
+        let near = callers.has_near_tier.then(Near::default);
+        Self { calls_left: callers.calls, missed: Vec::new(), flights: Vec::new(), near }
     }
 
     /// Returns the number of active calls.
     pub(crate) fn calls_open(&self) -> usize {
         let in_flights: usize = self.flights.iter().map(|flight| flight.callers.len()).sum();
-        self.missed.len() + in_flights
+        let reads = self.near.as_ref().map_or(0, |near| near.reads.len());
+        self.missed.len() + in_flights + reads
     }
 
     pub(crate) fn refers_to(&self, token: Token) -> bool {
@@ -31,6 +37,7 @@ impl Process {
     pub(crate) fn refers_to_tag(&self, tag: TagVersion) -> bool {
         let seen_by_miss = |miss: &Miss| miss.caller.read.has_tag(tag);
         self.missed.iter().any(seen_by_miss)
+            || self.near.as_ref().is_some_and(|near| near.refers_to_tag(tag))
             || self.flights.iter().any(|flight| flight.refers_to_tag(tag))
     }
 }

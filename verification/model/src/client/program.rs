@@ -1,7 +1,8 @@
 //! The operations of each kind of writer.
 
 use Operation::{
-    BeginScan, Capture, Commit, Invalidate, ScanEntry, ScanLease, Set, Store, Take, UnlinkLease,
+    BeginScan, Capture, Commit, Forget, Invalidate, ScanEntry, ScanLease, Set, Store, Take,
+    UnlinkLease,
 };
 
 /// The way a writer updates the cache.
@@ -9,6 +10,8 @@ use Operation::{
 pub(crate) enum WriterKind {
     /// Commits, then invalidates.
     Invalidate,
+    /// The same in the first process, whose near tier forgets before and after.
+    InvalidateHere,
     /// Commits, then invalidates by pattern: a scan of the leases, then one of the entries.
     InvalidateByScans,
     /// Wrong (n32): both in one scan, which may reach the entry first.
@@ -29,6 +32,8 @@ pub(crate) enum WriterKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Commit,
+    /// The near tier of the process forgets what is about to be invalidated.
+    Forget,
     Invalidate,
     /// A scan begins.
     BeginScan,
@@ -48,6 +53,7 @@ impl WriterKind {
     pub(super) const fn program(self) -> &'static [Operation] {
         match self {
             Self::Invalidate => &[Commit, Invalidate],
+            Self::InvalidateHere => &[Commit, Forget, Invalidate],
             Self::InvalidateByScans => &[Commit, BeginScan, ScanLease, BeginScan, ScanEntry],
             Self::InvalidateInOneScan => &[Commit, BeginScan, ScanEntry, ScanLease],
             Self::Insert => &[Commit, Take, Capture, Store],

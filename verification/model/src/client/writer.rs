@@ -128,6 +128,7 @@ impl Turn<'_> {
             Operation::Capture => return self.capture_for(writer),
             Operation::Store => return self.store_for(writer),
             Operation::BeginScan => return self.begin_scan(writer),
+            Operation::Forget => return self.forget_for(writer, false),
             Operation::Invalidate => self.invalidation(writer),
             Operation::UnlinkLease | Operation::ScanLease => Request::UnlinkLease { key },
             Operation::ScanEntry => Request::UnlinkEntry { key },
@@ -159,7 +160,12 @@ impl Turn<'_> {
     /// does.
     fn writes_all_keys(&self, writer: usize) -> bool {
         self.configuration.setup.tagging == Tagging::InvalidatedByTag
-            && self.kind(writer) == WriterKind::Invalidate
+            && matches!(self.kind(writer), WriterKind::Invalidate | WriterKind::InvalidateHere)
+    }
+
+    fn forget_for(&mut self, writer: usize, has_returned: bool) {
+        let key = self.world.writers[writer].key;
+        self.forget_own((!self.writes_all_keys(writer)).then_some(key), has_returned);
     }
 
     fn commit(&mut self, writer: usize) {
@@ -182,7 +188,14 @@ impl Turn<'_> {
     pub(super) fn promise(&mut self, writer: usize) {
         let Writer { key, version, .. } = self.world.writers[writer];
         let all = self.writes_all_keys(writer);
+        let is_here = self.kind(writer) == WriterKind::InvalidateHere;
+        if is_here {
+            self.forget_for(writer, true);
+        }
         for written in self.configuration.setup.keys().filter(|other| all || *other == key) {
+            if is_here {
+                self.own_write_returned(written, version);
+            }
             let promised = &mut self.world.promised[written];
             *promised = version.max(*promised);
         }

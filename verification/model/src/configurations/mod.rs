@@ -2,6 +2,7 @@
 
 mod controls;
 mod long;
+mod near;
 mod small;
 
 use crate::client::WriterKind;
@@ -42,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) writers: &'static [Writes],
     /// Whether no other writer commits between the commit of an insert and its return.
     pub(crate) inserts_are_newest: bool,
+    /// Whether processes with a near tier make calls that present a token, too.
+    pub(crate) has_tokens: bool,
 }
 
 /// The first step of a call.
@@ -58,6 +61,7 @@ pub(crate) struct Callers {
     pub(crate) calls: u8,
     /// The number of concurrent calls.
     pub(crate) at_once: usize,
+    pub(crate) has_near_tier: bool,
 }
 
 /// The writes of one writer.
@@ -97,6 +101,10 @@ pub(crate) struct Faults {
     pub(crate) renewals: u8,
     /// Reads of a plain writer, each followed by a SET.
     pub(crate) plain_fills: u8,
+    /// Pings of a near tier.
+    pub(crate) pings: u8,
+    /// Of the connection of a near tier.
+    pub(crate) lost_links: u8,
 }
 
 /// No faults.
@@ -110,6 +118,8 @@ const NO_FAULTS: Faults = Faults {
     failed_loads: 0,
     renewals: 0,
     plain_fills: 0,
+    pings: 0,
+    lost_links: 0,
 };
 
 const INVALIDATE: Writes = Writes { kind: WriterKind::Invalidate, writes: 1 };
@@ -132,17 +142,18 @@ const SMALLEST: Setup = Setup {
     processes: &[ONE_CALL, ONE_CALL],
     writers: &[INVALIDATE],
     inserts_are_newest: true,
+    has_tokens: false,
 };
 
-const ONE_CALL: Callers = Callers { calls: 1, at_once: 1 };
+const ONE_CALL: Callers = Callers { calls: 1, at_once: 1, has_near_tier: false };
 
 /// Two calls, one after the other.
-const TWO_IN_TURN: Callers = Callers { calls: 2, at_once: 1 };
+const TWO_IN_TURN: Callers = Callers { calls: 2, at_once: 1, has_near_tier: false };
 
 /// Two calls that may share a flight.
-const TWO_AT_ONCE: Callers = Callers { calls: 2, at_once: 2 };
+const TWO_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, has_near_tier: false };
 
-const THREE_AT_ONCE: Callers = Callers { calls: 3, at_once: 3 };
+const THREE_AT_ONCE: Callers = Callers { calls: 3, at_once: 3, has_near_tier: false };
 
 /// Two processes with two calls each, and one write.
 const IN_TURN: Setup = Setup { processes: &[TWO_IN_TURN, TWO_IN_TURN], ..SMALLEST };
@@ -168,15 +179,18 @@ const BASE: Configuration = Configuration {
 
 /// Returns all configurations, the negative controls first.
 pub(crate) fn all() -> Vec<Configuration> {
-    controls::table().into_iter().chain(small::table()).chain(long::table()).collect()
+    let tables =
+        [controls::table(), near::controls(), small::table(), near::table(), long::table()];
+    tables.concat()
 }
 
 impl Configuration {
     /// Returns `true` if G1 is checked: only where every lost load is accounted for.
     pub(crate) fn counts_loads(&self) -> bool {
-        let Faults { evictions, expiries, crashes, timeouts, renewals, plain_fills, .. } =
-            &self.faults;
-        [evictions, expiries, crashes, timeouts, renewals, plain_fills].iter().all(|n| **n == 0)
+        let Faults { evictions, expiries, crashes, timeouts, .. } = self.faults;
+        let Faults { renewals, plain_fills, lost_links, .. } = self.faults;
+        let costly = [evictions, expiries, crashes, timeouts, renewals, plain_fills, lost_links];
+        costly.iter().all(|count| *count == 0)
     }
 
     /// Returns `true` if an entry answers a call, given the tag's version.
