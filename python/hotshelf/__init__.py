@@ -39,6 +39,7 @@ from hotshelf._keys import (
     get_ttl_with_jitter,
 )
 from hotshelf._manager import CacheManager, Health
+from hotshelf._near import Near
 from hotshelf._options import CacheManagerOptions, CacheServiceOptions
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._service import CacheService, Stats
@@ -58,6 +59,7 @@ __all__ = [
     "EncodeError",
     "Health",
     "KeyError",
+    "Near",
     "NoScriptError",
     "OutOfMemoryError",
     "PermissionError",

@@ -25,6 +25,7 @@ from hotshelf._options import (
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService, Stats
+from hotshelf._near import Near
 from hotshelf._tls import Tls
 
 logger = logging.getLogger("hotshelf")
@@ -58,6 +59,7 @@ class Health(TypedDict):
         enabled: Whether the caches are on.
         available: Whether the backend answered.
         server: Information about the server; `None` if it didn't answer.
+        near: The state of the near tier; `None` without one.
         caches: The counters of each cache, by its name.
     """
 
@@ -66,6 +68,7 @@ class Health(TypedDict):
     enabled: bool
     available: bool
     server: dict[str, Any] | None
+    near: dict[str, float] | None
     caches: dict[str, Stats]
 
 
@@ -91,6 +94,7 @@ class CacheManager:
         tls: Tls | bool | None = None,
         sentinel_tls: Tls | bool | None = None,
         memory_capacity: int = 64 << 20,
+        near: Near | bool = False,
         enabled: bool = True,
     ) -> None:
         """Creates a manager. It doesn't connect yet.
@@ -113,6 +117,8 @@ class CacheManager:
             tls: The certificates, or `True` for TLS with the system's, as with `rediss://`.
             sentinel_tls: TLS to the Sentinels; `False` is none. Default: that of the servers.
             memory_capacity: The capacity of `memory://`, in bytes.
+            near: Whether to keep what is read from a server in the memory of this process, too:
+                `True`, or `Near` with options. Of no use for `memory://`.
             enabled: Whether the caches are initially on.
 
         Raises:
@@ -130,6 +136,7 @@ class CacheManager:
             "tls": tls,
             "sentinel_tls": sentinel_tls,
             "memory_capacity": memory_capacity,
+            "near": near,
             "enabled": enabled,
         }
         self._store: Store | None = None
@@ -295,6 +302,7 @@ class CacheManager:
             "enabled": store.enabled,
             "available": server is not None,
             "server": server,
+            "near": store.near(),
             "caches": cast("dict[str, Stats]", store.stats()),
         }
 
@@ -372,7 +380,9 @@ class CacheManager:
         if core is None:
             store = self._store or self._closed or self._unopened
             if store is None:
-                off = {**self._options, "enabled": False}
+                # Of no use in memory, and not converted yet.
+                unused = dict.fromkeys(("tls", "sentinel_tls", "near"))
+                off = {**self._options, **unused, "enabled": False}
                 store = self._unopened = Store("memory://", **off)
             core = self._cores[key] = _hotshelf.Cache(store, namespace, **options)
             declare_prefix(options["prefix"])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from hotshelf._errors import ConfigurationError
+from hotshelf._near import Near, near_options
 from hotshelf._tls import Tls, with_contents
 
 Lifetime = float | timedelta
@@ -39,6 +40,7 @@ class CacheServiceOptions(TypedDict, total=False):
     backend_budget: Lifetime
     max_waiters: int
     max_value_bytes: int
+    near: bool
 
 
 class CacheManagerOptions(TypedDict, total=False):
@@ -55,6 +57,7 @@ class CacheManagerOptions(TypedDict, total=False):
     tls: Tls | bool | None
     sentinel_tls: Tls | bool | None
     memory_capacity: int
+    near: Near | bool
     enabled: bool
 
 
@@ -89,8 +92,8 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     if to_sentinels is not False:
         to_sentinels = with_contents("sentinel_tls", to_sentinels)
     enabled = bool(options["enabled"])
-    tls_options = {"tls": tls, "sentinel_tls": to_sentinels}
-    return {**options, **timeouts, **tls_options, "enabled": enabled}
+    converted = {"tls": tls, "sentinel_tls": to_sentinels, "near": near_options(options["near"])}
+    return {**options, **timeouts, **converted, "enabled": enabled}
 
 
 def check_names(namespace: str, options: Mapping[str, object]) -> None:

@@ -45,6 +45,7 @@ class Stats(TypedDict):
 
     Attributes:
         hits: Calls that got a value, or a cached `None`, from the backend.
+        near_hits: Those of the hits that the near tier answered.
         misses: Calls that found no usable entry in the backend.
         loads: Runs of factories.
         load_errors: Runs of factories that raised an exception.
@@ -61,6 +62,7 @@ class Stats(TypedDict):
     """
 
     hits: int
+    near_hits: int
     misses: int
     loads: int
     load_errors: int
@@ -125,6 +127,7 @@ class CacheService(Generic[T]):
         backend_budget: Lifetime = 0.25,
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
+        near: bool = True,
         default_ttl: Lifetime | None = None,
     ) -> None:
         """Creates a view.
@@ -160,6 +163,7 @@ class CacheService(Generic[T]):
                 of a key. Further calls run their own factories, and store nothing.
             max_value_bytes: The maximum size of an encoded value, in bytes. A larger one is
                 returned and not stored.
+            near: Whether entries are kept in the manager's near tier, if it has one.
             default_ttl: The same as `ttl`, by its name in fastapi-rc.
 
         Raises:
@@ -190,6 +194,7 @@ class CacheService(Generic[T]):
             backend_budget=seconds("backend_budget", backend_budget),
             max_waiters=max_waiters,
             max_value_bytes=max_value_bytes,
+            near=bool(near),
         )
         manager._add(self)
 

@@ -37,7 +37,7 @@ impl Cache {
     #[new]
     #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, negative_ttl, foreign,
                         strict_plain, epoch, key_layout, wait_timeout, backend_budget, max_waiters,
-                        max_value_bytes))]
+                        max_value_bytes, near))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
     fn new(
         store: &Store,
@@ -56,6 +56,7 @@ impl Cache {
         backend_budget: f64,
         max_waiters: &Bound<'_, PyAny>,
         max_value_bytes: &Bound<'_, PyAny>,
+        near: bool,
     ) -> PyResult<Self> {
         let layout = arguments::layout(key_layout)?;
         let namespace = Namespace::new(name).prefix(prefix).layout(layout);
@@ -78,6 +79,7 @@ impl Cache {
             foreign: if foreign { Foreign::Accept } else { Foreign::Reject },
             strict_plain,
             epoch,
+            near,
         };
         let (kind, codec) = (ValueKind::named(kind), Arc::new(PyCodec));
         let definition = CacheDefinition { namespace, kind, options, codec, tag_rule: None };

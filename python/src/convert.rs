@@ -1,5 +1,6 @@
 //! Converts results of the core and of servers to Python objects.
 
+use hotshelf_core::near::NearInfo;
 use hotshelf_core::{CacheStats, ServerInfo};
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
@@ -11,6 +12,7 @@ use crate::errors::{exception, value_error};
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<'py, PyDict>> {
     let all = PyDict::new(py);
     all.set_item("hits", stats.hits)?;
+    all.set_item("near_hits", stats.near_hits)?;
     all.set_item("misses", stats.misses)?;
     all.set_item("loads", stats.loads)?;
     all.set_item("load_errors", stats.load_errors)?;
@@ -37,6 +39,16 @@ pub(crate) fn server_info<'py>(py: Python<'py>, info: &ServerInfo) -> PyResult<B
     all.set_item("keyspace_hits", info.keyspace_hits)?;
     all.set_item("keyspace_misses", info.keyspace_misses)?;
     all.set_item("limitations", &info.limitations)?;
+    Ok(all)
+}
+
+/// Converts the state of a near tier, with times in seconds.
+pub(crate) fn near_info<'py>(py: Python<'py>, info: &NearInfo) -> PyResult<Bound<'py, PyDict>> {
+    let all = PyDict::new(py);
+    all.set_item("entries", info.entries)?;
+    all.set_item("used_bytes", info.used_bytes)?;
+    all.set_item("max_bytes", info.max_bytes)?;
+    all.set_item("max_staleness", info.max_staleness.as_secs_f64())?;
     Ok(all)
 }
 

@@ -2,6 +2,7 @@
 
 use hotshelf_core::Namespace;
 use hotshelf_core::cache::{CacheOptions, Foreign};
+use hotshelf_core::near::NearOptions;
 use hotshelf_redis::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, DEFAULT_STORE_TIMEOUT};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -23,6 +24,7 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         foreign,
         strict_plain,
         epoch,
+        near,
     } = CacheOptions::default();
     let namespace = Namespace::new("");
     let all = PyDict::new(py);
@@ -35,6 +37,13 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     all.set_item("foreign", foreign == Foreign::Accept)?;
     all.set_item("strict_plain", strict_plain)?;
     all.set_item("epoch", epoch)?;
+    all.set_item("near", near)?;
+    let NearOptions { max_bytes, max_staleness, time_to_live, .. } = NearOptions::default();
+    let tier = PyDict::new(py);
+    tier.set_item("max_bytes", max_bytes)?;
+    tier.set_item("max_staleness", max_staleness.as_secs_f64())?;
+    tier.set_item("ttl", time_to_live.as_secs_f64())?;
+    all.set_item("near_tier", tier)?;
     all.set_item("prefix", namespace.prefix_name())?;
     all.set_item("version", namespace.version_name())?;
     let layout = LAYOUTS.iter().find(|(_, layout)| *layout == namespace.layout_in_use());

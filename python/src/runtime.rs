@@ -31,6 +31,13 @@ impl Runtime for LoopRuntime {
         now()
     }
 
+    /// `CLOCK_BOOTTIME`, where there is one.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn uptime(&self) -> Moment {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Moment::after_start(time.try_into().unwrap_or_default())
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(Sleep::until(now() + duration))
     }

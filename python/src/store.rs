@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hotshelf_core::cache::LEASE;
+use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime, cache};
 use hotshelf_memory::MemoryBackend;
@@ -38,7 +40,7 @@ pub(crate) struct Shared {
 
 enum Target {
     Memory { capacity: u64 },
-    Redis(Box<RedisOptions>, Arc<LoopTransport>),
+    Redis(Box<RedisOptions>, Arc<LoopTransport>, Option<NearOptions>),
 }
 
 impl Shared {
@@ -69,20 +71,21 @@ impl Target {
     /// Creates a store on a new backend, with the caches of the previous one.
     fn state(&self, previous: Option<&ByteStore>) -> Arc<State> {
         let runtime: Arc<dyn Runtime> = Arc::new(LoopRuntime);
-        let (backend, redis): (Arc<dyn Backend>, _) = match self {
+        let (backend, redis, near): (Arc<dyn Backend>, _, _) = match self {
             Self::Memory { capacity } => {
-                (Arc::new(MemoryBackend::new(*capacity, Arc::clone(&runtime))), None)
+                (Arc::new(MemoryBackend::new(*capacity, Arc::clone(&runtime))), None, None)
             }
-            Self::Redis(options, transport) => {
+            Self::Redis(options, transport, near) => {
                 let transport = Arc::clone(transport);
                 let backend = RedisBackend::on(transport, options, Arc::clone(&runtime));
                 let client = backend.client().clone();
-                (Arc::new(backend), Some(client))
+                (Arc::new(backend), Some(client), *near)
             }
         };
         let store = match previous {
             Some(store) => store.on(backend, runtime),
-            None => ByteStore::new(backend, runtime),
+            None => ByteStore::with_options(backend, runtime, LEASE, near)
+                .expect("the options were checked"),
         };
         Arc::new(State { store, redis, process: Process::current() })
     }
@@ -121,6 +124,16 @@ impl From<TlsArguments> for TlsOptions {
     }
 }
 
+/// Converts the options of a near tier: bytes, and times in seconds.
+fn near_options((bytes, staleness, ttl): (u64, f64, f64)) -> PyResult<NearOptions> {
+    let near = NearOptions::default()
+        .max_bytes(bytes)
+        .max_staleness(duration(staleness)?)
+        .time_to_live(duration(ttl)?);
+    near.validate().map_err(|error| exception(&error))?;
+    Ok(near)
+}
+
 /// A backend and its caches.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Store {
@@ -132,7 +145,7 @@ impl Store {
     /// Creates a store from a URL, including `memory://`, and timeouts in seconds.
     #[new]
     #[pyo3(signature = (url, *, connect_timeout, read_timeout, store_timeout, client_name, user,
-                        password, db, protocol, tls, sentinel_tls, memory_capacity, enabled))]
+                        password, db, protocol, tls, sentinel_tls, memory_capacity, near, enabled))]
     #[expect(clippy::too_many_arguments, reason = "the options of the constructor in Python")]
     fn new(
         url: &str,
@@ -147,6 +160,7 @@ impl Store {
         tls: Option<TlsArguments>,
         sentinel_tls: Option<SentinelTls>,
         memory_capacity: u64,
+        near: Option<(u64, f64, f64)>,
         enabled: bool,
     ) -> PyResult<Self> {
         let target = match url {
@@ -184,7 +198,8 @@ impl Store {
                 }
                 options.validate().map_err(|error| exception(&error))?;
                 let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;
-                Target::Redis(Box::new(options), Arc::new(transport))
+                let near = near.map(near_options).transpose()?;
+                Target::Redis(Box::new(options), Arc::new(transport), near)
             }
         };
         let state = target.state(None);
@@ -203,8 +218,14 @@ impl Store {
     fn address(&self) -> String {
         match &self.shared.target {
             Target::Memory { .. } => "memory://".to_owned(),
-            Target::Redis(options, _) => options.to_string(),
+            Target::Redis(options, ..) => options.to_string(),
         }
+    }
+
+    /// Returns the state of the near tier; `None` without one.
+    fn near<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let state = self.shared.state();
+        state.store.near().map(|near| convert::near_info(py, &near.info())).transpose()
     }
 
     /// Returns whether the caches are on.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from hotshelf import CacheManager, CacheService, CacheServiceOptions
+from hotshelf import CacheManager, CacheService, CacheServiceOptions, Near
 from hotshelf._hotshelf import defaults
 from hotshelf._options import jitter_ratio
 
@@ -18,6 +19,7 @@ def shown(signature: Callable[..., Any]) -> dict[str, Any]:
 
 def test_service_defaults_match_core() -> None:
     own, core = shown(CacheService.__init__), defaults()
+    del core["near_tier"]
     # In Python, `None` is cached like other values by default.
     assert own.pop("negative_ttl") is None
     assert own.pop("model") is own.pop("default_ttl") is None
@@ -29,10 +31,11 @@ def test_service_defaults_match_core() -> None:
 
 def test_manager_defaults_match_core() -> None:
     own, core = shown(CacheManager.__init__), defaults()
-    for name in ("client_name", "user", "password", "db", "protocol", "tls"):
+    for name in ("client_name", "user", "password", "db", "protocol", "tls", "sentinel_tls"):
         assert own.pop(name) is None, "left to the URL"
     assert own.pop("url") not in ("", None), "None turns the caches off"
     assert own.pop("enabled") is True
+    assert own.pop("near") is False
     assert own == {name: core[name] for name in own}
 
 
@@ -42,3 +45,7 @@ def test_service_options_match_constructor() -> None:
     types = get_type_hints(CacheService.__init__, localns={"CacheManager": CacheManager})
     assert get_type_hints(CacheServiceOptions) == {name: types[name] for name in names}
     assert CacheServiceOptions.__optional_keys__ == set(names)
+
+
+def test_near_defaults_match_core() -> None:
+    assert dataclasses.asdict(Near()) == defaults()["near_tier"]

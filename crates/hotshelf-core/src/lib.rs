@@ -16,6 +16,7 @@
 //! | [`trailer`] | the metadata of an entry, in white space behind its JSON |
 //! | `context` | the options of a cache with their defaults, and the state that its calls share |
 //! | `gate` | the only path from a cache to its backend |
+//! | [`near`] | the near tier: entries in the memory of the process, in front of a server |
 //! | `outage` | the behaviour while the server is unreachable |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`backoff`] | pauses between attempts |
@@ -34,6 +35,7 @@ mod engine;
 mod error;
 mod gate;
 pub mod key;
+pub mod near;
 mod outage;
 pub mod runtime;
 mod stats;

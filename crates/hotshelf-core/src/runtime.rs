@@ -19,6 +19,12 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time. It never goes backwards.
     fn now(&self) -> Moment;
 
+    /// Returns the time by a clock that never goes backwards and counts the time during which the
+    /// machine was suspended. It differs from [`now`](Self::now), which is the default.
+    fn uptime(&self) -> Moment {
+        self.now()
+    }
+
     /// Returns a future that completes after `duration`.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 

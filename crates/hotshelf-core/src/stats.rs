@@ -35,6 +35,8 @@ macro_rules! counters {
 counters! {
     /// Calls that returned a value, or a cached negative, from the backend.
     Hit => hits,
+    /// Those of the hits that the near tier answered.
+    NearHit => near_hits,
     /// Calls that found no usable entry in the backend.
     Miss => misses,
     /// Loaders that were run.

@@ -132,7 +132,7 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
         codec: Arc::new(Json::<u64>::default()),
         tag_rule: None,
     };
-    ByteStore::with_lease(backend, Arc::new(RealTime), job.lease)?.cache(definition)
+    ByteStore::with_options(backend, Arc::new(RealTime), job.lease, None)?.cache(definition)
 }
 
 fn version(raw: &[u8]) -> Option<u64> {

@@ -11,13 +11,19 @@ use crate::key::WireKey;
 use crate::tag::TagStamp;
 use crate::trailer::{Trailer, TrailerError};
 
-/// Entries that are read without waiting: those of a backend in memory.
+/// Entries that are read without waiting: those of a backend in memory, or of the near tier in
+/// front of a server.
 pub trait LocalEntries: Send + Sync {
     /// Returns the entry of a key.
     ///
     /// # Errors
     /// Of kind `Closed`.
     fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>>;
+
+    /// Returns `true`, the default, if there are no other entries: what isn't found is missing.
+    fn is_complete(&self) -> bool {
+        true
+    }
 }
 
 /// An entry in the memory of this process: its bytes and, once it was read, what its trailer

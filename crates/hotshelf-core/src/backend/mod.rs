@@ -18,6 +18,7 @@ pub(crate) mod recorder;
 mod watch;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 use crate::key::{Pattern, WireKey};
+use crate::near::{NearTier, TrackedRead};
 use crate::runtime::{BoxFuture, Runtime};
 use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
@@ -64,6 +66,21 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// them is decoded once. Returns `None` by default.
     fn local(&self) -> Option<&dyn LocalEntries> {
         None
+    }
+
+    /// Reports changes of the keys that are read by [`read_tracked`](Self::read_tracked) to a
+    /// near tier from now on. Returns `false`, the default, if the backend can't.
+    fn report_to(&self, near: &Arc<NearTier>) -> bool {
+        let _unheard = near;
+        false
+    }
+
+    /// Reads entries like [`read`](Self::read), for the near tier.
+    fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
+        Box::pin(async {
+            let untracked = |raw| TrackedRead { raw, source: None };
+            Ok(self.read(keys).await?.into_iter().map(untracked).collect())
+        })
     }
 
     /// Asks for the lease of a key, the right to fill it.

@@ -92,12 +92,16 @@ impl ByteCache {
         takes_absent: bool,
     ) -> Option<Result<ReadOutcome, Error>> {
         let Self { engine, context } = self;
-        engine.gate.local()?;
-        poll_fn(|polling| {
+        engine.gate.local(context)?;
+        let outcome = poll_fn(|polling| {
             ready!(engine.runtime.poll_share(polling));
             Poll::Ready(engine.read_local(context, key, tags, takes_absent))
         })
-        .await
+        .await;
+        if outcome.is_some() && engine.gate.has_near_tier(context) {
+            self.count(Counter::NearHit);
+        }
+        outcome
     }
 
     /// Reads for a loading call, within its budget. A failure of the backend is a miss, and is

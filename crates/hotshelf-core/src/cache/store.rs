@@ -11,6 +11,7 @@ use crate::backend::{Backend, ServerInfo};
 use crate::engine::{Engine, LEASE, drain, remove};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
+use crate::near::{NearOptions, NearTier};
 use crate::runtime::Runtime;
 use crate::tag::TagId;
 
@@ -62,32 +63,36 @@ const LONGEST_LEASE: Duration = Duration::from_secs(3600);
 impl ByteStore {
     /// Creates a store with enabled caches, whose leases last for [`LEASE`].
     pub fn new(backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
-        let engine = Engine::new(backend, runtime, LEASE);
+        let engine = Engine::new(backend, runtime, LEASE, None);
         Self { engine, registry: Arc::new(Registry::new(true)) }
     }
 
-    /// Creates a store whose leases last for `lease`, and are renewed every third of it.
+    /// Creates a store whose leases last for `lease`, and are renewed every third of it, with a
+    /// near tier if there are options for it and the backend can report changes.
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Configuration`] if the lease is shorter than 10
-    /// ms or longer than an hour.
-    pub fn with_lease(
+    /// ms or longer than an hour, or if the options of the near tier are invalid.
+    pub fn with_options(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         lease: Duration,
+        near: Option<NearOptions>,
     ) -> Result<Self, Error> {
+        near.as_ref().map(NearOptions::validate).transpose()?;
         if !(SHORTEST_LEASE..=LONGEST_LEASE).contains(&lease) {
             let message = format!("invalid lease {lease:?}: use 10 ms to 1 hour, such as 5 s");
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let engine = Engine::new(backend, runtime, lease);
+        let engine = Engine::new(backend, runtime, lease, near);
         Ok(Self { engine, registry: Arc::new(Registry::new(true)) })
     }
 
     /// Returns the same caches, with their counters, on another backend.
     #[must_use]
     pub fn on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Self {
-        let engine = Engine::new(backend, runtime, self.engine.lease);
+        let near = self.engine.gate.near().map(|near| *near.options());
+        let engine = Engine::new(backend, runtime, self.engine.lease, near);
         Self { engine, registry: Arc::clone(&self.registry) }
     }
 
@@ -175,6 +180,12 @@ impl ByteStore {
             remove(&self.engine, None, Removal::Tags(keys)).await?;
         }
         invalid
+    }
+
+    /// Returns the near tier, if there is one.
+    #[must_use]
+    pub fn near(&self) -> Option<&NearTier> {
+        self.engine.gate.near().map(|near| &**near)
     }
 
     /// Returns the kind of backend.

@@ -19,6 +19,7 @@ use crate::ttl::{Jitter, Ttl};
 /// | `foreign` | [`Foreign::Reject`] |
 /// | `strict_plain` | off |
 /// | `epoch` | off |
+/// | `near` | on, if the store has a near tier |
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheOptions {
     /// The time to live of entries.
@@ -45,6 +46,8 @@ pub struct CacheOptions {
     pub strict_plain: bool,
     /// Whether all entries carry a tag of the cache itself, its epoch.
     pub epoch: bool,
+    /// Whether entries are kept in the store's near tier, if it has one.
+    pub near: bool,
 }
 
 /// The time to live of cached negatives: the knowledge that a key has no value.
@@ -113,6 +116,7 @@ impl Default for CacheOptions {
             foreign: Foreign::Reject,
             strict_plain: false,
             epoch: false,
+            near: true,
         }
     }
 }

@@ -21,14 +21,19 @@ impl Engine {
         tags: &Tags,
         takes_absent: bool,
     ) -> Option<Result<ReadOutcome, Error>> {
-        let local = self.gate.local()?;
-        Some(local.get(key).map(|entry| match entry {
-            None => ReadOutcome::Miss(Miss::without_entry(MissReason::Missing)),
+        let local = self.gate.local(cache)?;
+        let found = match local.get(key) {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        let miss = match found {
+            None => Miss::without_entry(MissReason::Missing),
             Some(entry) => match View::of(cache, tags).answer(cache, local, &entry, takes_absent) {
-                Ok(value) => ReadOutcome::Hit(value),
-                Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(entry.raw()))),
+                Ok(value) => return Some(Ok(ReadOutcome::Hit(value))),
+                Err(reason) => Miss::new(reason, Seen::entry(entry.raw())),
             },
-        }))
+        };
+        local.is_complete().then_some(Ok(ReadOutcome::Miss(miss)))
     }
 }
 

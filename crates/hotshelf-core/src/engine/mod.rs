@@ -45,6 +45,7 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::gate::{Gate, LocalState};
+use crate::near::NearOptions;
 use crate::runtime::{BoxFuture, Moment, Runtime};
 use crate::stats::Counter;
 use crate::timeout::{TOLERANCE, Timeout};
@@ -102,10 +103,11 @@ impl Engine {
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
         lease: Duration,
+        near: Option<NearOptions>,
     ) -> Arc<Self> {
         let flights = Arc::new(Flights::default());
         let local = vec![Arc::clone(&flights) as Arc<dyn LocalState>];
-        let gate = Gate::new(backend, Arc::clone(&runtime), local);
+        let gate = Gate::new(backend, Arc::clone(&runtime), local, near);
         let (held, admission) = (HeldLeases::default(), Admission::default());
         Arc::new(Self { gate, runtime, flights, held, admission, lease })
     }

@@ -3,8 +3,8 @@
 //! Every operation passes through it, so that
 //!
 //! - local state of the process ([`LocalState`]) is notified of every change that the process
-//!   makes: the open flights today. The near tier will sit here too, in front of
-//!   [`Gate::read`], and the outage queue behind the invalidations;
+//!   makes: the open flights, and the near tier, which sits in front of [`Gate::read`]. The
+//!   outage queue will sit behind the invalidations;
 //! - what was begun and is not finished ([`Duties`]) is known to every call: an entry that is
 //!   about to be removed is a miss;
 //! - the outcome of every operation is recorded, so that a failing backend is logged once
@@ -25,6 +25,7 @@ use crate::backend::{
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, WireKey};
+use crate::near::{Before, NearOptions, NearTier, TrackedRead};
 use crate::outage::{Health, OperationKind};
 use crate::runtime::Runtime;
 use crate::stats::Counter;
@@ -37,6 +38,7 @@ pub(crate) use duty::{Duty, DutyKind, Removal};
 pub(crate) struct Gate {
     backend: Arc<dyn Backend>,
     local: Vec<Arc<dyn LocalState>>,
+    near: Option<Arc<NearTier>>,
     pub(crate) duties: Duties,
     runtime: Arc<dyn Runtime>,
     health: Health,
@@ -57,12 +59,10 @@ pub(crate) enum Change<'a> {
     /// Entries and leases are removed.
     Keys(&'a [WireKey]),
     /// The versions of tags are removed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive tags; a near tier won't"))]
     Tags(&'a [WireKey]),
     /// All entries and leases whose key matches are removed.
     Matching(&'a Pattern),
     /// An insert or a write guard takes leases over, or stores what was written.
-    #[cfg_attr(not(test), expect(dead_code, reason = "flights outlive writes; a near tier won't"))]
     Written(&'a [WireKey]),
 }
 
@@ -80,10 +80,25 @@ impl Gate {
     pub(crate) fn new(
         backend: Arc<dyn Backend>,
         runtime: Arc<dyn Runtime>,
-        local: Vec<Arc<dyn LocalState>>,
+        mut local: Vec<Arc<dyn LocalState>>,
+        near: Option<NearOptions>,
     ) -> Self {
         let (duties, health) = (Duties::default(), Health::new(Arc::clone(&runtime)));
-        Self { backend, local, duties, runtime, health }
+        let near = near.map(|options| Arc::new(NearTier::new(options, Arc::clone(&runtime))));
+        let (wanted, near) = (near.is_some(), near.filter(|near| backend.report_to(near)));
+        // What is in memory needs none.
+        if wanted && near.is_none() && backend.local().is_none() {
+            tracing::warn!(
+                "no near tier: a layer, or broadcast tracking, keeps it from hearing of changes"
+            );
+        }
+        local.extend(near.iter().map(|near| Arc::clone(near) as Arc<dyn LocalState>));
+        Self { backend, local, near, duties, runtime, health }
+    }
+
+    /// Returns the near tier, if there is one.
+    pub(crate) fn near(&self) -> Option<&Arc<NearTier>> {
+        self.near.as_ref()
     }
 
     /// Returns the kind of backend.
@@ -99,8 +114,23 @@ impl Gate {
     /// Returns the entries that can be read without waiting, if there are any, and if nothing
     /// is about to be removed.
     #[inline]
-    pub(crate) fn local(&self) -> Option<&dyn LocalEntries> {
-        self.backend.local().filter(|_| self.duties.is_empty())
+    pub(crate) fn local(&self, cache: &CacheContext) -> Option<&dyn LocalEntries> {
+        let local = match self.near_for(cache) {
+            Some(near) => Some(&**near as &dyn LocalEntries),
+            None => self.backend.local(),
+        };
+        local.filter(|_| self.duties.is_empty())
+    }
+
+    /// Returns `true` if what is read without waiting is that of the near tier.
+    #[inline]
+    pub(crate) fn has_near_tier(&self, cache: &CacheContext) -> bool {
+        self.near_for(cache).is_some()
+    }
+
+    #[inline]
+    fn near_for(&self, cache: &CacheContext) -> Option<&Arc<NearTier>> {
+        self.near.as_ref().filter(|_| cache.options.near)
     }
 
     pub(crate) async fn read(
@@ -109,12 +139,35 @@ impl Gate {
         keys: &[WireKey],
     ) -> Result<Vec<Option<Bytes>>> {
         let before = (!self.duties.is_empty()).then(|| self.duties.removing(keys));
-        let found = self.noted(Some(cache), OperationKind::Read, self.backend.read(keys).await);
+        let found = match self.near_for(cache) {
+            None => self.backend.read(keys).await,
+            Some(near) => Box::pin(self.read_through(near, cache, keys)).await,
+        };
+        let found = self.noted(Some(cache), OperationKind::Read, found);
         if before.is_none() && self.duties.is_empty() {
             return found;
         }
         let removing = [before.unwrap_or_default(), self.duties.removing(keys)];
         found.map(|found| without(found, removing))
+    }
+
+    /// Reads from the backend, and admits what was found to the near tier.
+    async fn read_through(
+        &self,
+        near: &NearTier,
+        cache: &CacheContext,
+        keys: &[WireKey],
+    ) -> Result<Vec<Option<Bytes>>> {
+        let before: Vec<Before> = keys.iter().map(|key| near.before(key)).collect();
+        let read = self.backend.read_tracked(keys).await?;
+        let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
+            if let (Some(raw), Some(source)) = (&read.raw, read.source) {
+                let decoded_size = cache.codec.decoded_size(raw);
+                near.admit(key, raw.clone(), decoded_size, source, before);
+            }
+            read.raw
+        };
+        Ok(keys.iter().zip(before).zip(read).map(admitted).collect())
     }
 
     /// Returns the remaining time to live of an entry, which was read before.
@@ -389,7 +442,7 @@ mod tests {
         let local: Arc<dyn LocalState> = Arc::new(Local(Arc::clone(&recorder)));
         let backend = Arc::clone(&recorder) as Arc<dyn Backend>;
         let cache = CacheContext::for_tests();
-        let gate = Gate::new(backend, Arc::new(FixedRuntime(0)), vec![local]);
+        let gate = Gate::new(backend, Arc::new(FixedRuntime(0)), vec![local], None);
         operation(&gate, &cache).now_or_never().expect("the recorder answers at once");
         recorder.recorded()
     }

@@ -16,13 +16,14 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, Result, Seen, ServerInfo, Stored, TagVersion, Take, Taken,
     Token, Watch,
 };
+use hotshelf_core::near::{NearTier, TrackedRead};
 use hotshelf_core::tag::random_version;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
 use crate::client::{RedisClient, Reply, ScriptCall};
-use crate::connection::Request;
+use crate::connection::{Request, SourceCell};
 use crate::errors::{is_refused, unexpected_reply, with_cause};
 use crate::names;
 use crate::options::RedisOptions;
@@ -75,26 +76,32 @@ impl RedisBackend {
     }
 
     /// Reads values with one `GET` or `MGET`; in a Cluster with one `GET` for each key, in
-    /// parallel.
-    async fn read_now(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
+    /// parallel. `sources` has a cell for each key, or one for all of them on a single server.
+    async fn read_now(
+        &self,
+        keys: &[WireKey],
+        sources: Option<&[SourceCell]>,
+    ) -> Result<Vec<Option<Bytes>>> {
         let timeout = self.client.read_timeout;
-        let read = |command, keys: &[WireKey]| {
+        let read = |command, position: usize, keys: &[WireKey]| {
             let expected = self.large.size_of(keys);
-            Request { expected, ..Request::from(command) }
+            let source = sources.and_then(|sources| sources.get(position)).cloned();
+            Request { expected, tracked: source.is_some(), source, ..Request::from(command) }
         };
-        let get =
-            |key: &WireKey| read(Command::new("GET").arg(key.as_bytes()), slice::from_ref(key));
+        let get = |(position, key): (usize, &WireKey)| {
+            read(Command::new("GET").arg(key.as_bytes()), position, slice::from_ref(key))
+        };
         let values = match keys {
             [] => Ok(Vec::new()),
-            [key] => Ok(vec![self.client.send(get(key), timeout).await?.bytes()?]),
+            [key] => Ok(vec![self.client.send(get((0, key)), timeout).await?.bytes()?]),
             _ if self.client.is_cluster() => {
-                let requests: Vec<Request> = keys.iter().map(get).collect();
+                let requests: Vec<Request> = keys.iter().enumerate().map(get).collect();
                 let replies = self.client.send_all(&requests, timeout).await;
                 replies.into_iter().map(Reply::bytes).collect()
             }
             _ => {
                 let mget = Command::new("MGET").args(keys.iter().map(WireKey::as_bytes));
-                let mget = read(mget, keys);
+                let mget = read(mget, 0, keys);
                 let replies = self.client.send(mget, timeout).await?.array()?;
                 replies.into_iter().map(Reply::bytes).collect()
             }
@@ -103,6 +110,19 @@ impl RedisBackend {
             self.large.note(keys, values);
         }
         values
+    }
+
+    async fn read_tracked_now(&self, keys: &[WireKey]) -> Result<Vec<TrackedRead>> {
+        let is_apart = self.client.is_cluster();
+        let count = if is_apart { keys.len() } else { 1 };
+        let cells: Vec<SourceCell> = (0..count).map(|_| SourceCell::default()).collect();
+        let values = self.read_now(keys, Some(&cells)).await?;
+        let sources: Vec<_> = cells.iter().map(SourceCell::take).collect();
+        let read = |(position, raw)| {
+            let source = sources.get(if is_apart { position } else { 0 }).cloned().flatten();
+            TrackedRead { raw, source }
+        };
+        Ok(values.into_iter().enumerate().map(read).collect())
     }
 
     async fn acquire_now(&self, acquire: Acquire<'_>) -> Result<Acquired> {
@@ -218,6 +238,9 @@ impl RedisBackend {
         if !self.client.is_tracking(b"") {
             let text = "key changes are not reported: callers that wait for another process poll";
             limitations.push(text.to_owned());
+            if self.changes.near().is_some() {
+                limitations.push("key changes are not reported: the near tier is off".to_owned());
+            }
         }
         limitations
     }
@@ -235,7 +258,16 @@ impl Backend for RedisBackend {
     }
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
-        Box::pin(self.read_now(keys))
+        Box::pin(self.read_now(keys, None))
+    }
+
+    fn report_to(&self, near: &Arc<NearTier>) -> bool {
+        // Of the keys that aren't broadcast, changes wouldn't be reported.
+        self.client.opts_in_to_tracking() && self.changes.report_to(near)
+    }
+
+    fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
+        Box::pin(self.read_tracked_now(keys))
     }
 
     fn longest_read(&self) -> Option<Duration> {

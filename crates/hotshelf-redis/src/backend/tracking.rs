@@ -1,7 +1,10 @@
 //! Key changes reported by the servers.
 
+use std::sync::{Arc, OnceLock};
+
 use hotshelf_core::WireKey;
 use hotshelf_core::backend::Watchers;
+use hotshelf_core::near::NearTier;
 use hotshelf_wire::resp::Value;
 
 use crate::connection::Listener;
@@ -11,6 +14,26 @@ use crate::names;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Changes {
     pub(super) watchers: Watchers,
+    near: Arc<OnceLock<Arc<NearTier>>>,
+}
+
+impl Changes {
+    /// Reports changes to a near tier, too. Returns `false` if there is one.
+    pub(super) fn report_to(&self, near: &Arc<NearTier>) -> bool {
+        self.near.set(Arc::clone(near)).is_ok()
+    }
+
+    pub(super) fn near(&self) -> Option<&Arc<NearTier>> {
+        self.near.get()
+    }
+
+    fn changed(&self, name: &Value) {
+        let Some((key, is_lease)) = key(name) else { return };
+        if let Some(near) = self.near.get().filter(|_| !is_lease) {
+            near.changed(&key);
+        }
+        self.watchers.changed(&key);
+    }
 }
 
 impl Listener for Changes {
@@ -18,12 +41,19 @@ impl Listener for Changes {
     fn on_push(&self, push: Vec<Value>) -> bool {
         match &push[..] {
             [kind, Value::Array(keys)] if kind.text() == Some("invalidate") => {
-                keys.iter().filter_map(key).for_each(|key| self.watchers.changed(&key));
+                keys.iter().for_each(|name| self.changed(name));
             }
-            [kind, Value::Nil] if kind.text() == Some("invalidate") => self.watchers.wake_all(),
+            [kind, Value::Nil] if kind.text() == Some("invalidate") => {
+                self.near.get().into_iter().for_each(|near| near.flush());
+                self.watchers.wake_all();
+            }
             _ => {}
         }
         !push.first().and_then(Value::text).is_some_and(is_subscription)
+    }
+
+    fn near(&self) -> Option<&Arc<NearTier>> {
+        self.near.get()
     }
 
     fn on_close(&self) {
@@ -36,12 +66,15 @@ fn is_subscription(kind: &str) -> bool {
     kind.ends_with("message") || kind.ends_with("subscribe")
 }
 
-/// Returns the key whose entry or lease has this name; `None` if it is not valid UTF-8, and so
+/// Returns the key whose entry or lease has this name, and whether it is the lease; `None` if it is not valid UTF-8, and so
 /// not hotshelf's.
-fn key(name: &Value) -> Option<WireKey> {
+fn key(name: &Value) -> Option<(WireKey, bool)> {
     let Value::Bulk(name) = name else { return None };
     let name = std::str::from_utf8(name).ok()?;
-    Some(names::key_of_lease(name).unwrap_or_else(|| name.into()))
+    Some(match names::key_of_lease(name) {
+        Some(key) => (key, true),
+        None => (name.into(), false),
+    })
 }
 
 #[cfg(test)]

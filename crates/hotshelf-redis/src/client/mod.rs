@@ -298,6 +298,11 @@ impl RedisClient {
         self.without_unlink.load(Ordering::Relaxed)
     }
 
+    /// Returns `true` if servers are asked to report changes of the keys that were read.
+    pub(crate) fn opts_in_to_tracking(&self) -> bool {
+        self.servers.opts_in_to_tracking()
+    }
+
     /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         self.servers.current().is_ok_and(|servers| servers.is_tracking(key))

@@ -1,10 +1,11 @@
 //! The callers' side of a connection.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use hotshelf_core::near::Source;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, Runtime};
 use hotshelf_wire::resp::{Command, ServerError, Value};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) traffic: Traffic,
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) listener: Arc<dyn Listener>,
+    /// What the near tier knows of the connection, if the server reports changes on it.
+    source: OnceLock<Arc<Source>>,
     is_established: AtomicBool,
     has_answered: AtomicBool,
     timeouts_in_a_row: AtomicU32,
@@ -44,6 +47,7 @@ impl Connection {
             traffic: Traffic::new(),
             runtime,
             listener,
+            source: OnceLock::new(),
             is_established: AtomicBool::new(false),
             has_answered: AtomicBool::new(false),
             timeouts_in_a_row: AtomicU32::new(0),
@@ -73,19 +77,41 @@ impl Connection {
         routing: Routing,
         timeout: Duration,
     ) -> Result<impl Future<Output = Result<Value, Error>> + use<>, Error> {
+        self.note_source(request, routing);
         self.shared.traffic.send(request, routing, timeout)
+    }
+
+    /// Notes, before a read for the near tier is sent, over which connection it goes.
+    fn note_source(&self, request: &Request, routing: Routing) {
+        if let Some(cell) = &request.source {
+            // A read after `ASKING` is not tracked.
+            let source = self.shared.source.get().filter(|_| routing == Routing::Owner);
+            cell.set(source.map(Source::before));
+        }
+    }
+
+    /// Lets the near tier admit what is read over the connection.
+    pub(crate) fn vouch(&self, source: Arc<Source>) {
+        // It is set once, before the connection is used.
+        let _ = self.shared.source.set(source);
+    }
+
+    /// Returns what the near tier knows of the connection.
+    pub(crate) fn source(&self) -> Option<&Arc<Source>> {
+        self.shared.source.get()
     }
 
     /// Queues commands together, and returns the future of their replies in order.
     ///
     /// # Errors
     /// If the connection is closed: none of the commands is sent.
-    pub(crate) fn send_all<'a, I: ExactSizeIterator<Item = &'a Request>>(
+    pub(crate) fn send_all<'a, I: ExactSizeIterator<Item = &'a Request> + Clone>(
         &self,
         requests: I,
         routing: Routing,
         timeout: Duration,
     ) -> Result<impl Future<Output = Vec<Result<Value, Error>>> + use<'a, I>, Error> {
+        requests.clone().for_each(|request| self.note_source(request, routing));
         let receivers = self.shared.traffic.send_all(requests, routing, timeout)?;
         Ok(async {
             let mut replies = Vec::with_capacity(receivers.len());
@@ -130,6 +156,7 @@ impl Connection {
 
     /// Closes the connection at once: commands in flight fail, and the driver ends.
     pub(crate) fn abort(&self, reason: CloseReason) {
+        self.shared.end_source();
         self.shared.traffic.abort(reason);
     }
 
@@ -150,6 +177,11 @@ impl Connection {
 }
 
 impl Shared {
+    /// Ends the near tier's entries that were read over the connection.
+    pub(super) fn end_source(&self) {
+        self.source.get().into_iter().for_each(|source| source.end());
+    }
+
     /// Tells the listener of the end of the connection.
     pub(super) fn notify_end(&self) {
         if self.is_established.load(Ordering::Relaxed) {
@@ -173,6 +205,7 @@ impl Shared {
 
     pub(super) fn timed_out(&self) {
         if self.timeouts_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
+            self.end_source();
             self.traffic.abort(CloseReason::Unresponsive);
         }
     }

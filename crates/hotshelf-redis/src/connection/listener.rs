@@ -1,5 +1,8 @@
 //! The receiver of pushes and unsolicited values.
 
+use std::sync::Arc;
+
+use hotshelf_core::near::NearTier;
 use hotshelf_wire::resp::Value;
 
 /// Receives pushes and unsolicited values, in their position among the replies.
@@ -14,6 +17,11 @@ pub(crate) trait Listener: Send + Sync {
     fn on_unsolicited(&self, value: Value) -> bool {
         drop(value);
         false
+    }
+
+    /// Returns the near tier to which changes are reported, if there is one.
+    fn near(&self) -> Option<&Arc<NearTier>> {
+        None
     }
 
     /// Handles the end of the connection, if it was established: later values are lost.

@@ -21,6 +21,6 @@ pub(crate) use handle::Connection;
 pub(crate) use inbox::Inbox;
 pub use inbox::Message;
 pub(crate) use listener::Listener;
-pub(crate) use request::{LARGE, Request, Routing};
+pub(crate) use request::{LARGE, Request, Routing, SourceCell};
 pub use session::Session;
 pub use traffic::DriverStatus;

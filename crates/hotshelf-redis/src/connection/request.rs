@@ -1,7 +1,9 @@
 //! Requests: commands, and how they are sent.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use hotshelf_core::near::Sourced;
+use hotshelf_core::sync::Mutex;
 use hotshelf_wire::resp::Command;
 
 /// A command, and whether the server should report changes of the keys that it reads.
@@ -12,6 +14,23 @@ pub(crate) struct Request {
     pub(crate) tracked: bool,
     /// The size of the reply in bytes, if it is expected to be large.
     pub(crate) expected: usize,
+    /// Where to note the connection over which a read for the near tier was sent last, if its
+    /// server reports changes.
+    pub(crate) source: Option<SourceCell>,
+}
+
+/// The connection over which a request was sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SourceCell(Arc<Mutex<Option<Sourced>>>);
+
+impl SourceCell {
+    pub(super) fn set(&self, source: Option<Sourced>) {
+        *self.0.lock() = source;
+    }
+
+    pub(crate) fn take(&self) -> Option<Sourced> {
+        self.0.lock().take()
+    }
 }
 
 /// The size from which a value is large: it occupies a network of 10 Gbit/s for 0.1 ms.
@@ -31,7 +50,7 @@ impl Request {
 
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
-        Self { command, tracked: false, expected: 0 }
+        Self { command, tracked: false, expected: 0, source: None }
     }
 }
 

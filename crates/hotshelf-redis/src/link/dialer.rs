@@ -277,6 +277,11 @@ impl Dialer {
         .await
     }
 
+    /// Returns `true` if servers are asked to report changes of the keys that were read.
+    pub(crate) fn asks_for_reports(&self) -> bool {
+        self.login.tracking == Tracking::OptIn
+    }
+
     /// Returns `true` if connections use TLS.
     pub(crate) fn speaks_tls(&self) -> bool {
         self.speaks_tls

@@ -62,7 +62,7 @@ impl Link {
         let queue = |connection: &Connection, timeout| connection.send(request, routing, timeout);
         let (connection, sent) = self.queued(&mut timeout, queue).await?;
         let reply = sent.await?;
-        self.check_role(&connection, &reply);
+        self.check(&connection, &reply);
         Ok(reply)
     }
 
@@ -103,7 +103,7 @@ impl Link {
         };
         let (connection, sent) = self.queued(&mut timeout, queue).await?;
         let replies = sent.await;
-        replies.iter().flatten().for_each(|reply| self.check_role(&connection, reply));
+        replies.iter().flatten().for_each(|reply| self.check(&connection, reply));
         Ok(replies)
     }
 
@@ -177,14 +177,18 @@ impl Link {
         }
     }
 
-    /// Closes the connection to a server that refuses writes: it was demoted, and the name or
-    /// the proxy of its address may lead to the new primary by now.
-    fn check_role(&self, connection: &Connection, reply: &Value) {
-        if let Value::Error(error) = reply
-            && error.code() == b"READONLY"
-            && self.shared.may_give_up(connection)
-        {
-            connection.abort(CloseReason::Demoted);
+    /// Looks for what an error tells about the server.
+    fn check(&self, connection: &Connection, reply: &Value) {
+        let Value::Error(error) = reply else { return };
+        match error.code() {
+            // It was demoted, and the name or the proxy of its address may lead to the new
+            // primary by now.
+            b"READONLY" if self.shared.may_give_up(connection) => {
+                connection.abort(CloseReason::Demoted);
+            }
+            // It reports no changes of keys that are no longer its own.
+            b"MOVED" | b"ASK" => connection.source().into_iter().for_each(|source| source.end()),
+            _ => {}
         }
     }
 

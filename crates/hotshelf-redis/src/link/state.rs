@@ -1,6 +1,7 @@
 //! The state of a link, shared by its callers and its supervisor.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use event_listener::Event;
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     pub(super) changed: Event,
     /// When a connection to a demoted server may be given up next, and the pause after that.
     giving_up: Mutex<(Moment, Backoff)>,
+    /// Whether it was logged that the server doesn't report changes to the near tier.
+    pub(super) logged_silence: AtomicBool,
 }
 
 /// The pauses before a connection to a demoted server is given up again: a proxy may not have
@@ -56,7 +59,8 @@ impl Shared {
     ) -> Self {
         let supervision = RwLock::new(Supervision { state: State::New, is_supervised: false });
         let giving_up = Mutex::new((Moment::default(), GIVING_UP));
-        Self { dialer, resolver, listener, supervision, changed: Event::new(), giving_up }
+        let (changed, logged_silence) = (Event::new(), AtomicBool::new(false));
+        Self { dialer, resolver, listener, supervision, changed, giving_up, logged_silence }
     }
 
     /// Returns the connection if the link is up. If it was closed a moment ago, its next

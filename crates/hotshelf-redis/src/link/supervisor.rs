@@ -4,13 +4,16 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use hotshelf_core::backoff::Backoff;
+use hotshelf_core::near::NearTier;
 use hotshelf_core::{Error, ErrorKind, Moment};
+use hotshelf_wire::resp::{Command, Value};
 
-use super::dialer::Dialled;
+use super::dialer::{Dialled, send_all};
 use super::finding::{Found, find, successor};
 use super::role::until_demoted;
 use super::state::{Shared, State};
@@ -113,6 +116,13 @@ impl Shared {
     async fn serve_one(&self, address: &Address, dialled: Dialled) -> Served {
         tracing::debug!("connected to {address}");
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
+        let wanted = self.listener.near().filter(|_| self.dialer.asks_for_reports());
+        let near = wanted.filter(|_| agreed.tracking);
+        if let Some(near) = near {
+            connection.vouch(near.source());
+        } else if wanted.is_some() && !self.logged_silence.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{address} doesn't report key changes; the near tier is off");
+        }
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {
             let reason = CloseReason::Closed;
@@ -125,8 +135,10 @@ impl Shared {
         // A proxy that knows RESP2 alone may close the connection at a command it doesn't know.
         let watched = self.resolver.may_be_demoted() && agreed.resp3;
         let demoted = pin!(self.give_up_demoted(watched, &connection));
-        match select(select(carrier, demoted), select(authenticated, replaced)).await {
-            Either::Left((Either::Right((never, _)), _)) => match never {},
+        let vouching = pin!(self.keep_vouching(near, &connection));
+        let watching = select(demoted, vouching);
+        match select(select(carrier, watching), select(authenticated, replaced)).await {
+            Either::Left((Either::Right((never, _)), _)) => match never.factor_first().0 {},
             Either::Left((Either::Left((reason, _)), _)) => {
                 // Servers close idle connections.
                 let lasted = self.dialer.runtime.now().since(began) > LONGEST_PAUSE;
@@ -141,6 +153,27 @@ impl Shared {
                 connection.abort(CloseReason::Replaced);
                 Served::Replaced(next)
             }
+        }
+    }
+
+    /// Pings the server, so that the near tier may use what was read over the connection. The
+    /// server's clock is the answer; an error, if it is refused, is one, too. Never returns.
+    async fn keep_vouching(
+        &self,
+        near: Option<&Arc<NearTier>>,
+        connection: &Connection,
+    ) -> Infallible {
+        let (Some(near), Some(source)) = (near, connection.source()) else {
+            return pending().await;
+        };
+        let period = near.options().max_staleness / 4;
+        loop {
+            let sent = near.now();
+            let asked = send_all(connection, [Command::new("TIME")], self.dialer.timeout()).await;
+            if let Ok([reply]) = asked.as_deref() {
+                source.answered(sent, near.now(), server_millis(reply));
+            }
+            self.dialer.runtime.sleep(period).await;
         }
     }
 
@@ -196,6 +229,14 @@ impl Shared {
         };
         self.set(State::Down(error));
     }
+}
+
+/// Reads the answer to `TIME`, seconds and microseconds, in milliseconds.
+fn server_millis(reply: &Value) -> Option<u64> {
+    let Value::Array(parts) = reply else { return None };
+    let [seconds, micros] = &parts[..] else { return None };
+    let [seconds, micros] = [seconds, micros].map(|part| part.text()?.parse::<u64>().ok());
+    Some(seconds? * 1_000 + micros? / 1_000)
 }
 
 /// What ended the use of a connection.

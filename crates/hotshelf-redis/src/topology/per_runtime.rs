@@ -66,6 +66,11 @@ impl Topologies {
         }
     }
 
+    /// Returns `true` if servers are asked to report changes of the keys that were read.
+    pub(crate) fn opts_in_to_tracking(&self) -> bool {
+        self.options.tracking == Tracking::OptIn
+    }
+
     /// Returns `true` if keys are distributed over several servers.
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self.options.deployment, Deployment::Cluster(_))

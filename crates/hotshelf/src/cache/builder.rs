@@ -175,6 +175,13 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
+    /// Sets whether entries are kept in the [near tier](crate::StoreBuilder::near) of the store,
+    /// if it has one. Default: on.
+    pub fn near(mut self, near: bool) -> Self {
+        self.options.near = near;
+        self
+    }
+
     /// Sets a function that returns the tags of each entry, so that no two calls for one key
     /// can name different tags. [`Entry::tags`](super::Entry::tags) adds to them. Default: no
     /// tags.

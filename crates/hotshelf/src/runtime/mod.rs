@@ -42,6 +42,13 @@ impl Runtime for TokioRuntime {
         Moment::after_start(self.start.elapsed())
     }
 
+    /// `CLOCK_BOOTTIME`, where there is one. Without a server, nothing is bounded by it.
+    #[cfg(all(feature = "redis", any(target_os = "linux", target_os = "android")))]
+    fn uptime(&self) -> Moment {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Moment::after_start(time.try_into().unwrap_or_default())
+    }
+
     /// Uses a timer thread outside of tokio, and in runtimes without timers.
     #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::cache::LEASE;
+use hotshelf_core::near::NearOptions;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Jitter, Runtime};
 
 use super::Store;
@@ -18,6 +19,7 @@ use crate::runtime::TokioRuntime;
 /// | [`memory_capacity`](Self::memory_capacity) | 64 MiB |
 /// | [`enabled`](Self::enabled) | on |
 /// | [`lease`](Self::lease) | 5 s |
+/// | [`near`](Self::near) | none |
 ///
 /// `Debug` never shows a password.
 #[derive(Clone)]
@@ -32,6 +34,7 @@ pub struct StoreBuilder {
     memory_capacity: u64,
     enabled: bool,
     lease: Duration,
+    near: Option<NearOptions>,
     runtime: Option<Arc<dyn Runtime>>,
     jitter: Jitter,
 }
@@ -50,6 +53,7 @@ impl Default for StoreBuilder {
             memory_capacity: hotshelf_memory::DEFAULT_CAPACITY,
             enabled: true,
             lease: LEASE,
+            near: None,
             runtime: None,
             jitter: Jitter::default(),
         }
@@ -120,7 +124,8 @@ impl StoreBuilder {
 
     /// Sets the capacity of a store in memory, in bytes. Default: 64 MiB.
     ///
-    /// A single entry may take nine tenths of it, or about 14 MiB if that is less.
+    /// Keys, entries and decoded values count, the latter by the length of their entries. A single
+    /// entry may take nine tenths of it, or about 14 MiB if that is less.
     #[cfg(feature = "memory")]
     pub fn memory_capacity(mut self, bytes: u64) -> Self {
         self.memory_capacity = bytes;
@@ -144,6 +149,28 @@ impl StoreBuilder {
     /// server, for longer than its lease loses the right: the loaded value is not stored.
     pub fn lease(mut self, duration: Duration) -> Self {
         self.lease = duration;
+        self
+    }
+
+    /// Keeps what is read from a server in the memory of this process, too: a near tier. Default:
+    /// none.
+    ///
+    /// A hit in it costs no round trip. Redis and Valkey report changes of what was read; a hit
+    /// reflects every invalidation by another process that was executed before the last answered
+    /// ping, which is no older than [`max_staleness`](NearOptions::max_staleness) (2 s). Those of
+    /// this process it reflects at once. Where changes aren't reported, as over RESP2, there is
+    /// no near tier: [`Store::info`] says so. A store in memory needs none.
+    ///
+    /// [`CacheBuilder::near`](crate::CacheBuilder::near) leaves a cache out.
+    ///
+    /// ```
+    /// use hotshelf::{NearOptions, Store};
+    ///
+    /// let store = Store::builder().url("redis://localhost").near(NearOptions::default()).build()?;
+    /// # Ok::<(), hotshelf::Error>(())
+    /// ```
+    pub fn near(mut self, options: NearOptions) -> Self {
+        self.near = Some(options);
         self
     }
 
@@ -231,7 +258,7 @@ impl StoreBuilder {
 
     fn on(&self, backend: Arc<dyn Backend>, runtime: Arc<dyn Runtime>) -> Result<Store, Error> {
         let backend = self.layers.iter().fold(backend, |backend, wrap| wrap(backend));
-        let bytes = ByteStore::with_lease(backend, runtime, self.lease)?;
+        let bytes = ByteStore::with_options(backend, runtime, self.lease, self.near)?;
         bytes.set_enabled(self.enabled);
         Ok(Store {
             bytes,

@@ -2,6 +2,7 @@
 
 use hotshelf_core::ServerInfo;
 use hotshelf_core::cache::CacheInfo;
+use hotshelf_core::near::NearInfo;
 use serde::Serialize;
 
 /// The state of a store and its backend. Returned by [`Store::info`](crate::Store::info).
@@ -16,6 +17,8 @@ pub struct StoreInfo {
     pub enabled: bool,
     /// What the server reports about itself; `None` if it doesn't answer.
     pub server: Option<ServerInfo>,
+    /// The near tier; `None` without one.
+    pub near: Option<NearInfo>,
     /// The caches, ordered by prefix, version and name.
     pub caches: Vec<CacheInfo>,
 }

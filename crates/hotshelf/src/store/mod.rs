@@ -6,6 +6,7 @@ mod info;
 use std::time::Duration;
 
 use hotshelf_core::cache::Unfinished;
+use hotshelf_core::near::NearTier;
 use hotshelf_core::{ByteStore, Error, Jitter};
 
 use crate::cache::{CacheBuilder, CacheValue};
@@ -185,6 +186,7 @@ impl Store {
             address: self.address.clone(),
             enabled: self.is_enabled(),
             server: self.bytes.info().await.ok(),
+            near: self.bytes.near().map(NearTier::info),
             caches: self.bytes.caches(),
         }
     }

@@ -9,6 +9,7 @@ mod flights;
 mod invalid_input;
 mod invalidation;
 mod many;
+mod near;
 mod negatives;
 mod outage;
 mod permissions;

@@ -1,0 +1,263 @@
+//! The near tier: entries in the memory of this process, in front of a server.
+//!
+//! It holds what was read over connections on which the server reports changes, and answers
+//! only while it can vouch for it: a hit reflects every invalidation that was executed before
+//! the last answered ping of its connection was sent, and that ping is no older than
+//! `max_staleness` (docs/protocol.md, "The near tier").
+//!
+//! - **Admission.** A reply is admitted unless a change of its key was reported since its read
+//!   was sent. Each stripe of keys counts the reports (its *epoch*); the count is compared, and
+//!   the entry inserted, under the stripe's lock.
+//! - **Sources.** An entry belongs to the connection over which it was read. When that is lost,
+//!   or the server reports that everything may have changed, all its entries end at once.
+//! - **Tags.** The versions of tags are entries, too, under the same rules.
+
+mod options;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+use serde::Serialize;
+
+use crate::backend::{LocalEntries, LocalEntry, Result};
+use crate::gate::{Change, LocalState};
+use crate::key::WireKey;
+use crate::runtime::{Moment, Runtime};
+use crate::sync::Mutex;
+use crate::trailer::Trailer;
+
+pub use options::NearOptions;
+pub use source::{Source, Sourced};
+
+/// The number of locks, each for a part of the keys.
+const STRIPES: usize = 64;
+
+/// The overhead of an entry beyond its key, its value and the decoded value.
+const OVERHEAD: usize = 350;
+
+/// The near tier of a store.
+pub struct NearTier {
+    table: Cache<WireKey, Held, ByBytes, RandomState>,
+    epochs: Box<[Mutex<u64>]>,
+    hasher: RandomState,
+    options: NearOptions,
+    runtime: Arc<dyn Runtime>,
+    /// The number of times that everything was forgotten.
+    flushed: AtomicU64,
+}
+
+/// An entry, and for how long it may be used.
+#[derive(Clone)]
+struct Held {
+    entry: Arc<LocalEntry>,
+    source: Sourced,
+    /// The number of times that everything had been forgotten when its read was sent.
+    flushed: u64,
+    expires: Moment,
+    weight: u64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<WireKey, Held> for ByBytes {
+    fn weight(&self, _: &WireKey, held: &Held) -> u64 {
+        held.weight
+    }
+}
+
+/// The state of a near tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct NearInfo {
+    /// The number of entries, those of tags included.
+    pub entries: usize,
+    /// The memory that they take, in bytes.
+    pub used_bytes: u64,
+    /// The most memory that they may take, in bytes.
+    pub max_bytes: u64,
+    /// The bound of staleness.
+    pub max_staleness: Duration,
+}
+
+/// What was known about a key before its read was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    epoch: u64,
+    flushed: u64,
+}
+
+/// The reply to a read.
+#[derive(Clone, Debug)]
+pub struct TrackedRead {
+    /// The entry.
+    pub raw: Option<Bytes>,
+    /// The connection over which it was read, if its server reports changes of the key.
+    pub source: Option<Sourced>,
+}
+
+impl NearTier {
+    pub(crate) fn new(options: NearOptions, runtime: Arc<dyn Runtime>) -> Self {
+        let items = usize::try_from(options.max_bytes / 1024).unwrap_or(usize::MAX).max(16);
+        let sized = OptionsBuilder::new()
+            .weight_capacity(options.max_bytes)
+            .estimated_items_capacity(items)
+            .build();
+        let sized = sized.expect("capacity and items are set");
+        let hasher = RandomState::default();
+        let table =
+            Cache::with_options(sized, ByBytes, hasher.clone(), DefaultLifecycle::default());
+        let epochs = (0..STRIPES).map(|_| Mutex::new(0)).collect();
+        Self { table, epochs, hasher, options, runtime, flushed: AtomicU64::new(0) }
+    }
+
+    /// Returns the options.
+    #[must_use]
+    pub fn options(&self) -> &NearOptions {
+        &self.options
+    }
+
+    /// Returns the time, by a clock that counts the time during which the machine was suspended.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.runtime.uptime()
+    }
+
+    /// Returns a source for a new connection on which the server reports changes.
+    #[must_use]
+    pub fn source(&self) -> Arc<Source> {
+        Arc::new(Source::default())
+    }
+
+    /// Forgets a key, of an entry or of a tag: the server has reported a change.
+    pub fn changed(&self, key: &WireKey) {
+        let mut epoch = self.epoch_of(key).lock();
+        *epoch += 1;
+        let removed = self.table.remove(key);
+        drop(epoch);
+        drop(removed);
+    }
+
+    /// Forgets everything: the server has reported that any key may have changed.
+    pub fn flush(&self) {
+        self.flushed.fetch_add(1, Ordering::SeqCst);
+        self.table.clear();
+    }
+
+    /// Returns the state.
+    #[must_use]
+    pub fn info(&self) -> NearInfo {
+        NearInfo {
+            entries: self.table.len(),
+            used_bytes: self.table.weight(),
+            max_bytes: self.options.max_bytes,
+            max_staleness: self.options.max_staleness,
+        }
+    }
+
+    fn epoch_of(&self, key: &WireKey) -> &Mutex<u64> {
+        let hash = self.hasher.hash_one(key.as_bytes());
+        &self.epochs[(hash >> 32) as usize % STRIPES]
+    }
+
+    /// Returns what is known about a key, before its read is sent.
+    pub(crate) fn before(&self, key: &WireKey) -> Before {
+        let flushed = self.flushed.load(Ordering::SeqCst);
+        Before { epoch: *self.epoch_of(key).lock(), flushed }
+    }
+
+    /// Admits what was read, unless it may have changed since the read was sent.
+    pub(crate) fn admit(
+        &self,
+        key: &WireKey,
+        raw: Bytes,
+        decoded_size: usize,
+        source: Sourced,
+        before: Before,
+    ) {
+        let now = self.now();
+        let entry = Arc::new(LocalEntry::new(raw));
+        let Some(expires) = self.expiry(&entry, &source, now) else { return };
+        let sizes = key.as_bytes().len() + entry.raw().len() + decoded_size + OVERHEAD;
+        let weight = sizes as u64;
+        let held = Held { entry, source, flushed: before.flushed, expires, weight };
+        let epoch = self.epoch_of(key).lock();
+        let admitted = *epoch == before.epoch
+            && held.flushed == self.flushed.load(Ordering::SeqCst)
+            && held.source.is_current();
+        // A decoded value runs code of its own when it is dropped: not under the lock.
+        let mut removed = <[_; 2]>::default();
+        if admitted {
+            self.table.insert_with_lifecycle(key.clone(), held, &mut removed);
+        }
+        drop(epoch);
+    }
+
+    /// Returns when an entry ends here: after the tier's own lifetime, or when it ends at the
+    /// server, by an estimate of the server's clock. `None` if it has ended.
+    fn expiry(&self, entry: &LocalEntry, source: &Sourced, now: Moment) -> Option<Moment> {
+        let mut left = self.options.time_to_live;
+        if let Ok((_, trailer)) = Trailer::find(entry.raw())
+            && trailer.loaded_at > 0
+            && let Some(server_now) = source.server_millis(now)
+        {
+            let ends = trailer.loaded_at.saturating_add(trailer.fresh_for);
+            left = left.min(Duration::from_millis(ends.saturating_sub(server_now)));
+        }
+        (!left.is_zero()).then(|| now + left)
+    }
+}
+
+impl LocalEntries for NearTier {
+    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
+        let Some(held) = self.table.get(key) else { return Ok(None) };
+        let now = self.now();
+        let is_valid = held.expires > now
+            && held.flushed == self.flushed.load(Ordering::Relaxed)
+            && held.source.vouches(now, self.options.max_staleness);
+        Ok(is_valid.then_some(held.entry))
+    }
+
+    fn is_complete(&self) -> bool {
+        false
+    }
+}
+
+impl LocalState for NearTier {
+    fn forget(&self, change: &Change<'_>) {
+        match change {
+            Change::Keys(keys) | Change::Tags(keys) | Change::Written(keys) => {
+                keys.iter().for_each(|key| self.changed(key));
+            }
+            Change::Matching(pattern) => {
+                // Reads in flight are not admitted, of whichever key.
+                self.epochs.iter().for_each(|epoch| *epoch.lock() += 1);
+                let matching: Vec<WireKey> = self
+                    .table
+                    .iter()
+                    .map(|(key, _)| key)
+                    .filter(|key| pattern.matches(key))
+                    .collect();
+                matching.iter().for_each(|key| drop(self.table.remove(key)));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for NearTier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("NearTier");
+        debug.field("info", &self.info());
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+use std::sync::atomic::AtomicU64;
+
+use super::*;
+use crate::key::Pattern;
+use crate::runtime::BoxFuture;
+
+/// A clock that is set, in milliseconds.
+#[derive(Clone, Debug, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl Runtime for Clock {
+    fn now(&self) -> Moment {
+        Moment::after_start(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) {}
+
+    fn random(&self) -> u64 {
+        0
+    }
+}
+
+struct Fixture {
+    clock: Clock,
+    near: NearTier,
+    source: Arc<Source>,
+    key: WireKey,
+}
+
+impl Fixture {
+    /// A tier at second 10, whose connection has just answered a ping.
+    fn new() -> Self {
+        let clock = Clock::default();
+        clock.0.store(10_000, Ordering::Relaxed);
+        let near = NearTier::new(NearOptions::default(), Arc::new(clock.clone()));
+        let source = near.source();
+        source.answered(near.now(), near.now(), Some(1_000_000));
+        Self { clock, near, source, key: "k".into() }
+    }
+
+    /// Reads an entry, with something in between the read and its reply.
+    fn read(&self, raw: Bytes, between: impl FnOnce(&Self)) {
+        let (before, source) = (self.near.before(&self.key), self.source.before());
+        between(self);
+        self.near.admit(&self.key, raw, 0, source, before);
+    }
+
+    fn holds(&self) -> bool {
+        self.near.get(&self.key).unwrap().is_some()
+    }
+
+    fn at(&self, millis: u64) -> &Self {
+        self.clock.0.store(millis, Ordering::Relaxed);
+        self
+    }
+}
+
+const ENTRY: Bytes = Bytes::from_static(b"1");
+
+#[test]
+fn change_in_between_is_not_admitted() {
+    type Between = fn(&Fixture);
+    let others: [(&str, Between, bool); 6] = [
+        ("nothing", |_| {}, true),
+        ("the key", |it| it.near.changed(&it.key), false),
+        ("everything", |it| it.near.flush(), false),
+        ("the connection", |it| it.source.end(), false),
+        ("its own", |it| it.near.forget(&Change::Keys(std::slice::from_ref(&it.key))), false),
+        ("a pattern", |it| it.near.forget(&Change::Matching(&Pattern::new("other*"))), false),
+    ];
+    for (what, between, admitted) in others {
+        let fixture = Fixture::new();
+        fixture.read(ENTRY, between);
+        assert_eq!(fixture.holds(), admitted, "{what}");
+        // And what was admitted before is gone.
+        let fixture = Fixture::new();
+        fixture.read(ENTRY, |_| {});
+        between(&fixture);
+        assert_eq!(fixture.holds(), admitted || what == "a pattern", "{what}");
+    }
+}
+
+#[test]
+fn connection_vouches_for_a_while() {
+    let fixture = Fixture::new();
+    fixture.read(ENTRY, |_| {});
+    assert!(fixture.at(12_000).holds());
+    assert!(!fixture.at(12_001).holds());
+    // A ping that was sent at 11 s and answered now.
+    let sent = Moment::after_start(Duration::from_secs(11));
+    fixture.source.answered(sent, fixture.near.now(), None);
+    assert!(fixture.at(13_000).holds());
+    assert!(!fixture.at(13_001).holds());
+
+    // Without any answer it never does.
+    let source = fixture.near.source();
+    let before = (fixture.near.before(&fixture.key), source.before());
+    fixture.near.admit(&fixture.key, ENTRY, 0, before.1, before.0);
+    assert!(!fixture.holds());
+}
+
+#[test]
+fn entry_ends_with_the_server_or_the_tier() {
+    let written = |loaded_at, fresh_for| {
+        let trailer = Trailer {
+            absent: false,
+            fill: [0; 5],
+            loaded_at,
+            fresh_for,
+            load_time: 0,
+            tags: Vec::new(),
+        };
+        let mut entry = b"1".to_vec();
+        trailer.append_to(&mut entry);
+        Bytes::from(entry)
+    };
+    let lasts = |entry: Bytes, millis: u64| {
+        let fixture = Fixture::new();
+        fixture.read(entry, |_| {});
+        fixture.at(10_000 + millis);
+        fixture.source.answered(fixture.near.now(), fixture.near.now(), None);
+        fixture.holds()
+    };
+    // Of its 5 s it has lived for 2, by the server's clock.
+    assert!(lasts(written(998_000, 5_000), 2_999));
+    assert!(!lasts(written(998_000, 5_000), 3_000));
+    assert!(!lasts(written(900_000, 5_000), 0));
+    // Longer than the tier's own, and unknown.
+    for entry in [written(998_000, 500_000), written(0, 5_000), ENTRY] {
+        assert!(lasts(entry.clone(), 59_999));
+        assert!(!lasts(entry, 60_000));
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let clock = Clock::default();
+    let options = NearOptions::default().max_bytes(100_000);
+    let near = NearTier::new(options, Arc::new(clock));
+    let source = near.source();
+    for number in 0..1_000 {
+        let key = WireKey::from(format!("k{number}"));
+        near.admit(&key, Bytes::from(vec![b'1'; 500]), 500, source.before(), near.before(&key));
+    }
+    let info = near.info();
+    assert!(info.used_bytes <= 100_000 && info.entries > 10, "{info:?}");
+}
