@@ -9,6 +9,7 @@ both can run on one Redis and one database file:
 | setting | default |
 | --- | --- |
 | `REDIS_URL` | none: cache in memory |
+| `NEAR_TIER` | `1`: what is read from Redis stays in the memory of the process, too |
 | `DATABASE` | `products.db`, created if missing |
 """
 
@@ -143,7 +144,9 @@ def seed() -> list[Product]:
     ]
 
 
-cache = hotshelf.CacheManager(os.environ.get("REDIS_URL", "memory://"))
+cache = hotshelf.CacheManager(
+    os.environ.get("REDIS_URL", "memory://"), near=os.environ.get("NEAR_TIER") == "1"
+)
 products = cache.service(
     "products", Product, ttl=900, prefix="api", key_layout="fastapi_rc", negative_ttl=30
 )

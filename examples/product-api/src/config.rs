@@ -11,6 +11,8 @@ pub struct Config {
     pub database_url: String,
     /// `REDIS_URL`: the Redis for entries; default: in the memory of this process.
     pub redis_url: Option<String>,
+    /// `NEAR_TIER`: `1` to keep what is read from Redis in the memory of this process, too.
+    pub has_near_tier: bool,
 }
 
 impl Config {
@@ -22,6 +24,7 @@ impl Config {
             address: setting("ADDRESS").unwrap_or_else(|| "127.0.0.1:8000".to_owned()),
             database_url: setting("DATABASE_URL").unwrap_or_else(|| "sqlite::memory:".to_owned()),
             redis_url: setting("REDIS_URL"),
+            has_near_tier: setting("NEAR_TIER").as_deref() == Some("1"),
         }
     }
 
@@ -64,7 +67,7 @@ mod tests {
             let config = Config::read(|_| setting.clone());
             assert_eq!(config.address, "127.0.0.1:8000");
             assert_eq!(config.database_url, "sqlite::memory:");
-            assert_eq!(config.redis_url, None);
+            assert_eq!((config.redis_url, config.has_near_tier), (None, false));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hotshelf::Store;
+use hotshelf::{NearOptions, Store};
 use product_api::{App, Config, Db};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +14,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::read(|name| std::env::var(name).ok());
 
     let store = match &config.redis_url {
+        Some(url) if config.has_near_tier => {
+            Store::builder().url(url).near(NearOptions::default()).build()?
+        }
         Some(url) => Store::connect(url).await?,
         None => Store::memory(),
     };

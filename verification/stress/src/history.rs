@@ -96,8 +96,9 @@ pub(crate) struct Findings {
     pub(crate) worst_age: u64,
 }
 
-/// Checks the merged history of all processes.
-pub(crate) fn check(records: &[Record], keys: usize) -> Findings {
+/// Checks the merged history of all processes. A get may return a version that was invalidated
+/// at most `slack` nanoseconds before it began.
+pub(crate) fn check(records: &[Record], keys: usize, slack: u64) -> Findings {
     let count = |kind| records.iter().filter(|record| record.kind == kind).count();
     let (refused, unstored) = (count(Kind::Refused), count(Kind::Unstored));
     let mut findings = Findings {
@@ -111,12 +112,12 @@ pub(crate) fn check(records: &[Record], keys: usize) -> Findings {
     };
     for key in 0..keys {
         let of_key: Vec<_> = records.iter().filter(|record| record.key == key).collect();
-        check_key(&of_key, &mut findings);
+        check_key(&of_key, slack, &mut findings);
     }
     findings
 }
 
-fn check_key(records: &[&Record], findings: &mut Findings) {
+fn check_key(records: &[&Record], slack: u64, findings: &mut Findings) {
     let all = |kind| records.iter().filter(move |record| record.kind == kind);
     let floors = Highest::new(all(Kind::Invalidated).map(|done| (done.end, done.version)));
     let loads = records.iter().filter(|record| record.kind.is_load());
@@ -127,7 +128,7 @@ fn check_key(records: &[&Record], findings: &mut Findings) {
         findings.overlaps += usize::from(latest_end > Some(invalidation.end));
     }
     for get in all(Kind::Get) {
-        if floors.before(get.start) > Some(get.version) {
+        if floors.before(get.start.saturating_sub(slack)) > Some(get.version) {
             let newer = all(Kind::Invalidated).filter(|done| done.version > get.version);
             let outdated = newer.map(|done| done.end).min().unwrap_or(get.start);
             findings.stale += 1;
@@ -175,9 +176,11 @@ mod tests {
             record(Kind::Get, 2, 31, 40),
             record(Kind::Get, 0, 15, 90),
         ];
-        let findings = check(&history, 1);
+        let findings = check(&history, 1, 0);
         assert_eq!((findings.gets, findings.stale, findings.worst_age), (4, 1, 7));
-        assert_eq!(check(&history[2..], 1).stale, 0);
+        assert_eq!(check(&history[2..], 1, 0).stale, 0);
+        assert_eq!(check(&history, 1, 6).stale, 1);
+        assert_eq!(check(&history, 1, 7).stale, 0);
     }
 
     #[test]
@@ -188,7 +191,7 @@ mod tests {
             record(Kind::Invalidated, 1, 10, 20),
             record(Kind::Invalidated, 2, 40, 60),
         ];
-        let findings = check(&history, 1);
+        let findings = check(&history, 1, 0);
         assert_eq!((findings.loads, findings.refused, findings.overlaps), (2, 1, 1));
     }
 

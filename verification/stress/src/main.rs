@@ -53,15 +53,21 @@ fn one_run(plan: &Plan) -> Result<(), Box<dyn Error>> {
 
 /// Runs the correct backend with every fault, and checks that each mutant is caught.
 fn quick(processes: usize) -> Result<(), Box<dyn Error>> {
-    let sound =
-        Plan { seconds: QUICK_SECONDS, processes, faults: Fault::ALL.to_vec(), mutant: None };
-    println!("{sound}");
-    let report = run::run(&sound)?;
-    println!("{report}\n");
-    report.check(None)?;
+    let sound = |near| {
+        let faults = Fault::ALL.to_vec();
+        let plan = Plan { seconds: QUICK_SECONDS, processes, faults, mutant: None, near };
+        println!("{plan}");
+        let report = run::run(&plan)?;
+        println!("{report}\n");
+        report.check(None)?;
+        Ok::<_, Box<dyn Error>>(report)
+    };
+    let report = sound(false)?;
+    sound(true)?;
     for mutant in Mutant::ALL {
         let mutant = Some(mutant);
-        let broken = Plan { seconds: QUICK_MUTANT_SECONDS, processes, faults: Vec::new(), mutant };
+        let (seconds, faults) = (QUICK_MUTANT_SECONDS, Vec::new());
+        let broken = Plan { seconds, processes, faults, mutant, near: false };
         println!("{broken}");
         let report = run::run(&broken)?;
         println!("{report}\n");

@@ -13,7 +13,7 @@ use crate::clock::now;
 use crate::faults::{Fault, count, inject_until};
 use crate::history::{Findings, Record, check};
 use crate::mutant::Mutant;
-use crate::worker::{Job, KEYS};
+use crate::worker::{Job, KEYS, NEAR_BOUND};
 
 /// Longer than a loader takes, shorter than most stops.
 const SHORT_LEASE: Duration = Duration::from_millis(50);
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) processes: usize,
     pub(crate) faults: Vec<Fault>,
     pub(crate) mutant: Option<Mutant>,
+    /// Whether the processes have near tiers.
+    pub(crate) near: bool,
 }
 
 /// The result of a run.
@@ -46,7 +48,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let end = now() + plan.seconds * 1_000_000_000;
     let start = |process| {
         let (cache, database) = (cache.url(), database.url());
-        start(&Job { cache, database, end, lease: lease_of(process), mutant: plan.mutant })
+        let (lease, mutant, near) = (lease_of(process), plan.mutant, plan.near);
+        start(&Job { cache, database, end, lease, mutant, near })
     };
     let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
     let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
@@ -56,11 +59,12 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
         records.extend(finish(child)?);
     }
     let (evicted, expired) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
+    let slack = if plan.near { NEAR_BOUND.as_nanos() as u64 } else { 0 };
     let must_expire = plan.mutant.is_none() && plan.faults.contains(&Fault::Stop);
     if must_expire && expired == 0 {
         return Err("no lease of a stopped process expired".into());
     }
-    Ok(Report { faults, evicted, expired, findings: check(&records, KEYS) })
+    Ok(Report { faults, evicted, expired, findings: check(&records, KEYS, slack) })
 }
 
 /// Returns the lease of a process: every other process has a lease so short that it expires
@@ -108,8 +112,11 @@ impl Report {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seconds, processes, faults, mutant } = self;
+        let Self { seconds, processes, faults, mutant, near } = self;
         write!(formatter, "{processes} processes for {seconds} s")?;
+        if *near {
+            write!(formatter, ", near tiers with a bound of {NEAR_BOUND:?}")?;
+        }
         if let Some(mutant) = mutant {
             write!(formatter, ", mutant: {}", mutant.name())?;
         }

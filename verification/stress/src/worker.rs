@@ -10,6 +10,7 @@ use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Value, ValueKind,
 };
 use hotshelf_core::codec::Json;
+use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteCache, ByteStore, Key, Namespace, Runtime};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions};
@@ -29,6 +30,7 @@ const TASKS: usize = 12;
 /// The maximum pauses, in milliseconds: of a task between two operations, of a loader before
 /// and after it reads.
 const IDLE_MILLIS: u64 = 30;
+const NEAR_IDLE_MILLIS: u64 = 2;
 const LOAD_MILLIS: u64 = 16;
 
 /// One of this many operations is a write.
@@ -37,6 +39,9 @@ const WRITES: u64 = 10;
 /// The wait timeout: far shorter than a lease, so that work continues after a holder has
 /// crashed.
 const WAIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The bound of the near tiers.
+pub(crate) const NEAR_BOUND: Duration = Duration::from_millis(300);
 
 /// The timeout of the database, which is not under test.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,23 +56,27 @@ pub(crate) struct Job {
     /// The duration of the process's leases.
     pub(crate) lease: Duration,
     pub(crate) mutant: Option<Mutant>,
+    /// Whether the process has a near tier.
+    pub(crate) near: bool,
 }
 
 impl Job {
     pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [cache, database, end, lease, mutant @ ..] = arguments else {
+        let [cache, database, end, lease, near, mutant @ ..] = arguments else {
             return Err("invalid arguments of `work`: it is started by the parent".into());
         };
         let mutant = mutant.first().map(|name| Mutant::named(name)).transpose()?;
         let (cache, database, end) = (cache.clone(), database.clone(), end.parse()?);
-        Ok(Self { cache, database, end, lease: Duration::from_millis(lease.parse()?), mutant })
+        let lease = Duration::from_millis(lease.parse()?);
+        Ok(Self { cache, database, end, lease, mutant, near: near == "near" })
     }
 
     pub(crate) fn to_arguments(&self) -> Vec<String> {
         let fixed = ["work", &self.cache, &self.database].map(str::to_owned);
         let numbers = [self.end.to_string(), self.lease.as_millis().to_string()];
+        let near = if self.near { "near" } else { "far" }.to_owned();
         let mutant = self.mutant.map(|mutant| mutant.name().to_owned());
-        fixed.into_iter().chain(numbers).chain(mutant).collect()
+        fixed.into_iter().chain(numbers).chain([near]).chain(mutant).collect()
     }
 }
 
@@ -105,6 +114,9 @@ async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
     for task in tasks {
         task.await??;
     }
+    if job.near && worker.cache.stats().near_hits == 0 {
+        return Err("the near tier never answered".into());
+    }
     Ok(std::mem::take(&mut *worker.records.lock()))
 }
 
@@ -114,6 +126,7 @@ struct Worker {
     cache: ByteCache,
     database: RedisClient,
     mutant: Option<Mutant>,
+    idle_millis: u64,
     records: Mutex<Vec<Record>>,
 }
 
@@ -132,7 +145,8 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
         codec: Arc::new(Json::<u64>::default()),
         tag_rule: None,
     };
-    ByteStore::with_options(backend, Arc::new(RealTime), job.lease, None)?.cache(definition)
+    let near = job.near.then(|| NearOptions::default().max_staleness(NEAR_BOUND));
+    ByteStore::with_options(backend, Arc::new(RealTime), job.lease, near)?.cache(definition)
 }
 
 fn version(raw: &[u8]) -> Option<u64> {
@@ -160,6 +174,8 @@ impl Worker {
             cache: cache_on(backend, job)?,
             database: database.client().clone(),
             mutant: job.mutant,
+            // What a near tier answers is quick, and so has to be asked often.
+            idle_millis: if job.near { NEAR_IDLE_MILLIS } else { IDLE_MILLIS },
             records: Mutex::default(),
         })
     }
@@ -174,7 +190,7 @@ impl Worker {
                 let version = self.get(key).await?;
                 self.record(Kind::Get, key, version, start);
             }
-            pause(up_to_millis(IDLE_MILLIS)).await;
+            pause(up_to_millis(self.idle_millis)).await;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The report of `/cache/info`: the groups of the original, then the counters of each cache.
 
-use hotshelf::{CacheInfo, ServerInfo, StoreInfo};
+use hotshelf::{CacheInfo, NearInfo, ServerInfo, StoreInfo};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,6 +16,8 @@ pub(super) struct CacheReport {
     stats: Stats,
     /// `memory` or `redis`.
     backend: String,
+    /// What is kept in the memory of this process, in front of a server.
+    near: Option<Near>,
     caches: Vec<CacheFigures>,
 }
 
@@ -41,6 +43,16 @@ struct Stats {
     hit_rate_percent: Option<f64>,
 }
 
+/// The near tier.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+struct Near {
+    entries: usize,
+    used_memory_human: String,
+    maxmemory_human: String,
+    /// The bound of staleness.
+    max_staleness_seconds: f64,
+}
+
 /// The counters of one cache of this process since the start.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 struct CacheFigures {
@@ -50,6 +62,8 @@ struct CacheFigures {
     /// The Rust type of the values: several caches may share a name.
     value_type: String,
     hits: u64,
+    /// Those of the hits that the near tier answered.
+    near_hits: u64,
     misses: u64,
     loads: u64,
     /// Calls that were answered by another call's load.
@@ -66,6 +80,7 @@ impl From<StoreInfo> for CacheReport {
             memory: server.map_or_else(Memory::unknown, Memory::from),
             stats: server.map(Stats::from).unwrap_or_default(),
             backend: info.backend.to_owned(),
+            near: info.near.map(Near::from),
             caches: info.caches.into_iter().map(CacheFigures::from).collect(),
         }
     }
@@ -113,6 +128,17 @@ impl From<&ServerInfo> for Stats {
     }
 }
 
+impl From<NearInfo> for Near {
+    fn from(near: NearInfo) -> Self {
+        Self {
+            entries: near.entries,
+            used_memory_human: human_size(near.used_bytes),
+            maxmemory_human: human_size(near.max_bytes),
+            max_staleness_seconds: near.max_staleness.as_secs_f64(),
+        }
+    }
+}
+
 impl From<CacheInfo> for CacheFigures {
     fn from(cache: CacheInfo) -> Self {
         Self {
@@ -121,6 +147,7 @@ impl From<CacheInfo> for CacheFigures {
             version: cache.version,
             value_type: cache.value_type.to_string(),
             hits: cache.stats.hits,
+            near_hits: cache.stats.near_hits,
             misses: cache.stats.misses,
             loads: cache.stats.loads,
             coalesced: cache.stats.coalesced,

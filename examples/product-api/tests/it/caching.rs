@@ -107,3 +107,22 @@ async fn redis_stores_plain_json_with_ttl() {
         assert!(seconds.contains(&left), "{key} has {left} s left");
     }
 }
+
+#[tokio::test]
+async fn near_tier_is_shown() {
+    let app = TestApp::near_redis().await;
+    let near_hits = async || {
+        let info = app.get("/cache/info").await.ok();
+        let caches = info["caches"].as_array().unwrap();
+        assert_eq!(info["near"]["max_staleness_seconds"], 2.0);
+        caches.iter().map(|cache| cache["near_hits"].as_u64().unwrap()).sum::<u64>()
+    };
+    // The first answers come before the connection has vouched for anything.
+    for _ in 0..10_000 {
+        app.get("/products/1").await.ok();
+        if near_hits().await > 0 {
+            return;
+        }
+    }
+    panic!("the near tier never answered");
+}

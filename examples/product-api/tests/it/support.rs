@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::http::{Method, Request};
-use hotshelf::Store;
+use hotshelf::{NearOptions, Store};
 use hotshelf_testkit::RedisServer;
 use product_api::{App, Db};
 use serde_json::{Value, json};
@@ -36,9 +36,16 @@ impl TestApp {
         Self::on(Store::connect(&redis.url()).await.unwrap(), Some(redis)).await
     }
 
-    /// Starts the service in memory and on Redis.
-    pub(crate) async fn on_each_backend() -> [Self; 2] {
-        [Self::in_memory().await, Self::on_redis().await]
+    /// With a near tier in front of Redis.
+    pub(crate) async fn near_redis() -> Self {
+        let redis = RedisServer::start().unwrap();
+        let near = NearOptions::default();
+        Self::on(Store::builder().url(redis.url()).near(near).build().unwrap(), Some(redis)).await
+    }
+
+    /// Starts the service in memory, on Redis, and with a near tier in front of Redis.
+    pub(crate) async fn on_each_backend() -> [Self; 3] {
+        [Self::in_memory().await, Self::on_redis().await, Self::near_redis().await]
     }
 
     pub(crate) async fn on(store: Store, redis: Option<RedisServer>) -> Self {
