@@ -13,11 +13,12 @@ class Near:
     of this process, too.
 
     A hit in it costs no round trip. The server reports changes of what was read. A hit reflects
-    every invalidation by another process that was executed before the last answered ping, which
-    is no older than `max_staleness`; those of this process it reflects at once.
+    every invalidation that was executed before the last answered ping, which is no older than
+    `max_staleness`, and those through this manager at once. Values of 128 KiB and more are not
+    kept.
 
     Attributes:
-        max_bytes: The most memory that entries may take, in bytes.
+        max_bytes: The most memory that entries may take, in bytes, from 1 MiB on.
         max_staleness: The bound of staleness, in seconds, from 0.1 to 60.
         ttl: How long an entry is kept at most, in seconds.
     """

@@ -51,6 +51,11 @@ impl Codec for PyCodec {
         Ok(Arc::new(PyValue::Encoded(raw.clone())))
     }
 
+    /// A part of the entry.
+    fn decoded_size(&self, _: &Bytes) -> usize {
+        size_of::<PyValue>()
+    }
+
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
         match value.downcast_ref() {
             Some(PyValue::Encoded(raw)) => Ok(raw.clone()),

@@ -29,16 +29,20 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn compare(rounds: u32, seconds: u32) -> Result<(), Box<dyn Error>> {
     let redis = RedisServer::start()?;
-    let servers = [Kind::Raw, Kind::ProductApi].map(|kind| Server::start(kind, &redis.url()));
-    let [raw, product_api] = servers;
-    let (raw, product_api) = (raw?, product_api?);
-    // The first request fills the cache; the raw handler reads the same entry.
+    // The first request fills the cache; the others read the same entry.
+    let product_api = Server::start(Kind::ProductApi, &redis.url())?;
     wrk::run(&product_api, 1)?;
-    wrk::run(&raw, 1)?;
+    let start = |kind| Server::start(kind, &redis.url());
+    let [raw, near, constant] =
+        [start(Kind::Raw)?, start(Kind::NearProductApi)?, start(Kind::Constant)?];
+    let servers = [&raw, &product_api, &near, &constant];
+    for server in servers {
+        wrk::run(server, 1)?;
+    }
 
     let mut rows = Vec::new();
     for round in 1..=rounds {
-        for server in [&raw, &product_api] {
+        for server in servers {
             rows.push(Row { round, measure: wrk::run(server, seconds)? });
         }
     }

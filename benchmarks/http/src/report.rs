@@ -23,7 +23,7 @@ pub(crate) fn print(rows: &[Row]) {
         let Measure { kind, requests_per_second, cpu_micros } = measure;
         println!("| {round} | {} | {requests_per_second:.0} | {cpu_micros:.1} |", kind.name());
     }
-    for kind in [Kind::Raw, Kind::ProductApi] {
+    for kind in Kind::ALL {
         let (rates, costs) = (values(rows, kind, rate), values(rows, kind, cost));
         println!("| best | {} | {:.0} | {:.1} |", kind.name(), rates[rates.len() - 1], costs[0]);
         println!("| median | {} | {:.0} | {:.1} |", kind.name(), median(&rates), median(&costs));

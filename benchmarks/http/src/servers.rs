@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,15 @@ pub(crate) enum Kind {
     Raw,
     /// The product API: a typed hit, decoded and encoded again.
     ProductApi,
+    /// The same with a near tier: the value is decoded already.
+    NearProductApi,
+    /// A handler that always sends the same bytes.
+    Constant,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Raw, Self::ProductApi, Self::NearProductApi, Self::Constant];
 }
 
 impl Kind {
@@ -30,11 +40,13 @@ impl Kind {
         match self {
             Self::Raw => "raw redis crate",
             Self::ProductApi => "product API",
+            Self::NearProductApi => "product API, near tier",
+            Self::Constant => "constant",
         }
     }
 
     pub(crate) fn named(name: &str) -> Result<Self, String> {
-        let kind = [Self::Raw, Self::ProductApi].into_iter().find(|kind| kind.name() == name);
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
         kind.ok_or_else(|| format!("unknown server {name:?}"))
     }
 }
@@ -88,6 +100,12 @@ pub(crate) fn serve(kind: Kind, redis_url: &str) -> Result<(), Box<dyn Error>> {
                 let store = hotshelf::Store::connect(redis_url).await?;
                 App::new(store, Db::open("sqlite::memory:").await?)?.into_router()
             }
+            Kind::NearProductApi => {
+                let near = hotshelf::NearOptions::default();
+                let store = hotshelf::Store::builder().url(redis_url).near(near).build()?;
+                App::new(store, Db::open("sqlite::memory:").await?)?.into_router()
+            }
+            Kind::Constant => constant(redis_url).await?,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
@@ -102,6 +120,18 @@ async fn raw(redis_url: &str) -> Result<Router, redis::RedisError> {
     let config = AsyncConnectionConfig::new().set_pipeline_buffer_size(1024);
     let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     Ok(Router::new().route("/products/{id}", get(raw_get)).with_state(Arc::new(connection)))
+}
+
+/// Answers with what the product API has stored.
+async fn constant(redis_url: &str) -> Result<Router, Box<dyn Error>> {
+    let mut connection = Client::open(redis_url)?.get_multiplexed_async_connection().await?;
+    let key = "api:v1:products:1";
+    let json: Vec<u8> = redis::cmd("GET").arg(key).query_async(&mut connection).await?;
+    let json = Bytes::from(json.trim_ascii_end().to_vec());
+    let answer = async |State(json): State<Bytes>| {
+        ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+    };
+    Ok(Router::new().route("/products/{id}", get(answer)).with_state(json))
 }
 
 async fn raw_get(

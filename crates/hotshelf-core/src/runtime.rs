@@ -20,7 +20,8 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Moment;
 
     /// Returns the time by a clock that never goes backwards and counts the time during which the
-    /// machine was suspended. It differs from [`now`](Self::now), which is the default.
+    /// machine was suspended. Its moments can't be compared with those of [`now`](Self::now),
+    /// which is the default.
     fn uptime(&self) -> Moment {
         self.now()
     }

@@ -184,7 +184,7 @@ impl Handshake {
     }
 
     /// Returns the commands after the login: first `SELECT`, unless the database is the
-    /// default one, and last `CLIENT TRACKING`.
+    /// default one, and last those without which there is no tracking.
     fn settings(&self) -> Vec<Command> {
         let client = |subcommand: &str| Command::new("CLIENT").arg(subcommand);
         let mut commands = Vec::new();
@@ -204,6 +204,10 @@ impl Handshake {
                 }
                 _ => track.arg("OPTIN"),
             });
+            if self.login.tracking == Tracking::OptIn {
+                // What an ACL may refuse apart; it is refused without tracking, too.
+                commands.push(client("CACHING").arg("YES"));
+            }
         }
         commands
     }
@@ -285,14 +289,17 @@ mod tests {
     fn server_may_refuse_tracking() {
         let prefixes = Tracking::Broadcast(vec!["a:".into(), "b:".into()]);
         for (tracking, line) in [
-            (Tracking::OptIn, "CLIENT TRACKING ON OPTIN"),
-            (prefixes, "CLIENT TRACKING ON BCAST PREFIX a: PREFIX b:"),
+            (Tracking::OptIn, &["CLIENT TRACKING ON OPTIN", "CLIENT CACHING YES"][..]),
+            (prefixes, &["CLIENT TRACKING ON BCAST PREFIX a: PREFIX b:"]),
         ] {
             for (reply, tracked) in [(ok(), true), (failed("NOPERM"), false)] {
                 let login = Login { tracking: tracking.clone(), ..Login::default() };
                 let (mut handshake, _) = Handshake::begin(login);
-                let settings = Progress::Send(commands(&[line]));
+                let settings = Progress::Send(commands(line));
                 assert_eq!(handshake.receive(Value::Map(vec![])), Ok(settings));
+                for _ in 1..line.len() {
+                    assert_eq!(handshake.receive(ok()), Ok(Progress::Wait));
+                }
                 let agreed = Agreed { resp3: true, tracking: tracked };
                 assert_eq!(handshake.receive(reply), Ok(Progress::Done(agreed)));
             }

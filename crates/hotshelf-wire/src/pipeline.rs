@@ -65,6 +65,8 @@ pub enum Event<W> {
     Reply(W, Value),
     /// A reply without a waiter: the deadline has passed, or the reply is ignored.
     Late,
+    /// The same, of an error.
+    LateError,
     /// An out-of-band push. Pushes keep their position among the replies.
     Push(Vec<Value>),
     /// A reply that the command never has: from here on replies answer other commands.
@@ -217,7 +219,11 @@ impl<W, T: Copy + Ord + Add<Duration, Output = T>> Pipeline<W, T> {
         if !queued.expected.accepts(&value) {
             return Event::Mismatched(queued.waiter);
         }
-        queued.waiter.map_or(Event::Late, |waiter| Event::Reply(waiter, value))
+        match (queued.waiter, value) {
+            (Some(waiter), value) => Event::Reply(waiter, value),
+            (None, Value::Error(_)) => Event::LateError,
+            (None, _) => Event::Late,
+        }
     }
 
     /// Returns an instant before which no deadline passes: when to call [`Pipeline::expire`] at

@@ -1,6 +1,7 @@
 //! Entries in the memory of this process.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub trait LocalEntries: Send + Sync {
 /// says and its decoded value.
 pub struct LocalEntry {
     raw: Bytes,
+    /// Whether a change of the key was reported since it was read.
+    is_outdated: AtomicBool,
     stamp: OnceLock<Result<Stamp, TrailerError>>,
     decoded: OnceLock<(u64, Decoded)>,
 }
@@ -48,7 +51,19 @@ impl LocalEntry {
     /// Creates an entry that was not read yet.
     #[must_use]
     pub fn new(raw: Bytes) -> Self {
-        Self { raw, stamp: OnceLock::new(), decoded: OnceLock::new() }
+        let is_outdated = AtomicBool::new(false);
+        Self { raw, is_outdated, stamp: OnceLock::new(), decoded: OnceLock::new() }
+    }
+
+    /// Records that a change of the key was reported: whoever has found the entry before must
+    /// not use it if that looks at [`is_outdated`](Self::is_outdated) later.
+    pub(crate) fn outdate(&self) {
+        self.is_outdated.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns `true` if a change of the key was reported.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::SeqCst)
     }
 
     /// Returns the whole entry, with its trailer.

@@ -22,7 +22,7 @@ impl ByteCache {
     /// Reads a key, and counts a hit or a miss.
     ///
     /// Costs one round trip, and a second one to look up the versions of tags that the entry
-    /// carries but neither the cache nor the key names.
+    /// carries but neither the cache nor the key names; none for a hit in the near tier.
     ///
     /// # Errors
     /// Returns the key's error, or an error if the backend fails.
@@ -70,7 +70,10 @@ impl ByteCache {
 
     async fn read_with(&self, key: &WireKey, tags: &Tags) -> Result<ReadOutcome, Error> {
         let outcome = match self.read_local(key, tags, true).await {
-            Some(outcome) => outcome,
+            Some(outcome) => {
+                self.count_near_hits(1);
+                outcome
+            }
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
                 inspected.map(|inspected| inspected.outcome(&self.context, true))
@@ -93,15 +96,11 @@ impl ByteCache {
     ) -> Option<Result<ReadOutcome, Error>> {
         let Self { engine, context } = self;
         engine.gate.local(context)?;
-        let outcome = poll_fn(|polling| {
+        poll_fn(|polling| {
             ready!(engine.runtime.poll_share(polling));
             Poll::Ready(engine.read_local(context, key, tags, takes_absent))
         })
-        .await;
-        if outcome.is_some() && engine.gate.has_near_tier(context) {
-            self.count(Counter::NearHit);
-        }
-        outcome
+        .await
     }
 
     /// Reads for a loading call, within its budget. A failure of the backend is a miss, and is
@@ -114,7 +113,10 @@ impl ByteCache {
         budget: &mut Budget,
     ) -> ReadOutcome {
         let outcome = match self.read_local(key, tags, takes_absent).await {
-            Some(outcome) => outcome,
+            Some(outcome) => {
+                self.count_near_hits(1);
+                outcome
+            }
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.
                 let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
@@ -202,7 +204,10 @@ impl ByteCache {
                 self.engine.runtime.yield_now().await;
             }
             let read = match self.read_many_locally(wire, tags).await {
-                Some(read) => read,
+                Some(read) => {
+                    self.count_near_hits(wire.len() as u64);
+                    read
+                }
                 None => {
                     let own = self.context.tag_rule.is_some().then_some(tags);
                     let inspected = self.engine.inspect_many(&self.context, wire, own).await;
@@ -272,6 +277,14 @@ impl ByteCache {
             (Err(_), _) => Ok(Remaining::Missing),
         });
         self.counted(remaining.map_err(|error| error.with_key(&key)))
+    }
+
+    /// Counts answers of the near tier, if it is that which was read without waiting.
+    #[inline]
+    fn count_near_hits(&self, amount: u64) {
+        if self.engine.gate.has_near_tier(&self.context) {
+            self.context.stats.add(Counter::NearHit, amount);
+        }
     }
 
     #[inline]

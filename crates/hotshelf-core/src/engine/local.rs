@@ -57,7 +57,12 @@ impl View<'_> {
             Err(error) => (entry.raw().len(), self.untracked(entry.raw(), error)?),
         };
         let decode = || cache.codec.decode(&entry.raw().slice(..length));
-        decoded_for(cache, || entry.decoded(cache.number, decode), absent, takes_absent)
+        let decoded = || entry.decoded(cache.number, decode);
+        if !local.is_complete() && !absent {
+            // What can't be decoded is counted when the backend has been asked.
+            return decoded().map(Value::Present).map_err(|_| MissReason::Undecodable);
+        }
+        decoded_for(cache, decoded, absent, takes_absent)
     }
 
     /// Compares an entry's tags with the caller's, and their versions with the current ones.

@@ -163,7 +163,7 @@ impl Gate {
         let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
             if let (Some(raw), Some(source)) = (&read.raw, read.source) {
                 let decoded_size = cache.codec.decoded_size(raw);
-                near.admit(key, raw.clone(), decoded_size, source, before);
+                near.admit(key, raw, decoded_size, source, before);
             }
             read.raw
         };
@@ -198,7 +198,12 @@ impl Gate {
     }
 
     pub(crate) async fn store(&self, cache: &CacheContext, fills: &[Fill]) -> Vec<Result<Stored>> {
-        self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await)
+        let stored = self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await);
+        if let Some(near) = &self.near {
+            // The caller's next read finds what it has stored, if it was a reload.
+            fills.iter().for_each(|fill| near.changed(&fill.key));
+        }
+        stored
     }
 
     /// Stores the values of an insert or a write guard.
@@ -361,7 +366,10 @@ impl Gate {
     }
 
     pub(crate) async fn close(&self) {
+        self.near.iter().for_each(|near| near.flush());
         self.backend.close().await;
+        // What was read meanwhile.
+        self.near.iter().for_each(|near| near.flush());
     }
 
     /// Executes a change; local state is discarded before and after it.

@@ -25,8 +25,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use serde::Serialize;
 
 use crate::backend::{LocalEntries, LocalEntry, Result};
@@ -45,9 +45,21 @@ const STRIPES: usize = 64;
 /// The overhead of an entry beyond its key, its value and the decoded value.
 const OVERHEAD: usize = 350;
 
+/// The least size of a part of the table, in bytes: an entry has to fit into one.
+const SHARD: u64 = 16 << 20;
+
+/// Returns the number of parts of the table.
+fn shards(bytes: u64) -> usize {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let roomy = usize::try_from(bytes / SHARD).unwrap_or(usize::MAX);
+    // The table rounds up to a power of two.
+    let shards = roomy.clamp(1, 4 * threads);
+    if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 }
+}
+
 /// The near tier of a store.
 pub struct NearTier {
-    table: Cache<WireKey, Held, ByBytes, RandomState>,
+    table: Cache<WireKey, Held, ByBytes, RandomState, Removed>,
     epochs: Box<[Mutex<u64>]>,
     hasher: RandomState,
     options: NearOptions,
@@ -73,6 +85,18 @@ struct ByBytes;
 impl Weighter<WireKey, Held> for ByBytes {
     fn weight(&self, _: &WireKey, held: &Held) -> u64 {
         held.weight
+    }
+}
+
+/// Keeps evicted entries until the locks are released.
+#[derive(Clone)]
+struct Removed;
+
+impl Lifecycle<WireKey, Held> for Removed {
+    type RequestState = Vec<Held>;
+
+    fn on_evict(&self, removed: &mut Vec<Held>, _: WireKey, held: Held) {
+        removed.push(held);
     }
 }
 
@@ -112,11 +136,11 @@ impl NearTier {
         let sized = OptionsBuilder::new()
             .weight_capacity(options.max_bytes)
             .estimated_items_capacity(items)
+            .shards(shards(options.max_bytes))
             .build();
         let sized = sized.expect("capacity and items are set");
         let hasher = RandomState::default();
-        let table =
-            Cache::with_options(sized, ByBytes, hasher.clone(), DefaultLifecycle::default());
+        let table = Cache::with_options(sized, ByBytes, hasher.clone(), Removed);
         let epochs = (0..STRIPES).map(|_| Mutex::new(0)).collect();
         Self { table, epochs, hasher, options, runtime, flushed: AtomicU64::new(0) }
     }
@@ -145,13 +169,14 @@ impl NearTier {
         *epoch += 1;
         let removed = self.table.remove(key);
         drop(epoch);
-        drop(removed);
+        removed.iter().for_each(|(_, held)| held.entry.outdate());
     }
 
     /// Forgets everything: the server has reported that any key may have changed.
     pub fn flush(&self) {
         self.flushed.fetch_add(1, Ordering::SeqCst);
-        self.table.clear();
+        // One after the other, since a decoded value runs code of its own when it is dropped.
+        self.table.drain().for_each(drop);
     }
 
     /// Returns the state.
@@ -180,13 +205,14 @@ impl NearTier {
     pub(crate) fn admit(
         &self,
         key: &WireKey,
-        raw: Bytes,
+        raw: &[u8],
         decoded_size: usize,
         source: Sourced,
         before: Before,
     ) {
         let now = self.now();
-        let entry = Arc::new(LocalEntry::new(raw));
+        // A copy: a large value is a part of the connection's buffer, which it would keep alive.
+        let entry = Arc::new(LocalEntry::new(Bytes::copy_from_slice(raw)));
         let Some(expires) = self.expiry(&entry, &source, now) else { return };
         let sizes = key.as_bytes().len() + entry.raw().len() + decoded_size + OVERHEAD;
         let weight = sizes as u64;
@@ -195,8 +221,8 @@ impl NearTier {
         let admitted = *epoch == before.epoch
             && held.flushed == self.flushed.load(Ordering::SeqCst)
             && held.source.is_current();
-        // A decoded value runs code of its own when it is dropped: not under the lock.
-        let mut removed = <[_; 2]>::default();
+        // A decoded value runs code of its own when it is dropped: not under the locks.
+        let mut removed = Vec::new();
         if admitted {
             self.table.insert_with_lifecycle(key.clone(), held, &mut removed);
         }
@@ -204,16 +230,22 @@ impl NearTier {
     }
 
     /// Returns when an entry ends here: after the tier's own lifetime, or when it ends at the
-    /// server, by an estimate of the server's clock. `None` if it has ended.
+    /// server, by an estimate of the server's clock. Where that isn't known, it ends after the
+    /// bound of staleness, since servers report expired keys late. `None` if it has ended.
     fn expiry(&self, entry: &LocalEntry, source: &Sourced, now: Moment) -> Option<Moment> {
-        let mut left = self.options.time_to_live;
-        if let Ok((_, trailer)) = Trailer::find(entry.raw())
-            && trailer.loaded_at > 0
-            && let Some(server_now) = source.server_millis(now)
-        {
-            let ends = trailer.loaded_at.saturating_add(trailer.fresh_for);
-            left = left.min(Duration::from_millis(ends.saturating_sub(server_now)));
-        }
+        let ends = match Trailer::find(entry.raw()) {
+            Ok((_, trailer)) if trailer.loaded_at > 0 => {
+                Some(trailer.loaded_at.saturating_add(trailer.fresh_for))
+            }
+            _ => None,
+        };
+        let left = match (ends, source.server_millis(now)) {
+            (Some(ends), Some(server_now)) => {
+                Duration::from_millis(ends.saturating_sub(server_now))
+            }
+            _ => self.options.max_staleness,
+        };
+        let left = left.min(self.options.time_to_live);
         (!left.is_zero()).then(|| now + left)
     }
 }
@@ -222,9 +254,11 @@ impl LocalEntries for NearTier {
     fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
         let Some(held) = self.table.get(key) else { return Ok(None) };
         let now = self.now();
+        // In this order: a ping that was answered meanwhile came behind the reports.
         let is_valid = held.expires > now
-            && held.flushed == self.flushed.load(Ordering::Relaxed)
-            && held.source.vouches(now, self.options.max_staleness);
+            && held.source.vouches(now, self.options.max_staleness)
+            && held.flushed == self.flushed.load(Ordering::SeqCst)
+            && !held.entry.is_outdated();
         Ok(is_valid.then_some(held.entry))
     }
 
@@ -248,7 +282,9 @@ impl LocalState for NearTier {
                     .map(|(key, _)| key)
                     .filter(|key| pattern.matches(key))
                     .collect();
-                matching.iter().for_each(|key| drop(self.table.remove(key)));
+                for key in matching {
+                    self.table.remove(&key).iter().for_each(|(_, held)| held.entry.outdate());
+                }
             }
         }
     }

@@ -37,8 +37,11 @@ impl Default for NearOptions {
 const STALENESS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(60);
 
+/// The least capacity.
+const FEWEST_BYTES: u64 = 1 << 20;
+
 impl NearOptions {
-    /// Sets the most memory that entries may take, in bytes. Default: 64 MiB.
+    /// Sets the most memory that entries may take, in bytes, from 1 MiB on. Default: 64 MiB.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
@@ -68,6 +71,10 @@ impl NearOptions {
         if !STALENESS.contains(&self.max_staleness) {
             let given = self.max_staleness;
             return invalid(format!("invalid `max_staleness` {given:?}: use 100 ms to 60 s"));
+        }
+        if self.max_bytes < FEWEST_BYTES {
+            let given = self.max_bytes;
+            return invalid(format!("invalid `max_bytes` {given}: use 1 MiB or more"));
         }
         if self.time_to_live.is_zero() {
             return invalid("invalid `time_to_live` of the near tier: use more than 0".to_owned());

@@ -52,7 +52,7 @@ impl Source {
         if let Some(server) = server {
             // In the middle of the round trip: wrong by half of it at most.
             let half = millis(sent).midpoint(millis(now));
-            self.ahead.store(signed(server) - signed(half), Ordering::Relaxed);
+            self.ahead.store(signed(server).saturating_sub(signed(half)), Ordering::Relaxed);
         }
         self.valid_as_of.fetch_max(nanos(sent) + 1, Ordering::SeqCst);
     }
@@ -77,7 +77,8 @@ impl Sourced {
     /// Returns an estimate of the server's clock in milliseconds, if it was read.
     pub(crate) fn server_millis(&self, now: Moment) -> Option<u64> {
         let ahead = self.source.ahead.load(Ordering::Relaxed);
-        (ahead != UNKNOWN).then(|| u64::try_from(signed(millis(now)) + ahead).unwrap_or_default())
+        (ahead != UNKNOWN)
+            .then(|| u64::try_from(signed(millis(now)).saturating_add(ahead)).unwrap_or_default())
     }
 }
 

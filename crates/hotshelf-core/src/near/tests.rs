@@ -46,7 +46,7 @@ impl Fixture {
     fn read(&self, raw: Bytes, between: impl FnOnce(&Self)) {
         let (before, source) = (self.near.before(&self.key), self.source.before());
         between(self);
-        self.near.admit(&self.key, raw, 0, source, before);
+        self.near.admit(&self.key, &raw, 0, source, before);
     }
 
     fn holds(&self) -> bool {
@@ -87,7 +87,12 @@ fn change_in_between_is_not_admitted() {
 #[test]
 fn connection_vouches_for_a_while() {
     let fixture = Fixture::new();
-    fixture.read(ENTRY, |_| {});
+    let mut entry = b"1".to_vec();
+    let tags = Vec::new();
+    let (loaded_at, fresh_for) = (1_000_000, 50_000);
+    let trailer = Trailer { absent: false, fill: [0; 5], loaded_at, fresh_for, load_time: 0, tags };
+    trailer.append_to(&mut entry);
+    fixture.read(entry.into(), |_| {});
     assert!(fixture.at(12_000).holds());
     assert!(!fixture.at(12_001).holds());
     // A ping that was sent at 11 s and answered now.
@@ -99,7 +104,7 @@ fn connection_vouches_for_a_while() {
     // Without any answer it never does.
     let source = fixture.near.source();
     let before = (fixture.near.before(&fixture.key), source.before());
-    fixture.near.admit(&fixture.key, ENTRY, 0, before.1, before.0);
+    fixture.near.admit(&fixture.key, &ENTRY, 0, before.1, before.0);
     assert!(!fixture.holds());
 }
 
@@ -129,10 +134,13 @@ fn entry_ends_with_the_server_or_the_tier() {
     assert!(lasts(written(998_000, 5_000), 2_999));
     assert!(!lasts(written(998_000, 5_000), 3_000));
     assert!(!lasts(written(900_000, 5_000), 0));
-    // Longer than the tier's own, and unknown.
-    for entry in [written(998_000, 500_000), written(0, 5_000), ENTRY] {
-        assert!(lasts(entry.clone(), 59_999));
-        assert!(!lasts(entry, 60_000));
+    // Longer than the tier's own.
+    assert!(lasts(written(998_000, 500_000), 59_999));
+    assert!(!lasts(written(998_000, 500_000), 60_000));
+    // Unknown: the bound of staleness.
+    for entry in [written(0, 5_000), ENTRY] {
+        assert!(lasts(entry.clone(), 1_999));
+        assert!(!lasts(entry, 2_000));
     }
 }
 
@@ -144,8 +152,19 @@ fn memory_is_bounded() {
     let source = near.source();
     for number in 0..1_000 {
         let key = WireKey::from(format!("k{number}"));
-        near.admit(&key, Bytes::from(vec![b'1'; 500]), 500, source.before(), near.before(&key));
+        near.admit(&key, &[b'1'; 500], 500, source.before(), near.before(&key));
     }
     let info = near.info();
     assert!(info.used_bytes <= 100_000 && info.entries > 10, "{info:?}");
+}
+
+/// Whoever found an entry before its change was reported doesn't use it on the word of a ping
+/// that was answered after that.
+#[test]
+fn found_entry_is_outdated_by_a_report() {
+    let fixture = Fixture::new();
+    fixture.read(ENTRY, |_| {});
+    let found = fixture.near.get(&fixture.key).unwrap().unwrap();
+    fixture.near.changed(&fixture.key);
+    assert!(found.is_outdated());
 }

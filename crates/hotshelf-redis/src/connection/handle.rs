@@ -162,6 +162,7 @@ impl Connection {
 
     /// Refuses further commands, and closes the connection once the queued ones are answered.
     pub(crate) fn close(&self) {
+        self.shared.end_source();
         self.shared.traffic.close();
     }
 

@@ -98,6 +98,8 @@ impl Session {
                     in_step = shared.listener.on_unsolicited(value);
                 }
                 Event::Mismatched(_) => in_step = false,
+                // `CLIENT CACHING` was refused: what is read behind it isn't tracked.
+                Event::LateError => shared.end_source(),
                 Event::Late => {}
             }
         }

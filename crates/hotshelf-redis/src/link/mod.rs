@@ -11,6 +11,7 @@ mod resolver;
 mod role;
 mod state;
 mod supervisor;
+mod vouching;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -186,8 +187,10 @@ impl Link {
             b"READONLY" if self.shared.may_give_up(connection) => {
                 connection.abort(CloseReason::Demoted);
             }
-            // It reports no changes of keys that are no longer its own.
-            b"MOVED" | b"ASK" => connection.source().into_iter().for_each(|source| source.end()),
+            // It reports no changes of keys that are no longer its own, or has stopped serving.
+            b"MOVED" | b"ASK" | b"CLUSTERDOWN" | b"MASTERDOWN" | b"LOADING" => {
+                connection.source().into_iter().for_each(|source| source.end())
+            }
             _ => {}
         }
     }

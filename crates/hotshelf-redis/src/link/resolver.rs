@@ -19,6 +19,11 @@ pub(crate) trait Resolver: fmt::Debug + Send + Sync {
 
     /// Returns `true` if only the server itself can tell that it was demoted.
     fn may_be_demoted(&self) -> bool;
+
+    /// Returns `true` if the server is a node of a Cluster.
+    fn is_node(&self) -> bool {
+        false
+    }
 }
 
 /// A server with a fixed address.
@@ -55,5 +60,9 @@ impl Resolver for Fixed {
 
     fn may_be_demoted(&self) -> bool {
         self.is_standalone
+    }
+
+    fn is_node(&self) -> bool {
+        !self.is_standalone
     }
 }

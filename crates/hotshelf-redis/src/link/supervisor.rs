@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use hotshelf_core::backoff::Backoff;
-use hotshelf_core::near::NearTier;
 use hotshelf_core::{Error, ErrorKind, Moment};
-use hotshelf_wire::resp::{Command, Value};
 
-use super::dialer::{Dialled, send_all};
+use super::dialer::Dialled;
 use super::finding::{Found, find, successor};
 use super::role::until_demoted;
 use super::state::{Shared, State};
+use super::vouching::keep_vouching;
 use crate::connection::{CloseReason, Connection};
 use crate::errors;
 use crate::options::Address;
@@ -135,7 +134,8 @@ impl Shared {
         // A proxy that knows RESP2 alone may close the connection at a command it doesn't know.
         let watched = self.resolver.may_be_demoted() && agreed.resp3;
         let demoted = pin!(self.give_up_demoted(watched, &connection));
-        let vouching = pin!(self.keep_vouching(near, &connection));
+        let vouching =
+            pin!(keep_vouching(&self.dialer, near, self.resolver.is_node(), &connection));
         let watching = select(demoted, vouching);
         match select(select(carrier, watching), select(authenticated, replaced)).await {
             Either::Left((Either::Right((never, _)), _)) => match never.factor_first().0 {},
@@ -153,27 +153,6 @@ impl Shared {
                 connection.abort(CloseReason::Replaced);
                 Served::Replaced(next)
             }
-        }
-    }
-
-    /// Pings the server, so that the near tier may use what was read over the connection. The
-    /// server's clock is the answer; an error, if it is refused, is one, too. Never returns.
-    async fn keep_vouching(
-        &self,
-        near: Option<&Arc<NearTier>>,
-        connection: &Connection,
-    ) -> Infallible {
-        let (Some(near), Some(source)) = (near, connection.source()) else {
-            return pending().await;
-        };
-        let period = near.options().max_staleness / 4;
-        loop {
-            let sent = near.now();
-            let asked = send_all(connection, [Command::new("TIME")], self.dialer.timeout()).await;
-            if let Ok([reply]) = asked.as_deref() {
-                source.answered(sent, near.now(), server_millis(reply));
-            }
-            self.dialer.runtime.sleep(period).await;
         }
     }
 
@@ -229,14 +208,6 @@ impl Shared {
         };
         self.set(State::Down(error));
     }
-}
-
-/// Reads the answer to `TIME`, seconds and microseconds, in milliseconds.
-fn server_millis(reply: &Value) -> Option<u64> {
-    let Value::Array(parts) = reply else { return None };
-    let [seconds, micros] = &parts[..] else { return None };
-    let [seconds, micros] = [seconds, micros].map(|part| part.text()?.parse::<u64>().ok());
-    Some(seconds? * 1_000 + micros? / 1_000)
 }
 
 /// What ended the use of a connection.

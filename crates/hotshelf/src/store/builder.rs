@@ -156,10 +156,12 @@ impl StoreBuilder {
     /// none.
     ///
     /// A hit in it costs no round trip. Redis and Valkey report changes of what was read; a hit
-    /// reflects every invalidation by another process that was executed before the last answered
-    /// ping, which is no older than [`max_staleness`](NearOptions::max_staleness) (2 s). Those of
-    /// this process it reflects at once. Where changes aren't reported, as over RESP2, there is
-    /// no near tier: [`Store::info`] says so. A store in memory needs none.
+    /// reflects every invalidation that was executed before the last answered ping, which is no
+    /// older than [`max_staleness`](NearOptions::max_staleness) (2 s), and those through this
+    /// store at once. Values of 128 KiB and more, and those of a store with a
+    /// [layer](Self::layer), are not kept. Where the server doesn't report changes, as over RESP2,
+    /// nothing is: the limitations in [`Store::info`] say so. A store in memory needs no near
+    /// tier.
     ///
     /// [`CacheBuilder::near`](crate::CacheBuilder::near) leaves a cache out.
     ///

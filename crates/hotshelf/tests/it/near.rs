@@ -231,6 +231,22 @@ fn silent_network_ends_near_hits_within_the_bound() {
     });
 }
 
+/// A value that was loaded anew replaces the near one for the caller's next read.
+#[test]
+fn reload_is_read_at_once() {
+    on_tokio(async {
+        let server = server();
+        let store = near_store(&server.url());
+        let cache = numbers(&store);
+        cache.insert("k", 0).await;
+        for version in 1..200 {
+            until_near(&cache, "k").await;
+            assert_eq!(*cache.entry("k").reload().or_insert_with(async || version).await, version);
+            assert_eq!(cache.get("k").await.as_deref(), Some(&version));
+        }
+    });
+}
+
 #[test]
 fn flush_and_full_tracking_table_are_heard() {
     on_tokio(async {
@@ -275,6 +291,34 @@ fn without_reports_there_are_no_near_hits() {
         let invalid = NearOptions::default().max_staleness(Duration::ZERO);
         let error = Store::builder().url(server.url()).near(invalid).build().unwrap_err();
         assert!(error.to_string().contains("max_staleness"), "{error}");
+    });
+}
+
+/// An ACL may deny the command that makes a read tracked, from the beginning or later.
+#[test]
+fn refused_caching_is_noticed() {
+    on_tokio(async {
+        let server = server();
+        server.command(&["ACL", "SETUSER", "late", "on", ">pw", "~*", "&*", "+@all"]);
+        let never = ["ACL", "SETUSER", "never", "on", ">pw", "~*", "&*", "+@all"];
+        server.command(&[&never[..], &["-client|caching"]].concat());
+        let of = |user: &str| near_store(&server.url().replace("//", &format!("//{user}:pw@")));
+        let (never, late) = (of("never"), of("late"));
+        let (of_never, of_late) = (numbers(&never), numbers(&late));
+        of_never.insert("k", 1).await;
+        until_near(&of_late, "k").await;
+        server.command(&["ACL", "SETUSER", "late", "-client|caching"]);
+        of_late.insert("k", 2).await;
+        pause(Duration::from_millis(50)).await;
+        for cache in [&of_never, &of_late] {
+            let before = cache.stats().near_hits;
+            for _ in 0..50 {
+                assert_eq!(cache.get("k").await.as_deref(), Some(&2));
+            }
+            assert_eq!(cache.stats().near_hits, before);
+        }
+        let limitations = never.info().await.server.unwrap().limitations;
+        assert!(limitations.iter().any(|text| text.contains("near tier")), "{limitations:?}");
     });
 }
 

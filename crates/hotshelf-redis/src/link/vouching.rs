@@ -1,0 +1,99 @@
+//! Whether the near tier may use what was read over a connection.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+
+use hotshelf_core::near::NearTier;
+use hotshelf_wire::resp::{Command, Value};
+use hotshelf_wire::sentinel::is_primary;
+
+use super::dialer::{Dialer, send_all};
+use crate::connection::Connection;
+
+/// Pings the server again and again, so that its connection vouches for what was read over it.
+/// Never returns.
+///
+/// The ping asks for the clock and for the role, and a node of a Cluster for its state: one that
+/// was replaced, or doesn't serve its slots, hears of changes late or not at all. An ACL may
+/// refuse each of them; a refusal is an answer.
+pub(super) async fn keep_vouching(
+    dialer: &Dialer,
+    near: Option<&Arc<NearTier>>,
+    is_node: bool,
+    connection: &Connection,
+) -> Infallible {
+    let (Some(near), Some(source)) = (near, connection.source()) else { return pending().await };
+    let bound = near.options().max_staleness;
+    let timeout = bound.max(dialer.timeout());
+    let mut ping = vec![Command::new("TIME"), Command::new("ROLE")];
+    if is_node {
+        ping.push(Command::new("CLUSTER").arg("INFO"));
+    }
+    loop {
+        let sent = near.now();
+        let answers = send_all(connection, ping.clone(), timeout).await;
+        match answers.as_deref() {
+            Ok([time, others @ ..]) if serves(time) && others.iter().all(serves) => {
+                source.answered(sent, near.now(), server_millis(time));
+            }
+            Ok(_) => source.end(),
+            Err(_) => {}
+        }
+        dialer.runtime.sleep(bound / 4).await;
+    }
+}
+
+/// Returns `true` unless an answer to the ping shows that the server doesn't serve as a primary.
+fn serves(answer: &Value) -> bool {
+    match answer {
+        Value::Error(error) => !matches!(error.code(), b"LOADING" | b"MASTERDOWN" | b"CLUSTERDOWN"),
+        // The seconds and the microseconds, or the role and what belongs to it.
+        Value::Array(parts) if parts.len() == 2 => true,
+        Value::Array(_) => is_primary(answer),
+        info => !info.text().is_some_and(|info| info.contains("cluster_state:fail")),
+    }
+}
+
+/// Reads the answer to `TIME`, seconds and microseconds, in milliseconds.
+fn server_millis(answer: &Value) -> Option<u64> {
+    let Value::Array(parts) = answer else { return None };
+    let [seconds, micros] = &parts[..] else { return None };
+    let [seconds, micros] = [seconds, micros].map(|part| part.text()?.parse::<u64>().ok());
+    seconds?.checked_mul(1_000)?.checked_add(micros? / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use hotshelf_wire::resp::ServerError;
+
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::Bulk(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn replaced_and_failing_servers_do_not_vouch() {
+        let role = |role| Value::Array(vec![bulk(role), Value::Integer(0), Value::Array(vec![])]);
+        let error =
+            |text: &str| Value::Error(ServerError::new(Bytes::copy_from_slice(text.as_bytes())));
+        let time = Value::Array(vec![bulk("1764000000"), bulk("123456")]);
+        for good in [
+            time.clone(),
+            role("master"),
+            bulk("cluster_state:ok"),
+            error("NOPERM no permissions to run the 'role' command"),
+        ] {
+            assert!(serves(&good), "{good:?}");
+        }
+        for bad in [role("slave"), bulk("a:1\r\ncluster_state:fail\r\n"), error("LOADING Redis")] {
+            assert!(!serves(&bad), "{bad:?}");
+        }
+        assert_eq!(server_millis(&time), Some(1_764_000_000_123));
+        let absurd = Value::Array(vec![bulk("18446744073709551615"), bulk("0")]);
+        assert_eq!(server_millis(&absurd), None);
+        assert_eq!(server_millis(&error("NOPERM")), None);
+    }
+}
