@@ -152,7 +152,7 @@ impl Fixture {
                 }
             }
         };
-        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().build() {
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
             runtime.block_on(work);
         }
     }

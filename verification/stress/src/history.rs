@@ -92,8 +92,11 @@ pub(crate) struct Findings {
     pub(crate) overlaps: usize,
     pub(crate) stale: usize,
     /// The longest time, in nanoseconds, from the invalidation of a version to the start of a
-    /// get that still returned it.
+    /// stale get that still returned it.
     pub(crate) worst_age: u64,
+    /// The same time of each get that returned an invalidated version, stale or within the
+    /// slack, in order.
+    pub(crate) ages: Vec<u64>,
 }
 
 /// Checks the merged history of all processes. A get may return a version that was invalidated
@@ -114,6 +117,7 @@ pub(crate) fn check(records: &[Record], keys: usize, slack: u64) -> Findings {
         let of_key: Vec<_> = records.iter().filter(|record| record.key == key).collect();
         check_key(&of_key, slack, &mut findings);
     }
+    findings.ages.sort_unstable();
     findings
 }
 
@@ -128,11 +132,14 @@ fn check_key(records: &[&Record], slack: u64, findings: &mut Findings) {
         findings.overlaps += usize::from(latest_end > Some(invalidation.end));
     }
     for get in all(Kind::Get) {
-        if floors.before(get.start.saturating_sub(slack)) > Some(get.version) {
+        if floors.before(get.start) > Some(get.version) {
             let newer = all(Kind::Invalidated).filter(|done| done.version > get.version);
             let outdated = newer.map(|done| done.end).min().unwrap_or(get.start);
+            findings.ages.push(get.start - outdated);
+        }
+        if floors.before(get.start.saturating_sub(slack)) > Some(get.version) {
             findings.stale += 1;
-            findings.worst_age = findings.worst_age.max(get.start - outdated);
+            findings.worst_age = findings.ages.iter().copied().max().unwrap_or_default();
         }
     }
 }

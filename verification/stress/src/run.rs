@@ -39,6 +39,7 @@ pub(crate) struct Report {
     /// Leases that expired: nothing else has such a short time to live.
     expired: u64,
     findings: Findings,
+    near: bool,
 }
 
 /// Executes a plan.
@@ -64,7 +65,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     if must_expire && expired == 0 {
         return Err("no lease of a stopped process expired".into());
     }
-    Ok(Report { faults, evicted, expired, findings: check(&records, KEYS, slack) })
+    Ok(Report { faults, evicted, expired, findings: check(&records, KEYS, slack), near: plan.near })
 }
 
 /// Returns the lease of a process: every other process has a lease so short that it expires
@@ -90,13 +91,13 @@ fn finish(child: Child) -> Result<Vec<Record>, Box<dyn Error>> {
 impl Report {
     /// Returns the result in one line.
     pub(crate) fn summary(&self) -> String {
-        let Findings { stale, gets, loads, invalidations, .. } = self.findings;
+        let Findings { stale, gets, loads, invalidations, .. } = &self.findings;
         format!("stale {stale} of {gets} gets, {loads} loads, {invalidations} invalidations")
     }
 
     /// Checks that the correct backend had no stale answer, or that a mutant had one.
     pub(crate) fn check(&self, mutant: Option<Mutant>) -> Result<(), Box<dyn Error>> {
-        let Findings { stale, overlaps, .. } = self.findings;
+        let (stale, overlaps) = (self.findings.stale, self.findings.overlaps);
         match mutant {
             _ if overlaps == 0 => {
                 Err("no invalidation overlapped a load: nothing was tested".into())
@@ -128,7 +129,8 @@ impl fmt::Display for Plan {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Findings { refused, unstored, failed, overlaps, stale, worst_age, .. } = self.findings;
+        let findings = &self.findings;
+        let &Findings { refused, unstored, failed, overlaps, stale, worst_age, .. } = findings;
         for (fault, times) in self.faults.iter().filter(|(_, times)| *times > 0) {
             writeln!(formatter, "  {fault}: {times} times")?;
         }
@@ -139,6 +141,19 @@ impl fmt::Display for Report {
         writeln!(formatter, "  {overlaps} invalidations overlapped a load")?;
         writeln!(formatter, "  {refused} fills were refused, {unstored} could not be stored")?;
         writeln!(formatter, "  {failed} attempts to invalidate failed and were repeated")?;
+        if self.near {
+            let at = |share: f64| {
+                let last = self.findings.ages.len().saturating_sub(1);
+                let age = self.findings.ages.get((last as f64 * share) as usize);
+                age.copied().unwrap_or_default() as f64 / 1e6
+            };
+            let (count, p50, p99, max) = (self.findings.ages.len(), at(0.5), at(0.99), at(1.0));
+            writeln!(
+                formatter,
+                "  {count} near hits were older than an invalidation, by {p50:.1} ms (p50), \
+                 {p99:.1} (p99), {max:.1} (max)"
+            )?;
+        }
         if stale > 0 {
             let millis = worst_age as f64 / 1e6;
             writeln!(

@@ -1,11 +1,13 @@
 //! The transport on tokio: TCP, Unix sockets, TLS.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use hotshelf_core::{BoxFuture, Error, Runtime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
@@ -102,6 +104,13 @@ impl Transport for TokioTransport {
         address: &'a Address,
         session: Session,
     ) -> BoxFuture<'a, io::Result<Carrier>> {
-        Box::pin(self.carry(peer, address, session))
+        Box::pin(async move {
+            let carried = AssertUnwindSafe(self.carry(peer, address, session)).catch_unwind().await;
+            // tokio has no other way to tell.
+            carried.unwrap_or_else(|_| {
+                let message = "this tokio runtime has no sockets: call `enable_io` on its builder";
+                Err(io::Error::new(io::ErrorKind::Unsupported, message))
+            })
+        })
     }
 }

@@ -210,3 +210,13 @@ async fn recovered_server_is_used_within_a_second() {
     support::ping_until_back(&backend).await;
     assert!(began.elapsed() < Duration::from_millis(1_200), "{:?}", began.elapsed());
 }
+
+/// tokio panics on a socket in such a runtime.
+#[test]
+fn runtime_without_sockets_is_named() {
+    let server = support::server();
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let error = tokio.block_on(support::backend(&server.url()).ping()).unwrap_err();
+    assert_eq!(error.kind(), hotshelf_core::ErrorKind::Unavailable, "{error:?}");
+    assert!(error.to_string().contains("enable_io"), "{error}");
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hotshelf::{Cache, NearOptions, RedisOptions, Store};
-use hotshelf_testkit::{Conditions, Proxy, RedisCluster, RedisSentinels, RedisServer};
+use hotshelf_testkit::{Conditions, Failover, Proxy, RedisCluster, RedisSentinels, RedisServer};
 
 use crate::support::{now, on_tokio, pause, server};
 
@@ -132,6 +132,38 @@ fn others_are_heard_in_a_cluster() {
     on_tokio(async {
         let cluster = RedisCluster::start().unwrap();
         others_are_heard(&cluster.url()).await;
+    });
+}
+
+/// A replaced node answers pings, but hears of changes only by its replication, if at all.
+#[test]
+fn replaced_node_of_a_cluster_does_not_vouch() {
+    on_tokio(async {
+        let cluster = RedisCluster::start().unwrap();
+        let (store, others) = (near_store(&cluster.url()), near_store(&cluster.url()));
+        let (cache, others) = (numbers(&store), numbers(&others));
+        let keys: Vec<String> = (0..12).map(|number| format!("k{number}")).collect();
+        for key in &keys {
+            cache.insert(key, 1).await;
+            until_near(&cache, key).await;
+        }
+        let primary = cluster.primaries()[0];
+        let replica = cluster.replicas_of(primary)[0];
+        cluster.failover(replica, Failover::Orderly);
+        // The new primary lets nobody follow it.
+        cluster.node(replica).command(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+        cluster.node(replica).command(&["CLIENT", "KILL", "TYPE", "REPLICA"]);
+        for key in &keys {
+            while others.invalidate(key).await.is_err() {}
+        }
+        let began = now();
+        for key in &keys {
+            // Nothing but near hits: no redirection tells of the failover.
+            while cache.get(key).await.is_some() {
+                assert!(began.elapsed() < BOUND, "{key} is stale beyond the bound");
+                pause(Duration::from_millis(1)).await;
+            }
+        }
     });
 }
 
