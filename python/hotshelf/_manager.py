@@ -115,7 +115,8 @@ class CacheManager:
             protocol: The version of RESP, 2 or 3. Default: the URL's, or 3, and 2 for servers
                 and proxies that don't know it.
             tls: The certificates, or `True` for TLS with the system's, as with `rediss://`.
-            sentinel_tls: TLS to the Sentinels; `False` is none. Default: that of the servers.
+            sentinel_tls: The same for connections to Sentinels; `False` disables TLS there.
+                Default: as for servers.
             memory_capacity: The capacity of `memory://`, in bytes.
             near: Whether to keep what is read from a server in the memory of this process, too:
                 `True`, or `Near` with options. Of no use for `memory://`.

@@ -101,7 +101,7 @@ struct TlsArguments {
     danger_accept_invalid_certificates: bool,
 }
 
-/// TLS to Sentinels, if it differs from that to servers.
+/// The TLS options of connections to Sentinels, if they differ from those to servers.
 #[derive(FromPyObject)]
 enum SentinelTls {
     Off(#[expect(dead_code, reason = "`False`, which is all it can be")] bool),

@@ -20,6 +20,7 @@
 //! | `outage` | the behaviour while the server is unreachable |
 //! | [`backend`] | the operations of the consistency protocol that a backend executes |
 //! | [`backoff`] | pauses between attempts |
+//! | [`shards`] | the number of shards of a table of entries |
 //! | [`sync`] | locks that aren't poisoned |
 //! | [`runtime`] | time, background work and randomness, all injected |
 //! | [`timeout`] | timeouts that don't count the process's own busy time |
@@ -38,6 +39,7 @@ pub mod key;
 pub mod near;
 mod outage;
 pub mod runtime;
+pub mod shards;
 mod stats;
 pub mod sync;
 pub mod tag;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hotshelf_core::backend::LocalEntry;
+use hotshelf_core::shards::shards;
 use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -47,18 +48,6 @@ fn weight(key: &WireKey, value: &[u8], decoded_size: usize) -> u64 {
 /// entry may take.
 const HOT: f64 = 0.97;
 const LARGEST: f64 = 0.9;
-
-/// The least capacity of a shard in bytes, so that large entries fit into one.
-const SHARD: u64 = 16 << 20;
-
-/// Returns the number of shards: enough for the machine's threads, if each is large enough.
-fn shards(capacity: u64) -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let roomy = usize::try_from(capacity / SHARD).unwrap_or(usize::MAX);
-    // The cache rounds up to a power of two.
-    let shards = roomy.clamp(1, 4 * threads);
-    if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 }
-}
 
 impl Entries {
     /// Creates a map for `capacity` bytes.

@@ -55,8 +55,8 @@ impl LocalEntry {
         Self { raw, is_outdated, stamp: OnceLock::new(), decoded: OnceLock::new() }
     }
 
-    /// Records that a change of the key was reported: whoever has found the entry before must
-    /// not use it if that looks at [`is_outdated`](Self::is_outdated) later.
+    /// Records that the server reported a change of the key. A reader that found the entry
+    /// earlier checks [`is_outdated`](Self::is_outdated) last, and doesn't use it.
     pub(crate) fn outdate(&self) {
         self.is_outdated.store(true, Ordering::SeqCst);
     }

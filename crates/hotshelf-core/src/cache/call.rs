@@ -126,10 +126,7 @@ impl CallOptions {
         cache: &CacheContext,
         key: Option<&EntryKey>,
     ) -> Result<Arc<Tags>, Error> {
-        let own = match key.and_then(|key| key.tags.as_ref()) {
-            Some(own) => own.as_ref().map_err(|error| (**error).clone())?,
-            None => &cache.tags,
-        };
+        let own = key.map_or(Ok(&cache.tags), |key| key.tags_in(cache))?;
         let named = match self.entry.as_ref().and_then(|entry| entry.tags.as_ref()) {
             Some(named) => &named.as_ref().map_err(Clone::clone)?[..],
             None => &[],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::context::CacheContext;
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::tag::Tags;
@@ -19,6 +20,15 @@ impl EntryKey {
     #[must_use]
     pub fn as_wire_key(&self) -> &WireKey {
         &self.wire
+    }
+
+    /// Returns the tags of the cache and of the key.
+    #[inline]
+    pub(super) fn tags_in<'a>(&'a self, cache: &'a CacheContext) -> Result<&'a Arc<Tags>, Error> {
+        match &self.tags {
+            None => Ok(&cache.tags),
+            Some(own) => own.as_ref().map_err(|error| (**error).clone()),
+        }
     }
 }
 

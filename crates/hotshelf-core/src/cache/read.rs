@@ -33,15 +33,9 @@ impl ByteCache {
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
-        let EntryKey { wire, tags } = key?;
-        let own = match &tags {
-            None => &self.context.tags,
-            Some(own) => match own {
-                Ok(own) => own,
-                Err(error) => return self.checked(Mistake::Tags, Err((**error).clone())),
-            },
-        };
-        self.read_with(&wire, own).await
+        let key = key?;
+        let tags = self.checked(Mistake::Tags, key.tags_in(&self.context))?;
+        self.read_with(&key.wire, tags).await
     }
 
     /// Reads a key with the options of a call: an entry whose tags differ from the call's is a
@@ -70,10 +64,7 @@ impl ByteCache {
 
     async fn read_with(&self, key: &WireKey, tags: &Tags) -> Result<ReadOutcome, Error> {
         let outcome = match self.read_local(key, tags, true).await {
-            Some(outcome) => {
-                self.count_near_hits(1);
-                outcome
-            }
+            Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
                 inspected.map(|inspected| inspected.outcome(&self.context, true))
@@ -86,9 +77,24 @@ impl ByteCache {
         outcome
     }
 
-    /// Reads what is in the memory of this process. Returns `None` if the backend has to be
-    /// asked. A task that reads again and again lets others run now and then.
+    /// Reads what is in the memory of this process, and counts a hit in the near tier. Returns
+    /// `None` if the backend has to be asked.
     async fn read_local(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Option<Result<ReadOutcome, Error>> {
+        let outcome = self.look_locally(key, tags, takes_absent).await;
+        if outcome.is_some() {
+            self.count_near_hits(1);
+        }
+        outcome
+    }
+
+    /// Reads like [`ByteCache::read_local`] without counting. A task that reads again and again
+    /// lets others run now and then.
+    async fn look_locally(
         &self,
         key: &WireKey,
         tags: &Tags,
@@ -113,10 +119,7 @@ impl ByteCache {
         budget: &mut Budget,
     ) -> ReadOutcome {
         let outcome = match self.read_local(key, tags, takes_absent).await {
-            Some(outcome) => {
-                self.count_near_hits(1);
-                outcome
-            }
+            Some(outcome) => outcome,
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.
                 let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
@@ -204,10 +207,7 @@ impl ByteCache {
                 self.engine.runtime.yield_now().await;
             }
             let read = match self.read_many_locally(wire, tags).await {
-                Some(read) => {
-                    self.count_near_hits(wire.len() as u64);
-                    read
-                }
+                Some(read) => read,
                 None => {
                     let own = self.context.tag_rule.is_some().then_some(tags);
                     let inspected = self.engine.inspect_many(&self.context, wire, own).await;
@@ -234,11 +234,13 @@ impl ByteCache {
     ) -> Option<Result<Vec<ReadOutcome>, Error>> {
         let mut read = Vec::new();
         for (key, tags) in keys.iter().zip(tags) {
-            match self.read_local(key, tags, true).await? {
+            match self.look_locally(key, tags, true).await? {
                 Ok(outcome) => read.push(outcome),
                 Err(error) => return Some(Err(error)),
             }
         }
+        // Only now it is certain that none of them is read again.
+        self.count_near_hits(keys.len() as u64);
         Some(Ok(read))
     }
 

@@ -33,6 +33,7 @@ use crate::backend::{LocalEntries, LocalEntry, Result};
 use crate::gate::{Change, LocalState};
 use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
+use crate::shards::shards;
 use crate::sync::Mutex;
 use crate::trailer::Trailer;
 
@@ -44,18 +45,6 @@ const STRIPES: usize = 64;
 
 /// The overhead of an entry beyond its key, its value and the decoded value.
 const OVERHEAD: usize = 350;
-
-/// The least size of a part of the table, in bytes: an entry has to fit into one.
-const SHARD: u64 = 16 << 20;
-
-/// Returns the number of parts of the table.
-fn shards(bytes: u64) -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let roomy = usize::try_from(bytes / SHARD).unwrap_or(usize::MAX);
-    // The table rounds up to a power of two.
-    let shards = roomy.clamp(1, 4 * threads);
-    if shards.is_power_of_two() { shards } else { shards.next_power_of_two() / 2 }
-}
 
 /// The near tier of a store.
 pub struct NearTier {

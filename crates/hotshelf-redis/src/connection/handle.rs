@@ -183,7 +183,7 @@ impl Shared {
         self.source.get().into_iter().for_each(|source| source.end());
     }
 
-    /// Tells the listener of the end of the connection.
+    /// Tells the listener that the connection has ended.
     pub(super) fn notify_end(&self) {
         if self.is_established.load(Ordering::Relaxed) {
             self.listener.on_close();

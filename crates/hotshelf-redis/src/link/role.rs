@@ -43,19 +43,26 @@ pub(super) async fn until_demoted(dialer: &Dialer, connection: &Connection) {
     }
 }
 
-enum Role {
+/// What a server answers to `ROLE`.
+#[derive(PartialEq, Eq)]
+pub(super) enum Role {
     Primary,
     Replica,
     /// The server, its ACL or a proxy refuses `ROLE`.
     Unknown,
 }
 
-async fn role(dialer: &Dialer, connection: &Connection) -> Result<Role, Error> {
-    let replies = send_all(connection, [Command::new("ROLE")], dialer.timeout()).await;
-    match replies.as_deref() {
-        Ok([Value::Error(_)]) => Ok(Role::Unknown),
-        Ok([reply]) if is_primary(reply) => Ok(Role::Primary),
-        Ok(_) => Ok(Role::Replica),
-        Err(_) => replies.map(|_| Role::Unknown),
+impl Role {
+    pub(super) fn read(answer: &Value) -> Self {
+        match answer {
+            Value::Error(_) => Self::Unknown,
+            answer if is_primary(answer) => Self::Primary,
+            _ => Self::Replica,
+        }
     }
+}
+
+async fn role(dialer: &Dialer, connection: &Connection) -> Result<Role, Error> {
+    let answers = send_all(connection, [Command::new("ROLE")], dialer.timeout()).await?;
+    Ok(answers.first().map_or(Role::Replica, Role::read))
 }

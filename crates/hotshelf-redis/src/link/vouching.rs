@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use hotshelf_core::near::NearTier;
 use hotshelf_wire::resp::{Command, Value};
-use hotshelf_wire::sentinel::is_primary;
 
 use super::dialer::{Dialer, send_all};
+use super::role::Role;
 use crate::connection::Connection;
 
 /// Pings the server again and again, so that its connection vouches for what was read over it.
@@ -34,7 +34,7 @@ pub(super) async fn keep_vouching(
         let sent = near.now();
         let answers = send_all(connection, ping.clone(), timeout).await;
         match answers.as_deref() {
-            Ok([time, others @ ..]) if serves(time) && others.iter().all(serves) => {
+            Ok([time, role, state @ ..]) if serves(time, role, state.first()) => {
                 source.answered(sent, near.now(), server_millis(time));
             }
             Ok(_) => source.end(),
@@ -44,15 +44,19 @@ pub(super) async fn keep_vouching(
     }
 }
 
-/// Returns `true` unless an answer to the ping shows that the server doesn't serve as a primary.
-fn serves(answer: &Value) -> bool {
-    match answer {
-        Value::Error(error) => !matches!(error.code(), b"LOADING" | b"MASTERDOWN" | b"CLUSTERDOWN"),
-        // The seconds and the microseconds, or the role and what belongs to it.
-        Value::Array(parts) if parts.len() == 2 => true,
-        Value::Array(_) => is_primary(answer),
-        info => !info.text().is_some_and(|info| info.contains("cluster_state:fail")),
-    }
+/// Returns `true` unless the answers to a ping show that the server doesn't serve as a primary.
+fn serves(time: &Value, role: &Value, state: Option<&Value>) -> bool {
+    let fails = |answer: &Value| match answer {
+        Value::Error(error) => matches!(error.code(), b"LOADING" | b"MASTERDOWN" | b"CLUSTERDOWN"),
+        _ => false,
+    };
+    let is_failed = |state: &Value| {
+        fails(state) || state.text().is_some_and(|info| info.contains("cluster_state:fail"))
+    };
+    !fails(time)
+        && !fails(role)
+        && Role::read(role) != Role::Replica
+        && !state.is_some_and(is_failed)
 }
 
 /// Reads the answer to `TIME`, seconds and microseconds, in milliseconds.
@@ -80,16 +84,25 @@ mod tests {
         let error =
             |text: &str| Value::Error(ServerError::new(Bytes::copy_from_slice(text.as_bytes())));
         let time = Value::Array(vec![bulk("1764000000"), bulk("123456")]);
-        for good in [
-            time.clone(),
-            role("master"),
-            bulk("cluster_state:ok"),
-            error("NOPERM no permissions to run the 'role' command"),
+        let denied = error("NOPERM no permissions to run the 'role' command");
+        let (primary, state) = (role("master"), bulk("cluster_state:ok"));
+        for (time, role, state) in [
+            (&time, &primary, None),
+            (&time, &primary, Some(&state)),
+            (&denied, &denied, Some(&denied)),
         ] {
-            assert!(serves(&good), "{good:?}");
+            assert!(serves(time, role, state), "{time:?} {role:?} {state:?}");
         }
-        for bad in [role("slave"), bulk("a:1\r\ncluster_state:fail\r\n"), error("LOADING Redis")] {
-            assert!(!serves(&bad), "{bad:?}");
+        let (replica, loading) = (role("slave"), error("LOADING Redis"));
+        let failed = bulk("a:1\r\ncluster_state:fail\r\n");
+        for (time, role, state) in [
+            (&time, &replica, None),
+            (&time, &primary, Some(&failed)),
+            (&loading, &primary, None),
+            (&time, &loading, None),
+            (&time, &primary, Some(&loading)),
+        ] {
+            assert!(!serves(time, role, state), "{time:?} {role:?} {state:?}");
         }
         assert_eq!(server_millis(&time), Some(1_764_000_000_123));
         let absurd = Value::Array(vec![bulk("18446744073709551615"), bulk("0")]);

@@ -39,7 +39,7 @@ pub const DEFAULT_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 /// | [`client_name`](Self::client_name) | none |
 /// | [`protocol`](Self::protocol) | RESP3, and RESP2 where the server doesn't know it |
 /// | [`tls`](Self::tls) | with `rediss://`, and the defaults of [`TlsOptions`] |
-/// | [`sentinel_tls`](Self::sentinel_tls) | that of the servers |
+/// | [`sentinel_tls`](Self::sentinel_tls) | as `tls` |
 ///
 /// `Debug` and `Display` never show a password.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub struct RedisOptions {
     pub(crate) protocol: u8,
     pub(crate) tracking: Tracking,
     pub(crate) tls: Option<TlsOptions>,
-    /// TLS to Sentinels, if it differs from that to servers.
+    /// The TLS options of connections to Sentinels, if they differ from those to servers.
     pub(crate) sentinel_tls: Option<Option<TlsOptions>>,
     pub(crate) connect_timeout: Duration,
     pub(crate) read_timeout: Duration,
@@ -107,8 +107,7 @@ impl RedisOptions {
         if self.database > 0 && matches!(self.deployment, Deployment::Cluster(_)) {
             return invalid("invalid database: a Cluster has only database 0");
         }
-        let for_sentinels = self.sentinel_tls.is_some() && !self.has_sentinels();
-        if for_sentinels {
+        if self.sentinel_tls.is_some() && !self.has_sentinels() {
             return invalid("`sentinel_tls` without Sentinels: use redis+sentinel://…/service");
         }
         if !matches!(self.protocol, 2 | 3) {
@@ -186,7 +185,8 @@ impl RedisOptions {
         self
     }
 
-    /// Sets TLS to the Sentinels; `None` is none. Default: that of the servers.
+    /// Sets the TLS options of connections to Sentinels; `None` disables TLS. Default: the
+    /// options of connections to servers.
     #[must_use]
     pub fn sentinel_tls(mut self, options: impl Into<Option<TlsOptions>>) -> Self {
         self.sentinel_tls = Some(options.into());
@@ -226,7 +226,7 @@ impl RedisOptions {
         matches!(self.deployment, Deployment::Sentinel { .. })
     }
 
-    /// Returns TLS to Sentinels.
+    /// Returns the TLS options of connections to Sentinels.
     pub(crate) fn tls_to_sentinels(&self) -> Option<&TlsOptions> {
         self.sentinel_tls.as_ref().unwrap_or(&self.tls).as_ref()
     }

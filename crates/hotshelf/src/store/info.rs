@@ -17,7 +17,8 @@ pub struct StoreInfo {
     pub enabled: bool,
     /// What the server reports about itself; `None` if it doesn't answer.
     pub server: Option<ServerInfo>,
-    /// The near tier; `None` without one.
+    /// The near tier; `None` if none was asked for, or the backend can't have one. Whether its
+    /// server reports changes is said in the limitations of `server`.
     pub near: Option<NearInfo>,
     /// The caches, ordered by prefix, version and name.
     pub caches: Vec<CacheInfo>,
