@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf::{Cache, Store};
-use hotshelf_core::codec;
+use hotshelf_core::codec::{Codec, Json};
 use hotshelf_core::trailer::Trailer;
 use ready::Ready;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl Product {
 /// A measured operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// `codec::decode` alone.
+    /// `Json::decode` alone.
     Decode,
     /// `Cache::get`.
     Get,
@@ -108,7 +108,7 @@ impl Bench {
             for _ in 0..count {
                 match subject {
                     Subject::Decode => {
-                        let product = codec::decode::<Product>(&self.entry).ok();
+                        let product: Option<Product> = Json.decode(&self.entry).ok();
                         std::hint::black_box(product.map(Arc::new));
                     }
                     Subject::Get => {

@@ -34,6 +34,7 @@
 //! | `redis` | no | Redis and Valkey over TCP and Unix sockets: standalone, Sentinel and Cluster |
 //! | `tls` | no | Redis and Valkey over TLS, with rustls |
 //! | `uuid` | no | `uuid::Uuid` as a key |
+//! | `msgpack` | no | [`codec::MessagePack`] |
 //! | `axum` | no | `IntoResponse` for [`LoadError`] |
 //! | `test-util` | no | `testing`: a store with simulated time and injected failures, for your tests |
 //!
@@ -56,6 +57,12 @@ pub mod backend {
     pub use hotshelf_core::trailer::MAGIC;
 }
 mod cache;
+/// How values are encoded: the trait of codecs, and the codecs.
+pub mod codec {
+    #[cfg(feature = "msgpack")]
+    pub use hotshelf_core::codec::MessagePack;
+    pub use hotshelf_core::codec::{BoxError, Bytes, Codec, Json, Raw};
+}
 mod invalidation;
 mod load_error;
 mod runtime;

@@ -20,7 +20,7 @@ use hotshelf_core::backend::{Acquire, Acquired, Backend, Seen, Token};
 use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Loaded, SharedError, Value, ValueKind,
 };
-use hotshelf_core::codec::Json;
+use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Key, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
 use shuttle::rand::Rng;
@@ -198,7 +198,7 @@ fn cache_on(backend: &Arc<dyn Backend>, runtime: &Arc<dyn Runtime>) -> ByteCache
             max_waiters: usize::MAX,
             ..CacheOptions::default()
         },
-        codec: Arc::new(Json::<u64>::default()),
+        codec: erase::<u64>(Json),
         tag_rule: None,
     };
     ByteStore::new(Arc::clone(backend), Arc::clone(runtime)).cache(definition).unwrap()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Value, ValueKind,
 };
-use hotshelf_core::codec::Json;
+use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteCache, ByteStore, Key, Namespace, Runtime};
@@ -142,7 +142,7 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
         namespace: Namespace::new(NAME).prefix(PREFIX),
         kind: ValueKind::of::<u64>(),
         options,
-        codec: Arc::new(Json::<u64>::default()),
+        codec: erase::<u64>(Json),
         tag_rule: None,
     };
     let near = job.near.then(|| NearOptions::default().max_staleness(NEAR_BOUND));

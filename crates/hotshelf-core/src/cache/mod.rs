@@ -127,6 +127,10 @@ impl ByteCache {
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
         let limit = self.context.options.max_value_bytes;
         let encoded = self.context.codec.encode(value).and_then(|raw| match raw.len() {
+            _ if !self.context.validated.format.can_hold(&raw) => Err(Error::new(
+                ErrorKind::Encode,
+                "the value ends like an entry of hotshelf: turn `strict_plain` off",
+            )),
             length if length <= limit => Ok(raw),
             length => Err(Error::new(
                 ErrorKind::TooLarge,

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
-use crate::codec::Codec;
+use crate::codec::ErasedCodec;
 use crate::context::{CacheContext, CacheOptions, TagRule};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyLayout, Namespace};
@@ -61,7 +61,7 @@ pub struct CacheDefinition {
     /// Its options.
     pub options: CacheOptions,
     /// Encodes and decodes its values.
-    pub codec: Arc<dyn Codec>,
+    pub codec: Arc<dyn ErasedCodec>,
     /// The tags that its entries get from their keys, in addition to those of each call.
     pub tag_rule: Option<TagRule>,
 }
@@ -78,6 +78,8 @@ pub struct CacheInfo {
     pub name: String,
     /// The kind of its values.
     pub value_type: Cow<'static, str>,
+    /// How its values are encoded.
+    pub codec: Cow<'static, str>,
     /// Its counters in this process.
     pub stats: CacheStats,
 }
@@ -176,6 +178,7 @@ impl Registry {
                 version: version.clone(),
                 name: name.clone(),
                 value_type: kind.name.clone(),
+                codec: context.codec.name(),
                 stats: context.stats.read(),
             };
         self.caches.lock().iter().map(info).collect()
@@ -191,6 +194,7 @@ impl CacheDefinition {
 
 fn is_same(registered: &CacheContext, definition: &CacheDefinition) -> bool {
     registered.options == definition.options
+        && registered.codec.name() == definition.codec.name()
         && registered.namespace.layout_in_use() == definition.namespace.layout_in_use()
         && is_same_rule(registered, definition)
 }
@@ -215,12 +219,13 @@ fn kind_conflict(namespace: &Namespace, registered: &ValueKind, kind: &ValueKind
 
 fn options_conflict(registered: &CacheContext, definition: &CacheDefinition) -> Error {
     let name = definition.namespace.name();
-    let lines = |namespace: &Namespace, options: &CacheOptions| {
-        format!("layout: {:?},\n{options:#?}", namespace.layout_in_use())
+    let lines = |namespace: &Namespace, codec: &dyn ErasedCodec, options: &CacheOptions| {
+        let (layout, codec) = (namespace.layout_in_use(), codec.name());
+        format!("layout: {layout:?},\ncodec: {codec},\n{options:#?}")
     };
     let (before, now) = (
-        lines(&registered.namespace, &registered.options),
-        lines(&definition.namespace, &definition.options),
+        lines(&registered.namespace, &*registered.codec, &registered.options),
+        lines(&definition.namespace, &*definition.codec, &definition.options),
     );
     let trimmed = |line: &str| line.trim().trim_end_matches(',').to_owned();
     let mut differences: Vec<String> = before

@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
-use crate::codec::Codec;
+use crate::codec::ErasedCodec;
 #[cfg(test)]
-use crate::codec::Json;
+use crate::codec::{Json, erase};
 use crate::error::{Error, ErrorKind};
 use crate::key::Namespace;
 use crate::stats::Stats;
@@ -35,7 +35,7 @@ pub(crate) struct CacheContext {
     pub(crate) tag_sets: Arc<TagSets>,
     pub(crate) options: CacheOptions,
     pub(crate) validated: Validated,
-    pub(crate) codec: Arc<dyn Codec>,
+    pub(crate) codec: Arc<dyn ErasedCodec>,
     pub(crate) stats: Arc<Stats>,
     /// Whether the caches of the store are enabled.
     pub(crate) enabled: Arc<AtomicBool>,
@@ -51,7 +51,7 @@ impl CacheContext {
     pub(crate) fn new(
         namespace: Namespace,
         options: CacheOptions,
-        codec: Arc<dyn Codec>,
+        codec: Arc<dyn ErasedCodec>,
         tag_rule: Option<TagRule>,
         number: u64,
         enabled: &Arc<AtomicBool>,
@@ -85,7 +85,7 @@ impl CacheContext {
     /// Creates a cache of numbers.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        let (options, codec) = (CacheOptions::default(), Arc::new(Json::<u64>::default()));
+        let (options, codec) = (CacheOptions::default(), erase::<u64>(Json));
         Self::new(Namespace::new("tests"), options, codec, None, 0, &Arc::default())
             .expect("the defaults are valid")
     }

@@ -7,7 +7,7 @@ use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::context::{Foreign, Format};
 use crate::tag::TagStamp;
-use crate::trailer::{Trailer, TrailerError};
+use crate::trailer::{MAGIC, Trailer, TrailerError};
 use crate::ttl::Ttl;
 
 /// A cached negative in [`Format::Plain`].
@@ -27,6 +27,12 @@ pub(crate) struct Inspected {
 }
 
 impl Format {
+    /// Returns `true` if a value can be read back. A bare one must not end like an entry that
+    /// has a trailer, as that of another codec than JSON may.
+    pub(crate) fn can_hold(self, value: &[u8]) -> bool {
+        self != Self::Plain || !(value.ends_with(MAGIC) || value == ABSENT)
+    }
+
     /// Writes an entry.
     pub(crate) fn entry(self, value: Option<Bytes>, fill: FillStamp) -> Bytes {
         let absent = value.is_none();

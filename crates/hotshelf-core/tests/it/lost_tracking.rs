@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hotshelf_core::backend::{Acquire, Acquired, Layer, Result, Take, Token, Watch, Watchers};
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, CallOptions, Loaded, ValueKind};
-use hotshelf_core::codec::Json;
+use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::{Backend, BoxFuture, ByteStore, Key, Namespace, Runtime, WireKey};
 use hotshelf_memory::MemoryBackend;
 use hotshelf_testkit::SimRuntime;
@@ -55,7 +55,7 @@ fn lost_tracking_is_replaced_by_polling() {
         namespace: Namespace::new("n"),
         kind: ValueKind::of::<u32>(),
         options,
-        codec: Arc::new(Json::<u32>::default()),
+        codec: erase::<u32>(Json),
         tag_rule: None,
     };
     let cache = store.cache(definition).unwrap();

@@ -63,7 +63,7 @@ fn cache(runtime: &SimRuntime, fault: Fault) -> ByteCache {
         namespace: Namespace::new("users"),
         kind: ValueKind::of::<u32>(),
         options: CacheOptions::default(),
-        codec: Arc::new(Json::<u32>::default()),
+        codec: erase::<u32>(Json),
         tag_rule: None,
     };
     store.cache(definition).unwrap()

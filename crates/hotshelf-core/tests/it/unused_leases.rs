@@ -41,7 +41,7 @@ impl Fixture {
             namespace: Namespace::new("n"),
             kind: ValueKind::of::<u32>(),
             options,
-            codec: Arc::new(Json::<u32>::default()),
+            codec: erase::<u32>(Json),
             tag_rule: None,
         };
         Self { runtime, backend, cache: store.cache(definition).unwrap() }

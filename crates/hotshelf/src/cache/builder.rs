@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, Foreign, NegativeTtl, TagRule, ValueKind,
 };
-use hotshelf_core::codec::Json;
+use hotshelf_core::codec::{Codec, Json, erase};
 use hotshelf_core::{Error, Jitter, Key, KeyLayout, Namespace};
 
 use super::{Cache, CacheValue};
@@ -33,6 +32,7 @@ use crate::store::Store;
 ///
 /// | option | default |
 /// | --- | --- |
+/// | [`codec`](Self::codec) | [`Json`] |
 /// | [`prefix`](Self::prefix) | `cache` |
 /// | [`version`](Self::version) | `v1` |
 /// | [`key_layout`](Self::key_layout) | [`KeyLayout::Injective`] |
@@ -48,10 +48,11 @@ use crate::store::Store;
 /// | [`epoch`](Self::epoch) | off |
 /// | [`tags`](Self::tags) | none |
 #[must_use = "a builder does nothing before `build`"]
-pub struct CacheBuilder<T> {
+pub struct CacheBuilder<T, C = Json> {
     store: Store,
     namespace: Namespace,
     options: CacheOptions,
+    codec: C,
     tags: Option<TagRule>,
     values: PhantomData<fn() -> T>,
 }
@@ -60,7 +61,33 @@ impl<T: CacheValue> CacheBuilder<T> {
     pub(crate) fn new(store: Store, name: Cow<'static, str>) -> Self {
         let namespace = Namespace::new(name);
         let options = CacheOptions { jitter: store.jitter, ..CacheOptions::default() };
-        Self { store, namespace, options, tags: None, values: PhantomData }
+        Self { store, namespace, options, codec: Json, tags: None, values: PhantomData }
+    }
+}
+
+impl<T: CacheValue, C> CacheBuilder<T, C> {
+    /// Sets how values are encoded: [`Raw`] for bytes and text, [`MessagePack`] (feature
+    /// `msgpack`), or your own [`Codec`]. Default: [`Json`].
+    ///
+    /// Entries of another codec are misses: set another [`version`](Self::version), too.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// use hotshelf::codec::{Bytes, Raw};
+    ///
+    /// let images = hotshelf::Store::memory().cache::<Bytes>("images").codec(Raw).build()?;
+    /// images.insert("logo", Bytes::from_static(b"\x89PNG")).await;
+    /// assert_eq!(images.get("logo").await.as_deref(), Some(&Bytes::from_static(b"\x89PNG")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// [`Raw`]: crate::codec::Raw
+    /// [`MessagePack`]: crate::codec::MessagePack
+    pub fn codec<D: Codec<T>>(self, codec: D) -> CacheBuilder<T, D> {
+        let Self { store, namespace, options, tags, values, .. } = self;
+        CacheBuilder { store, namespace, options, codec, tags, values }
     }
 
     /// Sets the first part of keys, usually the application's name. Default: `cache`.
@@ -138,7 +165,7 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
-    /// Sets the maximum size of a stored value, in bytes of JSON. Larger values are returned
+    /// Sets the maximum size of a stored value, encoded, in bytes. Larger values are returned
     /// to their callers, counted and not stored. Default: 1 MiB.
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
         self.options.max_value_bytes = bytes;
@@ -156,8 +183,8 @@ impl<T: CacheValue> CacheBuilder<T> {
         self
     }
 
-    /// Sets whether entries are written as bare JSON, without the trailer of white space that
-    /// holds their metadata. Default: off.
+    /// Sets whether entries are written as the bare value, without the trailer of white space
+    /// that holds their metadata. Default: off.
     ///
     /// Bare entries carry no tags and cannot be distinguished from those of plain clients:
     /// they are hits whatever the option [`foreign`](Self::foreign). Trailers written by
@@ -220,21 +247,24 @@ impl<T: CacheValue> CacheBuilder<T> {
     ///
     /// # Errors
     /// Returns an error of kind [`Configuration`](crate::ErrorKind::Configuration) if an
-    /// option is invalid, or if the store already has a cache of this name with other options
-    /// or another value type.
-    pub fn build(self) -> Result<Cache<T>, Error> {
+    /// option is invalid, or if the store already has a cache of this name with other options,
+    /// another codec or another value type.
+    pub fn build(self) -> Result<Cache<T>, Error>
+    where
+        C: Codec<T>,
+    {
         let definition = CacheDefinition {
             namespace: self.namespace,
             kind: ValueKind::of::<T>(),
             options: self.options,
-            codec: Arc::new(Json::<T>::default()),
+            codec: erase(self.codec),
             tag_rule: self.tags,
         };
         Ok(Cache { bytes: self.store.bytes.cache(definition)?, values: PhantomData })
     }
 }
 
-impl<T> fmt::Debug for CacheBuilder<T> {
+impl<T, C> fmt::Debug for CacheBuilder<T, C> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("CacheBuilder");
         debug.field("namespace", &self.namespace).finish_non_exhaustive()

@@ -15,8 +15,6 @@ use std::sync::Arc;
 
 use hotshelf_core::cache::{ByteCache, ReadOutcome, Value};
 use hotshelf_core::{CacheStats, Error, IntoKey, Remaining, WireKey};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::invalidation::Invalidation;
 pub use builder::CacheBuilder;
@@ -25,13 +23,11 @@ pub use fallible::{Fallible, FallibleEntry};
 pub use ticket::FillTicket;
 pub use write::Written;
 
-/// A type that a cache can hold: any type that serde encodes as JSON and decodes again.
-///
-/// A value that doesn't survive a round trip through JSON, such as a NaN or `Some(None)`, is
-/// read back as what JSON made of it, or is a miss.
-pub trait CacheValue: Serialize + DeserializeOwned + Send + Sync + 'static {}
+/// A type that a cache can hold: any that threads can share. It is encoded by the cache's
+/// [codec](CacheBuilder::codec): by serde as JSON, unless another one is set.
+pub trait CacheValue: Send + Sync + 'static {}
 
-impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> CacheValue for T {}
+impl<T: Send + Sync + 'static> CacheValue for T {}
 
 /// A cache of values of one type, under one name. A cheap handle: clone it freely.
 ///

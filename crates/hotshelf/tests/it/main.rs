@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod budget;
+mod codecs;
 mod endings;
 mod entries;
 mod flights;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
-use hotshelf_core::codec::Json;
+use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Backend, ByteCache, ByteStore, CacheStats, Jitter, Moment, Runtime};
 use hotshelf_testkit::SimRuntime;
@@ -181,7 +181,7 @@ impl World {
             namespace: namespace(),
             kind: ValueKind::of::<EventIndex>(),
             options,
-            codec: Arc::new(Json::<EventIndex>::default()),
+            codec: erase::<EventIndex>(Json),
             tag_rule: None,
         };
         store.cache(definition).unwrap()
