@@ -15,6 +15,7 @@ itself, without a thread of their own.
 """
 
 from hotshelf._codec import Codec
+from hotshelf._codecs import ValueCodec
 from hotshelf._errors import (
     AuthenticationError,
     CacheError,
@@ -42,7 +43,8 @@ from hotshelf._manager import CacheManager, Health
 from hotshelf._near import Near
 from hotshelf._options import CacheManagerOptions, CacheServiceOptions
 from hotshelf._redis import Pipeline, RedisClient
-from hotshelf._service import CacheService, Stats
+from hotshelf._service import CacheService
+from hotshelf._stats import Stats
 from hotshelf._tls import Tls
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "TimeoutError",
     "Tls",
     "UnavailableError",
+    "ValueCodec",
     "WrongTypeError",
     "__version__",
     "build_cache_key",

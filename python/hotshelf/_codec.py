@@ -1,4 +1,4 @@
-"""Encodes values as JSON and validates them against a model."""
+"""Encodes values as JSON, and validates them against a model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator
+from itertools import count
 from functools import lru_cache, partial
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
-from hotshelf._errors import ConfigurationError, DecodeError, EncodeError
+from hotshelf._errors import DecodeError, EncodeError
 
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
 M = TypeVar("M")
 
+#: The numbers of codecs in this process.
+numbers = count()
+
 #: Options to validate by field name as well as by alias, if pydantic supports it.
-_BY_NAME: dict[str, Any] = (
+BY_NAME: dict[str, Any] = (
     {"by_alias": True, "by_name": True}
     if "by_name" in inspect.signature(TypeAdapter.validate_json).parameters
     else {}
@@ -38,7 +41,15 @@ class Codec(Generic[T]):
     base64. Without a model, decoded values have the types of JSON.
     """
 
-    __slots__ = ("_adapter", "_compared", "_formats", "_model", "_parse", "name")
+    __slots__ = ("_adapter", "_compared", "_formats", "_model", "_parse", "name", "number")
+
+    #: The name of the format, which caches of one name agree on.
+    format = "JSON"
+    #: What `None` is encoded as.
+    null: bytes | None = b"null"
+    media_type = "application/json"
+    #: Whether decoded values are worth keeping beside encoded ones.
+    keeps_objects = True
 
     def __init__(self, model: type[T] | None) -> None:
         """Creates a codec. This takes milliseconds for a large model; `of` reuses codecs.
@@ -48,16 +59,11 @@ class Codec(Generic[T]):
         """
         self._model: Any = model
         self._adapter: TypeAdapter[Any] | None = None
-        if model is None:
-            self._parse: Callable[[bytes], Any] = partial(json.loads, parse_constant=_reject)
-        elif model is bytes:
-            self._parse = _parse_base64
-        else:
-            self._adapter = TypeAdapter(model)
-            # `TypeAdapter.validate_json` only wraps this method, at a cost for each call.
-            self._parse = partial(self._adapter.validator.validate_json, **_BY_NAME)
         #: The name of the model, for logs.
-        self.name: str = "json" if model is None else getattr(model, "__qualname__", str(model))
+        self.name: str = "json" if model is None else name_of(model)
+        #: Objects that are kept in memory are those of one codec.
+        self.number = next(numbers)
+        self._parse: Callable[[bytes], Any] = self._parser()
         self._formats = _formats(model)
         #: Whether a value was compared with what reads back.
         self._compared = False
@@ -87,7 +93,7 @@ class Codec(Generic[T]):
             return self._prepare(value)
         except Exception as error:
             # Code of the model may raise anything.
-            raise EncodeError(_summary(error)) from error
+            raise EncodeError(summary(error)) from error
 
     def decode(self, raw: bytes) -> T:
         """Returns the value of JSON bytes.
@@ -100,18 +106,36 @@ class Codec(Generic[T]):
             value: T = self._parse(raw)
         except Exception as error:
             # Code of the model may raise anything.
-            raise DecodeError(_summary(error)) from error
+            raise DecodeError(summary(error)) from error
         return value
 
-    def _prepare(self, value: Any) -> tuple[Any, bytes]:
-        if value is None:
-            return value, b"null"
+    def _parser(self) -> Callable[[bytes], Any]:
+        """Returns the function that decodes bytes, and sets the adapter of a model."""
+        if self._model is None:
+            return partial(json.loads, parse_constant=_reject)
         if self._model is bytes:
-            return value, b'"' + base64.b64encode(value) + b'"'
+            return _parse_base64
+        self._adapter = TypeAdapter(self._model)
+        # `TypeAdapter.validate_json` only wraps this method, at a cost for each call.
+        return partial(self._adapter.validator.validate_json, **BY_NAME)
+
+    def _dump(self, adapter: TypeAdapter[Any], value: Any, options: dict[str, Any]) -> bytes:
+        # The warnings of pydantic show values.
+        return adapter.dump_json(value, warnings=False, **options)
+
+    def _dump_untyped(self, value: Any) -> bytes:
+        """Encodes a value without a model, or bytes."""
+        if self._model is bytes:
+            return b'"' + base64.b64encode(value) + b'"'
+        if isinstance(value, bytes | bytearray | memoryview):
+            raise TypeError("invalid value of type bytes: use `model=bytes`")
+        return _untyped_adapter().dump_json(value)
+
+    def _prepare(self, value: Any) -> tuple[Any, bytes]:
+        if value is None and self.null is not None:
+            return value, self.null
         if self._adapter is None:
-            if isinstance(value, bytes | bytearray | memoryview):
-                raise TypeError("invalid value of type bytes: use `model=bytes`")
-            raw = _untyped_adapter().dump_json(value)
+            raw = self._dump_untyped(value)
             return self.decode(raw), raw
         if type(value) is not self._model:
             value = self._adapter.validate_python(value)
@@ -121,8 +145,7 @@ class Codec(Generic[T]):
         """Returns a value as decoded from the first format that can be decoded, and its JSON."""
         first_error: Exception | None = None
         for chosen in self._formats:
-            # The warnings of pydantic show values.
-            raw = adapter.dump_json(value, warnings=False, **chosen)
+            raw = self._dump(adapter, value, chosen)
             try:
                 read = self.decode(raw)
             except DecodeError as error:
@@ -135,7 +158,6 @@ class Codec(Generic[T]):
                 self._warn_of_changes(value, read)
             return read, raw
         raise first_error or ValueError("the model can't decode its own JSON")
-
 
     def _warn_of_changes(self, value: Any, read: Any) -> None:
         """Warns once if the first value changes when it is stored and read back."""
@@ -152,51 +174,22 @@ class Codec(Generic[T]):
             )
 
 
-class DeferredCodec(Generic[T]):
-    """The codec of a model that refers to types which are not defined yet."""
-
-    __slots__ = ("_model", "name")
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.name: str = getattr(model, "__qualname__", str(model))
-
-    def prepare(self, value: Any) -> tuple[T, bytes]:
-        """Same as `Codec.prepare`, and an `EncodeError` while a type is undefined."""
-        try:
-            codec: Codec[T] = Codec.of(self._model)
-        except PydanticUserError as error:
-            raise EncodeError(f"the model refers to an undefined type: define it before the first call") from error
-        return codec.prepare(value)
-
-    def decode(self, raw: bytes) -> T:
-        """Same as `Codec.decode`, and a `DecodeError` while a type is undefined."""
-        try:
-            codec: Codec[T] = Codec.of(self._model)
-        except PydanticUserError as error:
-            raise DecodeError(f"the model refers to an undefined type: define it before the first call") from error
-        return codec.decode(raw)
+def name_of(model: Any) -> str:
+    """Returns the name of a model, for logs."""
+    return getattr(model, "__qualname__", str(model))
 
 
-def codec_for(namespace: str, model: Any) -> Codec[Any] | DeferredCodec[Any]:
-    """Returns the codec of a cache's model.
-
-    Raises:
-        ConfigurationError: For a model that pydantic doesn't support.
-    """
-    try:
-        return Codec.of(model)
-    except PydanticUndefinedAnnotation:
-        return DeferredCodec(model)
-    except Exception as error:
-        if isinstance(error, PydanticUserError) and error.code == "class-not-fully-defined":
-            return DeferredCodec(model)
-        # Pydantic raises exceptions of its own, and others for what isn't a type at all.
-        name = getattr(model, "__qualname__", str(model))
-        raise ConfigurationError(
-            f"invalid model {name} of the cache {namespace!r}: pydantic doesn't support it; use"
-            " a pydantic model, a dataclass or a TypedDict, and convert other objects to one"
-        ) from error
+def summary(error: Exception) -> str:
+    """Returns the text of an error, without any part of the value."""
+    if not isinstance(error, ValidationError):
+        # The text of another exception may contain the value.
+        return str(error) if isinstance(error, ValueError | TypeError) else type(error).__name__
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    texts = []
+    for one in found[:3]:
+        path = ".".join(map(str, one["loc"]))
+        texts.append(f"{path}: {one['msg']}" if path else one["msg"])
+    return "; ".join(texts)
 
 
 def _changes(value: Any, read: Any, path: str) -> Iterator[str]:
@@ -217,19 +210,6 @@ def _changes(value: Any, read: Any, path: str) -> Iterator[str]:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def _summary(error: Exception) -> str:
-    """Returns the text of an error, without any part of the value."""
-    if not isinstance(error, ValidationError):
-        # The text of another exception may contain the value.
-        return str(error) if isinstance(error, ValueError | TypeError) else type(error).__name__
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    texts = []
-    for one in found[:3]:
-        path = ".".join(map(str, one["loc"]))
-        texts.append(f"{path}: {one['msg']}" if path else one["msg"])
-    return "; ".join(texts)
 
 
 def _formats(model: Any) -> list[dict[str, Any]]:

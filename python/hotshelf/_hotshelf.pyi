@@ -15,8 +15,10 @@ __all__ = [
     "Cache",
     "Client",
     "Driver",
+    "Encoded",
     "Failed",
     "KeyScan",
+    "Missing",
     "Pending",
     "Store",
     "Ticket",
@@ -91,6 +93,8 @@ class Cache:
         prefix: str,
         version: str | None,
         kind: str,
+        format: str,
+        keeps_objects: bool,
         ttl: float,
         jitter: float,
         negative_ttl: float | None,
@@ -104,9 +108,10 @@ class Cache:
         max_value_bytes: int,
         near: bool,
     ) -> Cache: ...
+    def decoded_by(self, codec: int) -> Cache: ...
     def key(self, identifier: Any, params: str | None = None) -> str: ...
-    def read(self, identifier: Any, params: _Params = None) -> Pending | bytes | bool | None: ...
-    def read_many(self, keys: Sequence[_Key]) -> Pending | list[bytes | bool | None]: ...
+    def read(self, identifier: Any, params: _Params = None) -> Any: ...
+    def read_many(self, keys: Sequence[_Key]) -> Pending | list[Any]: ...
     def load(
         self,
         identifier: Any,
@@ -116,7 +121,8 @@ class Cache:
         negative_ttl: Any = None,
         mode: str = "use",
         nested: bool = False,
-    ) -> Pending | bytes | bool | Ticket | Failed | Unencoded: ...
+        encoded: bool = False,
+    ) -> Any: ...
     def insert(
         self,
         values: Sequence[tuple[_Key, bytes | None, str | None]],
@@ -159,6 +165,15 @@ class Failed:
 class Unencoded:
     @property
     def value(self) -> Any: ...
+
+@final
+class Encoded:
+    @property
+    def raw(self) -> bytes: ...
+    def keep(self, object: Any) -> None: ...
+
+@final
+class Missing: ...
 
 @final
 class WriteGuard:

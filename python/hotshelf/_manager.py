@@ -24,7 +24,8 @@ from hotshelf._options import (
 )
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
-from hotshelf._service import CacheService, Stats
+from hotshelf._service import CacheService
+from hotshelf._stats import Stats
 from hotshelf._near import Near
 from hotshelf._tls import Tls
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from pydantic import PlainValidator
 from typing_extensions import TypedDict
 
+from hotshelf._codecs import CodecName, ValueCodec
 from hotshelf._errors import ConfigurationError
 from hotshelf._near import Near, near_options
 from hotshelf._tls import Tls, with_contents
 
 Lifetime = float | timedelta
 KeyLayout = Literal["injective", "fastapi_rc"]
+Copy = Literal["none", "shallow", "deep"]
 
 DEFAULT_JITTER = 0.1
+
+#: For pydantic, which can't check a protocol, in models of options.
+_UNCHECKED = PlainValidator(lambda codec: codec)
 
 
 class CacheServiceOptions(TypedDict, total=False):
@@ -41,6 +47,8 @@ class CacheServiceOptions(TypedDict, total=False):
     max_waiters: int
     max_value_bytes: int
     near: bool
+    codec: CodecName | Annotated[ValueCodec[Any], _UNCHECKED] | None
+    copy: Copy
 
 
 class CacheManagerOptions(TypedDict, total=False):

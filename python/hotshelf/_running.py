@@ -25,6 +25,10 @@ class Run:
 _runs: ContextVar[tuple[Run, ...]] = ContextVar("hotshelf_runs", default=())
 
 
+#: Returns the runs that called this code or started its task, whether or not they are active.
+current_runs = _runs.get
+
+
 def active_runs() -> list[Run]:
     """Returns the runs that called this code, directly or not, and are still active."""
     return [run for run in _runs.get() if run.active]

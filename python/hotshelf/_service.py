@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import contextlib
+import copy as copying
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, Unpack
 
-from hotshelf._codec import Codec, DeferredCodec, codec_for
-from hotshelf._errors import CacheError, DecodeError, EncodeError, own_copy
-from hotshelf._hotshelf import Failed, Pending, Ticket, Unencoded, mode_after_undecodable
+from hotshelf._codecs import CodecName, ValueCodec, codec_for
+from hotshelf._errors import CacheError, ConfigurationError, DecodeError, EncodeError, own_copy
+from hotshelf._hotshelf import (
+    Encoded,
+    Failed,
+    Missing,
+    Pending,
+    Ticket,
+    Unencoded,
+    mode_after_undecodable,
+)
 from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
 from hotshelf._options import (
     DEFAULT_JITTER,
     CacheServiceOptions,
+    Copy,
     KeyLayout,
     Lifetime,
     jitter_ratio,
     seconds,
 )
 from hotshelf._pending import result_of
-from hotshelf._running import active_runs, running
-from hotshelf._writing import Encoded, GuardedWrite
+from hotshelf._response import encoded_response
+from hotshelf._running import Run, active_runs, current_runs, running
+from hotshelf._stats import Stats
+from hotshelf._writing import EncodedValue, GuardedWrite
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
     from hotshelf._manager import CacheManager
 
 logger = logging.getLogger("hotshelf")
@@ -37,43 +52,16 @@ K = TypeVar("K", bound=Identifier)
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
 Params = Mapping[str, Any] | None
 
-_MISSING: Any = object()
+#: The types of what the engine returns instead of a decoded value.
+_INTERNAL = frozenset((Pending, bytes, Encoded, Missing, Ticket, Failed, Unencoded))
 
+_UNDECODABLE: Any = object()
 
-class Stats(TypedDict):
-    """The counters of a cache in this process.
-
-    Attributes:
-        hits: Calls that got a value, or a cached `None`, from the backend.
-        near_hits: Those of the hits that the near tier answered.
-        misses: Calls that found no usable entry in the backend.
-        loads: Runs of factories.
-        load_errors: Runs of factories that raised an exception.
-        coalesced: Calls that got the value of another call's factory.
-        errors: Failed operations of the backend, and invalid arguments.
-        foreign: Entries that are not a value of this cache: corrupt, or of another model.
-        other_tags: Entries with other tags than those of the call, which are misses.
-        refused: Values that were not stored, since the key was invalidated or written
-            meanwhile.
-        degraded: Runs of factories without the right to store: the backend was unreachable,
-            or waiting for another process timed out.
-        handed_over: Cancelled calls whose load was handed over to a waiting call.
-        unstorable: Values that were not stored, since they can't be encoded or are too large.
-    """
-
-    hits: int
-    near_hits: int
-    misses: int
-    loads: int
-    load_errors: int
-    coalesced: int
-    errors: int
-    foreign: int
-    other_tags: int
-    refused: int
-    degraded: int
-    handed_over: int
-    unstorable: int
+_COPIERS: dict[Copy, Callable[[Any], Any] | None] = {
+    "none": None,
+    "shallow": copying.copy,
+    "deep": copying.deepcopy,
+}
 
 
 class CacheService(Generic[T]):
@@ -87,8 +75,8 @@ class CacheService(Generic[T]):
     first time.
     """
 
-    __slots__ = ("__weakref__", "_codec", "_core", "_manager", "_options", "jitter", "model",
-                 "namespace", "negative_ttl", "prefix", "ttl", "version")
+    __slots__ = ("__weakref__", "_codec", "_copy", "_core", "_manager", "_options", "jitter",
+                 "model", "namespace", "negative_ttl", "prefix", "ttl", "version")
 
     @overload
     def __init__(
@@ -128,6 +116,8 @@ class CacheService(Generic[T]):
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
         near: bool = True,
+        codec: CodecName | ValueCodec[Any] | None = None,
+        copy: Copy = "none",
         default_ttl: Lifetime | None = None,
     ) -> None:
         """Creates a view.
@@ -164,6 +154,13 @@ class CacheService(Generic[T]):
             max_value_bytes: The maximum size of an encoded value, in bytes. A larger one is
                 returned and not stored.
             near: Whether entries are kept in the manager's near tier, if it has one.
+            codec: How values are encoded: `"json"`; `"raw"` for bytes and text as they are;
+                `"msgpack"` for MessagePack, with `hotshelf[msgpack]`; or an object with the
+                methods `encode` and `decode`. Default: `"raw"` for `model=bytes`, otherwise
+                `"json"`.
+            copy: What a hit in the memory of this process returns, from `memory://` or the near
+                tier: with `"none"` the same object for all callers, which must not change it;
+                with `"shallow"` or `"deep"` a copy, as `copy.copy` or `copy.deepcopy` makes it.
             default_ttl: The same as `ttl`, by its name in fastapi-rc.
 
         Raises:
@@ -178,11 +175,17 @@ class CacheService(Generic[T]):
         self.prefix = prefix
         self.version = version
         self.negative_ttl = negative_ttl
-        self._codec: Codec[T] | DeferredCodec[T] = codec_for(namespace, model)
+        self._codec = codec_for(namespace, model, codec)
+        if copy not in _COPIERS:
+            message = f'invalid `copy` {copy!r}: use "none", "shallow" or "deep"'
+            raise ConfigurationError(message)
+        self._copy = _COPIERS[copy]
         self._options: dict[str, Any] = dict(
             prefix=prefix,
             version=version,
             kind=self._codec.name,
+            format=self._codec.format,
+            keeps_objects=self._codec.keeps_objects,
             ttl=seconds("ttl", ttl),
             jitter=jitter_ratio(jitter),
             negative_ttl=None if negative_ttl is None else seconds("negative_ttl", negative_ttl),
@@ -200,7 +203,8 @@ class CacheService(Generic[T]):
 
     def _attach(self) -> None:
         """Uses the servers that the manager was opened with last."""
-        self._core = self._manager._cache(self.namespace, **self._options)
+        core = self._manager._cache(self.namespace, **self._options)
+        self._core = core.decoded_by(self._codec.number)
 
     async def __call__(self) -> Self:
         """Returns the cache itself, as a dependency of FastAPI."""
@@ -216,22 +220,24 @@ class CacheService(Generic[T]):
         return self._core.key(identifier, dumped_params(params))
 
     async def get(self, identifier: Identifier, params: Params = None) -> T | None:
-        """Returns the value of an entry, or `None` on a miss. Costs one round trip."""
-        text = params_text(params)
+        """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
+        an entry in the memory of this process."""
         try:
-            raw = self._core.read(identifier, text)
-            if type(raw) is Pending:
+            found = self._core.read(identifier, None if params is None else params_text(params))
+            if type(found) is Pending:
                 # The same as `result_of`, without another coroutine for each hit.
-                pending = raw
+                pending = found
                 try:
-                    raw = await pending.future
+                    found = await pending.future
                 except BaseException:
                     pending.abandon()
                     raise
         except CacheError:
             return None
-        value = self._decoded(raw)
-        return None if value is _MISSING else cast("T | None", value)
+        if type(found) not in _INTERNAL:
+            return cast("T", found if self._copy is None else self._copy(found))
+        value = self._decoded(found)
+        return None if value is _UNDECODABLE else cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[Identifier]) -> list[T | None]:
         """Returns the values of many entries, in the order of the identifiers. Costs one round
@@ -242,13 +248,13 @@ class CacheService(Generic[T]):
         """
         names = listed(identifiers, "identifiers")
         try:
-            raws = self._core.read_many([(name, None) for name in names])
-            if type(raws) is Pending:
-                raws = await result_of(raws)
+            found = self._core.read_many([(name, None) for name in names])
+            if type(found) is Pending:
+                found = await result_of(found)
         except CacheError:
             return [None] * len(names)
-        values = [self._decoded(raw) for raw in cast("list[Any]", raws)]
-        return [None if value is _MISSING else value for value in values]
+        values = [self._value(one) for one in cast("list[Any]", found)]
+        return [None if value is _UNDECODABLE else value for value in values]
 
     @overload
     async def get_or_set(
@@ -320,46 +326,121 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The exception of the factory.
         """
-        text = params_text(params)
+        text = None if params is None else params_text(params)
         mode = "reload" if reload else "use"
-        runs = active_runs()
+        runs = current_runs() and active_runs()
         if runs:
-            computing = {key for run in runs for key in run.keys}
-            if self._owned_keys([(identifier, text)]) & computing:
-                # The call would wait for itself.
-                mode = "own_key"
+            mode = self._mode_within(runs, identifier, text, mode)
         while True:
-            loaded = self._core.load(
+            found = self._core.load(
                 identifier, text, tags, ttl, negative_ttl, mode, bool(runs)
             )
-            if type(loaded) is Pending:
+            if type(found) is Pending:
                 # The same as `result_of`, without another coroutine for each hit.
-                pending = loaded
+                pending = found
                 try:
-                    loaded = await pending.future
+                    found = await pending.future
                 except BaseException:
                     pending.abandon()
                     raise
-            if type(loaded) is not bytes:
-                match loaded:
-                    case Ticket():
-                        return await self._lead(loaded, factory, identifier, text)
-                    case Failed():
-                        try:
-                            raise own_copy(loaded.exception).with_traceback(loaded.traceback)
-                        finally:
-                            # Break the cycle: the traceback refers to this frame.
-                            del loaded
-                    case Unencoded():
-                        return cast("T", loaded.value)
-            value = self._decoded(loaded)
-            if value is not _MISSING:
-                return cast("T", value)
-            mode = mode_after_undecodable(mode)
+            if type(found) not in _INTERNAL:
+                return cast("T", found if self._copy is None else self._copy(found))
+            if type(found) is bytes or type(found) is Encoded:
+                value = self._decoded(found)
+                if value is not _UNDECODABLE:
+                    return cast("T", value)
+                mode = mode_after_undecodable(mode)
+                continue
+            value, _ = await self._loaded(found, factory, identifier, text)
+            return value
+
+    async def response(
+        self,
+        identifier: Identifier,
+        factory: Factory[T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = (),
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+        request: Request | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response | None:
+        """Returns an entry as an HTTP response, or computes and stores it: the encoded value as it
+        is stored, with its media type and an `ETag`. A hit is neither decoded nor encoded.
+
+        Return it from an endpoint of FastAPI or Starlette: it bypasses the response model, so
+        an entry that was stored with another model is sent as it is. Change `version` with the
+        model. Returns `None` if the factory does, for the endpoint to answer.
+
+        Args:
+            identifier: The last part of the key.
+            factory: Computes the value.
+            ttl: The lifetime of the entry, in seconds. Default: that of the cache.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            tags: The tags of the entry, for `CacheManager.invalidate_tag`.
+            negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
+                Default: that of the cache.
+            reload: Whether to run the factory even if there is an entry.
+            request: The request, for its `If-None-Match`: a client that has the value already
+                is sent an empty response of status 304.
+            headers: Further headers of the response, such as `Cache-Control`.
+
+        Raises:
+            Exception: The exception of the factory.
+            EncodeError: If the value can't be encoded.
+        """
+        text = None if params is None else params_text(params)
+        mode = "reload" if reload else "use"
+        runs = active_runs()
+        if runs:
+            mode = self._mode_within(runs, identifier, text, mode)
+        found = self._core.load(
+            identifier, text, tags, ttl, negative_ttl, mode, bool(runs), True
+        )
+        if type(found) is Pending:
+            found = await result_of(found)
+        if found is None or type(found) is bytes:
+            raw = found
+        else:
+            value, (raw, reason) = await self._loaded(found, factory, identifier, text)
+            if value is None:
+                return None
+            if raw is None:
+                raise EncodeError(f"the value can't be encoded: {reason}")
+        if raw is None or raw == self._codec.null:
+            return None
+        return encoded_response(raw, self._codec.media_type, request, headers)
+
+    def _mode_within(
+        self, runs: Iterable[Run], identifier: Any, params: Any, mode: str
+    ) -> str:
+        """Returns the mode of a call that is made inside factories or writes."""
+        computing = {key for run in runs for key in run.keys}
+        # The call would wait for itself.
+        is_own = self._owned_keys([(identifier, params)]) & computing
+        return "own_key" if is_own else mode
+
+    async def _loaded(
+        self, found: Any, factory: Factory[Any], identifier: Any, params: Any
+    ) -> tuple[T, EncodedValue]:
+        """Loads a value, or returns the result of another caller's load."""
+        match found:
+            case Ticket():
+                return await self._lead(found, factory, identifier, params)
+            case Failed():
+                try:
+                    raise own_copy(found.exception).with_traceback(found.traceback)
+                finally:
+                    # Break the cycle: the traceback refers to this frame.
+                    del found
+        value = cast("Unencoded", found).value
+        return cast("T", value), self._prepare(value)[1]
 
     async def _lead(
         self, ticket: Ticket, factory: Factory[T], identifier: Any, params: Any
-    ) -> T:
+    ) -> tuple[T, EncodedValue]:
         """Runs the factory, and completes the load with its result or exception."""
         try:
             with running(self._owned_keys([(identifier, params)])):
@@ -370,13 +451,13 @@ class CacheService(Generic[T]):
         except BaseException:
             ticket.abandon()
             raise
-        value, (raw, reason) = self._prepare(made)
-        completing = ticket.complete(value, raw, reason)
+        value, encoded = self._prepare(made)
+        completing = ticket.complete(value, *encoded)
         if type(completing) is Pending:
             await result_of(completing)
-        return value
+        return value, encoded
 
-    def _prepare(self, value: Any) -> tuple[T, Encoded]:
+    def _prepare(self, value: Any) -> tuple[T, EncodedValue]:
         """Returns a value as a hit would return it, and its encoded form, or the reason why
         it can't be encoded."""
         try:
@@ -573,12 +654,12 @@ class CacheService(Generic[T]):
         """Returns whether there is a valid entry; `False` if the backend failed. Costs one round
         trip."""
         try:
-            raw = self._core.read(identifier, params_text(params))
-            if type(raw) is Pending:
-                raw = await result_of(raw)
+            found = self._core.read(identifier, params_text(params))
+            if type(found) is Pending:
+                found = await result_of(found)
         except CacheError:
             return False
-        return raw is not None
+        return type(found) is not Missing
 
     async def get_ttl(self, identifier: Identifier, params: Params = None) -> int:
         """Returns the remaining lifetime of an entry in seconds, rounded up: -1 if it never
@@ -596,20 +677,42 @@ class CacheService(Generic[T]):
         """Returns the counters of this cache in this process."""
         return cast("Stats", self._core.stats())
 
-    def _decoded(self, raw: Any) -> Any:
-        """Returns the decoded value of an entry; `_MISSING` for a miss, and for an entry that
-        can't be decoded, which is counted."""
-        if raw is None:
-            return _MISSING
-        if raw is False or raw == b"null":
+    def _value(self, found: Any) -> Any:
+        """Returns the value that was read: `None` for a miss, `_UNDECODABLE` for an entry that
+        can't be decoded."""
+        if type(found) in _INTERNAL:
+            return self._decoded(found)
+        return found if self._copy is None else self._copy(found)
+
+    def _decoded(self, found: Any) -> Any:
+        """Decodes an entry, and keeps the value where the entry is in the memory of this process.
+        Returns `None` for a miss, `_UNDECODABLE` for an entry that can't be decoded, which is
+        counted."""
+        if type(found) is Missing:
+            return None
+        raw = found if type(found) is bytes else found.raw
+        if raw == self._codec.null:
             return None
         try:
-            return self._codec.decode(raw)
+            value: Any = self._codec.decode(raw)
         except DecodeError as error:
             self._core.undecodable(f"not a valid {self._codec.name}: {error}")
-            return _MISSING
+            return _UNDECODABLE
+        if type(found) is Encoded:
+            self._keep(found, value)
+        return value
 
-    def _prepare_many(self, values: Any) -> tuple[dict[str, Encoded | None], Mapping[Any, T]]:
+    def _keep(self, entry: Encoded, value: Any) -> None:
+        if self._copy is not None:
+            # The caller may change its value, as later callers may change theirs.
+            try:
+                value = self._copy(value)
+            except Exception:
+                # What can't be copied is decoded each time. Code of the value may raise anything.
+                return
+        entry.keep(value)
+
+    def _prepare_many(self, values: Any) -> tuple[dict[str, EncodedValue | None], Mapping[Any, T]]:
         """Returns the encoded forms and the prepared values, by identifier."""
         if not isinstance(values, Mapping):
             kind = type(values).__name__

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 #: The encoded form of a value, or the reason why it can't be encoded.
-Encoded = tuple[bytes | None, str | None]
+EncodedValue = tuple[bytes | None, str | None]
 
 
 class GuardedWrite:
@@ -57,7 +57,7 @@ class GuardedWrite:
                 self._guard.abandon()
             raise
 
-    async def finish(self, values: list[Encoded | None]) -> None:
+    async def finish(self, values: list[EncodedValue | None]) -> None:
         """Stores the values of the keys, in their order, and removes the entries of keys
         whose value is `None`."""
         if self._guard is None:

@@ -41,11 +41,11 @@ pub(crate) fn keys(
 }
 
 /// Returns the key of an identifier and the canonical text of parameters.
-pub(crate) fn any_key(
+pub(crate) fn any_key<'a>(
     cache: &ByteCache,
-    identifier: &Bound<'_, PyAny>,
+    identifier: &'a Bound<'_, PyAny>,
     params: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Result<Key<'static>, Error>> {
+) -> PyResult<Result<Key<'a>, Error>> {
     let key = match cache.namespace().layout_in_use() {
         // fastapi-rc formats whatever it is passed.
         KeyLayout::FastapiRc => text(identifier)?.map(Key::new),
@@ -68,14 +68,20 @@ pub(crate) fn any_key(
 
 /// Returns the key of a string, an integer, a UUID, or a tuple of these. Other objects are
 /// rejected: the text of `None` would be one key for all of them.
-fn key_of(identifier: &Bound<'_, PyAny>) -> PyResult<Result<Key<'static>, Error>> {
+fn key_of<'a>(identifier: &'a Bound<'_, PyAny>) -> PyResult<Result<Key<'a>, Error>> {
+    // The usual case, without a copy.
+    if let Ok(text) = identifier.cast_exact::<PyString>()
+        && let Ok(text) = text.to_str()
+    {
+        return Ok(Ok(Key::new(text)));
+    }
     if identifier.is_instance_of::<PyString>() || is_number(identifier) || is_uuid(identifier)? {
         return Ok(text(identifier)?.map(Key::new));
     }
     if let Ok(tuple) = identifier.cast::<PyTuple>()
         && tuple.len() > 1
     {
-        let elements = tuple.iter().map(|element| key_of(&element));
+        let elements = tuple.iter().map(|element| Ok(key_of(&element)?.map(Key::into_owned)));
         let elements = elements.collect::<PyResult<Result<Vec<_>, Error>>>()?;
         return Ok(elements.map(|elements| {
             Key::from_elements(elements).expect("there is more than one element")

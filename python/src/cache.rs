@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{
-    ByteCache, CacheDefinition, CacheOptions, CallOptions, Foreign, Loaded, NegativeTtl,
+    ByteCache, CacheDefinition, CacheOptions, CallOptions, EntryKey, Foreign, Loaded, NegativeTtl,
     ReadOutcome, ValueKind,
 };
 use hotshelf_core::codec::Opaque;
@@ -18,7 +18,7 @@ use crate::errors::exception;
 use crate::pending::outcome;
 use crate::store::{Shared, Store, begin};
 use crate::ticket::{Failed, Failure, Ticket};
-use crate::value::{PyCodec, PyValue, to_python};
+use crate::value::{Form, PyCodec, PyValue, missing, to_python};
 use crate::{log, write_guard};
 
 /// A view of the entries of one namespace.
@@ -26,6 +26,8 @@ use crate::{log, write_guard};
 pub(crate) struct Cache {
     shared: Arc<Shared>,
     cache: ByteCache,
+    /// The number of the codec that decodes values for this view.
+    codec: u64,
 }
 
 /// A value to insert: its key, its encoded form, or the reason why it has none.
@@ -35,9 +37,9 @@ type Insert<'py> = (KeyArguments<'py>, Option<Vec<u8>>, Option<String>);
 impl Cache {
     /// Creates a view. Views of the same name share their flights and counters.
     #[new]
-    #[pyo3(signature = (store, name, *, prefix, version, kind, ttl, jitter, negative_ttl, foreign,
-                        strict_plain, epoch, key_layout, wait_timeout, backend_budget, max_waiters,
-                        max_value_bytes, near))]
+    #[pyo3(signature = (store, name, *, prefix, version, kind, format, keeps_objects, ttl,
+                        jitter, negative_ttl, foreign, strict_plain, epoch, key_layout,
+                        wait_timeout, backend_budget, max_waiters, max_value_bytes, near))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
     fn new(
         store: &Store,
@@ -45,6 +47,8 @@ impl Cache {
         prefix: String,
         version: Option<String>,
         kind: String,
+        format: String,
+        keeps_objects: bool,
         ttl: f64,
         jitter: f64,
         negative_ttl: Option<f64>,
@@ -81,11 +85,21 @@ impl Cache {
             epoch,
             near,
         };
-        let (kind, codec) = (ValueKind::named(kind), Arc::new(PyCodec));
-        let definition = CacheDefinition { namespace, kind, options, codec, tag_rule: None };
+        let definition = CacheDefinition {
+            namespace,
+            kind: ValueKind::named(kind),
+            options,
+            codec: Arc::new(PyCodec { format, keeps_objects }),
+            tag_rule: None,
+        };
         let shared = Arc::clone(&store.shared);
         let cache = shared.state().store.view(definition).map_err(|error| exception(&error))?;
-        Ok(Self { shared, cache })
+        Ok(Self { shared, cache, codec: 0 })
+    }
+
+    /// Returns the same view for values that a codec of this number decodes.
+    fn decoded_by(&self, codec: u64) -> Self {
+        Self { shared: Arc::clone(&self.shared), cache: self.cache.clone(), codec }
     }
 
     /// Returns the exact key of an entry.
@@ -100,7 +114,8 @@ impl Cache {
         Ok(self.cache.wire_key(&key).as_str().to_owned())
     }
 
-    /// Reads an entry: bytes, `False` for a cached negative, `None` for a miss.
+    /// Reads an entry: bytes, `None` for a cached negative, a [`Missing`] for a miss. From the
+    /// memory of this process, the decoded value or an [`Encoded`] instead of bytes.
     #[pyo3(signature = (identifier, params=None))]
     fn read<'py>(
         &self,
@@ -110,9 +125,14 @@ impl Cache {
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
+        let options = CallOptions::default().takes_absent(true);
+        if let Some(value) = self.read_now(py, &cache, &key, &options)? {
+            return Ok(value);
+        }
+        let form = self.form(&cache);
         begin(py, async move {
             let read = cache.read(key).await;
-            outcome(move |py| found(py, read.map_err(|error| exception(&error))?))
+            outcome(move |py| found(py, read.map_err(|error| exception(&error))?, form))
         })
     }
 
@@ -124,20 +144,23 @@ impl Cache {
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let keys = arguments::keys(&cache, &keys)?;
+        let form = self.form(&cache);
         begin(py, async move {
             let read = cache.read_many(keys).await;
             outcome(move |py| {
                 let read = read.map_err(|error| exception(&error))?;
-                let values: PyResult<Vec<_>> = read.into_iter().map(|one| found(py, one)).collect();
+                let values = read.into_iter().map(|one| found(py, one, form));
+                let values: PyResult<Vec<_>> = values.collect();
                 Ok(PyList::new(py, values?)?.into_any().unbind())
             })
         })
     }
 
-    /// Reads an entry, or returns a ticket to load it: bytes, `False` for a cached negative, a
-    /// [`Ticket`], or the unencodable value or the exception of another caller's factory.
+    /// Reads an entry, or returns a ticket to load it: the same as `read`, a [`Ticket`], or the
+    /// unencodable value or the exception of another caller's factory. With `encoded`, an entry
+    /// is bytes wherever it is.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
-                        mode="use", nested=false))]
+                        mode="use", nested=false, encoded=false))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
     fn load<'py>(
         &self,
@@ -149,6 +172,7 @@ impl Cache {
         negative_ttl: Option<&Bound<'py, PyAny>>,
         mode: &str,
         nested: bool,
+        encoded: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
@@ -157,10 +181,14 @@ impl Cache {
         if let Some(ttl) = negative_ttl {
             options = options.negative_ttl(arguments::negative(ttl)?);
         }
+        if !encoded && let Some(value) = self.read_now(py, &cache, &key, &options)? {
+            return Ok(value);
+        }
+        let form = if encoded { Form::Encoded } else { self.form(&cache) };
         begin(py, async move {
             let loaded = cache.load(key, options, TypeId::of::<Failure>()).await;
             outcome(move |py| match loaded {
-                Loaded::Value(value) => to_python(py, &value),
+                Loaded::Value(value) => to_python(py, value, form),
                 Loaded::Failed(error) => Failed::of(py, &error),
                 Loaded::Lead(ticket) => Ok(Ticket::begin(py, *ticket)?.into_any()),
             })
@@ -288,16 +316,34 @@ impl Cache {
 }
 
 impl Cache {
+    /// Reads what is in the memory of this process.
+    fn read_now<'py>(
+        &self,
+        py: Python<'py>,
+        cache: &ByteCache,
+        key: &Result<EntryKey, Error>,
+        options: &CallOptions,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let value = key.as_ref().ok().and_then(|key| cache.read_now(key, options));
+        let value = value.map(|value| to_python(py, value, Form::Decoded(self.codec)));
+        Ok(value.transpose()?.map(|value| value.into_bound(py)))
+    }
+
+    /// Returns the form of values that a reader takes: objects are kept where entries are.
+    fn form(&self, cache: &ByteCache) -> Form {
+        if cache.is_local() { Form::Decoded(self.codec) } else { Form::Encoded }
+    }
+
     /// Returns the cache on the backend of this process.
     fn attached(&self) -> ByteCache {
         self.shared.state().store.attach(&self.cache)
     }
 }
 
-fn found(py: Python<'_>, outcome: ReadOutcome) -> PyResult<Py<PyAny>> {
+fn found(py: Python<'_>, outcome: ReadOutcome, form: Form) -> PyResult<Py<PyAny>> {
     match outcome {
-        ReadOutcome::Hit(value) => to_python(py, &value),
-        ReadOutcome::Miss(_) => Ok(py.None()),
+        ReadOutcome::Hit(value) => to_python(py, value, form),
+        ReadOutcome::Miss(_) => missing(py),
     }
 }
 

@@ -22,9 +22,9 @@ use slab::Slab;
 use crate::executor::{Executor, Task};
 use crate::finalization;
 use crate::fork::Process;
-use crate::log;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
+use crate::{kept, log};
 
 /// The maximum number of times that a turn runs ready tasks, before it returns to the loop.
 const ROUNDS: usize = 64;
@@ -136,6 +136,7 @@ impl Driver {
         driver.send_or_schedule(slf)?;
         drop(entered);
         log::flush(slf.py());
+        kept::release(slf.py());
         result
     }
 
@@ -248,6 +249,7 @@ impl Driver {
         let timer = self.set_timer(slf);
         drop(entered);
         log::flush(py);
+        kept::release(py);
         timer
     }
 

@@ -17,6 +17,7 @@ mod errors;
 mod executor;
 mod finalization;
 mod fork;
+mod kept;
 mod log;
 mod pending;
 mod runtime;
@@ -44,6 +45,8 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<ticket::Failed>()?;
     module.add_class::<value::Unencoded>()?;
+    module.add_class::<value::Encoded>()?;
+    module.add_class::<value::Missing>()?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;

@@ -23,6 +23,8 @@ def test_service_defaults_match_core() -> None:
     # In Python, `None` is cached like other values by default.
     assert own.pop("negative_ttl") is None
     assert own.pop("model") is own.pop("default_ttl") is None
+    # What the engine knows nothing of.
+    assert own.pop("codec") is None and own.pop("copy") == "none"
     assert own == {name: core[name] for name in own}
     assert set(core) == set(own) | (set(shown(CacheManager.__init__)) & set(core))
     assert jitter_ratio(True) == core["jitter"]

@@ -90,6 +90,23 @@ async def test_python_and_rust_read_each_other(
     assert products.stats()["foreign"] == 0
 
 
+async def test_python_and_rust_read_each_others_codecs(
+    partner: Partner, manager: CacheManager
+) -> None:
+    raw = manager.service("raw", bytes)
+    await raw.set("1", b"\xff of Python")
+    assert await partner.call("raw_get", "1") == "\\xff of Python"
+    await partner.call("raw_set", "2", name="of Rust")
+    assert await raw.get("2") == b"of Rust"
+
+    packed = manager.service("packed", Product, codec="msgpack")
+    await packed.set("1", Product(name="of Python"))
+    assert await partner.call("packed_get", "1") == "of Python"
+    await partner.call("packed_set", "2", name="of Rust")
+    assert await packed.get("2") == Product(name="of Rust")
+    assert raw.stats()["foreign"] == packed.stats()["foreign"] == 0
+
+
 async def test_python_and_rust_invalidate_each_other(
     partner: Partner, products: CacheService[Product]
 ) -> None:

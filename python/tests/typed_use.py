@@ -8,7 +8,7 @@ from typing import Literal, Optional
 from pydantic import BaseModel
 from typing_extensions import Unpack, assert_type
 
-from hotshelf import CacheManager, CacheService, CacheServiceOptions, Codec
+from hotshelf import CacheManager, CacheService, CacheServiceOptions, Codec, ValueCodec
 
 
 class Product(BaseModel):
@@ -27,6 +27,20 @@ manager.open("memory://", read_timout=3)  # type: ignore[call-arg]
 products = CacheService(manager, "products", Product)
 optional: CacheService[int | None] = manager.service("optional", Optional[int])
 literal: CacheService[str] = CacheService(manager, "literal", Literal["a", "b"])
+images = manager.service("images", bytes, codec="raw", copy="deep")
+manager.service("images", bytes, codec="xml")  # type: ignore[call-overload]
+
+
+class NumberCodec:
+    def encode(self, value: int) -> bytes:
+        return str(value).encode()
+
+    def decode(self, raw: bytes) -> int:
+        return int(raw)
+
+
+numbers: ValueCodec[int] = NumberCodec()
+own: CacheService[int] = manager.service("numbers", int, codec=numbers)
 pages: CacheService[list[Product]] = CacheService(manager, "pages", list[Product])
 
 
@@ -68,6 +82,7 @@ async def use() -> None:
         await products.write_through_many([1], lambda: {1: known(1)}), Mapping[int, Product]
     )
     assert_type(await products.delete("1", {"page": 1}), bool)
+    assert_type(await images.get("1"), bytes | None)
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
     assert_type(Codec.of(Product).decode(b"{}"), Product)
     assert_type(await manager.redis.execute_command("PING") is None, bool)

@@ -16,6 +16,7 @@ mod insert;
 mod invalidate;
 mod load;
 mod load_ticket;
+mod local;
 mod read;
 mod registry;
 mod store;

@@ -1,9 +1,7 @@
 //! Reads.
 
-use std::future::poll_fn;
 use std::slice;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 
 use futures_util::future::join;
 
@@ -75,38 +73,6 @@ impl ByteCache {
             Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),
         }
         outcome
-    }
-
-    /// Reads what is in the memory of this process, and counts a hit in the near tier. Returns
-    /// `None` if the backend has to be asked.
-    async fn read_local(
-        &self,
-        key: &WireKey,
-        tags: &Tags,
-        takes_absent: bool,
-    ) -> Option<Result<ReadOutcome, Error>> {
-        let outcome = self.look_locally(key, tags, takes_absent).await;
-        if outcome.is_some() {
-            self.count_near_hits(1);
-        }
-        outcome
-    }
-
-    /// Reads like [`ByteCache::read_local`] without counting. A task that reads again and again
-    /// lets others run now and then.
-    async fn look_locally(
-        &self,
-        key: &WireKey,
-        tags: &Tags,
-        takes_absent: bool,
-    ) -> Option<Result<ReadOutcome, Error>> {
-        let Self { engine, context } = self;
-        engine.gate.local(context)?;
-        poll_fn(|polling| {
-            ready!(engine.runtime.poll_share(polling));
-            Poll::Ready(engine.read_local(context, key, tags, takes_absent))
-        })
-        .await
     }
 
     /// Reads for a loading call, within its budget. A failure of the backend is a miss, and is
@@ -227,23 +193,6 @@ impl ByteCache {
         Ok(is_valid.into_iter().map(outcome).collect())
     }
 
-    async fn read_many_locally(
-        &self,
-        keys: &[WireKey],
-        tags: &[Arc<Tags>],
-    ) -> Option<Result<Vec<ReadOutcome>, Error>> {
-        let mut read = Vec::new();
-        for (key, tags) in keys.iter().zip(tags) {
-            match self.look_locally(key, tags, true).await? {
-                Ok(outcome) => read.push(outcome),
-                Err(error) => return Some(Err(error)),
-            }
-        }
-        // Only now it is certain that none of them is read again.
-        self.count_near_hits(keys.len() as u64);
-        Some(Ok(read))
-    }
-
     /// Returns a key and the tags that its entry must carry. Invalid tags are counted.
     fn with_tags(&self, key: EntryKey) -> Result<(WireKey, Arc<Tags>), Error> {
         let tags = CallOptions::default().tags_in(&self.context, Some(&key));
@@ -281,16 +230,8 @@ impl ByteCache {
         self.counted(remaining.map_err(|error| error.with_key(&key)))
     }
 
-    /// Counts answers of the near tier, if it is that which was read without waiting.
     #[inline]
-    fn count_near_hits(&self, amount: u64) {
-        if self.engine.gate.has_near_tier(&self.context) {
-            self.context.stats.add(Counter::NearHit, amount);
-        }
-    }
-
-    #[inline]
-    fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
+    pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
         match outcome {
             ReadOutcome::Hit(_) => self.count(Counter::Hit),
             ReadOutcome::Miss(miss) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hotshelf_core::backend::Operation;
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, CallOptions, Loaded, Value, ValueKind};
-use hotshelf_core::codec::{Json, Opaque};
+use hotshelf_core::codec::{Json, Opaque, erase};
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{ByteCache, ByteStore, ErrorKind, Key, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;

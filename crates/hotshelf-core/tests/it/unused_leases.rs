@@ -10,7 +10,7 @@ use hotshelf_core::backend::{Acquire, Acquired, Operation, Seen, Token};
 use hotshelf_core::cache::{
     CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Mode, Value, ValueKind,
 };
-use hotshelf_core::codec::{Json, Opaque};
+use hotshelf_core::codec::{Json, Opaque, erase};
 use hotshelf_core::{
     Backend, ByteCache, ByteStore, Error, ErrorKind, Key, Namespace, Runtime, WireKey,
 };

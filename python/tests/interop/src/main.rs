@@ -3,7 +3,9 @@
 //! A request is a JSON object with an `id`, which the response repeats, and a `do`:
 //!
 //! - `get`, `set`, `load`, `write_through`, `delete` with a `key`,
-//! - `tag` with the name of a tag to invalidate as its `key`.
+//! - `tag` with the name of a tag to invalidate as its `key`,
+//! - `raw_get`, `raw_set`, `packed_get`, `packed_set` with a `key`: the same as `get` and `set`, with
+//!   the codecs for raw bytes, which are the name, and MessagePack.
 //!
 //! Loads and writes have the `name` of the product, `tags`, and a duration in `millis`.
 #![forbid(unsafe_code)]
@@ -12,6 +14,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use hotshelf::codec::{Bytes, MessagePack, Raw};
 use hotshelf::{Cache, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +26,14 @@ use tokio::sync::mpsc;
 struct Product {
     name: String,
     price: f64,
+}
+
+/// The caches that both languages use.
+#[derive(Clone)]
+struct Caches {
+    products: Cache<Product>,
+    raw: Cache<Bytes>,
+    packed: Cache<Product>,
 }
 
 /// A line of the input.
@@ -46,16 +57,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: interop URL")?;
     let store = Store::connect(&url).await?;
     store.ping().await?;
-    let cache = store.cache::<Product>("interop").prefix("cache").version("v1").build()?;
+    let caches = Caches {
+        products: store.cache("interop").prefix("cache").version("v1").build()?,
+        raw: store.cache("raw").codec(Raw).build()?,
+        packed: store.cache("packed").codec(MessagePack).build()?,
+    };
 
     let (responses, mut receiver) = mpsc::unbounded_channel::<Value>();
     tokio::spawn(async move {
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let (store, cache, responses) = (store.clone(), cache.clone(), responses.clone());
+            let (store, caches, responses) = (store.clone(), caches.clone(), responses.clone());
             tokio::spawn(async move {
                 // It fails only at the end of the test.
-                let _ = responses.send(respond(&store, &cache, &line).await);
+                let _ = responses.send(respond(&store, &caches, &line).await);
             });
         }
     });
@@ -67,11 +82,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn respond(store: &Store, cache: &Cache<Product>, line: &str) -> Value {
+async fn respond(store: &Store, caches: &Caches, line: &str) -> Value {
     match serde_json::from_str::<Request>(line) {
         Ok(request) => {
             let id = request.id;
-            match execute(store, cache, request).await {
+            match execute(store, caches, request).await {
                 Ok(result) => json!({ "id": id, "result": result }),
                 Err(error) => json!({ "id": id, "error": error.to_string() }),
             }
@@ -82,9 +97,10 @@ async fn respond(store: &Store, cache: &Cache<Product>, line: &str) -> Value {
 
 async fn execute(
     store: &Store,
-    cache: &Cache<Product>,
+    caches: &Caches,
     request: Request,
 ) -> Result<Value, Box<dyn Error + Send + Sync>> {
+    let Caches { products: cache, raw, packed } = caches;
     let Request { operation, key, name, tags, millis, .. } = request;
     let mut ran = false;
     #[expect(clippy::disallowed_methods, reason = "it simulates a slow load")]
@@ -108,6 +124,10 @@ async fn execute(
             let written = cache.entry(&*key).tags(tags).write_through(make).await?;
             json!({ "name": written.value().name, "cached": written.cached().is_ok() })
         }
+        "raw_get" => json!(raw.get(&*key).await.map(|name| name.escape_ascii().to_string())),
+        "raw_set" => json!(raw.insert(&*key, Bytes::from(name)).await),
+        "packed_get" => json!(packed.get(&*key).await.map(|product| product.name.clone())),
+        "packed_set" => json!(packed.insert(&*key, make().await?).await),
         other => return Err(format!("unknown operation {other:?}").into()),
     })
 }

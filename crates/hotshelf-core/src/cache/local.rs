@@ -1,0 +1,100 @@
+//! Reads of what is in the memory of this process: without waiting.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+
+use super::call::{CallOptions, Mode};
+use super::{ByteCache, EntryKey};
+use crate::engine::{ReadOutcome, Value};
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::stats::Counter;
+use crate::tag::Tags;
+
+impl ByteCache {
+    /// Returns `true` if entries may be in the memory of this process: in that of the backend,
+    /// or in the near tier.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.engine.gate.local(&self.context).is_some()
+    }
+
+    /// Reads an entry in the memory of this process at once, for callers that aren't async, and
+    /// counts a hit. Returns `None`, and counts nothing, if it has no value for the call:
+    /// [`read`](Self::read) or [`load`](Self::load) then find out why.
+    pub fn read_now(&self, key: &EntryKey, call: &CallOptions) -> Option<Value> {
+        if call.mode != Mode::Use || !self.is_enabled() || !self.is_local() {
+            return None;
+        }
+        let tags = call.tags_in(&self.context, Some(key)).ok()?;
+        let Self { engine, context } = self;
+        match engine.read_local(context, &key.wire, &tags, call.takes_absent)? {
+            Ok(ReadOutcome::Hit(value)) => {
+                self.count(Counter::Hit);
+                self.count_near_hits(1);
+                Some(value)
+            }
+            Ok(ReadOutcome::Miss(_)) | Err(_) => None,
+        }
+    }
+
+    /// Reads what is in the memory of this process, and counts a hit in the near tier. Returns
+    /// `None` if the backend has to be asked.
+    pub(super) async fn read_local(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Option<Result<ReadOutcome, Error>> {
+        let outcome = self.look_locally(key, tags, takes_absent).await;
+        if outcome.is_some() {
+            self.count_near_hits(1);
+        }
+        outcome
+    }
+
+    /// Reads like [`ByteCache::read_local`] without counting. A task that reads again and again
+    /// lets others run now and then.
+    async fn look_locally(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+        takes_absent: bool,
+    ) -> Option<Result<ReadOutcome, Error>> {
+        let Self { engine, context } = self;
+        engine.gate.local(context)?;
+        poll_fn(|polling| {
+            ready!(engine.runtime.poll_share(polling));
+            Poll::Ready(engine.read_local(context, key, tags, takes_absent))
+        })
+        .await
+    }
+
+    /// Reads keys like [`ByteCache::read_local`]; `None` if the backend has to be asked for one
+    /// of them.
+    pub(super) async fn read_many_locally(
+        &self,
+        keys: &[WireKey],
+        tags: &[Arc<Tags>],
+    ) -> Option<Result<Vec<ReadOutcome>, Error>> {
+        let mut read = Vec::new();
+        for (key, tags) in keys.iter().zip(tags) {
+            match self.look_locally(key, tags, true).await? {
+                Ok(outcome) => read.push(outcome),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        // Only now it is certain that none of them is read again.
+        self.count_near_hits(keys.len() as u64);
+        Some(Ok(read))
+    }
+
+    /// Counts answers of the near tier, if it is that which was read without waiting.
+    #[inline]
+    fn count_near_hits(&self, amount: u64) {
+        if self.engine.gate.has_near_tier(&self.context) {
+            self.context.stats.add(Counter::NearHit, amount);
+        }
+    }
+}

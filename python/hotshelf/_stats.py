@@ -1,0 +1,41 @@
+"""The counters of a cache."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+
+class Stats(TypedDict):
+    """The counters of a cache in this process.
+
+    Attributes:
+        hits: Calls that got a value, or a cached `None`, from the backend.
+        near_hits: Those of the hits that the near tier answered.
+        misses: Calls that found no usable entry in the backend.
+        loads: Runs of factories.
+        load_errors: Runs of factories that raised an exception.
+        coalesced: Calls that got the value of another call's factory.
+        errors: Failed operations of the backend, and invalid arguments.
+        foreign: Entries that are not a value of this cache: corrupt, or of another model.
+        other_tags: Entries with other tags than those of the call, which are misses.
+        refused: Values that were not stored, since the key was invalidated or written
+            meanwhile.
+        degraded: Runs of factories without the right to store: the backend was unreachable,
+            or waiting for another process timed out.
+        handed_over: Cancelled calls whose load was handed over to a waiting call.
+        unstorable: Values that were not stored, since they can't be encoded or are too large.
+    """
+
+    hits: int
+    near_hits: int
+    misses: int
+    loads: int
+    load_errors: int
+    coalesced: int
+    errors: int
+    foreign: int
+    other_tags: int
+    refused: int
+    degraded: int
+    handed_over: int
+    unstorable: int
