@@ -341,6 +341,20 @@ class CacheManager:
             return False
         return True
 
+    def consistency_token(self) -> str:
+        """Returns a token for the changes that were applied before this call: `delete`, `set`,
+        `write_through` and `invalidate_tags` that returned `True`.
+
+        A call that presents it as `after=` gets no older value, in any process, and so reads
+        what its user has written. Hand it on with the response, such as in a header. Of several
+        tokens, the last one is enough. It contains nothing but random bits, and needs no secrecy.
+        Without near tiers no call gets an older value anyway.
+
+        Raises:
+            ClosedError: Before `open`, and after `close`.
+        """
+        return self.store.consistency_token()
+
     def set_enabled(self, enabled: bool) -> None:
         """Switches all caches on or off.
 

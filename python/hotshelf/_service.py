@@ -219,11 +219,20 @@ class CacheService(Generic[T]):
         """
         return self._core.key(identifier, dumped_params(params))
 
-    async def get(self, identifier: Identifier, params: Params = None) -> T | None:
+    async def get(
+        self, identifier: Identifier, params: Params = None, *, after: str | None = None
+    ) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
-        an entry in the memory of this process."""
+        an entry in the memory of this process.
+
+        Args:
+            identifier: The last part of the key.
+            params: Parameters that are hashed into the key. Their order doesn't matter.
+            after: A token of `CacheManager.consistency_token`, for a value that is no older.
+        """
         try:
-            found = self._core.read(identifier, None if params is None else params_text(params))
+            text = None if params is None else params_text(params)
+            found = self._core.read(identifier, text, after)
             if type(found) is Pending:
                 # The same as `result_of`, without another coroutine for each hit.
                 pending = found
@@ -267,6 +276,7 @@ class CacheService(Generic[T]):
         tags: Sequence[str] = (),
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
+        after: str | None = None,
     ) -> T: ...
 
     @overload
@@ -280,6 +290,7 @@ class CacheService(Generic[T]):
         tags: Sequence[str] = (),
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
+        after: str | None = None,
     ) -> T | None: ...
 
     async def get_or_set(
@@ -292,6 +303,7 @@ class CacheService(Generic[T]):
         tags: Sequence[str] = (),
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
+        after: str | None = None,
     ) -> T | None:
         """Returns the value of an entry, or computes and stores it.
 
@@ -322,6 +334,7 @@ class CacheService(Generic[T]):
             negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
                 Default: that of the cache.
             reload: Whether to run the factory even if there is an entry.
+            after: A token of `CacheManager.consistency_token`, for a value that is no older.
 
         Raises:
             Exception: The exception of the factory.
@@ -333,7 +346,7 @@ class CacheService(Generic[T]):
             mode = self._mode_within(runs, identifier, text, mode)
         while True:
             found = self._core.load(
-                identifier, text, tags, ttl, negative_ttl, mode, bool(runs)
+                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after
             )
             if type(found) is Pending:
                 # The same as `result_of`, without another coroutine for each hit.
@@ -364,6 +377,7 @@ class CacheService(Generic[T]):
         tags: Sequence[str] = (),
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
+        after: str | None = None,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response | None:
@@ -383,6 +397,7 @@ class CacheService(Generic[T]):
             negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
                 Default: that of the cache.
             reload: Whether to run the factory even if there is an entry.
+            after: A token of `CacheManager.consistency_token`, for a value that is no older.
             request: The request, for its `If-None-Match`: a client that has the value already
                 is sent an empty response of status 304.
             headers: Further headers of the response, such as `Cache-Control`.
@@ -397,7 +412,7 @@ class CacheService(Generic[T]):
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
         found = self._core.load(
-            identifier, text, tags, ttl, negative_ttl, mode, bool(runs), True
+            identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True
         )
         if type(found) is Pending:
             found = await result_of(found)

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use hotshelf_core::cache::{ByteCache, CallOptions, EntryKey, Mode, NegativeTtl};
+use hotshelf_core::near::ConsistencyToken;
 use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -158,6 +159,22 @@ pub(crate) fn options(
         options = options.tags(names);
     }
     Ok(options)
+}
+
+/// Converts the text of a consistency token. An invalid one, which a client may have sent, is
+/// counted, and taken for a new one.
+pub(crate) fn token(
+    cache: &ByteCache,
+    text: Option<&Bound<'_, PyAny>>,
+) -> Option<ConsistencyToken> {
+    let token = match text?.extract::<String>() {
+        Ok(text) => text.parse(),
+        Err(_) => "".parse(),
+    };
+    Some(token.unwrap_or_else(|error| {
+        cache.reject_option(&error);
+        ConsistencyToken::random(cache.runtime())
+    }))
 }
 
 /// Converts the lifetime of cached negatives; 0 turns them off.

@@ -116,22 +116,24 @@ impl Cache {
 
     /// Reads an entry: bytes, `None` for a cached negative, a [`Missing`] for a miss. From the
     /// memory of this process, the decoded value or an [`Encoded`] instead of bytes.
-    #[pyo3(signature = (identifier, params=None))]
+    #[pyo3(signature = (identifier, params=None, after=None))]
     fn read<'py>(
         &self,
         py: Python<'py>,
         identifier: &Bound<'py, PyAny>,
         params: Option<&Bound<'py, PyAny>>,
+        after: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let options = CallOptions::default().takes_absent(true);
+        let options = options.after(arguments::token(&cache, after));
         if let Some(value) = self.read_now(py, &cache, &key, &options)? {
             return Ok(value);
         }
         let form = self.form(&cache);
         begin(py, async move {
-            let read = cache.read(key).await;
+            let read = cache.read_as(key, &options).await;
             outcome(move |py| found(py, read.map_err(|error| exception(&error))?, form))
         })
     }
@@ -160,7 +162,7 @@ impl Cache {
     /// unencodable value or the exception of another caller's factory. With `encoded`, an entry
     /// is bytes wherever it is.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
-                        mode="use", nested=false, encoded=false))]
+                        mode="use", nested=false, after=None, encoded=false))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
     fn load<'py>(
         &self,
@@ -172,12 +174,14 @@ impl Cache {
         negative_ttl: Option<&Bound<'py, PyAny>>,
         mode: &str,
         nested: bool,
+        after: Option<&Bound<'py, PyAny>>,
         encoded: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let mut options = arguments::options(ttl, tags)?.takes_absent(true);
         options = options.mode(arguments::mode(mode)?).nested(nested);
+        options = options.after(arguments::token(&cache, after));
         if let Some(ttl) = negative_ttl {
             options = options.negative_ttl(arguments::negative(ttl)?);
         }

@@ -275,6 +275,11 @@ impl Store {
         })
     }
 
+    /// Returns the text of a token for the changes that were applied so far.
+    fn consistency_token(&self) -> String {
+        self.shared.state().store.consistency_token().to_string()
+    }
+
     /// Returns the counters of each cache, by its name.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let all = PyDict::new(py);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -64,6 +65,42 @@ async def test_near_tier_is_one_keyword(url: str) -> None:
     near = (await here.health())["near"]
     assert near is not None and near["entries"] > 0 and near["max_staleness"] == BOUND
     assert (await there.health())["near"] is None
+    await here.close()
+    await there.close()
+
+
+async def test_token_of_another_process_is_respected_at_once(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = CacheManager(url, near=Near(max_staleness=BOUND)), CacheManager(url)
+    mine = here.service("numbers", int)
+    tokens: list[str] = []
+
+    async def invalidated() -> None:
+        other = CacheManager(url)
+        assert await other.service("numbers", int).delete("k")
+        tokens.append(other.consistency_token())
+        await other.close()
+
+    for value in range(10):
+        assert await mine.set("k", value)
+        await until_near(mine, "k")
+        # This thread waits for the other one: no report is handled meanwhile.
+        other = threading.Thread(target=lambda: asyncio.run(invalidated()))
+        other.start()
+        other.join()
+        assert await mine.get("k", after=tokens[-1]) is None
+        assert await mine.get_or_set("k", lambda: -1, after=tokens[-1]) == -1
+    await until_near(mine, "k")
+    before = mine.stats()["near_hits"]
+    assert await mine.get("k", after=tokens[-1]) == -1
+    assert mine.stats()["near_hits"] == before + 1
+    # What a client makes up costs a round trip.
+    for made_up in ("", "x" * 100, 7):
+        assert await mine.get("k", after=made_up) == -1  # type: ignore[arg-type]
+    assert mine.stats()["near_hits"] == before + 1
+    assert mine.stats()["errors"] == 3
+    assert [record.message for record in caplog.records if "token" in record.message]
     await here.close()
     await there.close()
 

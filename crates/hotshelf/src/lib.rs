@@ -74,7 +74,7 @@ pub use cache::{
     Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, Lookup, Written,
 };
 pub use hotshelf_core::cache::{CacheInfo, Foreign, Unfinished};
-pub use hotshelf_core::near::{NearInfo, NearOptions};
+pub use hotshelf_core::near::{ConsistencyToken, NearInfo, NearOptions};
 pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, IntoKey, Jitter, Key, KeyLayout, Moment,
     Params, ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Result;
 use crate::codec::Decoded;
 use crate::key::WireKey;
+use crate::runtime::Moment;
 use crate::tag::TagStamp;
 use crate::trailer::{Trailer, TrailerError};
 
@@ -20,6 +21,16 @@ pub trait LocalEntries: Send + Sync {
     /// # Errors
     /// Of kind `Closed`.
     fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>>;
+
+    /// Returns the entry of a key, if the read that found it was sent after a moment of
+    /// [`Runtime::uptime`](crate::Runtime::uptime). By default, entries were not read from
+    /// elsewhere, and are those of now.
+    ///
+    /// # Errors
+    /// Of kind `Closed`.
+    fn get_read_after(&self, key: &WireKey, _: Moment) -> Result<Option<Arc<LocalEntry>>> {
+        self.get(key)
+    }
 
     /// Returns `true`, the default, if there are no other entries: what isn't found is missing.
     fn is_complete(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entry_key::EntryKey;
 use crate::context::{CacheContext, Format, Negative, NegativeTtl};
 use crate::error::{Error, ErrorKind};
+use crate::near::ConsistencyToken;
 use crate::tag::{TagId, Tags};
 use crate::ttl::Ttl;
 
@@ -20,6 +21,7 @@ pub struct CallOptions {
     pub(crate) mode: Mode,
     pub(crate) takes_absent: bool,
     pub(crate) nested: bool,
+    pub(crate) after: Option<ConsistencyToken>,
 }
 
 /// The options of the entry that the call stores.
@@ -109,6 +111,13 @@ impl CallOptions {
     #[must_use]
     pub fn nested(mut self, nested: bool) -> Self {
         self.nested = nested;
+        self
+    }
+
+    /// Sets the token of a change that the value must reflect. Default: none.
+    #[must_use]
+    pub fn after(mut self, token: Option<ConsistencyToken>) -> Self {
+        self.after = token;
         self
     }
 

@@ -62,7 +62,7 @@ impl ByteCache {
         let miss = match options.mode {
             Mode::Reload | Mode::Undecodable => Miss::without_entry(MissReason::Reload),
             Mode::Use | Mode::Bypass | Mode::OwnKey => {
-                let reading = self.read_for_load(&key, &tags, options.takes_absent, &mut budget);
+                let reading = self.read_for_load(&key, &tags, &options, &mut budget);
                 match reading.await {
                     ReadOutcome::Hit(value) => return Loaded::Value(value),
                     ReadOutcome::Miss(miss) => miss,

@@ -9,6 +9,7 @@ use super::{ByteCache, EntryKey};
 use crate::engine::{ReadOutcome, Value};
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
 
@@ -20,6 +21,11 @@ impl ByteCache {
         self.engine.gate.local(&self.context).is_some()
     }
 
+    /// Returns when the token of a call was first presented to this process, if it has one.
+    pub(super) fn presented(&self, call: &CallOptions) -> Option<Moment> {
+        call.after.and_then(|token| self.engine.gate.presented(&self.context, token))
+    }
+
     /// Reads an entry in the memory of this process at once, for callers that aren't async, and
     /// counts a hit. Returns `None`, and counts nothing, if it has no value for the call:
     /// [`read`](Self::read) or [`load`](Self::load) then find out why.
@@ -29,7 +35,8 @@ impl ByteCache {
         }
         let tags = call.tags_in(&self.context, Some(key)).ok()?;
         let Self { engine, context } = self;
-        match engine.read_local(context, &key.wire, &tags, call.takes_absent)? {
+        let after = self.presented(call);
+        match engine.read_local(context, &key.wire, &tags, call.takes_absent, after)? {
             Ok(ReadOutcome::Hit(value)) => {
                 self.count(Counter::Hit);
                 self.count_near_hits(1);
@@ -46,8 +53,9 @@ impl ByteCache {
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
+        after: Option<Moment>,
     ) -> Option<Result<ReadOutcome, Error>> {
-        let outcome = self.look_locally(key, tags, takes_absent).await;
+        let outcome = self.look_locally(key, tags, takes_absent, after).await;
         if outcome.is_some() {
             self.count_near_hits(1);
         }
@@ -61,12 +69,13 @@ impl ByteCache {
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
+        after: Option<Moment>,
     ) -> Option<Result<ReadOutcome, Error>> {
         let Self { engine, context } = self;
         engine.gate.local(context)?;
         poll_fn(|polling| {
             ready!(engine.runtime.poll_share(polling));
-            Poll::Ready(engine.read_local(context, key, tags, takes_absent))
+            Poll::Ready(engine.read_local(context, key, tags, takes_absent, after))
         })
         .await
     }
@@ -80,7 +89,7 @@ impl ByteCache {
     ) -> Option<Result<Vec<ReadOutcome>, Error>> {
         let mut read = Vec::new();
         for (key, tags) in keys.iter().zip(tags) {
-            match self.look_locally(key, tags, true).await? {
+            match self.look_locally(key, tags, true, None).await? {
                 Ok(outcome) => read.push(outcome),
                 Err(error) => return Some(Err(error)),
             }

@@ -106,6 +106,12 @@ impl ByteCache {
         self.report(Mistake::Key, error);
     }
 
+    /// Counts an option of a call that could not be converted, and logs the first one.
+    pub fn reject_option(&self, error: &Error) {
+        self.count(Counter::Error);
+        self.report(Mistake::Option, error);
+    }
+
     /// Counts an entry that the caller could not decode, and logs the first one.
     pub fn undecodable(&self, error: &Error) {
         self.count(Counter::Foreign);
@@ -180,6 +186,7 @@ enum Mistake {
     Tags,
     Lifetime,
     Pattern,
+    Option,
     Value,
     Entry,
     OtherTags,
@@ -192,6 +199,7 @@ impl Mistake {
             Self::Tags => "invalid tags, nothing is stored or invalidated with them",
             Self::Lifetime => "invalid lifetime, nothing is stored with it",
             Self::Pattern => "invalid pattern, nothing is invalidated",
+            Self::Option => "invalid option of a call",
             Self::Value => "a value cannot be stored",
             Self::Entry => "an entry cannot be decoded, and is a miss",
             Self::OtherTags => "an entry has other tags than the call, and is a miss",

@@ -12,6 +12,7 @@ use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
+use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Remaining;
@@ -33,7 +34,7 @@ impl ByteCache {
         }
         let key = key?;
         let tags = self.checked(Mistake::Tags, key.tags_in(&self.context))?;
-        self.read_with(&key.wire, tags).await
+        self.read_with(&key.wire, tags, None).await
     }
 
     /// Reads a key with the options of a call: an entry whose tags differ from the call's is a
@@ -57,11 +58,16 @@ impl ByteCache {
         }
         let key = key?;
         let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
-        self.read_with(&key.wire, &tags).await
+        self.read_with(&key.wire, &tags, self.presented(call)).await
     }
 
-    async fn read_with(&self, key: &WireKey, tags: &Tags) -> Result<ReadOutcome, Error> {
-        let outcome = match self.read_local(key, tags, true).await {
+    async fn read_with(
+        &self,
+        key: &WireKey,
+        tags: &Tags,
+        after: Option<Moment>,
+    ) -> Result<ReadOutcome, Error> {
+        let outcome = match self.read_local(key, tags, true, after).await {
             Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
@@ -81,10 +87,12 @@ impl ByteCache {
         &self,
         key: &WireKey,
         tags: &Tags,
-        takes_absent: bool,
+        options: &CallOptions,
         budget: &mut Budget,
     ) -> ReadOutcome {
-        let outcome = match self.read_local(key, tags, takes_absent).await {
+        let takes_absent = options.takes_absent;
+        let after = self.presented(options);
+        let outcome = match self.read_local(key, tags, takes_absent, after).await {
             Some(outcome) => outcome,
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.

@@ -11,7 +11,7 @@ use crate::backend::{Backend, ServerInfo};
 use crate::engine::{Engine, LEASE, drain, remove};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
-use crate::near::{NearOptions, NearTier};
+use crate::near::{ConsistencyToken, NearOptions, NearTier};
 use crate::runtime::Runtime;
 use crate::tag::TagId;
 
@@ -115,6 +115,13 @@ impl ByteStore {
     pub fn view(&self, definition: CacheDefinition) -> Result<ByteCache, Error> {
         let context = self.registry.get_or_build(definition, true)?;
         Ok(ByteCache { engine: Arc::clone(&self.engine), context })
+    }
+
+    /// Returns a token for the changes of this process that were applied so far; see
+    /// [`ConsistencyToken`].
+    #[must_use]
+    pub fn consistency_token(&self) -> ConsistencyToken {
+        ConsistencyToken::random(&*self.engine.runtime)
     }
 
     /// Returns a cache of [another](ByteStore::on) store on this store's backend.

@@ -1,5 +1,7 @@
 //! Reading entries in the memory of this process.
 
+use std::sync::Arc;
+
 use super::Engine;
 use super::entry::version;
 use super::outcome::{Miss, MissReason, ReadOutcome, Value};
@@ -8,11 +10,30 @@ use crate::backend::{LocalEntries, LocalEntry, Seen, TagVersion};
 use crate::context::CacheContext;
 use crate::error::Error;
 use crate::key::WireKey;
+use crate::runtime::Moment;
 use crate::tag::Tags;
+
+/// Entries in the memory of this process, as far as a call may use them.
+struct Local<'a> {
+    entries: &'a dyn LocalEntries,
+    /// When the call's token was first presented: older reads don't answer it.
+    after: Option<Moment>,
+}
+
+impl Local<'_> {
+    #[inline]
+    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>, Error> {
+        match self.after {
+            None => self.entries.get(key),
+            Some(after) => self.entries.get_read_after(key, after),
+        }
+    }
+}
 
 impl Engine {
     /// Reads an entry, verifies its tags, and decodes it unless that was done before. Returns
-    /// `None` if the backend has to be asked.
+    /// `None` if the backend has to be asked. With `after`, neither the entry nor the versions
+    /// of its tags may have been read earlier.
     #[inline]
     pub(crate) fn read_local(
         &self,
@@ -20,20 +41,23 @@ impl Engine {
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
+        after: Option<Moment>,
     ) -> Option<Result<ReadOutcome, Error>> {
-        let local = self.gate.local(cache)?;
+        let local = Local { entries: self.gate.local(cache)?, after };
         let found = match local.get(key) {
             Ok(found) => found,
             Err(error) => return Some(Err(error)),
         };
         let miss = match found {
             None => Miss::without_entry(MissReason::Missing),
-            Some(entry) => match View::of(cache, tags).answer(cache, local, &entry, takes_absent) {
-                Ok(value) => return Some(Ok(ReadOutcome::Hit(value))),
-                Err(reason) => Miss::new(reason, Seen::entry(entry.raw())),
-            },
+            Some(entry) => {
+                match View::of(cache, tags).answer(cache, &local, &entry, takes_absent) {
+                    Ok(value) => return Some(Ok(ReadOutcome::Hit(value))),
+                    Err(reason) => Miss::new(reason, Seen::entry(entry.raw())),
+                }
+            }
         };
-        local.is_complete().then_some(Ok(ReadOutcome::Miss(miss)))
+        local.entries.is_complete().then_some(Ok(ReadOutcome::Miss(miss)))
     }
 }
 
@@ -43,7 +67,7 @@ impl View<'_> {
     fn answer(
         self,
         cache: &CacheContext,
-        local: &dyn LocalEntries,
+        local: &Local<'_>,
         entry: &LocalEntry,
         takes_absent: bool,
     ) -> Result<Value, MissReason> {
@@ -58,7 +82,7 @@ impl View<'_> {
         };
         let decode = || cache.codec.decode(&entry.raw().slice(..length));
         let decoded = || entry.decoded(cache.number, decode);
-        if !local.is_complete() && !absent {
+        if !local.entries.is_complete() && !absent {
             // What can't be decoded is counted when the backend has been asked.
             return decoded().map(Value::Present).map_err(|_| MissReason::Undecodable);
         }
@@ -66,7 +90,7 @@ impl View<'_> {
     }
 
     /// Compares an entry's tags with the caller's, and their versions with the current ones.
-    fn verify(self, local: &dyn LocalEntries, entry: &LocalEntry) -> Result<(), MissReason> {
+    fn verify(self, local: &Local<'_>, entry: &LocalEntry) -> Result<(), MissReason> {
         let Ok(stamp) = entry.stamp() else { return Ok(()) };
         let current = |tag: &WireKey| -> Option<TagVersion> {
             version(local.get(tag).ok()?.as_deref().map(LocalEntry::raw))

@@ -25,9 +25,9 @@ use crate::backend::{
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, WireKey};
-use crate::near::{Before, NearOptions, NearTier, TrackedRead};
+use crate::near::{Before, ConsistencyToken, NearOptions, NearTier, TrackedRead};
 use crate::outage::{Health, OperationKind};
-use crate::runtime::Runtime;
+use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
 use crate::ttl::{Remaining, Ttl};
 use bytes::Bytes;
@@ -122,6 +122,16 @@ impl Gate {
         local.filter(|_| self.duties.is_empty())
     }
 
+    /// Returns when a token was first presented to this process, if there is a near tier: what
+    /// is read elsewhere is that of now.
+    pub(crate) fn presented(
+        &self,
+        cache: &CacheContext,
+        token: ConsistencyToken,
+    ) -> Option<Moment> {
+        self.near_for(cache).map(|near| near.presented(token))
+    }
+
     /// Returns `true` if what is read without waiting is that of the near tier.
     #[inline]
     pub(crate) fn has_near_tier(&self, cache: &CacheContext) -> bool {
@@ -158,7 +168,7 @@ impl Gate {
         cache: &CacheContext,
         keys: &[WireKey],
     ) -> Result<Vec<Option<Bytes>>> {
-        let before: Vec<Before> = keys.iter().map(|key| near.before(key)).collect();
+        let before = near.before(keys);
         let read = self.backend.read_tracked(keys).await?;
         let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
             if let (Some(raw), Some(source)) = (&read.raw, read.source) {
@@ -427,7 +437,6 @@ mod tests {
     use super::*;
     use crate::backend::Seen;
     use crate::backend::recorder::Recorder;
-    use crate::runtime::Moment;
     use crate::runtime::fixed::FixedRuntime;
 
     /// Records what it discards, among the operations of the backend.

@@ -13,6 +13,7 @@
 //! - **Tags.** The versions of tags are entries, too, under the same rules.
 
 mod options;
+mod presented;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,8 @@ use crate::sync::Mutex;
 use crate::trailer::Trailer;
 
 pub use options::NearOptions;
+pub use presented::ConsistencyToken;
+use presented::Presented;
 pub use source::{Source, Sourced};
 
 /// The number of locks, each for a part of the keys.
@@ -55,6 +58,7 @@ pub struct NearTier {
     runtime: Arc<dyn Runtime>,
     /// The number of times that everything was forgotten.
     flushed: AtomicU64,
+    presented: Mutex<Presented>,
 }
 
 /// An entry, and for how long it may be used.
@@ -64,6 +68,7 @@ struct Held {
     source: Sourced,
     /// The number of times that everything had been forgotten when its read was sent.
     flushed: u64,
+    sent: Moment,
     expires: Moment,
     weight: u64,
 }
@@ -108,6 +113,8 @@ pub struct NearInfo {
 pub(crate) struct Before {
     epoch: u64,
     flushed: u64,
+    /// When the read was about to be sent.
+    sent: Moment,
 }
 
 /// The reply to a read.
@@ -131,7 +138,8 @@ impl NearTier {
         let hasher = RandomState::default();
         let table = Cache::with_options(sized, ByBytes, hasher.clone(), Removed);
         let epochs = (0..STRIPES).map(|_| Mutex::new(0)).collect();
-        Self { table, epochs, hasher, options, runtime, flushed: AtomicU64::new(0) }
+        let (flushed, presented) = (AtomicU64::new(0), Mutex::default());
+        Self { table, epochs, hasher, options, runtime, flushed, presented }
     }
 
     /// Returns the options.
@@ -184,10 +192,33 @@ impl NearTier {
         &self.epochs[(hash >> 32) as usize % STRIPES]
     }
 
-    /// Returns what is known about a key, before its read is sent.
-    pub(crate) fn before(&self, key: &WireKey) -> Before {
-        let flushed = self.flushed.load(Ordering::SeqCst);
-        Before { epoch: *self.epoch_of(key).lock(), flushed }
+    /// Returns what is known about keys, before their read is sent.
+    pub(crate) fn before(&self, keys: &[WireKey]) -> Vec<Before> {
+        let sent = self.now();
+        let before = |key| {
+            let flushed = self.flushed.load(Ordering::SeqCst);
+            Before { epoch: *self.epoch_of(key).lock(), flushed, sent }
+        };
+        keys.iter().map(before).collect()
+    }
+
+    /// Returns when a token was first presented to this process.
+    pub(crate) fn presented(&self, token: ConsistencyToken) -> Moment {
+        let mut presented = self.presented.lock();
+        // Read under the lock: no later call is given an earlier time.
+        presented.first(token, self.now())
+    }
+
+    /// Returns the entry of a key, if its connection vouches for it.
+    fn valid(&self, key: &WireKey) -> Option<Held> {
+        let held = self.table.get(key)?;
+        let now = self.now();
+        // In this order: a ping that was answered meanwhile came behind the reports.
+        let is_valid = held.expires > now
+            && held.source.vouches(now, self.options.max_staleness)
+            && held.flushed == self.flushed.load(Ordering::SeqCst)
+            && !held.entry.is_outdated();
+        is_valid.then_some(held)
     }
 
     /// Admits what was read, unless it may have changed since the read was sent.
@@ -205,7 +236,8 @@ impl NearTier {
         let Some(expires) = self.expiry(&entry, &source, now) else { return };
         let sizes = key.as_bytes().len() + entry.raw().len() + decoded_size + OVERHEAD;
         let weight = sizes as u64;
-        let held = Held { entry, source, flushed: before.flushed, expires, weight };
+        let Before { flushed, sent, .. } = before;
+        let held = Held { entry, source, flushed, sent, expires, weight };
         let epoch = self.epoch_of(key).lock();
         let admitted = *epoch == before.epoch
             && held.flushed == self.flushed.load(Ordering::SeqCst)
@@ -241,14 +273,12 @@ impl NearTier {
 
 impl LocalEntries for NearTier {
     fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
-        let Some(held) = self.table.get(key) else { return Ok(None) };
-        let now = self.now();
-        // In this order: a ping that was answered meanwhile came behind the reports.
-        let is_valid = held.expires > now
-            && held.source.vouches(now, self.options.max_staleness)
-            && held.flushed == self.flushed.load(Ordering::SeqCst)
-            && !held.entry.is_outdated();
-        Ok(is_valid.then_some(held.entry))
+        Ok(self.valid(key).map(|held| held.entry))
+    }
+
+    fn get_read_after(&self, key: &WireKey, moment: Moment) -> Result<Option<Arc<LocalEntry>>> {
+        let held = self.valid(key).filter(|held| held.sent > moment);
+        Ok(held.map(|held| held.entry))
     }
 
     fn is_complete(&self) -> bool {

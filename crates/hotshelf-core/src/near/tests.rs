@@ -1,3 +1,4 @@
+use std::slice;
 use std::sync::atomic::AtomicU64;
 
 use super::*;
@@ -42,9 +43,13 @@ impl Fixture {
         Self { clock, near, source, key: "k".into() }
     }
 
+    fn before(&self) -> Before {
+        self.near.before(slice::from_ref(&self.key))[0]
+    }
+
     /// Reads an entry, with something in between the read and its reply.
     fn read(&self, raw: Bytes, between: impl FnOnce(&Self)) {
-        let (before, source) = (self.near.before(&self.key), self.source.before());
+        let (before, source) = (self.before(), self.source.before());
         between(self);
         self.near.admit(&self.key, &raw, 0, source, before);
     }
@@ -103,7 +108,7 @@ fn connection_vouches_for_a_while() {
 
     // Without any answer it never does.
     let source = fixture.near.source();
-    let before = (fixture.near.before(&fixture.key), source.before());
+    let before = (fixture.before(), source.before());
     fixture.near.admit(&fixture.key, &ENTRY, 0, before.1, before.0);
     assert!(!fixture.holds());
 }
@@ -152,7 +157,7 @@ fn memory_is_bounded() {
     let source = near.source();
     for number in 0..1_000 {
         let key = WireKey::from(format!("k{number}"));
-        near.admit(&key, &[b'1'; 500], 500, source.before(), near.before(&key));
+        near.admit(&key, &[b'1'; 500], 500, source.before(), near.before(slice::from_ref(&key))[0]);
     }
     let info = near.info();
     assert!(info.used_bytes <= 100_000 && info.entries > 10, "{info:?}");
@@ -167,4 +172,47 @@ fn found_entry_is_outdated_by_a_report() {
     let found = fixture.near.get(&fixture.key).unwrap().unwrap();
     fixture.near.changed(&fixture.key);
     assert!(found.is_outdated());
+}
+
+#[test]
+fn token_admits_only_what_was_read_later() {
+    let fixture = Fixture::new();
+    let answers = |token: u64| {
+        let token = ConsistencyToken::random(&Fixed(token));
+        let first = fixture.near.presented(token);
+        fixture.near.get_read_after(&fixture.key, first).unwrap().is_some()
+    };
+    fixture.read("1".into(), |_| {});
+    fixture.at(10_001);
+    assert!(!answers(1), "read before");
+    assert!(fixture.holds(), "calls without it are answered");
+    // Sent before, admitted later.
+    fixture.at(10_002).read("1".into(), |fixture| {
+        fixture.at(10_003);
+        assert!(!answers(2));
+        fixture.at(10_004);
+    });
+    assert!(!answers(2) && answers(1));
+    fixture.read("1".into(), |_| {});
+    assert!(answers(2) && answers(1) && !answers(3));
+}
+
+/// A runtime whose random number is given.
+#[derive(Debug)]
+struct Fixed(u64);
+
+impl Runtime for Fixed {
+    fn now(&self) -> Moment {
+        Moment::default()
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) {}
+
+    fn random(&self) -> u64 {
+        self.0
+    }
 }

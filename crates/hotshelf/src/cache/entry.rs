@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::cache::{CallOptions, Mode};
+use hotshelf_core::near::ConsistencyToken;
 use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
 
@@ -97,6 +98,16 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// writes and tickets.
     pub fn bypass(self) -> Self {
         Self { options: self.options.mode(Mode::Bypass), ..self }
+    }
+
+    /// Makes the call reflect the changes that a
+    /// [token](crate::Store::consistency_token) stands for, or none: the near tier answers it
+    /// only with what was read after the token was first presented to this process. Of several
+    /// tokens of one client, the last is enough. A new token bypasses the near tier once.
+    ///
+    /// Costs a round trip the first time. A process remembers 10,000 tokens.
+    pub fn after(self, token: impl Into<Option<ConsistencyToken>>) -> Self {
+        Self { options: self.options.after(token.into()), ..self }
     }
 
     /// Returns the value; see [`Cache::get`]. An entry whose tags differ from those of this

@@ -6,7 +6,7 @@ mod info;
 use std::time::Duration;
 
 use hotshelf_core::cache::Unfinished;
-use hotshelf_core::near::NearTier;
+use hotshelf_core::near::{ConsistencyToken, NearTier};
 use hotshelf_core::{ByteStore, Error, Jitter};
 
 use crate::cache::{CacheBuilder, CacheValue};
@@ -110,6 +110,31 @@ impl Store {
     #[must_use]
     pub fn backend(&self) -> &'static str {
         self.bytes.backend()
+    }
+
+    /// Returns a token for the changes that were applied before this call: invalidations, inserts
+    /// and writes. A call that presents it by [`Entry::after`](crate::Entry::after) gets no older
+    /// value, in any process, and so reads what its user has written.
+    ///
+    /// Without [near tiers](StoreBuilder::near) no call gets an older value anyway.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// # let store = hotshelf::Store::memory();
+    /// let users = store.cache::<String>("users").build()?;
+    /// // In one service, after the change is committed:
+    /// users.invalidate(42).await?;
+    /// let header = store.consistency_token().to_string();
+    /// // In another one, which gets the header with the next request:
+    /// let token: hotshelf::ConsistencyToken = header.parse()?;
+    /// users.entry(42).after(token).or_insert_with(async || "Ada".to_owned()).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn consistency_token(&self) -> ConsistencyToken {
+        self.bytes.consistency_token()
     }
 
     /// Enables or disables all caches of this store at run time.

@@ -84,11 +84,54 @@ fn near_hit_sends_nothing() {
     });
 }
 
+fn tagged(store: &Store) -> Cache<u64> {
+    store.cache("tagged").tags(|_| ["all"]).build().unwrap()
+}
+
+/// The other process's token arrives before the server's report.
+#[test]
+fn token_of_another_process_is_respected_at_once() {
+    on_tokio(async {
+        let server = server();
+        let (here, there) = (near_store(&server.url()), near_store(&server.url()));
+        let (mine, my_tagged) = (numbers(&here), tagged(&here));
+        for round in 0..20 {
+            for cache in [&mine, &my_tagged] {
+                assert!(cache.insert("k", round).await);
+                until_near(cache, "k").await;
+            }
+            // This thread waits for the other one: no report is handled meanwhile.
+            let other = there.clone();
+            let token = std::thread::spawn(move || {
+                on_tokio(async {
+                    numbers(&other).invalidate("k").await.unwrap();
+                    tagged(&other).invalidate_tag("all").await.unwrap();
+                });
+                other.consistency_token()
+            });
+            let token = token.join().unwrap();
+            assert_eq!(mine.entry("k").after(token).get().await, None);
+            assert_eq!(my_tagged.entry("k").after(Some(token)).get().await, None);
+        }
+        // What was read since then answers.
+        mine.insert("k", 1).await;
+        let token = there.consistency_token();
+        assert_eq!(mine.entry("k").after(token).get().await.as_deref(), Some(&1));
+        until_near(&mine, "k").await;
+        let before = mine.stats().near_hits;
+        assert_eq!(mine.entry("k").after(token).get().await.as_deref(), Some(&1));
+        assert_eq!(*mine.entry("k").after(token).or_insert_with(async || 0).await, 1);
+        assert_eq!(mine.stats().near_hits, before + 2);
+        let new = there.consistency_token();
+        assert_eq!(mine.entry("k").after(new).get().await.as_deref(), Some(&1));
+        assert_eq!(mine.stats().near_hits, before + 2);
+    });
+}
+
 /// By another process: within the bound.
 async fn others_are_heard(url: &str) {
     let (here, there) = (near_store(url), near_store(url));
     let (mine, theirs) = (numbers(&here), numbers(&there));
-    let tagged = |store: &Store| store.cache::<u64>("tagged").tags(|_| ["all"]).build().unwrap();
     let (my_tagged, their_tagged) = (tagged(&here), tagged(&there));
     for round in 0..10 {
         let key = format!("k{round}");
