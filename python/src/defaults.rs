@@ -38,11 +38,13 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     all.set_item("strict_plain", strict_plain)?;
     all.set_item("epoch", epoch)?;
     all.set_item("near", near)?;
-    let NearOptions { max_bytes, max_staleness, time_to_live, .. } = NearOptions::default();
+    let NearOptions { max_bytes, max_staleness, time_to_live, without_reports, .. } =
+        NearOptions::default();
     let tier = PyDict::new(py);
     tier.set_item("max_bytes", max_bytes)?;
     tier.set_item("max_staleness", max_staleness.as_secs_f64())?;
     tier.set_item("ttl", time_to_live.as_secs_f64())?;
+    tier.set_item("without_reports", without_reports)?;
     all.set_item("near_tier", tier)?;
     all.set_item("prefix", namespace.prefix_name())?;
     all.set_item("version", namespace.version_name())?;

@@ -125,11 +125,14 @@ impl From<TlsArguments> for TlsOptions {
 }
 
 /// Converts the options of a near tier: bytes, and times in seconds.
-fn near_options((bytes, staleness, ttl): (u64, f64, f64)) -> PyResult<NearOptions> {
+fn near_options(
+    (bytes, staleness, ttl, without_reports): (u64, f64, f64, bool),
+) -> PyResult<NearOptions> {
     let near = NearOptions::default()
         .max_bytes(bytes)
         .max_staleness(duration(staleness)?)
-        .time_to_live(duration(ttl)?);
+        .time_to_live(duration(ttl)?)
+        .without_reports(without_reports);
     near.validate().map_err(|error| exception(&error))?;
     Ok(near)
 }
@@ -160,7 +163,7 @@ impl Store {
         tls: Option<TlsArguments>,
         sentinel_tls: Option<SentinelTls>,
         memory_capacity: u64,
-        near: Option<(u64, f64, f64)>,
+        near: Option<(u64, f64, f64, bool)>,
         enabled: bool,
     ) -> PyResult<Self> {
         let target = match url {

@@ -85,11 +85,14 @@ impl Gate {
     ) -> Self {
         let (duties, health) = (Duties::default(), Health::new(Arc::clone(&runtime)));
         let near = near.map(|options| Arc::new(NearTier::new(options, Arc::clone(&runtime))));
-        let (wanted, near) = (near.is_some(), near.filter(|near| backend.report_to(near)));
         // What is in memory needs none.
-        if wanted && near.is_none() && backend.local().is_none() {
+        let near = near.filter(|_| backend.local().is_none());
+        let is_told = near.as_ref().is_some_and(|near| backend.report_to(near));
+        let (wanted, near) =
+            (near.is_some(), near.filter(|near| is_told || near.options().without_reports));
+        if wanted && near.is_none() {
             tracing::warn!(
-                "no near tier: a layer, or broadcast tracking, keeps it from hearing of changes"
+                "no near tier: a layer, or broadcast tracking, keeps it from hearing of changes;                  `NearOptions::without_reports` keeps entries for `max_staleness` all the same"
             );
         }
         local.extend(near.iter().map(|near| Arc::clone(near) as Arc<dyn LocalState>));
@@ -171,9 +174,9 @@ impl Gate {
         let before = near.before(keys);
         let read = self.backend.read_tracked(keys).await?;
         let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
-            if let (Some(raw), Some(source)) = (&read.raw, read.source) {
+            if let Some(raw) = &read.raw {
                 let decoded_size = cache.codec.decoded_size(raw);
-                near.admit(key, raw, decoded_size, source, before);
+                near.admit(key, raw, decoded_size, read.source, before);
             }
             read.raw
         };

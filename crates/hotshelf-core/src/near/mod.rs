@@ -65,7 +65,8 @@ pub struct NearTier {
 #[derive(Clone)]
 struct Held {
     entry: Arc<LocalEntry>,
-    source: Sourced,
+    /// `None` if no changes are reported: then the time since it was read bounds its use.
+    source: Option<Sourced>,
     /// The number of times that everything had been forgotten when its read was sent.
     flushed: u64,
     sent: Moment,
@@ -215,7 +216,8 @@ impl NearTier {
         let now = self.now();
         // In this order: a ping that was answered meanwhile came behind the reports.
         let is_valid = held.expires > now
-            && held.source.vouches(now, self.options.max_staleness)
+            && (held.source.as_ref())
+                .is_none_or(|source| source.vouches(now, self.options.max_staleness))
             && held.flushed == self.flushed.load(Ordering::SeqCst)
             && !held.entry.is_outdated();
         is_valid.then_some(held)
@@ -227,13 +229,20 @@ impl NearTier {
         key: &WireKey,
         raw: &[u8],
         decoded_size: usize,
-        source: Sourced,
+        source: Option<Sourced>,
         before: Before,
     ) {
+        if source.is_none() && !self.options.without_reports {
+            return;
+        }
         let now = self.now();
         // A copy: a large value is a part of the connection's buffer, which it would keep alive.
         let entry = Arc::new(LocalEntry::new(Bytes::copy_from_slice(raw)));
-        let Some(expires) = self.expiry(&entry, &source, now) else { return };
+        let expires = match &source {
+            Some(source) => self.expiry(&entry, source, now),
+            None => Some(before.sent + self.options.max_staleness.min(self.options.time_to_live)),
+        };
+        let Some(expires) = expires else { return };
         let sizes = key.as_bytes().len() + entry.raw().len() + decoded_size + OVERHEAD;
         let weight = sizes as u64;
         let Before { flushed, sent, .. } = before;
@@ -241,7 +250,7 @@ impl NearTier {
         let epoch = self.epoch_of(key).lock();
         let admitted = *epoch == before.epoch
             && held.flushed == self.flushed.load(Ordering::SeqCst)
-            && held.source.is_current();
+            && held.source.as_ref().is_none_or(Sourced::is_current);
         // A decoded value runs code of its own when it is dropped: not under the locks.
         let mut removed = Vec::new();
         if admitted {

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 /// | `max_bytes` | 64 MiB |
 /// | `max_staleness` | 2 s |
 /// | `time_to_live` | 60 s |
+/// | `without_reports` | off |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearOptions {
@@ -21,6 +22,8 @@ pub struct NearOptions {
     pub max_staleness: Duration,
     /// How long an entry is kept at most.
     pub time_to_live: Duration,
+    /// Whether entries are kept for `max_staleness` where the server reports no changes.
+    pub without_reports: bool,
 }
 
 impl Default for NearOptions {
@@ -29,6 +32,7 @@ impl Default for NearOptions {
             max_bytes: 64 << 20,
             max_staleness: Duration::from_secs(2),
             time_to_live: Duration::from_secs(60),
+            without_reports: false,
         }
     }
 }
@@ -60,6 +64,25 @@ impl NearOptions {
     pub fn time_to_live(mut self, duration: Duration) -> Self {
         self.time_to_live = duration;
         self
+    }
+
+    /// Sets whether what was read is kept for `max_staleness` where the server doesn't report
+    /// changes: behind a proxy, over RESP2, with broadcast tracking, or where an ACL denies it.
+    /// The bound is the same, but a change by another process is seen after that time, and not
+    /// within a round trip. Default: off, nothing is kept there.
+    #[must_use]
+    pub fn without_reports(mut self, keeps: bool) -> Self {
+        self.without_reports = keeps;
+        self
+    }
+
+    /// Returns what becomes of entries whose changes aren't reported, for a log line.
+    #[must_use]
+    pub fn unreported(&self) -> &'static str {
+        match self.without_reports {
+            true => "the near tier keeps entries for `max_staleness`",
+            false => "the near tier is off",
+        }
     }
 
     /// Checks the options.

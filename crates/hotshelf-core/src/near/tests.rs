@@ -51,7 +51,7 @@ impl Fixture {
     fn read(&self, raw: Bytes, between: impl FnOnce(&Self)) {
         let (before, source) = (self.before(), self.source.before());
         between(self);
-        self.near.admit(&self.key, &raw, 0, source, before);
+        self.near.admit(&self.key, &raw, 0, Some(source), before);
     }
 
     fn holds(&self) -> bool {
@@ -109,7 +109,7 @@ fn connection_vouches_for_a_while() {
     // Without any answer it never does.
     let source = fixture.near.source();
     let before = (fixture.before(), source.before());
-    fixture.near.admit(&fixture.key, &ENTRY, 0, before.1, before.0);
+    fixture.near.admit(&fixture.key, &ENTRY, 0, Some(before.1), before.0);
     assert!(!fixture.holds());
 }
 
@@ -157,7 +157,8 @@ fn memory_is_bounded() {
     let source = near.source();
     for number in 0..1_000 {
         let key = WireKey::from(format!("k{number}"));
-        near.admit(&key, &[b'1'; 500], 500, source.before(), near.before(slice::from_ref(&key))[0]);
+        let before = near.before(slice::from_ref(&key))[0];
+        near.admit(&key, &[b'1'; 500], 500, Some(source.before()), before);
     }
     let info = near.info();
     assert!(info.used_bytes <= 100_000 && info.entries > 10, "{info:?}");
@@ -195,6 +196,37 @@ fn token_admits_only_what_was_read_later() {
     assert!(!answers(2) && answers(1));
     fixture.read("1".into(), |_| {});
     assert!(answers(2) && answers(1) && !answers(3));
+}
+
+/// The time since the read was sent counts, not that of the reply.
+#[test]
+fn without_reports_an_entry_is_kept_for_the_bound() {
+    let mut fixture = Fixture::new();
+    let read = |fixture: &Fixture| {
+        let before = fixture.before();
+        let sent = before.sent;
+        fixture.clock.0.fetch_add(500, Ordering::Relaxed);
+        fixture.near.admit(&fixture.key, b"1", 0, None, before);
+        sent
+    };
+    read(&fixture);
+    assert!(!fixture.holds(), "it is off by default");
+    let options = NearOptions::default().without_reports(true);
+    fixture.near = NearTier::new(options, Arc::new(fixture.clock.clone()));
+    let sent = read(&fixture);
+    let bound = options.max_staleness;
+    let millis = |moment: Moment| moment.since(Moment::default()).as_millis() as u64;
+    assert!(fixture.at(millis(sent + bound) - 1).holds());
+    assert!(!fixture.at(millis(sent + bound)).holds());
+    // A change of this process.
+    read(&fixture);
+    assert!(fixture.holds());
+    fixture.near.forget(&Change::Keys(slice::from_ref(&fixture.key)));
+    assert!(!fixture.holds());
+    let before = fixture.before();
+    fixture.near.forget(&Change::Keys(slice::from_ref(&fixture.key)));
+    fixture.near.admit(&fixture.key, b"1", 0, None, before);
+    assert!(!fixture.holds(), "it changed while it was read");
 }
 
 /// A runtime whose random number is given.

@@ -238,8 +238,9 @@ impl RedisBackend {
         if !self.client.is_tracking(b"") {
             let text = "key changes are not reported: callers that wait for another process poll";
             limitations.push(text.to_owned());
-            if self.changes.near().is_some() {
-                limitations.push("key changes are not reported: the near tier is off".to_owned());
+            if let Some(near) = self.changes.near() {
+                let instead = near.options().unreported();
+                limitations.push(format!("key changes are not reported: {instead}"));
             }
         }
         limitations

@@ -119,8 +119,11 @@ impl Shared {
         let near = wanted.filter(|_| agreed.tracking);
         if let Some(near) = near {
             connection.vouch(near.source());
-        } else if wanted.is_some() && !self.logged_silence.swap(true, Ordering::Relaxed) {
-            tracing::warn!("{address} doesn't report key changes; the near tier is off");
+        } else if let Some(near) = wanted
+            && !self.logged_silence.swap(true, Ordering::Relaxed)
+        {
+            let instead = near.options().unreported();
+            tracing::warn!("{address} doesn't report key changes; {instead}");
         }
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {

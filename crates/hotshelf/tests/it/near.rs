@@ -128,6 +128,37 @@ fn token_of_another_process_is_respected_at_once() {
     });
 }
 
+#[test]
+fn without_reports_entries_are_kept_for_the_bound() {
+    on_tokio(async {
+        let server = server();
+        let url = format!("{}?protocol=2", server.url());
+        let near = NearOptions::default().max_staleness(BOUND);
+        let store = |near| Store::builder().url(&url).near(near).build().unwrap();
+        let (here, there) = (store(near.without_reports(true)), store(near));
+        let (mine, theirs) = (numbers(&here), numbers(&there));
+        for round in 0..5 {
+            mine.insert("k", round).await;
+            until_near(&mine, "k").await;
+            assert_eq!(theirs.get("k").await.as_deref(), Some(&round));
+            theirs.invalidate("k").await.unwrap();
+            assert!(until_missing(&mine, "k").await <= BOUND);
+            // Its own changes at once.
+            mine.insert("k", 1).await;
+            until_near(&mine, "k").await;
+            mine.invalidate("k").await.unwrap();
+            assert_eq!(mine.get("k").await, None);
+        }
+        assert_eq!(theirs.stats().near_hits, 0);
+        let limitation = async |store: &Store| {
+            let all = store.info().await.server.unwrap().limitations;
+            all.into_iter().find(|text| text.contains("near tier")).unwrap()
+        };
+        assert!(limitation(&here).await.contains("keeps entries for `max_staleness`"));
+        assert!(limitation(&there).await.contains("the near tier is off"));
+    });
+}
+
 /// By another process: within the bound.
 async fn others_are_heard(url: &str) {
     let (here, there) = (near_store(url), near_store(url));
