@@ -79,7 +79,18 @@ impl TagId {
 
 /// Creates a new version.
 pub fn random_version(runtime: &dyn Runtime) -> TagVersion {
-    let [_, _, version @ ..] = runtime.random().to_be_bytes();
+    version_of(runtime.random())
+}
+
+/// Returns versions for different tags: the numbers from a random one on. Each is as likely as
+/// any other for its tag.
+pub fn random_versions(runtime: &dyn Runtime) -> impl Iterator<Item = TagVersion> {
+    let first = runtime.random();
+    (0..).map(move |number| version_of(first.wrapping_add(number)))
+}
+
+fn version_of(number: u64) -> TagVersion {
+    let [_, _, version @ ..] = number.to_be_bytes();
     version
 }
 

@@ -17,7 +17,7 @@ use hotshelf_core::backend::{
     Token, Watch,
 };
 use hotshelf_core::near::{NearTier, TrackedRead};
-use hotshelf_core::tag::random_version;
+use hotshelf_core::tag::random_versions;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
@@ -187,17 +187,27 @@ impl RedisBackend {
     }
 
     async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
-        let call = |tag: &WireKey| {
-            let version = random_version(&*self.runtime);
-            scripts::CAPTURE.call(&[tag.as_bytes()]).arg(version).millis(keep.as_duration())
+        let mut new = random_versions(&*self.runtime);
+        let mut call = |tags: &[WireKey]| {
+            let names: Vec<&[u8]> = tags.iter().map(WireKey::as_bytes).collect();
+            let call = scripts::CAPTURE.call(&names).millis(keep.as_duration());
+            tags.iter().zip(&mut new).fold(call, |call, (_, version)| call.arg(version))
         };
-        let calls = tags.iter().map(call).collect();
+        // In a Cluster they are in different slots.
+        let at_once = if self.client.is_cluster() { 1 } else { tags.len().max(1) };
+        let calls = tags.chunks(at_once).map(&mut call).collect();
         let replies = self.run(calls, self.client.read_timeout).await;
         let version = |reply: Reply| {
             let bytes = reply.bytes()?.unwrap_or_default();
             TagVersion::try_from(&bytes[..]).map_err(|_| unexpected_reply("CAPTURE"))
         };
-        replies.into_iter().map(version).collect()
+        let mut versions = Vec::with_capacity(tags.len());
+        for reply in replies {
+            for captured in reply.array()? {
+                versions.push(version(captured)?);
+            }
+        }
+        if versions.len() == tags.len() { Ok(versions) } else { Err(unexpected_reply("CAPTURE")) }
     }
 
     /// Runs scripts of the protocol.
