@@ -25,13 +25,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def redis_server() -> Iterator[Server]:
+def redis_server(program: str = "redis-server") -> Iterator[Server]:
     """Starts a server on a free port, in its own folder, and kills it after the block."""
     with socket.socket() as free, tempfile.TemporaryDirectory() as folder:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()
-        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
         process = subprocess.Popen([*command, "--dir", folder], stdout=subprocess.DEVNULL)
         try:
             wait_for(port)
