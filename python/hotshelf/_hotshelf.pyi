@@ -65,7 +65,7 @@ class Store:
         tls: Tls | None,
         sentinel_tls: Tls | Literal[False] | None,
         memory_capacity: int,
-        near: tuple[int, float, float, bool] | None,
+        near: tuple[int, float, float, list[str], bool] | None,
         enabled: bool,
     ) -> Store: ...
     @property

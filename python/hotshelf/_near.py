@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hotshelf._errors import ConfigurationError
+from hotshelf._keys import list_of_names
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Near:
         max_bytes: The most memory that entries may take, in bytes, from 1 MiB on.
         max_staleness: The bound of staleness, in seconds, from 0.1 to 60.
         ttl: How long an entry is kept at most, in seconds.
+        broadcast: Prefixes of keys, such as `cache:v1:products`, whose changes the server reports to
+            every process, whether or not that has read them; it then remembers nothing for the
+            near tier, which keeps these keys alone. For few processes and few writes.
         without_reports: Whether entries are kept for `max_staleness` where the server doesn't
             report changes: behind a proxy, over RESP2, or where an ACL denies it. Changes by
             other processes are then seen after that time, and not within a round trip.
@@ -29,10 +34,15 @@ class Near:
     max_bytes: int = 64 << 20
     max_staleness: float = 2.0
     ttl: float = 60.0
+    broadcast: Sequence[str] = ()
     without_reports: bool = False
 
 
-def near_options(near: Near | bool) -> tuple[int, float, float, bool] | None:
+#: The options as the engine takes them.
+Converted = tuple[int, float, float, list[str], bool]
+
+
+def near_options(near: Near | bool) -> Converted | None:
     """Returns the options of a near tier; `None` without one.
 
     Raises:
@@ -49,5 +59,8 @@ def near_options(near: Near | bool) -> tuple[int, float, float, bool] | None:
     times = (near.max_staleness, near.ttl)
     if not all(isinstance(time, int | float) and 0 <= time < float("inf") for time in times):
         raise ConfigurationError("invalid times of `near`: use a number of seconds for each")
-    without_reports = bool(near.without_reports)
-    return size, float(near.max_staleness), float(near.ttl), without_reports
+    prefixes = list_of_names(near.broadcast, "broadcast")
+    if not all(isinstance(prefix, str) and prefix for prefix in prefixes):
+        raise ConfigurationError("invalid `broadcast` of `near`: use a list of prefixes of keys")
+    times = (float(near.max_staleness), float(near.ttl))
+    return size, *times, prefixes, bool(near.without_reports)

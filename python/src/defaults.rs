@@ -5,7 +5,7 @@ use hotshelf_core::cache::{CacheOptions, Foreign};
 use hotshelf_core::near::NearOptions;
 use hotshelf_redis::{DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, DEFAULT_STORE_TIMEOUT};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::LAYOUTS;
 
@@ -44,6 +44,8 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     tier.set_item("max_bytes", max_bytes)?;
     tier.set_item("max_staleness", max_staleness.as_secs_f64())?;
     tier.set_item("ttl", time_to_live.as_secs_f64())?;
+    // None: reports are of what was read.
+    tier.set_item("broadcast", PyTuple::empty(py))?;
     tier.set_item("without_reports", without_reports)?;
     all.set_item("near_tier", tier)?;
     all.set_item("prefix", namespace.prefix_name())?;

@@ -8,7 +8,7 @@ use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime, cache};
 use hotshelf_memory::MemoryBackend;
-use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions, TlsOptions};
+use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions, TlsOptions, Tracking};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -124,10 +124,13 @@ impl From<TlsArguments> for TlsOptions {
     }
 }
 
+/// The options of a near tier: bytes, times in seconds, prefixes to broadcast, and whether
+/// entries are kept without reports.
+type NearArguments = (u64, f64, f64, Vec<String>, bool);
+
 /// Converts the options of a near tier: bytes, and times in seconds.
-fn near_options(
-    (bytes, staleness, ttl, without_reports): (u64, f64, f64, bool),
-) -> PyResult<NearOptions> {
+fn near_options(arguments: &NearArguments) -> PyResult<NearOptions> {
+    let (bytes, staleness, ttl, _, without_reports) = *arguments;
     let near = NearOptions::default()
         .max_bytes(bytes)
         .max_staleness(duration(staleness)?)
@@ -163,7 +166,7 @@ impl Store {
         tls: Option<TlsArguments>,
         sentinel_tls: Option<SentinelTls>,
         memory_capacity: u64,
-        near: Option<(u64, f64, f64, bool)>,
+        near: Option<NearArguments>,
         enabled: bool,
     ) -> PyResult<Self> {
         let target = match url {
@@ -199,9 +202,14 @@ impl Store {
                         options = options.sentinel_tls(TlsOptions::from(tls));
                     }
                 }
+                if let Some((.., prefixes, _)) = &near
+                    && !prefixes.is_empty()
+                {
+                    options = options.tracking(Tracking::Broadcast(prefixes.clone()));
+                }
                 options.validate().map_err(|error| exception(&error))?;
                 let transport = LoopTransport::new(&options).map_err(|error| exception(&error))?;
-                let near = near.map(near_options).transpose()?;
+                let near = near.as_ref().map(near_options).transpose()?;
                 Target::Redis(Box::new(options), Arc::new(transport), near)
             }
         };

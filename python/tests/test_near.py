@@ -105,6 +105,40 @@ async def test_token_of_another_process_is_respected_at_once(
     await there.close()
 
 
+async def test_broadcast_reports(url: str) -> None:
+    here = CacheManager(url, near=Near(max_staleness=BOUND, broadcast=["cache:v1:numbers"]))
+    there = CacheManager(url)
+    mine, theirs = here.service("numbers", int), there.service("numbers", int)
+    other = here.service("other", int)
+    assert await mine.set("k", 1) and await other.set("k", 1)
+    await until_near(mine, "k")
+    for _ in range(50):
+        assert await other.get("k") == 1
+    assert other.stats()["near_hits"] == 0
+    assert await theirs.delete("k")
+    began = time.monotonic()
+    while await mine.get("k") is not None:
+        assert time.monotonic() - began < BOUND
+        await asyncio.sleep(0.001)
+    await here.close()
+    await there.close()
+
+
+async def test_without_reports_entries_are_kept_for_the_bound(url: str) -> None:
+    near = Near(max_staleness=BOUND, without_reports=True)
+    here, there = CacheManager(url, protocol=2, near=near), CacheManager(url)
+    mine, theirs = here.service("numbers", int), there.service("numbers", int)
+    assert await mine.set("k", 1)
+    await until_near(mine, "k")
+    assert await theirs.delete("k")
+    began = time.monotonic()
+    while await mine.get("k") is not None:
+        assert time.monotonic() - began <= BOUND
+        await asyncio.sleep(0.001)
+    await here.close()
+    await there.close()
+
+
 @pytest.mark.parametrize(
     ("near", "named"),
     [
@@ -112,6 +146,7 @@ async def test_token_of_another_process_is_respected_at_once(
         (Near(max_bytes=-1), "max_bytes"),
         (Near(max_staleness=0), "max_staleness"),
         (Near(ttl=float("nan")), "near"),
+        (Near(broadcast=[""]), "broadcast"),
     ],
 )
 def test_invalid_options(near: object, named: str) -> None:

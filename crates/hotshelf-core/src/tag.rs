@@ -21,6 +21,9 @@ pub const MOST_TAGS: usize = 128;
 /// back after it was lost. Two versions are equal once in 2⁴⁸ pairs.
 pub type TagVersion = [u8; 6];
 
+/// The prefix of the keys that hold the versions of tags.
+pub const TAG_PREFIX: &str = "hs:t:";
+
 /// The id of a tag in entries and keys: the first 48 bits of the SHA-256 of its name. Two
 /// names with the same id are invalidated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +76,7 @@ impl TagId {
     pub fn key(&self, prefix: &str) -> WireKey {
         let [a, b, c, d, e, f] = self.0;
         let id = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-        WireKey::from(format!("hs:t:{prefix}:{id:012x}"))
+        WireKey::from(format!("{TAG_PREFIX}{prefix}:{id:012x}"))
     }
 }
 

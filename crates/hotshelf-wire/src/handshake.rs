@@ -38,6 +38,26 @@ pub enum Tracking {
     Broadcast(Vec<String>),
 }
 
+impl Tracking {
+    /// Returns `true` if changes of a key are reported, once it was read as each kind demands.
+    #[must_use]
+    pub fn covers(&self, key: &[u8]) -> bool {
+        match self {
+            Self::Off => false,
+            Self::OptIn => true,
+            Self::Broadcast(prefixes) => {
+                prefixes.iter().any(|prefix| key.starts_with(prefix.as_bytes()))
+            }
+        }
+    }
+
+    /// Returns `true` if reports leave the server at the end of its turn, behind the replies.
+    #[must_use]
+    pub fn is_broadcast(&self) -> bool {
+        matches!(self, Self::Broadcast(_))
+    }
+}
+
 impl fmt::Debug for Login {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Login");

@@ -22,6 +22,7 @@ pub(crate) struct Rules {
     pub(crate) admission: Admission,
     pub(crate) flush: Flush,
     pub(crate) token_check: TokenCheck,
+    pub(crate) vouching: Vouching,
     pub(crate) forgetting: Forgetting,
 }
 
@@ -43,6 +44,7 @@ pub(crate) const PROTOCOL: Rules = Rules {
     admission: Admission::IfClean,
     flush: Flush::OnReconnect,
     token_check: TokenCheck::WhenSent,
+    vouching: Vouching::PreviousPing,
     forgetting: Forgetting::Twice,
 };
 
@@ -205,6 +207,15 @@ pub(crate) enum TokenCheck {
     AtAdmission,
     /// Wrong (n22): always.
     Ignored,
+}
+
+/// Which ping tells what the near tier's entries reflect, where the server broadcasts its reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vouching {
+    /// The one before the last that was answered.
+    PreviousPing,
+    /// Wrong (n37): the last one. Its answer overtakes the reports of its turn.
+    LastPing,
 }
 
 /// How often the near tier forgets what its own process invalidates.

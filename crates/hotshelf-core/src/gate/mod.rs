@@ -92,7 +92,8 @@ impl Gate {
             (near.is_some(), near.filter(|near| is_told || near.options().without_reports));
         if wanted && near.is_none() {
             tracing::warn!(
-                "no near tier: a layer, or broadcast tracking, keeps it from hearing of changes;                  `NearOptions::without_reports` keeps entries for `max_staleness` all the same"
+                "no near tier: a layer, or the option `tracking`, keeps it from hearing of changes; \
+                 `NearOptions::without_reports` keeps entries for `max_staleness` all the same"
             );
         }
         local.extend(near.iter().map(|near| Arc::clone(near) as Arc<dyn LocalState>));

@@ -67,7 +67,7 @@ impl NearOptions {
     }
 
     /// Sets whether what was read is kept for `max_staleness` where the server doesn't report
-    /// changes: behind a proxy, over RESP2, with broadcast tracking, or where an ACL denies it.
+    /// changes: behind a proxy, over RESP2, or where an ACL denies it.
     /// The bound is the same, but a change by another process is seen after that time, and not
     /// within a round trip. Default: off, nothing is kept there.
     #[must_use]

@@ -46,15 +46,18 @@ impl Source {
         self.ended.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Records that a ping was answered: all changes that were executed before it was sent have
-    /// been reported. `server` is what the server's clock showed, in milliseconds.
-    pub fn answered(&self, sent: Moment, now: Moment, server: Option<u64>) {
+    /// Records that all changes that had returned when a ping was sent have been reported.
+    pub fn answered(&self, sent: Moment) {
+        self.valid_as_of.fetch_max(nanos(sent) + 1, Ordering::SeqCst);
+    }
+
+    /// Records what the server's clock showed, in milliseconds, between two moments.
+    pub fn read_clock(&self, sent: Moment, now: Moment, server: Option<u64>) {
         if let Some(server) = server {
             // In the middle of the round trip: wrong by half of it at most.
             let half = millis(sent).midpoint(millis(now));
             self.ahead.store(signed(server).saturating_sub(signed(half)), Ordering::Relaxed);
         }
-        self.valid_as_of.fetch_max(nanos(sent) + 1, Ordering::SeqCst);
     }
 }
 

@@ -39,7 +39,8 @@ impl Fixture {
         clock.0.store(10_000, Ordering::Relaxed);
         let near = NearTier::new(NearOptions::default(), Arc::new(clock.clone()));
         let source = near.source();
-        source.answered(near.now(), near.now(), Some(1_000_000));
+        source.read_clock(near.now(), near.now(), Some(1_000_000));
+        source.answered(near.now());
         Self { clock, near, source, key: "k".into() }
     }
 
@@ -102,7 +103,7 @@ fn connection_vouches_for_a_while() {
     assert!(!fixture.at(12_001).holds());
     // A ping that was sent at 11 s and answered now.
     let sent = Moment::after_start(Duration::from_secs(11));
-    fixture.source.answered(sent, fixture.near.now(), None);
+    fixture.source.answered(sent);
     assert!(fixture.at(13_000).holds());
     assert!(!fixture.at(13_001).holds());
 
@@ -132,7 +133,7 @@ fn entry_ends_with_the_server_or_the_tier() {
         let fixture = Fixture::new();
         fixture.read(entry, |_| {});
         fixture.at(10_000 + millis);
-        fixture.source.answered(fixture.near.now(), fixture.near.now(), None);
+        fixture.source.answered(fixture.near.now());
         fixture.holds()
     };
     // Of its 5 s it has lived for 2, by the server's clock.

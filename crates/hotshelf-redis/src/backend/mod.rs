@@ -120,6 +120,7 @@ impl RedisBackend {
         let sources: Vec<_> = cells.iter().map(SourceCell::take).collect();
         let read = |(position, raw)| {
             let source = sources.get(if is_apart { position } else { 0 }).cloned().flatten();
+            let source = source.filter(|_| self.client.asks_for_reports(keys[position].as_bytes()));
             TrackedRead { raw, source }
         };
         Ok(values.into_iter().enumerate().map(read).collect())
@@ -273,8 +274,7 @@ impl Backend for RedisBackend {
     }
 
     fn report_to(&self, near: &Arc<NearTier>) -> bool {
-        // Of the keys that aren't broadcast, changes wouldn't be reported.
-        self.client.opts_in_to_tracking() && self.changes.report_to(near)
+        self.client.asks_for_entries() && self.changes.report_to(near)
     }
 
     fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use hotshelf_core::tag::TAG_PREFIX;
 use hotshelf_core::{Error, ErrorKind, Runtime};
+use hotshelf_wire::Tracking;
 use hotshelf_wire::resp::{Command, Value};
 
 use crate::connection::{Listener, Request};
@@ -298,9 +300,21 @@ impl RedisClient {
         self.without_unlink.load(Ordering::Relaxed)
     }
 
-    /// Returns `true` if servers are asked to report changes of the keys that were read.
-    pub(crate) fn opts_in_to_tracking(&self) -> bool {
-        self.servers.opts_in_to_tracking()
+    /// Returns `true` if servers are asked to report changes of a key. Those that broadcast
+    /// changes of entries broadcast those of tags, too.
+    pub(crate) fn asks_for_reports(&self, key: &[u8]) -> bool {
+        let tracking = self.servers.tracking();
+        let is_tag = key.starts_with(TAG_PREFIX.as_bytes());
+        tracking.covers(key) || is_tag && self.asks_for_entries()
+    }
+
+    /// Returns `true` if servers are asked to report changes of entries, and not of leases alone.
+    pub(crate) fn asks_for_entries(&self) -> bool {
+        match self.servers.tracking() {
+            Tracking::Off => false,
+            Tracking::OptIn => true,
+            Tracking::Broadcast(prefixes) => !prefixes.is_empty(),
+        }
     }
 
     /// Returns `true` if the server of a key reports its changes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use hotshelf_core::sync::Mutex;
+use hotshelf_core::tag::TAG_PREFIX;
 use hotshelf_core::timeout::within;
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
@@ -62,6 +63,9 @@ impl Dialer {
         login.tracking = options.tracking.clone();
         login.resp2 = options.protocol == 2;
         if let Tracking::Broadcast(prefixes) = &mut login.tracking {
+            if !prefixes.is_empty() {
+                prefixes.push(TAG_PREFIX.to_owned());
+            }
             prefixes.push(LEASE_PREFIX.to_owned());
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
@@ -277,9 +281,9 @@ impl Dialer {
         .await
     }
 
-    /// Returns `true` if servers are asked to report changes of the keys that were read.
-    pub(crate) fn asks_for_reports(&self) -> bool {
-        self.login.tracking == Tracking::OptIn
+    /// Returns which key changes servers are asked to report.
+    pub(crate) fn tracking(&self) -> &Tracking {
+        &self.login.tracking
     }
 
     /// Returns `true` if connections use TLS.

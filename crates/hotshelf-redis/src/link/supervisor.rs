@@ -11,6 +11,8 @@ use futures_util::future::{Either, select};
 use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{Error, ErrorKind, Moment};
 
+use hotshelf_wire::Tracking;
+
 use super::dialer::Dialled;
 use super::finding::{Found, find, successor};
 use super::role::until_demoted;
@@ -115,7 +117,7 @@ impl Shared {
     async fn serve_one(&self, address: &Address, dialled: Dialled) -> Served {
         tracing::debug!("connected to {address}");
         let Dialled { connection, carrier, valid_for, agreed } = dialled;
-        let wanted = self.listener.near().filter(|_| self.dialer.asks_for_reports());
+        let wanted = self.listener.near().filter(|_| *self.dialer.tracking() != Tracking::Off);
         let near = wanted.filter(|_| agreed.tracking);
         if let Some(near) = near {
             connection.vouch(near.source());

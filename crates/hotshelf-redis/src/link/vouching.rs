@@ -17,6 +17,9 @@ use crate::connection::Connection;
 /// The ping asks for the clock and for the role, and a node of a Cluster for its state: one that
 /// was replaced, or doesn't serve its slots, hears of changes late or not at all. An ACL may
 /// refuse each of them; a refusal is an answer.
+///
+/// Where the server broadcasts its reports, they leave it at the end of its turn, behind the
+/// answer to a ping of the same turn: then an answer vouches as of the ping before it.
 pub(super) async fn keep_vouching(
     dialer: &Dialer,
     near: Option<&Arc<NearTier>>,
@@ -30,14 +33,24 @@ pub(super) async fn keep_vouching(
     if is_node {
         ping.push(Command::new("CLUSTER").arg("INFO"));
     }
+    let mut previous = None;
     loop {
         let sent = near.now();
         let answers = send_all(connection, ping.clone(), timeout).await;
         match answers.as_deref() {
             Ok([time, role, state @ ..]) if serves(time, role, state.first()) => {
-                source.answered(sent, near.now(), server_millis(time));
+                let now = near.now();
+                source.read_clock(sent, now, server_millis(time));
+                let vouched = match dialer.tracking().is_broadcast() {
+                    true => previous.replace(sent),
+                    false => Some(sent),
+                };
+                vouched.into_iter().for_each(|sent| source.answered(sent));
             }
-            Ok(_) => source.end(),
+            Ok(_) => {
+                previous = None;
+                source.end();
+            }
             Err(_) => {}
         }
         dialer.runtime.sleep(bound / 4).await;

@@ -214,8 +214,11 @@ impl RedisOptions {
     /// Sets which key changes the servers report: they wake callers that wait for the load of
     /// another process, which would otherwise poll. Default: [`Tracking::OptIn`].
     ///
-    /// With [`Tracking::Broadcast`], the prefix of leases (`hs:l:`) is added. Without support
-    /// by the server, or if its ACL denies tracking, callers poll.
+    /// With [`Tracking::Broadcast`], the prefix of leases (`hs:l:`) is added, and that of tags
+    /// (`hs:t:`) if there are others. A near tier then keeps entries whose keys begin with one of
+    /// the prefixes, such as `cache:v1:products`. The server remembers nothing for it, but tells
+    /// every process of every change under the prefixes: for few processes and few writes.
+    /// Without support by the server, or if its ACL denies tracking, callers poll.
     #[must_use]
     pub fn tracking(mut self, tracking: Tracking) -> Self {
         self.tracking = tracking;

@@ -66,9 +66,9 @@ impl Topologies {
         }
     }
 
-    /// Returns `true` if servers are asked to report changes of the keys that were read.
-    pub(crate) fn opts_in_to_tracking(&self) -> bool {
-        self.options.tracking == Tracking::OptIn
+    /// Returns which key changes servers are asked to report.
+    pub(crate) fn tracking(&self) -> &Tracking {
+        &self.options.tracking
     }
 
     /// Returns `true` if keys are distributed over several servers.

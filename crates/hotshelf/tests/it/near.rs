@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hotshelf::{Cache, NearOptions, RedisOptions, Store};
+use hotshelf::{Cache, NearOptions, RedisOptions, Store, Tracking};
 use hotshelf_testkit::{Conditions, Failover, Proxy, RedisCluster, RedisSentinels, RedisServer};
 
 use crate::support::{now, on_tokio, pause, server};
@@ -13,8 +13,11 @@ use crate::support::{now, on_tokio, pause, server};
 const BOUND: Duration = Duration::from_millis(400);
 
 fn near_store(url: &str) -> Store {
+    near_store_with(RedisOptions::from_url(url).unwrap())
+}
+
+fn near_store_with(options: RedisOptions) -> Store {
     let timeout = Duration::from_secs(5);
-    let options = RedisOptions::from_url(url).unwrap();
     let options = options.connect_timeout(timeout).read_timeout(timeout).store_timeout(timeout);
     let near = NearOptions::default().max_staleness(BOUND);
     Store::builder().redis(options).near(near).build().unwrap()
@@ -129,6 +132,29 @@ fn token_of_another_process_is_respected_at_once() {
 }
 
 #[test]
+fn broadcast_reports_are_heard() {
+    on_tokio(async {
+        let server = server();
+        let broadcast = || {
+            let options = RedisOptions::from_url(&server.url()).unwrap();
+            near_store_with(options.tracking(Tracking::Broadcast(vec!["cache:".to_owned()])))
+        };
+        let (here, there) = (broadcast(), broadcast());
+        others_are_heard_by(here.clone(), there).await;
+        // The server remembers no key that was read.
+        let stats = server.cli(&["INFO", "stats"]);
+        assert!(stats.contains("tracking_total_keys:0"), "{stats}");
+        // Changes of other keys aren't reported.
+        let other = here.cache::<u64>("numbers").prefix("other").build().unwrap();
+        other.insert("k", 1).await;
+        for _ in 0..100 {
+            assert_eq!(other.get("k").await.as_deref(), Some(&1));
+        }
+        assert_eq!(other.stats().near_hits, 0);
+    });
+}
+
+#[test]
 fn without_reports_entries_are_kept_for_the_bound() {
     on_tokio(async {
         let server = server();
@@ -161,7 +187,10 @@ fn without_reports_entries_are_kept_for_the_bound() {
 
 /// By another process: within the bound.
 async fn others_are_heard(url: &str) {
-    let (here, there) = (near_store(url), near_store(url));
+    others_are_heard_by(near_store(url), near_store(url)).await;
+}
+
+async fn others_are_heard_by(here: Store, there: Store) {
     let (mine, theirs) = (numbers(&here), numbers(&there));
     let (my_tagged, their_tagged) = (tagged(&here), tagged(&there));
     for round in 0..10 {

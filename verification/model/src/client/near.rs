@@ -2,13 +2,14 @@
 //!
 //! Reads go over a tracked connection. Their replies and the server's pushes travel in two
 //! queues, of which either may be faster. A near hit reflects at least what had returned when
-//! the last answered ping was sent.
+//! the last answered ping was sent. Where the server broadcasts its reports, they leave at the
+//! end of its turn, behind the replies: then the ping before the last one counts.
 
 use super::call::{Caller, Miss, ReadResult};
 use crate::action::{Action, Turn, View};
 use crate::properties::{Event, Property};
 use crate::server::{Entry, Key, PerKey, Server, TagVersion, Version};
-use crate::variants::{Admission, Flush, Forgetting, TokenCheck};
+use crate::variants::{Admission, Flush, Forgetting, TokenCheck, Vouching};
 use crate::world::World;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,7 +21,11 @@ pub(crate) struct Near {
     pushes: Vec<Push>,
     is_lost: bool,
     ping: Option<Ping>,
+    /// Reports of a server that broadcasts them, which leave at the end of its turn.
+    turn: Vec<Push>,
     /// What had returned when the last answered ping was sent.
+    last: PerKey<Version>,
+    /// What the entries are known to reflect.
     as_of: PerKey<Version>,
     /// What writers of this process have returned.
     own: PerKey<Version>,
@@ -70,6 +75,8 @@ pub(crate) enum NearStep {
     /// A reply arrives.
     Deliver(usize),
     DeliverPush,
+    /// The server ends a turn: it sends what it has to report.
+    EndTurn,
     Ping,
     ExecutePing,
     /// The connection is lost, with all that is in flight.
@@ -86,6 +93,10 @@ impl Near {
         self.tag == Some(tag)
             || self.held.0.iter().any(|held| in_entry(held.map(|held| held.entry)))
             || self.reads.iter().any(in_read)
+    }
+
+    fn end_turn(&mut self) {
+        self.pushes.append(&mut self.turn);
     }
 
     fn forget_key(&mut self, key: Key) {
@@ -120,6 +131,9 @@ impl View<'_> {
             if !near.pushes.is_empty() {
                 add(NearStep::DeliverPush);
             }
+            if !near.turn.is_empty() {
+                add(NearStep::EndTurn);
+            }
             match near.ping {
                 None if self.world.left.pings > 0 && !near.is_lost => add(NearStep::Ping),
                 Some(Ping { is_executed: false, .. }) => add(NearStep::ExecutePing),
@@ -148,6 +162,7 @@ impl Turn<'_> {
             NearStep::Execute(index) => self.execute_read(process, index),
             NearStep::Deliver(index) => self.deliver_read(process, index),
             NearStep::DeliverPush => self.deliver_push(process),
+            NearStep::EndTurn => self.near_mut(process).end_turn(),
             NearStep::Ping => {
                 self.world.left.pings -= 1;
                 let returned = self.world.promised;
@@ -258,15 +273,23 @@ impl Turn<'_> {
     }
 
     fn deliver_push(&mut self, process: usize) {
+        let vouching = match self.configuration.setup.broadcasts {
+            true => self.configuration.rules.vouching,
+            false => Vouching::LastPing,
+        };
         let near = self.near_mut(process);
         match near.pushes.remove(0) {
             Push::Key(key) => near.forget_key(key),
             Push::Tag => near.forget_tag(),
             Push::Pong => {
                 let Some(Ping { returned, .. }) = near.ping.take() else { return };
-                let later = near.as_of.0.into_iter().zip(returned.0);
-                let mut as_of = later.map(|(one, other)| one.max(other));
-                near.as_of = PerKey(std::array::from_fn(|_| as_of.next().unwrap_or_default()));
+                // The turn in which the ping was executed is over.
+                near.end_turn();
+                let previous = std::mem::replace(&mut near.last, returned);
+                near.as_of = match vouching {
+                    Vouching::LastPing => returned,
+                    Vouching::PreviousPing => previous,
+                };
             }
         }
     }
@@ -276,6 +299,7 @@ impl Turn<'_> {
         let near = self.near_mut(process);
         (near.is_lost, near.ping) = (true, None);
         near.pushes.clear();
+        near.turn.clear();
         for read in std::mem::take(&mut near.reads) {
             self.read_missed(process, read, ReadResult::Unreadable);
         }
@@ -311,15 +335,17 @@ impl Turn<'_> {
         *own = version.max(*own);
     }
 
-    /// Reports the changes of a step to the processes that have read what changed.
+    /// Reports the changes of a step: to the processes that have read what changed, or to all.
     pub(crate) fn push_changes(&mut self, before: &Server) {
         let World { server, processes, tracked, tracked_tag, .. } = &mut *self.world;
+        let broadcasts = self.configuration.setup.broadcasts;
         let mut push = |to: u8, push: Push| {
             for (process, state) in processes.iter_mut().enumerate() {
-                if to & 1 << process != 0
-                    && let Some(near) = &mut state.near
-                {
-                    near.pushes.push(push);
+                let Some(near) = state.near.as_mut().filter(|near| !near.is_lost) else { continue };
+                match broadcasts {
+                    true => near.turn.push(push),
+                    false if to & 1 << process != 0 => near.pushes.push(push),
+                    false => {}
                 }
             }
         };

@@ -1,5 +1,6 @@
 //! The searched configurations: callers and writers, faults, and the expected result.
 
+mod broadcast;
 mod controls;
 mod long;
 mod near;
@@ -45,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) inserts_are_newest: bool,
     /// Whether processes with a near tier make calls that present a token, too.
     pub(crate) has_tokens: bool,
+    /// Whether the server reports all changes, at the end of its turns.
+    pub(crate) broadcasts: bool,
 }
 
 /// The first step of a call.
@@ -143,6 +146,7 @@ const SMALLEST: Setup = Setup {
     writers: &[INVALIDATE],
     inserts_are_newest: true,
     has_tokens: false,
+    broadcasts: false,
 };
 
 const ONE_CALL: Callers = Callers { calls: 1, at_once: 1, has_near_tier: false };
@@ -179,9 +183,9 @@ const BASE: Configuration = Configuration {
 
 /// Returns all configurations, the negative controls first.
 pub(crate) fn all() -> Vec<Configuration> {
-    let tables =
-        [controls::table(), near::controls(), small::table(), near::table(), long::table()];
-    tables.concat()
+    let controls = [controls::table(), near::controls(), broadcast::controls()];
+    let tables = [small::table(), near::table(), broadcast::table(), long::table()];
+    [controls.concat(), tables.concat()].concat()
 }
 
 impl Configuration {

@@ -8,7 +8,7 @@ use crate::variants::{Admission, Flush, Forgetting, TokenCheck};
 /// Calls of a process with a near tier, one after the other.
 const THREE_NEAR: Callers = Callers { calls: 3, at_once: 1, has_near_tier: true };
 
-const TWO_NEAR: Callers = Callers { calls: 2, at_once: 1, has_near_tier: true };
+pub(super) const TWO_NEAR: Callers = Callers { calls: 2, at_once: 1, has_near_tier: true };
 
 const TWO_NEAR_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, has_near_tier: true };
 
@@ -17,11 +17,11 @@ const THREE_NEAR_AT_ONCE: Callers = Callers { calls: 3, at_once: 2, has_near_tie
 const INVALIDATE_HERE: Writes = Writes { kind: WriterKind::InvalidateHere, writes: 1 };
 
 /// A process with a near tier, one without that fills, and one write.
-const NEAR: Setup = Setup { processes: &[THREE_NEAR, ONE_CALL], ..SMALLEST };
+pub(super) const NEAR: Setup = Setup { processes: &[THREE_NEAR, ONE_CALL], ..SMALLEST };
 
 const TAGGED_NEAR: Setup = Setup { tagging: Tagging::InvalidatedByTag, ..NEAR };
 
-const PINGED: Faults = Faults { pings: 1, ..NO_FAULTS };
+pub(super) const PINGED: Faults = Faults { pings: 1, ..NO_FAULTS };
 
 pub(super) fn controls() -> Vec<Configuration> {
     let stale = Configuration {
