@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use super::{
     TagVersion, Take, Taken, Token, Watch,
 };
 use crate::key::{Pattern, WireKey};
+use crate::near::{NearTier, TrackedRead};
 use crate::runtime::BoxFuture;
 use crate::ttl::{Remaining, Ttl};
 
@@ -102,6 +104,22 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
     /// Implements [`Backend::read`].
     fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(async move { self.inner()?.read(keys).await })
+    }
+
+    /// Implements [`Backend::report_to`]. Returns `false` by default, without a near tier, so
+    /// that every read passes [`on_read`](Self::on_read).
+    fn on_report_to(&self, near: &Arc<NearTier>) -> bool {
+        let _unheard = near;
+        false
+    }
+
+    /// Implements [`Backend::read_tracked`], for a layer that overrides
+    /// [`on_report_to`](Self::on_report_to).
+    fn on_read_tracked<'a>(
+        &'a self,
+        keys: &'a [WireKey],
+    ) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
+        Box::pin(async move { self.inner()?.read_tracked(keys).await })
     }
 
     /// Implements [`Backend::acquire`].
@@ -215,6 +233,14 @@ impl<L: Layer> Backend for L {
         self.around(Operation::Read(keys), self.on_read(keys))
     }
 
+    fn report_to(&self, near: &Arc<NearTier>) -> bool {
+        self.on_report_to(near)
+    }
+
+    fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
+        self.around(Operation::Read(keys), self.on_read_tracked(keys))
+    }
+
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
         self.around(Operation::Acquire(acquire.key), self.on_acquire(acquire))
     }
@@ -283,8 +309,6 @@ impl<L: Layer> Backend for L {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::FutureExt;
 
     use super::*;
