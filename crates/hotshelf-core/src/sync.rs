@@ -2,7 +2,7 @@
 //! application code runs under these locks.
 //!
 //! `verification/schedules` compiles the core with shuttle's locks instead, which decide at
-//! each lock which thread continues.
+//! each lock which thread continues. So do its atomics, where the near tier uses them.
 
 use std::fmt;
 
@@ -11,7 +11,17 @@ use shuttle::sync as threads;
 #[cfg(not(shuttle))]
 use std::sync as threads;
 
+pub(crate) use threads::atomic;
 pub use threads::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+
+/// Marks a point at which another thread may continue, beside what shuttle doesn't see. Does
+/// nothing without shuttle.
+#[inline]
+pub(crate) fn step() {
+    // A lock that nobody else holds: shuttle may switch there, without preferring other threads.
+    #[cfg(shuttle)]
+    drop(Mutex::new(()).lock());
+}
 
 /// A mutual exclusion lock.
 #[derive(Default)]

@@ -21,11 +21,10 @@ mod tests;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use serde::Serialize;
@@ -35,7 +34,8 @@ use crate::gate::{Change, LocalState};
 use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
 use crate::shards::shards;
-use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, step};
 use crate::trailer::Trailer;
 
 pub use options::NearOptions;
@@ -53,7 +53,9 @@ const OVERHEAD: usize = 350;
 pub struct NearTier {
     table: Cache<WireKey, Held, ByBytes, RandomState, Removed>,
     epochs: Box<[Mutex<u64>]>,
-    hasher: RandomState,
+    /// Selects the stripe of a key. Its seed comes from the runtime, so that a simulation repeats
+    /// which keys share a stripe.
+    hasher: FixedState,
     options: NearOptions,
     runtime: Arc<dyn Runtime>,
     /// The number of times that everything was forgotten.
@@ -83,7 +85,8 @@ impl Weighter<WireKey, Held> for ByBytes {
     }
 }
 
-/// Keeps evicted entries until the locks are released.
+/// Outdates entries that are evicted or replaced, since no report finds them later, and keeps
+/// them until the locks are released.
 #[derive(Clone)]
 struct Removed;
 
@@ -91,6 +94,7 @@ impl Lifecycle<WireKey, Held> for Removed {
     type RequestState = Vec<Held>;
 
     fn on_evict(&self, removed: &mut Vec<Held>, _: WireKey, held: Held) {
+        held.entry.outdate();
         removed.push(held);
     }
 }
@@ -136,8 +140,8 @@ impl NearTier {
             .shards(shards(options.max_bytes))
             .build();
         let sized = sized.expect("capacity and items are set");
-        let hasher = RandomState::default();
-        let table = Cache::with_options(sized, ByBytes, hasher.clone(), Removed);
+        let table = Cache::with_options(sized, ByBytes, RandomState::default(), Removed);
+        let hasher = FixedState::with_seed(runtime.random());
         let epochs = (0..STRIPES).map(|_| Mutex::new(0)).collect();
         let (flushed, presented) = (AtomicU64::new(0), Mutex::default());
         Self { table, epochs, hasher, options, runtime, flushed, presented }
@@ -166,8 +170,11 @@ impl NearTier {
         let mut epoch = self.epoch_of(key).lock();
         *epoch += 1;
         let removed = self.table.remove(key);
-        drop(epoch);
+        step();
+        // Under the lock: until a reader that found the entry can see it, no other report about
+        // the key is done.
         removed.iter().for_each(|(_, held)| held.entry.outdate());
+        drop(epoch);
     }
 
     /// Forgets everything: the server has reported that any key may have changed.
@@ -253,6 +260,7 @@ impl NearTier {
             && held.source.as_ref().is_none_or(Sourced::is_current);
         // A decoded value runs code of its own when it is dropped: not under the locks.
         let mut removed = Vec::new();
+        step();
         if admitted {
             self.table.insert_with_lifecycle(key.clone(), held, &mut removed);
         }
@@ -310,9 +318,7 @@ impl LocalState for NearTier {
                     .map(|(key, _)| key)
                     .filter(|key| pattern.matches(key))
                     .collect();
-                for key in matching {
-                    self.table.remove(&key).iter().for_each(|(_, held)| held.entry.outdate());
-                }
+                matching.iter().for_each(|key| self.changed(key));
             }
         }
     }

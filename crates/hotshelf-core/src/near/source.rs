@@ -1,10 +1,10 @@
 //! The connections over which entries of the near tier were read.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::runtime::Moment;
+use crate::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// A connection on which the server reports changes of the keys that were read over it.
 #[derive(Debug)]

@@ -249,3 +249,19 @@ impl Runtime for Fixed {
         self.0
     }
 }
+
+/// No report finds it later.
+#[test]
+fn replaced_or_evicted_entry_is_outdated() {
+    let fixture = Fixture::new();
+    fixture.read(ENTRY, |_| {});
+    let found = fixture.near.get(&fixture.key).unwrap().unwrap();
+    fixture.read(ENTRY, |_| {});
+    assert!(found.is_outdated());
+
+    let found = fixture.near.get(&fixture.key).unwrap().unwrap();
+    let (before, source) = (fixture.before(), fixture.source.before());
+    // Too large to be kept, and so it removes the other one.
+    fixture.near.admit(&fixture.key, &ENTRY, usize::MAX / 2, Some(source), before);
+    assert!(found.is_outdated() && !fixture.holds());
+}

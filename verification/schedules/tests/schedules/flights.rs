@@ -1,14 +1,4 @@
-//! Flights under many schedules of threads.
-//!
-//! The simulation runs the engine on one thread, and switches between calls where they wait.
-//! Here every caller has its own thread, and shuttle switches at each lock: between a look-up
-//! in the flights and the action that follows. (Loom does not fit: it requires its own
-//! versions of all channels and atomics, and tries every schedule, of which these scenarios
-//! have too many.)
-//!
-//! `scripts/schedules` runs it. A schedule that fails is printed, and
-//! `HOTSHELF_SCHEDULE=…` runs it again.
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
+//! Flights: callers that load a key at once, cancel, fail and invalidate.
 
 use std::any::TypeId;
 use std::sync::Arc;
@@ -24,36 +14,14 @@ use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::{BoxFuture, ByteCache, ByteStore, Jitter, Key, Moment, Namespace, Runtime};
 use hotshelf_memory::MemoryBackend;
 use shuttle::rand::Rng;
-use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
-use shuttle::{Config, Runner};
 use slow::Slow;
 
+use super::{LONG, turns, under_many_schedules, up_to};
+
 // Included as source, since the testkit depends on the core with its usual locks.
-#[path = "../../../crates/hotshelf-testkit/src/slow.rs"]
+#[path = "../../../../crates/hotshelf-testkit/src/slow.rs"]
 #[expect(unreachable_pub, reason = "public in a library")]
 mod slow;
-
-/// Runs a scenario under random schedules, and under schedules that favour one thread for long
-/// (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs",
-/// ASPLOS 2010).
-fn under_many_schedules(scenario: fn()) {
-    let mut config = Config::new();
-    config.stack_size = STACK;
-    if let Ok(schedule) = std::env::var("HOTSHELF_SCHEDULE") {
-        let replay = ReplayScheduler::new_from_encoded(&schedule);
-        Runner::new(replay, config).run(scenario);
-        return;
-    }
-    let count = std::env::var("HOTSHELF_SCHEDULES").map_or(1000, |text| text.parse().unwrap());
-    Runner::new(RandomScheduler::new(count), config.clone()).run(scenario);
-    Runner::new(PctScheduler::new(SWITCHES, count), config).run(scenario);
-}
-
-/// The stack size of a thread: shuttle's default is too small without optimization.
-const STACK: usize = 1 << 20;
-
-/// The number of switches between threads that may be needed to reveal a bug.
-const SWITCHES: usize = 3;
 
 /// A runtime whose time stands still. A sleep lasts a few turns of the other threads, so that
 /// no wait times out before the backend has answered.
@@ -81,17 +49,6 @@ impl Runtime for Schedule {
     }
 }
 
-/// Yields `count` times.
-async fn turns(count: u32) {
-    for _ in 0..count {
-        shuttle::future::yield_now().await;
-    }
-}
-
-fn up_to(count: u32) -> u32 {
-    shuttle::rand::thread_rng().gen_range(0..=count)
-}
-
 /// The state that the threads of a scenario share: one process, another one that writes, and
 /// their source of truth.
 struct World {
@@ -101,8 +58,6 @@ struct World {
     truth: AtomicU64,
     loads: AtomicU64,
 }
-
-const LONG: Duration = Duration::from_secs(60);
 
 const KEY: &str = "k";
 
