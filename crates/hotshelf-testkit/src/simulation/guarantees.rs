@@ -179,7 +179,12 @@ impl Activity {
 }
 
 /// Formats the events of a key, and those that concern all keys, around `first` to `last`.
-fn excerpt(events: &[Event], key: &WireKey, first: EventIndex, last: EventIndex) -> String {
+pub(super) fn excerpt(
+    events: &[Event],
+    key: &WireKey,
+    first: EventIndex,
+    last: EventIndex,
+) -> String {
     let concerns = |event: &Event| event.keys.is_empty() || event.keys.contains(key);
     let indices = |range: Range<EventIndex>| -> Vec<EventIndex> {
         range.filter(|&index| concerns(&events[index])).collect()

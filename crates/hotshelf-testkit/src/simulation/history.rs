@@ -21,8 +21,8 @@ pub type EventIndex = usize;
 
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    at: Moment,
-    process: Option<usize>,
+    pub(super) at: Moment,
+    pub(super) process: Option<usize>,
     /// The keys of the entries that it concerns; empty if it concerns all.
     pub(super) keys: Vec<WireKey>,
     pub(super) kind: EventKind,
@@ -33,6 +33,7 @@ pub(super) enum EventKind {
     Asks { fresh: bool },
     Given { call: EventIndex, origin: EventIndex },
     GivenError { call: EventIndex, origin: EventIndex },
+    GivenNear { call: EventIndex, origin: EventIndex },
     Cancels { call: EventIndex },
     Reads { call: Option<EventIndex> },
     Finds { origin: EventIndex, version: u64 },
@@ -57,6 +58,12 @@ impl History {
     /// Records that a call was given the value of a read of the source of truth.
     pub fn given(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
         self.push(process, key, EventKind::Given { call, origin });
+    }
+
+    /// Records that a call was given the value of a read of the source of truth by a near tier,
+    /// at the moment at which it began.
+    pub fn given_near(&self, process: usize, key: &WireKey, call: EventIndex, origin: EventIndex) {
+        self.push(process, key, EventKind::GivenNear { call, origin });
     }
 
     /// Records that a call was given the error of a read of the source of truth.
@@ -118,7 +125,12 @@ impl History {
     #[must_use]
     pub fn answers(&self) -> u64 {
         let is_answer = |event: &&Event| {
-            matches!(event.kind, EventKind::Given { .. } | EventKind::GivenError { .. })
+            matches!(
+                event.kind,
+                EventKind::Given { .. }
+                    | EventKind::GivenError { .. }
+                    | EventKind::GivenNear { .. }
+            )
         };
         self.events().iter().filter(is_answer).count() as u64
     }
@@ -184,6 +196,9 @@ impl fmt::Display for EventKind {
             }
             Self::GivenError { call, origin } => {
                 write!(formatter, "receives, for its call at {call}, the error of {origin}")
+            }
+            Self::GivenNear { call, origin } => {
+                write!(formatter, "finds, for its call at {call}, the read at {origin} near")
             }
             Self::Cancels { call } => write!(formatter, "cancels its call at {call}"),
             Self::Reads { call: None } => write!(formatter, "accesses the source"),

@@ -19,6 +19,8 @@ pub(super) struct Keyspace {
     /// How tokens lost their leases. It grows without bound, which is fine for the short life
     /// of a simulated server.
     ended: HashMap<Token, End>,
+    /// The keys of entries and tags that were changed, and have to be reported.
+    changed: Vec<WireKey>,
 }
 
 struct Expiring<T> {
@@ -70,8 +72,16 @@ pub(super) fn millis(now: Duration) -> u64 {
 impl Keyspace {
     /// Removes expired data.
     pub(super) fn expire(&mut self, now: Duration) {
-        self.entries.retain(|_, entry| entry.expires > now);
-        self.tags.retain(|_, tag| tag.expires > now);
+        let changed = &mut self.changed;
+        let mut is_kept = |key: &WireKey, expires| {
+            let lives = expires > now;
+            if !lives {
+                changed.push(key.clone());
+            }
+            lives
+        };
+        self.entries.retain(|key, entry| is_kept(key, entry.expires));
+        self.tags.retain(|key, tag| is_kept(key, tag.expires));
         let ended = &mut self.ended;
         self.leases.retain(|_, lease| {
             let lives = lease.expires > now;
@@ -119,6 +129,7 @@ impl Keyspace {
             let entry =
                 Expiring { value: fill.value.clone(), expires: now + fill.ttl.as_duration() };
             self.entries.insert(fill.key.clone(), entry);
+            self.changed.push(fill.key.clone());
         }
         held
     }
@@ -147,11 +158,12 @@ impl Keyspace {
     ) -> TagVersion {
         let keep = keep.as_duration();
         let missing = || Expiring { value: new, expires: Duration::ZERO };
-        let tag = self.tags.entry(tag.clone()).or_insert_with(missing);
-        if tag.expires < now + keep {
-            tag.expires = now + 2 * keep;
+        let captured = self.tags.entry(tag.clone()).or_insert_with(missing);
+        if captured.expires < now + keep {
+            captured.expires = now + 2 * keep;
+            self.changed.push(tag.clone());
         }
-        tag.value
+        captured.value
     }
 
     /// Returns `true` if any tag has this version: versions are unique.
@@ -161,12 +173,27 @@ impl Keyspace {
 
     /// Removes an entry and its lease, and returns how many of the two existed.
     pub(super) fn invalidate(&mut self, key: &WireKey) -> u64 {
-        let entry = self.entries.remove(key).is_some();
+        let entry = self.remove_entry(key);
         u64::from(entry) + u64::from(self.end_lease(key, End::Invalidated))
     }
 
     pub(super) fn forget_tag(&mut self, tag: &WireKey) {
-        self.tags.remove(tag);
+        if self.tags.remove(tag).is_some() {
+            self.changed.push(tag.clone());
+        }
+    }
+
+    fn remove_entry(&mut self, key: &WireKey) -> bool {
+        let existed = self.entries.remove(key).is_some();
+        if existed {
+            self.changed.push(key.clone());
+        }
+        existed
+    }
+
+    /// Returns the keys of entries and tags that were changed since the last call.
+    pub(super) fn take_changed(&mut self) -> Vec<WireKey> {
+        std::mem::take(&mut self.changed)
     }
 
     pub(super) fn matching_entries(&self, pattern: &Pattern) -> Vec<WireKey> {
@@ -195,9 +222,9 @@ impl Keyspace {
 
     pub(super) fn evict(&mut self, evicted: &Evictable) {
         match evicted {
-            Evictable::Entry(key) => drop(self.entries.remove(key)),
+            Evictable::Entry(key) => drop(self.remove_entry(key)),
             Evictable::Lease(key) => drop(self.end_lease(key, End::Evicted)),
-            Evictable::Tag(key) => drop(self.tags.remove(key)),
+            Evictable::Tag(key) => self.forget_tag(key),
         }
     }
 

@@ -10,6 +10,7 @@ use futures_channel::oneshot;
 use hotshelf_core::backend::{
     Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
+use hotshelf_core::near::{NearTier, TrackedRead};
 use hotshelf_core::{
     Backend, BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
@@ -18,6 +19,7 @@ use super::keyspace::OwnedAcquire;
 use super::network::{Network, Operation, Sender, Wire};
 use super::overlaps::Overlaps;
 use super::process::SimProcess;
+use super::reports::{Filled, read_tracked};
 use super::server::SimServer;
 
 /// A process's connection to a [`SimServer`], through a [`Network`].
@@ -30,6 +32,7 @@ pub struct SimLink {
     /// The watchers that are notified of changes, if the server pushes them.
     watchers: Option<Watchers>,
     closed: Arc<AtomicBool>,
+    filled: Arc<Filled>,
 }
 
 impl SimLink {
@@ -46,7 +49,18 @@ impl SimLink {
             server.listen(watchers.clone(), network);
         }
         let wire = Wire::new(process, server, network, overlaps);
-        Self { wire: Arc::new(wire), driver: process.clone(), watchers, closed: Arc::default() }
+        Self {
+            wire: Arc::new(wire),
+            driver: process.clone(),
+            watchers,
+            closed: Arc::default(),
+            filled: Arc::default(),
+        }
+    }
+
+    /// Delivers nothing over one of the connections for a time. Then it works again, or is lost.
+    pub fn silence(&self, duration: Duration, is_lost: bool) {
+        self.wire.silence(duration, is_lost);
     }
 
     async fn send<T: Send + 'static>(
@@ -54,14 +68,22 @@ impl SimLink {
         operation: Operation,
         execute: impl Fn(&SimServer, Sender) -> T + Send + Sync + 'static,
     ) -> Result<T> {
+        let wire = Arc::clone(&self.wire);
+        self.drive(async move { wire.exchange(operation, execute).await }).await
+    }
+
+    /// Runs an exchange, deadline included, in the link's own runtime.
+    async fn drive<T: Send + 'static>(
+        &self,
+        exchange: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Closed, "the store is closed"));
         }
-        // The link's own runtime drives the exchange, deadline included.
-        let (wire, (sender, answer)) = (Arc::clone(&self.wire), oneshot::channel());
+        let (sender, answer) = oneshot::channel();
         self.driver.spawn(Box::pin(async move {
             // The caller may have been cancelled.
-            let _ = sender.send(wire.exchange(operation, execute).await);
+            let _ = sender.send(exchange.await);
         }));
         answer.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Timeout, "the connection was lost with its runtime"))
@@ -83,6 +105,17 @@ impl Backend for SimLink {
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         let keys = keys.to_vec();
         Box::pin(self.send(Operation::Read, move |server, sender| server.read(sender, &keys)))
+    }
+
+    fn report_to(&self, near: &Arc<NearTier>) -> bool {
+        self.wire.report_to(near);
+        true
+    }
+
+    fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
+        let (wire, filled) = (Arc::clone(&self.wire), Arc::clone(&self.filled));
+        let keys = keys.to_vec();
+        Box::pin(self.drive(async move { read_tracked(&wire, &filled, keys).await }))
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
@@ -108,7 +141,9 @@ impl Backend for SimLink {
             let stored = self.send(Operation::Store, move |server, sender| {
                 sent.iter().map(|fill| server.store(sender, fill)).collect()
             });
-            each(stored.await, fills.len())
+            let stored = each(stored.await, fills.len());
+            self.filled.stored(fills, &stored);
+            stored
         })
     }
 

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::backend::{Result, TagVersion};
+use hotshelf_core::near::NearTier;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::tag::random_version;
 use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 
+use super::connection::{Connection, ConnectionId, Message, TICK};
+use super::driver::{drive, keep_pinging};
 use super::overlaps::{Overlap, Overlaps};
 use super::process::SimProcess;
 use super::reply::Reply;
+use super::reports::{BrokenReports, Reports};
 use super::runtime::SimRuntime;
 use super::server::SimServer;
 
@@ -38,6 +42,8 @@ pub struct Network {
     pub latest: Duration,
     /// Whether a timeout takes precedence over an answer that has arrived. For mutants only.
     pub expires_first: bool,
+    /// The rule of the near tier that is broken. For mutants only.
+    pub broken_reports: Option<BrokenReports>,
 }
 
 impl Network {
@@ -54,6 +60,7 @@ impl Network {
             pushes: false,
             latest: Duration::ZERO,
             expires_first: false,
+            broken_reports: None,
         }
     }
 }
@@ -123,18 +130,9 @@ pub(super) struct Wire {
     server: SimServer,
     overlaps: Arc<Overlaps>,
     network: Network,
-    connections: Vec<Mutex<Order>>,
+    connections: Vec<Mutex<Arc<Connection>>>,
+    driver: SimProcess,
 }
-
-/// The arrival times of the last request and the last answer of a connection.
-#[derive(Default)]
-struct Order {
-    request: Moment,
-    answer: Moment,
-}
-
-/// Ensures a strict order.
-const TICK: Duration = Duration::from_nanos(1);
 
 impl Wire {
     pub(super) fn new(
@@ -143,14 +141,57 @@ impl Wire {
         network: Network,
         overlaps: &Arc<Overlaps>,
     ) -> Self {
+        let (number, runtime) = (process.number(), process.world());
+        let connect = |index| {
+            let id = [number, index, 0];
+            Mutex::new(Arc::new(Connection::new(id, runtime, network.longest_delay, None)))
+        };
         Self {
-            process: process.number(),
-            runtime: process.world().clone(),
+            process: number,
+            runtime: runtime.clone(),
             server: server.clone(),
             overlaps: Arc::clone(overlaps),
             network,
-            connections: (0..network.connections).map(|_| Mutex::default()).collect(),
+            connections: (0..network.connections as usize).map(connect).collect(),
+            driver: process.clone(),
         }
+    }
+
+    /// Reports changes to a near tier: all connections are opened again.
+    pub(super) fn report_to(self: &Arc<Self>, near: &Arc<NearTier>) {
+        for index in 0..self.connections.len() {
+            let reports = Reports {
+                near: Arc::clone(near),
+                source: near.source(),
+                broken: self.network.broken_reports,
+                overlaps: Arc::clone(&self.overlaps),
+            };
+            *self.connections[index].lock() = self.connect([self.process, index, 0], reports);
+            self.driver.spawn(Box::pin(keep_pinging(Arc::clone(self), index, Arc::clone(near))));
+        }
+    }
+
+    /// Opens a connection that reports changes, and drives it.
+    fn connect(&self, id: ConnectionId, reports: Reports) -> Arc<Connection> {
+        let (runtime, longest_delay) = (&self.runtime, self.network.longest_delay);
+        let connection = Arc::new(Connection::new(id, runtime, longest_delay, Some(reports)));
+        self.driver.spawn(Box::pin(drive(Arc::clone(&connection))));
+        connection
+    }
+
+    /// Returns a connection, which replaces a lost one.
+    pub(super) fn connection(&self, index: usize) -> Arc<Connection> {
+        let mut connection = self.connections[index].lock();
+        if let Some(reports) = connection.reports().filter(|_| connection.is_lost()) {
+            let [process, index, replaced] = connection.id;
+            *connection = self.connect([process, index, replaced + 1], reports.replaced());
+        }
+        Arc::clone(&connection)
+    }
+
+    /// Returns the connection of the next request.
+    pub(super) fn pick(&self) -> Arc<Connection> {
+        self.connection(self.runtime.below(self.network.connections) as usize)
     }
 
     pub(super) fn process(&self) -> usize {
@@ -169,14 +210,22 @@ impl Wire {
         operation: Operation,
         execute: impl Fn(&SimServer, Sender) -> T + Send + Sync + 'static,
     ) -> Result<T> {
-        let connection = self.runtime.below(self.network.connections) as usize;
+        self.exchange_over(&self.pick(), operation, execute).await
+    }
+
+    /// Sends a request over a connection.
+    pub(super) async fn exchange_over<T: Send + 'static>(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        operation: Operation,
+        execute: impl Fn(&SimServer, Sender) -> T + Send + Sync + 'static,
+    ) -> Result<T> {
         let reply = Reply::new();
         // Outcome and arrival are determined in the order of sending.
-        let (outcome, arrival) =
-            (self.outcome(), self.arrival(connection, |order| &mut order.request));
+        let (outcome, arrival) = (self.outcome(), connection.arrival(|order| &mut order.request));
         let request = Request {
             wire: Arc::clone(self),
-            connection,
+            connection: Arc::clone(connection),
             operation,
             execute,
             reply: reply.clone(),
@@ -186,7 +235,7 @@ impl Wire {
         let timer = self.runtime.sleep(operation.timeout());
         let answer = match self.network.expires_first {
             true => reply.unless(timer).await,
-            false => reply.until(timer).await,
+            false => reply.until(timer, || connection.drain()).await,
         };
         match answer {
             Some(answer) => answer,
@@ -206,14 +255,24 @@ impl Wire {
         }
     }
 
-    /// Returns the arrival time of a message sent now: after all earlier ones of the
-    /// connection.
-    fn arrival(&self, connection: usize, select: fn(&mut Order) -> &mut Moment) -> Moment {
-        let delay = self.runtime.mostly_far_below(self.network.longest_delay);
-        let mut order = self.connections[connection].lock();
-        let last = select(&mut order);
-        *last = (self.runtime.now() + delay).max(*last + TICK);
-        *last
+    /// Silences a random connection for a time. Then it works again, or is lost.
+    pub(super) fn silence(self: &Arc<Self>, duration: Duration, is_lost: bool) {
+        let connection = self.pick();
+        connection.silence(self.runtime.now() + duration);
+        if is_lost {
+            let (overlaps, end) = (Arc::clone(&self.overlaps), self.runtime.sleep(duration));
+            self.runtime.spawn(Box::pin(async move {
+                end.await;
+                if !duration.is_zero() {
+                    overlaps.count(Overlap::LostUnnoticed);
+                }
+                connection.lose();
+            }));
+        }
+    }
+
+    pub(super) async fn sleep(&self, duration: Duration) {
+        self.runtime.sleep(duration).await;
     }
 
     async fn sleep_until(&self, moment: Moment) {
@@ -224,22 +283,23 @@ impl Wire {
 /// A request in flight.
 struct Request<T, F> {
     wire: Arc<Wire>,
-    connection: usize,
+    connection: Arc<Connection>,
     operation: Operation,
     execute: F,
     reply: Reply<Result<T>>,
 }
 
-impl<T, F: Fn(&SimServer, Sender) -> T> Request<T, F> {
+impl<T: Send + 'static, F: Fn(&SimServer, Sender) -> T> Request<T, F> {
     async fn complete(self, outcome: Outcome, arrival: Moment) {
         let wire = &self.wire;
         match outcome {
             Outcome::Answered => {
                 wire.sleep_until(arrival).await;
                 let answer = self.execute(false);
-                let arrival = wire.arrival(self.connection, |order| &mut order.answer);
+                let arrival = self.connection.arrival(|order| &mut order.answer);
                 wire.sleep_until(arrival).await;
-                self.reply.put(Ok(answer));
+                let reply = self.reply.clone();
+                self.connection.deliver(Message::Reply(Box::new(move || reply.put(Ok(answer)))));
                 self.repeat().await;
             }
             Outcome::Lost => wire.overlaps.count(Overlap::RequestLost),
@@ -257,6 +317,7 @@ impl<T, F: Fn(&SimServer, Sender) -> T> Request<T, F> {
                 let message = "the connection broke";
                 self.reply.put(Err(Error::new(ErrorKind::Unavailable, message)));
                 wire.overlaps.count(Overlap::LinkBroken);
+                self.connection.lose();
                 if wire.runtime.below(2) == 0 {
                     self.execute_late().await;
                 }

@@ -66,11 +66,31 @@ overlaps! {
     EvictedEntry => "entries evicted",
     EvictedLease => "leases evicted",
     EvictedTag => "tag versions evicted",
-    Flushed => "restarts of the server without its data",
+    Flushed => "losses of the server's data",
     CrashedHolder => "crashes of a process whose loader held a lease",
     PausedHolderBeyondLease => "pauses longer than a lease of a process whose loader held one",
     ServerClockJumped => "jumps of the server's clock",
     ProcessClockJumped => "jumps of a process's clock",
+    NearHit => "hits in a near tier",
+    NearHitOutdated => "hits in a near tier whose entry another process had invalidated",
+    ReportOfEntry => "reports of a change that removed an entry from a near tier",
+    ReportWithoutEntry => "reports of a change of a key that the near tier did not hold",
+    ReportOfAll => "reports to a near tier that everything may have changed",
+    SourceEnded => "connections whose loss ended entries of a near tier",
+    LostUnnoticed => "connections that were silent before they were lost",
+}
+
+impl Overlap {
+    /// Those that need a near tier.
+    pub const NEAR: [Self; 7] = [
+        Self::NearHit,
+        Self::NearHitOutdated,
+        Self::ReportOfEntry,
+        Self::ReportWithoutEntry,
+        Self::ReportOfAll,
+        Self::SourceEnded,
+        Self::LostUnnoticed,
+    ];
 }
 
 /// Counts overlaps.

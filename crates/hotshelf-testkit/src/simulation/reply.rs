@@ -30,14 +30,19 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Waits for the answer until a timer fires. An answer takes precedence if both are ready.
+    /// Waits for the answer until a timer fires. An answer takes precedence if both are ready,
+    /// even if it has arrived and has to be read first.
     pub(super) fn until(
         self,
         mut timer: BoxFuture<'static, ()>,
+        read: impl Fn(),
     ) -> impl Future<Output = Option<T>> {
-        poll_fn(move |context| match self.poll(context) {
-            Poll::Ready(answer) => Poll::Ready(Some(answer)),
-            Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+        poll_fn(move |context| {
+            read();
+            match self.poll(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => timer.as_mut().poll(context).map(|()| None),
+            }
         })
     }
 

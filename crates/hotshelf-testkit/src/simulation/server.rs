@@ -1,6 +1,7 @@
 //! The server that simulated processes share.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,15 @@ use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Pattern, Remaining, Runtime, Ttl, WireKey};
 
+use super::connection::Connection;
 use super::history::History;
 use super::keyspace::{End, Evictable, Keyspace, OwnedAcquire, millis};
 use super::listeners::Listeners;
 use super::network::{Network, Sender};
 use super::overlaps::{Overlap, Overlaps};
+use super::reports::Tracked;
 use super::runtime::SimRuntime;
+use super::shown::{ShortToken, concerned_keys, hex, shown};
 
 /// A model of the server: its data and its clock, with faults of both.
 ///
@@ -32,6 +36,7 @@ struct Shared {
     overlaps: Arc<Overlaps>,
     history: Arc<History>,
     listeners: Listeners,
+    tracked: Tracked,
     state: Mutex<State>,
 }
 
@@ -42,6 +47,32 @@ struct State {
     commands: u64,
     hits: u64,
     misses: u64,
+}
+
+/// Access to the state. What was changed is reported at its end.
+struct Session<'a> {
+    shared: &'a Shared,
+    state: MutexGuard<'a, State>,
+}
+
+impl Deref for Session<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Session<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.shared.tracked.report(self.state.keyspace.take_changed());
+    }
 }
 
 /// The initial time of the server's clock, so that it can be set back.
@@ -58,6 +89,7 @@ impl SimServer {
             overlaps: Arc::clone(overlaps),
             history: Arc::clone(history),
             listeners: Listeners::default(),
+            tracked: Tracked::default(),
             state: Mutex::new(state),
         };
         Self { shared: Arc::new(shared) }
@@ -109,11 +141,12 @@ impl SimServer {
         self.notify(Some(key));
     }
 
-    /// Removes all data, as a restart without persistence does.
+    /// Removes all data, as `FLUSHALL` or a restart without persistence does.
     pub fn flush(&self) {
         self.now_state().keyspace = Keyspace::default();
+        self.shared.tracked.report_all(&self.shared.runtime);
         self.shared.overlaps.count(Overlap::Flushed);
-        self.shared.history.note(None, &[], || "the server restarts without data".to_owned());
+        self.shared.history.note(None, &[], || "the server loses its data".to_owned());
         self.notify(None);
     }
 
@@ -151,11 +184,11 @@ impl SimServer {
     }
 
     /// Returns the state, after removing expired data.
-    fn now_state(&self) -> MutexGuard<'_, State> {
+    fn now_state(&self) -> Session<'_> {
         let mut state = self.shared.state.lock();
         let now = self.clock(&state);
         state.keyspace.expire(now);
-        state
+        Session { shared: &self.shared, state }
     }
 
     fn clock(&self, state: &State) -> Duration {
@@ -176,6 +209,15 @@ impl SimServer {
             self.note_key(sender, key, || format!("READ: {}", shown(found.as_ref())));
         }
         found
+    }
+
+    /// Reports the next change of each of these keys over a connection.
+    pub(super) fn track<'a>(
+        &self,
+        connection: &Arc<Connection>,
+        keys: impl Iterator<Item = &'a WireKey>,
+    ) {
+        self.shared.tracked.read(connection, keys);
     }
 
     pub(super) fn acquire(&self, sender: Sender, acquire: &OwnedAcquire) -> Acquired {
@@ -327,6 +369,11 @@ impl SimServer {
         state.keyspace.remaining(key, self.clock(&state))
     }
 
+    /// Returns the time of the server's clock, in milliseconds.
+    pub(super) fn millis(&self) -> u64 {
+        millis(self.clock(&self.begin()))
+    }
+
     pub(super) fn info(&self) -> ServerInfo {
         let state = self.begin();
         let mut info = ServerInfo::default();
@@ -339,7 +386,7 @@ impl SimServer {
         info
     }
 
-    fn begin(&self) -> MutexGuard<'_, State> {
+    fn begin(&self) -> Session<'_> {
         let mut state = self.now_state();
         state.commands += 1;
         state
@@ -349,40 +396,5 @@ impl SimServer {
 impl fmt::Debug for SimServer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("SimServer").finish_non_exhaustive()
-    }
-}
-
-/// Returns the keys of the entries that an operation on a key concerns: an operation on a tag
-/// concerns all of them.
-fn concerned_keys(key: &WireKey) -> &[WireKey] {
-    match key.as_str().starts_with("hs:t:") {
-        true => &[],
-        false => std::slice::from_ref(key),
-    }
-}
-
-/// A token as it is displayed in histories.
-struct ShortToken(Token);
-
-impl fmt::Display for ShortToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex(&self.0.as_bytes()[..4]))
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Formats a raw entry, or a tag's version, for histories.
-fn shown(raw: Option<&Bytes>) -> String {
-    let Some(raw) = raw else { return "nothing".to_owned() };
-    match Trailer::find(raw) {
-        Ok((value, trailer)) => {
-            let tags: String =
-                trailer.tags.iter().map(|tag| format!(" tag {}", hex(&tag.version))).collect();
-            format!("{}{tags}", String::from_utf8_lossy(&raw[value]))
-        }
-        Err(_) => hex(raw),
     }
 }

@@ -15,12 +15,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hotshelf_core::backend::LocalEntries;
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, ReadOutcome, Value, ValueKind};
-use hotshelf_core::codec::{Codec, Decoded, Json, Opaque};
+use hotshelf_core::codec::{BoxError, Codec, Json, erase};
 use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{
-    Backend, BoxFuture, ByteCache, ByteStore, Error, Jitter, Key, Moment, Namespace, Runtime,
-    WireKey,
+    Backend, BoxFuture, ByteCache, ByteStore, Jitter, Key, Moment, Namespace, Runtime, WireKey,
 };
 use hotshelf_memory::MemoryBackend;
 use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -58,17 +57,16 @@ impl Runtime for Clock {
 }
 
 /// Decodes numbers, and lets other threads run meanwhile.
-#[derive(Debug, Default)]
-struct Switching(Json<u64>);
+struct Switching;
 
-impl Codec for Switching {
-    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error> {
+impl Codec<u64> for Switching {
+    fn decode(&self, encoded: &Bytes) -> Result<u64, BoxError> {
         shuttle::thread::yield_now();
-        self.0.decode(raw)
+        Json.decode(encoded)
     }
 
-    fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {
-        self.0.encode(value)
+    fn encode(&self, value: &u64) -> Result<Bytes, BoxError> {
+        Json.encode(value)
     }
 }
 
@@ -102,7 +100,7 @@ impl World {
                 jitter: Jitter::NONE,
                 ..CacheOptions::default()
             },
-            codec: Arc::new(Switching::default()),
+            codec: erase(Switching),
             tag_rule: None,
         };
         let cache = store.cache(definition).unwrap();

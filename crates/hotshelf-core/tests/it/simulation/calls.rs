@@ -1,6 +1,8 @@
 //! Callers of the cache: they read, load and fill manually.
 
 use std::any::TypeId;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,11 +13,9 @@ use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
 use super::scenario::Operation;
 use super::source::Row;
-use super::world::Task;
+use super::world::{Task, World};
 
-/// The pauses between two operations of a task, before and after a loader reads, and of a long
-/// loader.
-const IDLE: Duration = Duration::from_millis(12);
+/// The pauses before and after a loader reads, and of a long loader.
 const LOAD: Duration = Duration::from_millis(6);
 const LONG_LOAD: Duration = Duration::from_secs(7);
 
@@ -38,13 +38,23 @@ fn origin(value: Value) -> EventIndex {
     }
 }
 
+/// Runs a future, and returns whether it completed when it was first polled.
+async fn at_once<F: Future>(future: F) -> (F::Output, bool) {
+    let (mut future, mut polls) = (pin!(future), 0);
+    let output = poll_fn(|context| {
+        polls += 1;
+        future.as_mut().poll(context)
+    });
+    (output.await, polls == 1)
+}
+
 impl Task {
     /// Works until the operations of its process are done.
     pub(crate) async fn work(&self) {
         let left = &self.member.operations;
         let next = |left: u64| left.checked_sub(1);
         while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok() {
-            self.pause(IDLE).await;
+            self.pause(self.world.scenario.idle).await;
             let row = &self.world.rows[self.below(self.world.rows.len() as u64) as usize];
             match self.draw_operation() {
                 Operation::Get => self.get(row, false).await,
@@ -80,8 +90,10 @@ impl Task {
     async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
         let mode = if fresh { Mode::Reload } else { Mode::Use };
         let (key, options) = (Ok(row.key.clone().into()), row.options().mode(mode));
-        match self.member.cache.load(key, options, TypeId::of::<EventIndex>()).await {
-            Loaded::Value(value) => self.given(row, call, origin(value)),
+        let load = self.member.cache.load(key, options, TypeId::of::<EventIndex>());
+        let (loaded, at_once) = at_once(load).await;
+        match loaded {
+            Loaded::Value(value) => self.given(row, call, origin(value), at_once),
             Loaded::Failed(error) => {
                 self.world.overlaps.count(Overlap::ErrorShared);
                 let origin = *error.downcast::<EventIndex>().unwrap();
@@ -130,10 +142,9 @@ impl Task {
     /// Reads without naming tags: those of the entry are looked up afterwards.
     async fn peek(&self, row: &Row) {
         let call = self.world.history.asks(self.process(), &row.key, false);
-        if let Ok(ReadOutcome::Hit(value)) =
-            self.member.cache.read(Ok(row.key.clone().into())).await
-        {
-            self.given(row, call, origin(value));
+        let (read, at_once) = at_once(self.member.cache.read(Ok(row.key.clone().into()))).await;
+        if let Ok(ReadOutcome::Hit(value)) = read {
+            self.given(row, call, origin(value), at_once);
         }
     }
 
@@ -148,8 +159,14 @@ impl Task {
         self.maybe_cancelled(filling).await;
     }
 
-    fn given(&self, row: &Row, call: EventIndex, origin: EventIndex) {
-        self.world.history.given(self.process(), &row.key, call, origin);
+    /// Records what a call was given. Only a near tier answers at once.
+    fn given(&self, row: &Row, call: EventIndex, origin: EventIndex, at_once: bool) {
+        let World { history, scenario, .. } = &*self.world;
+        if !at_once {
+            return history.given(self.process(), &row.key, call, origin);
+        }
+        assert!(scenario.near.is_some(), "a call was answered at once");
+        history.given_near(self.process(), &row.key, call, origin);
     }
 
     /// Runs a future to completion, or cancels it after some time.

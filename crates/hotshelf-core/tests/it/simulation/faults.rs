@@ -44,6 +44,7 @@ pub(crate) async fn inject(world: Arc<World>) {
                 world.overlaps.count(Overlap::RuntimeStalled);
             }
             Fault::End => world.end_some_runtime(),
+            Fault::Silence => world.silence_some(),
             Fault::Flush if world.runtime.below(10) == 0 => world.server.flush(),
             Fault::Flush => {}
         }
@@ -92,6 +93,23 @@ impl World {
         }
         self.history.note(Some(member.process.number()), &[], || "ends".to_owned());
         self.end_runtime(&member);
+    }
+
+    /// Loses a connection, or silences it, perhaps for longer than a near tier may use what was
+    /// read over it. Then it works again, or is lost unnoticed.
+    fn silence_some(&self) {
+        let bound = self.scenario.near.map_or(SHORT_PAUSE, |near| near.max_staleness);
+        let (duration, is_lost) = match self.runtime.below(4) {
+            0 => (self.runtime.up_to(3 * bound), false),
+            1 => (self.runtime.up_to(3 * bound), true),
+            _ => (Duration::ZERO, true),
+        };
+        let members = self.members();
+        let member = &members[self.runtime.below(members.len() as u64) as usize];
+        let end = if is_lost { "lost" } else { "working again" };
+        let text = || format!("has a connection that is silent for {duration:?}, and then {end}");
+        self.history.note(Some(member.process.number()), &[], text);
+        member.link.silence(duration, is_lost);
     }
 
     fn pause_some_beyond_lease(self: &Arc<Self>) {

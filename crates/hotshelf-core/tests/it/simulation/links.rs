@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotshelf_core::backend::{Answer, Layer, Operation, Result};
+use hotshelf_core::near::NearTier;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Runtime};
 use hotshelf_testkit::simulation::{SimGroup, SimProcess};
@@ -21,16 +22,21 @@ pub(crate) struct Links {
     /// Whether all runtimes use the link of the first one. For a mutant.
     shared: bool,
     links: Mutex<BTreeMap<usize, Arc<dyn Backend>>>,
+    near: Mutex<Option<Arc<NearTier>>>,
     long_waits: Arc<AtomicU64>,
 }
 
 impl Links {
     pub(crate) fn new(runtimes: &SimGroup, shared: bool, long_waits: &Arc<AtomicU64>) -> Self {
         let (runtimes, long_waits) = (runtimes.clone(), Arc::clone(long_waits));
-        Self { runtimes, shared, links: Mutex::default(), long_waits }
+        let (links, near) = (Mutex::default(), Mutex::default());
+        Self { runtimes, shared, links, near, long_waits }
     }
 
     pub(crate) fn add(&self, runtime: &SimProcess, link: Arc<dyn Backend>) {
+        if let Some(near) = &*self.near.lock() {
+            assert!(link.report_to(near), "the link reports changes");
+        }
         self.links.lock().insert(runtime.number(), link);
     }
 
@@ -57,6 +63,13 @@ impl Layer for Links {
 
     fn on_name(&self) -> &'static str {
         "simulated"
+    }
+
+    /// Reports the changes on all links that are added later. The store that was created last on
+    /// these links is the one in use.
+    fn on_report_to(&self, near: &Arc<NearTier>) -> bool {
+        *self.near.lock() = Some(Arc::clone(near));
+        true
     }
 
     /// Counts operations that take too long although their own runtime did not stall.

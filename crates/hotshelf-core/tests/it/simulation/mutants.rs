@@ -11,7 +11,7 @@ use hotshelf_core::backend::{
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Backend, BoxFuture, Runtime, WireKey};
-use hotshelf_testkit::simulation::{SimLink, SimProcess, SimServer};
+use hotshelf_testkit::simulation::{BrokenReports, SimLink, SimProcess, SimServer};
 
 use super::scenario::Focus;
 use super::source::PREFIX;
@@ -47,6 +47,8 @@ pub(crate) enum Mutant {
     ExpiryFirst,
     /// A leader that was woken and isn't polled is waited for.
     LeaderAwaited,
+    /// A rule of the near tier.
+    Near(BrokenReports),
 }
 
 impl Mutant {
@@ -61,6 +63,14 @@ impl Mutant {
         Self::Resend,
         Self::Shared,
         Self::NoWaiting,
+    ];
+
+    /// The mutants of the near tier's reports.
+    pub(crate) const NEAR: [Self; 4] = [
+        Self::Near(BrokenReports::UnheldIgnored),
+        Self::Near(BrokenReports::LossIgnored),
+        Self::Near(BrokenReports::AnswerUnneeded),
+        Self::Near(BrokenReports::FillAdmitted),
     ];
 
     /// Returns `true` if the backend breaks the rule, not the runtimes.

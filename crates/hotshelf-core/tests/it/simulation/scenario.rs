@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hotshelf_core::Ttl;
+use hotshelf_core::near::NearOptions;
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::Network;
 
@@ -28,9 +29,13 @@ pub(crate) struct Scenario {
     pub(crate) tasks: u64,
     /// The number of operations of a runtime, over all its tasks.
     pub(crate) operations: u64,
+    /// The longest pause between two operations of a task.
+    pub(crate) idle: Duration,
     /// The tags of the rows in the source of truth. Each row has an entry.
     pub(crate) rows: Vec<Tagged>,
     pub(crate) network: Network,
+    /// The options of a near tier in each process.
+    pub(crate) near: Option<NearOptions>,
     pub(crate) faults: Vec<Fault>,
     /// The longest time from one fault to the next.
     pub(crate) fault_pause: Duration,
@@ -75,6 +80,8 @@ pub(crate) enum Fault {
     Stall,
     /// One runtime of a process ends, and another one begins.
     End,
+    /// One connection is silent for a while, and then lost or not.
+    Silence,
 }
 
 /// The operations of a task.
@@ -107,6 +114,17 @@ const EVERY_FAULT: [Fault; 10] = [
     Fault::End,
 ];
 
+const NEAR_FAULTS: [Fault; 8] = [
+    Fault::Eviction,
+    Fault::Pause,
+    Fault::Crash,
+    Fault::ServerClock,
+    Fault::ProcessClock,
+    Fault::Flush,
+    Fault::Stall,
+    Fault::End,
+];
+
 impl Scenario {
     /// All faults are possible. Each seed draws which ones occur: one kind of fault would mask
     /// another if all occurred all the time (Groce et al., "Swarm Testing", 2012).
@@ -125,6 +143,7 @@ impl Scenario {
             pushes: dice.below(2) == 0,
             latest: Duration::from_millis([30, 30, 300, 8000][dice.below(4) as usize]),
             expires_first: false,
+            broken_reports: None,
         };
         let (processes, tasks) = (2 + dice.below(3), 2 + dice.below(4));
         let runtimes = if often(30) { 2 } else { 1 };
@@ -134,8 +153,10 @@ impl Scenario {
             runtimes,
             tasks,
             operations: 60,
+            idle: Duration::from_millis(12),
             rows: rows(&dice, focus),
             network,
+            near: None,
             faults,
             fault_pause: Duration::from_millis(20 + dice.below(200)),
             callers_cancel: often(50),
@@ -148,6 +169,44 @@ impl Scenario {
             ttl: if often(30) { Ttl::new(Duration::from_secs(2)).unwrap() } else { Ttl::MAX },
             mix: mix(focus),
         }
+    }
+
+    /// Processes with near tiers. Entries live for long enough to be found there: most calls are
+    /// reads, and faults are those that a near tier may not notice.
+    pub(crate) fn near(seed: u64) -> Self {
+        let dice = SimRuntime::new(seed);
+        let often = |share| dice.below(100) < share;
+        let focus = [Focus::Keys, Focus::Tags, Focus::Writes][dice.below(3) as usize];
+        let bound = Duration::from_millis([100, 100, 250][dice.below(3) as usize]);
+        let mut near = Self::stormy(seed, focus);
+        near.near = Some(NearOptions::default().max_bytes(1 << 20).max_staleness(bound));
+        near.processes = 2 + dice.below(2);
+        near.runtimes = 1 + dice.below(2);
+        near.operations = 150;
+        near.idle = Duration::from_millis(60);
+        near.network.connections = 1 + dice.below(2);
+        near.network.longest_delay = Duration::from_millis(2 + dice.below(30));
+        near.network.failing = if often(30) { 10 } else { 0 };
+        near.network.latest = Duration::from_millis(300);
+        near.faults = NEAR_FAULTS.to_vec();
+        near.faults.retain(|_| often(20));
+        near.faults.push(Fault::Silence);
+        near.fault_pause = Duration::from_millis(100 + dice.below(500));
+        near.long_loads = false;
+        near.mix = vec![
+            (Operation::Get, 300),
+            (Operation::Peek, 30),
+            (Operation::Reload, 2),
+            (Operation::InvalidatePattern, 1),
+            (Operation::Insert, 2),
+        ];
+        let change = match focus {
+            Focus::Keys => Operation::InvalidateKey,
+            Focus::Tags => Operation::InvalidateTag,
+            Focus::Writes => Operation::WriteThrough,
+        };
+        near.mix.push((change, 8));
+        near
     }
 
     /// Without faults. Requests of different processes may still overtake each other.

@@ -1,17 +1,18 @@
 //! A world: the source of truth, the server, and the processes that use both.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, LEASE, ValueKind};
 use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::sync::{Mutex, MutexGuard};
 use hotshelf_core::{Backend, ByteCache, ByteStore, CacheStats, Jitter, Moment, Runtime};
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::{
     EventIndex, History, Overlap, Overlaps, SimGroup, SimLink, SimProcess, SimServer, Violation,
-    check_nothing_stale, check_single_flight,
+    check_near_hits, check_nothing_stale, check_single_flight,
 };
 
 use super::faults;
@@ -32,6 +33,8 @@ pub(crate) struct World {
     store: OnceLock<ByteStore>,
     /// The running runtimes of all processes.
     members: Mutex<Vec<Arc<Member>>>,
+    /// The process of each runtime, named by its first one.
+    processes: Mutex<BTreeMap<usize, usize>>,
     /// The waits for the backend that took longer than they may.
     pub(crate) long_waits: Arc<AtomicU64>,
     /// The longest call.
@@ -43,6 +46,7 @@ pub(crate) struct Member {
     pub(crate) process: SimProcess,
     /// The process that it belongs to.
     group: Arc<Group>,
+    pub(crate) link: SimLink,
     pub(crate) cache: ByteCache,
     /// The number of tasks that have neither completed nor ended with the runtime.
     running: AtomicU64,
@@ -68,6 +72,8 @@ pub(crate) struct Outcome {
     /// The number of calls with a value or an error.
     pub(crate) calls: u64,
     pub(crate) stats: CacheStats,
+    /// The number of hits in near tiers, of a run without a violation.
+    pub(crate) near_hits: u64,
     pub(crate) long_waits: u64,
     pub(crate) longest_call: Duration,
     pub(crate) ended: Moment,
@@ -104,6 +110,7 @@ impl World {
             rows: tagged.map(|(number, &tagged)| Row::new(number, tagged)).collect(),
             store: OnceLock::new(),
             members: Mutex::default(),
+            processes: Mutex::default(),
             long_waits: Arc::default(),
             longest_call: Mutex::default(),
             scenario,
@@ -135,17 +142,23 @@ impl World {
             network.repeated_captures = 300;
         }
         network.expires_first = self.mutant == Some(Mutant::ExpiryFirst);
+        if let Some(Mutant::Near(rule)) = self.mutant {
+            network.broken_reports = Some(rule);
+        }
         let link = SimLink::new(&process, &self.server, network, &self.overlaps);
         let backend: Arc<dyn Backend> = match self.mutant {
             Some(mutant) if mutant.is_of_backend() => {
-                Arc::new(MutantBackend::new(link, mutant, &self.server, &process))
+                Arc::new(MutantBackend::new(link.clone(), mutant, &self.server, &process))
             }
-            _ => Arc::new(link),
+            _ => Arc::new(link.clone()),
         };
         group.links.add(&process, backend);
+        let first = group.runtimes.members()[0].number();
+        self.processes.lock().insert(process.number(), first);
         let member = Arc::new(Member {
             cache: group.cache.clone(),
             group: Arc::clone(group),
+            link,
             process,
             running: AtomicU64::new(self.scenario.tasks),
             operations: AtomicU64::new(operations),
@@ -167,7 +180,10 @@ impl World {
         if self.mutant == Some(Mutant::LeaderAwaited) {
             wait_timeout = Duration::MAX;
         }
-        let new = || ByteStore::new(Arc::clone(&backend), Arc::clone(&runtime));
+        let new = || {
+            let (backend, runtime) = (Arc::clone(&backend), Arc::clone(&runtime));
+            ByteStore::with_options(backend, runtime, LEASE, self.scenario.near).unwrap()
+        };
         let store = self.store.get_or_init(new).on(Arc::clone(&backend), Arc::clone(&runtime));
         let options = CacheOptions {
             time_to_live: ttl.as_duration(),
@@ -229,7 +245,7 @@ impl World {
         self.overlaps.add(Overlap::Joined, stats.coalesced);
         self.overlaps.add(Overlap::HandedOver, stats.handed_over);
         self.overlaps.add(Overlap::Degraded, stats.degraded);
-        let mut checked = check_nothing_stale(&self.history);
+        let mut checked = check_nothing_stale(&self.history).and_then(|()| self.check_near());
         if self.scenario.promises_single_flight() {
             checked = checked.and_then(|()| check_single_flight(&self.history));
         }
@@ -238,12 +254,25 @@ impl World {
             overlaps: Arc::clone(&self.overlaps),
             history: Arc::clone(&self.history),
             loads: stats.loads,
+            near_hits: self.overlaps.get(Overlap::NearHit),
             stats,
             long_waits: self.long_waits.load(Ordering::Relaxed),
             longest_call: *self.longest_call.lock(),
             calls: self.history.answers(),
             ended,
         }
+    }
+}
+
+impl World {
+    fn check_near(&self) -> Result<(), Violation> {
+        let Some(near) = self.scenario.near else { return Ok(()) };
+        let processes = self.processes.lock();
+        let hits =
+            check_near_hits(&self.history, near.max_staleness, |runtime| processes[&runtime])?;
+        self.overlaps.add(Overlap::NearHit, hits.count);
+        self.overlaps.add(Overlap::NearHitOutdated, hits.outdated);
+        Ok(())
     }
 }
 
