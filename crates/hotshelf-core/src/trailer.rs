@@ -105,7 +105,7 @@ impl Trailer {
     /// Tags beyond [`MOST_TAGS`] are omitted, and times that exceed their fields are written
     /// as the longest that fits.
     pub fn append_to(&self, entry: &mut Vec<u8>) {
-        let tags = &self.tags[..self.tags.len().min(MOST_TAGS)];
+        let tags = self.written_tags();
         let mut bytes = Vec::with_capacity(HEAD + TAG * tags.len() + FOOT);
         bytes.extend(self.fill);
         bytes.extend(&self.loaded_at.min(MAX_LOADED_AT).to_be_bytes()[2..]);
@@ -122,6 +122,16 @@ impl Trailer {
 
         entry.reserve(4 * bytes.len());
         entry.extend(bytes.into_iter().flat_map(|byte| WRITTEN[usize::from(byte)]));
+    }
+
+    /// Returns the number of characters that [`append_to`](Self::append_to) writes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        4 * (HEAD + TAG * self.written_tags().len() + FOOT)
+    }
+
+    fn written_tags(&self) -> &[TagStamp] {
+        &self.tags[..self.tags.len().min(MOST_TAGS)]
     }
 
     /// Finds the trailer of an entry, and the range of the entry's value. Allocates only for

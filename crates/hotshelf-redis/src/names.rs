@@ -23,7 +23,8 @@ pub(crate) fn lease(key: &WireKey) -> String {
         return format!("{LEASE_PREFIX}{{{}}}:{key}", String::from_utf8_lossy(tag));
     }
     if !key.is_empty() && !key.contains('}') {
-        return format!("{LEASE_PREFIX}{{{key}}}");
+        // The usual case, in one allocation.
+        return [LEASE_PREFIX, "{", key, "}"].concat();
     }
     format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key.as_bytes())))
 }

@@ -17,16 +17,16 @@ use crate::ttl::Ttl;
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {
     /// Boxed, since most calls name none of them and are held while they load.
-    entry: Option<Box<EntryOptions>>,
+    rare: Option<Box<RareOptions>>,
     pub(crate) mode: Mode,
     pub(crate) takes_absent: bool,
     pub(crate) nested: bool,
-    pub(crate) after: Option<ConsistencyToken>,
 }
 
-/// The options of the entry that the call stores.
+/// The options of the entry that the call stores, and a token that it presents.
 #[derive(Clone, Debug, Default)]
-struct EntryOptions {
+struct RareOptions {
+    after: Option<ConsistencyToken>,
     ttl: Option<Result<Ttl, Error>>,
     negative_ttl: Option<Result<Negative, Error>>,
     tags: Option<Result<Vec<TagId>, Error>>,
@@ -64,17 +64,22 @@ impl Mode {
 }
 
 impl CallOptions {
+    /// Returns the default, as a constant.
+    pub(super) const fn none() -> Self {
+        Self { rare: None, mode: Mode::Use, takes_absent: false, nested: false }
+    }
+
     /// Sets the entry's time to live. Default: the cache's `time_to_live`.
     #[must_use]
     pub fn time_to_live(mut self, duration: Result<Duration, Error>) -> Self {
-        self.entry_mut().ttl = Some(duration.and_then(Ttl::new));
+        self.rare_mut().ttl = Some(duration.and_then(Ttl::new));
         self
     }
 
     /// Sets the time to live of a negative. Default: the cache's `negative_ttl`.
     #[must_use]
     pub fn negative_ttl(mut self, negative: Result<NegativeTtl, Error>) -> Self {
-        self.entry_mut().negative_ttl = Some(negative.and_then(NegativeTtl::validate));
+        self.rare_mut().negative_ttl = Some(negative.and_then(NegativeTtl::validate));
         self
     }
 
@@ -86,7 +91,7 @@ impl CallOptions {
     ) -> Self {
         let ids = |names: Vec<N>| names.iter().map(|name| TagId::of(name.as_ref())).collect();
         let ids = names.and_then(|names| ids(names.into_iter().collect()));
-        self.entry_mut().tags = Some(ids);
+        self.rare_mut().tags = Some(ids);
         self
     }
 
@@ -117,12 +122,19 @@ impl CallOptions {
     /// Sets the token of a change that the value must reflect. Default: none.
     #[must_use]
     pub fn after(mut self, token: Option<ConsistencyToken>) -> Self {
-        self.after = token;
+        if token.is_some() {
+            self.rare_mut().after = token;
+        }
         self
     }
 
-    fn entry_mut(&mut self) -> &mut EntryOptions {
-        self.entry.get_or_insert_default()
+    /// Returns the token that the call presents.
+    pub(crate) fn token(&self) -> Option<ConsistencyToken> {
+        self.rare.as_ref()?.after
+    }
+
+    fn rare_mut(&mut self) -> &mut RareOptions {
+        self.rare.get_or_insert_default()
     }
 
     /// Returns the tags of the call's entry: those of the cache, of its key and of the call.
@@ -136,7 +148,7 @@ impl CallOptions {
         key: Option<&EntryKey>,
     ) -> Result<Arc<Tags>, Error> {
         let own = key.map_or(Ok(&cache.tags), |key| key.tags_in(cache))?;
-        let named = match self.entry.as_ref().and_then(|entry| entry.tags.as_ref()) {
+        let named = match self.rare.as_ref().and_then(|rare| rare.tags.as_ref()) {
             Some(named) => &named.as_ref().map_err(Clone::clone)?[..],
             None => &[],
         };
@@ -152,14 +164,14 @@ impl CallOptions {
 
     /// Returns the time to live of the call's entry, before jitter.
     pub(crate) fn ttl_in(&self, cache: &CacheContext) -> Result<Ttl, Error> {
-        let own = self.entry.as_ref().and_then(|entry| entry.ttl.clone());
+        let own = self.rare.as_ref().and_then(|rare| rare.ttl.clone());
         own.unwrap_or(Ok(cache.validated.ttl))
     }
 
     /// Returns the time to live of a negative, before jitter; `None` if negatives are not
     /// stored.
     pub(crate) fn negative_ttl_in(&self, cache: &CacheContext) -> Result<Option<Ttl>, Error> {
-        let own = self.entry.as_ref().and_then(|entry| entry.negative_ttl.clone());
+        let own = self.rare.as_ref().and_then(|rare| rare.negative_ttl.clone());
         match own.unwrap_or(Ok(cache.validated.negative_ttl))? {
             Negative::Off => Ok(None),
             Negative::SameAsValues => self.ttl_in(cache).map(Some),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use super::call::{CallOptions, Mode};
+use super::read::READ;
 use super::{ByteCache, EntryKey};
 use crate::engine::{ReadOutcome, Value};
 use crate::error::Error;
@@ -22,8 +23,8 @@ impl ByteCache {
     }
 
     /// Returns when the token of a call was first presented to this process, if it has one.
-    pub(super) fn presented(&self, call: &CallOptions) -> Option<Moment> {
-        call.after.and_then(|token| self.engine.gate.presented(&self.context, token))
+    fn presented(&self, call: &CallOptions) -> Option<Moment> {
+        call.token().and_then(|token| self.engine.gate.presented(&self.context, token))
     }
 
     /// Reads an entry in the memory of this process at once, for callers that aren't async, and
@@ -53,9 +54,9 @@ impl ByteCache {
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
-        after: Option<Moment>,
+        call: &CallOptions,
     ) -> Option<Result<ReadOutcome, Error>> {
-        let outcome = self.look_locally(key, tags, takes_absent, after).await;
+        let outcome = self.look_locally(key, tags, takes_absent, call).await;
         if outcome.is_some() {
             self.count_near_hits(1);
         }
@@ -69,12 +70,13 @@ impl ByteCache {
         key: &WireKey,
         tags: &Tags,
         takes_absent: bool,
-        after: Option<Moment>,
+        call: &CallOptions,
     ) -> Option<Result<ReadOutcome, Error>> {
         let Self { engine, context } = self;
         engine.gate.local(context)?;
         poll_fn(|polling| {
             ready!(engine.runtime.poll_share(polling));
+            let after = self.presented(call);
             Poll::Ready(engine.read_local(context, key, tags, takes_absent, after))
         })
         .await
@@ -89,7 +91,7 @@ impl ByteCache {
     ) -> Option<Result<Vec<ReadOutcome>, Error>> {
         let mut read = Vec::new();
         for (key, tags) in keys.iter().zip(tags) {
-            match self.look_locally(key, tags, true, None).await? {
+            match self.look_locally(key, tags, true, &READ).await? {
                 Ok(outcome) => read.push(outcome),
                 Err(error) => return Some(Err(error)),
             }

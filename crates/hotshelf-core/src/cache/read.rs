@@ -12,10 +12,12 @@ use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
-use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Remaining;
+
+/// The options of a call that only reads.
+pub(super) const READ: CallOptions = CallOptions::none();
 
 impl ByteCache {
     /// Reads a key, and counts a hit or a miss.
@@ -34,7 +36,7 @@ impl ByteCache {
         }
         let key = key?;
         let tags = self.checked(Mistake::Tags, key.tags_in(&self.context))?;
-        self.read_with(&key.wire, tags, None).await
+        self.read_with(&key.wire, tags, &READ).await
     }
 
     /// Reads a key with the options of a call: an entry whose tags differ from the call's is a
@@ -58,16 +60,16 @@ impl ByteCache {
         }
         let key = key?;
         let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
-        self.read_with(&key.wire, &tags, self.presented(call)).await
+        self.read_with(&key.wire, &tags, call).await
     }
 
     async fn read_with(
         &self,
         key: &WireKey,
         tags: &Tags,
-        after: Option<Moment>,
+        call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
-        let outcome = match self.read_local(key, tags, true, after).await {
+        let outcome = match self.read_local(key, tags, true, call).await {
             Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
@@ -90,14 +92,12 @@ impl ByteCache {
         options: &CallOptions,
         budget: &mut Budget,
     ) -> ReadOutcome {
-        let takes_absent = options.takes_absent;
-        let after = self.presented(options);
-        let outcome = match self.read_local(key, tags, takes_absent, after).await {
+        let outcome = match self.read_local(key, tags, options.takes_absent, options).await {
             Some(outcome) => outcome,
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.
                 let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
-                inspected.map(|inspected| inspected.outcome(&self.context, takes_absent))
+                inspected.map(|inspected| inspected.outcome(&self.context, options.takes_absent))
             }
         };
         let outcome = outcome.unwrap_or_else(|_| {

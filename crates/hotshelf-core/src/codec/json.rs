@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{BoxError, Codec};
+use super::{BoxError, Codec, written};
 
 /// Encodes values as JSON, with serde. The default of all caches.
 ///
@@ -18,9 +18,7 @@ pub struct Json;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     fn encode(&self, value: &T) -> Result<Bytes, BoxError> {
-        let json = serde_json::to_vec(value)?;
-        // Drops the spare capacity of the writer: entries in memory are weighed by their length.
-        Ok(Bytes::from(json.into_boxed_slice()))
+        written(|json| Ok(serde_json::to_writer(json, value)?))
     }
 
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError> {
@@ -55,6 +53,27 @@ mod tests {
         let entry = Json.encode(&"x".repeat(1000)).unwrap();
         let length = entry.len();
         assert_eq!(Vec::from(entry).capacity(), length);
+    }
+
+    /// A value whose encoding encodes another one.
+    #[test]
+    fn values_may_be_encoded_within_others() {
+        struct Outer;
+
+        impl Serialize for Outer {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let inner = Json.encode(&[1, 2]).unwrap();
+                (7, std::str::from_utf8(&inner).unwrap()).serialize(serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for Outer {
+            fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Ok(Self)
+            }
+        }
+
+        assert_eq!(Json.encode(&Outer).unwrap(), r#"[7,"[1,2]"]"#);
     }
 
     #[test]

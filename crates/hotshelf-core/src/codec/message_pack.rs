@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{BoxError, Codec};
+use super::{BoxError, Codec, written};
 
 /// Encodes values as [MessagePack](https://msgpack.org), with serde; structs as maps from the
 /// names of their fields.
@@ -20,9 +20,7 @@ pub struct MessagePack;
 
 impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     fn encode(&self, value: &T) -> Result<Bytes, BoxError> {
-        let encoded = rmp_serde::to_vec_named(value)?;
-        // Drops the spare capacity of the writer: entries in memory are weighed by their length.
-        Ok(Bytes::from(encoded.into_boxed_slice()))
+        written(|encoded| Ok(rmp_serde::encode::write_named(encoded, value)?))
     }
 
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError> {

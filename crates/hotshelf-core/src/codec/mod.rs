@@ -11,6 +11,7 @@ mod raw;
 
 use std::any::{Any, type_name};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -83,6 +84,26 @@ pub trait Codec<T>: Send + Sync + 'static {
         encoded.len()
     }
 }
+
+/// Returns the bytes that a function writes: in a buffer of this thread, so that they are its
+/// only allocation, and without spare capacity, since entries in memory are weighed by their
+/// length.
+fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>) -> Result<Bytes, BoxError> {
+    thread_local! {
+        static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken out, as the encoding of a value may encode others.
+    let mut buffer = BUFFER.take();
+    buffer.clear();
+    let written = write(&mut buffer).map(|()| Bytes::copy_from_slice(&buffer));
+    buffer.clear();
+    buffer.shrink_to(LONGEST_BUFFER);
+    BUFFER.set(buffer);
+    written
+}
+
+/// The capacity that a thread keeps for encoding values.
+const LONGEST_BUFFER: usize = 64 << 10;
 
 /// A value of a type that only its codec knows.
 pub type Opaque = dyn Any + Send + Sync;

@@ -40,9 +40,12 @@ impl Format {
             (Self::Plain, Some(value)) => value,
             (Self::Plain, None) => Bytes::from_static(ABSENT),
             (Self::Trailer(_), value) => {
+                let trailer = fill.trailer(absent);
                 let mut entry = value.map_or_else(|| b"null".to_vec(), Vec::from);
-                fill.trailer(absent).append_to(&mut entry);
-                Bytes::from(entry.into_boxed_slice())
+                // Without spare capacity: entries in memory are weighed by their length.
+                entry.reserve_exact(trailer.length());
+                trailer.append_to(&mut entry);
+                Bytes::from(entry)
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Namespaces and the layouts of keys.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 #[cfg(test)]
 use super::{IntoKey, Params};
@@ -37,6 +38,9 @@ pub enum KeyLayout {
 
 /// The maximum length of a key in the injective layout, in bytes.
 const LONGEST_KEY: usize = 512;
+
+/// The capacity that a thread keeps for writing keys.
+const LONGEST_BUFFER: usize = 4 * LONGEST_KEY;
 
 /// The part of the key that all entries of a cache share.
 ///
@@ -198,11 +202,25 @@ impl Namespace {
 }
 
 fn fastapi_rc_key(prefix: &str, key: &Key<'_>) -> WireKey {
-    const HASH: usize = ":".len() + 12;
-    let mut text = String::with_capacity(prefix.len() + key.identifier().len() + HASH);
-    text.push_str(prefix);
-    push_fastapi_rc(&mut text, key);
-    WireKey::from(text)
+    written(|text| {
+        text.push_str(prefix);
+        push_fastapi_rc(text, key);
+    })
+}
+
+/// Returns the key that a function writes: in a buffer of this thread, so that the key is its
+/// only allocation.
+fn written(write: impl FnOnce(&mut String)) -> WireKey {
+    thread_local! {
+        static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        write(buffer);
+        let key = WireKey::from(buffer.as_str());
+        buffer.shrink_to(LONGEST_BUFFER);
+        key
+    })
 }
 
 fn push_fastapi_rc(text: &mut String, key: &Key<'_>) {
@@ -222,17 +240,17 @@ fn push_fastapi_rc(text: &mut String, key: &Key<'_>) {
 fn injective_key(prefix: &str, key: &Key<'_>) -> WireKey {
     const PARAMS: usize = ":p:".len() + 32;
     let room = if key.parameters().is_some() { PARAMS } else { 0 };
-    let mut text = String::with_capacity(prefix.len() + key.identifier().len() + room);
-    text.push_str(prefix);
-    push_elements(&mut text, key);
-    if text.len() + room > LONGEST_KEY {
-        let hash = hash_hex::<16>(&text[prefix.len()..]);
-        text.truncate(prefix.len());
-        text.push_str("h:");
-        text.push_str(&hash);
-    }
-    push_params(&mut text, key);
-    WireKey::from(text)
+    written(|text| {
+        text.push_str(prefix);
+        push_elements(text, key);
+        if text.len() + room > LONGEST_KEY {
+            let hash = hash_hex::<16>(&text[prefix.len()..]);
+            text.truncate(prefix.len());
+            text.push_str("h:");
+            text.push_str(&hash);
+        }
+        push_params(text, key);
+    })
 }
 
 /// Writes the elements of a tuple, or the identifier alone.

@@ -11,6 +11,7 @@ mod pattern;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -182,10 +183,10 @@ impl fmt::Debug for Key<'_> {
 
 /// The exact key of an entry in the backend.
 ///
-/// `Debug` shows a digest, since identifiers may be personal data; [`WireKey::as_str`]
-/// shows the key.
+/// Cheap to clone. `Debug` shows a digest, since identifiers may be personal data;
+/// [`WireKey::as_str`] shows the key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WireKey(Box<str>);
+pub struct WireKey(Arc<str>);
 
 impl WireKey {
     /// Returns the key as text.
@@ -215,7 +216,7 @@ impl From<&str> for WireKey {
 
 impl From<String> for WireKey {
     fn from(key: String) -> Self {
-        Self(key.into_boxed_str())
+        Self(key.into())
     }
 }
 

@@ -139,7 +139,7 @@ impl RedisBackend {
             .millis(acquire.lease)
             .arg(seen)
             .arg(if acquire.skip_foreign { &MAGIC[..] } else { b"" });
-        let reply = self.run_one(call, self.client.read_timeout).await?;
+        let reply = self.run_call(call, self.client.read_timeout).await.ok()?;
         let [code, value]: [Reply; 2] =
             reply.array()?.try_into().map_err(|_| unexpected_reply("ACQUIRE"))?;
         let left = |value: Reply| {
@@ -160,25 +160,23 @@ impl RedisBackend {
             let call = scripts::TAKE.call(&[names::lease(&take.key)]);
             call.arg(lease_value(take.token)).millis(take.lease)
         };
-        let calls = takes.iter().map(call).collect();
         let taken = |reply: Reply| match reply.integer()? {
             0 => Ok(Taken::Held),
             millis => Ok(Taken::Granted(u64::try_from(millis).unwrap_or_default())),
         };
-        self.run(calls, self.client.store_timeout).await.into_iter().map(taken).collect()
+        self.run_each(takes, call, self.client.store_timeout).await.into_iter().map(taken).collect()
     }
 
     async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
         let call = |fill: &Fill| {
             let lease = names::lease(&fill.key);
             scripts::STORE
-                .call(&[fill.key.as_bytes(), lease.as_bytes()])
+                .call_with_room(&[fill.key.as_bytes(), lease.as_bytes()], fill.value.len())
                 .arg(lease_value(fill.token))
                 .arg(&fill.value)
                 .millis(fill.ttl.as_duration())
         };
-        let calls = fills.iter().map(call).collect();
-        let replies = self.run(calls, self.client.store_timeout).await;
+        let replies = self.run_each(fills, call, self.client.store_timeout).await;
         fills.iter().for_each(|fill| self.large.note_size(&fill.key, fill.value.len()));
         let stored = |reply: Reply| match reply.integer()? {
             1 => Ok(Stored::Stored),
@@ -195,9 +193,13 @@ impl RedisBackend {
             tags.iter().zip(&mut new).fold(call, |call, (_, version)| call.arg(version))
         };
         // In a Cluster they are in different slots.
-        let at_once = if self.client.is_cluster() { 1 } else { tags.len().max(1) };
-        let calls = tags.chunks(at_once).map(&mut call).collect();
-        let replies = self.run(calls, self.client.read_timeout).await;
+        let replies = match self.client.is_cluster() {
+            true => {
+                let calls = tags.chunks(1).map(&mut call).collect();
+                self.run(calls, self.client.read_timeout).await
+            }
+            false => vec![self.run_call(call(tags), self.client.read_timeout).await],
+        };
         let version = |reply: Reply| {
             let bytes = reply.bytes()?.unwrap_or_default();
             TagVersion::try_from(&bytes[..]).map_err(|_| unexpected_reply("CAPTURE"))
@@ -217,6 +219,32 @@ impl RedisBackend {
     /// and invalidates, but stores nothing.
     async fn run(&self, calls: Vec<ScriptCall<'_>>, timeout: Duration) -> Vec<Reply> {
         let replies = self.client.run_scripts(calls, timeout).await;
+        self.note_refusal(&replies);
+        replies
+    }
+
+    /// Runs a script of the protocol for each item.
+    async fn run_each<'a, I>(
+        &self,
+        items: &'a [I],
+        call: impl Fn(&'a I) -> ScriptCall<'static>,
+        timeout: Duration,
+    ) -> Vec<Reply> {
+        match items {
+            [item] => vec![self.run_call(call(item), timeout).await],
+            _ => self.run(items.iter().map(call).collect(), timeout).await,
+        }
+    }
+
+    /// Runs one script of the protocol.
+    async fn run_call(&self, call: ScriptCall<'_>, timeout: Duration) -> Reply {
+        let reply = self.client.run_call(call, timeout).await;
+        self.note_refusal(slice::from_ref(&reply));
+        reply
+    }
+
+    /// Notes whether the server or its ACL refuses scripts.
+    fn note_refusal(&self, replies: &[Reply]) {
         let refused = replies.iter().find_map(|reply| match reply {
             Reply::Error(error) if is_refused(error) || error.kind() == ErrorKind::Permission => {
                 Some(error)
@@ -233,7 +261,6 @@ impl RedisBackend {
             }
             _ => {}
         }
-        replies
     }
 
     /// Returns what the server is known to refuse, and what the cache does instead.
@@ -255,12 +282,6 @@ impl RedisBackend {
             }
         }
         limitations
-    }
-
-    /// Runs one script of the protocol.
-    async fn run_one(&self, call: ScriptCall<'_>, timeout: Duration) -> Result<Reply> {
-        let replies = self.run(vec![call], timeout).await;
-        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
     }
 }
 
@@ -300,7 +321,7 @@ impl Backend for RedisBackend {
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let call = scripts::RELEASE.call(&[names::lease(key)]).arg(lease_value(token));
-            self.run_one(call, self.client.store_timeout).await.map(drop)
+            self.run_call(call, self.client.store_timeout).await.ok().map(drop)
         })
     }
 
@@ -313,7 +334,7 @@ impl Backend for RedisBackend {
         Box::pin(async move {
             let call = scripts::RENEW.call(&[names::lease(key)]);
             let call = call.arg(lease_value(token)).millis(lease);
-            let reply = self.run_one(call, self.client.store_timeout).await?;
+            let reply = self.run_call(call, self.client.store_timeout).await.ok()?;
             Ok(reply.integer()? == 1)
         })
     }

@@ -27,6 +27,9 @@ pub struct Script {
     hash: String,
 }
 
+/// What RESP adds to an argument, in bytes: less than this.
+const AROUND: usize = 16;
+
 /// One call of a script.
 pub(crate) struct ScriptCall<'a> {
     script: &'a Script,
@@ -51,7 +54,18 @@ impl Script {
 
     /// Creates a call on keys.
     pub(crate) fn call<K: AsRef<[u8]>>(&self, keys: &[K]) -> ScriptCall<'_> {
-        let command = Command::new("EVALSHA").arg(&self.hash).number(keys.len() as u64);
+        self.call_with_room(keys, 0)
+    }
+
+    /// Creates a call on keys, with room for arguments of so many bytes beyond the usual.
+    pub(crate) fn call_with_room<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        bytes: usize,
+    ) -> ScriptCall<'_> {
+        let room = keys.iter().map(|key| key.as_ref().len() + AROUND).sum::<usize>() + bytes;
+        let command = Command::with_room("EVALSHA", room + self.hash.len());
+        let command = command.arg(&self.hash).number(keys.len() as u64);
         ScriptCall { script: self, request: command.args(keys).into() }
     }
 
@@ -73,7 +87,11 @@ impl ScriptCall<'_> {
 
     /// Appends a duration in milliseconds, at least one.
     pub(crate) fn millis(self, duration: Duration) -> Self {
-        self.arg(duration.as_millis().max(1).to_string())
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self {
+            request: Request { command: self.request.command.number(millis), ..self.request },
+            ..self
+        }
     }
 
     /// Asks the server to report changes of the keys that the script reads.
@@ -100,8 +118,17 @@ impl RedisClient {
         arguments: &[A],
     ) -> Result<Reply, Error> {
         let call = arguments.iter().fold(script.call(keys), ScriptCall::arg);
-        let replies = self.run_scripts(vec![call], self.store_timeout).await;
-        replies.into_iter().next().unwrap_or(Reply::Nil).ok()
+        self.run_call(call, self.store_timeout).await.ok()
+    }
+
+    /// Runs a script like [`run_scripts`](Self::run_scripts).
+    pub(crate) async fn run_call(&self, call: ScriptCall<'_>, timeout: Duration) -> Reply {
+        let ScriptCall { script, request } = call;
+        let reply = self.reply_to(&request, timeout).await;
+        match is_unknown(&reply) {
+            true => self.reply_to(&script.by_text(&request), timeout).await,
+            false => reply,
+        }
     }
 
     /// Runs scripts in one round trip. Those that their server didn't know are sent again by
@@ -114,11 +141,6 @@ impl RedisClient {
         let (scripts, by_hash): (Vec<_>, Vec<_>) =
             calls.into_iter().map(|call| (call.script, call.request)).unzip();
         let mut replies = self.send_all(&by_hash, timeout).await;
-
-        let is_unknown = |reply: &Reply| match reply {
-            Reply::Error(error) => error.kind() == ErrorKind::NoScript,
-            _ => false,
-        };
         let unknown: Vec<usize> =
             (0..replies.len()).filter(|&index| is_unknown(&replies[index])).collect();
         let by_text: Vec<Request> =
@@ -127,6 +149,14 @@ impl RedisClient {
             replies[index] = reply;
         }
         replies
+    }
+}
+
+/// Returns `true` if the server didn't know a script.
+fn is_unknown(reply: &Reply) -> bool {
+    match reply {
+        Reply::Error(error) => error.kind() == ErrorKind::NoScript,
+        _ => false,
     }
 }
 

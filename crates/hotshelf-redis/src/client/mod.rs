@@ -227,10 +227,17 @@ impl RedisClient {
         request: impl Into<Request>,
         timeout: Duration,
     ) -> Result<Reply, Error> {
-        let reply = self.servers.current()?.send(&request.into(), timeout).await?;
-        let reply = Reply::from(reply);
+        self.reply_to(&request.into(), timeout).await.ok()
+    }
+
+    /// Sends a request, and returns its reply or the error as one.
+    pub(crate) async fn reply_to(&self, request: &Request, timeout: Duration) -> Reply {
+        let reply = match self.servers.current() {
+            Ok(servers) => Reply::from_result(servers.send(request, timeout).await),
+            Err(error) => Reply::Error(error),
+        };
         self.note_moved(&reply);
-        reply.ok()
+        reply
     }
 
     /// Notes that a server which isn't used as a Cluster redirects a command to another node.

@@ -21,8 +21,13 @@ pub struct Command {
 impl Command {
     /// Creates a command.
     pub fn new(name: impl AsRef<[u8]>) -> Self {
+        Self::with_room(name, 0)
+    }
+
+    /// Creates a command with room for arguments of so many bytes beyond the usual.
+    pub fn with_room(name: impl AsRef<[u8]>, bytes: usize) -> Self {
         let name = name.as_ref();
-        let (strings, expected) = (Vec::with_capacity(ROOM), Expected::of(name));
+        let (strings, expected) = (Vec::with_capacity(ROOM + bytes), Expected::of(name));
         Self { count: 0, strings, expected }.arg(name)
     }
 
