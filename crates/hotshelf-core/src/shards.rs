@@ -1,4 +1,9 @@
-//! The number of shards of a table of entries that is bounded by bytes.
+//! The sizes of a table of entries that is bounded by bytes.
+
+/// The size of a small entry with its overhead, in bytes. It tells how many keys the table
+/// expects, and how many evicted ones it remembers: with too few of these it evicts what is
+/// about to be read again.
+pub const TYPICAL_BYTES: u64 = 400;
 
 /// The least capacity of a shard in bytes, so that large entries fit into one.
 const SHARD: u64 = 16 << 20;

@@ -5,9 +5,11 @@
 //! Invalidating a tag removes its version: no entry matches any more, regardless of their
 //! number, and a lost version cannot come back.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, ErrorKind};
@@ -23,6 +25,11 @@ pub type TagVersion = [u8; 6];
 
 /// The prefix of the keys that hold the versions of tags.
 pub const TAG_PREFIX: &str = "hs:t:";
+
+/// How many names a thread remembers the ids of, and how long these are at most, in bytes. To hash
+/// one takes as long as to read five.
+const MOST_KNOWN: usize = 1_024;
+const LONGEST_KNOWN: usize = 64;
 
 /// The id of a tag in entries and keys: the first 48 bits of the SHA-256 of its name. Two
 /// names with the same id are invalidated together.
@@ -47,7 +54,27 @@ impl TagId {
                 "invalid tag \"\": use a name that is not empty",
             ));
         }
-        Ok(Self::hashed(name.as_bytes()))
+        Ok(Self::remembered(name))
+    }
+
+    /// Returns the id of a name from the memory of this thread, where it is kept.
+    fn remembered(name: &str) -> Self {
+        thread_local! {
+            static KNOWN: RefCell<HashMap<Box<str>, TagId, RandomState>> = RefCell::default();
+        }
+        KNOWN.with_borrow_mut(|known| {
+            if let Some(id) = known.get(name) {
+                return *id;
+            }
+            let id = Self::hashed(name.as_bytes());
+            if name.len() <= LONGEST_KNOWN {
+                if known.len() >= MOST_KNOWN {
+                    known.clear();
+                }
+                known.insert(name.into(), id);
+            }
+            id
+        })
     }
 
     fn hashed(name: &[u8]) -> Self {
@@ -160,7 +187,10 @@ impl Tags {
     /// Returns the key of any tag's version under the same prefix.
     #[must_use]
     pub fn key_of(&self, id: TagId) -> WireKey {
-        id.key(&self.prefix)
+        match self.ids.binary_search(&id) {
+            Ok(position) => self.keys[position].clone(),
+            Err(_) => id.key(&self.prefix),
+        }
     }
 
     /// Returns the tags' ids, sorted.
@@ -202,6 +232,17 @@ mod tests {
         assert_eq!(id.key("api").as_str(), "hs:t:api:6110d88a24ee");
         assert_ne!(id.key("api"), id.key("web"));
         assert_ne!(id, TagId::of("category:books").unwrap());
+    }
+
+    #[test]
+    fn ids_are_the_same_whether_or_not_they_are_remembered() {
+        let names: Vec<String> = (0..=2 * MOST_KNOWN).map(|number| number.to_string()).collect();
+        let long = "x".repeat(LONGEST_KNOWN + 1);
+        for _ in 0..2 {
+            for name in names.iter().chain([&long]) {
+                assert_eq!(TagId::of(name).unwrap(), TagId::hashed(name.as_bytes()));
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hotshelf_core::backend::LocalEntry;
-use hotshelf_core::shards::shards;
+use hotshelf_core::shards::{TYPICAL_BYTES, shards};
 use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
@@ -52,7 +52,7 @@ const LARGEST: f64 = 0.9;
 impl Entries {
     /// Creates a map for `capacity` bytes.
     pub(crate) fn new(capacity: u64, runtime: Arc<dyn Runtime>) -> Self {
-        let items = usize::try_from(capacity / 1024).unwrap_or(usize::MAX).max(16);
+        let items = usize::try_from(capacity / TYPICAL_BYTES).unwrap_or(usize::MAX).max(16);
         let options = OptionsBuilder::new()
             .weight_capacity(capacity)
             .estimated_items_capacity(items)

@@ -159,7 +159,7 @@ impl CallOptions {
             let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        Ok(Arc::new(own.with(named.iter().copied())?.exactly()))
+        cache.tag_sets.of_call(own, named)
     }
 
     /// Returns the time to live of the call's entry, before jitter.

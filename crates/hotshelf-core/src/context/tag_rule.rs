@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -40,12 +41,15 @@ impl TagRule {
     }
 }
 
-/// The sets of tags that a cache's rule has returned: hashing the names again would take longer
-/// than a hit in memory.
+/// The sets of tags that a cache's rule has returned, and those that calls have named: to make
+/// one again would take longer than a hit in memory.
 #[derive(Default)]
-pub(crate) struct TagSets(RwLock<HashMap<Vec<String>, Arc<Tags>>>);
+pub(crate) struct TagSets {
+    of_rule: RwLock<HashMap<Vec<String>, Arc<Tags>>>,
+    of_calls: RwLock<HashMap<Vec<TagId>, Arc<Tags>>>,
+}
 
-/// The number of sets after which all are forgotten: a rule may name a tag for each key.
+/// The number of sets after which all of a kind are forgotten: a rule may name a tag for each key.
 const MOST_SETS: usize = 1_024;
 
 impl TagSets {
@@ -54,18 +58,39 @@ impl TagSets {
     /// # Errors
     /// As [`TagId::of`] and [`Tags::with`].
     pub(crate) fn of(&self, own: &Tags, names: Vec<String>) -> Result<Arc<Tags>, Error> {
-        if let Some(known) = self.0.read().get(&names[..]) {
-            return Ok(Arc::clone(known));
-        }
-        let ids: Vec<TagId> = names.iter().map(|name| TagId::of(name)).collect::<Result<_, _>>()?;
-        let tags = Arc::new(own.with(ids)?);
-        let mut sets = self.0.write();
-        if sets.len() >= MOST_SETS {
-            sets.clear();
-        }
-        sets.insert(names, Arc::clone(&tags));
-        Ok(tags)
+        known(&self.of_rule, names, |names| {
+            let ids = names.iter().map(|name| TagId::of(name));
+            own.with(ids.collect::<Result<Vec<_>, _>>()?)
+        })
     }
+
+    /// Returns the tags of a key together with those that a call names: an entry must carry these,
+    /// and no others.
+    ///
+    /// # Errors
+    /// As [`Tags::with`].
+    pub(crate) fn of_call(&self, own: &Tags, named: &[TagId]) -> Result<Arc<Tags>, Error> {
+        let all = [own.ids(), named].concat();
+        known(&self.of_calls, all, |_| Ok(own.with(named.iter().copied())?.exactly()))
+    }
+}
+
+/// Returns the set of this name, or makes it.
+fn known<N: Eq + Hash>(
+    sets: &RwLock<HashMap<N, Arc<Tags>>>,
+    name: N,
+    make: impl FnOnce(&N) -> Result<Tags, Error>,
+) -> Result<Arc<Tags>, Error> {
+    if let Some(known) = sets.read().get(&name) {
+        return Ok(Arc::clone(known));
+    }
+    let tags = Arc::new(make(&name)?);
+    let mut sets = sets.write();
+    if sets.len() >= MOST_SETS {
+        sets.clear();
+    }
+    sets.insert(name, Arc::clone(&tags));
+    Ok(tags)
 }
 
 impl fmt::Debug for TagRule {
@@ -89,7 +114,20 @@ mod tests {
             set(&format!("b{number}")).unwrap();
         }
         assert_eq!(set("a").unwrap(), first);
-        assert!(sets.0.read().len() <= MOST_SETS);
+        assert!(sets.of_rule.read().len() <= MOST_SETS);
         assert!(set("").is_err());
+    }
+
+    #[test]
+    fn tags_of_a_call_are_those_of_its_key_and_its_own() {
+        let id = |name: &str| TagId::of(name).unwrap();
+        let sets = TagSets::default();
+        let (none, some) = (Tags::none("p".into()), Tags::new("p".into(), [id("own")]).unwrap());
+        for own in [&none, &some, &none] {
+            let of_call = sets.of_call(own, &[id("b"), id("a"), id("b")]).unwrap();
+            assert_eq!(*of_call, own.with([id("a"), id("b")]).unwrap().exactly());
+        }
+        let many: Vec<TagId> = (0..200).map(|number| id(&number.to_string())).collect();
+        assert!(sets.of_call(&none, &many).is_err());
     }
 }

@@ -176,7 +176,7 @@ impl Gate {
         let read = self.backend.read_tracked(keys).await?;
         let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
             if let Some(raw) = &read.raw {
-                let decoded_size = cache.codec.decoded_size(raw);
+                let decoded_size = |value: &Bytes| cache.codec.decoded_size(value);
                 near.admit(key, raw, decoded_size, read.source, before);
             }
             read.raw

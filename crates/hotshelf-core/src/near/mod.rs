@@ -33,7 +33,7 @@ use crate::backend::{LocalEntries, LocalEntry, Result};
 use crate::gate::{Change, LocalState};
 use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
-use crate::shards::shards;
+use crate::shards::{TYPICAL_BYTES, shards};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, step};
 use crate::trailer::Trailer;
@@ -133,7 +133,8 @@ pub struct TrackedRead {
 
 impl NearTier {
     pub(crate) fn new(options: NearOptions, runtime: Arc<dyn Runtime>) -> Self {
-        let items = usize::try_from(options.max_bytes / 1024).unwrap_or(usize::MAX).max(16);
+        let items =
+            usize::try_from(options.max_bytes / TYPICAL_BYTES).unwrap_or(usize::MAX).max(16);
         let sized = OptionsBuilder::new()
             .weight_capacity(options.max_bytes)
             .estimated_items_capacity(items)
@@ -230,12 +231,13 @@ impl NearTier {
         is_valid.then_some(held)
     }
 
-    /// Admits what was read, unless it may have changed since the read was sent.
+    /// Admits what was read, unless it may have changed since the read was sent. `decoded_size`
+    /// returns that of an encoded value.
     pub(crate) fn admit(
         &self,
         key: &WireKey,
         raw: &[u8],
-        decoded_size: usize,
+        decoded_size: impl FnOnce(&Bytes) -> usize,
         source: Option<Sourced>,
         before: Before,
     ) {
@@ -250,8 +252,10 @@ impl NearTier {
             None => Some(before.sent + self.options.max_staleness.min(self.options.time_to_live)),
         };
         let Some(expires) = expires else { return };
-        let sizes = key.as_bytes().len() + entry.raw().len() + decoded_size + OVERHEAD;
-        let weight = sizes as u64;
+        let length = entry.stamp().map_or(raw.len(), |stamp| stamp.length);
+        let decoded_size = decoded_size(&entry.raw().slice(..length));
+        let sizes = [key.as_bytes().len(), raw.len(), decoded_size, OVERHEAD];
+        let weight = sizes.into_iter().fold(0_u64, |sum, size| sum.saturating_add(size as u64));
         let Before { flushed, sent, .. } = before;
         let held = Held { entry, source, flushed, sent, expires, weight };
         let epoch = self.epoch_of(key).lock();

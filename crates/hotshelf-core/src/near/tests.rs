@@ -52,7 +52,7 @@ impl Fixture {
     fn read(&self, raw: Bytes, between: impl FnOnce(&Self)) {
         let (before, source) = (self.before(), self.source.before());
         between(self);
-        self.near.admit(&self.key, &raw, 0, Some(source), before);
+        self.near.admit(&self.key, &raw, |_| 0, Some(source), before);
     }
 
     fn holds(&self) -> bool {
@@ -110,7 +110,7 @@ fn connection_vouches_for_a_while() {
     // Without any answer it never does.
     let source = fixture.near.source();
     let before = (fixture.before(), source.before());
-    fixture.near.admit(&fixture.key, &ENTRY, 0, Some(before.1), before.0);
+    fixture.near.admit(&fixture.key, &ENTRY, |_| 0, Some(before.1), before.0);
     assert!(!fixture.holds());
 }
 
@@ -159,7 +159,7 @@ fn memory_is_bounded() {
     for number in 0..1_000 {
         let key = WireKey::from(format!("k{number}"));
         let before = near.before(slice::from_ref(&key))[0];
-        near.admit(&key, &[b'1'; 500], 500, Some(source.before()), before);
+        near.admit(&key, &[b'1'; 500], |_| 500, Some(source.before()), before);
     }
     let info = near.info();
     assert!(info.used_bytes <= 100_000 && info.entries > 10, "{info:?}");
@@ -207,7 +207,7 @@ fn without_reports_an_entry_is_kept_for_the_bound() {
         let before = fixture.before();
         let sent = before.sent;
         fixture.clock.0.fetch_add(500, Ordering::Relaxed);
-        fixture.near.admit(&fixture.key, b"1", 0, None, before);
+        fixture.near.admit(&fixture.key, b"1", |_| 0, None, before);
         sent
     };
     read(&fixture);
@@ -226,7 +226,7 @@ fn without_reports_an_entry_is_kept_for_the_bound() {
     assert!(!fixture.holds());
     let before = fixture.before();
     fixture.near.forget(&Change::Keys(slice::from_ref(&fixture.key)));
-    fixture.near.admit(&fixture.key, b"1", 0, None, before);
+    fixture.near.admit(&fixture.key, b"1", |_| 0, None, before);
     assert!(!fixture.holds(), "it changed while it was read");
 }
 
@@ -262,6 +262,6 @@ fn replaced_or_evicted_entry_is_outdated() {
     let found = fixture.near.get(&fixture.key).unwrap().unwrap();
     let (before, source) = (fixture.before(), fixture.source.before());
     // Too large to be kept, and so it removes the other one.
-    fixture.near.admit(&fixture.key, &ENTRY, usize::MAX / 2, Some(source), before);
+    fixture.near.admit(&fixture.key, &ENTRY, |_| usize::MAX / 2, Some(source), before);
     assert!(found.is_outdated() && !fixture.holds());
 }
