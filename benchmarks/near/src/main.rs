@@ -1,10 +1,12 @@
-//! Caches in the memory of the process: what a hit costs, and how many reads are hits.
+//! Caches in the memory of the process: what a hit costs, how many reads are hits, and how much
+//! memory an entry takes.
 //!
 //! Figures are the best and the median of alternating runs.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod allocations;
 mod hits;
+mod memory;
 mod product;
 mod ratios;
 mod spread;
@@ -13,7 +15,7 @@ mod trace;
 
 use std::error::Error;
 
-const PARTS: [&str; 2] = ["hits", "ratios"];
+const PARTS: [&str; 3] = ["hits", "ratios", "memory"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,8 +35,10 @@ fn report(parts: &[&str], quick: bool) -> Result<(), Box<dyn Error>> {
         match (*part, quick) {
             ("hits", false) => hits::report(15, 400_000)?,
             ("hits", true) => hits::report(5, 100_000)?,
-            (_, false) => ratios::report(&ratios::FULL)?,
-            (_, true) => ratios::report(&ratios::QUICK)?,
+            ("ratios", false) => ratios::report(&ratios::FULL)?,
+            ("ratios", true) => ratios::report(&ratios::QUICK)?,
+            (_, false) => memory::report(1_000_000, 100_000)?,
+            (_, true) => memory::report(100_000, 20_000)?,
         }
         println!();
     }
