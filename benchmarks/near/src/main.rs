@@ -1,10 +1,11 @@
-//! Caches in the memory of the process: what a hit costs, how many reads are hits, and how much
-//! memory an entry takes.
+//! Caches in the memory of the process: what a hit costs, how many reads are hits, how much
+//! memory an entry takes, and what keeping entries near costs the server.
 //!
 //! Figures are the best and the median of alternating runs.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod allocations;
+mod connection;
 mod hits;
 mod memory;
 mod product;
@@ -12,10 +13,11 @@ mod ratios;
 mod spread;
 mod subjects;
 mod trace;
+mod tracking;
 
 use std::error::Error;
 
-const PARTS: [&str; 3] = ["hits", "ratios", "memory"];
+const PARTS: [&str; 4] = ["hits", "ratios", "memory", "tracking"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,8 +39,10 @@ fn report(parts: &[&str], quick: bool) -> Result<(), Box<dyn Error>> {
             ("hits", true) => hits::report(5, 100_000)?,
             ("ratios", false) => ratios::report(&ratios::FULL)?,
             ("ratios", true) => ratios::report(&ratios::QUICK)?,
-            (_, false) => memory::report(1_000_000, 100_000)?,
-            (_, true) => memory::report(100_000, 20_000)?,
+            ("memory", false) => memory::report(1_000_000, 100_000)?,
+            ("memory", true) => memory::report(100_000, 20_000)?,
+            (_, false) => tracking::report(5, 10_000)?,
+            (_, true) => tracking::report(3, 1_000)?,
         }
         println!();
     }
