@@ -1,7 +1,8 @@
 """Compares the cost of a call with other Python libraries: CPU time of the process.
 
-`main.py [quick]`: runs alternate between the libraries, each in its own process, against
-one server. Tables show the best run and the median; `target/bench/python.json` has all.
+`main.py [memory] [quick]`: runs alternate between the libraries, each in its own process,
+against one server. `memory` measures hits in the memory of the process alone. Tables show the
+best run and the median; `target/bench/python.json` has all.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from memory import memory
 from rows import Rows
 from server import redis_server
 from situations import frozen, herd
@@ -44,10 +46,22 @@ QUICK = Effort(2, 0.1, (200,), ("uvloop",), 5)
 
 
 def main() -> None:
-    if sys.argv[1:] not in ([], ["quick"]):
-        raise SystemExit("usage: ./bench python [quick]")
-    effort = QUICK if sys.argv[1:] else FULL
+    words = sys.argv[1:]
+    if words not in ([], ["quick"], ["memory"], ["memory", "quick"]):
+        raise SystemExit("usage: ./bench python [memory] [quick]")
+    effort = QUICK if "quick" in words else FULL
     rows = Rows()
+    if "memory" in words:
+        with redis_server() as server:
+            memory(server, rows, effort.repeats + 2, effort.seconds)
+    else:
+        compare(effort, rows)
+    path = Path("target/bench/python.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(rows.rows, indent=2, ensure_ascii=False))
+
+
+def compare(effort: Effort, rows: Rows) -> None:
     if not has_fastapi_rc():
         print("skipping fastapi-rc, which needs Python 3.12 or newer")
     with redis_server() as server:
@@ -57,10 +71,8 @@ def main() -> None:
             take_turns(server, rows, plan(effort, "miss", 200, loop, MISSES))
         herd(server, rows)
         frozen(server, rows, effort.frozen_most)
+        memory(server, rows, effort.repeats + 2, effort.seconds)
     goals(rows, effort)
-    path = Path("target/bench/python.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(rows.rows, indent=2, ensure_ascii=False))
 
 
 def plan(effort: Effort, kind: str, size: int, loop: str, libraries: list[str]) -> Plan:
