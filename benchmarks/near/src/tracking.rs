@@ -43,18 +43,20 @@ impl Tracking {
     }
 }
 
-/// The server's microseconds for each read, and for each write.
+/// The server's microseconds for each read, for each write of a pipeline, and for each write that
+/// is sent alone.
 struct Cost {
     read: f64,
     write: f64,
+    alone: Option<f64>,
 }
 
 /// Prints the costs of commands in pipelines, and of stores.
 pub(crate) fn report(repeats: usize, keys: usize) -> Result<(), Box<dyn Error>> {
     let server = RedisServer::start()?;
     println!("Server CPU of tracking: µs, best (median), in pipelines of {PIPELINE} commands\n");
-    println!("| connections | | a read | a write of a key that all have read |");
-    println!("| ---: | --- | ---: | ---: |");
+    println!("| connections | | a read | a write of a key that all have read | a write alone |");
+    println!("| ---: | --- | ---: | ---: | ---: |");
     for holders in HOLDERS {
         let mut costs = Tracking::ALL.map(|_| Vec::new());
         for _ in 0..repeats {
@@ -90,7 +92,12 @@ fn print(holders: usize, name: &str, costs: &[Cost]) {
     let spread =
         |value: fn(&Cost) -> f64| Spread::of(&mut costs.iter().map(value).collect::<Vec<_>>());
     let (read, write) = (spread(|cost| cost.read), spread(|cost| cost.write));
-    println!("| {holders} | {name} | {read:.2} | {write:.2} |");
+    print!("| {holders} | {name} | {read:.2} | {write:.2} |");
+    let mut alone: Vec<f64> = costs.iter().filter_map(|cost| cost.alone).collect();
+    if !alone.is_empty() {
+        print!(" {:.2} |", Spread::of(&mut alone));
+    }
+    println!();
 }
 
 fn measure(
@@ -109,28 +116,42 @@ fn measure(
     writer.call(&writes)?;
     let mut holders = open(server.port(), tracking, holders)?;
 
+    let before = cpu.micros()?;
+    read_each(&keys, tracking, &mut holders)?;
+    let read = (cpu.micros()? - before) / (keys.len() * holders.len()) as f64;
+    let mut write_each = |writes: &[String], at_once, holders: &mut [Connection]| {
+        let before = cpu.micros()?;
+        for writes in writes.chunks(at_once) {
+            writer.call(writes)?;
+            if tracking != Tracking::Off {
+                holders.iter_mut().try_for_each(|holder| holder.await_invalidated(writes.len()))?;
+            }
+        }
+        Ok::<_, Box<dyn Error>>((cpu.micros()? - before) / writes.len() as f64)
+    };
+    let write = write_each(&writes, PIPELINE, &mut holders)?;
+    read_each(&keys, tracking, &mut holders)?;
+    let alone = write_each(&writes[..keys.len() / 10], 1, &mut holders)?;
+    Ok(Cost { read, write, alone: Some(alone) })
+}
+
+/// Reads all keys over each connection.
+fn read_each(
+    keys: &[String],
+    tracking: Tracking,
+    holders: &mut [Connection],
+) -> Result<(), Box<dyn Error>> {
     let read = |key| match tracking {
         Tracking::OptIn => vec!["CLIENT CACHING YES".to_owned(), format!("GET {key}")],
         _ => vec![format!("GET {key}")],
     };
-    let before = cpu.micros()?;
     for keys in keys.chunks(PIPELINE) {
         let reads: Vec<String> = keys.iter().flat_map(read).collect();
-        for holder in &mut holders {
+        for holder in holders.iter_mut() {
             holder.call(&reads)?;
         }
     }
-    let between = cpu.micros()?;
-    for writes in writes.chunks(PIPELINE) {
-        writer.call(writes)?;
-        if tracking != Tracking::Off {
-            holders.iter_mut().try_for_each(|holder| holder.await_invalidated(writes.len()))?;
-        }
-    }
-    let after = cpu.micros()?;
-    let count = keys.len() as f64;
-    let read = (between - before) / count / holders.len() as f64;
-    Ok(Cost { read, write: (after - between) / count })
+    Ok(())
 }
 
 fn open(port: u16, tracking: Tracking, number: usize) -> Result<Vec<Connection>, Box<dyn Error>> {
@@ -183,7 +204,7 @@ fn measure_stores(
         let after = cpu.micros()?;
         let count = keys as f64;
         let read = (between - before) / count / holders as f64;
-        Ok(Cost { read, write: (after - between) / count })
+        Ok(Cost { read, write: (after - between) / count, alone: None })
     })
 }
 
