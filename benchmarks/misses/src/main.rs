@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             large::print(&RedisServer::start()?, 5)?;
             instructions::print(&RedisServer::start()?)
         }
-        ["quick"] => report(3, 1500),
+        ["quick"] => report(3, 1000),
         ["large"] => large::print(&RedisServer::start()?, 3),
         ["instructions"] => instructions::print(&RedisServer::start()?),
         ["run", subject, port, callers, calls] => {
