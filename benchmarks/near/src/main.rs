@@ -11,6 +11,7 @@ mod memory;
 mod product;
 mod ratios;
 mod spread;
+mod store;
 mod subjects;
 mod trace;
 mod tracking;

@@ -10,6 +10,7 @@ use hotshelf_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
 use crate::allocations::{Kept, kept_by};
+use crate::store;
 
 const GOAL: f64 = 96.0;
 
@@ -38,9 +39,9 @@ pub(crate) fn report(in_memory: u32, near: u32) -> Result<(), Box<dyn Error>> {
     let server = RedisServer::start()?;
     let options = NearOptions::default().max_staleness(Duration::from_secs(60)).time_to_live(LONG);
     let options = options.max_bytes(u64::from(near) * ROOM);
-    let store = Store::builder().url(server.url()).build()?;
+    let store = store::on(&server)?.build()?;
     insert_all(&runtime, &store.cache("numbers").time_to_live(LONG).build()?, near);
-    let store = Store::builder().url(server.url()).near(options).build()?;
+    let store = store::on(&server)?.near(options).build()?;
     let cache = store.cache("numbers").time_to_live(LONG).build()?;
     // The first reads are admitted, the second ones answered from the near tier.
     let (kept, ()) = kept_by(|| (0..2).for_each(|_| read_all(&runtime, &cache, near)));

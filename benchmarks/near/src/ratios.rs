@@ -9,6 +9,7 @@ use hotshelf_testkit::RedisServer;
 use quick_cache::sync::Cache as Table;
 use tokio::runtime::Runtime;
 
+use crate::store;
 use crate::trace::{with_scans, zipf};
 
 /// How much is measured.
@@ -120,7 +121,7 @@ impl Bench {
     fn near(&self, capacity: u64, reads: &[u32]) -> Result<Compared, Box<dyn Error>> {
         let options =
             NearOptions::default().max_bytes(capacity).max_staleness(STALENESS).time_to_live(LONG);
-        let store = Store::builder().url(self.server.url()).near(options).build()?;
+        let store = store::on(&self.server)?.near(options).build()?;
         let cache = store.cache("numbers").time_to_live(LONG).build()?;
         self.runtime.block_on(async {
             let ids: Vec<u32> = BTreeSet::from_iter(reads.iter().copied()).into_iter().collect();

@@ -5,12 +5,13 @@ use std::error::Error;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use hotshelf::{Cache, NearOptions, Store};
+use hotshelf::{Cache, NearOptions};
 use hotshelf_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
 use crate::connection::{Connection, ServerCpu};
 use crate::spread::Spread;
+use crate::store;
 
 const HOLDERS: [usize; 3] = [1, 10, 50];
 
@@ -178,14 +179,14 @@ fn measure_stores(
     server.command(&["FLUSHALL"]);
     let mut cpu = ServerCpu::of(server.port())?;
     runtime.block_on(async {
-        let writer = Store::connect(&server.url()).await?;
+        let writer = store::on(server)?.build()?;
         let written = writer.cache::<String>("products").time_to_live(LONG).build()?;
         let value = "x".repeat(VALUE);
         written.insert_many((0..keys).map(|key| (key, value.clone()))).await;
         let mut stores = Vec::new();
         let mut caches = Vec::new();
         for _ in 0..holders {
-            let builder = Store::builder().url(server.url());
+            let builder = store::on(server)?;
             let options = NearOptions::default().time_to_live(LONG);
             let store = if near { builder.near(options) } else { builder }.build()?;
             store.ping().await?;
