@@ -8,6 +8,7 @@
 //! 2. `hs:l:{K}` if `K` is not empty and contains no `}`,
 //! 3. `hs:l:{s}:K` otherwise, with a short text `s` of the same slot.
 
+use std::fmt::Write;
 use std::sync::OnceLock;
 
 use hotshelf_core::WireKey;
@@ -27,6 +28,19 @@ pub(crate) fn lease(key: &WireKey) -> String {
         return [LEASE_PREFIX, "{", key, "}"].concat();
     }
     format!("{LEASE_PREFIX}{{{}}}:{key}", text_of_slot(slot(key.as_bytes())))
+}
+
+/// Returns the name under which a fill's value is set before it is stored, from the name of its
+/// lease. It is in the same slot, and unique to the fill.
+pub(crate) fn temporary(lease: &str, token: &[u8; 16]) -> String {
+    let mut name = String::with_capacity(lease.len() + 1 + 16);
+    name.push_str(lease);
+    name.push('!');
+    for byte in &token[..8] {
+        // Writing to a string can't fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
 }
 
 /// Returns the key whose lease has this name; `None` if it is not the name of a lease.
@@ -99,6 +113,12 @@ mod tests {
         #[test]
         fn lease_is_in_slot_of_key(key in "[a-b{}:é]{0,9}") {
             prop_assert_eq!(slot_of(&name(&key)), slot_of(&key));
+        }
+
+        #[test]
+        fn temporary_name_is_in_slot_of_key(key in "[a-b{}:é]{0,9}") {
+            let name = temporary(&name(&key), &[7; 16]);
+            prop_assert_eq!(slot_of(&name), slot_of(&key));
         }
 
         #[test]

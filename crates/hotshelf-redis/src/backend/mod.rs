@@ -4,6 +4,7 @@ mod info;
 mod invalidate;
 mod large;
 mod scripts;
+mod store;
 mod tracking;
 
 use std::slice;
@@ -40,6 +41,8 @@ pub struct RedisBackend {
     large: LargeKeys,
     /// Whether the server refuses scripts, which was logged.
     without_scripts: AtomicBool,
+    /// Whether the server or its ACL refuses `RENAME` in scripts.
+    without_rename: AtomicBool,
 }
 
 impl RedisBackend {
@@ -66,7 +69,8 @@ impl RedisBackend {
         let listener = Arc::new(changes.clone());
         let client = RedisClient::new(options, transport, Arc::clone(&runtime), listener);
         let (large, without_scripts) = (LargeKeys::new(), AtomicBool::new(false));
-        Self { client, runtime, changes, large, without_scripts }
+        let without_rename = AtomicBool::new(false);
+        Self { client, runtime, changes, large, without_scripts, without_rename }
     }
 
     /// Returns the raw client, on the same connections.
@@ -165,24 +169,6 @@ impl RedisBackend {
             millis => Ok(Taken::Granted(u64::try_from(millis).unwrap_or_default())),
         };
         self.run_each(takes, call, self.client.store_timeout).await.into_iter().map(taken).collect()
-    }
-
-    async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
-        let call = |fill: &Fill| {
-            let lease = names::lease(&fill.key);
-            scripts::STORE
-                .call_with_room(&[fill.key.as_bytes(), lease.as_bytes()], fill.value.len())
-                .arg(lease_value(fill.token))
-                .arg(&fill.value)
-                .millis(fill.ttl.as_duration())
-        };
-        let replies = self.run_each(fills, call, self.client.store_timeout).await;
-        fills.iter().for_each(|fill| self.large.note_size(&fill.key, fill.value.len()));
-        let stored = |reply: Reply| match reply.integer()? {
-            1 => Ok(Stored::Stored),
-            _ => Ok(Stored::Refused),
-        };
-        replies.into_iter().map(stored).collect()
     }
 
     async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {

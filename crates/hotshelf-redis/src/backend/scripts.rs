@@ -16,6 +16,7 @@ macro_rules! scripts {
 scripts! {
     ACQUIRE = "scripts/acquire.lua";
     STORE = "scripts/store.lua";
+    STORE_LARGE = "scripts/store_large.lua";
     TAKE = "scripts/take.lua";
     RELEASE = "scripts/release.lua";
     RENEW = "scripts/renew.lua";

@@ -131,6 +131,22 @@ impl RedisClient {
         }
     }
 
+    /// Sends a command and runs a script behind it, in one round trip.
+    pub(crate) async fn run_behind(
+        &self,
+        first: Request,
+        call: ScriptCall<'_>,
+        timeout: Duration,
+    ) -> [Reply; 2] {
+        let requests = [first, call.request];
+        let mut replies = self.send_all(&requests, timeout).await.into_iter();
+        let [first, mut ran] = [(); 2].map(|()| replies.next().unwrap_or(Reply::Nil));
+        if is_unknown(&ran) {
+            ran = self.reply_to(&call.script.by_text(&requests[1]), timeout).await;
+        }
+        [first, ran]
+    }
+
     /// Runs scripts in one round trip. Those that their server didn't know are sent again by
     /// text, in a second round trip: they were not executed before.
     pub(crate) async fn run_scripts(

@@ -9,6 +9,7 @@ mod credentials;
 mod crossing;
 mod differential;
 mod faults;
+mod large;
 mod load;
 mod log;
 mod middleboxes;

@@ -356,6 +356,39 @@ checks! { $
         }
     }
 
+    /// Large values are fenced like small ones, in one batch with them.
+    async fn large_values_are_fenced(subject) {
+        let keys = ["small", "large", "larger", "{a}b", "a}b"];
+        let value = |key: &str| match key {
+            "small" => Bytes::from_static(b"1"),
+            key => Bytes::from(vec![b'x'; 200_000 * key.len()]),
+        };
+        let ttl = Ttl::new(MINUTE).unwrap();
+        for invalidated in [false, true] {
+            let mut fills = Vec::new();
+            for key in keys {
+                let token = subject.take(key).await;
+                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl });
+            }
+            if invalidated {
+                let all = keys.map(WireKey::from);
+                subject.backend().invalidate(&all).await.unwrap();
+            }
+            let stored = subject.backend().store(&fills).await;
+            let expected = if invalidated { Stored::Refused } else { Stored::Stored };
+            for (key, stored) in keys.into_iter().zip(stored) {
+                assert_eq!(stored.unwrap(), expected, "{key}");
+                let found = subject.read(key).await;
+                assert_eq!(found, (!invalidated).then(|| value(key)), "{key}");
+                let remaining = subject.backend().remaining(&key.into()).await.unwrap();
+                let lives = matches!(remaining, Remaining::After(left) if left > MINUTE / 2);
+                assert_eq!(lives, !invalidated, "{key}: {remaining:?}");
+                // The lease is free.
+                subject.granted_seeing_any(key).await;
+            }
+        }
+    }
+
     /// Operations on no keys succeed.
     async fn empty_batches_succeed(subject) {
         assert!(subject.backend().read(&[]).await.unwrap().is_empty());

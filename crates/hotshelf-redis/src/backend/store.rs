@@ -1,0 +1,88 @@
+//! Storing fills.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join;
+use hotshelf_core::ErrorKind;
+use hotshelf_core::backend::{Fill, Result, Stored};
+use hotshelf_wire::resp::Command;
+
+use super::{RedisBackend, lease_value, scripts};
+use crate::client::{Reply, ScriptCall};
+use crate::connection::LARGE;
+use crate::errors::is_refused;
+use crate::names;
+
+/// How long a value may remain under its temporary name: longer than any script takes.
+const TEMPORARY: Duration = Duration::from_secs(60);
+
+impl RedisBackend {
+    pub(super) async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
+        let is_apart = |fill: &&Fill| fill.value.len() >= LARGE && self.can_rename();
+        let small: Vec<&Fill> = fills.iter().filter(|fill| !is_apart(fill)).collect();
+        let storing = self.run_each(&small, |fill| store(fill), self.client.store_timeout);
+        let storing_large = async {
+            let mut replies = Vec::new();
+            for fill in fills.iter().filter(is_apart) {
+                replies.push(self.store_large(fill).await);
+            }
+            replies
+        };
+        let (stored, stored_large) = match small.len() == fills.len() {
+            true => (storing.await, Vec::new()),
+            false => join(storing, storing_large).await,
+        };
+        let (mut stored, mut stored_large) = (stored.into_iter(), stored_large.into_iter());
+        let outcome = |fill: &Fill| {
+            let large = small.iter().all(|small| !std::ptr::eq(*small, fill));
+            let reply = if large { stored_large.next() } else { stored.next() };
+            self.large.note_size(&fill.key, fill.value.len());
+            match reply.unwrap_or(Reply::Nil).integer()? {
+                1 => Ok(Stored::Stored),
+                _ => Ok(Stored::Refused),
+            }
+        };
+        fills.iter().map(outcome).collect()
+    }
+
+    /// Stores a large value: under a temporary name first, which the script then changes. As its
+    /// argument, the value would be copied and hashed.
+    async fn store_large(&self, fill: &Fill) -> Reply {
+        let (key, lease) = (fill.key.as_bytes(), names::lease(&fill.key));
+        let temporary = names::temporary(&lease, fill.token.as_bytes());
+        let set = Command::with_room("SET", fill.value.len() + temporary.len());
+        let set = set.arg(&temporary).arg(&fill.value).arg("PX");
+        let set = set.number(TEMPORARY.as_millis() as u64);
+        let renaming = scripts::STORE_LARGE
+            .call(&[key, lease.as_bytes(), temporary.as_bytes()])
+            .arg(lease_value(fill.token))
+            .millis(fill.ttl.as_duration());
+        let timeout = self.client.store_timeout;
+        let [set, renamed] = self.client.run_behind(set.into(), renaming, timeout).await;
+        match (set, &renamed) {
+            (Reply::Error(error), _) => Reply::Error(error),
+            // Nothing was changed: the lease is still held.
+            (_, Reply::Error(error))
+                if is_refused(error) || error.kind() == ErrorKind::Permission =>
+            {
+                self.without_rename.store(true, Ordering::Relaxed);
+                self.run_call(store(fill), timeout).await
+            }
+            _ => renamed,
+        }
+    }
+
+    fn can_rename(&self) -> bool {
+        !self.without_rename.load(Ordering::Relaxed)
+    }
+}
+
+fn store(fill: &Fill) -> ScriptCall<'static> {
+    let lease = names::lease(&fill.key);
+    scripts::STORE
+        .call_with_room(&[fill.key.as_bytes(), lease.as_bytes()], fill.value.len())
+        .arg(lease_value(fill.token))
+        .arg(&fill.value)
+        .millis(fill.ttl.as_duration())
+}
