@@ -57,6 +57,9 @@ _INTERNAL = frozenset((Pending, bytes, Encoded, Missing, Ticket, Failed, Unencod
 
 _UNDECODABLE: Any = object()
 
+#: The default of `tags`: code of other objects may raise anything.
+_NO_TAGS: tuple[str, ...] = ()
+
 _COPIERS: dict[Copy, Callable[[Any], Any] | None] = {
     "none": None,
     "shallow": copying.copy,
@@ -273,7 +276,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
@@ -287,7 +290,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
@@ -300,7 +303,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
@@ -339,6 +342,12 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The exception of the factory.
         """
+        plain = params is None and after is None and tags is _NO_TAGS and not reload
+        if plain and not current_runs():
+            # Most calls, and most of these are hits.
+            found = self._core.peek(identifier)
+            if type(found) not in _INTERNAL:
+                return cast("T", found if self._copy is None else self._copy(found))
         text = None if params is None else params_text(params)
         mode = "reload" if reload else "use"
         runs = current_runs() and active_runs()
@@ -374,7 +383,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
@@ -488,7 +497,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> bool:
         """Inserts a value, and returns whether it was stored. Costs two round trips.
 
@@ -511,7 +520,7 @@ class CacheService(Generic[T]):
         values: Mapping[Any, T],
         ttl: Lifetime | None = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> bool:
         """Inserts many values, and returns whether all were stored; see `set` for its use.
         Costs two round trips for each 1,000."""
@@ -535,7 +544,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> T: ...
 
     @overload
@@ -546,7 +555,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> T | None: ...
 
     async def write_through(
@@ -556,7 +565,7 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> T | None:
         """Writes to the source of truth, and stores the written value.
 
@@ -587,7 +596,7 @@ class CacheService(Generic[T]):
         write: Callable[[], Awaitable[Mapping[K, T]]] | Callable[[], Mapping[K, T]],
         ttl: Lifetime | None = None,
         *,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] = _NO_TAGS,
     ) -> Mapping[K, T]:
         """Writes many values to the source of truth at once, and stores the written values.
 

@@ -138,6 +138,20 @@ impl Cache {
         })
     }
 
+    /// Returns the decoded value or an [`Encoded`] from the memory of this process, `None` for a
+    /// cached negative, a [`Missing`] if there is nothing.
+    fn peek<'py>(&self, identifier: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, cache) = (identifier.py(), self.attached());
+        if let Ok(key) = arguments::any_key(&cache, identifier, None)? {
+            let options = CallOptions::default().takes_absent(true);
+            let key = Ok(cache.key(&key));
+            if let Some(value) = self.read_now(py, &cache, &key, &options)? {
+                return Ok(value);
+            }
+        }
+        Ok(missing(py)?.into_bound(py))
+    }
+
     /// Reads many entries, in the order of their keys.
     fn read_many<'py>(
         &self,
