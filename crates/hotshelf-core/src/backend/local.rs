@@ -1,6 +1,7 @@
 //! Entries in the memory of this process.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -58,12 +59,33 @@ pub(crate) struct Stamp {
     pub(crate) tags: Box<[TagStamp]>,
 }
 
+impl Stamp {
+    fn new(value: Range<usize>, trailer: Trailer) -> Self {
+        let Trailer { absent, tags, .. } = trailer;
+        Self { length: value.end, absent, tags: tags.into_boxed_slice() }
+    }
+}
+
 impl LocalEntry {
     /// Creates an entry that was not read yet.
     #[must_use]
     pub fn new(raw: Bytes) -> Self {
         let is_outdated = AtomicBool::new(false);
         Self { raw, is_outdated, stamp: OnceLock::new(), decoded: OnceLock::new() }
+    }
+
+    /// Creates a copy of an entry that was read, and returns when it expires by its trailer, in
+    /// milliseconds of the server's clock. The trailer is read now, and not kept.
+    pub(crate) fn copied(raw: &[u8]) -> (Self, Option<u64>) {
+        let Ok((value, trailer)) = Trailer::find(raw) else {
+            return (Self::new(Bytes::copy_from_slice(raw)), None);
+        };
+        let ends = trailer.loaded_at.saturating_add(trailer.fresh_for);
+        let ends = (trailer.loaded_at > 0).then_some(ends);
+        let entry = Self::new(Bytes::copy_from_slice(&raw[value.clone()]));
+        // It was just created.
+        let _ = entry.stamp.set(Ok(Stamp::new(value, trailer)));
+        (entry, ends)
     }
 
     /// Records that the server reported a change of the key. A reader that found the entry
@@ -77,7 +99,7 @@ impl LocalEntry {
         self.is_outdated.load(Ordering::SeqCst)
     }
 
-    /// Returns the whole entry, with its trailer.
+    /// Returns the whole entry, with its trailer; of a [copy](Self::copied), the value.
     #[must_use]
     pub fn raw(&self) -> &Bytes {
         &self.raw
@@ -88,11 +110,7 @@ impl LocalEntry {
     pub(crate) fn stamp(&self) -> Result<&Stamp, TrailerError> {
         let stamp = self.stamp.get_or_init(|| {
             let (value, trailer) = Trailer::find(&self.raw)?;
-            Ok(Stamp {
-                length: value.end,
-                absent: trailer.absent,
-                tags: trailer.tags.into_boxed_slice(),
-            })
+            Ok(Stamp::new(value, trailer))
         });
         stamp.as_ref().map_err(|error| *error)
     }

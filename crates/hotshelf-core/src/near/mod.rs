@@ -36,7 +36,6 @@ use crate::runtime::{Moment, Runtime};
 use crate::shards::{TYPICAL_BYTES, shards};
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, step};
-use crate::trailer::Trailer;
 
 pub use options::NearOptions;
 pub use presented::ConsistencyToken;
@@ -47,7 +46,7 @@ pub use source::{Source, Sourced};
 const STRIPES: usize = 64;
 
 /// The overhead of an entry beyond its key, its value and the decoded value.
-const OVERHEAD: usize = 350;
+const OVERHEAD: usize = 380;
 
 /// The near tier of a store.
 pub struct NearTier {
@@ -246,18 +245,16 @@ impl NearTier {
         }
         let now = self.now();
         // A copy: a large value is a part of the connection's buffer, which it would keep alive.
-        let entry = Arc::new(LocalEntry::new(Bytes::copy_from_slice(raw)));
+        let (entry, ends) = LocalEntry::copied(raw);
         let expires = match &source {
-            Some(source) => self.expiry(&entry, source, now),
+            Some(source) => self.expiry(ends, source, now),
             None => Some(before.sent + self.options.max_staleness.min(self.options.time_to_live)),
         };
         let Some(expires) = expires else { return };
-        let length = entry.stamp().map_or(raw.len(), |stamp| stamp.length);
-        let decoded_size = decoded_size(&entry.raw().slice(..length));
-        let sizes = [key.as_bytes().len(), raw.len(), decoded_size, OVERHEAD];
+        let sizes = [key.as_bytes().len(), entry.raw().len(), decoded_size(entry.raw()), OVERHEAD];
         let weight = sizes.into_iter().fold(0_u64, |sum, size| sum.saturating_add(size as u64));
         let Before { flushed, sent, .. } = before;
-        let held = Held { entry, source, flushed, sent, expires, weight };
+        let held = Held { entry: Arc::new(entry), source, flushed, sent, expires, weight };
         let epoch = self.epoch_of(key).lock();
         let admitted = *epoch == before.epoch
             && held.flushed == self.flushed.load(Ordering::SeqCst)
@@ -274,13 +271,7 @@ impl NearTier {
     /// Returns when an entry ends here: after the tier's own lifetime, or when it ends at the
     /// server, by an estimate of the server's clock. Where that isn't known, it ends after the
     /// bound of staleness, since servers report expired keys late. `None` if it has ended.
-    fn expiry(&self, entry: &LocalEntry, source: &Sourced, now: Moment) -> Option<Moment> {
-        let ends = match Trailer::find(entry.raw()) {
-            Ok((_, trailer)) if trailer.loaded_at > 0 => {
-                Some(trailer.loaded_at.saturating_add(trailer.fresh_for))
-            }
-            _ => None,
-        };
+    fn expiry(&self, ends: Option<u64>, source: &Sourced, now: Moment) -> Option<Moment> {
         let left = match (ends, source.server_millis(now)) {
             (Some(ends), Some(server_now)) => {
                 Duration::from_millis(ends.saturating_sub(server_now))

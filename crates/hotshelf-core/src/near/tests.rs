@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use super::*;
 use crate::key::Pattern;
 use crate::runtime::BoxFuture;
+use crate::trailer::Trailer;
 
 /// A clock that is set, in milliseconds.
 #[derive(Clone, Debug, Default)]
