@@ -46,7 +46,7 @@ pub use source::{Source, Sourced};
 const STRIPES: usize = 64;
 
 /// The overhead of an entry beyond its key, its value and the decoded value.
-const OVERHEAD: usize = 380;
+const OVERHEAD: usize = 400;
 
 /// The near tier of a store.
 pub struct NearTier {
