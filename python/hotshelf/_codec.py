@@ -41,15 +41,14 @@ class Codec(Generic[T]):
     base64. Without a model, decoded values have the types of JSON.
     """
 
-    __slots__ = ("_adapter", "_compared", "_formats", "_model", "_parse", "name", "number")
+    __slots__ = ("_adapter", "_compared", "_formats", "_model", "_parse",
+                 "keeps_objects", "name", "number")
 
     #: The name of the format, which caches of one name agree on.
     format = "JSON"
     #: What `None` is encoded as.
     null: bytes | None = b"null"
     media_type = "application/json"
-    #: Whether decoded values are worth keeping beside encoded ones.
-    keeps_objects = True
 
     def __init__(self, model: type[T] | None) -> None:
         """Creates a codec. This takes milliseconds for a large model; `of` reuses codecs.
@@ -64,6 +63,9 @@ class Codec(Generic[T]):
         #: Objects that are kept in memory are those of one codec.
         self.number = next(numbers)
         self._parse: Callable[[bytes], Any] = self._parser()
+        #: Whether decoded values can be kept beside encoded ones: bytes are not worth it, and an
+        #: iterator is read once.
+        self.keeps_objects = model is not bytes and not _has_iterator(self._adapter)
         self._formats = _formats(model)
         #: Whether a value was compared with what reads back.
         self._compared = False
@@ -228,6 +230,20 @@ def _formats(model: Any) -> list[dict[str, Any]]:
         for round_trip in (False, True)
         for by_alias in (not by_name, by_name)
     ]
+
+
+def _has_iterator(adapter: TypeAdapter[Any] | None) -> bool:
+    """Returns whether values of a model contain iterators, as `Iterable` does."""
+    waiting: list[Any] = [] if adapter is None else [adapter.core_schema]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if one.get("type") == "generator":
+                return True
+            waiting.extend(it for name, it in one.items() if name != "metadata")
+        elif isinstance(one, list | tuple):
+            waiting.extend(one)
+    return False
 
 
 def _reject(constant: str) -> None:

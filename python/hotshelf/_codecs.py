@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -22,8 +23,10 @@ CodecName = Literal["json", "raw", "msgpack"]
 class ValueCodec(Protocol[T]):
     """An application's own codec, for `CacheService(codec=...)`.
 
-    Its format is named after the attribute `name`, or else after the class: caches of one name
-    must agree on it.
+    Its format is named after the attribute `name`, or else after the class: entries of another
+    format are misses. A codec whose values are large beside their encoded form, such as one that
+    compresses, may have the attribute `keeps_objects = False`: hits in memory are then decoded
+    each time.
     """
 
     def encode(self, value: T, /) -> bytes:
@@ -40,11 +43,13 @@ class RawCodec:
 
     format = "raw bytes"
     null: bytes | None = None
-    media_type = "application/octet-stream"
 
     def __init__(self, model: type[bytes] | type[str]) -> None:
         self._model = model
         self.keeps_objects = model is not bytes
+        self.media_type = (
+            "application/octet-stream" if model is bytes else "text/plain; charset=utf-8"
+        )
         self.name = model.__name__
         self.number = next(numbers)
 
@@ -52,9 +57,10 @@ class RawCodec:
         """Same as `Codec.prepare`."""
         if self._model is str and isinstance(value, str):
             try:
-                return value, value.encode()
+                raw = str.encode(value)
             except UnicodeEncodeError as error:
                 raise EncodeError("the text has no UTF-8 form") from error
+            return raw.decode(), raw
         if self._model is bytes and isinstance(value, bytes | bytearray | memoryview):
             raw = bytes(value)
             return raw, raw
@@ -103,17 +109,20 @@ class OwnCodec(Generic[T]):
     """Adapts an application's codec."""
 
     null: bytes | None = None
-    keeps_objects = True
     media_type = "application/octet-stream"
 
     def __init__(self, model: Any, codec: ValueCodec[T]) -> None:
         self._codec = codec
-        self.format = str(getattr(codec, "name", None) or type(codec).__qualname__)
+        name = getattr(codec, "name", None)
+        self.format = name if isinstance(name, str) and name else type(codec).__qualname__
+        self.keeps_objects = bool(getattr(codec, "keeps_objects", True))
         self.name = self.format if model is None else name_of(model)
         self.number = next(numbers)
 
     def prepare(self, value: T) -> tuple[T, bytes]:
         """Same as `Codec.prepare`."""
+        if value is None:
+            raise EncodeError("None is a negative, and has no encoded form")
         try:
             raw: Any = self._codec.encode(value)
             if not isinstance(raw, bytes):
@@ -178,7 +187,7 @@ def codec_for(
         codec = "raw" if model is bytes else "json"
     match codec:
         case "raw" if model in (bytes, str, None):
-            return RawCodec(model or bytes)
+            return _raw_codec_of(model or bytes)
         case "raw":
             raise ConfigurationError(
                 f"the codec of the cache {namespace!r} stores bytes or text: use `model=bytes`,"
@@ -199,25 +208,35 @@ def codec_for(
                 f"invalid `codec` {codec!r} of the cache {namespace!r}: use \"json\", \"raw\","
                 " \"msgpack\", or an object with the methods `encode` and `decode`"
             )
-        case _ if callable(getattr(codec, "encode", None)) and hasattr(codec, "decode"):
-            return OwnCodec(model, codec)
+        case _ if _is_codec(codec):
+            try:
+                key: Any = codec
+                return _own_codec_of(model, key)
+            except TypeError:
+                # One of them isn't hashable.
+                return OwnCodec(model, codec)
         case _:
             raise ConfigurationError(
-                f"invalid `codec` of type {type(codec).__name__} of the cache {namespace!r}: use"
-                " an object with the methods `encode` and `decode`"
+                f"invalid `codec` {codec!r} of the cache {namespace!r}: use an object with the"
+                " methods `encode` and `decode`, which aren't async"
             )
 
 
-def _with_model(namespace: str, model: Any, kind: type[Codec[Any]]) -> AnyCodec:
+def _with_model(namespace: str, model: Any, kind: Any) -> AnyCodec:
     try:
         return _codec_of(kind, model)
     except ModuleNotFoundError:
         raise
-    except PydanticUndefinedAnnotation:
-        return DeferredCodec(model, kind)
     except Exception as error:
-        if isinstance(error, PydanticUserError) and error.code == "class-not-fully-defined":
-            return DeferredCodec(model, kind)
+        undefined = isinstance(error, PydanticUndefinedAnnotation) or (
+            isinstance(error, PydanticUserError) and error.code == "class-not-fully-defined"
+        )
+        if undefined:
+            try:
+                return _deferred_codec_of(model, kind)
+            except TypeError:
+                # The annotation isn't hashable.
+                return DeferredCodec(model, kind)
         # Pydantic raises exceptions of its own, and others for what isn't a type at all.
         raise ConfigurationError(
             f"invalid model {name_of(model)} of the cache {namespace!r}: pydantic doesn't support"
@@ -234,6 +253,31 @@ def _codec_of(kind: type[Codec[Any]], model: Any) -> Codec[Any]:
     except TypeError:
         # The annotation isn't hashable.
         return MessagePackCodec(model)
+
+
+def _is_codec(codec: Any) -> bool:
+    methods = [getattr(codec, name, None) for name in ("encode", "decode")]
+    usable = (callable(it) and not inspect.iscoroutinefunction(it) for it in methods)
+    return not inspect.isclass(codec) and all(usable)
+
+
+# Services may be created for each request: the objects that hits have left in memory are those of
+# one codec.
+
+
+@lru_cache(maxsize=2)
+def _raw_codec_of(model: type[bytes] | type[str]) -> RawCodec:
+    return RawCodec(model)
+
+
+@lru_cache(maxsize=512)
+def _own_codec_of(model: Any, codec: Any) -> OwnCodec[Any]:
+    return OwnCodec(model, codec)
+
+
+@lru_cache(maxsize=512)
+def _deferred_codec_of(model: Any, kind: Any) -> DeferredCodec[Any]:
+    return DeferredCodec(model, kind)
 
 
 @lru_cache(maxsize=512)

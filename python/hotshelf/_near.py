@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hotshelf._errors import ConfigurationError
-from hotshelf._keys import list_of_names
+from hotshelf._keys import is_text, list_of_names
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def near_options(near: Near | bool) -> Converted | None:
     if not all(isinstance(time, int | float) and 0 <= time < float("inf") for time in times):
         raise ConfigurationError("invalid times of `near`: use a number of seconds for each")
     prefixes = list_of_names(near.broadcast, "broadcast")
-    if not all(isinstance(prefix, str) and prefix for prefix in prefixes):
+    if not all(is_text(prefix) and prefix for prefix in prefixes):
         raise ConfigurationError("invalid `broadcast` of `near`: use a list of prefixes of keys")
     times = (float(near.max_staleness), float(near.ttl))
     return size, *times, prefixes, bool(near.without_reports)

@@ -246,9 +246,9 @@ class CacheService(Generic[T]):
                     raise
         except CacheError:
             return None
-        if type(found) not in _INTERNAL:
-            return cast("T", found if self._copy is None else self._copy(found))
-        value = self._decoded(found)
+        if type(found) not in _INTERNAL and self._copy is None:
+            return cast("T", found)
+        value = self._value(found)
         return None if value is _UNDECODABLE else cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[Identifier]) -> list[T | None]:
@@ -346,8 +346,8 @@ class CacheService(Generic[T]):
         if plain and not current_runs():
             # Most calls, and most of these are hits.
             found = self._core.peek(identifier)
-            if type(found) not in _INTERNAL:
-                return cast("T", found if self._copy is None else self._copy(found))
+            if type(found) not in _INTERNAL and self._copy is None:
+                return cast("T", found)
         text = None if params is None else params_text(params)
         mode = "reload" if reload else "use"
         runs = current_runs() and active_runs()
@@ -365,10 +365,8 @@ class CacheService(Generic[T]):
                 except BaseException:
                     pending.abandon()
                     raise
-            if type(found) not in _INTERNAL:
-                return cast("T", found if self._copy is None else self._copy(found))
-            if type(found) is bytes or type(found) is Encoded:
-                value = self._decoded(found)
+            if type(found) not in (Ticket, Failed, Unencoded):
+                value = self._value(found)
                 if value is not _UNDECODABLE:
                     return cast("T", value)
                 mode = mode_after_undecodable(mode)
@@ -376,10 +374,42 @@ class CacheService(Generic[T]):
             value, _ = await self._loaded(found, factory, identifier, text)
             return value
 
+    @overload
+    async def response(
+        self,
+        identifier: Identifier,
+        factory: Factory[T],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = _NO_TAGS,
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+        after: str | None = None,
+        request: Request | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response: ...
+
+    @overload
     async def response(
         self,
         identifier: Identifier,
         factory: Factory[T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = _NO_TAGS,
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+        after: str | None = None,
+        request: Request | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response | None: ...
+
+    async def response(
+        self,
+        identifier: Identifier,
+        factory: Factory[Any],
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
@@ -395,7 +425,9 @@ class CacheService(Generic[T]):
 
         Return it from an endpoint of FastAPI or Starlette: it bypasses the response model, so
         an entry that was stored with another model is sent as it is. Change `version` with the
-        model. Returns `None` if the factory does, for the endpoint to answer.
+        model. It has the names that the model reads back: field names with `populate_by_name`,
+        where FastAPI sends aliases, and no computed fields with `extra="forbid"`. Returns `None`
+        if the factory does, for the endpoint to answer: `raise HTTPException(404)`.
 
         Args:
             identifier: The last part of the key.
@@ -420,22 +452,24 @@ class CacheService(Generic[T]):
         runs = active_runs()
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
-        found = self._core.load(
-            identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True
-        )
-        if type(found) is Pending:
-            found = await result_of(found)
-        if found is None or type(found) is bytes:
-            raw = found
-        else:
-            value, (raw, reason) = await self._loaded(found, factory, identifier, text)
-            if value is None:
+        while True:
+            found = self._core.load(
+                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True
+            )
+            if type(found) is Pending:
+                found = await result_of(found)
+            if found is not None and type(found) is not bytes:
+                value, (raw, reason) = await self._loaded(found, factory, identifier, text)
+                if value is not None and raw is None:
+                    raise EncodeError(f"the value can't be encoded: {reason}")
+                found = None if value is None else raw
+            elif self._options["foreign"] and self._value(found) is _UNDECODABLE:
+                # A plain client may have written anything.
+                mode = mode_after_undecodable(mode)
+                continue
+            if found is None or found == self._codec.null:
                 return None
-            if raw is None:
-                raise EncodeError(f"the value can't be encoded: {reason}")
-        if raw is None or raw == self._codec.null:
-            return None
-        return encoded_response(raw, self._codec.media_type, request, headers)
+            return encoded_response(found, self._codec.media_type, request, headers)
 
     def _mode_within(
         self, runs: Iterable[Run], identifier: Any, params: Any, mode: str
@@ -469,13 +503,14 @@ class CacheService(Generic[T]):
         try:
             with running(self._owned_keys([(identifier, params)])):
                 made = await self._call(factory)
+            # Code of the model may raise what is no `Exception`.
+            value, encoded = self._prepare(made)
         except Exception as error:
             ticket.fail(error)
             raise
         except BaseException:
             ticket.abandon()
             raise
-        value, encoded = self._prepare(made)
         completing = ticket.complete(value, *encoded)
         if type(completing) is Pending:
             await result_of(completing)
@@ -706,7 +741,14 @@ class CacheService(Generic[T]):
         can't be decoded."""
         if type(found) in _INTERNAL:
             return self._decoded(found)
-        return found if self._copy is None else self._copy(found)
+        if self._copy is None or found is None:
+            return found
+        try:
+            return self._copy(found)
+        except Exception as error:
+            # It could be copied before. Code of the value may raise anything.
+            self._core.undecodable(f"can't be copied: {type(error).__name__}")
+            return _UNDECODABLE
 
     def _decoded(self, found: Any) -> Any:
         """Decodes an entry, and keeps the value where the entry is in the memory of this process.
@@ -722,7 +764,7 @@ class CacheService(Generic[T]):
         except DecodeError as error:
             self._core.undecodable(f"not a valid {self._codec.name}: {error}")
             return _UNDECODABLE
-        if type(found) is Encoded:
+        if type(found) is Encoded and self._codec.keeps_objects:
             self._keep(found, value)
         return value
 

@@ -14,6 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple, PyType};
 
 use crate::errors::{exception, value_error};
+use crate::finalization;
 
 /// An identifier, and the parameters as text or as the exception that was raised instead.
 pub(crate) type KeyArguments<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
@@ -108,8 +109,12 @@ fn is_uuid(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 pub(crate) fn text(object: &Bound<'_, PyAny>) -> PyResult<Result<String, Error>> {
     let text = match object.cast_exact::<PyString>() {
         Ok(text) => text.extract(),
-        // `str()` of a subclass of `str`, such as an enumeration, may be another text.
-        Err(_) => object.str().and_then(|text| text.extract()),
+        // `str()` of a subclass of `str`, such as an enumeration, may be another text. It is code
+        // of the object.
+        Err(_) => {
+            let _inside = finalization::enter(object.py());
+            object.str().and_then(|text| text.extract())
+        }
     };
     converted(ErrorKind::Key, text)
 }

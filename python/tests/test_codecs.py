@@ -16,8 +16,8 @@ from pydantic import BaseModel
 
 from hotshelf import CacheManager, CacheService, ConfigurationError
 
-#: The characters of a trailer without tags.
-TRAILER = 100
+#: The characters of a trailer without tags, of a value that isn't JSON.
+TRAILER = 116
 
 ALL_BYTES = bytes(range(256)) + b" \t\r\n"
 
@@ -65,7 +65,7 @@ async def test_bytes_as_json(manager: CacheManager, server: RedisServer) -> None
     cache = manager.service("bytes", bytes, codec="json")
     assert await cache.set("k", b"\xff")
     assert await cache.get("k") == b"\xff"
-    assert stored(server, cache) == b'"/w=="'
+    assert server.command("GET", cache.key("k")).rstrip() == b'"/w=="'
 
 
 class Product(BaseModel):
@@ -102,7 +102,8 @@ async def test_message_pack_without_a_model(manager: CacheManager, value: Any) -
 
 async def test_entry_of_another_codec_is_a_miss(manager: CacheManager, server: RedisServer) -> None:
     other = CacheManager(server.url)
-    assert await other.service("numbers", int, codec="msgpack").set("k", 300)
+    # 53 is the digit 5.
+    assert await other.service("numbers", int, codec="msgpack").set("k", 53)
     numbers = manager.service("numbers", int)
     assert await numbers.get("k") is None
     assert numbers.stats()["foreign"] == 1
@@ -147,9 +148,38 @@ async def test_own_codec(manager: CacheManager, server: RedisServer) -> None:
     assert accepting.stats()["foreign"] == 1
 
 
+async def test_none_is_a_negative_with_every_codec(manager: CacheManager) -> None:
+    class Texts:
+        def encode(self, value: Any) -> bytes:
+            return repr(value).encode()
+
+        def decode(self, raw: bytes) -> Any:
+            return raw.decode()
+
+    for codec in (Texts(), "raw", "msgpack", "json"):
+        name = str(codec if isinstance(codec, str) else "own")
+        cache: CacheService[Any] = manager.service(name, str, codec=codec, negative_ttl=0)  # type: ignore[call-overload]
+        loads = []
+        for _ in range(3):
+            assert await cache.get_or_set("k", lambda: loads.append(1)) is None
+        assert len(loads) == 3, codec
+    own: CacheService[Any] = manager.service("own", str, codec=Texts())
+    assert not await own.set("k", None)
+
+
+async def test_raw_text_has_one_type(manager: CacheManager) -> None:
+    class Markup(str):
+        pass
+
+    cache: CacheService[str] = manager.service("texts", str, codec="raw")
+    types = [type(await cache.get_or_set("k", lambda: Markup("<b>"))) for _ in range(3)]
+    assert types == [str, str, str]
+
+
 @pytest.mark.parametrize(
     ("model", "codec", "named"),
     [
+        (None, Points, "`encode` and `decode`"),
         (None, "xml", "msgpack"),
         (int, "raw", "model=bytes"),
         (None, 7, "`encode` and `decode`"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
@@ -144,6 +144,69 @@ async def test_what_cannot_be_copied_is_decoded_each_time(manager: CacheManager)
     await cache.set("k", Uncopied())
     for _ in range(50):
         assert type(await cache.get("k")) is Uncopied
+
+
+async def test_what_can_no_longer_be_copied_is_a_miss(manager: CacheManager) -> None:
+    copied = 0
+
+    class Once:
+        def __deepcopy__(self, memo: Any) -> Any:
+            nonlocal copied
+            copied += 1
+            if copied > 1:
+                raise RuntimeError("confidential")
+            return self
+
+    class Format:
+        encode = staticmethod(lambda value: b"x")
+        decode = staticmethod(lambda raw: Once())
+
+    cache: CacheService[Any] = manager.service("once", codec=Format(), copy="deep")
+    await cache.set("k", Once())
+    for _ in range(30):
+        copied = min(copied, 1)
+        value = await cache.get("k")
+        assert value is None or type(value) is Once
+        assert type(await cache.get_or_set("k", Once)) is Once
+        assert len(await cache.get_many(["k"])) == 1
+
+
+async def test_iterators_are_not_shared(manager: CacheManager) -> None:
+    class Page(BaseModel):
+        numbers: Iterable[int]
+
+    numbers: CacheService[Any] = manager.service("numbers", Iterable[int])
+    pages = manager.service("pages", Page)
+    await numbers.set("k", [1, 2])
+    await pages.set("k", Page(numbers=[1, 2]))
+    for _ in range(30):
+        assert list(await numbers.get("k")) == [1, 2]
+        page = await pages.get("k")
+        assert page is not None and list(page.numbers) == [1, 2]
+
+
+async def test_services_for_each_request_share_decoded_values() -> None:
+    manager = CacheManager("memory://")
+    decoded = 0
+
+    class Counting:
+        def encode(self, value: str) -> bytes:
+            return value.encode()
+
+        def decode(self, raw: bytes) -> str:
+            nonlocal decoded
+            decoded += 1
+            return raw.decode()
+
+    codec = Counting()
+    first: CacheService[str] = manager.service("texts", codec=codec)
+    await first.set("k", "a")
+    before = decoded
+    for _ in range(10):
+        service: CacheService[str] = manager.service("texts", codec=codec)
+        assert await service.get("k") == "a"
+    assert decoded == before + 1
+    await manager.close()
 
 
 class Closing:

@@ -206,6 +206,29 @@ def test_interpreter_exits_with_operations_in_flight(script: Script, how: str) -
         assert script.run(ENDS_AT_ONCE, how) == ""
 
 
+HITS_AT_EXIT = """
+import asyncio, sys, threading, time, uuid
+from hotshelf import CacheManager
+cache = CacheManager("memory://").service("numbers", int)
+sys.setswitchinterval(1e-5)
+
+async def hits():
+    key = uuid.UUID(int=5)
+    await cache.set(key, 1)
+    while True:
+        await cache.get(key)
+
+for _ in range(4):
+    threading.Thread(target=lambda: asyncio.run(hits()), daemon=True).start()
+time.sleep(0.1)
+"""
+
+
+def test_interpreter_exits_while_threads_build_keys(script: Script) -> None:
+    for _ in range(15):
+        assert script.run(HITS_AT_EXIT) == ""
+
+
 COLD = """
 import asyncio, sys
 from hotshelf import CacheManager, CacheService

@@ -60,12 +60,13 @@ async def test_response_is_the_stored_json(products: CacheService[Product]) -> N
         assert await products.get("tea") == Product(name="tea")
         assert (await client.get("/tea")).content == first.content
 
-        for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*", " * "):
             unchanged = await client.get("/tea", headers={"If-None-Match": known})
             assert (unchanged.status_code, unchanged.content) == (304, b"")
             assert unchanged.headers["etag"] == tag
-        changed = await client.get("/tea", headers={"If-None-Match": '"other"'})
-        assert (changed.status_code, changed.content) == (200, first.content)
+        for other in ('"other"', '"a,*,b"', "other", f'"x{tag[3:]}'):
+            changed = await client.get("/tea", headers={"If-None-Match": other})
+            assert (changed.status_code, changed.content) == (200, first.content)
 
         await products.set("tea", Product(name="green tea"))
         other = await client.get("/tea", headers={"If-None-Match": tag})
@@ -95,6 +96,20 @@ async def test_errors_of_factories_and_values() -> None:
         await values.response("k", failing)
     with pytest.raises(EncodeError, match="can't be encoded"):
         await values.response("k", object)
+    await manager.close()
+
+
+async def test_what_a_plain_client_wrote_is_checked(own_server: RedisServer) -> None:
+    manager = CacheManager(own_server.url, read_timeout=5, store_timeout=5)
+    products = manager.service("products", Product, foreign=True)
+    own_server.command("SET", products.key("tea"), '{"name":"green tea"}')
+    own_server.command("SET", products.key("page"), "<html>")
+    tea = await products.response("tea", lambda: Product(name="no"))
+    assert tea is not None and tea.body == b'{"name":"green tea"}'
+    page = await products.response("page", lambda: Product(name="new"))
+    assert page is not None and page.body == b'{"name":"new","price":0.1}'
+    own = await products.response("tea", lambda: Product(name="no"), headers={"etag": '"mine"'})
+    assert own is not None and len(own.headers.getlist("etag")) == 1
     await manager.close()
 
 

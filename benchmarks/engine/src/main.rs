@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use hotshelf::{Cache, Store};
 use hotshelf_core::codec::{Codec, Json};
-use hotshelf_core::trailer::Trailer;
+use hotshelf_core::trailer::{CodecId, Trailer};
 use ready::Ready;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,7 @@ impl Bench {
 fn with_trailer(value: &[u8]) -> bytes::Bytes {
     let mut entry = value.to_vec();
     let trailer = Trailer {
+        codec: CodecId::JSON,
         absent: false,
         fill: [1; 5],
         loaded_at: 1_700_000_000_000,

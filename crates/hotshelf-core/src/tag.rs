@@ -62,7 +62,8 @@ impl TagId {
         thread_local! {
             static KNOWN: RefCell<HashMap<Box<str>, TagId, RandomState>> = RefCell::default();
         }
-        KNOWN.with_borrow_mut(|known| {
+        let known = KNOWN.try_with(|known| {
+            let mut known = known.borrow_mut();
             if let Some(id) = known.get(name) {
                 return *id;
             }
@@ -74,7 +75,9 @@ impl TagId {
                 known.insert(name.into(), id);
             }
             id
-        })
+        });
+        // At the end of the thread there are none.
+        known.unwrap_or_else(|_| Self::hashed(name.as_bytes()))
     }
 
     fn hashed(name: &[u8]) -> Self {

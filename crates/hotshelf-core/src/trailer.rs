@@ -14,7 +14,7 @@
 //! | load time | 2 | milliseconds: exact below 2 s, else rounded down by less than 0.1 % |
 //! | further fields | 4 each | one for each flag of bits 4 to 7, in their order |
 //! | tags | 12 each | the 6 of its id (two names in 2⁴⁸ share one, and are invalidated together), and the 6 of its version when the load began |
-//! | flags | 1 | bit 0: the entry is a cached negative |
+//! | flags | 1 | bit 0: the entry is a cached negative; bits 3 and 4: the value isn't JSON, and the further field of bit 4 names its codec, by the first bytes of the SHA-256 of that name |
 //! | number of tags | 1 | 128 at most |
 //! | check | 4 | CRC-32 (as in Ethernet) of all preceding bytes |
 //! | format | 1 | 1 |
@@ -34,11 +34,13 @@
 //! releases share entries, an older reader replaces a newer entry once. From then on both use
 //! the older entry until it expires, so that they never replace each other's entries in turn.
 //!
-//! Reserved: critical bit 1 for entries whose lifetime exceeds their freshness, and bit 2 for
+//! So bit 3 keeps a reader that knows JSON alone from other values. Reserved: critical bit 1 for entries whose lifetime exceeds their freshness, and bit 2 for
 //! tags that were only known after the load.
 
 use std::fmt;
 use std::ops::Range;
+
+use sha2::{Digest, Sha256};
 
 use crate::tag::{MOST_TAGS, TagId, TagStamp};
 
@@ -50,9 +52,11 @@ const MAGIC_BYTES: [u8; 2] = [0xca, 0x5e];
 /// The format and the magic, as white space.
 const FORMAT_AND_MAGIC: [u8; 12] = *b"   \t\r \n\n\t\t\r\n";
 const FLAG_ABSENT: u8 = 1;
+const FLAG_NO_JSON: u8 = 1 << 3;
+const FLAG_CODEC: u8 = 1 << 4;
 /// The flags that a reader must know, and those of them that this release knows.
 const CRITICAL: u8 = 0x0f;
-const KNOWN: u8 = FLAG_ABSENT;
+const KNOWN: u8 = FLAG_ABSENT | FLAG_NO_JSON;
 /// The lengths in bytes of the head, of each further field, of each tag, and of the foot.
 const HEAD: usize = 5 + 6 + 3 + 2;
 const FURTHER: usize = 4;
@@ -74,6 +78,8 @@ const LOAD_TIME: u32 = 11;
 pub struct Trailer {
     /// Whether the entry is a cached negative.
     pub absent: bool,
+    /// The codec of the value.
+    pub codec: CodecId,
     /// The id of the fill that wrote the entry.
     pub fill: [u8; 5],
     /// When the load began, by the backend's clock, in milliseconds; 0 if unknown.
@@ -84,6 +90,26 @@ pub struct Trailer {
     pub load_time: u64,
     /// The tags and the versions that they had when the load began.
     pub tags: Vec<TagStamp>,
+}
+
+/// The codec of a value: the first bytes of the SHA-256 of its name; zeros for JSON.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CodecId([u8; 4]);
+
+impl CodecId {
+    /// Of JSON.
+    pub const JSON: Self = Self([0; 4]);
+
+    /// Returns the id of a codec by its [name](crate::codec::Codec::name).
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        if name == crate::codec::JSON {
+            return Self::JSON;
+        }
+        let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(name).into();
+        // Never that of JSON.
+        Self([a | 1, b, c, d])
+    }
 }
 
 /// Why an entry has no readable trailer.
@@ -106,16 +132,18 @@ impl Trailer {
     /// as the longest that fits.
     pub fn append_to(&self, entry: &mut Vec<u8>) {
         let tags = self.written_tags();
-        let mut bytes = Vec::with_capacity(HEAD + TAG * tags.len() + FOOT);
+        let (flags, codec) = self.flags();
+        let mut bytes = Vec::with_capacity(HEAD + codec.len() + TAG * tags.len() + FOOT);
         bytes.extend(self.fill);
         bytes.extend(&self.loaded_at.min(MAX_LOADED_AT).to_be_bytes()[2..]);
         bytes.extend(&pack(self.fresh_for, FRESH_FOR).to_be_bytes()[1..]);
         bytes.extend(&pack(self.load_time, LOAD_TIME).to_be_bytes()[2..]);
+        bytes.extend(codec);
         for tag in tags {
             bytes.extend(tag.id.as_bytes());
             bytes.extend(tag.version);
         }
-        bytes.extend([if self.absent { FLAG_ABSENT } else { 0 }, tags.len() as u8]);
+        bytes.extend([flags, tags.len() as u8]);
         bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
         bytes.push(FORMAT);
         bytes.extend(MAGIC_BYTES);
@@ -127,7 +155,16 @@ impl Trailer {
     /// Returns the number of characters that [`append_to`](Self::append_to) writes.
     #[must_use]
     pub fn length(&self) -> usize {
-        4 * (HEAD + TAG * self.written_tags().len() + FOOT)
+        4 * (HEAD + self.flags().1.len() + TAG * self.written_tags().len() + FOOT)
+    }
+
+    /// Returns the flags, and the field of the codec if there is one.
+    fn flags(&self) -> (u8, &[u8]) {
+        let absent = if self.absent { FLAG_ABSENT } else { 0 };
+        match self.codec {
+            CodecId::JSON => (absent, &[]),
+            CodecId(ref codec) => (absent | FLAG_NO_JSON | FLAG_CODEC, codec),
+        }
     }
 
     fn written_tags(&self) -> &[TagStamp] {
@@ -165,8 +202,13 @@ impl Trailer {
             return Err(TrailerError::Damaged);
         }
         let (head, rest) = checked.split_first_chunk().ok_or(TrailerError::Damaged)?;
-        let tags = &rest[further..rest.len() - CHECKED_FOOT];
-        Ok((0..start, Self::parse(head, tags, flags)))
+        let (further, rest) = rest.split_at(further);
+        let codec = match further.first_chunk() {
+            Some(codec) if flags & FLAG_NO_JSON != 0 => CodecId(*codec),
+            _ => CodecId::JSON,
+        };
+        let tags = &rest[..rest.len() - CHECKED_FOOT];
+        Ok((0..start, Self { codec, ..Self::parse(head, tags, flags) }))
     }
 
     /// Reads the flags and the number of tags.
@@ -183,7 +225,9 @@ impl Trailer {
         // Whether these are all white space is checked when the whole trailer is read.
         let (pairs, _) = pairs_of(u64::from_le_bytes(*foot.first_chunk().expect("36 characters")));
         let (flags, number_of_tags) = (packed(pairs as u32), packed((pairs >> 32) as u32));
-        if flags & CRITICAL & !KNOWN != 0 {
+        // A value that isn't JSON names its codec.
+        let is_unnamed = flags & (FLAG_NO_JSON | FLAG_CODEC) == FLAG_NO_JSON;
+        if flags & CRITICAL & !KNOWN != 0 || is_unnamed {
             return Err(TrailerError::Unknown);
         }
         match usize::from(number_of_tags) {
@@ -197,6 +241,7 @@ impl Trailer {
         let [a, b, c, d, e, t1, t2, t3, t4, t5, t6, f1, f2, f3, l1, l2] = *head;
         Self {
             absent: flags & FLAG_ABSENT != 0,
+            codec: CodecId::JSON,
             fill: [a, b, c, d, e],
             loaded_at: u64::from_be_bytes([0, 0, t1, t2, t3, t4, t5, t6]),
             fresh_for: unpack(u32::from_be_bytes([0, f1, f2, f3]), FRESH_FOR),
@@ -305,15 +350,18 @@ mod tests {
             .prop_map(|(id, version)| TagStamp { id: TagId::new(id), version });
         let tags = proptest::collection::vec(tag, 0..=MOST_TAGS);
         let times = (0..=MAX_LOADED_AT, 0..1_u64 << FRESH_FOR, 0..1_u64 << LOAD_TIME);
-        (any::<bool>(), any::<[u8; 5]>(), times, tags).prop_map(|(absent, fill, times, tags)| {
+        let codec = prop_oneof![Just(CodecId::JSON), any::<[u8; 4]>().prop_map(CodecId)];
+        let parts = (any::<bool>(), codec, any::<[u8; 5]>(), times, tags);
+        parts.prop_map(|(absent, codec, fill, times, tags)| {
             let (loaded_at, fresh_for, load_time) = times;
-            Trailer { absent, fill, loaded_at, fresh_for, load_time, tags }
+            Trailer { absent, codec, fill, loaded_at, fresh_for, load_time, tags }
         })
     }
 
     fn plain() -> Trailer {
         Trailer {
             absent: false,
+            codec: CodecId::JSON,
             fill: [7; 5],
             loaded_at: 1,
             fresh_for: 2,

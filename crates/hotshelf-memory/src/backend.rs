@@ -305,6 +305,8 @@ impl Backend for MemoryBackend {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         self.closed.store(true, Ordering::Relaxed);
+        // Nobody can read them any more.
+        self.entries.clear();
         self.watchers.wake_all();
         done(())
     }

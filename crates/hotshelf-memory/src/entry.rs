@@ -9,8 +9,8 @@ use foldhash::fast::RandomState;
 use hotshelf_core::backend::LocalEntry;
 use hotshelf_core::shards::{TYPICAL_BYTES, shards};
 use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 /// The overhead of an entry beyond its key, its value and the decoded value: the cache's table,
 /// heap bookkeeping, reference counts. Counted per entry, so that many small ones can't exceed
@@ -19,7 +19,7 @@ const OVERHEAD: usize = 330;
 
 /// A bounded map from keys to expiring entries.
 pub(crate) struct Entries {
-    cache: Cache<WireKey, Entry, ByBytes, RandomState>,
+    cache: Cache<WireKey, Entry, ByBytes, RandomState, SetAside>,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -40,8 +40,22 @@ impl Weighter<WireKey, Entry> for ByBytes {
     }
 }
 
+/// Keeps evicted entries until the locks are released: the values in them run code of their own
+/// when they are dropped.
+#[derive(Clone)]
+struct SetAside;
+
+impl Lifecycle<WireKey, Entry> for SetAside {
+    type RequestState = Vec<Entry>;
+
+    fn on_evict(&self, evicted: &mut Vec<Entry>, _: WireKey, entry: Entry) {
+        evicted.push(entry);
+    }
+}
+
 fn weight(key: &WireKey, value: &[u8], decoded_size: usize) -> u64 {
-    (key.as_bytes().len() + value.len() + decoded_size + OVERHEAD) as u64
+    let sizes = [key.as_bytes().len(), value.len(), decoded_size, OVERHEAD];
+    sizes.into_iter().fold(0_u64, |sum, size| sum.saturating_add(size as u64))
 }
 
 /// The share of a shard for entries that were read again, and the largest share that a single
@@ -60,8 +74,8 @@ impl Entries {
             .hot_allocation(HOT)
             .build();
         let options = options.expect("capacity, items and shards are set, and HOT is below 1");
-        let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
-        Self { cache: Cache::with_options(options, ByBytes, hasher, lifecycle), runtime }
+        let cache = Cache::with_options(options, ByBytes, RandomState::default(), SetAside);
+        Self { cache, runtime }
     }
 
     /// Returns `true` if an entry is small enough to be stored at all.
@@ -103,6 +117,13 @@ impl Entries {
         };
         let entry = self.cache.get_or_insert_with(key, entry);
         entry.unwrap_or_else(|never| match never {}).local.raw().clone()
+    }
+
+    /// Removes all entries. Their values are dropped while no lock is held.
+    pub(crate) fn clear(&self) {
+        for key in self.keys().collect::<Vec<_>>() {
+            self.cache.remove(&key);
+        }
     }
 
     /// Returns the keys. Locks are held for one key at a time.

@@ -1,7 +1,7 @@
 //! A written trailer is found again, and a damaged one is not.
 
 use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
-use hotshelf_core::trailer::{MAGIC, Trailer, TrailerError};
+use hotshelf_core::trailer::{CodecId, MAGIC, Trailer, TrailerError};
 
 use crate::input::Input;
 
@@ -52,7 +52,9 @@ fn forge(fields: &[u8]) {
         HEAD + 4 * (flags >> 4).count_ones() as usize + TAG * usize::from(tags)
     };
     let expected = match fields {
-        [.., flags, _] if *format != 1 || flags & 0b1110 != 0 => Err(TrailerError::Unknown),
+        [.., flags, _] if *format != 1 || flags & 0b0110 != 0 || flags & 0b1_1000 == 0b1000 => {
+            Err(TrailerError::Unknown)
+        }
         [before @ .., flags, tags]
             if usize::from(*tags) <= MOST_TAGS && before.len() == length(*flags, *tags) =>
         {
@@ -67,6 +69,7 @@ fn forge(fields: &[u8]) {
 fn write_and_damage(mut input: Input<'_>) {
     let damage = (input.number(), input.small());
     let written = Trailer {
+        codec: CodecId::of(["JSON", "raw bytes", "points"][usize::from(input.small()) % 3]),
         absent: input.small() % 2 == 1,
         fill: bytes(&mut input),
         loaded_at: u64::from_be_bytes(bytes(&mut input)) >> 16,

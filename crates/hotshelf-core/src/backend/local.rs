@@ -12,7 +12,7 @@ use crate::codec::Decoded;
 use crate::key::WireKey;
 use crate::runtime::Moment;
 use crate::tag::TagStamp;
-use crate::trailer::{Trailer, TrailerError};
+use crate::trailer::{CodecId, Trailer, TrailerError};
 
 /// Entries that are read without waiting: those of a backend in memory, or of the near tier in
 /// front of a server.
@@ -56,13 +56,14 @@ pub(crate) struct Stamp {
     pub(crate) length: usize,
     /// Whether the entry is a negative.
     pub(crate) absent: bool,
+    pub(crate) codec: CodecId,
     pub(crate) tags: Box<[TagStamp]>,
 }
 
 impl Stamp {
     fn new(value: Range<usize>, trailer: Trailer) -> Self {
-        let Trailer { absent, tags, .. } = trailer;
-        Self { length: value.end, absent, tags: tags.into_boxed_slice() }
+        let Trailer { absent, codec, tags, .. } = trailer;
+        Self { length: value.end, absent, codec, tags: tags.into_boxed_slice() }
     }
 }
 

@@ -78,8 +78,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Reads entries like [`read`](Self::read), for the near tier.
     fn read_tracked<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<TrackedRead>>> {
         Box::pin(async {
-            let untracked = |raw| TrackedRead { raw, source: None };
-            Ok(self.read(keys).await?.into_iter().map(untracked).collect())
+            Ok(self.read(keys).await?.into_iter().map(TrackedRead::unreported).collect())
         })
     }
 

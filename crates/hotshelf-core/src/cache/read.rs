@@ -253,6 +253,11 @@ impl ByteCache {
     fn note_miss(&self, key: &WireKey, reason: MissReason) {
         match reason {
             MissReason::Untracked | MissReason::Unusable => self.count(Counter::Foreign),
+            MissReason::OtherCodec => {
+                self.count(Counter::Foreign);
+                let cure = "encoded by another codec: change the `version` of a cache with it";
+                self.report(Mistake::Entry, &Error::new(ErrorKind::Decode, cure).with_key(key));
+            }
             // It was counted where it was decoded.
             MissReason::Undecodable => {
                 let error = Error::new(ErrorKind::Decode, "corrupt, or of another type");

@@ -28,7 +28,7 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn name(&self) -> Cow<'static, str> {
-        "JSON".into()
+        super::JSON.into()
     }
 }
 

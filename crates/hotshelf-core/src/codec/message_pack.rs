@@ -18,6 +18,10 @@ use super::{BoxError, Codec, written};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MessagePack;
 
+/// How deep values may be nested, as in serde_json: an entry may come from anybody, and a deeper
+/// one could overflow the stack.
+const DEEPEST: usize = 128;
+
 impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     fn encode(&self, value: &T) -> Result<Bytes, BoxError> {
         written(|encoded| Ok(rmp_serde::encode::write_named(encoded, value)?))
@@ -25,7 +29,9 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
 
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError> {
         let mut rest = &encoded[..];
-        let value = rmp_serde::from_read(&mut rest)?;
+        let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
+        deserializer.set_max_depth(DEEPEST);
+        let value = T::deserialize(&mut deserializer)?;
         if rest.is_empty() { Ok(value) } else { Err("there are bytes behind the value".into()) }
     }
 
@@ -70,5 +76,11 @@ mod tests {
         for wrong in [&b""[..], b"\x07 ", b"\xc1", b"\xa1x", b"\xcd\x01\x00"] {
             assert!(decode(wrong).is_err(), "{wrong:?}");
         }
+        let deep =
+            |depth| Bytes::from(vec![0x91; depth].into_iter().chain([7]).collect::<Vec<_>>());
+        let decode =
+            |depth| -> Result<serde_json::Value, BoxError> { MessagePack.decode(&deep(depth)) };
+        assert!(decode(100).is_ok());
+        assert!(decode(1_000).is_err() && decode(1_000_000).is_err());
     }
 }

@@ -25,6 +25,9 @@ pub use json::Json;
 pub use message_pack::MessagePack;
 pub use raw::Raw;
 
+/// The name of the default format.
+pub const JSON: &str = "JSON";
+
 /// Any error of a codec.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -72,14 +75,16 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// Returns an error if the bytes are not a value of this cache: the entry is then a miss.
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError>;
 
-    /// Returns the name of the format. Caches of the same name in one store must agree on it:
-    /// return another one where options change the format. By default, the name of the type.
+    /// Returns the name of the format. Entries of another one are misses, whatever process wrote
+    /// them, and caches of the same name in one store must agree on it: return another one where
+    /// options change the format. By default, the name of the type.
     fn name(&self) -> Cow<'static, str> {
         type_name::<Self>().into()
     }
 
     /// Returns the estimated size of the decoded value in memory, in bytes. Caches in memory
-    /// keep it beside its encoded form, and count both. By default, that of the latter.
+    /// keep it beside its encoded form, and count both. By default, that of the latter. It must
+    /// not panic for bytes that can't be decoded.
     fn decoded_size(&self, encoded: &Bytes) -> usize {
         encoded.len()
     }
@@ -92,13 +97,14 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>) -> Result<B
     thread_local! {
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
-    // Taken out, as the encoding of a value may encode others.
-    let mut buffer = BUFFER.take();
+    // Taken out, as the encoding of a value may encode others. At the end of the thread there is
+    // none.
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     let written = write(&mut buffer).map(|()| Bytes::copy_from_slice(&buffer));
     buffer.clear();
     buffer.shrink_to(LONGEST_BUFFER);
-    BUFFER.set(buffer);
+    let _ = BUFFER.try_with(|own| own.set(buffer));
     written
 }
 

@@ -7,13 +7,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
+use crate::backend::LocalEntry;
 use crate::codec::ErasedCodec;
 #[cfg(test)]
 use crate::codec::{Json, erase};
 use crate::error::{Error, ErrorKind};
-use crate::key::Namespace;
+use crate::key::{Namespace, WireKey};
 use crate::stats::Stats;
-use crate::tag::{TagId, Tags};
+use crate::tag::{TAG_PREFIX, TagId, Tags};
+use crate::trailer::CodecId;
 
 pub use options::{CacheOptions, Foreign, NegativeTtl};
 pub(crate) use options::{Format, Negative, Validated};
@@ -36,6 +38,7 @@ pub(crate) struct CacheContext {
     pub(crate) options: CacheOptions,
     pub(crate) validated: Validated,
     pub(crate) codec: Arc<dyn ErasedCodec>,
+    pub(crate) codec_id: CodecId,
     pub(crate) stats: Arc<Stats>,
     /// Whether the caches of the store are enabled.
     pub(crate) enabled: Arc<AtomicBool>,
@@ -75,11 +78,25 @@ impl CacheContext {
             validated: options.validate()?,
             namespace,
             options,
+            codec_id: CodecId::of(&codec.name()),
             codec,
             stats: Arc::default(),
             enabled: Arc::clone(enabled),
             logged: Arc::default(),
         })
+    }
+
+    /// Returns the size of the decoded value of an entry in the memory of this process; 0 for
+    /// what is never decoded: versions of tags, negatives, and values of other codecs.
+    pub(crate) fn decoded_size(&self, key: &WireKey, entry: &LocalEntry) -> usize {
+        let is_value = match entry.stamp() {
+            Ok(stamp) => !stamp.absent && stamp.codec == self.codec_id,
+            Err(_) => {
+                self.validated.format != Format::Trailer(Foreign::Reject)
+                    && !key.as_str().starts_with(TAG_PREFIX)
+            }
+        };
+        if is_value { self.codec.decoded_size(entry.raw()) } else { 0 }
     }
 
     /// Creates a cache of numbers.

@@ -52,16 +52,23 @@ pub(crate) struct TagSets {
 /// The number of sets after which all of a kind are forgotten: a rule may name a tag for each key.
 const MOST_SETS: usize = 1_024;
 
+/// How long the names of a set are at most that is remembered, in bytes.
+const LONGEST_NAMES: usize = 2_048;
+
 impl TagSets {
     /// Returns a cache's own tags together with those of these names.
     ///
     /// # Errors
     /// As [`TagId::of`] and [`Tags::with`].
     pub(crate) fn of(&self, own: &Tags, names: Vec<String>) -> Result<Arc<Tags>, Error> {
-        known(&self.of_rule, names, |names| {
+        let make = |names: &Vec<String>| {
             let ids = names.iter().map(|name| TagId::of(name));
             own.with(ids.collect::<Result<Vec<_>, _>>()?)
-        })
+        };
+        match names.iter().map(String::len).sum::<usize>() {
+            0..=LONGEST_NAMES => known(&self.of_rule, names, make),
+            _ => make(&names).map(Arc::new),
+        }
     }
 
     /// Returns the tags of a key together with those that a call names: an entry must carry these,

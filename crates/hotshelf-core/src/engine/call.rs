@@ -11,6 +11,7 @@ use crate::outage::Budget;
 use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
+use crate::trailer::CodecId;
 use crate::ttl::Ttl;
 
 /// One call that loads or fills.
@@ -41,13 +42,15 @@ pub(crate) struct Call<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     cache: u64,
-    /// Views of one cache may differ in it.
+    /// Views of one cache may differ in both.
     format: Format,
+    codec: CodecId,
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn identity(&self) -> Identity {
-        Identity { cache: self.cache.number, format: self.cache.validated.format }
+        let CacheContext { number, validated, codec_id, .. } = &**self.cache;
+        Identity { cache: *number, format: validated.format, codec: *codec_id }
     }
 
     pub(crate) fn view(&self) -> View<'a> {

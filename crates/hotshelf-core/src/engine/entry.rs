@@ -7,7 +7,7 @@ use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::context::{Foreign, Format};
 use crate::tag::TagStamp;
-use crate::trailer::{MAGIC, Trailer, TrailerError};
+use crate::trailer::{CodecId, MAGIC, Trailer, TrailerError};
 use crate::ttl::Ttl;
 
 /// A cached negative in [`Format::Plain`].
@@ -37,15 +37,17 @@ impl Format {
     pub(crate) fn entry(self, value: Option<Bytes>, fill: FillStamp) -> Bytes {
         let absent = value.is_none();
         match (self, value) {
-            (Self::Plain, Some(value)) => value,
+            // A copy, as a value may be a part of more: entries in memory are weighed by their
+            // length.
+            (Self::Plain, Some(value)) => Bytes::copy_from_slice(&value),
             (Self::Plain, None) => Bytes::from_static(ABSENT),
             (Self::Trailer(_), value) => {
                 let trailer = fill.trailer(absent);
                 let mut entry = value.map_or_else(|| b"null".to_vec(), Vec::from);
-                // Without spare capacity: entries in memory are weighed by their length.
                 entry.reserve_exact(trailer.length());
                 trailer.append_to(&mut entry);
-                Bytes::from(entry)
+                // Without spare capacity, which a codec may have left.
+                Bytes::from(entry.into_boxed_slice())
             }
         }
     }
@@ -70,6 +72,9 @@ impl View<'_> {
         };
         match Trailer::find(&raw) {
             // In a cache of plain entries too: another process may have written it with tags.
+            Ok((_, trailer)) if trailer.codec != self.codec => {
+                Err(Miss::new(MissReason::OtherCodec, Seen::entry(&raw))).into()
+            }
             Ok((range, trailer)) => match self.open(&trailer.tags, versions) {
                 Ok(open) => {
                     let found = Ok((raw.slice(range), trailer.absent, raw));
@@ -134,6 +139,7 @@ impl From<Result<(Bytes, bool, Bytes), Miss>> for Inspected {
 /// The metadata of a fill.
 #[derive(Clone, Debug)]
 pub(crate) struct FillStamp {
+    pub(crate) codec: CodecId,
     pub(crate) token: Token,
     /// Milliseconds of the backend's clock when the lease was granted.
     pub(crate) loaded_at: u64,
@@ -148,6 +154,7 @@ impl FillStamp {
         fill.copy_from_slice(&self.token.as_bytes()[..5]);
         Trailer {
             absent,
+            codec: self.codec,
             fill,
             loaded_at: self.loaded_at,
             fresh_for: self.ttl.as_millis(),
@@ -171,7 +178,8 @@ mod tests {
     fn untracked_hits_need_acceptance_without_tags() {
         let none = Tags::none("p".into());
         let some = none.with([TagId::of("t").unwrap()]).unwrap();
-        let accepts = |format, tags| View { tags, format }.accepts_untracked();
+        let accepts =
+            |format, tags| View { tags, format, codec: CodecId::JSON }.accepts_untracked();
         assert!(accepts(Format::Plain, &none));
         assert!(accepts(Format::Trailer(Foreign::Accept), &none));
         assert!(!accepts(Format::Trailer(Foreign::Accept), &some));

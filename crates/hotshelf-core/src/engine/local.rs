@@ -72,6 +72,7 @@ impl View<'_> {
         takes_absent: bool,
     ) -> Result<Value, MissReason> {
         let (length, absent) = match entry.stamp() {
+            Ok(stamp) if stamp.codec != self.codec => return Err(MissReason::OtherCodec),
             Ok(stamp) => {
                 if !(stamp.tags.is_empty() && self.tags.ids().is_empty()) {
                     self.verify(local, entry)?;

@@ -47,6 +47,8 @@ pub enum MissReason {
     Unusable,
     /// The entry is not a value of this cache: corrupt, or of another type.
     Undecodable,
+    /// The value was encoded by another codec than that of the cache.
+    OtherCodec,
     /// The entry is a cached negative, which the call doesn't accept.
     KnownAbsent,
     /// The call requires a value that is loaded after it began. The key was not read.
@@ -93,9 +95,10 @@ impl Miss {
             MissReason::TagsChanged | MissReason::OtherTags | MissReason::KnownAbsent => {
                 Some(Occupant::ThisCache)
             }
-            MissReason::Untracked | MissReason::Unusable | MissReason::Undecodable => {
-                Some(Occupant::Another)
-            }
+            MissReason::Untracked
+            | MissReason::Unusable
+            | MissReason::Undecodable
+            | MissReason::OtherCodec => Some(Occupant::Another),
             MissReason::Reload
             | MissReason::Unreadable
             | MissReason::Disabled

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
+use crate::trailer::CodecId;
 
 /// The conditions under which an entry answers a call.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct View<'a> {
     pub(crate) tags: &'a Tags,
     /// The format of entries.
     pub(crate) format: Format,
+    /// The codec of values.
+    pub(crate) codec: CodecId,
 }
 
 impl<'a> View<'a> {
@@ -34,7 +37,7 @@ impl<'a> View<'a> {
     /// others in addition.
     #[inline]
     pub(crate) fn of(cache: &CacheContext, tags: &'a Tags) -> Self {
-        Self { tags, format: cache.validated.format }
+        Self { tags, format: cache.validated.format, codec: cache.codec_id }
     }
 }
 

@@ -122,7 +122,8 @@ impl Granted {
         let Insert { key, value, ttl } = insert;
         let Self { token, at, .. } = *self;
         let tags = self.tags.clone();
-        let stamp = FillStamp { token, loaded_at: at, ttl, load_millis: 0, tags };
+        let stamp =
+            FillStamp { codec: cache.codec_id, token, loaded_at: at, ttl, load_millis: 0, tags };
         let decoded_size = cache.codec.decoded_size(&value);
         let value = cache.validated.format.entry(Some(value), stamp);
         Fill { key, token, value, decoded_size, ttl }

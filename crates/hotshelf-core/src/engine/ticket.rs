@@ -159,6 +159,7 @@ impl Ticket {
         let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
         let waker = leadership.waker();
         let stamp = FillStamp {
+            codec: flight.cache.codec_id,
             token: lease.token,
             loaded_at: lease.granted_at,
             ttl,

@@ -19,8 +19,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::backend::{
-    Acquire, Acquired, Backend, Fill, LocalEntries, Result, ServerInfo, Stored, TagVersion, Take,
-    Taken, Token, Watch,
+    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Result, ServerInfo, Stored,
+    TagVersion, Take, Taken, Token, Watch,
 };
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
@@ -39,6 +39,8 @@ pub(crate) struct Gate {
     backend: Arc<dyn Backend>,
     local: Vec<Arc<dyn LocalState>>,
     near: Option<Arc<NearTier>>,
+    /// Whether the backend reports changes to the near tier.
+    is_told: bool,
     pub(crate) duties: Duties,
     runtime: Arc<dyn Runtime>,
     health: Health,
@@ -97,7 +99,7 @@ impl Gate {
             );
         }
         local.extend(near.iter().map(|near| Arc::clone(near) as Arc<dyn LocalState>));
-        Self { backend, local, near, duties, runtime, health }
+        Self { backend, local, near, is_told, duties, runtime, health }
     }
 
     /// Returns the near tier, if there is one.
@@ -173,10 +175,18 @@ impl Gate {
         keys: &[WireKey],
     ) -> Result<Vec<Option<Bytes>>> {
         let before = near.before(keys);
-        let read = self.backend.read_tracked(keys).await?;
+        let read = match self.is_told {
+            true => self.backend.read_tracked(keys).await?,
+            false => {
+                let read = self.backend.read(keys).await?.into_iter();
+                read.map(TrackedRead::unreported).collect()
+            }
+        };
         let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
-            if let Some(raw) = &read.raw {
-                let decoded_size = |value: &Bytes| cache.codec.decoded_size(value);
+            let is_kept =
+                read.source.is_some() || read.is_unreported && near.options().without_reports;
+            if let Some(raw) = read.raw.as_ref().filter(|_| is_kept) {
+                let decoded_size = |entry: &LocalEntry| cache.decoded_size(key, entry);
                 near.admit(key, raw, decoded_size, read.source, before);
             }
             read.raw

@@ -214,13 +214,14 @@ fn written(write: impl FnOnce(&mut String)) -> WireKey {
     thread_local! {
         static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
     }
-    BUFFER.with_borrow_mut(|buffer| {
-        buffer.clear();
-        write(buffer);
-        let key = WireKey::from(buffer.as_str());
-        buffer.shrink_to(LONGEST_BUFFER);
-        key
-    })
+    // Taken out. At the end of the thread there is none.
+    let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
+    buffer.clear();
+    write(&mut buffer);
+    let key = WireKey::from(buffer.as_str());
+    buffer.shrink_to(LONGEST_BUFFER);
+    let _ = BUFFER.try_with(|own| own.replace(buffer));
+    key
 }
 
 fn push_fastapi_rc(text: &mut String, key: &Key<'_>) {

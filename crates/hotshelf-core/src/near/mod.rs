@@ -128,6 +128,16 @@ pub struct TrackedRead {
     pub raw: Option<Bytes>,
     /// The connection over which it was read, if its server reports changes of the key.
     pub source: Option<Sourced>,
+    /// Whether the server of the key reports no changes at all.
+    pub is_unreported: bool,
+}
+
+impl TrackedRead {
+    /// Returns the reply of a server that reports no changes.
+    #[must_use]
+    pub fn unreported(raw: Option<Bytes>) -> Self {
+        Self { raw, source: None, is_unreported: true }
+    }
 }
 
 impl NearTier {
@@ -231,18 +241,15 @@ impl NearTier {
     }
 
     /// Admits what was read, unless it may have changed since the read was sent. `decoded_size`
-    /// returns that of an encoded value.
+    /// returns that of an entry.
     pub(crate) fn admit(
         &self,
         key: &WireKey,
         raw: &[u8],
-        decoded_size: impl FnOnce(&Bytes) -> usize,
+        decoded_size: impl FnOnce(&LocalEntry) -> usize,
         source: Option<Sourced>,
         before: Before,
     ) {
-        if source.is_none() && !self.options.without_reports {
-            return;
-        }
         let now = self.now();
         // A copy: a large value is a part of the connection's buffer, which it would keep alive.
         let (entry, ends) = LocalEntry::copied(raw);
@@ -251,7 +258,7 @@ impl NearTier {
             None => Some(before.sent + self.options.max_staleness.min(self.options.time_to_live)),
         };
         let Some(expires) = expires else { return };
-        let sizes = [key.as_bytes().len(), entry.raw().len(), decoded_size(entry.raw()), OVERHEAD];
+        let sizes = [key.as_bytes().len(), entry.raw().len(), decoded_size(&entry), OVERHEAD];
         let weight = sizes.into_iter().fold(0_u64, |sum, size| sum.saturating_add(size as u64));
         let Before { flushed, sent, .. } = before;
         let held = Held { entry: Arc::new(entry), source, flushed, sent, expires, weight };

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use super::*;
 use crate::key::Pattern;
 use crate::runtime::BoxFuture;
-use crate::trailer::Trailer;
+use crate::trailer::{CodecId, Trailer};
 
 /// A clock that is set, in milliseconds.
 #[derive(Clone, Debug, Default)]
@@ -97,7 +97,15 @@ fn connection_vouches_for_a_while() {
     let mut entry = b"1".to_vec();
     let tags = Vec::new();
     let (loaded_at, fresh_for) = (1_000_000, 50_000);
-    let trailer = Trailer { absent: false, fill: [0; 5], loaded_at, fresh_for, load_time: 0, tags };
+    let trailer = Trailer {
+        absent: false,
+        codec: CodecId::JSON,
+        fill: [0; 5],
+        loaded_at,
+        fresh_for,
+        load_time: 0,
+        tags,
+    };
     trailer.append_to(&mut entry);
     fixture.read(entry.into(), |_| {});
     assert!(fixture.at(12_000).holds());
@@ -120,6 +128,7 @@ fn entry_ends_with_the_server_or_the_tier() {
     let written = |loaded_at, fresh_for| {
         let trailer = Trailer {
             absent: false,
+            codec: CodecId::JSON,
             fill: [0; 5],
             loaded_at,
             fresh_for,

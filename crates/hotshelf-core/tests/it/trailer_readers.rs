@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hotshelf_core::tag::{MOST_TAGS, TagId, TagStamp};
-use hotshelf_core::trailer::Trailer;
+use hotshelf_core::trailer::{CodecId, Trailer};
 use serde_json::{Value, json};
 
 const PYTHON: &str = "
@@ -42,6 +42,7 @@ fn entries() -> Vec<(Value, Vec<u8>)> {
     let tag = |number: u8| TagStamp { id: TagId::new([number; 6]), version: [255 - number; 6] };
     let entry = |(value, tags): (&Value, usize)| {
         let trailer = Trailer {
+            codec: CodecId::JSON,
             absent: value.is_null(),
             fill: *b"\x00\x1b\xff f",
             loaded_at: 1_790_000_000_000,

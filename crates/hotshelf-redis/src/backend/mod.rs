@@ -125,7 +125,9 @@ impl RedisBackend {
         let read = |(position, raw)| {
             let source = sources.get(if is_apart { position } else { 0 }).cloned().flatten();
             let source = source.filter(|_| self.client.asks_for_reports(keys[position].as_bytes()));
-            TrackedRead { raw, source }
+            let is_unreported =
+                source.is_none() && !self.client.is_tracking(keys[position].as_bytes());
+            TrackedRead { raw, source, is_unreported }
         };
         Ok(values.into_iter().enumerate().map(read).collect())
     }

@@ -49,6 +49,20 @@ pub(crate) struct Dialled {
     pub(crate) agreed: Agreed,
 }
 
+/// Returns the prefixes that no other one covers: servers refuse overlapping ones.
+fn without_overlaps(prefixes: &[String]) -> Vec<String> {
+    let mut sorted: Vec<&String> = prefixes.iter().collect();
+    sorted.sort();
+    let mut kept: Vec<String> = Vec::new();
+    for prefix in sorted {
+        // A prefix comes before all that it covers.
+        if kept.last().is_none_or(|last| !prefix.starts_with(last.as_str())) {
+            kept.push(prefix.clone());
+        }
+    }
+    kept
+}
+
 impl Dialer {
     /// Creates a dialer for servers.
     pub(crate) fn new(
@@ -67,6 +81,7 @@ impl Dialer {
                 prefixes.push(TAG_PREFIX.to_owned());
             }
             prefixes.push(LEASE_PREFIX.to_owned());
+            *prefixes = without_overlaps(prefixes);
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
         let (plain, speaks_tls) = (Arc::default(), options.tls.is_some());

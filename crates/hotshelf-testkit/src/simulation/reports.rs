@@ -119,7 +119,7 @@ pub(super) async fn read_tracked(
     });
     let admitted = |(raw, own): (Option<Bytes>, Option<Bytes>)| {
         let source = source.clone().filter(|_| own.is_none() || own == raw);
-        TrackedRead { raw, source }
+        TrackedRead { raw, source, is_unreported: false }
     };
     Ok(reading.await?.into_iter().zip(own).map(admitted).collect())
 }

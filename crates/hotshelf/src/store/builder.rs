@@ -158,10 +158,10 @@ impl StoreBuilder {
     /// A hit in it costs no round trip. Redis and Valkey report changes of what was read; a hit
     /// reflects every invalidation that was executed before the last answered ping, which is no
     /// older than [`max_staleness`](NearOptions::max_staleness) (2 s), and those through this
-    /// store at once. Values of 128 KiB and more, and those of a store with a
-    /// [layer](Self::layer), are not kept. Where the server doesn't report changes, as over RESP2,
-    /// nothing is: the limitations in [`Store::info`] say so. A store in memory needs no near
-    /// tier.
+    /// store at once. Values of 128 KiB and more are not kept, once they are known to be so large.
+    /// Where no changes are reported, as over RESP2 or through a [layer](Self::layer), nothing is
+    /// kept, unless [`without_reports`](NearOptions::without_reports) is set: the limitations in
+    /// [`Store::info`] say so. A store in memory needs no near tier.
     ///
     /// [`CacheBuilder::near`](crate::CacheBuilder::near) leaves a cache out.
     ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hotshelf::backend::MAGIC;
 use hotshelf::codec::{BoxError, Bytes, Codec, Json, MessagePack, Raw};
-use hotshelf::{ErrorKind, Lookup, Store};
+use hotshelf::{ErrorKind, Lookup, NearOptions, Store, StoreBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{on_each_backend, on_tokio, server};
@@ -55,7 +55,7 @@ fn raw_entry_takes_its_length_and_a_trailer() {
         cache.insert("k", all_bytes()).await;
         let stored = store.redis().unwrap().get(cache.wire_key("k").as_str()).await.unwrap();
         let stored = stored.unwrap();
-        assert_eq!(stored.len(), all_bytes().len() + 100);
+        assert_eq!(stored.len(), all_bytes().len() + 116);
         assert!(stored.starts_with(&all_bytes()));
     });
 }
@@ -157,6 +157,37 @@ fn entries_of_another_codec_are_misses() {
     });
 }
 
+/// Bytes that another codec can decode, too.
+#[test]
+fn codec_of_an_entry_is_compared_and_not_guessed() {
+    on_tokio(async {
+        let server = server();
+        for near in [false, true] {
+            let store = || {
+                let builder = Store::builder().url(server.url());
+                let near = near.then(NearOptions::default);
+                near.into_iter().fold(builder, StoreBuilder::near).build().unwrap()
+            };
+            let (packed, json, raw) = (store(), store(), store());
+            let packed = packed.cache::<u64>("numbers").codec(MessagePack).build().unwrap();
+            let json = json.cache::<u64>("numbers").build().unwrap();
+            let raw = raw.cache::<Vec<u8>>("numbers").codec(Raw).build().unwrap();
+            // 53 is the digit 5.
+            assert!(packed.insert("k", 53).await);
+            for _ in 0..20 {
+                assert_eq!(packed.get("k").await.as_deref(), Some(&53));
+                assert_eq!(json.get("k").await, None);
+                assert_eq!(raw.get("k").await, None);
+            }
+            assert_eq!((json.stats().foreign, raw.stats().foreign), (20, 20));
+            // It is replaced.
+            assert_eq!(*json.get_or_insert_with("k", async || 7).await, 7);
+            assert_eq!(json.get("k").await.as_deref(), Some(&7));
+            assert_eq!((packed.get("k").await, raw.get("k").await), (None, None));
+        }
+    });
+}
+
 #[test]
 fn caches_of_one_name_agree_on_the_codec() {
     let store = Store::memory();
@@ -166,4 +197,67 @@ fn caches_of_one_name_agree_on_the_codec() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("codec: raw bytes, now codec: JSON"), "{error}");
     drop(raw);
+}
+
+/// Asks for the size of values alone: it reads eight bytes.
+struct Eight;
+
+impl Codec<u64> for Eight {
+    fn encode(&self, value: &u64) -> Result<Bytes, BoxError> {
+        // With room to spare, as growing buffers have.
+        let mut bytes = Vec::with_capacity(1 << 20);
+        bytes.extend(value.to_be_bytes());
+        Ok(Bytes::from(bytes))
+    }
+
+    fn decode(&self, encoded: &Bytes) -> Result<u64, BoxError> {
+        Ok(u64::from_be_bytes(encoded[..].try_into()?))
+    }
+
+    fn decoded_size(&self, encoded: &Bytes) -> usize {
+        usize::from(encoded[7]) * 1_000
+    }
+}
+
+#[test]
+fn size_is_asked_of_values_alone() {
+    on_tokio(async {
+        let server = server();
+        let near = NearOptions::default();
+        let store = Store::builder().url(server.url()).near(near).build().unwrap();
+        let minute = Duration::from_secs(60);
+        let tagged = store.cache("numbers").codec(Eight).tags(|_| ["all"]).negative_ttl(minute);
+        let tagged = tagged.build().unwrap();
+        let json = store.cache::<u64>("others").build().unwrap();
+        let absent = async || Ok::<_, ErrorKind>(None::<u64>);
+        for _ in 0..50 {
+            assert_eq!(*tagged.get_or_insert_with("k", async || 7).await, 7);
+            assert_eq!(tagged.entry("absent").or_try_load_optional(absent).await.unwrap(), None);
+            json.insert("k", 1).await;
+            assert_eq!(json.get("k").await.as_deref(), Some(&1));
+        }
+        // What another cache has stored, and a plain client.
+        for value in ["\"text\"", ""] {
+            server.command(&["SET", tagged.wire_key("foreign").as_str(), value]);
+            assert_eq!(tagged.get("foreign").await, None);
+        }
+        assert!(tagged.stats().near_hits > 0);
+    });
+}
+
+#[test]
+fn spare_capacity_of_a_codec_is_not_kept() {
+    on_tokio(async {
+        for plain in [false, true] {
+            let store = Store::memory();
+            let cache = store.cache("numbers").codec(Eight).strict_plain(plain).build().unwrap();
+            for key in 0..2_000_u64 {
+                assert!(cache.insert(key, key % 256).await);
+            }
+        }
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kilobytes: u64 = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kilobytes < 500_000, "{kilobytes} kB");
+    });
 }

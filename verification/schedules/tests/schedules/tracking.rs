@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hotshelf_core::backend::{Layer, Result};
 use hotshelf_core::near::{NearTier, Source, TrackedRead};
 use hotshelf_core::sync::Mutex;
-use hotshelf_core::trailer::Trailer;
+use hotshelf_core::trailer::{CodecId, Trailer};
 use hotshelf_core::{BoxFuture, Pattern, WireKey};
 use hotshelf_memory::MemoryBackend;
 
@@ -86,7 +86,7 @@ impl Server {
         turns(up_to(2)).await;
         let raw = Some(entry(self.execute_read(connection)));
         turns(up_to(3)).await;
-        TrackedRead { raw, source: Some(source) }
+        TrackedRead { raw, source: Some(source), is_unreported: false }
     }
 
     /// Returns the version, and remembers that it was read.
@@ -101,6 +101,7 @@ impl Server {
 fn entry(version: u64) -> Bytes {
     let mut entry = version.to_string().into_bytes();
     let trailer = Trailer {
+        codec: CodecId::JSON,
         absent: false,
         fill: [version as u8; 5],
         loaded_at: EPOCH,
