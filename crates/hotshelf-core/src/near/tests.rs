@@ -220,8 +220,6 @@ fn without_reports_an_entry_is_kept_for_the_bound() {
         fixture.near.admit(&fixture.key, b"1", |_| 0, None, before);
         sent
     };
-    read(&fixture);
-    assert!(!fixture.holds(), "it is off by default");
     let options = NearOptions::default().without_reports(true);
     fixture.near = NearTier::new(options, Arc::new(fixture.clock.clone()));
     let sent = read(&fixture);

@@ -8,6 +8,7 @@
 //! The table of entries, the values that were decoded and the mark of an outdated entry have no
 //! points of their own at which shuttle switches: each is one step here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -67,6 +68,10 @@ impl Codec<u64> for Switching {
 
     fn encode(&self, value: &u64) -> Result<Bytes, BoxError> {
         Json.encode(value)
+    }
+
+    fn name(&self) -> Cow<'static, str> {
+        hotshelf_core::codec::JSON.into()
     }
 }
 
