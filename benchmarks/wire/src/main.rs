@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 mod clients;
+mod cluster;
 mod figures;
 mod goals;
 mod instructions;
@@ -34,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         [] => report(7, 200_000, true),
         ["quick"] => report(3, 40_000, false),
         ["large"] => large::print(),
+        ["cluster"] => cluster::print(),
         ["instructions"] => {
             report::print_instructions(&count_instructions(&start()?)?);
             Ok(())
@@ -45,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{}", serde_json::to_string(&cost)?);
             Ok(())
         }
-        _ => Err("usage: wire [quick | instructions | large]".into()),
+        _ => Err("usage: wire [quick | instructions | large | cluster]".into()),
     }
 }
 
