@@ -19,24 +19,26 @@ const TEMPORARY: Duration = Duration::from_secs(60);
 
 impl RedisBackend {
     pub(super) async fn store_now(&self, fills: &[Fill]) -> Vec<Result<Stored>> {
-        let is_apart = |fill: &&Fill| fill.value.len() >= LARGE && self.can_rename();
-        let small: Vec<&Fill> = fills.iter().filter(|fill| !is_apart(fill)).collect();
+        // Once for all of them: the first refusal changes it.
+        let can_rename = !self.without_rename.load(Ordering::Relaxed);
+        let is_apart = |fill: &Fill| can_rename && fill.value.len() >= LARGE;
+        let (large, small): (Vec<&Fill>, Vec<&Fill>) =
+            fills.iter().partition(|fill| is_apart(fill));
         let storing = self.run_each(&small, |fill| store(fill), self.client.store_timeout);
         let storing_large = async {
             let mut replies = Vec::new();
-            for fill in fills.iter().filter(is_apart) {
+            for fill in &large {
                 replies.push(self.store_large(fill).await);
             }
             replies
         };
-        let (stored, stored_large) = match small.len() == fills.len() {
+        let (stored, stored_large) = match large.is_empty() {
             true => (storing.await, Vec::new()),
             false => join(storing, storing_large).await,
         };
         let (mut stored, mut stored_large) = (stored.into_iter(), stored_large.into_iter());
         let outcome = |fill: &Fill| {
-            let large = small.iter().all(|small| !std::ptr::eq(*small, fill));
-            let reply = if large { stored_large.next() } else { stored.next() };
+            let reply = if is_apart(fill) { stored_large.next() } else { stored.next() };
             self.large.note_size(&fill.key, fill.value.len());
             match reply.unwrap_or(Reply::Nil).integer()? {
                 1 => Ok(Stored::Stored),
@@ -71,10 +73,6 @@ impl RedisBackend {
             }
             _ => renamed,
         }
-    }
-
-    fn can_rename(&self) -> bool {
-        !self.without_rename.load(Ordering::Relaxed)
     }
 }
 

@@ -68,15 +68,27 @@ async fn large_values_are_stored_where_rename_is_denied() {
     server.command(&["ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", "-rename"]);
     let options = RedisOptions::from_url(&server.url()).unwrap().user("app").password("secret");
     let backend = support::backend_with(support::with_long_timeouts(options));
-    for key in ["k", "l"].map(WireKey::from) {
+    // All of the batch in which the first one is refused, and later ones.
+    let ttl = Ttl::new(std::time::Duration::from_secs(60)).unwrap();
+    let mut fills = Vec::new();
+    for key in ["a", "b", "c"].map(WireKey::from) {
         let token = granted(&backend, &key).await;
-        assert_eq!(stored(&backend, &key, token).await, Stored::Stored);
+        let value = Bytes::from(vec![b'x'; SIZE]);
+        fills.push(Fill { key, token, value, decoded_size: 0, ttl });
+    }
+    for stored in backend.store(&fills).await {
+        assert_eq!(stored.unwrap(), Stored::Stored);
+    }
+    let key = WireKey::from("d");
+    let token = granted(&backend, &key).await;
+    assert_eq!(stored(&backend, &key, token).await, Stored::Stored);
+    for key in ["a", "b", "c", "d"].map(WireKey::from) {
         let found = backend.read(std::slice::from_ref(&key)).await.unwrap().remove(0);
         assert_eq!(found.unwrap().len(), SIZE);
     }
     assert_eq!(calls_of(&server, "rename"), 0);
-    // The first value, until it expires.
-    assert!(keys(&server) <= 3);
+    // The temporary names of the first batch, until they expire.
+    assert!(keys(&server) <= 4 + 3);
 }
 
 /// A value that was evicted before it was renamed is not stored, and the key can be loaded.
