@@ -342,14 +342,19 @@ class CacheService(Generic[T]):
         Raises:
             Exception: The exception of the factory.
         """
+        mode = "reload" if reload else "use"
         plain = params is None and after is None and tags is _NO_TAGS and not reload
         if plain and not current_runs():
             # Most calls, and most of these are hits.
             found = self._core.peek(identifier)
             if type(found) not in _INTERNAL and self._copy is None:
                 return cast("T", found)
+            if type(found) is not Missing:
+                value = self._value(found)
+                if value is not _UNDECODABLE:
+                    return cast("T", value)
+                mode = mode_after_undecodable(mode)
         text = None if params is None else params_text(params)
-        mode = "reload" if reload else "use"
         runs = current_runs() and active_runs()
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)

@@ -142,7 +142,9 @@ impl Cache {
     /// cached negative, a [`Missing`] if there is nothing.
     fn peek<'py>(&self, identifier: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let (py, cache) = (identifier.py(), self.attached());
-        if let Ok(key) = arguments::any_key(&cache, identifier, None)? {
+        if cache.is_local()
+            && let Ok(key) = arguments::any_key(&cache, identifier, None)?
+        {
             let options = CallOptions::default().takes_absent(true);
             let key = Ok(cache.key(&key));
             if let Some(value) = self.read_now(py, &cache, &key, &options)? {

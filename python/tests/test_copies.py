@@ -91,6 +91,18 @@ async def test_hits_return_copies(manager: CacheManager, copy: Any) -> None:
     assert DECODED == decoded + 1
 
 
+@pytest.mark.parametrize("copy", ["none", "deep"])
+async def test_each_hit_is_counted_once(copy: Any) -> None:
+    manager = CacheManager("memory://")
+    products = manager.service("products", Product, copy=copy)
+    await products.set("tea", Product(name="tea"))
+    for _ in range(5):
+        await products.get_or_set("tea", lambda: Product(name="no"))
+    assert products.stats()["hits"] == 5
+    assert products.stats()["misses"] == 0
+    await manager.close()
+
+
 async def test_what_the_first_caller_changes_is_its_own(manager: CacheManager) -> None:
     products = manager.service("products", Product, copy="deep")
     await products.set("tea", Product(name="tea", sizes=[1]))
