@@ -76,7 +76,7 @@ impl TagId {
             }
             id
         });
-        // At the end of the thread there are none.
+        // While the thread ends, its memory may be gone.
         known.unwrap_or_else(|_| Self::hashed(name.as_bytes()))
     }
 

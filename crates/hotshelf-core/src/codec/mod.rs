@@ -97,8 +97,8 @@ fn written(write: impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>) -> Result<B
     thread_local! {
         static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
-    // Taken out, as the encoding of a value may encode others. At the end of the thread there is
-    // none.
+    // The buffer is taken out, as the encoding of a value may encode others. While the thread ends
+    // it may be gone, and a new one is used.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     let written = write(&mut buffer).map(|()| Bytes::copy_from_slice(&buffer));

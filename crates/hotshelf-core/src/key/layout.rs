@@ -214,7 +214,7 @@ fn written(write: impl FnOnce(&mut String)) -> WireKey {
     thread_local! {
         static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
     }
-    // Taken out. At the end of the thread there is none.
+    // The buffer is taken out. While the thread ends it may be gone, and a new one is used.
     let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
     buffer.clear();
     write(&mut buffer);

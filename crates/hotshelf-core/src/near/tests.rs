@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use super::*;
 use crate::key::Pattern;
 use crate::runtime::BoxFuture;
+use crate::runtime::fixed::FixedRuntime;
 use crate::trailer::{CodecId, Trailer};
 
 /// A clock that is set, in milliseconds.
@@ -190,7 +191,7 @@ fn found_entry_is_outdated_by_a_report() {
 fn token_admits_only_what_was_read_later() {
     let fixture = Fixture::new();
     let answers = |token: u64| {
-        let token = ConsistencyToken::random(&Fixed(token));
+        let token = ConsistencyToken::random(&FixedRuntime(token));
         let first = fixture.near.presented(token);
         fixture.near.get_read_after(&fixture.key, first).unwrap().is_some()
     };
@@ -236,26 +237,6 @@ fn without_reports_an_entry_is_kept_for_the_bound() {
     fixture.near.forget(&Change::Keys(slice::from_ref(&fixture.key)));
     fixture.near.admit(&fixture.key, b"1", |_| 0, None, before);
     assert!(!fixture.holds(), "it changed while it was read");
-}
-
-/// A runtime whose random number is given.
-#[derive(Debug)]
-struct Fixed(u64);
-
-impl Runtime for Fixed {
-    fn now(&self) -> Moment {
-        Moment::default()
-    }
-
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn spawn(&self, _: BoxFuture<'static, ()>) {}
-
-    fn random(&self) -> u64 {
-        self.0
-    }
 }
 
 /// No report finds it later.
