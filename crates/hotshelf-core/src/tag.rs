@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use foldhash::fast::RandomState;
 use sha2::{Digest, Sha256};
 
@@ -108,6 +109,21 @@ impl TagId {
         let id = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
         WireKey::from(format!("{TAG_PREFIX}{prefix}:{id:012x}"))
     }
+}
+
+/// Returns what is stored under the key of a tag: its version, and since when that is the tag's, in
+/// milliseconds of the server's clock.
+#[must_use]
+pub fn written(version: TagVersion, since: u64) -> Bytes {
+    Bytes::copy_from_slice(&[&version[..], &since.to_be_bytes()].concat())
+}
+
+/// Reads what is stored under the key of a tag. `None` if it was not written by hotshelf.
+#[inline]
+#[must_use]
+pub fn read(raw: &[u8]) -> Option<(TagVersion, u64)> {
+    let (version, since) = raw.split_first_chunk()?;
+    Some((*version, u64::from_be_bytes(since.try_into().ok()?)))
 }
 
 /// Creates a new version.

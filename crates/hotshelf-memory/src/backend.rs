@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Result, ServerInfo, Stored,
-    TagVersion, Take, Taken, Token, Watch, Watchers,
+    Acquire, Acquired, Backend, Fill, LocalEntries, LocalFound, Pause, Result, Retrail, ServerInfo,
+    Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
-use hotshelf_core::tag::random_version;
+use hotshelf_core::tag::{self, random_version};
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
     BoxFuture, Error, ErrorKind, Moment, Pattern, Remaining, Runtime, Ttl, WireKey,
 };
 
 use crate::entry::Entries;
-use crate::leases::{Leases, SHARDS};
+use crate::leases::{Holder, Leases, SHARDS};
 
 /// The default capacity in bytes: 64 MiB.
 pub const DEFAULT_CAPACITY: u64 = 64 << 20;
@@ -69,7 +69,7 @@ impl MemoryBackend {
         Ok(())
     }
 
-    fn find(&self, key: &WireKey) -> Option<Arc<LocalEntry>> {
+    fn find(&self, key: &WireKey) -> Option<LocalFound> {
         let found = self.entries.get(key);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -80,26 +80,75 @@ impl MemoryBackend {
         let mut leases = self.leases.lock(acquire.key);
         let is_accepted = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
         let is_unseen = |raw: &Bytes| is_accepted(raw) && !acquire.seen.is(raw);
-        let found = self.entries.get(acquire.key).map(|entry| entry.raw().clone());
+        let found = self.entries.get(acquire.key).map(|found| found.entry.raw().clone());
         if let Some(raw) = found.filter(is_unseen) {
             return Acquired::Present(raw);
         }
         let now = self.runtime.now();
-        if let Some(left) = leases.held_for(acquire.key, now) {
-            return Acquired::Busy(left);
+        match leases.holder(acquire.key, now) {
+            Some((Holder::Token(_), left)) => return Acquired::Busy(left),
+            Some((Holder::Hold, left)) => return Acquired::Held(left),
+            Some((Holder::Failure, left)) => return Acquired::BackingOff(left),
+            None => {}
         }
-        leases.grant(acquire.key, acquire.token, now, acquire.lease);
-        Acquired::Granted(self.millis(now))
+        leases.set(acquire.key, Holder::Token(acquire.token), now, acquire.lease);
+        Acquired::Granted(self.clock_at(now))
     }
 
     fn take_now(&self, take: &Take) -> Taken {
         let now = self.runtime.now();
-        self.leases.lock(&take.key).grant(&take.key, take.token, now, take.lease);
-        Taken::Granted(self.millis(now))
+        let mut leases = self.leases.lock(&take.key);
+        if let Some((Holder::Hold, _)) = leases.holder(&take.key, now) {
+            return Taken::Held;
+        }
+        leases.set(&take.key, Holder::Token(take.token), now, take.lease);
+        Taken::Granted(self.clock_at(now))
+    }
+
+    fn fail_now(&self, key: &WireKey, token: Token, pause: Pause) {
+        let mut leases = self.leases.lock(key);
+        let now = self.runtime.now();
+        if leases.is_held_by(key, token, now) {
+            let pause = match self.entries.remaining(key) {
+                Remaining::After(left) => pause.with_entry.min(left),
+                Remaining::Persistent => pause.with_entry,
+                Remaining::Missing => pause.without_entry,
+            };
+            match pause {
+                Duration::ZERO => drop(leases.remove(key)),
+                pause => leases.set(key, Holder::Failure, now, pause),
+            }
+        }
+        drop(leases);
+        self.watchers.changed(key);
+    }
+
+    fn retrail_now(&self, key: &WireKey, trailers: &Retrail) -> bool {
+        let leases = self.leases.lock(key);
+        let Some(found) = self.entries.get(key) else { return false };
+        let raw = found.entry.raw();
+        if trailers.seen.is_empty() || !raw.ends_with(&trailers.seen) {
+            return false;
+        }
+        let value = &raw[..raw.len() - trailers.seen.len()];
+        let replaced = Bytes::from([value, &trailers.trailer].concat());
+        let is_replaced = self.entries.replace(key, &found.entry, replaced);
+        drop(leases);
+        self.watchers.changed(key);
+        is_replaced
+    }
+
+    fn hold_now(&self, key: &WireKey, hold: Duration) -> u64 {
+        let mut leases = self.leases.lock(key);
+        let removed = u64::from(self.entries.remove(key)) + u64::from(leases.remove(key));
+        leases.set(key, Holder::Hold, self.runtime.now(), hold);
+        drop(leases);
+        self.watchers.changed(key);
+        removed
     }
 
     /// Returns what the backend's clock shows, in milliseconds.
-    fn millis(&self, now: Moment) -> u64 {
+    fn clock_at(&self, now: Moment) -> u64 {
         u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
@@ -157,16 +206,22 @@ impl MemoryBackend {
     }
 
     /// Captures the version of a tag; one without a version gets a new, unique one.
-    fn capture_now(&self, tag: &WireKey) -> TagVersion {
-        let new = || Bytes::copy_from_slice(&random_version(&*self.runtime));
+    fn capture_now(&self, tag: &WireKey) -> (TagVersion, Duration) {
+        let now = self.clock_at(self.runtime.now());
+        let new = || tag::written(random_version(&*self.runtime), now);
         // A version is written as a whole, so that it always has its length.
-        TagVersion::try_from(&self.entries.get_or_insert(tag, new)[..]).unwrap_or_default()
+        let (version, since) = tag::read(&self.entries.get_or_insert(tag, new)).unwrap_or_default();
+        (version, Duration::from_millis(now.saturating_sub(since)))
     }
 }
 
 impl LocalEntries for MemoryBackend {
-    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
+    fn get(&self, key: &WireKey) -> Result<Option<LocalFound>> {
         self.begin().map(|()| self.find(key))
+    }
+
+    fn millis(&self, found: &LocalFound) -> Option<u64> {
+        Some(self.clock_at(found.now))
     }
 }
 
@@ -181,7 +236,7 @@ impl Backend for MemoryBackend {
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(poll_fn(|context| {
             ready!(self.runtime.poll_share(context));
-            let raw = |key| self.find(key).map(|entry| entry.raw().clone());
+            let raw = |key| self.find(key).map(|found| found.entry.raw().clone());
             Poll::Ready(self.begin().map(|()| keys.iter().map(raw).collect()))
         }))
     }
@@ -196,6 +251,14 @@ impl Backend for MemoryBackend {
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
         done(self.begin().map(|()| self.acquire_now(&acquire)))
+    }
+
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        let acquire = |acquire| self.begin().map(|()| self.acquire_now(acquire));
+        done(acquires.iter().map(acquire).collect())
     }
 
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
@@ -219,6 +282,15 @@ impl Backend for MemoryBackend {
         }))
     }
 
+    fn fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        done(self.begin().map(|()| self.fail_now(key, token, pause)))
+    }
+
     fn renew<'a>(
         &'a self,
         key: &'a WireKey,
@@ -230,7 +302,7 @@ impl Backend for MemoryBackend {
             let now = self.runtime.now();
             let held = leases.is_held_by(key, token, now);
             if held {
-                leases.grant(key, token, now, lease);
+                leases.set(key, Holder::Token(token), now, lease);
             }
             held
         }))
@@ -241,7 +313,37 @@ impl Backend for MemoryBackend {
         tags: &'a [WireKey],
         _keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        done(self.begin().map(|()| tags.iter().map(|tag| self.capture_now(tag).0).collect()))
+    }
+
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        _keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
         done(self.begin().map(|()| tags.iter().map(|tag| self.capture_now(tag)).collect()))
+    }
+
+    fn retrail<'a>(&'a self, key: &'a WireKey, trailers: Retrail) -> BoxFuture<'a, Result<bool>> {
+        done(self.begin().map(|()| self.retrail_now(key, &trailers)))
+    }
+
+    fn hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            self.begin()?;
+            let mut removed = 0;
+            for step in keys.chunks(STEP) {
+                removed += step.iter().map(|key| self.hold_now(key, hold)).sum::<u64>();
+                if keys.len() > STEP {
+                    self.runtime.yield_now().await;
+                }
+            }
+            Ok(removed)
+        })
+    }
+
+    fn clock(&self, _: &WireKey) -> Option<u64> {
+        Some(self.clock_at(self.runtime.now()))
     }
 
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {

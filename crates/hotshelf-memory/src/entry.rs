@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
-use hotshelf_core::backend::LocalEntry;
+use hotshelf_core::backend::{LocalEntry, LocalFound};
 use hotshelf_core::shards::{TYPICAL_BYTES, shards};
 use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::Cache;
@@ -84,11 +84,11 @@ impl Entries {
     }
 
     /// Reads an entry; an expired one is removed.
-    pub(crate) fn get(&self, key: &WireKey) -> Option<Arc<LocalEntry>> {
+    pub(crate) fn get(&self, key: &WireKey) -> Option<LocalFound> {
         let entry = self.cache.get(key)?;
         let now = self.runtime.now();
         if entry.expires > now {
-            return Some(entry.local);
+            return Some(LocalFound { entry: entry.local, now, source: None });
         }
         // Another thread may have stored a new entry since: only an expired one is removed.
         self.cache.remove_if(key, |entry| entry.expires <= now);
@@ -99,6 +99,19 @@ impl Entries {
         let expires = self.runtime.now() + ttl.as_duration();
         let weight = weight(&key, &value, decoded_size);
         self.cache.insert(key, Entry { local: Arc::new(LocalEntry::new(value)), weight, expires });
+    }
+
+    /// Replaces an entry by another one that ends at the same time, unless another one has been
+    /// stored since it was read.
+    pub(crate) fn replace(&self, key: &WireKey, old: &Arc<LocalEntry>, value: Bytes) -> bool {
+        let Some(found) = self.cache.peek(key).filter(|entry| Arc::ptr_eq(&entry.local, old))
+        else {
+            return false;
+        };
+        let weight = found.weight + value.len() as u64 - old.raw().len() as u64;
+        let entry = Entry { local: Arc::new(LocalEntry::new(value)), weight, ..found };
+        self.cache.insert(key.clone(), entry);
+        true
     }
 
     /// Removes an entry; returns `true` if it existed and had not expired.

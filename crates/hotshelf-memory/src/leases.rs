@@ -31,8 +31,19 @@ pub(crate) struct Shard {
 
 #[derive(Clone, Copy)]
 struct Lease {
-    token: Token,
+    holder: Holder,
     expires: Moment,
+}
+
+/// What is kept in the place of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// The lease, held by this token.
+    Token(Token),
+    /// The mark of an invalidation: nobody may fill the key.
+    Hold,
+    /// The mark of a failed load.
+    Failure,
 }
 
 impl Default for Leases {
@@ -56,20 +67,22 @@ impl Leases {
 }
 
 impl Shard {
-    /// Returns the remaining time of a key's lease; `None` if it is not held.
-    pub(crate) fn held_for(&self, key: &WireKey, now: Moment) -> Option<Duration> {
-        let left = self.leases.get(key)?.expires.since(now);
-        (!left.is_zero()).then_some(left)
+    /// Returns the holder of a key's lease, and its remaining time; `None` if there is none.
+    pub(crate) fn holder(&self, key: &WireKey, now: Moment) -> Option<(Holder, Duration)> {
+        let lease = self.leases.get(key)?;
+        let left = lease.expires.since(now);
+        (!left.is_zero()).then_some((lease.holder, left))
     }
 
     /// Returns `true` if this token holds the lease.
     pub(crate) fn is_held_by(&self, key: &WireKey, token: Token, now: Moment) -> bool {
-        self.leases.get(key).is_some_and(|lease| lease.token == token && lease.expires > now)
+        let is_held = |lease: &Lease| lease.holder == Holder::Token(token) && lease.expires > now;
+        self.leases.get(key).is_some_and(is_held)
     }
 
-    pub(crate) fn grant(&mut self, key: &WireKey, token: Token, now: Moment, lease: Duration) {
+    pub(crate) fn set(&mut self, key: &WireKey, holder: Holder, now: Moment, time: Duration) {
         self.sweep(now);
-        self.leases.insert(key.clone(), Lease { token, expires: now + lease });
+        self.leases.insert(key.clone(), Lease { holder, expires: now + time });
     }
 
     pub(crate) fn remove(&mut self, key: &WireKey) -> bool {

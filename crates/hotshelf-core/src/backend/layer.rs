@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Acquire, Acquired, Answer, Backend, Fill, LocalEntries, Operation, Result, ServerInfo, Stored,
-    TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Answer, Backend, Fill, LocalEntries, Operation, Pause, Result, Retrail,
+    ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use crate::key::{Pattern, WireKey};
 use crate::near::{NearTier, TrackedRead};
@@ -127,6 +127,19 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { self.inner()?.acquire(acquire).await })
     }
 
+    /// Implements [`Backend::acquire_many`].
+    fn on_acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        Box::pin(async move {
+            match self.inner() {
+                Ok(inner) => inner.acquire_many(acquires).await,
+                Err(error) => Answer::failure(Operation::AcquireMany(acquires), error),
+            }
+        })
+    }
+
     /// Implements [`Backend::take`].
     fn on_take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         Box::pin(async move {
@@ -152,6 +165,16 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         Box::pin(async move { self.inner()?.release(key, token).await })
     }
 
+    /// Implements [`Backend::fail`].
+    fn on_fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.inner()?.fail(key, token, pause).await })
+    }
+
     /// Implements [`Backend::renew`].
     fn on_renew<'a>(
         &'a self,
@@ -169,6 +192,34 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
         Box::pin(async move { self.inner()?.capture(tags, keep).await })
+    }
+
+    /// Implements [`Backend::capture_with_age`].
+    fn on_capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        Box::pin(async move { self.inner()?.capture_with_age(tags, keep).await })
+    }
+
+    /// Implements [`Backend::retrail`].
+    fn on_retrail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        trailers: Retrail,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.inner()?.retrail(key, trailers).await })
+    }
+
+    /// Implements [`Backend::hold`].
+    fn on_hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { self.inner()?.hold(keys, hold).await })
+    }
+
+    /// Implements [`Backend::clock`]. It is unknown without an inner backend.
+    fn on_clock(&self, key: &WireKey) -> Option<u64> {
+        self.inner().ok()?.clock(key)
     }
 
     /// Implements [`Backend::invalidate`].
@@ -245,6 +296,13 @@ impl<L: Layer> Backend for L {
         self.around(Operation::Acquire(acquire.key), self.on_acquire(acquire))
     }
 
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        self.around(Operation::AcquireMany(acquires), self.on_acquire_many(acquires))
+    }
+
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         self.around(Operation::Take(takes), self.on_take(takes))
     }
@@ -255,6 +313,15 @@ impl<L: Layer> Backend for L {
 
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
         self.around(Operation::Release(key), self.on_release(key, token))
+    }
+
+    fn fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.around(Operation::Fail(key), self.on_fail(key, token, pause))
     }
 
     fn renew<'a>(
@@ -272,6 +339,26 @@ impl<L: Layer> Backend for L {
         keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
         self.around(Operation::Capture(tags), self.on_capture(tags, keep))
+    }
+
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        self.around(Operation::CaptureWithAge(tags), self.on_capture_with_age(tags, keep))
+    }
+
+    fn retrail<'a>(&'a self, key: &'a WireKey, trailers: Retrail) -> BoxFuture<'a, Result<bool>> {
+        self.around(Operation::Retrail(key), self.on_retrail(key, trailers))
+    }
+
+    fn hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        self.around(Operation::Hold(keys), self.on_hold(keys, hold))
+    }
+
+    fn clock(&self, key: &WireKey) -> Option<u64> {
+        self.on_clock(key)
     }
 
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
@@ -346,15 +433,20 @@ mod tests {
     }
 
     /// The operations with a future, in the order in which [`call_all`] calls them.
-    const OPERATIONS: [&str; 14] = [
+    const OPERATIONS: [&str; 19] = [
         "read",
         "acquire",
+        "acquire_many",
         "take",
         "store",
         "release",
+        "fail",
         "renew",
         "capture",
+        "capture_with_age",
+        "retrail",
         "invalidate",
+        "hold",
         "invalidate_tags",
         "invalidate_matching",
         "remaining",
@@ -372,15 +464,23 @@ mod tests {
         let takes = keys.clone().map(|key| Take { key, token, lease });
         let fill = |key| Fill { key, token, value: Bytes::new(), decoded_size: 0, ttl: Ttl::MAX };
         let fills = keys.clone().map(fill);
+        let acquires = keys.each_ref().map(|key| Acquire { key, ..acquire.clone() });
+        let trailers = Retrail { seen: Bytes::new(), trailer: Bytes::new() };
         let mut results: Vec<Result<()>> =
             vec![backend.read(&keys).await.map(drop), backend.acquire(acquire).await.map(drop)];
+        let acquired = backend.acquire_many(&acquires).await;
+        results.extend(acquired.into_iter().map(|answer| answer.map(drop)));
         results.extend(backend.take(&takes).await.into_iter().map(|answer| answer.map(drop)));
         results.extend(backend.store(&fills).await.into_iter().map(|answer| answer.map(drop)));
         results.extend([
             backend.release(key, token).await,
+            backend.fail(key, token, Pause::default()).await,
             backend.renew(key, token, lease).await.map(drop),
             backend.capture(&keys, Ttl::MAX).await.map(drop),
+            backend.capture_with_age(&keys, Ttl::MAX).await.map(drop),
+            backend.retrail(key, trailers).await.map(drop),
             backend.invalidate(&keys).await.map(drop),
+            backend.hold(&keys, lease).await.map(drop),
             backend.invalidate_tags(&keys).await,
             backend.invalidate_matching(&Pattern::new("*")).await.map(drop),
             backend.remaining(key).await.map(drop),
@@ -400,13 +500,14 @@ mod tests {
         assert_eq!(layer.around.recorded(), OPERATIONS);
         assert!(layer.watch(&"k".into()).is_some());
         assert_eq!(recorder.recorded().last(), Some(&"watch"));
+        assert_eq!(layer.clock(&"k".into()), Some(0));
         assert_eq!(layer.name(), "recorder");
     }
 
     #[test]
     fn missing_inner_backend_fails_each_item() {
         let layer = Recorded::default();
-        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Closed; 15]));
+        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Closed; 21]));
         assert!(layer.watch(&"k".into()).is_none());
         assert_eq!(layer.name(), "unavailable");
     }
@@ -416,7 +517,7 @@ mod tests {
         let recorder = Arc::new(Recorder::default());
         let inner = Some(Arc::clone(&recorder));
         let layer = Recorded { inner, fails: true, ..Recorded::default() };
-        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Unavailable; 15]));
+        assert_eq!(call_all(&layer).now_or_never(), Some(vec![ErrorKind::Unavailable; 21]));
         assert_eq!(recorder.recorded(), [""; 0]);
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Result;
 use crate::codec::Decoded;
 use crate::key::WireKey;
+use crate::near::Sourced;
 use crate::runtime::Moment;
 use crate::tag::TagStamp;
 use crate::trailer::{CodecId, Trailer, TrailerError};
@@ -21,7 +22,7 @@ pub trait LocalEntries: Send + Sync {
     ///
     /// # Errors
     /// Of kind `Closed`.
-    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>>;
+    fn get(&self, key: &WireKey) -> Result<Option<LocalFound>>;
 
     /// Returns the entry of a key, if the read that found it was sent after a moment of
     /// [`Runtime::uptime`](crate::Runtime::uptime). By default, entries were not read from
@@ -29,14 +30,29 @@ pub trait LocalEntries: Send + Sync {
     ///
     /// # Errors
     /// Of kind `Closed`.
-    fn get_read_after(&self, key: &WireKey, _: Moment) -> Result<Option<Arc<LocalEntry>>> {
+    fn get_read_after(&self, key: &WireKey, _: Moment) -> Result<Option<LocalFound>> {
         self.get(key)
     }
+
+    /// Returns what the clock of the server that keeps an entry showed when it was found, in
+    /// milliseconds; `None` while that is unknown.
+    fn millis(&self, found: &LocalFound) -> Option<u64>;
 
     /// Returns `true`, the default, if there are no other entries: what isn't found is missing.
     fn is_complete(&self) -> bool {
         true
     }
+}
+
+/// An entry that was found.
+#[derive(Debug)]
+pub struct LocalFound {
+    /// The entry.
+    pub entry: Arc<LocalEntry>,
+    /// When it was found, by the clock of what keeps it.
+    pub now: Moment,
+    /// The connection over which it was read, if it is in the near tier.
+    pub source: Option<Sourced>,
 }
 
 /// An entry in the memory of this process: its bytes and, once it was read, what its trailer

@@ -32,7 +32,7 @@ use crate::trailer::Trailer;
 use crate::ttl::{Remaining, Ttl};
 
 pub use layer::Layer;
-pub use local::{LocalEntries, LocalEntry};
+pub use local::{LocalEntries, LocalEntry, LocalFound};
 pub use operation::{Answer, Operation};
 pub use watch::{Watch, Watchers};
 
@@ -88,6 +88,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// executed late, after an invalidation, and set the lease again.
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>>;
 
+    /// Asks for many leases at once, and returns one answer for each.
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>>;
+
     /// Takes leases over from any holder, and returns one answer for each.
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>>;
 
@@ -99,6 +105,16 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Releases a lease if the token still holds it.
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>>;
+
+    /// Ends a failed load: replaces the lease by a mark, if the token still holds it. While the
+    /// mark lasts, an acquire is answered with [`Acquired::BackingOff`]. Releases the lease if
+    /// there is nothing to wait for.
+    fn fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>>;
 
     /// Sets the remaining time of a lease if the token still holds it, and returns whether it
     /// does.
@@ -119,8 +135,28 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>>;
 
+    /// Reads the versions of tags like [`capture`](Self::capture), and how long each of them has
+    /// been the tag's version, by the backend's clock; zero for a new one.
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>>;
+
+    /// Replaces the trailer of an entry, if the entry still ends with the one that was seen, and
+    /// returns whether it did. The entry keeps its lifetime.
+    fn retrail<'a>(&'a self, key: &'a WireKey, trailers: Retrail) -> BoxFuture<'a, Result<bool>>;
+
     /// Removes entries together with their leases, and returns the number of both.
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>>;
+
+    /// Removes entries together with their leases, and marks the keys: for `hold`, an acquire is
+    /// answered with [`Acquired::Held`], and a take with [`Taken::Held`]. Returns the number of
+    /// entries and leases.
+    ///
+    /// Where the marks cannot be set, the entries and leases are removed all the same, and the
+    /// answer is an error.
+    fn hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>>;
 
     /// Removes the versions of tags, so that no entry with one of these tags matches any more.
     fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>>;
@@ -130,6 +166,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Scans the whole backend in bounded steps: the leases first, so that no fill that began
     /// before the call survives it.
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>>;
+
+    /// Returns what the clock of the server that keeps a key shows, in milliseconds: an estimate,
+    /// without a request. Returns `None` while it is unknown.
+    fn clock(&self, key: &WireKey) -> Option<u64>;
 
     /// Returns the remaining lifetime of an entry.
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>>;
@@ -232,6 +272,26 @@ pub enum Acquired {
     Busy(Duration),
     /// No caller may fill the key for this time, but all may load.
     Held(Duration),
+    /// A load of the key has failed, and should not be repeated for this time.
+    BackingOff(Duration),
+}
+
+/// For how long a failed load should not be repeated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// If the key has an entry; at most for as long as that lives. Zero for no pause.
+    pub with_entry: Duration,
+    /// If it has none. Zero for no pause.
+    pub without_entry: Duration,
+}
+
+/// The trailers of an entry: the one that it had, and the one that replaces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retrail {
+    /// The end of the entry, as it was read.
+    pub seen: Bytes,
+    /// At least as long.
+    pub trailer: Bytes,
 }
 
 /// Takes over the right to fill a key.

@@ -1,6 +1,6 @@
 //! The operations that pass through a [`Layer`](super::Layer), and their answers.
 
-use super::{Fill, Result, Take};
+use super::{Acquire, Fill, Result, Take};
 use crate::error::Error;
 use crate::key::{Pattern, WireKey};
 
@@ -12,18 +12,28 @@ pub enum Operation<'a> {
     Read(&'a [WireKey]),
     /// [`Backend::acquire`](super::Backend::acquire).
     Acquire(&'a WireKey),
+    /// [`Backend::acquire_many`](super::Backend::acquire_many).
+    AcquireMany(&'a [Acquire<'a>]),
     /// [`Backend::take`](super::Backend::take).
     Take(&'a [Take]),
     /// [`Backend::store`](super::Backend::store).
     Store(&'a [Fill]),
     /// [`Backend::release`](super::Backend::release).
     Release(&'a WireKey),
+    /// [`Backend::fail`](super::Backend::fail).
+    Fail(&'a WireKey),
     /// [`Backend::renew`](super::Backend::renew).
     Renew(&'a WireKey),
     /// [`Backend::capture`](super::Backend::capture).
     Capture(&'a [WireKey]),
+    /// [`Backend::capture_with_age`](super::Backend::capture_with_age).
+    CaptureWithAge(&'a [WireKey]),
+    /// [`Backend::retrail`](super::Backend::retrail).
+    Retrail(&'a WireKey),
     /// [`Backend::invalidate`](super::Backend::invalidate).
     Invalidate(&'a [WireKey]),
+    /// [`Backend::hold`](super::Backend::hold).
+    Hold(&'a [WireKey]),
     /// [`Backend::invalidate_tags`](super::Backend::invalidate_tags).
     InvalidateTags(&'a [WireKey]),
     /// [`Backend::invalidate_matching`](super::Backend::invalidate_matching).
@@ -45,12 +55,17 @@ impl<'a> Operation<'a> {
         match self {
             Self::Read(_) => "read",
             Self::Acquire(_) => "acquire",
+            Self::AcquireMany(_) => "acquire_many",
             Self::Take(_) => "take",
             Self::Store(_) => "store",
             Self::Release(_) => "release",
+            Self::Fail(_) => "fail",
             Self::Renew(_) => "renew",
             Self::Capture(_) => "capture",
+            Self::CaptureWithAge(_) => "capture_with_age",
+            Self::Retrail(_) => "retrail",
             Self::Invalidate(_) => "invalidate",
+            Self::Hold(_) => "hold",
             Self::InvalidateTags(_) => "invalidate_tags",
             Self::InvalidateMatching(_) => "invalidate_matching",
             Self::Remaining(_) => "remaining",
@@ -66,11 +81,17 @@ impl<'a> Operation<'a> {
         match *self {
             Self::Read(keys)
             | Self::Capture(keys)
+            | Self::CaptureWithAge(keys)
             | Self::Invalidate(keys)
+            | Self::Hold(keys)
             | Self::InvalidateTags(keys) => keys.iter().collect(),
-            Self::Acquire(key) | Self::Release(key) | Self::Renew(key) | Self::Remaining(key) => {
-                vec![key]
-            }
+            Self::Acquire(key)
+            | Self::Release(key)
+            | Self::Fail(key)
+            | Self::Renew(key)
+            | Self::Retrail(key)
+            | Self::Remaining(key) => vec![key],
+            Self::AcquireMany(acquires) => acquires.iter().map(|acquire| acquire.key).collect(),
             Self::Take(takes) => takes.iter().map(|take| &take.key).collect(),
             Self::Store(fills) => fills.iter().map(|fill| &fill.key).collect(),
             Self::InvalidateMatching(_) | Self::Ping | Self::Info | Self::Close => Vec::new(),

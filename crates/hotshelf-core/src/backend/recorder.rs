@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Acquire, Acquired, Backend, Fill, Result, ServerInfo, Stored, TagVersion, Take, Taken, Token,
-    Watch, Watchers,
+    Acquire, Acquired, Backend, Fill, Pause, Result, Retrail, ServerInfo, Stored, TagVersion, Take,
+    Taken, Token, Watch, Watchers,
 };
 use crate::key::{Pattern, WireKey};
 use crate::runtime::BoxFuture;
@@ -47,6 +47,13 @@ impl Backend for Recorder {
         self.answer("acquire", Ok(Acquired::Granted(0)))
     }
 
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        self.answer("acquire_many", acquires.iter().map(|_| Ok(Acquired::Granted(0))).collect())
+    }
+
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         self.answer("take", takes.iter().map(|_| Ok(Taken::Granted(1))).collect())
     }
@@ -59,6 +66,10 @@ impl Backend for Recorder {
         self.answer("release", Ok(()))
     }
 
+    fn fail<'a>(&'a self, _: &'a WireKey, _: Token, _: Pause) -> BoxFuture<'a, Result<()>> {
+        self.answer("fail", Ok(()))
+    }
+
     fn renew<'a>(&'a self, _: &'a WireKey, _: Token, _: Duration) -> BoxFuture<'a, Result<bool>> {
         self.answer("renew", Ok(true))
     }
@@ -69,6 +80,27 @@ impl Backend for Recorder {
         _: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
         self.answer("capture", Ok(vec![[0; 6]; tags.len()]))
+    }
+
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        _: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        self.answer("capture_with_age", Ok(vec![([0; 6], Duration::ZERO); tags.len()]))
+    }
+
+    fn retrail<'a>(&'a self, _: &'a WireKey, _: Retrail) -> BoxFuture<'a, Result<bool>> {
+        self.answer("retrail", Ok(true))
+    }
+
+    fn hold<'a>(&'a self, _: &'a [WireKey], _: Duration) -> BoxFuture<'a, Result<u64>> {
+        self.answer("hold", Ok(0))
+    }
+
+    fn clock(&self, _: &WireKey) -> Option<u64> {
+        self.push("clock");
+        Some(0)
     }
 
     fn invalidate<'a>(&'a self, _: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {

@@ -6,7 +6,7 @@ use super::outcome::{Miss, MissReason};
 use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::context::{Foreign, Format};
-use crate::tag::TagStamp;
+use crate::tag::{self, TagStamp};
 use crate::trailer::{CodecId, MAGIC, Trailer, TrailerError};
 use crate::ttl::Ttl;
 
@@ -166,7 +166,7 @@ impl FillStamp {
 
 /// Parses a tag's version from a backend's answer.
 pub(crate) fn version(raw: Option<&Bytes>) -> Option<TagVersion> {
-    raw.and_then(|raw| TagVersion::try_from(&raw[..]).ok())
+    tag::read(raw?).map(|(version, _)| version)
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ async fn acquire(
     });
     let versions = match (&answer, versions) {
         (_, Ok(versions)) => versions,
-        (Ok(Acquired::Busy(_) | Acquired::Held(_)), Err(_)) => Vec::new(),
+        (Ok(Acquired::Busy(_) | Acquired::Held(_) | Acquired::BackingOff(_)), Err(_)) => Vec::new(),
         (_, Err(_)) => {
             call.count(Counter::Error);
             return Answer::Impossible;
@@ -294,7 +294,7 @@ async fn acquire(
             Answer::Present(raw, versions.into_iter().map(Some).collect())
         }
         Ok(Acquired::Busy(left)) => Answer::Busy(left),
-        Ok(Acquired::Held(_)) => Answer::Impossible,
+        Ok(Acquired::Held(_) | Acquired::BackingOff(_)) => Answer::Impossible,
         Err(_) => {
             call.count(Counter::Error);
             Answer::Impossible

@@ -1,12 +1,10 @@
 //! Reading entries in the memory of this process.
 
-use std::sync::Arc;
-
 use super::Engine;
 use super::entry::version;
 use super::outcome::{Miss, MissReason, ReadOutcome, Value};
 use super::read::{View, decoded_for};
-use crate::backend::{LocalEntries, LocalEntry, Seen, TagVersion};
+use crate::backend::{LocalEntries, LocalEntry, LocalFound, Seen, TagVersion};
 use crate::context::CacheContext;
 use crate::error::Error;
 use crate::key::WireKey;
@@ -22,7 +20,7 @@ struct Local<'a> {
 
 impl Local<'_> {
     #[inline]
-    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>, Error> {
+    fn get(&self, key: &WireKey) -> Result<Option<LocalFound>, Error> {
         match self.after {
             None => self.entries.get(key),
             Some(after) => self.entries.get_read_after(key, after),
@@ -50,10 +48,10 @@ impl Engine {
         };
         let miss = match found {
             None => Miss::without_entry(MissReason::Missing),
-            Some(entry) => {
-                match View::of(cache, tags).answer(cache, &local, &entry, takes_absent) {
+            Some(found) => {
+                match View::of(cache, tags).answer(cache, &local, &found.entry, takes_absent) {
                     Ok(value) => return Some(Ok(ReadOutcome::Hit(value))),
-                    Err(reason) => Miss::new(reason, Seen::entry(entry.raw())),
+                    Err(reason) => Miss::new(reason, Seen::entry(found.entry.raw())),
                 }
             }
         };
@@ -94,7 +92,7 @@ impl View<'_> {
     fn verify(self, local: &Local<'_>, entry: &LocalEntry) -> Result<(), MissReason> {
         let Ok(stamp) = entry.stamp() else { return Ok(()) };
         let current = |tag: &WireKey| -> Option<TagVersion> {
-            version(local.get(tag).ok()?.as_deref().map(LocalEntry::raw))
+            version(local.get(tag).ok()?.as_ref().map(|found| found.entry.raw()))
         };
         // Nearly always an entry carries the tags of the call, and both are sorted.
         if stamp.tags.iter().map(|tag| tag.id).eq(self.tags.ids().iter().copied()) {

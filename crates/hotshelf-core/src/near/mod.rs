@@ -29,7 +29,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use serde::Serialize;
 
-use crate::backend::{LocalEntries, LocalEntry, Result};
+use crate::backend::{LocalEntries, LocalEntry, LocalFound, Result};
 use crate::gate::{Change, LocalState};
 use crate::key::WireKey;
 use crate::runtime::{Moment, Runtime};
@@ -73,6 +73,12 @@ struct Held {
     sent: Moment,
     expires: Moment,
     weight: u64,
+}
+
+impl Held {
+    fn found((held, now): (Self, Moment)) -> LocalFound {
+        LocalFound { entry: held.entry, now, source: held.source }
+    }
 }
 
 #[derive(Clone)]
@@ -227,8 +233,8 @@ impl NearTier {
         presented.first(token, self.now())
     }
 
-    /// Returns the entry of a key, if its connection vouches for it.
-    fn valid(&self, key: &WireKey) -> Option<Held> {
+    /// Returns the entry of a key, if its connection vouches for it, and the time.
+    fn valid(&self, key: &WireKey) -> Option<(Held, Moment)> {
         let held = self.table.get(key)?;
         let now = self.now();
         // In this order: a ping that was answered meanwhile came behind the reports.
@@ -237,7 +243,7 @@ impl NearTier {
                 .is_none_or(|source| source.vouches(now, self.options.max_staleness))
             && held.flushed == self.flushed.load(Ordering::SeqCst)
             && !held.entry.is_outdated();
-        is_valid.then_some(held)
+        is_valid.then_some((held, now))
     }
 
     /// Admits what was read, unless it may have changed since the read was sent. `decoded_size`
@@ -291,13 +297,16 @@ impl NearTier {
 }
 
 impl LocalEntries for NearTier {
-    fn get(&self, key: &WireKey) -> Result<Option<Arc<LocalEntry>>> {
-        Ok(self.valid(key).map(|held| held.entry))
+    fn get(&self, key: &WireKey) -> Result<Option<LocalFound>> {
+        Ok(self.valid(key).map(Held::found))
     }
 
-    fn get_read_after(&self, key: &WireKey, moment: Moment) -> Result<Option<Arc<LocalEntry>>> {
-        let held = self.valid(key).filter(|held| held.sent > moment);
-        Ok(held.map(|held| held.entry))
+    fn get_read_after(&self, key: &WireKey, moment: Moment) -> Result<Option<LocalFound>> {
+        Ok(self.valid(key).filter(|(held, _)| held.sent > moment).map(Held::found))
+    }
+
+    fn millis(&self, found: &LocalFound) -> Option<u64> {
+        found.source.as_ref().and_then(|source| source.server_millis(found.now))
     }
 
     fn is_complete(&self) -> bool {
