@@ -53,4 +53,5 @@ pub use error::{Error, ErrorKind};
 pub use key::{IntoKey, Key, KeyLayout, Namespace, Params, ParamsError, Pattern, WireKey};
 pub use runtime::{BoxFuture, Moment, Runtime};
 pub use stats::{CacheStats, Counter, Stats};
+pub use tag::TagId;
 pub use ttl::{Jitter, Remaining, Ttl};

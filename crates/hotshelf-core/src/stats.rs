@@ -37,12 +37,21 @@ counters! {
     Hit => hits,
     /// Those of the hits that the near tier answered.
     NearHit => near_hits,
+    /// Those of the hits whose value was stale, and calls that got one instead of an error or of a
+    /// slow load.
+    Stale => stale,
     /// Calls that found no usable entry in the backend.
     Miss => misses,
     /// Loaders that were run.
     Load => loads,
+    /// Those of the loaders that ran to replace a value that was served meanwhile.
+    Refresh => refreshes,
     /// Loaders that returned an error.
     LoadError => load_errors,
+    /// Calls that stopped waiting for a load, by `soft_timeout` or `hard_timeout`.
+    TimedOut => timed_out,
+    /// Calls that ran no loader, since one had failed a short time before.
+    BackedOff => backed_off,
     /// Calls that received the value of another call's loader.
     Coalesced => coalesced,
     /// Failures of any kind: operations that failed or timed out, and invalid keys, tags,

@@ -195,6 +195,14 @@ impl Tags {
         self.exact
     }
 
+    /// Returns the set without those of another one.
+    pub(crate) fn without(&self, others: &Self) -> Self {
+        let own = |id: &TagId| others.ids.binary_search(id).is_err();
+        let ids: Vec<TagId> = self.ids.iter().copied().filter(own).collect();
+        let keys = ids.iter().map(|id| self.key_of(*id)).collect();
+        Self { prefix: Arc::clone(&self.prefix), ids, keys, exact: false }
+    }
+
     /// Returns the union of sets of one prefix, without a limit on their number.
     pub(crate) fn union<'a>(&self, sets: impl IntoIterator<Item = &'a Self>) -> Self {
         let ids: BTreeSet<TagId> = sets.into_iter().flat_map(Self::ids).copied().collect();

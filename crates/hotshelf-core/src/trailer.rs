@@ -12,9 +12,9 @@
 //! | loaded at | 6 | the backend's clock when the lease was granted, in milliseconds, until the year 10889; 0 if unknown |
 //! | fresh for | 3 | milliseconds: exact below 524 s, else rounded down by less than 4 in a million |
 //! | load time | 2 | milliseconds: exact below 2 s, else rounded down by less than 0.1 % |
-//! | further fields | 4 each | one for each flag of bits 4 to 7, in their order |
+//! | further fields | 4 each | one for each flag of bits 4 to 7, in their order: the codec (bit 4), and the lifetime in milliseconds (bit 5), exact below 37 hours, else rounded down by less than 1 in 100 million |
 //! | tags | 12 each | the 6 of its id (two names in 2⁴⁸ share one, and are invalidated together), and the 6 of its version when the load began |
-//! | flags | 1 | bit 0: the entry is a cached negative; bits 3 and 4: the value isn't JSON, and the further field of bit 4 names its codec, by the first bytes of the SHA-256 of that name |
+//! | flags | 1 | bit 0: the entry is a cached negative; bits 1 and 5: it outlives its freshness; bit 2: it may carry tags that were known only after the load; bits 3 and 4: the value isn't JSON, and the further field of bit 4 names its codec, by the first bytes of the SHA-256 of that name |
 //! | number of tags | 1 | 128 at most |
 //! | check | 4 | CRC-32 (as in Ethernet) of all preceding bytes |
 //! | format | 1 | 1 |
@@ -34,11 +34,12 @@
 //! releases share entries, an older reader replaces a newer entry once. From then on both use
 //! the older entry until it expires, so that they never replace each other's entries in turn.
 //!
-//! So bit 3 keeps a reader that knows JSON alone from other values. Reserved: critical bit 1 for entries whose lifetime exceeds their freshness, and bit 2 for
-//! tags that were only known after the load.
+//! So bit 3 keeps a reader that knows JSON alone from other values, and bit 1 one that knows no
+//! stale windows from values that aren't fresh.
 
 use std::fmt;
 use std::ops::Range;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -52,11 +53,14 @@ const MAGIC_BYTES: [u8; 2] = [0xca, 0x5e];
 /// The format and the magic, as white space.
 const FORMAT_AND_MAGIC: [u8; 12] = *b"   \t\r \n\n\t\t\r\n";
 const FLAG_ABSENT: u8 = 1;
+const FLAG_OUTLIVES: u8 = 1 << 1;
+const FLAG_LATE_TAGS: u8 = 1 << 2;
 const FLAG_NO_JSON: u8 = 1 << 3;
 const FLAG_CODEC: u8 = 1 << 4;
+const FLAG_LIVES_FOR: u8 = 1 << 5;
 /// The flags that a reader must know, and those of them that this release knows.
 const CRITICAL: u8 = 0x0f;
-const KNOWN: u8 = FLAG_ABSENT | FLAG_NO_JSON;
+const KNOWN: u8 = FLAG_ABSENT | FLAG_OUTLIVES | FLAG_LATE_TAGS | FLAG_NO_JSON;
 /// The lengths in bytes of the head, of each further field, of each tag, and of the foot.
 const HEAD: usize = 5 + 6 + 3 + 2;
 const FURTHER: usize = 4;
@@ -69,8 +73,9 @@ const LONGEST: usize = HEAD + FURTHER * 4 + TAG * MOST_TAGS + FOOT;
 const FEW_TAGS: usize = HEAD + FURTHER * 4 + TAG * 2 + FOOT;
 
 const MAX_LOADED_AT: u64 = (1 << 48) - 1;
-/// The bits of the mantissas of the two durations.
+/// The bits of the mantissas of the durations.
 const FRESH_FOR: u32 = 19;
+const LIVES_FOR: u32 = 27;
 const LOAD_TIME: u32 = 11;
 
 /// The metadata of an entry.
@@ -86,8 +91,12 @@ pub struct Trailer {
     pub loaded_at: u64,
     /// How long the value is fresh, in milliseconds.
     pub fresh_for: u64,
+    /// How long the entry lives, in milliseconds, if that is longer.
+    pub lives_for: Option<u64>,
     /// How long the load took, in milliseconds.
     pub load_time: u64,
+    /// Whether there may be tags among them that were known only after the load.
+    pub late_tags: bool,
     /// The tags and the versions that they had when the load began.
     pub tags: Vec<TagStamp>,
 }
@@ -132,13 +141,18 @@ impl Trailer {
     /// as the longest that fits.
     pub fn append_to(&self, entry: &mut Vec<u8>) {
         let tags = self.written_tags();
-        let (flags, codec) = self.flags();
-        let mut bytes = Vec::with_capacity(HEAD + codec.len() + TAG * tags.len() + FOOT);
+        let flags = self.flags();
+        let mut bytes = Vec::with_capacity(self.length() / 4);
         bytes.extend(self.fill);
         bytes.extend(&self.loaded_at.min(MAX_LOADED_AT).to_be_bytes()[2..]);
         bytes.extend(&pack(self.fresh_for, FRESH_FOR).to_be_bytes()[1..]);
         bytes.extend(&pack(self.load_time, LOAD_TIME).to_be_bytes()[2..]);
-        bytes.extend(codec);
+        if flags & FLAG_CODEC != 0 {
+            bytes.extend(self.codec.0);
+        }
+        if let Some(lives_for) = self.lives_for {
+            bytes.extend(pack(lives_for, LIVES_FOR).to_be_bytes());
+        }
         for tag in tags {
             bytes.extend(tag.id.as_bytes());
             bytes.extend(tag.version);
@@ -155,16 +169,27 @@ impl Trailer {
     /// Returns the number of characters that [`append_to`](Self::append_to) writes.
     #[must_use]
     pub fn length(&self) -> usize {
-        4 * (HEAD + self.flags().1.len() + TAG * self.written_tags().len() + FOOT)
+        4 * (HEAD + further(self.flags()) + TAG * self.written_tags().len() + FOOT)
     }
 
-    /// Returns the flags, and the field of the codec if there is one.
-    fn flags(&self) -> (u8, &[u8]) {
+    /// Returns for how long the entry outlives its freshness, if it does.
+    #[must_use]
+    pub fn stale_window(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.lives_for?.saturating_sub(self.fresh_for)))
+    }
+
+    /// Returns when the entry ends, in milliseconds of the backend's clock.
+    #[must_use]
+    pub fn ends_at(&self) -> u64 {
+        self.loaded_at.saturating_add(self.lives_for.unwrap_or(self.fresh_for))
+    }
+
+    fn flags(&self) -> u8 {
         let absent = if self.absent { FLAG_ABSENT } else { 0 };
-        match self.codec {
-            CodecId::JSON => (absent, &[]),
-            CodecId(ref codec) => (absent | FLAG_NO_JSON | FLAG_CODEC, codec),
-        }
+        let codec = if self.codec == CodecId::JSON { 0 } else { FLAG_NO_JSON | FLAG_CODEC };
+        let outlives = self.lives_for.map_or(0, |_| FLAG_OUTLIVES | FLAG_LIVES_FOR);
+        let late_tags = if self.late_tags { FLAG_LATE_TAGS } else { 0 };
+        absent | codec | outlives | late_tags
     }
 
     fn written_tags(&self) -> &[TagStamp] {
@@ -179,10 +204,7 @@ impl Trailer {
     /// entry without a readable trailer is unusable.
     pub fn find(entry: &[u8]) -> Result<(Range<usize>, Self), TrailerError> {
         let (flags, number_of_tags) = Self::foot(entry)?;
-        let further = match flags & !CRITICAL {
-            0 => 0,
-            plain => FURTHER * plain.count_ones() as usize,
-        };
+        let further = further(flags);
         let length = HEAD + further + TAG * number_of_tags + FOOT;
         let start = entry.len().checked_sub(4 * length).ok_or(TrailerError::Damaged)?;
         // Most entries have few tags or none: zeroing space for the longest trailer would cost
@@ -203,12 +225,17 @@ impl Trailer {
         }
         let (head, rest) = checked.split_first_chunk().ok_or(TrailerError::Damaged)?;
         let (further, rest) = rest.split_at(further);
-        let codec = match further.first_chunk() {
-            Some(codec) if flags & FLAG_NO_JSON != 0 => CodecId(*codec),
-            _ => CodecId::JSON,
-        };
+        let mut fields = further.as_chunks::<FURTHER>().0.iter();
+        let mut field = |flag: u8| if flags & flag == 0 { None } else { fields.next() };
+        let codec = field(FLAG_CODEC).filter(|_| flags & FLAG_NO_JSON != 0);
+        let lives_for = field(FLAG_LIVES_FOR).filter(|_| flags & FLAG_OUTLIVES != 0);
         let tags = &rest[..rest.len() - CHECKED_FOOT];
-        Ok((0..start, Self { codec, ..Self::parse(head, tags, flags) }))
+        let parsed = Self {
+            codec: codec.map_or(CodecId::JSON, |codec| CodecId(*codec)),
+            lives_for: lives_for.map(|field| unpack(u32::from_be_bytes(*field), LIVES_FOR)),
+            ..Self::parse(head, tags, flags)
+        };
+        Ok((0..start, parsed))
     }
 
     /// Reads the flags and the number of tags.
@@ -225,9 +252,11 @@ impl Trailer {
         // Whether these are all white space is checked when the whole trailer is read.
         let (pairs, _) = pairs_of(u64::from_le_bytes(*foot.first_chunk().expect("36 characters")));
         let (flags, number_of_tags) = (packed(pairs as u32), packed((pairs >> 32) as u32));
-        // A value that isn't JSON names its codec.
+        // A value that isn't JSON names its codec, and an entry that outlives its freshness says for
+        // how long.
         let is_unnamed = flags & (FLAG_NO_JSON | FLAG_CODEC) == FLAG_NO_JSON;
-        if flags & CRITICAL & !KNOWN != 0 || is_unnamed {
+        let is_unbounded = flags & (FLAG_OUTLIVES | FLAG_LIVES_FOR) == FLAG_OUTLIVES;
+        if flags & CRITICAL & !KNOWN != 0 || is_unnamed || is_unbounded {
             return Err(TrailerError::Unknown);
         }
         match usize::from(number_of_tags) {
@@ -245,9 +274,20 @@ impl Trailer {
             fill: [a, b, c, d, e],
             loaded_at: u64::from_be_bytes([0, 0, t1, t2, t3, t4, t5, t6]),
             fresh_for: unpack(u32::from_be_bytes([0, f1, f2, f3]), FRESH_FOR),
+            lives_for: None,
             load_time: unpack(u32::from_be_bytes([0, 0, l1, l2]), LOAD_TIME),
+            late_tags: flags & FLAG_LATE_TAGS != 0,
             tags: tags.as_chunks().0.iter().map(tag).collect(),
         }
+    }
+}
+
+/// Returns the number of bytes of the further fields.
+#[inline]
+fn further(flags: u8) -> usize {
+    match flags & !CRITICAL {
+        0 => 0,
+        plain => FURTHER * plain.count_ones() as usize,
     }
 }
 
@@ -349,12 +389,14 @@ mod tests {
         let tag = (any::<[u8; 6]>(), any::<[u8; 6]>())
             .prop_map(|(id, version)| TagStamp { id: TagId::new(id), version });
         let tags = proptest::collection::vec(tag, 0..=MOST_TAGS);
-        let times = (0..=MAX_LOADED_AT, 0..1_u64 << FRESH_FOR, 0..1_u64 << LOAD_TIME);
+        let lives_for = proptest::option::of(0..1_u64 << LIVES_FOR);
+        let times = (0..=MAX_LOADED_AT, 0..1_u64 << FRESH_FOR, lives_for, 0..1_u64 << LOAD_TIME);
         let codec = prop_oneof![Just(CodecId::JSON), any::<[u8; 4]>().prop_map(CodecId)];
-        let parts = (any::<bool>(), codec, any::<[u8; 5]>(), times, tags);
-        parts.prop_map(|(absent, codec, fill, times, tags)| {
-            let (loaded_at, fresh_for, load_time) = times;
-            Trailer { absent, codec, fill, loaded_at, fresh_for, load_time, tags }
+        let parts = (any::<[bool; 2]>(), codec, any::<[u8; 5]>(), times, tags);
+        parts.prop_map(|([absent, late_tags], codec, fill, times, tags)| {
+            let (loaded_at, fresh_for, lives_for, load_time) = times;
+            let trailer = Trailer { absent, codec, fill, loaded_at, ..plain() };
+            Trailer { fresh_for, lives_for, load_time, late_tags, tags, ..trailer }
         })
     }
 
@@ -365,7 +407,9 @@ mod tests {
             fill: [7; 5],
             loaded_at: 1,
             fresh_for: 2,
+            lives_for: None,
             load_time: 3,
+            late_tags: false,
             tags: Vec::new(),
         }
     }
@@ -407,6 +451,7 @@ mod tests {
         let tag = TagStamp { id: TagId::new([1; 6]), version: [2; 6] };
         assert_eq!(entry("", &plain()).len(), 100);
         assert_eq!(entry("", &Trailer { tags: vec![tag], ..plain() }).len(), 148);
+        assert_eq!(entry("", &Trailer { lives_for: Some(9), ..plain() }).len(), 116);
     }
 
     #[test]
@@ -423,7 +468,8 @@ mod tests {
             let found = Trailer::find(&forged(&[0; 3], 0, 0, format));
             assert_eq!(found, Err(TrailerError::Unknown), "format {format}");
         }
-        for flags in [0b0010, 0b0100, 0b1000, 0b1111] {
+        // Bits 1 and 3 without their fields.
+        for flags in [0b0010, 0b1000, 0b1111] {
             let found = Trailer::find(&forged(&[0; HEAD], flags, 0, FORMAT));
             assert_eq!(found, Err(TrailerError::Unknown), "flags {flags:04b}");
         }
@@ -432,7 +478,7 @@ mod tests {
     #[test]
     fn unknown_plain_flags_are_ignored() {
         let tag = [[7; 6], [8; 6]].concat();
-        for (flags, further) in [(0x10, 1), (0x80, 1), (0xf0, 4)] {
+        for (flags, further) in [(0x10, 1), (0x20, 1), (0x80, 1), (0xf0, 4)] {
             let fields = [&[0; HEAD][..], &vec![9; FURTHER * further], &tag].concat();
             let (value, found) = Trailer::find(&forged(&fields, flags, 1, FORMAT)).unwrap();
             assert_eq!(value, 0..2, "flags {flags:08b}");
@@ -453,7 +499,11 @@ mod tests {
     #[test]
     fn long_times_are_rounded_down() {
         let century = 100 * 366 * 24 * 3600 * 1000_u64;
-        for (mantissa, error) in [(FRESH_FOR, 1.0 / 262_144.0), (LOAD_TIME, 1.0 / 1024.0)] {
+        for (mantissa, error) in [
+            (FRESH_FOR, 1.0 / 262_144.0),
+            (LIVES_FOR, 1.0 / 67_108_864.0),
+            (LOAD_TIME, 1.0 / 1024.0),
+        ] {
             for number in [0, 1, 2047, 2048, 524_287, 524_289, 86_400_001, century] {
                 let read = unpack(pack(number, mantissa), mantissa);
                 assert!(read <= number && (number - read) as f64 <= number as f64 * error);

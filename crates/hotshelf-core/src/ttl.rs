@@ -59,6 +59,31 @@ impl Ttl {
     }
 }
 
+/// How long an entry lives: fresh at first, and then stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lifetime {
+    /// How long the value is fresh.
+    pub(crate) fresh: Ttl,
+    /// How long the entry lives in all.
+    pub(crate) whole: Ttl,
+}
+
+impl Lifetime {
+    /// Returns the lifetime of an entry that may be served for `window` after it was fresh.
+    pub(crate) fn with_window(fresh: Ttl, window: Duration) -> Self {
+        let whole = match window {
+            Duration::ZERO => fresh,
+            window => Ttl::clamped(fresh.0.saturating_add(window).as_millis()),
+        };
+        Self { fresh, whole }
+    }
+
+    /// Returns the whole lifetime in milliseconds, if the entry outlives its freshness.
+    pub(crate) fn outlives(self) -> Option<u64> {
+        (self.whole > self.fresh).then(|| self.whole.as_millis())
+    }
+}
+
 impl TryFrom<Duration> for Ttl {
     type Error = Error;
 

@@ -71,7 +71,8 @@ mod store;
 pub mod testing;
 
 pub use cache::{
-    Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, Lookup, Written,
+    Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, LoadContext,
+    Loading, Lookup, Written,
 };
 pub use hotshelf_core::cache::{CacheInfo, Foreign, Unfinished};
 pub use hotshelf_core::near::{ConsistencyToken, NearInfo, NearOptions};

@@ -1,15 +1,18 @@
-//! The error of a loader, shared by the callers of one flight.
+//! Why a loading call was given no value.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The error of a loader, never that of the cache.
+/// Why a call was given no value: the error of a loader, or a limit of the cache's options. Never
+/// a failure of the cache.
 ///
-/// The callers that waited for a loader share its error. So it is behind a reference:
-/// `LoadError` dereferences to the error, and [`LoadError::try_unwrap`] returns the error
-/// itself if no other caller shares it.
+/// The callers that waited for a loader share its error. So it is behind an `Arc`:
+/// [`LoadError::loader`] returns a reference to it, and [`LoadError::try_unwrap`] the error itself
+/// if no other caller shares it. The other two variants occur only in caches with
+/// [`hard_timeout`](crate::CacheBuilder::hard_timeout) or
+/// [`error_backoff`](crate::CacheBuilder::error_backoff).
 ///
 /// It displays as the error does, and implements [`Error`](StdError) for every error that
 /// implements `Debug` and `Display`, `anyhow::Error` and `Box<dyn Error + Send + Sync>` among
@@ -34,45 +37,67 @@ use std::sync::Arc;
 /// ```
 ///
 /// An `impl IntoResponse for &AppError` makes `LoadError<AppError>` a response of axum, with
-/// the feature `axum`. An enum of thiserror takes it as
+/// the feature `axum`: a load that takes too long is `504 Gateway Timeout`, one that isn't repeated
+/// yet `503 Service Unavailable` with `Retry-After`. An enum of thiserror takes it as
 /// `#[error(transparent)] Load(#[from] LoadError<DbError>)`.
 ///
-/// Since not every `E` has a source, it has none itself: `error.into_arc()` is an error with
-/// the loader's own sources, and a downcast looks for `LoadError<E>` first, then into it.
-pub struct LoadError<E>(Arc<E>);
+/// Since not every `E` has a source, it has none itself: the error in [`LoadError::Failed`] is one
+/// with the loader's own sources, and a downcast looks for `LoadError<E>` first, then into it.
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The loader's error, shared with the other callers.
+    Failed(Arc<E>),
+    /// The load takes longer than the cache's `hard_timeout`.
+    TimedOut,
+    /// A load of the key has failed a short time ago, in this process or in another one. It isn't
+    /// repeated for this time, by the cache's `error_backoff`.
+    BackingOff(Duration),
+}
 
 impl<E> LoadError<E> {
-    /// Returns the error itself, or a copy of it if other callers still share it.
+    /// Returns the loader's error, if that is what it is.
     #[must_use]
-    pub fn unwrap_or_clone(self) -> E
+    pub fn loader(&self) -> Option<&E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::TimedOut | Self::BackingOff(_) => None,
+        }
+    }
+
+    /// Returns the loader's error, or a copy of it if other callers still share it.
+    ///
+    /// # Errors
+    /// Returns `self` if it is not a loader's error.
+    pub fn unwrap_or_clone(self) -> Result<E, Self>
     where
         E: Clone,
     {
-        Arc::unwrap_or_clone(self.0)
+        match self {
+            Self::Failed(error) => Ok(Arc::unwrap_or_clone(error)),
+            other => Err(other),
+        }
     }
 
-    pub(crate) fn new(error: Arc<E>) -> Self {
-        Self(error)
-    }
-
-    /// Returns the error, shared with the other callers.
-    #[must_use]
-    pub fn into_arc(self) -> Arc<E> {
-        self.0
-    }
-
-    /// Returns the error itself.
+    /// Returns the loader's error itself.
     ///
     /// # Errors
-    /// Returns `self` if other callers still share the error.
+    /// Returns `self` if other callers still share the error, or if it is not a loader's error.
     pub fn try_unwrap(self) -> Result<E, Self> {
-        Arc::try_unwrap(self.0).map_err(Self)
+        match self {
+            Self::Failed(error) => Arc::try_unwrap(error).map_err(Self::Failed),
+            other => Err(other),
+        }
     }
 }
 
 impl<E: PartialEq> PartialEq for LoadError<E> {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        match (self, other) {
+            (Self::Failed(one), Self::Failed(other)) => one == other,
+            (Self::BackingOff(one), Self::BackingOff(other)) => one == other,
+            (Self::TimedOut, Self::TimedOut) => true,
+            _ => false,
+        }
     }
 }
 
@@ -80,33 +105,39 @@ impl<E: Eq> Eq for LoadError<E> {}
 
 impl<E> Clone for LoadError<E> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<E> Deref for LoadError<E> {
-    type Target = E;
-
-    fn deref(&self) -> &E {
-        &self.0
+        match self {
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::TimedOut => Self::TimedOut,
+            Self::BackingOff(left) => Self::BackingOff(*left),
+        }
     }
 }
 
 impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
+        match self {
+            Self::Failed(error) => error.fmt(formatter),
+            Self::TimedOut => formatter.write_str("TimedOut"),
+            Self::BackingOff(left) => formatter.debug_tuple("BackingOff").field(left).finish(),
+        }
     }
 }
 
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
     /// Formats the error with `{:#}`: an `anyhow::Error` with its causes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:#}", self.0)
+        match self {
+            Self::Failed(error) => write!(formatter, "{error:#}"),
+            Self::TimedOut => formatter.write_str("the load takes longer than `hard_timeout`"),
+            Self::BackingOff(left) => {
+                write!(formatter, "a load has failed; the next one is due in {left:?}")
+            }
+        }
     }
 }
 
 /// Has no [source](StdError::source), since not every `E` has one; that of the error itself is
-/// `(*error).source()`.
+/// `error.loader().and_then(Error::source)`.
 impl<E: fmt::Debug + fmt::Display> StdError for LoadError<E> {}
 
 /// Responds like a reference to the error.
@@ -116,6 +147,21 @@ where
     for<'e> &'e E: axum_core::response::IntoResponse,
 {
     fn into_response(self) -> axum_core::response::Response {
-        (&*self.0).into_response()
+        const GATEWAY_TIMEOUT: u16 = 504;
+        const SERVICE_UNAVAILABLE: u16 = 503;
+        let mut response = axum_core::response::Response::default();
+        let status = match self {
+            Self::Failed(error) => return (&*error).into_response(),
+            Self::TimedOut => GATEWAY_TIMEOUT,
+            Self::BackingOff(left) => {
+                let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+                response.headers_mut().insert("retry-after", seconds.into());
+                SERVICE_UNAVAILABLE
+            }
+        };
+        if let Ok(status) = status.try_into() {
+            *response.status_mut() = status;
+        }
+        response
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Result;
 use crate::codec::Decoded;
+use crate::engine::Freshness;
 use crate::key::WireKey;
 use crate::near::Sourced;
 use crate::runtime::Moment;
@@ -73,13 +74,18 @@ pub(crate) struct Stamp {
     /// Whether the entry is a negative.
     pub(crate) absent: bool,
     pub(crate) codec: CodecId,
+    pub(crate) freshness: Freshness,
+    /// Whether there may be tags among them that were known only after the load.
+    pub(crate) late_tags: bool,
     pub(crate) tags: Box<[TagStamp]>,
 }
 
 impl Stamp {
     fn new(value: Range<usize>, trailer: Trailer) -> Self {
-        let Trailer { absent, codec, tags, .. } = trailer;
-        Self { length: value.end, absent, codec, tags: tags.into_boxed_slice() }
+        let freshness = Freshness::of(&trailer);
+        let Trailer { absent, codec, late_tags, tags, .. } = trailer;
+        let tags = tags.into_boxed_slice();
+        Self { length: value.end, absent, codec, freshness, late_tags, tags }
     }
 }
 
@@ -97,8 +103,7 @@ impl LocalEntry {
         let Ok((value, trailer)) = Trailer::find(raw) else {
             return (Self::new(Bytes::copy_from_slice(raw)), None);
         };
-        let ends = trailer.loaded_at.saturating_add(trailer.fresh_for);
-        let ends = (trailer.loaded_at > 0).then_some(ends);
+        let ends = (trailer.loaded_at > 0).then(|| trailer.ends_at());
         let entry = Self::new(Bytes::copy_from_slice(&raw[value.clone()]));
         // It was just created.
         let _ = entry.stamp.set(Ok(Stamp::new(value, trailer)));

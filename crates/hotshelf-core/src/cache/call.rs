@@ -21,6 +21,19 @@ pub struct CallOptions {
     pub(crate) mode: Mode,
     pub(crate) takes_absent: bool,
     pub(crate) nested: bool,
+    pub(crate) refresh: RefreshMode,
+    pub(crate) must_load: bool,
+}
+
+/// Where a value that isn't fresh is loaded anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefreshMode {
+    /// In one of the calls that find it, which waits for its loader: that may borrow from its
+    /// caller.
+    #[default]
+    Inline,
+    /// In the background: [`Loaded::Stale`](super::Loaded::Stale) tells the caller to begin it.
+    Background,
 }
 
 /// The options of the entry that the call stores, and a token that it presents.
@@ -66,7 +79,14 @@ impl Mode {
 impl CallOptions {
     /// Returns the default, as a constant.
     pub(super) const fn none() -> Self {
-        Self { rare: None, mode: Mode::Use, takes_absent: false, nested: false }
+        Self {
+            rare: None,
+            mode: Mode::Use,
+            takes_absent: false,
+            nested: false,
+            refresh: RefreshMode::Inline,
+            must_load: false,
+        }
     }
 
     /// Sets the entry's time to live. Default: the cache's `time_to_live`.
@@ -119,6 +139,21 @@ impl CallOptions {
         self
     }
 
+    /// Sets where a value that isn't fresh is loaded anew. Default: [`RefreshMode::Inline`].
+    #[must_use]
+    pub fn refresh(mut self, mode: RefreshMode) -> Self {
+        self.refresh = mode;
+        self
+    }
+
+    /// Sets that the call ends with a value only: its loader can't fail, so that neither
+    /// `hard_timeout` nor `error_backoff` apply. Default: it may end otherwise.
+    #[must_use]
+    pub fn must_load(mut self, must_load: bool) -> Self {
+        self.must_load = must_load;
+        self
+    }
+
     /// Sets the token of a change that the value must reflect. Default: none.
     #[must_use]
     pub fn after(mut self, token: Option<ConsistencyToken>) -> Self {
@@ -156,8 +191,7 @@ impl CallOptions {
             return Ok(Arc::clone(own));
         }
         if cache.validated.format == Format::Plain {
-            let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
-            return Err(Error::new(ErrorKind::Configuration, message));
+            return Err(plain_entries_have_no_tags());
         }
         cache.tag_sets.of_call(own, named)
     }
@@ -179,10 +213,22 @@ impl CallOptions {
         }
     }
 
-    /// Returns an upper bound for the lifetime of the call's entry: jitter at most doubles it.
+    /// Returns an upper bound for the lifetime of the call's entry: jitter at most doubles the time
+    /// for which it is fresh.
     pub(crate) fn keep_in(&self, cache: &CacheContext) -> Ttl {
         let ttl = self.ttl_in(cache).unwrap_or(cache.validated.ttl);
         let negative = self.negative_ttl_in(cache).ok().flatten().unwrap_or(ttl);
-        Ttl::new(ttl.max(negative).as_duration() * 2).unwrap_or(Ttl::MAX)
+        keep(ttl.max(negative), cache)
     }
+}
+
+/// Returns an upper bound for the lifetime of an entry that is fresh for some time, before jitter.
+pub(super) fn keep(fresh: Ttl, cache: &CacheContext) -> Ttl {
+    let window = cache.validated.stale_window;
+    Ttl::new((fresh.as_duration() * 2).saturating_add(window)).unwrap_or(Ttl::MAX)
+}
+
+pub(super) fn plain_entries_have_no_tags() -> Error {
+    let message = "plain entries cannot carry tags: remove `strict_plain`, or the tags";
+    Error::new(ErrorKind::Configuration, message)
 }

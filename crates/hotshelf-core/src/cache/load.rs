@@ -2,17 +2,22 @@
 
 use std::any::TypeId;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::call::{CallOptions, Mode};
+use super::call::{CallOptions, Mode, RefreshMode};
 use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
+use super::patience::{Patience, Waited};
+use super::refresh::{Begun, Refresh};
 use super::{ByteCache, Mistake};
 use crate::engine::{
-    self, AcquireOutcome, Call, Miss, MissReason, ReadOutcome, SharedError, Value,
+    self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, SharedError, Stale, Use,
+    Value,
 };
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::outage::Budget;
+use crate::stats::Counter;
 use crate::tag::Tags;
 
 /// The result of a loading call.
@@ -20,8 +25,15 @@ use crate::tag::Tags;
 pub enum Loaded {
     /// A value, from the cache or from another caller's loader.
     Value(Value),
+    /// A value, which isn't fresh or won't be for long, and the right and the duty to load it anew
+    /// in the background.
+    Refresh(Value, Box<Refresh>),
     /// The error of another caller's loader.
     Failed(SharedError),
+    /// A load has failed a short time ago, and isn't repeated for this time.
+    BackingOff(Duration),
+    /// The load of another caller takes longer than `hard_timeout`.
+    TimedOut,
     /// The right and the duty to load.
     Lead(Box<LoadTicket>),
 }
@@ -34,7 +46,9 @@ impl ByteCache {
     /// stores nothing. Without a valid key and valid tags, or while the caches are disabled, every
     /// caller loads by itself and nothing is stored.
     ///
-    /// A hit costs one round trip, a miss three, including its fill.
+    /// A hit costs one round trip, a miss three, including its fill. A stale value costs the calls
+    /// that are given it no more than a hit, except for the one that loads it anew, if it isn't
+    /// loaded in the background.
     ///
     /// # Cancel safety
     /// May be dropped at any point. If the caller was loading, the caller that has waited
@@ -65,37 +79,94 @@ impl ByteCache {
                 let reading = self.read_for_load(&key, &tags, &options, &mut budget);
                 match reading.await {
                     ReadOutcome::Hit(value) => return Loaded::Value(value),
+                    ReadOutcome::Stale(stale) => {
+                        let wanted = Wanted { key, tags, options, errors, budget };
+                        return Box::pin(self.load_stale(wanted, *stale)).await;
+                    }
                     ReadOutcome::Miss(miss) => miss,
                 }
             }
         };
+        let wanted = Wanted { key, tags, options, errors, budget };
         // Boxed, so that the future of a hit stays small.
-        Box::pin(self.load_missing(key, tags, options, errors, miss, budget)).await
+        Box::pin(self.load_missing(wanted, miss, None)).await
     }
 
-    async fn load_missing(
-        &self,
-        key: WireKey,
-        tags: Arc<Tags>,
-        options: CallOptions,
-        errors: TypeId,
-        miss: Miss,
-        budget: Budget,
-    ) -> Loaded {
-        if engine::is_computing(&self.engine, &key) {
+    /// Serves a value that is to be loaded anew, or loads it first.
+    async fn load_stale(&self, wanted: Wanted, stale: Stale) -> Loaded {
+        let Stale { value, seen, usable } = stale;
+        let engine = &self.engine;
+        if usable == Use::OnError {
+            if engine.refreshes.is_paused(&wanted.key, engine.runtime.now()) {
+                self.count(Counter::Hit);
+                return self.stale(value);
+            }
+            self.count(Counter::Miss);
+            let miss = Miss::new(MissReason::Expired, seen);
+            return self.load_missing(wanted, miss, Some(value)).await;
+        }
+        self.count(Counter::Hit);
+        if usable == Use::WhileRevalidating {
+            self.count(Counter::Stale);
+        }
+        let Some(claim) = Claim::new(engine, &wanted.key) else { return Loaded::Value(value) };
+        let mode = wanted.options.refresh;
+        let stale = value.clone();
+        let refresh = Refresh { cache: self.clone(), wanted, seen, stale, claim };
+        match mode {
+            RefreshMode::Background => Loaded::Refresh(value, Box::new(refresh)),
+            RefreshMode::Inline => match refresh.begin().await {
+                Begun::Lead(ticket) => Loaded::Lead(ticket),
+                Begun::Found(value) => Loaded::Value(value),
+                Begun::Later => Loaded::Value(value),
+            },
+        }
+    }
+
+    /// Loads what the call has found no value for, or one that it falls back to.
+    async fn load_missing(&self, wanted: Wanted, miss: Miss, fallback: Option<Value>) -> Loaded {
+        let Wanted { ref key, ref tags, options, errors, budget } = wanted;
+        let engine = &self.engine;
+        if engine::is_computing(engine, key) {
             return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
         }
-        let call = Call { budget, ..self.call(&key, &tags, &options, errors) };
-        match self.engine.acquire(call, miss).await {
-            AcquireOutcome::Hit(value) => Loaded::Value(value),
-            AcquireOutcome::Failed(error) => Loaded::Failed(error),
-            AcquireOutcome::Lead(ticket) => {
-                Loaded::Lead(Box::new(LoadTicket::new(self.clone(), ticket, options)))
-            }
-            AcquireOutcome::TimedOut => {
-                Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)))
+        let call = Call { budget, ..self.call(key, tags, &options, errors) };
+        let entry = fallback.as_ref().map(|_| (key.clone(), Arc::clone(tags)));
+        let mut patience = Patience::new(self, entry, &options);
+        loop {
+            let backs_off = fallback.is_some() || call.backs_off;
+            let call = Call { patience: patience.next(), backs_off, ..call };
+            match engine.acquire(call, miss.clone()).await {
+                AcquireOutcome::Hit(value) => return Loaded::Value(value),
+                AcquireOutcome::Failed(error) => return Loaded::Failed(error),
+                AcquireOutcome::Lead(ticket) => {
+                    let ticket = LoadTicket::new(self.clone(), ticket, options);
+                    return Loaded::Lead(Box::new(ticket.with_fallback(fallback, None)));
+                }
+                AcquireOutcome::TimedOut => {
+                    return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
+                }
+                AcquireOutcome::BackingOff(left) => {
+                    let Some(value) = fallback else {
+                        self.count(Counter::BackedOff);
+                        return Loaded::BackingOff(left);
+                    };
+                    engine.refreshes.pause(key, engine.runtime.now(), left);
+                    return self.stale(value);
+                }
+                AcquireOutcome::OutOfPatience => match patience.end().await {
+                    Some(Waited::Stale(value)) => return Loaded::Value(value),
+                    Some(_) => return Loaded::TimedOut,
+                    None => {}
+                },
             }
         }
+    }
+
+    /// Returns a stale value to a caller.
+    fn stale(&self, value: Value) -> Loaded {
+        self.count(Counter::Stale);
+        Loaded::Value(value)
     }
 
     /// Acquires the right to fill a key manually, for loads that don't fit into one call.
@@ -124,7 +195,7 @@ impl ByteCache {
         Ok(LoadTicket::new(self.clone(), ticket, options))
     }
 
-    fn call<'a>(
+    pub(super) fn call<'a>(
         &'a self,
         key: &'a WireKey,
         tags: &'a Arc<Tags>,
@@ -143,6 +214,8 @@ impl ByteCache {
             join_timeout: options
                 .nested
                 .then(|| own.wait_timeout.saturating_add(own.backend_budget)),
+            patience: None,
+            backs_off: !options.must_load && !own.error_backoff.is_zero(),
             waits_until: self.engine.runtime.now() + own.wait_timeout,
             budget: Budget::new(own.backend_budget),
         }
@@ -154,4 +227,15 @@ impl ByteCache {
         let outdated = key.filter(|_| options.mode == Mode::Reload);
         Loaded::Lead(Box::new(LoadTicket::detached(self.clone(), outdated, options)))
     }
+}
+
+/// What a call wants to load.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) key: WireKey,
+    pub(super) tags: Arc<Tags>,
+    pub(super) options: CallOptions,
+    /// The type of the loader's error.
+    pub(super) errors: TypeId,
+    pub(super) budget: Budget,
 }

@@ -1,16 +1,21 @@
 //! The right and the duty to load.
 
 use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::call::CallOptions;
+use super::call::{CallOptions, keep, plain_entries_have_no_tags};
+use super::patience::Patience;
 use super::{ByteCache, Mistake};
-use crate::engine::{Filled, Occupant, SharedError, Ticket, Value};
+use crate::backend::Pause;
+use crate::context::Format;
+use crate::engine::{Claim, Filled, Filling, LateTags, Occupant, SharedError, Ticket, Value};
+use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
+use crate::tag::TagId;
 use crate::timeout::within;
-use crate::ttl::Ttl;
+use crate::ttl::{Lifetime, Ttl};
 
 /// The right and the duty to load a value, for its holder and for the callers that wait.
 ///
@@ -24,11 +29,40 @@ pub struct LoadTicket {
     options: CallOptions,
     /// The entry that the loaded value makes outdated, if there is no ticket that knows it.
     outdated: Option<WireKey>,
+    /// The value of the entry, if it is only stale.
+    fallback: Option<Value>,
+    /// Held by a load whose value is served meanwhile.
+    claim: Option<Claim>,
+    decision: Decision,
+}
+
+/// What a loader decides about what it has loaded.
+#[derive(Debug, Default)]
+pub struct Decision {
+    /// For how long the value is fresh, instead of what the call's options say.
+    pub time_to_live: Option<Result<Duration, Error>>,
+    /// Further tags, which are known only from the value.
+    pub tags: Option<Result<Vec<TagId>, Error>>,
+    /// Whether the value is not to be stored.
+    pub skip_store: bool,
+    /// Whether callers are given the loader's error even if there is a stale value.
+    pub rejects_stale: bool,
 }
 
 impl LoadTicket {
     pub(super) fn new(cache: ByteCache, ticket: Ticket, options: CallOptions) -> Self {
-        Self { cache, ticket: Some(ticket), options, outdated: None }
+        Self { ticket: Some(ticket), ..Self::alone(cache, None, options) }
+    }
+
+    fn alone(cache: ByteCache, outdated: Option<WireKey>, options: CallOptions) -> Self {
+        let (ticket, fallback, claim, decision) = (None, None, None, Decision::default());
+        Self { cache, ticket, options, outdated, fallback, claim, decision }
+    }
+
+    /// Adds the value that callers are given meanwhile, or if the load fails, and the claim of a
+    /// refresh.
+    pub(super) fn with_fallback(self, fallback: Option<Value>, claim: Option<Claim>) -> Self {
+        Self { fallback, claim, ..self }
     }
 
     /// Creates a ticket that neither shares nor stores.
@@ -38,7 +72,7 @@ impl LoadTicket {
         options: CallOptions,
     ) -> Self {
         cache.count(Counter::Load);
-        Self { cache, ticket: None, options, outdated }
+        Self::alone(cache, outdated, options)
     }
 
     /// Creates the ticket of a call that has stopped waiting.
@@ -51,6 +85,26 @@ impl LoadTicket {
     #[must_use]
     pub fn can_store(&self) -> bool {
         self.cache.is_enabled() && self.ticket.as_ref().is_some_and(Ticket::can_store)
+    }
+
+    /// Returns the previous value, if it is only stale. A loader that finds that it hasn't changed
+    /// completes the load with it.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Value> {
+        self.fallback.as_ref()
+    }
+
+    /// Returns how long the call waits for its loader.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        let entry = self.fallback.as_ref().and(self.ticket.as_ref());
+        let entry = entry.map(|ticket| (ticket.key().clone(), Arc::clone(ticket.tags())));
+        Patience::new(&self.cache, entry, &self.options)
+    }
+
+    /// Sets what the loader has decided, before the load is completed.
+    pub fn decide(&mut self, decision: Decision) {
+        self.decision = decision;
     }
 
     /// Runs a loader in the caller's task, and keeps the lease alive meanwhile.
@@ -76,16 +130,18 @@ impl LoadTicket {
     ///
     /// A negative never replaces an entry of another cache or of a plain client. If the value
     /// is not stored, an outdated entry of this cache is removed. Costs one round trip; a
-    /// negative costs another one if the key was not read.
+    /// negative costs another one if the key was not read, and so do tags and a longer lifetime that
+    /// the loader has decided on.
     ///
     /// # Cancel safety
     /// Once the fill was sent, it completes even if the future is dropped. Before that,
     /// dropping it hands the load over.
     pub async fn complete(mut self, value: Value) -> Filled {
-        match (self.entry(&value).await, self.ticket.take()) {
-            (Some((raw, ttl)), Some(ticket)) => {
-                ticket.fill(raw, self.cache.jittered(ttl), value).await
-            }
+        if let Some(claim) = &mut self.claim {
+            claim.pause(Duration::ZERO);
+        }
+        match (self.filling(&value).await, self.ticket.take()) {
+            (Some(filling), Some(ticket)) => ticket.fill(filling, value).await,
             (_, ticket) => {
                 self.ticket = ticket;
                 self.share(value).await;
@@ -111,29 +167,80 @@ impl LoadTicket {
         }
     }
 
-    /// Shares the loader's error with the callers that came before the load began.
-    pub fn fail(self, error: &SharedError) {
-        match self.ticket {
-            Some(ticket) => ticket.fail(error),
-            None => self.cache.count(Counter::LoadError),
+    /// Ends a load that has failed. Returns the value that the call is given instead of the error,
+    /// if there is one: the stale one, or what another process has stored meanwhile. The callers
+    /// that wait are given it, too; otherwise, those that came before the load began are given the
+    /// error.
+    ///
+    /// Costs one round trip in a cache that keeps stale values, or has an `error_backoff`: there
+    /// the load isn't repeated for a while, by any process. Otherwise none.
+    ///
+    /// # Cancel safety
+    /// Once polled, the operation completes even if the future is dropped.
+    pub async fn fail(self, error: &SharedError) -> Option<Value> {
+        let Self { cache, ticket, options, fallback, claim, decision, .. } = self;
+        let Some(ticket) = ticket else {
+            cache.count(Counter::LoadError);
+            return None;
+        };
+        let pause = cache.context.options.pause();
+        let takes_stale = fallback.is_some() && !decision.rejects_stale;
+        if pause == Pause::default() && !takes_stale {
+            ticket.fail(error);
+            return None;
         }
+        let key = ticket.key().clone();
+        let usable = match ticket.fail_for_a_while(error, pause, takes_stale).await {
+            Ok(usable) => usable,
+            // The call has read it after it began.
+            Err(_) => fallback.filter(|_| takes_stale),
+        };
+        let usable = usable.filter(|value| options.takes_absent || !value.is_absent());
+        match claim {
+            Some(mut claim) => claim.pause(pause.with_entry),
+            None if usable.is_some() => {
+                let now = cache.engine.runtime.now();
+                cache.engine.refreshes.pause(&key, now, pause.with_entry);
+            }
+            None => {}
+        }
+        usable.inspect(|_| cache.count(Counter::Stale))
     }
 
-    /// Returns the entry to store, and its time to live; `None` if nothing is to be stored.
-    async fn entry(&mut self, value: &Value) -> Option<(Option<Bytes>, Ttl)> {
-        let Self { cache, options, ticket, .. } = self;
-        let ticket = ticket.as_mut().filter(|_| cache.is_enabled())?;
-        match value {
-            Value::Present(value) => {
-                let raw = cache.encode(&**value).ok()?;
-                let ttl = options.ttl_in(&cache.context);
-                Some((Some(raw), cache.checked(Mistake::Lifetime, ttl).ok()?))
-            }
-            Value::Absent => {
-                let ttl = options.negative_ttl_in(&cache.context);
-                let ttl = cache.checked(Mistake::Lifetime, ttl).ok()??;
-                (ticket.occupant().await != Occupant::Another).then_some((None, ttl))
-            }
+    /// Returns what to store; `None` if nothing is to be stored.
+    async fn filling(&mut self, value: &Value) -> Option<Filling> {
+        let Self { cache, options, ticket, decision, .. } = self;
+        let ticket = ticket.as_mut().filter(|_| cache.is_enabled() && !decision.skip_store)?;
+        let context = &cache.context;
+        let Value::Present(value) = value else {
+            let ttl = options.negative_ttl_in(context);
+            let ttl = cache.jittered(cache.checked(Mistake::Lifetime, ttl).ok()??);
+            let lifetime = Lifetime::with_window(ttl, Duration::ZERO);
+            let filling = Filling { entry: None, lifetime, late: LateTags::default() };
+            return (ticket.occupant().await != Occupant::Another).then_some(filling);
+        };
+        let raw = cache.encode(&**value).ok()?;
+        let ttl = match decision.time_to_live.take() {
+            Some(decided) => decided.and_then(Ttl::new),
+            None => options.ttl_in(context),
+        };
+        let ttl = cache.checked(Mistake::Lifetime, ttl).ok()?;
+        let (kept, keep) = (options.keep_in(context), keep(ttl, context));
+        if keep > kept {
+            ticket.keep_tags(keep).await;
         }
+        let late = match decision.tags.take() {
+            None => LateTags::default(),
+            Some(ids) => {
+                let tags = match context.validated.format {
+                    Format::Plain => Err(plain_entries_have_no_tags()),
+                    Format::Trailer(_) => ids.and_then(|ids| ticket.tags().with(ids)),
+                };
+                let tags = cache.checked(Mistake::Tags, tags).ok()?;
+                ticket.capture_late(&tags, keep.max(kept)).await?
+            }
+        };
+        let lifetime = context.lifetime(cache.jittered(ttl));
+        Some(Filling { entry: Some(raw), lifetime, late })
     }
 }

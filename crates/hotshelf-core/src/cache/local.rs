@@ -7,7 +7,7 @@ use std::task::{Poll, ready};
 use super::call::{CallOptions, Mode};
 use super::read::READ;
 use super::{ByteCache, EntryKey};
-use crate::engine::{ReadOutcome, Value};
+use crate::engine::{ReadOutcome, Use, Value};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::runtime::Moment;
@@ -38,6 +38,8 @@ impl ByteCache {
         let Self { engine, context } = self;
         let after = self.presented(call);
         match engine.read_local(context, &key.wire, &tags, call.takes_absent, after)? {
+            // One that isn't fresh has to be loaded anew.
+            Ok(ReadOutcome::Stale(_)) => None,
             Ok(ReadOutcome::Hit(value)) => {
                 self.count(Counter::Hit);
                 self.count_near_hits(1);
@@ -57,7 +59,11 @@ impl ByteCache {
         call: &CallOptions,
     ) -> Option<Result<ReadOutcome, Error>> {
         let outcome = self.look_locally(key, tags, takes_absent, call).await;
-        if outcome.is_some() {
+        let is_hit = match &outcome {
+            Some(Ok(ReadOutcome::Stale(stale))) => stale.usable != Use::OnError,
+            outcome => outcome.is_some(),
+        };
+        if is_hit {
             self.count_near_hits(1);
         }
         outcome

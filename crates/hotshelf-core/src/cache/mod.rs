@@ -12,12 +12,15 @@
 
 mod call;
 mod entry_key;
+mod expire;
 mod insert;
 mod invalidate;
 mod load;
 mod load_ticket;
 mod local;
+mod patience;
 mod read;
+mod refresh;
 mod registry;
 mod store;
 mod write_guard;
@@ -38,12 +41,14 @@ use crate::stats::{CacheStats, Counter};
 use crate::ttl::Ttl;
 
 pub use crate::context::{CacheOptions, Foreign, NegativeTtl, TagRule};
-pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Value};
-pub use call::{CallOptions, Mode};
+pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Stale, Value};
+pub use call::{CallOptions, Mode, RefreshMode};
 pub use entry_key::EntryKey;
 pub use insert::Inserts;
 pub use load::Loaded;
-pub use load_ticket::LoadTicket;
+pub use load_ticket::{Decision, LoadTicket};
+pub use patience::{Patience, Waited};
+pub use refresh::{Begun, Refresh};
 pub use registry::{CacheDefinition, CacheInfo, ValueKind, declare_prefix};
 pub use store::{ByteStore, CLOSE_TIMEOUT, Unfinished};
 pub use write_guard::{WriteGuard, Written, WrittenValues};

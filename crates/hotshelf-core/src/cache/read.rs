@@ -2,6 +2,7 @@
 
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join;
 
@@ -14,6 +15,7 @@ use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
 use crate::stats::Counter;
 use crate::tag::Tags;
+use crate::trailer::Trailer;
 use crate::ttl::Remaining;
 
 /// The options of a call that only reads.
@@ -73,9 +75,10 @@ impl ByteCache {
             Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
-                inspected.map(|inspected| inspected.outcome(&self.context, true))
+                inspected.map(|inspected| self.engine.outcome(inspected, &self.context, key, true))
             }
         };
+        let outcome = outcome.map(|outcome| outcome.without_load(false));
         match &outcome {
             Ok(found) => self.count_outcome(key, found),
             Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),
@@ -97,7 +100,9 @@ impl ByteCache {
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.
                 let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
-                inspected.map(|inspected| inspected.outcome(&self.context, options.takes_absent))
+                let Self { engine, context } = self;
+                let takes_absent = options.takes_absent;
+                inspected.map(|found| engine.outcome(found, context, key, takes_absent))
             }
         };
         let outcome = outcome.unwrap_or_else(|_| {
@@ -185,11 +190,16 @@ impl ByteCache {
                 None => {
                     let own = self.context.tag_rule.is_some().then_some(tags);
                     let inspected = self.engine.inspect_many(&self.context, wire, own).await;
-                    let outcome = |entry: Inspected| entry.outcome(&self.context, true);
-                    inspected.map(|inspected| inspected.into_iter().map(outcome).collect())
+                    let outcome = |(entry, key): (Inspected, &WireKey)| {
+                        self.engine.outcome(entry, &self.context, key, true)
+                    };
+                    let decoded = |all: Vec<_>| all.into_iter().zip(wire).map(outcome).collect();
+                    inspected.map(decoded)
                 }
             };
-            let read = self.counted(read)?;
+            let read: Vec<ReadOutcome> = self.counted(read)?;
+            let read: Vec<_> =
+                read.into_iter().map(|outcome| outcome.without_load(false)).collect();
             wire.iter().zip(&read).for_each(|(key, outcome)| self.count_outcome(key, outcome));
             outcomes.extend(read);
         }
@@ -207,7 +217,8 @@ impl ByteCache {
         Ok((key.wire, self.checked(Mistake::Tags, tags)?))
     }
 
-    /// Returns the remaining lifetime of an entry. The entry is missing if one of its tags was
+    /// Returns for how long the value of an entry is fresh: for that time it is a hit without a
+    /// loader. The entry is missing if it is stale, if one of its tags was
     /// invalidated, or if it is untracked and the cache rejects such entries. It is not
     /// decoded.
     ///
@@ -232,6 +243,7 @@ impl ByteCache {
         let inspecting = self.engine.inspect(cache, &key, &tags);
         let (inspected, remaining) = join(inspecting, gate.remaining(cache, &key)).await;
         let remaining = inspected.and_then(|inspected| match (inspected.found, remaining?) {
+            (Ok(found), Remaining::After(left)) => Ok(fresh_for(&found.raw, left)),
             (Ok(_), remaining) => Ok(remaining),
             (Err(_), _) => Ok(Remaining::Missing),
         });
@@ -242,6 +254,8 @@ impl ByteCache {
     pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
         match outcome {
             ReadOutcome::Hit(_) => self.count(Counter::Hit),
+            // Counted when it is used.
+            ReadOutcome::Stale(_) => {}
             ReadOutcome::Miss(miss) => {
                 self.count(Counter::Miss);
                 self.note_miss(key, miss.reason());
@@ -272,6 +286,15 @@ impl ByteCache {
             }
             _ => {}
         }
+    }
+}
+
+/// Returns for how long the value of an entry is fresh that lives for `left`.
+fn fresh_for(raw: &[u8], left: Duration) -> Remaining {
+    let window = Trailer::find(raw).ok().and_then(|(_, trailer)| trailer.stale_window());
+    match left.saturating_sub(window.unwrap_or_default()) {
+        Duration::ZERO => Remaining::Missing,
+        fresh => Remaining::After(fresh),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::key::{Namespace, WireKey};
 use crate::stats::Stats;
 use crate::tag::{TAG_PREFIX, TagId, Tags};
 use crate::trailer::CodecId;
+use crate::ttl::{Lifetime, Ttl};
 
 pub use options::{CacheOptions, Foreign, NegativeTtl};
 pub(crate) use options::{Format, Negative, Validated};
@@ -84,6 +85,11 @@ impl CacheContext {
             enabled: Arc::clone(enabled),
             logged: Arc::default(),
         })
+    }
+
+    /// Returns how long an entry lives that is fresh for some time.
+    pub(crate) fn lifetime(&self, fresh: Ttl) -> Lifetime {
+        Lifetime::with_window(fresh, self.validated.stale_window)
     }
 
     /// Returns the size of the decoded value of an entry in the memory of this process; 0 for

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backend::Pause;
 use crate::error::{Error, ErrorKind};
 use crate::ttl::{Jitter, Ttl};
 
@@ -20,6 +21,13 @@ use crate::ttl::{Jitter, Ttl};
 /// | `strict_plain` | off |
 /// | `epoch` | off |
 /// | `near` | on, if the store has a near tier |
+/// | `stale_while_revalidate`, `stale_if_error` | off |
+/// | `error_throttle` | 30 s |
+/// | `early_refresh` | off |
+/// | `soft_timeout`, `hard_timeout` | none |
+/// | `error_backoff` | off |
+/// | `hold` | off |
+/// | `plain_readers` | off |
 #[derive(Clone, Debug, PartialEq)]
 pub struct CacheOptions {
     /// The time to live of entries.
@@ -48,6 +56,28 @@ pub struct CacheOptions {
     pub epoch: bool,
     /// Whether entries are kept in the store's near tier, if it has one.
     pub near: bool,
+    /// For how long a value is served after it was fresh, while one caller loads it anew. Zero for
+    /// not at all.
+    pub stale_while_revalidate: Duration,
+    /// For how long a value may be served after it was fresh, if its load fails or takes longer
+    /// than `soft_timeout`. Zero for not at all.
+    pub stale_if_error: Duration,
+    /// How long a failed load isn't repeated, by any process, while there is a stale value.
+    pub error_throttle: Duration,
+    /// How early single callers load a value anew before it ends: the factor beta of XFetch. Zero
+    /// for not at all; 1 is the optimum.
+    pub early_refresh: f64,
+    /// How long a call waits for a load before it is given the stale value.
+    pub soft_timeout: Option<Duration>,
+    /// How long a call waits for a load before it fails.
+    pub hard_timeout: Option<Duration>,
+    /// How long a failed load isn't repeated, by any process, if there is no value. Zero for not
+    /// at all.
+    pub error_backoff: Duration,
+    /// For how long an invalidated key can be loaded and not stored. Zero for not at all.
+    pub hold: Duration,
+    /// Whether plain clients read the entries: then these must not outlive their freshness.
+    pub plain_readers: bool,
 }
 
 /// The time to live of cached negatives: the knowledge that a key has no value.
@@ -93,6 +123,8 @@ pub(crate) struct Validated {
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Negative,
     pub(crate) format: Format,
+    /// How long entries outlive their freshness.
+    pub(crate) stale_window: Duration,
 }
 
 /// A valid [`NegativeTtl`].
@@ -117,6 +149,15 @@ impl Default for CacheOptions {
             strict_plain: false,
             epoch: false,
             near: true,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            error_throttle: Duration::from_secs(30),
+            early_refresh: 0.0,
+            soft_timeout: None,
+            hard_timeout: None,
+            error_backoff: Duration::ZERO,
+            hold: Duration::ZERO,
+            plain_readers: false,
         }
     }
 }
@@ -127,6 +168,8 @@ impl CacheOptions {
             let message = "plain entries cannot carry an epoch: remove `epoch` or `strict_plain`";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
+        let stale_window = self.stale_while_revalidate.max(self.stale_if_error);
+        self.validate_staleness(stale_window)?;
         Ok(Validated {
             ttl: Ttl::new(self.time_to_live)?,
             negative_ttl: self.negative_ttl.validate()?,
@@ -134,7 +177,44 @@ impl CacheOptions {
                 true => Format::Plain,
                 false => Format::Trailer(self.foreign),
             },
+            stale_window,
         })
+    }
+
+    fn validate_staleness(&self, window: Duration) -> Result<(), Error> {
+        let longest = Ttl::MAX.as_duration();
+        let has_window = !window.is_zero();
+        let message = if has_window && self.strict_plain {
+            "plain entries cannot outlive their freshness: remove `strict_plain`, or              `stale_while_revalidate` and `stale_if_error`"
+        } else if has_window && self.plain_readers {
+            "plain clients would read stale values as fresh ones: remove `plain_readers`, or              `stale_while_revalidate` and `stale_if_error`"
+        } else if self.early_refresh != 0.0 && self.strict_plain {
+            "plain entries say nothing about their load: remove `early_refresh` or `strict_plain`"
+        } else if !(0.0..=100.0).contains(&self.early_refresh) {
+            "invalid `early_refresh`: use a factor from 0 (off) to 100, such as 1"
+        } else if window > longest || self.hold > longest {
+            "invalid stale window or `hold`: use at most 100 years"
+        } else if self.soft_timeout.is_some() && !has_window {
+            "`soft_timeout` needs a stale value: set `stale_if_error` or              `stale_while_revalidate`, or use `hard_timeout`"
+        } else if [self.soft_timeout, self.hard_timeout].contains(&Some(Duration::ZERO)) {
+            "invalid timeout of zero: use a positive duration, or none"
+        } else if self.hard_timeout.is_some_and(|hard| self.soft_timeout >= Some(hard)) {
+            "`soft_timeout` must be shorter than `hard_timeout`"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Configuration, message))
+    }
+
+    /// Returns for how long a failed load isn't repeated.
+    pub(crate) fn pause(&self) -> Pause {
+        let without_entry = self.error_backoff;
+        let has_window = !self.stale_while_revalidate.is_zero() || !self.stale_if_error.is_zero();
+        let with_entry = match has_window {
+            true => self.error_throttle.max(without_entry),
+            false => without_entry,
+        };
+        Pause { with_entry, without_entry }
     }
 }
 

@@ -31,6 +31,11 @@ pub(crate) struct Call<'a> {
     pub(crate) reload: bool,
     /// How long the call waits for a leader in this process; `None` for no limit.
     pub(crate) join_timeout: Option<Duration>,
+    /// How long the call waits for the load of another caller, here or elsewhere, at most.
+    pub(crate) patience: Option<Duration>,
+    /// Whether the call is told that a load has failed elsewhere. Otherwise it loads without
+    /// storing.
+    pub(crate) backs_off: bool,
     /// When the call stops waiting for another process that gives no sign of life.
     pub(crate) waits_until: Moment,
     /// The remaining time that the call may wait for the backend, over all its requests.

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
+use super::freshness::Freshness;
 use super::outcome::{Miss, MissReason};
 use super::read::View;
 use crate::backend::{Seen, TagVersion, Token};
 use crate::context::{Foreign, Format};
 use crate::tag::{self, TagStamp};
 use crate::trailer::{CodecId, MAGIC, Trailer, TrailerError};
-use crate::ttl::Ttl;
+use crate::ttl::Lifetime;
 
 /// A cached negative in [`Format::Plain`].
 ///
@@ -19,11 +20,23 @@ const ABSENT: &[u8] = b"null\t \n\t \n\t ";
 /// An entry, inspected without a further request.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    /// What was found, provided that the `open` tags are unchanged: the encoded value, whether
-    /// the entry is a negative, and the whole entry.
-    pub(crate) found: Result<(Bytes, bool, Bytes), Miss>,
+    /// What was found, provided that the `open` tags are unchanged.
+    pub(crate) found: Result<Found, Miss>,
     /// The tags whose current versions are not known yet.
     pub(crate) open: Vec<TagStamp>,
+}
+
+/// An entry that answers a call, not yet decoded.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The encoded value.
+    pub(crate) value: Bytes,
+    /// Whether the entry is a negative.
+    pub(crate) absent: bool,
+    /// The whole entry.
+    pub(crate) raw: Bytes,
+    /// What its trailer says, if it has one.
+    pub(crate) freshness: Option<Freshness>,
 }
 
 impl Format {
@@ -75,15 +88,16 @@ impl View<'_> {
             Ok((_, trailer)) if trailer.codec != self.codec => {
                 Err(Miss::new(MissReason::OtherCodec, Seen::entry(&raw))).into()
             }
-            Ok((range, trailer)) => match self.open(&trailer.tags, versions) {
+            Ok((range, trailer)) => match self.open(&trailer.tags, trailer.late_tags, versions) {
                 Ok(open) => {
-                    let found = Ok((raw.slice(range), trailer.absent, raw));
-                    Inspected { found, open }
+                    let (value, freshness) = (raw.slice(range), Some(Freshness::of(&trailer)));
+                    let found = Found { value, absent: trailer.absent, raw, freshness };
+                    Inspected { found: Ok(found), open }
                 }
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
             Err(error) => match self.untracked(&raw, error) {
-                Ok(absent) => Ok((raw.clone(), absent, raw)).into(),
+                Ok(absent) => Ok(Found { value: raw.clone(), absent, raw, freshness: None }).into(),
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
         }
@@ -103,10 +117,12 @@ impl View<'_> {
     /// Compares an entry's tags with the caller's, and returns those that remain to be looked
     /// up.
     ///
-    /// An entry that lacks one of the caller's tags could outlive its invalidation.
+    /// An entry that lacks one of the caller's tags could outlive its invalidation. Those that were
+    /// known only after its load are in addition to what any call names.
     pub(super) fn open(
         self,
         tags: &[TagStamp],
+        late_tags: bool,
         versions: Option<&[Option<TagVersion>]>,
     ) -> Result<Vec<TagStamp>, MissReason> {
         let mut required = self.tags.ids().iter().enumerate().peekable();
@@ -125,13 +141,13 @@ impl View<'_> {
                 }
             }
         }
-        let valid = required.next().is_none() && !(others && self.tags.is_exact());
+        let valid = required.next().is_none() && !(others && self.tags.is_exact() && !late_tags);
         if valid { Ok(open) } else { Err(MissReason::OtherTags) }
     }
 }
 
-impl From<Result<(Bytes, bool, Bytes), Miss>> for Inspected {
-    fn from(found: Result<(Bytes, bool, Bytes), Miss>) -> Self {
+impl From<Result<Found, Miss>> for Inspected {
+    fn from(found: Result<Found, Miss>) -> Self {
         Self { found, open: Vec::new() }
     }
 }
@@ -143,8 +159,10 @@ pub(crate) struct FillStamp {
     pub(crate) token: Token,
     /// Milliseconds of the backend's clock when the lease was granted.
     pub(crate) loaded_at: u64,
-    pub(crate) ttl: Ttl,
+    pub(crate) lifetime: Lifetime,
     pub(crate) load_millis: u128,
+    /// Whether there are tags among them that were known only after the load.
+    pub(crate) late_tags: bool,
     pub(crate) tags: Vec<TagStamp>,
 }
 
@@ -157,8 +175,10 @@ impl FillStamp {
             codec: self.codec,
             fill,
             loaded_at: self.loaded_at,
-            fresh_for: self.ttl.as_millis(),
+            fresh_for: self.lifetime.fresh.as_millis(),
+            lives_for: self.lifetime.outlives(),
             load_time: u64::try_from(self.load_millis).unwrap_or(u64::MAX),
+            late_tags: self.late_tags,
             tags: self.tags,
         }
     }

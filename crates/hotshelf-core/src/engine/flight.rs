@@ -76,6 +76,8 @@ struct Waiter {
     fresh: bool,
     /// Whether it accepts a negative.
     takes_absent: bool,
+    /// Whether it accepts that a load has failed elsewhere.
+    backs_off: bool,
     /// The type of the errors that it accepts.
     errors: TypeId,
 }
@@ -95,6 +97,8 @@ pub(crate) enum Outcome {
     Value(Value),
     /// The loader's error.
     Failed(SharedError),
+    /// A load has failed elsewhere, and isn't repeated for this time.
+    BackingOff(Duration),
     /// The waiter becomes the leader: the previous one was cancelled, or ended with a result
     /// that the remaining waiters must not get.
     Lead(Leadership),
@@ -211,8 +215,8 @@ impl Joiner {
         let (sender, receiver) = oneshot::channel();
         let number = state.next;
         state.next += 1;
-        let (takes_absent, errors) = (call.takes_absent, call.errors);
-        let waiter = Waiter { sender, fresh: call.reload, takes_absent, errors };
+        let Call { takes_absent, backs_off, errors, .. } = call;
+        let waiter = Waiter { sender, fresh: call.reload, takes_absent, backs_off, errors };
         state.waiting.insert(number, waiter);
         drop(state);
         Some(Self { receiver, flight: Arc::clone(flight), number })
@@ -392,6 +396,14 @@ impl Leadership {
         self.complete(|number, waiter| {
             let accepts = number < began && waiter.errors == errors;
             accepts.then(|| Outcome::Failed(Arc::clone(error)))
+        });
+    }
+
+    /// Ends the flight with the news that a load has failed elsewhere, for the callers that were
+    /// waiting at `mark` and accept it.
+    pub(crate) fn complete_backing_off(self, mark: TicketNumber, left: Duration) {
+        self.complete(|number, waiter| {
+            (number < mark && waiter.backs_off).then_some(Outcome::BackingOff(left))
         });
     }
 

@@ -11,6 +11,7 @@ use super::admission::Admitted;
 use super::call::Call;
 use super::cleanup::{UnusedLeases, release};
 use super::flight::{Leadership, Lease};
+use super::freshness::Use;
 use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
 use super::scope::is_nested;
@@ -47,6 +48,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
     let wait_timeout = call.cache.options.wait_timeout;
     let (mut deadline, mut holder) = (call.waits_until, Holder::default());
+    let patient_until = call.patience.map(|patience| engine.runtime.now() + patience);
     let (mut polling, mut watching) = (POLLING, WATCHING);
     let mut waited = false;
     // The second request acknowledges the entry that the first one found.
@@ -66,12 +68,21 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 leadership.lease = Some(Lease { occupant, ..lease });
                 return begin(leadership);
             }
-            Answer::Impossible => return begin(leadership),
+            Answer::BackingOff(left) if call.backs_off => {
+                leadership.complete_backing_off(mark, left);
+                return AcquireOutcome::BackingOff(left);
+            }
+            Answer::Held(_) | Answer::BackingOff(_) | Answer::Impossible => {
+                return begin(leadership);
+            }
             Answer::Present(raw, versions) => (raw, versions),
             // The call would wait for its own caller.
             Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
             Answer::Busy(left) => {
                 let now = engine.runtime.now();
+                if patient_until.is_some_and(|until| until <= now) {
+                    return AcquireOutcome::OutOfPatience;
+                }
                 // What a loader waits for may wait for the loader.
                 let nested = is_nested() || call.join_timeout.is_some();
                 if holder.has_renewed(now + left, engine.lease) && !nested {
@@ -82,7 +93,8 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
                     return begin(leadership);
                 };
-                pause(&engine, watch, wait).await;
+                let patience = patient_until.map_or(wait, |until| until.since(now));
+                pause(&engine, watch, wait.min(patience)).await;
                 waited = true;
                 continue;
             }
@@ -93,6 +105,14 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 call.count(Counter::Coalesced);
                 leadership.complete_found(mark, &value);
                 return AcquireOutcome::Hit(value);
+            }
+            // Fresh, though not for long.
+            Some(Ok(ReadOutcome::Stale(stale)))
+                if stale.usable == Use::RefreshEarly && !call.reload =>
+            {
+                call.count(Counter::Coalesced);
+                leadership.complete_found(mark, &stale.value);
+                return AcquireOutcome::Hit(stale.value);
             }
             Some(Ok(outcome)) => occupant_of(&outcome),
             Some(Err(_)) | None => {
@@ -140,7 +160,7 @@ fn begin(leadership: Leadership) -> AcquireOutcome {
 /// Returns the owner of an examined entry. A hit belongs to this cache.
 fn occupant_of(outcome: &ReadOutcome) -> Option<Occupant> {
     match outcome {
-        ReadOutcome::Hit(_) => Some(Occupant::ThisCache),
+        ReadOutcome::Hit(_) | ReadOutcome::Stale(_) => Some(Occupant::ThisCache),
         ReadOutcome::Miss(miss) => miss.occupant(),
     }
 }
@@ -186,7 +206,7 @@ pub(crate) async fn ticket(call: Call<'_>, engine: &Arc<Engine>) -> Ticket {
                 };
                 seen = Seen::entry(&raw);
             }
-            Answer::Busy(_) | Answer::Impossible => break,
+            Answer::Busy(_) | Answer::Held(_) | Answer::BackingOff(_) | Answer::Impossible => break,
         }
     }
     Ticket::begin(leadership)
@@ -232,18 +252,22 @@ fn timed_out(call: Call<'_>, engine: &Engine) -> Answer {
     Answer::Impossible
 }
 
-enum Answer {
+pub(super) enum Answer {
     Granted(Lease),
     /// An entry, and the versions of the call's tags.
     Present(Bytes, Vec<Option<TagVersion>>),
     Busy(Duration),
+    /// Nobody may fill the key for this time: load without storing.
+    Held(Duration),
+    /// A load has failed elsewhere, and should not be repeated for this time.
+    BackingOff(Duration),
     /// The lease is not available: load without storing.
     Impossible,
 }
 
 /// Requests the lease once, with a new token, and captures the versions of the call's tags in
 /// the same round trip: before the loader begins, so that no invalidation is missed.
-async fn acquire(
+pub(super) async fn acquire(
     call: Call<'_>,
     engine: &Arc<Engine>,
     token: Token,
@@ -294,7 +318,8 @@ async fn acquire(
             Answer::Present(raw, versions.into_iter().map(Some).collect())
         }
         Ok(Acquired::Busy(left)) => Answer::Busy(left),
-        Ok(Acquired::Held(_) | Acquired::BackingOff(_)) => Answer::Impossible,
+        Ok(Acquired::Held(left)) => Answer::Held(left),
+        Ok(Acquired::BackingOff(left)) => Answer::BackingOff(left),
         Err(_) => {
             call.count(Counter::Error);
             Answer::Impossible

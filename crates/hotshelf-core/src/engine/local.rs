@@ -2,7 +2,8 @@
 
 use super::Engine;
 use super::entry::version;
-use super::outcome::{Miss, MissReason, ReadOutcome, Value};
+use super::freshness::Use;
+use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
 use super::read::{View, decoded_for};
 use crate::backend::{LocalEntries, LocalEntry, LocalFound, Seen, TagVersion};
 use crate::context::CacheContext;
@@ -24,6 +25,19 @@ impl Local<'_> {
         match self.after {
             None => self.entries.get(key),
             Some(after) => self.entries.get_read_after(key, after),
+        }
+    }
+
+    fn miss(&self, reason: MissReason, found: &LocalFound) -> Miss {
+        Miss::new(reason, self.seen(found))
+    }
+
+    /// Returns the fingerprint of an entry. The near tier keeps no trailers: there the backend
+    /// answers a request for the lease with the entry.
+    fn seen(&self, found: &LocalFound) -> Seen {
+        match self.entries.is_complete() {
+            true => Seen::entry(found.entry.raw()),
+            false => Seen::Nothing,
         }
     }
 }
@@ -50,12 +64,27 @@ impl Engine {
             None => Miss::without_entry(MissReason::Missing),
             Some(found) => {
                 match View::of(cache, tags).answer(cache, &local, &found.entry, takes_absent) {
-                    Ok(value) => return Some(Ok(ReadOutcome::Hit(value))),
-                    Err(reason) => Miss::new(reason, Seen::entry(found.entry.raw())),
+                    Ok(value) => match self.use_of(cache, &local, &found) {
+                        Use::Fresh => return Some(Ok(ReadOutcome::Hit(value))),
+                        Use::Expired => local.miss(MissReason::Expired, &found),
+                        usable => {
+                            let stale = Stale { value, seen: local.seen(&found), usable };
+                            return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
+                        }
+                    },
+                    Err(reason) => local.miss(reason, &found),
                 }
             }
         };
         local.entries.is_complete().then_some(Ok(ReadOutcome::Miss(miss)))
+    }
+
+    /// Returns how a call may use the value of an entry.
+    #[inline]
+    fn use_of(&self, cache: &CacheContext, local: &Local<'_>, found: &LocalFound) -> Use {
+        let Ok(stamp) = found.entry.stamp() else { return Use::Fresh };
+        let now = || local.entries.millis(found);
+        stamp.freshness.use_of(&cache.options, &*self.runtime, now)
     }
 }
 
@@ -101,7 +130,7 @@ impl View<'_> {
             return if is_current { Ok(()) } else { Err(MissReason::TagsChanged) };
         }
         let versions: Vec<_> = self.tags.keys().iter().map(current).collect();
-        let open = self.open(&stamp.tags, Some(&versions))?;
+        let open = self.open(&stamp.tags, stamp.late_tags, Some(&versions))?;
         let is_current = open.iter().all(|tag| {
             let key = self.tags.key_of(tag.id);
             current(&key) == Some(tag.version)

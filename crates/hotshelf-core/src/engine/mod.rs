@@ -24,12 +24,14 @@ mod call;
 mod cleanup;
 mod entry;
 mod flight;
+mod freshness;
 mod held;
 mod leader;
 mod lease;
 mod local;
 mod outcome;
 mod read;
+mod refresh;
 mod renewal;
 mod scope;
 mod take;
@@ -57,15 +59,17 @@ pub(crate) use cleanup::{
 };
 pub(crate) use entry::Inspected;
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
+pub(crate) use freshness::{Freshness, Use};
 use held::HeldLeases;
 pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
-pub use outcome::{Miss, MissReason, ReadOutcome, Value};
+pub use outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
+pub(crate) use refresh::{Asked, Claim, Refreshes, ask};
 pub(crate) use renewal::{renew, renewing};
 pub(crate) use scope::{Keys, computing, is_computing};
 pub(crate) use take::{Granted, Insert, Wanted, take_over};
 pub use ticket::Filled;
-pub(crate) use ticket::Ticket;
+pub(crate) use ticket::{Filling, LateTags, Ticket};
 
 /// The default duration of a lease. It is renewed every third of that.
 pub const LEASE: Duration = Duration::from_secs(5);
@@ -77,6 +81,7 @@ pub(crate) struct Engine {
     flights: Arc<Flights>,
     pub(crate) held: HeldLeases,
     admission: Admission,
+    pub(crate) refreshes: Refreshes,
     /// The duration of leases, which are renewed every third of it.
     pub(crate) lease: Duration,
 }
@@ -93,8 +98,12 @@ pub(crate) enum AcquireOutcome {
     Lead(Ticket),
     /// The loader of another caller failed with this error.
     Failed(SharedError),
+    /// A load of the key failed elsewhere, and isn't repeated for this time.
+    BackingOff(Duration),
     /// The wait for another caller timed out: load without storing.
     TimedOut,
+    /// The caller's patience has ended.
+    OutOfPatience,
 }
 
 impl Engine {
@@ -109,7 +118,8 @@ impl Engine {
         let local = vec![Arc::clone(&flights) as Arc<dyn LocalState>];
         let gate = Gate::new(backend, Arc::clone(&runtime), local, near);
         let (held, admission) = (HeldLeases::default(), Admission::default());
-        Arc::new(Self { gate, runtime, flights, held, admission, lease })
+        let refreshes = Refreshes::default();
+        Arc::new(Self { gate, runtime, flights, held, admission, refreshes, lease })
     }
 
     /// Joins the flight of a key, or leads it, after a miss.
@@ -132,11 +142,15 @@ impl Engine {
                     Waited::Ended(Some(Outcome::Failed(error))) => {
                         return AcquireOutcome::Failed(error);
                     }
+                    Waited::Ended(Some(Outcome::BackingOff(left))) => {
+                        return AcquireOutcome::BackingOff(left);
+                    }
                     Waited::Ended(Some(Outcome::Lead(leadership))) | Waited::Lead(leadership) => {
                         leadership
                     }
                     Waited::Ended(None) => continue,
                     Waited::TimedOut => return AcquireOutcome::TimedOut,
+                    Waited::OutOfPatience => return AcquireOutcome::OutOfPatience,
                 },
             };
             cleanup::adopt_duties(self);
@@ -153,6 +167,7 @@ impl Engine {
         // A loader that waits for another one may be what that waits for.
         let nested = scope::is_nested().then_some(wait_timeout);
         let mut limit = call.join_timeout.into_iter().chain(nested).min().map(Timeout::new);
+        let mut patience = call.patience.map(Timeout::new);
         let mut check: Option<(Moment, BoxFuture<'static, ()>)> = None;
         poll_fn(|context| {
             if let Poll::Ready(outcome) = Pin::new(&mut joiner).poll(context) {
@@ -162,6 +177,11 @@ impl Engine {
                 && limit.poll(runtime, context).is_ready()
             {
                 return Poll::Ready(Waited::TimedOut);
+            }
+            if let Some(patience) = &mut patience
+                && patience.poll(runtime, context).is_ready()
+            {
+                return Poll::Ready(Waited::OutOfPatience);
             }
             loop {
                 let (due, timer) = check.get_or_insert_with(|| {
@@ -192,6 +212,7 @@ enum Waited {
     /// The leader was taken for lost.
     Lead(Leadership),
     TimedOut,
+    OutOfPatience,
 }
 
 impl fmt::Debug for Engine {

@@ -1,5 +1,6 @@
 //! The outcome of reading a key.
 
+use super::freshness::Use;
 use crate::backend::Seen;
 use crate::codec::Decoded;
 
@@ -8,6 +9,8 @@ use crate::codec::Decoded;
 pub enum ReadOutcome {
     /// The entry answers the call.
     Hit(Value),
+    /// The entry has a value that isn't fresh, or won't be for long.
+    Stale(Box<Stale>),
     /// There is no entry, or it doesn't answer the call.
     Miss(Miss),
 }
@@ -19,6 +22,38 @@ pub enum Value {
     Present(Decoded),
     /// A negative: a loader found that there is no value.
     Absent,
+}
+
+impl Value {
+    /// Returns `true` for a negative.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+}
+
+/// The value of an entry that is to be loaded anew.
+#[derive(Clone, Debug)]
+pub struct Stale {
+    pub(crate) value: Value,
+    /// The fingerprint of the entry.
+    pub(crate) seen: Seen,
+    pub(crate) usable: Use,
+}
+
+impl ReadOutcome {
+    /// Returns the outcome for a call that loads nothing: a stale value is a miss, unless the call
+    /// accepts it.
+    #[must_use]
+    pub fn without_load(self, takes_stale: bool) -> Self {
+        match self {
+            Self::Stale(stale) if stale.usable == Use::RefreshEarly || takes_stale => {
+                Self::Hit(stale.value)
+            }
+            Self::Stale(stale) => Self::Miss(Miss::new(MissReason::Expired, stale.seen)),
+            outcome => outcome,
+        }
+    }
 }
 
 /// A miss: its reason, and the fingerprint of the entry.
@@ -36,6 +71,8 @@ pub struct Miss {
 pub enum MissReason {
     /// There is no entry: it was never stored, has expired, or was removed.
     Missing,
+    /// The value isn't fresh any more.
+    Expired,
     /// A tag of the entry was invalidated.
     TagsChanged,
     /// The entry carries other tags than those of the call.
@@ -92,9 +129,10 @@ impl Miss {
     pub(crate) fn occupant(&self) -> Option<Occupant> {
         match self.reason {
             MissReason::Missing => Some(Occupant::Nobody),
-            MissReason::TagsChanged | MissReason::OtherTags | MissReason::KnownAbsent => {
-                Some(Occupant::ThisCache)
-            }
+            MissReason::Expired
+            | MissReason::TagsChanged
+            | MissReason::OtherTags
+            | MissReason::KnownAbsent => Some(Occupant::ThisCache),
             MissReason::Untracked
             | MissReason::Unusable
             | MissReason::Undecodable

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::call::Call;
-use super::entry::{Inspected, version};
-use super::outcome::{Miss, MissReason, ReadOutcome, Value};
+use super::entry::{Found, Inspected, version};
+use super::freshness::Use;
+use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
 use crate::backend::{Seen, TagVersion};
 use crate::codec::Decoded;
 use crate::context::{CacheContext, Format};
@@ -120,7 +121,55 @@ impl Engine {
     ) -> Result<ReadOutcome, Error> {
         let mut inspected = call.view().inspect(Some(raw.clone()), Some(versions));
         self.verify_tags(call.cache, slice::from_mut(&mut inspected), call.tags).await?;
-        Ok(inspected.outcome(call.cache, call.takes_absent))
+        Ok(self.outcome(inspected, call.cache, call.key, call.takes_absent))
+    }
+
+    /// Reads a key again for a call whose load has failed or takes too long. Returns the value of
+    /// its entry, if it may be served then, fresh or stale.
+    ///
+    /// # Errors
+    /// Returns an error if the backend fails.
+    pub(crate) async fn usable(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        tags: &Tags,
+    ) -> Result<Option<Value>, Error> {
+        let inspected = self.inspect(cache, key, tags).await?;
+        Ok(match self.outcome(inspected, cache, key, true) {
+            ReadOutcome::Hit(value) => Some(value),
+            ReadOutcome::Stale(stale) => Some(stale.value),
+            ReadOutcome::Miss(_) => None,
+        })
+    }
+
+    /// Decodes what was found, for a call.
+    #[inline]
+    pub(crate) fn outcome(
+        &self,
+        inspected: Inspected,
+        cache: &CacheContext,
+        key: &WireKey,
+        takes_absent: bool,
+    ) -> ReadOutcome {
+        let Found { value, absent, raw, freshness } = match inspected.found {
+            Ok(found) => found,
+            Err(miss) => return ReadOutcome::Miss(miss),
+        };
+        let now = || self.gate.clock(key);
+        let used = freshness
+            .map_or(Use::Fresh, |freshness| freshness.use_of(&cache.options, &*self.runtime, now));
+        if used == Use::Expired {
+            return ReadOutcome::Miss(Miss::new(MissReason::Expired, Seen::entry(&raw)));
+        }
+        match decoded_for(cache, || cache.codec.decode(&value), absent, takes_absent) {
+            Ok(value) if used == Use::Fresh => ReadOutcome::Hit(value),
+            Ok(value) => {
+                let stale = Stale { value, seen: Seen::entry(&raw), usable: used };
+                ReadOutcome::Stale(Box::new(stale))
+            }
+            Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
+        }
     }
 
     /// Looks up the versions of all tags that inspections have left open, at once.
@@ -150,22 +199,9 @@ impl Engine {
 }
 
 impl Inspected {
-    /// Decodes what was found, for a call.
-    #[inline]
-    pub(crate) fn outcome(self, cache: &CacheContext, takes_absent: bool) -> ReadOutcome {
-        let (value, absent, raw) = match self.found {
-            Ok(entry) => entry,
-            Err(miss) => return ReadOutcome::Miss(miss),
-        };
-        match decoded_for(cache, || cache.codec.decode(&value), absent, takes_absent) {
-            Ok(value) => ReadOutcome::Hit(value),
-            Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
-        }
-    }
-
     /// Marks the entry as a miss: one of its tags was invalidated.
     fn invalidate(&mut self) {
-        if let Ok((_, _, raw)) = &self.found {
+        if let Ok(Found { raw, .. }) = &self.found {
             self.found = Err(Miss::new(MissReason::TagsChanged, Seen::entry(raw)));
         }
     }

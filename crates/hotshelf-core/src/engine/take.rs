@@ -122,10 +122,11 @@ impl Granted {
         let Insert { key, value, ttl } = insert;
         let Self { token, at, .. } = *self;
         let tags = self.tags.clone();
-        let stamp =
-            FillStamp { codec: cache.codec_id, token, loaded_at: at, ttl, load_millis: 0, tags };
+        let lifetime = cache.lifetime(ttl);
+        let (codec, loaded_at, load_millis, late_tags) = (cache.codec_id, at, 0, false);
+        let stamp = FillStamp { codec, token, loaded_at, lifetime, load_millis, late_tags, tags };
         let decoded_size = cache.codec.decoded_size(&value);
         let value = cache.validated.format.entry(Some(value), stamp);
-        Fill { key, token, value, decoded_size, ttl }
+        Fill { key, token, value, decoded_size, ttl: lifetime.whole }
     }
 }

@@ -1,8 +1,10 @@
 //! Tickets: the right and the duty to load.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join;
@@ -15,15 +17,16 @@ use super::outcome::{Occupant, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
 use super::{Engine, SharedError};
-use crate::backend::{Fill, Stored, TagVersion, Token};
+use crate::backend::{Fill, Pause, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
 use crate::key::WireKey;
 use crate::outage::OperationKind;
 use crate::runtime::Moment;
 use crate::stats::Counter;
+use crate::tag::{TagStamp, Tags};
 use crate::trailer::Trailer;
-use crate::ttl::Ttl;
+use crate::ttl::{Lifetime, Ttl};
 
 /// The right and the duty to load a value, for its holder and for the callers that wait.
 ///
@@ -61,6 +64,27 @@ impl Ticket {
         }
         let began = leadership.engine.runtime.now();
         Self { loader_began: leadership.mark(), leadership, began }
+    }
+
+    /// Returns the key.
+    pub(crate) fn key(&self) -> &WireKey {
+        &self.leadership.flight.key
+    }
+
+    /// Returns the tags that the value carries.
+    pub(crate) fn tags(&self) -> &Arc<Tags> {
+        &self.leadership.flight.tags
+    }
+
+    /// Lets the tags of the value live for at least another `keep`.
+    ///
+    /// Costs one round trip, within the call's budget, if there are tags.
+    pub(crate) async fn keep_tags(&mut self, keep: Ttl) {
+        let (engine, flight) =
+            (Arc::clone(&self.leadership.engine), Arc::clone(&self.leadership.flight));
+        let capturing = pin!(engine.capture(&flight.cache, &flight.tags, keep));
+        // If it fails, the entry ends with its tags.
+        drop(self.leadership.budget.spend(&*engine.runtime, capturing).await);
     }
 
     /// Returns `true` if the ticket holds a lease. Without one the value cannot be stored.
@@ -148,7 +172,7 @@ impl Ticket {
     /// # Cancel safety
     /// Once it was sent, the operation completes even if the future is dropped. Before that,
     /// dropping it hands the flight over.
-    pub(crate) async fn fill(self, entry: Option<Bytes>, ttl: Ttl, loaded: Value) -> Filled {
+    pub(crate) async fn fill(self, filling: Filling, loaded: Value) -> Filled {
         let permit = self.permit().await;
         let Self { leadership, loader_began, began } = self;
         let (engine, mut budget) = (Arc::clone(&leadership.engine), leadership.budget);
@@ -158,13 +182,19 @@ impl Ticket {
         };
         let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
         let waker = leadership.waker();
+        let Filling { entry, lifetime, late } = filling;
+        let late_tags = !late.stamps.is_empty();
+        let mut tags = flight.tags.stamps(&lease.tags);
+        tags.extend(late.stamps.iter().copied());
+        tags.sort_unstable_by_key(|stamp| stamp.id);
         let stamp = FillStamp {
             codec: flight.cache.codec_id,
             token: lease.token,
             loaded_at: lease.granted_at,
-            ttl,
+            lifetime,
             load_millis: (runtime.now() - began).as_millis(),
-            tags: flight.tags.stamps(&lease.tags),
+            late_tags,
+            tags,
         };
         let cache = Arc::clone(&flight.cache);
         let storing = async move {
@@ -173,10 +203,10 @@ impl Ticket {
             let (cache, key) = (&flight.cache, flight.key.clone());
             let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
             let value = cache.validated.format.entry(entry, stamp);
-            let fill = Fill { key, token: lease.token, value, decoded_size, ttl };
+            let (token, ttl) = (lease.token, lifetime.whole);
+            let fills = [Fill { key, token, value, decoded_size, ttl }];
             let engine = Arc::clone(&leadership.engine);
-            let fills = [fill];
-            let unchanged = tags_unchanged(&engine, &flight, &lease.tags);
+            let unchanged = tags_unchanged(&engine, &flight, &lease.tags, &late);
             let (mut answers, unchanged) =
                 join(engine.gate.store(&flight.cache, &fills), unchanged).await;
             drop(permit);
@@ -225,7 +255,114 @@ impl Ticket {
         self.leadership.flight.cache.stats.count(Counter::LoadError);
         self.leadership.complete_failed(self.loader_began, error);
     }
+
+    /// Marks the key, so that others don't repeat the failed load for a while, and at the same
+    /// time reads its entry again. Returns the value if there is one that the waiting callers may
+    /// be given instead of the error; they are. Otherwise shares the error like
+    /// [`Ticket::fail`].
+    ///
+    /// Costs one round trip.
+    ///
+    /// # Errors
+    /// Returns an error if the entry cannot be read.
+    ///
+    /// # Cancel safety
+    /// Once polled, the mark is set even if the future is dropped.
+    pub(crate) async fn fail_for_a_while(
+        self,
+        error: &SharedError,
+        pause: Pause,
+        takes_stale: bool,
+    ) -> Result<Option<Value>, Error> {
+        let Self { mut leadership, loader_began, .. } = self;
+        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
+        let cache = Arc::clone(&flight.cache);
+        cache.stats.count(Counter::LoadError);
+        let (runtime, mut budget) = (Arc::clone(&engine.runtime), leadership.budget);
+        let (error, failing_engine) = (Arc::clone(error), Arc::clone(&engine));
+        let failing = async move {
+            let engine = failing_engine;
+            // The entry is only for callers that are waiting now.
+            let mark = leadership.mark();
+            let Flight { key, cache, tags, .. } = &*flight;
+            let token = leadership.lease.as_ref().map(|lease| lease.token);
+            let marking = async {
+                match token {
+                    Some(token) => engine.gate.fail(cache, key, token, pause).await,
+                    None => Ok(()),
+                }
+            };
+            let reading = async {
+                match takes_stale {
+                    true => engine.usable(cache, key, tags).await,
+                    false => Ok(None),
+                }
+            };
+            let (marked, usable) = join(marking, reading).await;
+            match marked {
+                Ok(()) => leadership.lease = None,
+                Err(_) => {
+                    cache.stats.count(Counter::Error);
+                    leadership.release_lease();
+                }
+            }
+            match &usable {
+                Ok(Some(value)) => leadership.complete_found(mark, value),
+                Ok(None) | Err(_) => leadership.complete_failed(loader_began, &error),
+            }
+            usable
+        };
+        let failing = pin!(finish_even_if_dropped(&runtime, failing));
+        let failed = budget.spend(&*runtime, failing).await;
+        failed.unwrap_or_else(|| Err(engine.gate.timed_out(&cache, OperationKind::Read)))
+    }
+
+    /// Captures the versions of tags that were known only from the loaded data. Returns `None` if
+    /// one of them may have been invalidated since the loader began: then the value may be older
+    /// than that, and can't be stored.
+    ///
+    /// Costs one round trip, within the call's budget.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub(crate) async fn capture_late(&mut self, tags: &Tags, keep: Ttl) -> Option<LateTags> {
+        let Self { leadership, began, .. } = self;
+        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
+        // What the call has named was captured before.
+        let late = tags.without(&flight.tags);
+        let capturing = pin!(engine.gate.capture_with_age(&flight.cache, late.keys(), keep));
+        let captured = leadership.budget.spend(&*engine.runtime, capturing).await;
+        let Some(Ok(captured)) = captured else {
+            flight.cache.stats.count(Counter::Error);
+            return None;
+        };
+        let since = engine.runtime.now().since(*began).saturating_add(CLOCKS_DIFFER);
+        if captured.iter().any(|(_, age)| *age < since) {
+            return None;
+        }
+        let versions: Vec<TagVersion> = captured.into_iter().map(|(version, _)| version).collect();
+        Some(LateTags { stamps: late.stamps(&versions), keys: late.keys().to_vec() })
+    }
 }
+
+/// What a ticket stores.
+#[derive(Debug)]
+pub(crate) struct Filling {
+    /// The encoded value; `None` for a negative.
+    pub(crate) entry: Option<Bytes>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) late: LateTags,
+}
+
+/// Tags that were known only from the loaded data.
+#[derive(Debug, Default)]
+pub(crate) struct LateTags {
+    stamps: Vec<TagStamp>,
+    keys: Vec<WireKey>,
+}
+
+/// By how much the backend's clock may gain on that of the process during a load.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// Ends a flight after its fill was answered.
 fn end_filled(
@@ -262,11 +399,20 @@ fn end_filled(
 }
 
 /// Returns `true` if tags still have the versions that were captured before the load.
-async fn tags_unchanged(engine: &Engine, flight: &Flight, captured: &[TagVersion]) -> bool {
-    let tags = flight.tags.keys();
+async fn tags_unchanged(
+    engine: &Engine,
+    flight: &Flight,
+    captured: &[TagVersion],
+    late: &LateTags,
+) -> bool {
+    let mut tags = Cow::Borrowed(flight.tags.keys());
+    if !late.keys.is_empty() {
+        tags.to_mut().extend(late.keys.iter().cloned());
+    }
     if tags.is_empty() {
         return true;
     }
-    let now = engine.gate.read(&flight.cache, tags).await.unwrap_or_default();
-    now.iter().map(|raw| version(raw.as_ref())).eq(captured.iter().map(|&version| Some(version)))
+    let captured = captured.iter().copied().chain(late.stamps.iter().map(|stamp| stamp.version));
+    let now = engine.gate.read(&flight.cache, &tags).await.unwrap_or_default();
+    now.iter().map(|raw| version(raw.as_ref())).eq(captured.map(Some))
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::backend::{
-    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Result, ServerInfo, Stored,
-    TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Pause, Result, Retrail, ServerInfo,
+    Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
@@ -211,6 +211,24 @@ impl Gate {
         self.noted(Some(cache), OperationKind::Acquire, self.backend.acquire(acquire).await)
     }
 
+    /// Requests many leases at once, and returns one answer for each.
+    pub(crate) async fn acquire_many(
+        &self,
+        cache: &CacheContext,
+        acquires: &[Acquire<'_>],
+    ) -> Vec<Result<Acquired>> {
+        let failed = |error: Error| acquires.iter().map(|_| Err(error.clone())).collect();
+        if self.duties.is_closing() {
+            return failed(Error::new(ErrorKind::Closed, "the store was closed"));
+        }
+        let keys: Vec<WireKey> = acquires.iter().map(|acquire| acquire.key.clone()).collect();
+        if let Err(error) = self.settle(&keys).await {
+            return failed(error);
+        }
+        let acquired = self.backend.acquire_many(acquires).await;
+        self.each_noted(cache, OperationKind::Acquire, acquired)
+    }
+
     pub(crate) async fn capture(
         &self,
         cache: &CacheContext,
@@ -219,6 +237,50 @@ impl Gate {
     ) -> Result<Vec<TagVersion>> {
         self.settle(tags).await?;
         self.noted(Some(cache), OperationKind::Capture, self.backend.capture(tags, keep).await)
+    }
+
+    /// Captures the versions of tags, and returns how long each has been the tag's version.
+    pub(crate) async fn capture_with_age(
+        &self,
+        cache: &CacheContext,
+        tags: &[WireKey],
+        keep: Ttl,
+    ) -> Result<Vec<(TagVersion, Duration)>> {
+        self.settle(tags).await?;
+        let captured = self.backend.capture_with_age(tags, keep).await;
+        self.noted(Some(cache), OperationKind::Capture, captured)
+    }
+
+    /// Ends a failed load, and keeps others from repeating it for a while.
+    pub(crate) async fn fail(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> Result<()> {
+        let failed = self.backend.fail(key, token, pause).await;
+        self.noted(Some(cache), OperationKind::Release, failed)
+    }
+
+    /// Replaces the trailer of an entry, if it still has the one that was seen.
+    pub(crate) async fn retrail(
+        &self,
+        cache: &CacheContext,
+        key: &WireKey,
+        trailers: Retrail,
+    ) -> Result<bool> {
+        let keys = std::slice::from_ref(key);
+        let replacing = async {
+            let replaced = self.backend.retrail(key, trailers).await;
+            self.noted(Some(cache), OperationKind::Store, replaced)
+        };
+        self.changing(&Change::Written(keys), replacing).await
+    }
+
+    /// Returns what the clock of the server that keeps a key shows, in milliseconds.
+    pub(crate) fn clock(&self, key: &WireKey) -> Option<u64> {
+        self.backend.clock(key)
     }
 
     pub(crate) async fn store(&self, cache: &CacheContext, fills: &[Fill]) -> Vec<Result<Stored>> {
@@ -372,7 +434,10 @@ impl Gate {
         let (change, backend) = (Change::from(removal), &self.backend);
         let removing = async {
             let removed = match removal {
-                Removal::Keys(keys) => backend.invalidate(keys).await,
+                Removal::Keys(keys) => match cache.map(|cache| cache.options.hold) {
+                    Some(hold) if !hold.is_zero() => backend.hold(keys, hold).await,
+                    _ => backend.invalidate(keys).await,
+                },
                 Removal::Tags(tags) => backend.invalidate_tags(tags).await.map(|()| 0),
                 Removal::Matching(pattern) => backend.invalidate_matching(pattern).await,
             };

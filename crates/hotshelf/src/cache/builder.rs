@@ -47,6 +47,16 @@ use crate::store::Store;
 /// | [`strict_plain`](Self::strict_plain) | off |
 /// | [`epoch`](Self::epoch) | off |
 /// | [`tags`](Self::tags) | none |
+/// | [`near`](Self::near) | on, if the store has a near tier |
+/// | [`stale_while_revalidate`](Self::stale_while_revalidate) | off |
+/// | [`stale_if_error`](Self::stale_if_error) | off |
+/// | [`error_throttle`](Self::error_throttle) | 30 s |
+/// | [`early_refresh`](Self::early_refresh) | off |
+/// | [`soft_timeout`](Self::soft_timeout) | none |
+/// | [`hard_timeout`](Self::hard_timeout) | none |
+/// | [`error_backoff`](Self::error_backoff) | off |
+/// | [`hold`](Self::hold) | off |
+/// | [`plain_readers`](Self::plain_readers) | off |
 #[must_use = "a builder does nothing before `build`"]
 pub struct CacheBuilder<T, C = Json> {
     store: Store,
@@ -206,6 +216,89 @@ impl<T: CacheValue, C> CacheBuilder<T, C> {
     /// if it has one. Default: on.
     pub fn near(mut self, near: bool) -> Self {
         self.options.near = near;
+        self
+    }
+
+    /// Sets for how long a value is served after its `time_to_live`, while one caller loads it anew:
+    /// in the background for [`Entry::or_refresh_with`](super::Entry::or_refresh_with) and
+    /// [loading caches](super::Loading), otherwise in one call, which waits for it. Default: off.
+    ///
+    /// One process refreshes a key at a time. An invalidated value is never served. Reads without
+    /// a loader don't get stale values. Costs memory for the longer lifetime, and 16 bytes for each
+    /// entry.
+    pub fn stale_while_revalidate(mut self, duration: Duration) -> Self {
+        self.options.stale_while_revalidate = duration;
+        self
+    }
+
+    /// Sets for how long after its `time_to_live` a value may be served if its load fails, or takes
+    /// longer than [`soft_timeout`](Self::soft_timeout). Default: off.
+    ///
+    /// The key is read again before a stale value is served instead of an error: one that was
+    /// invalidated meanwhile is not. A loader can
+    /// [reject stale values](super::LoadContext::reject_stale). The failed load isn't repeated
+    /// before [`error_throttle`](Self::error_throttle) has passed.
+    pub fn stale_if_error(mut self, duration: Duration) -> Self {
+        self.options.stale_if_error = duration;
+        self
+    }
+
+    /// Sets how long a failed load of a key with a stale value isn't repeated, by any process.
+    /// Default: 30 s.
+    pub fn error_throttle(mut self, duration: Duration) -> Self {
+        self.options.error_throttle = duration;
+        self
+    }
+
+    /// Sets how early single callers load a value anew before it ends: the factor beta of XFetch
+    /// (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention",
+    /// VLDB 2015). With 1, the optimum, a value that took 100 ms to load is loaded anew some 100 ms
+    /// before its end, at random. Larger factors are earlier. Default: 0, off.
+    pub fn early_refresh(mut self, beta: f64) -> Self {
+        self.options.early_refresh = beta;
+        self
+    }
+
+    /// Sets how long a call waits for a load, its own or that of another caller, before it is given
+    /// the stale value, if there is one. The load goes on in the background if it borrows nothing
+    /// ([`Entry::or_refresh_with`](super::Entry::or_refresh_with)), and is dropped otherwise.
+    /// Default: none.
+    pub fn soft_timeout(mut self, duration: Duration) -> Self {
+        self.options.soft_timeout = Some(duration);
+        self
+    }
+
+    /// Sets how long a call waits for a load, its own or that of another caller, before it fails
+    /// with [`LoadError::TimedOut`](crate::LoadError::TimedOut). What becomes of the load is as for
+    /// [`soft_timeout`](Self::soft_timeout). It doesn't apply to loaders that can't fail. Default:
+    /// none.
+    pub fn hard_timeout(mut self, duration: Duration) -> Self {
+        self.options.hard_timeout = Some(duration);
+        self
+    }
+
+    /// Sets how long a failed load of a key without a value isn't repeated, by any process: calls
+    /// fail with [`LoadError::BackingOff`](crate::LoadError::BackingOff) meanwhile. It doesn't apply
+    /// to loaders that can't fail. Default: off.
+    pub fn error_backoff(mut self, duration: Duration) -> Self {
+        self.options.error_backoff = duration;
+        self
+    }
+
+    /// Sets for how long a key is loaded and not stored after it was invalidated: for loaders that
+    /// read from replicas of the database, whose lag must be shorter. Default: off.
+    ///
+    /// All processes must set the same. It holds for invalidations by key. A call that loads
+    /// meanwhile may get an older value from its own loader.
+    pub fn hold(mut self, duration: Duration) -> Self {
+        self.options.hold = duration;
+        self
+    }
+
+    /// Sets that plain clients read the entries: then these must not outlive their freshness, so
+    /// that stale windows are an error of [`build`](Self::build). Default: off.
+    pub fn plain_readers(mut self, plain_readers: bool) -> Self {
+        self.options.plain_readers = plain_readers;
         self
     }
 

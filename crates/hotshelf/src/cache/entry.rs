@@ -1,6 +1,7 @@
 //! Calls with their own options.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use hotshelf_core::near::ConsistencyToken;
 use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
 
+use super::context::LoadContext;
 use super::load::{infallible, value};
 use super::{Cache, CacheValue, FillTicket, Lookup, Written};
 use crate::invalidation::Invalidation;
@@ -158,7 +160,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     {
         let key = self.cache.bytes.key(&self.key);
         let load = async || Ok::<_, Infallible>(Some(load().await));
-        infallible(value(self.cache.load(key, self.options, load).await))
+        infallible(value(self.cache.load(key, self.options.must_load(true), load).await))
     }
 
     /// Returns the value, or loads it; see [`Cache::get_or_try_insert_with`].
@@ -214,6 +216,124 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         self.cache.load(key, self.options.takes_absent(true), load).await
     }
 
+    /// Returns the value, or loads it with a loader that is given a [context](LoadContext): it sees
+    /// the previous value, and decides about the lifetime and the tags of what it returns.
+    ///
+    /// The loader may borrow from its environment, and runs in the caller's task. A stale value is
+    /// loaded anew by one caller, which waits for it; the others get the stale one.
+    /// [`or_refresh_with`](Self::or_refresh_with) loads it in the background.
+    ///
+    /// # Errors
+    /// Returns the loader's error, which the callers that waited for it share, or a limit of the
+    /// cache's options.
+    ///
+    /// # Cancel safety
+    /// Same as [`Cache::get_or_try_insert_with`]. After `soft_timeout` or `hard_timeout` the loader
+    /// is dropped.
+    pub async fn or_load<F, V, E>(self, load: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        F: AsyncFnOnce(LoadContext<T>) -> Result<V, E>,
+        V: Into<Arc<T>>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.bytes.key(&self.key);
+        let load = async |context| load(context).await.map(|value| Some(value.into()));
+        value(self.cache.load_with(key, self.options, load).await)
+    }
+
+    /// Returns the value, or loads it with a loader that returns `None` if there is no value.
+    /// Otherwise like [`Entry::or_load`]; see also
+    /// [`or_try_load_optional`](Self::or_try_load_optional).
+    ///
+    /// # Errors
+    /// Same as [`Entry::or_load`].
+    ///
+    /// # Cancel safety
+    /// Same as [`Entry::or_load`].
+    pub async fn or_load_optional<F, V, E>(self, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce(LoadContext<T>) -> Result<Option<V>, E>,
+        V: Into<Arc<T>>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.bytes.key(&self.key);
+        let load = async |context| load(context).await.map(|value| value.map(Into::into));
+        self.cache.load_with(key, self.options.takes_absent(true), load).await
+    }
+
+    /// Returns the value, or loads it with a loader that borrows nothing, and so may run in the
+    /// background.
+    ///
+    /// - A stale value is returned at once. One caller of all processes loads it anew in the
+    ///   background: in each process one at a time for a key, 256 in all.
+    /// - A load that takes longer than `soft_timeout` or `hard_timeout` goes on in the background,
+    ///   and stores its value; the lease keeps others from loading at the same time.
+    ///
+    /// Otherwise the loader runs in the caller's task, as that of [`Entry::or_load`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// # async fn find(_id: u64) -> Result<u32, std::io::Error> { Ok(5) }
+    /// let prices = hotshelf::Store::memory()
+    ///     .cache::<u32>("prices")
+    ///     .time_to_live(Duration::from_secs(60))
+    ///     .stale_while_revalidate(Duration::from_secs(600))
+    ///     .build()?;
+    /// let price = prices.entry(7).or_refresh_with(|_| find(7)).await?;
+    /// assert_eq!(*price, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Same as [`Entry::or_load`]. The error of a load in the background is counted.
+    ///
+    /// # Cancel safety
+    /// Same as [`Cache::get_or_try_insert_with`]. What runs in the background goes on.
+    pub async fn or_refresh_with<F, Fut, V, E>(self, load: F) -> Result<Arc<T>, LoadError<E>>
+    where
+        F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+        V: Into<Arc<T>>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.bytes.key(&self.key);
+        let load = |context| {
+            let loading = load(context);
+            async move { loading.await.map(|value| Some(value.into())) }
+        };
+        value(self.cache.load_apart(key, self.options, load).await)
+    }
+
+    /// Returns the value, or loads it with a loader that returns `None` if there is no value.
+    /// Otherwise like [`Entry::or_refresh_with`].
+    ///
+    /// # Errors
+    /// Same as [`Entry::or_load`].
+    ///
+    /// # Cancel safety
+    /// Same as [`Entry::or_refresh_with`].
+    pub async fn or_refresh_optional_with<F, Fut, V, E>(
+        self,
+        load: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Option<V>, E>> + Send + 'static,
+        V: Into<Arc<T>>,
+        E: Send + Sync + 'static,
+    {
+        let key = self.cache.bytes.key(&self.key);
+        let load = |context| {
+            let loading = load(context);
+            async move { loading.await.map(|value| value.map(Into::into)) }
+        };
+        self.cache.load_apart(key, self.options.takes_absent(true), load).await
+    }
+
     /// Inserts the value, and returns `true` if it was stored; see [`Cache::insert`].
     ///
     /// # Cancel safety
@@ -221,6 +341,17 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     pub async fn insert(self, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
         self.fallible().insert(value).await.unwrap_or(false)
+    }
+
+    /// Makes the value stale; see [`Cache::expire`].
+    ///
+    /// # Errors
+    /// Same as [`Cache::expire`].
+    ///
+    /// # Cancel safety
+    /// Same as [`Cache::expire`].
+    pub async fn expire(self) -> Result<bool, Error> {
+        self.cache.bytes.expire(Ok(self.cache.bytes.key(&self.key))).await
     }
 
     /// Removes the entry; see [`Cache::invalidate`].

@@ -6,8 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use hotshelf_core::IntoKey;
-use hotshelf_core::cache::{CallOptions, EntryKey, LoadTicket, Loaded, SharedError, Value};
+use hotshelf_core::cache::{
+    CallOptions, EntryKey, LoadTicket, Loaded, Patience, SharedError, Value, Waited,
+};
 
+use super::context::LoadContext;
 use super::{Cache, CacheValue, of_its_type, present};
 use crate::load_error::LoadError;
 
@@ -25,7 +28,7 @@ impl<T: CacheValue> Cache<T> {
     {
         let key = self.bytes.key(&key.into_key());
         let load = async || Ok::<_, Infallible>(Some(load().await));
-        infallible(value(self.load(key, CallOptions::default(), load).await))
+        infallible(value(self.load(key, CallOptions::default().must_load(true), load).await))
     }
 
     /// Returns a value, or loads and stores it.
@@ -108,13 +111,43 @@ impl<T: CacheValue> Cache<T> {
         F: AsyncFnOnce() -> Result<Option<T>, E>,
         E: Send + Sync + 'static,
     {
-        match self.bytes.load(Ok(key), options, TypeId::of::<E>()).await {
-            Loaded::Value(value) => Ok(present(value)),
-            Loaded::Failed(error) => Err(LoadError::new(of_its_type(error))),
+        match ended(self.bytes.load(Ok(key), options, TypeId::of::<E>()).await) {
             // Boxed, so that the future of a hit stays small.
-            Loaded::Lead(ticket) => Box::pin(lead(ticket, load)).await,
+            Err(ticket) => Box::pin(lead(ticket, load)).await,
+            Ok(ended) => ended,
         }
     }
+
+    /// Reads, and loads on a miss with a loader that is given a context.
+    pub(super) async fn load_with<F, E>(
+        &self,
+        key: EntryKey,
+        options: CallOptions,
+        load: F,
+    ) -> Result<Option<Arc<T>>, LoadError<E>>
+    where
+        F: AsyncFnOnce(LoadContext<T>) -> Result<Option<Arc<T>>, E>,
+        E: Send + Sync + 'static,
+    {
+        match ended(self.bytes.load(Ok(key), options, TypeId::of::<E>()).await) {
+            Err(ticket) => Box::pin(lead_with(ticket, load)).await,
+            Ok(ended) => ended,
+        }
+    }
+}
+
+/// Returns the outcome of a call, or the duty to load.
+pub(super) fn ended<T: CacheValue, E: Send + Sync + 'static>(
+    loaded: Loaded,
+) -> Result<Result<Option<Arc<T>>, LoadError<E>>, Box<LoadTicket>> {
+    Ok(match loaded {
+        // A refresh is offered to calls that can carry it out.
+        Loaded::Value(value) | Loaded::Refresh(value, _) => Ok(present(value)),
+        Loaded::Failed(error) => Err(LoadError::Failed(of_its_type(error))),
+        Loaded::BackingOff(left) => Err(LoadError::BackingOff(left)),
+        Loaded::TimedOut => Err(LoadError::TimedOut),
+        Loaded::Lead(ticket) => return Err(ticket),
+    })
 }
 
 /// Runs the loader, and completes the load with its result.
@@ -124,21 +157,72 @@ where
     F: AsyncFnOnce() -> Result<Option<T>, E>,
     E: Send + Sync + 'static,
 {
+    let patience = ticket.patience();
     // Pinned and boxed, so that a caller whose loader runs takes little memory.
-    match ticket.run(pin!(load())).await {
-        Ok(Some(value)) => {
-            let value = Arc::new(value);
-            Box::pin(ticket.complete(Value::Present(Arc::clone(&value) as _))).await;
-            Ok(Some(value))
-        }
-        Ok(None) => {
-            Box::pin(ticket.complete(Value::Absent)).await;
-            Ok(None)
+    let leading = async move {
+        let loaded = ticket.run(pin!(load())).await;
+        Box::pin(complete(ticket, loaded.map(|value| value.map(Arc::new)))).await
+    };
+    in_time(patience, leading).await
+}
+
+async fn lead_with<T, F, E>(
+    ticket: Box<LoadTicket>,
+    load: F,
+) -> Result<Option<Arc<T>>, LoadError<E>>
+where
+    T: CacheValue,
+    F: AsyncFnOnce(LoadContext<T>) -> Result<Option<Arc<T>>, E>,
+    E: Send + Sync + 'static,
+{
+    let patience = ticket.patience();
+    let leading = async move {
+        let context = LoadContext::new(&ticket);
+        let loaded = ticket.run(pin!(load(context.clone()))).await;
+        context.complete(ticket, loaded).await
+    };
+    in_time(patience, leading).await
+}
+
+/// Waits for a load as long as the cache's timeouts allow, and drops it then: it may borrow from
+/// its caller.
+async fn in_time<T, E, F>(patience: Patience, leading: F) -> Result<Option<Arc<T>>, LoadError<E>>
+where
+    T: CacheValue,
+    F: Future<Output = Result<Option<Arc<T>>, LoadError<E>>>,
+{
+    if patience.next().is_none() {
+        return leading.await;
+    }
+    match patience.wait(pin!(leading)).await.0 {
+        Waited::Done(result) => result,
+        Waited::Stale(value) => Ok(present(value)),
+        Waited::TimedOut => Err(LoadError::TimedOut),
+    }
+}
+
+/// Ends a load with what its loader has returned.
+pub(super) async fn complete<T, E>(
+    ticket: Box<LoadTicket>,
+    loaded: Result<Option<Arc<T>>, E>,
+) -> Result<Option<Arc<T>>, LoadError<E>>
+where
+    T: CacheValue,
+    E: Send + Sync + 'static,
+{
+    match loaded {
+        Ok(value) => {
+            let shared = match &value {
+                Some(value) => Value::Present(Arc::clone(value) as _),
+                None => Value::Absent,
+            };
+            ticket.complete(shared).await;
+            Ok(value)
         }
         Err(error) => {
             let error = Arc::new(error);
-            ticket.fail(&(Arc::clone(&error) as SharedError));
-            Err(LoadError::new(error))
+            let stale = ticket.fail(&(Arc::clone(&error) as SharedError)).await;
+            stale.map_or(Err(LoadError::Failed(error)), |value| Ok(present(value)))
         }
     }
 }
@@ -148,10 +232,14 @@ pub(super) fn value<T, E>(loaded: Result<Option<Arc<T>>, E>) -> Result<Arc<T>, E
     loaded.map(|value| value.expect("a call that takes no negative is given a value"))
 }
 
-/// Returns the value of a loader that cannot fail.
+/// Returns the value of a loader that cannot fail. The call
+/// [must load](CallOptions::must_load).
 pub(super) fn infallible<V>(result: Result<V, LoadError<Infallible>>) -> V {
     match result {
         Ok(value) => value,
-        Err(never) => match *never {},
+        Err(LoadError::Failed(never)) => match *never {},
+        Err(LoadError::TimedOut | LoadError::BackingOff(_)) => {
+            unreachable!("a call that must load ends with a value")
+        }
     }
 }

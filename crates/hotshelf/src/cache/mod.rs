@@ -1,10 +1,13 @@
 //! Typed views of a store.
 
 mod builder;
+mod context;
 mod entry;
 mod fallible;
 mod load;
+mod loading;
 mod many;
+mod refresh;
 mod ticket;
 mod write;
 
@@ -18,8 +21,10 @@ use hotshelf_core::{CacheStats, Error, IntoKey, Remaining, WireKey};
 
 use crate::invalidation::Invalidation;
 pub use builder::CacheBuilder;
+pub use context::LoadContext;
 pub use entry::Entry;
 pub use fallible::{Fallible, FallibleEntry};
+pub use loading::Loading;
 pub use ticket::FillTicket;
 pub use write::Written;
 
@@ -90,7 +95,7 @@ impl<T: CacheValue> From<ReadOutcome> for Lookup<T> {
     fn from(outcome: ReadOutcome) -> Self {
         match outcome {
             ReadOutcome::Hit(value) => present(value).map_or(Self::Absent, Self::Present),
-            ReadOutcome::Miss(_) => Self::Missing,
+            ReadOutcome::Stale(_) | ReadOutcome::Miss(_) => Self::Missing,
         }
     }
 }
@@ -164,6 +169,24 @@ impl<T: CacheValue> Cache<T> {
     pub async fn insert(&self, key: impl IntoKey, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
         self.fallible().insert(key, value).await.unwrap_or(false)
+    }
+
+    /// Makes the value of a key stale, as if its `time_to_live` had ended: calls load it anew, and
+    /// may be given it meanwhile or if that fails, as the cache's options allow. Returns `true` if
+    /// there was a value.
+    ///
+    /// It is no invalidation: a load in flight goes on, and may store what it has read before. Costs
+    /// two round trips.
+    ///
+    /// # Errors
+    /// Returns an error if the backend fails, or of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration) in a cache with `strict_plain` or
+    /// `plain_readers`.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point. It is then unknown whether the value is stale.
+    pub async fn expire(&self, key: impl IntoKey) -> Result<bool, Error> {
+        self.bytes.expire(Ok(self.bytes.key(&key.into_key()))).await
     }
 
     /// Removes an entry, and revokes every load of it in flight.

@@ -19,6 +19,7 @@ mod round_trips;
 mod runtimes;
 mod secrets;
 mod sharing;
+mod staleness;
 mod stores;
 mod support;
 mod tags;

@@ -1,0 +1,128 @@
+//! How long a call waits for a load.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use super::ByteCache;
+use super::call::CallOptions;
+use crate::engine::Value;
+use crate::key::WireKey;
+use crate::runtime::Moment;
+use crate::stats::Counter;
+use crate::tag::Tags;
+
+/// How long a call waits for a load, its own or that of another caller.
+#[derive(Debug)]
+pub struct Patience {
+    cache: ByteCache,
+    /// The entry that may be served.
+    entry: Option<(WireKey, Arc<Tags>)>,
+    takes_absent: bool,
+    began: Moment,
+    /// When the call is given a stale value, if there is one.
+    soft: Option<Duration>,
+    /// When it fails.
+    hard: Option<Duration>,
+}
+
+/// The end of a wait for a load.
+#[derive(Debug)]
+pub enum Waited<T> {
+    /// The load has ended.
+    Done(T),
+    /// It takes longer than `soft_timeout`, and there is a value to serve meanwhile.
+    Stale(Value),
+    /// It takes longer than `hard_timeout`.
+    TimedOut,
+}
+
+impl Patience {
+    pub(super) fn new(
+        cache: &ByteCache,
+        entry: Option<(WireKey, Arc<Tags>)>,
+        options: &CallOptions,
+    ) -> Self {
+        let own = &cache.context.options;
+        Self {
+            cache: cache.clone(),
+            takes_absent: options.takes_absent,
+            began: cache.engine.runtime.now(),
+            soft: own.soft_timeout.filter(|_| entry.is_some()),
+            entry,
+            hard: own.hard_timeout.filter(|_| !options.must_load),
+        }
+    }
+
+    /// Returns how long the call waits until [`end`](Self::end), from now on; `None` for no limit.
+    #[must_use]
+    pub fn next(&self) -> Option<Duration> {
+        let passed = self.cache.engine.runtime.now().since(self.began);
+        self.soft.or(self.hard).map(|limit| limit.saturating_sub(passed))
+    }
+
+    /// Decides what the call is given when the time that [`next`](Self::next) has returned is over.
+    /// `None` if it goes on waiting: there is no value to serve any more.
+    ///
+    /// Costs one round trip if it may be served a stale value: an invalidation since the call began
+    /// counts.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn end(&mut self) -> Option<Waited<Infallible>> {
+        let Self { cache, soft, entry, .. } = self;
+        let (Some(_), Some((key, tags))) = (soft.take(), entry) else {
+            cache.count(Counter::TimedOut);
+            return Some(Waited::TimedOut);
+        };
+        match cache.engine.usable(&cache.context, key, tags).await {
+            Ok(Some(Value::Absent)) if !self.takes_absent => None,
+            Ok(Some(value)) => {
+                cache.count(Counter::TimedOut);
+                cache.count(Counter::Stale);
+                Some(Waited::Stale(value))
+            }
+            Ok(None) => None,
+            Err(_) => {
+                cache.count(Counter::Error);
+                None
+            }
+        }
+    }
+
+    /// Waits for a load. It is polled all the time; what becomes of it afterwards is up to the
+    /// caller.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn wait<F: Future + Unpin>(mut self, mut load: F) -> (Waited<F::Output>, Option<F>) {
+        let runtime = Arc::clone(&self.cache.engine.runtime);
+        loop {
+            let Some(limit) = self.next() else { return (Waited::Done(load.await), None) };
+            match select(load, runtime.sleep(limit)).await {
+                Either::Left((output, _)) => return (Waited::Done(output), None),
+                Either::Right(((), unfinished)) => load = unfinished,
+            }
+            let ended = {
+                let ending = pin!(self.end());
+                match select(load, ending).await {
+                    Either::Left((output, _)) => return (Waited::Done(output), None),
+                    Either::Right((ended, unfinished)) => {
+                        load = unfinished;
+                        ended
+                    }
+                }
+            };
+            match ended {
+                Some(Waited::Stale(value)) => return (Waited::Stale(value), Some(load)),
+                Some(Waited::TimedOut) => return (Waited::TimedOut, Some(load)),
+                Some(Waited::Done(never)) => match never {},
+                None => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Refreshes: loads of keys whose value is served meanwhile.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+
+use super::admission::Admitted;
+use super::call::Call;
+use super::flight::{Leadership, Lease};
+use super::held::Purpose;
+use super::lease::{Answer, acquire};
+use super::outcome::{Occupant, ReadOutcome, Value};
+use super::ticket::Ticket;
+use super::{Engine, scope};
+use crate::backend::{Seen, Token};
+use crate::key::WireKey;
+use crate::runtime::Moment;
+use crate::sync::Mutex;
+
+/// The number of refreshes that a store runs at once. Beyond it, callers go on with what they
+/// have: refreshing is not urgent, and loaders cost the source.
+const AT_ONCE: usize = 256;
+
+/// How many keys are remembered that are not to be refreshed yet.
+const MOST_PAUSED: usize = 10_000;
+
+/// How long a process leaves a refresh to another one before it asks again.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(1);
+
+/// How long a process leaves a key alone whose refresh was dropped.
+const ABANDONED: Duration = Duration::from_secs(1);
+
+/// How often a refresh asks for a lease: other processes may store entries meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// The keys that this process refreshes, or has tried to refresh in vain.
+#[derive(Default)]
+pub(crate) struct Refreshes(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    keys: HashMap<WireKey, Refreshing, RandomState>,
+    running: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Refreshing {
+    Now,
+    /// Not before this moment.
+    After(Moment),
+}
+
+/// The right to refresh a key, within this process.
+pub(crate) struct Claim {
+    engine: Arc<Engine>,
+    key: WireKey,
+    /// How long nobody else of the process tries.
+    pause: Duration,
+}
+
+impl Refreshes {
+    /// Returns `true` if a load of the key failed so recently that it isn't repeated yet.
+    pub(crate) fn is_paused(&self, key: &WireKey, now: Moment) -> bool {
+        let paused = |found: &Refreshing| matches!(found, Refreshing::After(until) if *until > now);
+        self.0.lock().keys.get(key).is_some_and(paused)
+    }
+
+    /// Leaves a key alone for a time.
+    pub(crate) fn pause(&self, key: &WireKey, now: Moment, pause: Duration) {
+        if pause.is_zero() {
+            return;
+        }
+        let mut state = self.0.lock();
+        if state.keys.len() >= MOST_PAUSED {
+            state.keys.retain(|_, found| match found {
+                Refreshing::Now => true,
+                Refreshing::After(until) => *until > now,
+            });
+        }
+        if state.keys.len() < MOST_PAUSED {
+            state.keys.entry(key.clone()).or_insert(Refreshing::After(now + pause));
+        }
+    }
+}
+
+impl Claim {
+    /// Claims the refresh of a key. `None` if this process refreshes it already, has tried a
+    /// moment ago, or refreshes enough others.
+    pub(crate) fn new(engine: &Arc<Engine>, key: &WireKey) -> Option<Self> {
+        let mut state = engine.refreshes.0.lock();
+        if let Some(found) = state.keys.get(key) {
+            match found {
+                Refreshing::Now => return None,
+                Refreshing::After(until) if *until > engine.runtime.now() => return None,
+                Refreshing::After(_) => {}
+            }
+        }
+        if state.running >= AT_ONCE || scope::is_computing(engine, key) {
+            return None;
+        }
+        state.running += 1;
+        state.keys.insert(key.clone(), Refreshing::Now);
+        Some(Self { engine: Arc::clone(engine), key: key.clone(), pause: ABANDONED })
+    }
+
+    /// Sets how long the process then leaves the key alone. A refresh that is dropped leaves it alone
+    /// for a second.
+    pub(crate) fn pause(&mut self, pause: Duration) {
+        self.pause = pause;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let engine = &self.engine;
+        let mut state = engine.refreshes.0.lock();
+        state.running -= 1;
+        state.keys.remove(&self.key);
+        drop(state);
+        engine.refreshes.pause(&self.key, engine.runtime.now(), self.pause);
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Claim").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a request for a refresh.
+pub(crate) enum Asked {
+    /// The right and the duty to load.
+    Lead(Ticket),
+    /// Another process has just done it.
+    Found(Value),
+    /// Another process does it, or nobody may for this time.
+    Later(Duration),
+}
+
+/// Requests the lease of a key that has a value, without waiting for it. The flight can't be
+/// joined: callers have the value.
+///
+/// Costs one round trip, or more if another process has stored an entry meanwhile.
+pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) -> Asked {
+    let mut leadership = Leadership::alone(engine, call);
+    for _ in 0..ATTEMPTS {
+        let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
+        let token = Token::random(&*engine.runtime);
+        let answer = {
+            let asking = pin!(acquire(call, engine, token, &seen, Purpose::Load));
+            leadership.budget.spend(&*engine.runtime, asking).await
+        };
+        drop(permit);
+        match answer {
+            Some(Answer::Granted(lease)) => {
+                let occupant = Some(Occupant::ThisCache);
+                leadership.lease = Some(Lease { occupant, ..lease });
+                return Asked::Lead(Ticket::begin(leadership));
+            }
+            Some(Answer::Present(raw, versions)) => {
+                let examining = pin!(engine.examine(call, &raw, &versions));
+                match leadership.budget.spend(&*engine.runtime, examining).await {
+                    Some(Ok(ReadOutcome::Hit(value))) => return Asked::Found(value),
+                    Some(Ok(_)) => seen = Seen::entry(&raw),
+                    Some(Err(_)) | None => break,
+                }
+            }
+            Some(Answer::Busy(left)) => return Asked::Later(left.min(LEFT_TO_OTHERS)),
+            Some(Answer::Held(left) | Answer::BackingOff(left)) => return Asked::Later(left),
+            Some(Answer::Impossible) | None => break,
+        }
+    }
+    Asked::Later(LEFT_TO_OTHERS)
+}

@@ -1,0 +1,159 @@
+//! Values that are served because their load fails, and loads that aren't repeated.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hotshelf::LoadError;
+
+use super::{MINUTE, Source, numbers, settle, stale_on_error, two_processes};
+
+const DOWN: &str = "the database is down";
+
+#[tokio::test]
+async fn stale_value_is_served_while_the_source_fails() {
+    let (test, [one, other]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.set(1);
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    for _ in 0..3 {
+        assert_eq!(source.get(&one).await, Ok(1));
+        assert_eq!(source.get(&other).await, Ok(1));
+        assert_eq!(source.get_apart(&other).await, Ok(1));
+    }
+    assert_eq!(source.loads(), 2, "one load in 30 s, over all processes");
+    assert_eq!(one.stats().load_errors + other.stats().load_errors, 1);
+
+    test.advance(MINUTE / 2);
+    source.fail(false);
+    source.set(2);
+    assert_eq!(source.get(&other).await, Ok(2), "after the throttle the source is asked again");
+    assert_eq!(source.get(&one).await, Ok(2));
+}
+
+#[tokio::test]
+async fn callers_that_wait_get_the_stale_value_too() {
+    let (test, [one, other]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.set(1);
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    let calls = (0..20).map(|call| source.get(if call % 2 == 0 { &one } else { &other }));
+    assert!(join_all(calls).await.into_iter().all(|value| value == Ok(1)));
+    assert_eq!(source.loads(), 2);
+}
+
+/// Also in a call that had found the value before.
+#[tokio::test]
+async fn invalidated_value_is_not_served_on_error() {
+    for tagged in [false, true] {
+        let (test, [one, other]) = two_processes(|store| {
+            numbers(store).stale_if_error(10 * MINUTE).tags(|_| ["all"]).build().unwrap()
+        });
+        let source = Source::default();
+        source.get(&one).await.unwrap();
+        test.advance(MINUTE);
+        source.fail(true);
+        let load = async || {
+            let failed = source.load().await;
+            match tagged {
+                true => other.invalidate_tag("all").await.map(drop).unwrap(),
+                false => other.invalidate("k").await.map(drop).unwrap(),
+            }
+            failed
+        };
+        let failed = one.get_or_try_insert_with("k", load).await;
+        assert_eq!(failed.unwrap_err().loader(), Some(&DOWN), "tagged: {tagged}");
+        assert_eq!(source.get(&one).await, Err(DOWN));
+        assert_eq!(source.get(&other).await, Err(DOWN));
+    }
+}
+
+#[tokio::test]
+async fn value_that_was_stored_meanwhile_is_served_instead_of_an_error() {
+    let (test, [one, other]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    let load = async || {
+        other.insert("k", 7).await;
+        Err::<u32, _>(DOWN)
+    };
+    assert_eq!(*one.get_or_try_insert_with("k", load).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn loader_may_reject_stale_values() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    Source::default().get(&one).await.unwrap();
+    test.advance(MINUTE);
+    let gone = one.entry("k").or_load(async |context| {
+        context.reject_stale();
+        Err::<u32, _>("gone")
+    });
+    assert_eq!(gone.await.unwrap_err().loader(), Some(&"gone"));
+}
+
+#[tokio::test]
+async fn window_of_errors_ends() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    source.fail(true);
+    test.advance(11 * MINUTE);
+    assert_eq!(source.get(&one).await, Err(DOWN));
+}
+
+#[tokio::test]
+async fn failed_load_without_a_value_backs_off() {
+    let (test, [one, other]) = two_processes(|store| {
+        numbers(store).error_backoff(Duration::from_secs(5)).build().unwrap()
+    });
+    let source = Source::default();
+    source.fail(true);
+    assert_eq!(source.get(&one).await, Err(DOWN));
+    for cache in [&one, &other] {
+        let limited = cache.get_or_try_insert_with("k", async || source.load().await).await;
+        assert_eq!(limited, Err(LoadError::BackingOff(Duration::from_secs(5))));
+        assert_eq!(cache.stats().backed_off, 1);
+    }
+    assert_eq!(source.loads(), 1);
+
+    // A loader that can't fail has to end with a value.
+    assert_eq!(*other.get_or_insert_with("k", async || 9).await, 9);
+    assert_eq!(other.get("k").await, None, "nobody stores meanwhile");
+
+    source.fail(false);
+    test.advance(Duration::from_secs(5));
+    assert_eq!(source.get(&other).await, Ok(0));
+}
+
+#[tokio::test]
+async fn invalidation_ends_the_backing_off() {
+    let (_, [one, other]) = two_processes(|store| {
+        numbers(store).error_backoff(Duration::from_secs(5)).build().unwrap()
+    });
+    let source = Source::default();
+    source.fail(true);
+    assert_eq!(source.get(&one).await, Err(DOWN));
+    source.fail(false);
+    other.invalidate("k").await.unwrap();
+    assert_eq!(source.get(&one).await, Ok(0));
+}
+
+/// The cache behaves as without stale windows if the backend is down.
+#[tokio::test]
+async fn failing_backend_and_failing_source_are_an_error() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    test.fail(true);
+    assert_eq!(source.get(&one).await, Err(DOWN));
+    test.fail(false);
+    settle().await;
+    assert_eq!(source.get(&one).await, Ok(0));
+}

@@ -1,0 +1,158 @@
+//! Values that are served while they are loaded anew.
+
+use futures_util::future::join_all;
+use hotshelf::Remaining;
+
+use super::{MINUTE, Source, numbers, revalidating, settle, two_processes};
+
+#[tokio::test]
+async fn stale_value_is_served_while_one_process_loads_in_the_background() {
+    let (test, [one, other]) = two_processes(revalidating);
+    let source = Source::default();
+    source.set(1);
+    assert_eq!(source.get_apart(&one).await, Ok(1));
+    test.advance(MINUTE);
+    source.set(2);
+    for cache in [&one, &other, &one, &other] {
+        assert_eq!(source.get_apart(cache).await, Ok(1), "nobody waits");
+    }
+    settle().await;
+    assert_eq!(source.loads(), 2);
+    assert_eq!([source.get_apart(&one).await, source.get_apart(&other).await], [Ok(2), Ok(2)]);
+    assert_eq!(one.stats().refreshes + other.stats().refreshes, 1);
+    assert_eq!((one.stats().stale, other.stats().stale), (2, 2));
+    assert_eq!(one.stats().misses, 1, "a stale value is a hit");
+}
+
+#[tokio::test]
+async fn loader_that_borrows_is_waited_for_by_one_caller() {
+    let (test, [one, other]) = two_processes(revalidating);
+    let source = Source::default();
+    source.set(1);
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.set(2);
+    let calls = [&one, &one, &other, &one, &other].map(|cache| source.get(cache));
+    let mut values: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    values.sort_unstable();
+    assert_eq!(values, [1, 1, 1, 1, 2]);
+    assert_eq!(source.loads(), 2);
+}
+
+#[tokio::test]
+async fn window_ends() {
+    let (test, [one, _]) = two_processes(revalidating);
+    let source = Source::default();
+    source.set(1);
+    source.get_apart(&one).await.unwrap();
+    source.set(2);
+    test.advance(11 * MINUTE);
+    assert_eq!(source.get_apart(&one).await, Ok(2));
+}
+
+#[tokio::test]
+async fn reads_without_loader_see_fresh_values_only() {
+    let (test, [one, _]) = two_processes(revalidating);
+    Source::default().get(&one).await.unwrap();
+    assert!(one.contains_key("k").await);
+    assert_eq!(one.remaining("k").await, Remaining::After(MINUTE));
+    test.advance(MINUTE);
+    assert_eq!(one.get("k").await, None);
+    assert_eq!(one.get_many(["k"]).await, [None]);
+    assert_eq!(one.remaining("k").await, Remaining::Missing);
+    assert_eq!(one.fallible().lookup("k").await.unwrap().present(), None);
+}
+
+/// The refresh has read the source before the invalidation.
+#[tokio::test]
+async fn refresh_never_brings_an_invalidated_value_back() {
+    let (test, [one, other]) = two_processes(revalidating);
+    let source = Source::default();
+    source.set(1);
+    source.get_apart(&one).await.unwrap();
+    test.advance(MINUTE);
+    let slow = |_| {
+        let (source, other) = (source.clone(), other.clone());
+        async move {
+            let read = source.load().await;
+            source.set(2);
+            other.invalidate("k").await.unwrap();
+            read
+        }
+    };
+    assert_eq!(*one.entry("k").or_refresh_with(slow).await.unwrap(), 1);
+    settle().await;
+    assert_eq!(one.stats().refused, 1);
+    assert_eq!(one.get("k").await, None);
+    assert_eq!(source.get_apart(&other).await, Ok(2));
+}
+
+#[tokio::test]
+async fn invalidated_value_is_not_served_while_it_is_loaded() {
+    for tagged in [false, true] {
+        let (test, [one, other]) = two_processes(|store| {
+            let builder = numbers(store).stale_while_revalidate(10 * MINUTE);
+            builder.tags(|_| ["all"]).build().unwrap()
+        });
+        let source = Source::default();
+        source.get_apart(&one).await.unwrap();
+        test.advance(MINUTE);
+        source.set(2);
+        match tagged {
+            true => other.invalidate_tag("all").await.map(drop).unwrap(),
+            false => other.invalidate("k").await.map(drop).unwrap(),
+        }
+        assert_eq!(source.get_apart(&one).await, Ok(2), "tagged: {tagged}");
+    }
+}
+
+#[tokio::test]
+async fn failed_refresh_is_not_repeated_at_once_and_serves_on() {
+    let (test, [one, other]) = two_processes(revalidating);
+    let source = Source::default();
+    source.set(1);
+    source.get_apart(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    for _ in 0..3 {
+        for cache in [&one, &other] {
+            assert_eq!(source.get_apart(cache).await, Ok(1));
+            settle().await;
+        }
+    }
+    assert_eq!(source.loads(), 2, "one load in 30 s, over all processes");
+    test.advance(MINUTE / 2);
+    source.fail(false);
+    source.set(2);
+    source.get_apart(&other).await.unwrap();
+    settle().await;
+    assert_eq!(source.get_apart(&one).await, Ok(2));
+}
+
+/// With a load of 100 ms, a call within the last 100 ms refreshes with a chance of 37 % and more.
+#[tokio::test(start_paused = true)]
+async fn values_are_loaded_anew_before_they_end() {
+    let (test, [one, other]) =
+        two_processes(|store| numbers(store).early_refresh(1.0).build().unwrap());
+    let source = Source::default();
+    let load = async || {
+        test.advance(std::time::Duration::from_millis(100));
+        source.load().await
+    };
+    one.get_or_try_insert_with("k", load).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(source.get_apart(&one).await, Ok(0));
+    }
+    settle().await;
+    assert_eq!(source.loads(), 1, "too early");
+    test.advance(MINUTE - std::time::Duration::from_millis(120));
+    for _ in 0..50 {
+        for cache in [&one, &other] {
+            assert_eq!(source.get_apart(cache).await, Ok(0));
+        }
+    }
+    settle().await;
+    assert_eq!(source.loads(), 2);
+    assert_eq!(one.stats().misses + other.stats().misses, 1, "nobody waits");
+    assert!(one.remaining("k").await > Remaining::After(MINUTE / 2));
+}
