@@ -127,11 +127,11 @@ impl MemoryBackend {
         let leases = self.leases.lock(key);
         let Some(found) = self.entries.get(key) else { return false };
         let raw = found.entry.raw();
-        if trailers.seen.is_empty() || !raw.ends_with(&trailers.seen) {
+        let Retrail { seen, trailer } = trailers;
+        if seen.is_empty() || trailer.len() < seen.len() || !raw.ends_with(seen) {
             return false;
         }
-        let value = &raw[..raw.len() - trailers.seen.len()];
-        let replaced = Bytes::from([value, &trailers.trailer].concat());
+        let replaced = Bytes::from([&raw[..raw.len() - seen.len()], trailer].concat());
         let is_replaced = self.entries.replace(key, &found.entry, replaced);
         drop(leases);
         self.watchers.changed(key);
@@ -140,8 +140,14 @@ impl MemoryBackend {
 
     fn hold_now(&self, key: &WireKey, hold: Duration) -> u64 {
         let mut leases = self.leases.lock(key);
+        let now = self.runtime.now();
+        // A shorter hold doesn't cut a longer one.
+        let held = match leases.holder(key, now) {
+            Some((Holder::Hold, left)) => left,
+            _ => Duration::ZERO,
+        };
         let removed = u64::from(self.entries.remove(key)) + u64::from(leases.remove(key));
-        leases.set(key, Holder::Hold, self.runtime.now(), hold);
+        leases.set(key, Holder::Hold, now, hold.max(held));
         drop(leases);
         self.watchers.changed(key);
         removed

@@ -5,8 +5,10 @@ use std::ops::Deref;
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use hotshelf_core::backend::{
-    Answer, Fill, Layer, Operation, Result, Stored, TagVersion, Take, Taken,
+    Acquire, Acquired, Answer, Fill, Layer, Operation, Result, Stored, TagVersion, Take, Taken,
 };
 use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Ttl, WireKey};
 
@@ -23,8 +25,9 @@ pub struct FaultyBackend<B> {
 /// Returns the error with which an operation on a key fails, or `None` if it is executed
 /// normally.
 ///
-/// It is called for each key of [`Backend::take`], [`Backend::store`] and
-/// [`Backend::capture`], and for other operations if they have one key.
+/// It is called for each key of [`Backend::acquire_many`], [`Backend::take`], [`Backend::store`],
+/// [`Backend::capture`] and [`Backend::capture_with_age`], and for other operations if they have
+/// one key.
 pub type Fault = fn(Operation<'_>, &WireKey) -> Option<ErrorKind>;
 
 impl<B: Backend> FaultyBackend<B> {
@@ -71,6 +74,22 @@ impl<B: Backend> Layer for FaultyBackend<B> {
         })
     }
 
+    fn on_acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        Box::pin(async move {
+            if acquires.len() == 1 {
+                return self.backend.acquire_many(acquires).await;
+            }
+            let mut answers = Vec::new();
+            for acquire in acquires {
+                answers.extend(self.acquire_many(from_ref(acquire)).await);
+            }
+            answers
+        })
+    }
+
     fn on_take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         Box::pin(async move {
             if takes.len() == 1 {
@@ -109,6 +128,23 @@ impl<B: Backend> Layer for FaultyBackend<B> {
             let mut versions = Vec::new();
             for tag in tags {
                 versions.extend(self.capture(from_ref(tag), keep).await?);
+            }
+            Ok(versions)
+        })
+    }
+
+    fn on_capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        Box::pin(async move {
+            if tags.len() == 1 {
+                return self.backend.capture_with_age(tags, keep).await;
+            }
+            let mut versions = Vec::new();
+            for tag in tags {
+                versions.extend(self.capture_with_age(from_ref(tag), keep).await?);
             }
             Ok(versions)
         })

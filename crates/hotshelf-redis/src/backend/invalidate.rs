@@ -8,9 +8,9 @@ use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{ErrorKind, Pattern, WireKey};
 use hotshelf_wire::resp::Command;
 
-use super::RedisBackend;
-use crate::client::{BATCH, Scan};
-use crate::errors::{is_lost, is_try_again};
+use super::{RedisBackend, scripts};
+use crate::client::{BATCH, Scan, ScriptCall};
+use crate::errors::{is_from_server, is_lost, is_try_again, unavailable};
 use crate::names;
 
 /// How long an invalidation that meets a lost connection is repeated.
@@ -18,6 +18,8 @@ const PERSISTENCE: Duration = Duration::from_secs(1);
 
 /// The pauses in between.
 const REPEATING: Backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(100));
+
+const NOT_HELD: &str = "the key was invalidated, but is not held: the server refused the mark";
 
 impl RedisBackend {
     /// Repeats an invalidation that met a lost connection or a demoted server, until another one
@@ -72,6 +74,38 @@ impl RedisBackend {
     async fn invalidate_migrating(&self, keys: &[WireKey]) -> Result<u64> {
         let leases: Vec<Bytes> = keys.iter().map(|key| names::lease(key).into()).collect();
         Ok(self.client.unlink_all(&leases).await? + self.client.unlink_all(&bytes(keys)).await?)
+    }
+
+    /// Removes entries, each together with its lease in one step, and leaves a mark in the place
+    /// of the lease. Returns the number of entries and leases.
+    ///
+    /// What the server doesn't mark, it removes all the same.
+    pub(super) async fn hold_now(&self, keys: &[WireKey], hold: Duration) -> Result<u64> {
+        let held = self.run_each(keys, |key| self.hold_call(key, hold), self.client.store_timeout);
+        let (mut removed, mut unmarked, mut failure) = (0, Vec::new(), None);
+        for (key, reply) in keys.iter().zip(held.await) {
+            let error = match reply.count() {
+                Ok(count) => {
+                    removed += count;
+                    continue;
+                }
+                // A server that was demoted can't remove it either.
+                Err(error) if is_from_server(&error) && !is_lost(&error) => {
+                    unmarked.push(key.clone());
+                    unavailable(NOT_HELD).with_source(error)
+                }
+                Err(error) => error,
+            };
+            failure.get_or_insert(error);
+        }
+        self.invalidate_now(&unmarked).await?;
+        failure.map_or(Ok(removed), Err)
+    }
+
+    fn hold_call(&self, key: &WireKey, hold: Duration) -> ScriptCall<'static> {
+        let (lease, unique) = (names::lease(key), self.runtime.random().to_be_bytes());
+        let call = scripts::HOLD.call(&[key.as_bytes(), lease.as_bytes()]);
+        call.arg([&b"H:"[..], &unique].concat()).millis(hold)
     }
 
     pub(super) async fn invalidate_tags_now(&self, tags: &[WireKey]) -> Result<()> {

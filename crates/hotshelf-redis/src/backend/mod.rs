@@ -3,8 +3,10 @@
 mod info;
 mod invalidate;
 mod large;
+mod leases;
 mod scripts;
 mod store;
+mod tags;
 mod tracking;
 
 use std::slice;
@@ -14,19 +16,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, Result, Seen, ServerInfo, Stored, TagVersion, Take, Taken,
-    Token, Watch,
+    Acquire, Acquired, Backend, Fill, Pause, Result, Retrail, ServerInfo, Stored, TagVersion, Take,
+    Taken, Token, Watch,
 };
 use hotshelf_core::near::{NearTier, TrackedRead};
-use hotshelf_core::tag::random_versions;
-use hotshelf_core::trailer::MAGIC;
-use hotshelf_core::{BoxFuture, Error, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
+use hotshelf_core::{BoxFuture, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
 use crate::client::{RedisClient, Reply, ScriptCall};
 use crate::connection::{Request, SourceCell};
 use crate::errors::{is_refused, unexpected_reply, with_cause};
-use crate::names;
 use crate::options::RedisOptions;
 use crate::transport::Transport;
 use large::LargeKeys;
@@ -132,73 +131,11 @@ impl RedisBackend {
         Ok(values.into_iter().enumerate().map(read).collect())
     }
 
-    async fn acquire_now(&self, acquire: Acquire<'_>) -> Result<Acquired> {
-        let lease = names::lease(acquire.key);
-        let seen = match &acquire.seen {
-            Seen::Nothing => Vec::new(),
-            Seen::Suffix(suffix) => [b"=", &suffix[..]].concat(),
-        };
-        let call = scripts::ACQUIRE
-            .call(&[acquire.key.as_bytes(), lease.as_bytes()])
-            .tracked()
-            .arg(lease_value(acquire.token))
-            .millis(acquire.lease)
-            .arg(seen)
-            .arg(if acquire.skip_foreign { &MAGIC[..] } else { b"" });
-        let reply = self.run_call(call, self.client.read_timeout).await.ok()?;
-        let [code, value]: [Reply; 2] =
-            reply.array()?.try_into().map_err(|_| unexpected_reply("ACQUIRE"))?;
-        let left = |value: Reply| {
-            let millis = u64::try_from(value.integer()?).unwrap_or_default();
-            Ok::<_, Error>(Duration::from_millis(millis))
-        };
-        match code.integer()? {
-            0 => Ok(Acquired::Busy(left(value)?)),
-            1 => Ok(Acquired::Granted(u64::try_from(value.integer()?).unwrap_or_default())),
-            2 => Ok(Acquired::Present(value.bytes()?.unwrap_or_default())),
-            3 | 4 => Ok(Acquired::Held(left(value)?)),
-            _ => Err(unexpected_reply("ACQUIRE")),
-        }
-    }
-
-    async fn take_now(&self, takes: &[Take]) -> Vec<Result<Taken>> {
-        let call = |take: &Take| {
-            let call = scripts::TAKE.call(&[names::lease(&take.key)]);
-            call.arg(lease_value(take.token)).millis(take.lease)
-        };
-        let taken = |reply: Reply| match reply.integer()? {
-            0 => Ok(Taken::Held),
-            millis => Ok(Taken::Granted(u64::try_from(millis).unwrap_or_default())),
-        };
-        self.run_each(takes, call, self.client.store_timeout).await.into_iter().map(taken).collect()
-    }
-
-    async fn capture_now(&self, tags: &[WireKey], keep: Ttl) -> Result<Vec<TagVersion>> {
-        let mut new = random_versions(&*self.runtime);
-        let mut call = |tags: &[WireKey]| {
-            let names: Vec<&[u8]> = tags.iter().map(WireKey::as_bytes).collect();
-            let call = scripts::CAPTURE.call(&names).millis(keep.as_duration());
-            tags.iter().zip(&mut new).fold(call, |call, (_, version)| call.arg(version))
-        };
-        // In a Cluster they are in different slots.
-        let replies = match self.client.is_cluster() {
-            true => {
-                let calls = tags.chunks(1).map(&mut call).collect();
-                self.run(calls, self.client.read_timeout).await
-            }
-            false => vec![self.run_call(call(tags), self.client.read_timeout).await],
-        };
-        let version = |reply: Reply| {
-            let bytes = reply.bytes()?.unwrap_or_default();
-            TagVersion::try_from(&bytes[..]).map_err(|_| unexpected_reply("CAPTURE"))
-        };
-        let mut versions = Vec::with_capacity(tags.len());
-        for reply in replies {
-            for captured in reply.array()? {
-                versions.push(version(captured)?);
-            }
-        }
-        if versions.len() == tags.len() { Ok(versions) } else { Err(unexpected_reply("CAPTURE")) }
+    /// Replaces the trailer of an entry, unless another one was stored.
+    async fn retrail_now(&self, key: &WireKey, trailers: &Retrail) -> Result<bool> {
+        let call = scripts::SOFTEN.call(&[key.as_bytes()]);
+        let call = call.arg(&trailers.seen).arg(&trailers.trailer);
+        Ok(self.run_call(call, self.client.store_timeout).await.integer()? == 1)
     }
 
     /// Runs scripts of the protocol.
@@ -295,7 +232,17 @@ impl Backend for RedisBackend {
     }
 
     fn acquire<'a>(&'a self, acquire: Acquire<'a>) -> BoxFuture<'a, Result<Acquired>> {
-        Box::pin(self.acquire_now(acquire))
+        Box::pin(async move {
+            let answer = self.acquire_now(slice::from_ref(&acquire)).await.pop();
+            answer.unwrap_or_else(|| Err(unexpected_reply("ACQUIRE")))
+        })
+    }
+
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        Box::pin(self.acquire_now(acquires))
     }
 
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
@@ -307,10 +254,16 @@ impl Backend for RedisBackend {
     }
 
     fn release<'a>(&'a self, key: &'a WireKey, token: Token) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let call = scripts::RELEASE.call(&[names::lease(key)]).arg(lease_value(token));
-            self.run_call(call, self.client.store_timeout).await.ok().map(drop)
-        })
+        Box::pin(self.release_now(key, token))
+    }
+
+    fn fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.fail_now(key, token, pause))
     }
 
     fn renew<'a>(
@@ -319,12 +272,7 @@ impl Backend for RedisBackend {
         token: Token,
         lease: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        Box::pin(async move {
-            let call = scripts::RENEW.call(&[names::lease(key)]);
-            let call = call.arg(lease_value(token)).millis(lease);
-            let reply = self.run_call(call, self.client.store_timeout).await.ok()?;
-            Ok(reply.integer()? == 1)
-        })
+        Box::pin(self.renew_now(key, token, lease))
     }
 
     fn capture<'a>(
@@ -332,11 +280,30 @@ impl Backend for RedisBackend {
         tags: &'a [WireKey],
         keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
-        Box::pin(self.capture_now(tags, keep))
+        Box::pin(async move {
+            let captured = self.capture_now(tags, keep, false).await?;
+            Ok(captured.into_iter().map(|(version, _)| version).collect())
+        })
+    }
+
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        Box::pin(self.capture_now(tags, keep, true))
+    }
+
+    fn retrail<'a>(&'a self, key: &'a WireKey, trailers: Retrail) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.retrail_now(key, &trailers).await })
     }
 
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
         Box::pin(self.persistently(move || self.invalidate_now(keys)))
+    }
+
+    fn hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(self.persistently(move || self.hold_now(keys, hold)))
     }
 
     fn invalidate_tags<'a>(&'a self, tags: &'a [WireKey]) -> BoxFuture<'a, Result<()>> {
@@ -345,6 +312,10 @@ impl Backend for RedisBackend {
 
     fn invalidate_matching<'a>(&'a self, pattern: &'a Pattern) -> BoxFuture<'a, Result<u64>> {
         Box::pin(self.persistently(move || self.invalidate_matching_now(pattern)))
+    }
+
+    fn clock(&self, key: &WireKey) -> Option<u64> {
+        self.client.clock(key.as_bytes())
     }
 
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
@@ -377,12 +348,4 @@ impl Backend for RedisBackend {
         self.client.close();
         Box::pin(std::future::ready(()))
     }
-}
-
-/// Returns the value of a lease that a token holds. Its prefix distinguishes it from a hold
-/// (`H:`) and a failed load (`E:`).
-fn lease_value(token: Token) -> [u8; 18] {
-    let mut value = *b"t:................";
-    value[2..].copy_from_slice(token.as_bytes());
-    value
 }

@@ -19,6 +19,9 @@ scripts! {
     STORE_LARGE = "scripts/store_large.lua";
     TAKE = "scripts/take.lua";
     RELEASE = "scripts/release.lua";
+    FAIL = "scripts/fail.lua";
     RENEW = "scripts/renew.lua";
     CAPTURE = "scripts/capture.lua";
+    SOFTEN = "scripts/soften.lua";
+    HOLD = "scripts/hold.lua";
 }

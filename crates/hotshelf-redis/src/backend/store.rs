@@ -8,7 +8,8 @@ use hotshelf_core::ErrorKind;
 use hotshelf_core::backend::{Fill, Result, Stored};
 use hotshelf_wire::resp::Command;
 
-use super::{RedisBackend, lease_value, scripts};
+use super::leases::lease_value;
+use super::{RedisBackend, scripts};
 use crate::client::{Reply, ScriptCall};
 use crate::connection::LARGE;
 use crate::errors::is_refused;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind};
-use hotshelf_wire::resp::Command;
+use hotshelf_wire::resp::{Command, Value};
 use sha1::{Digest, Sha1};
 
 use super::{RedisClient, Reply};
@@ -87,16 +87,25 @@ impl ScriptCall<'_> {
 
     /// Appends a duration in milliseconds, at least one.
     pub(crate) fn millis(self, duration: Duration) -> Self {
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
-        Self {
-            request: Request { command: self.request.command.number(millis), ..self.request },
-            ..self
-        }
+        self.millis_or_zero(duration.max(Duration::from_millis(1)))
+    }
+
+    /// Appends a duration in milliseconds.
+    pub(crate) fn millis_or_zero(mut self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.request.command = self.request.command.number(millis);
+        self
     }
 
     /// Asks the server to report changes of the keys that the script reads.
     pub(crate) fn tracked(mut self) -> Self {
         self.request.tracked = true;
+        self
+    }
+
+    /// Reads the server's clock from the answer, in milliseconds, where it tells it.
+    pub(crate) fn reads_clock(mut self, read: fn(&Value) -> Option<u64>) -> Self {
+        self.request.clock = Some(read);
         self
     }
 }

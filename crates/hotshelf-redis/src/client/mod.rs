@@ -329,6 +329,11 @@ impl RedisClient {
         self.servers.current().is_ok_and(|servers| servers.is_tracking(key))
     }
 
+    /// Returns an estimate of the clock of a key's server, in milliseconds.
+    pub(crate) fn clock(&self, key: &[u8]) -> Option<u64> {
+        self.servers.current().ok()?.clock(key)
+    }
+
     pub(crate) fn close(&self) {
         self.servers.close();
     }

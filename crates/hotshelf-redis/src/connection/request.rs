@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use hotshelf_core::near::Sourced;
 use hotshelf_core::sync::Mutex;
-use hotshelf_wire::resp::Command;
+use hotshelf_wire::resp::{Command, Value};
 
 /// A command, and whether the server should report changes of the keys that it reads.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Request {
     /// Where to note the connection over which a read for the near tier was sent last, if its
     /// server reports changes.
     pub(crate) source: Option<SourceCell>,
+    /// Reads the server's clock from the reply, in milliseconds, where it tells it.
+    pub(crate) clock: Option<fn(&Value) -> Option<u64>>,
 }
 
 /// The connection over which a request was sent.
@@ -50,7 +52,7 @@ impl Request {
 
 impl From<Command> for Request {
     fn from(command: Command) -> Self {
-        Self { command, tracked: false, expected: 0, source: None }
+        Self { command, tracked: false, expected: 0, source: None, clock: None }
     }
 }
 

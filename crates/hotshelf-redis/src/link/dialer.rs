@@ -15,6 +15,7 @@ use hotshelf_core::{Error, ErrorKind, Moment, Runtime};
 use hotshelf_wire::resp::{Command, Value};
 use hotshelf_wire::{Agreed, Handshake, Login, Progress, Tracking};
 
+use super::clock::{Reading, server_millis};
 use crate::connection::{CloseReason, Connection, Listener, Request, Routing, Session};
 use crate::errors::{self, is_connection_lost, is_from_server};
 use crate::names::LEASE_PREFIX;
@@ -34,6 +35,8 @@ pub(crate) struct Dialer {
     /// that was logged.
     plain: Arc<Mutex<HashMap<Address, (Moment, bool)>>>,
     speaks_tls: bool,
+    /// Whether servers are asked for their time.
+    asks_time: bool,
     timeout: Duration,
 }
 
@@ -47,6 +50,8 @@ pub(crate) struct Dialled {
     /// The lifetime of the credentials.
     pub(crate) valid_for: Option<Duration>,
     pub(crate) agreed: Agreed,
+    /// What the server's clock showed during the handshake, if it told it.
+    pub(crate) clock: Option<Reading>,
 }
 
 /// Returns the prefixes that no other one covers: servers refuse overlapping ones.
@@ -85,14 +90,15 @@ impl Dialer {
         }
         let (provider, timeout) = (options.provider(), options.connect_timeout);
         let (plain, speaks_tls) = (Arc::default(), options.tls.is_some());
-        let peer = Peer::Server;
-        Self { runtime, transport, peer, provider, login, plain, speaks_tls, timeout }
+        let (peer, asks_time) = (Peer::Server, true);
+        Self { runtime, transport, peer, provider, login, plain, speaks_tls, asks_time, timeout }
     }
 
     /// Returns a dialer for listening connections, without tracking.
     pub(crate) fn for_listening(&self) -> Self {
         let mut dialer = self.clone();
         dialer.login.tracking = Tracking::Off;
+        dialer.asks_time = false;
         dialer
     }
 
@@ -234,7 +240,7 @@ impl Dialer {
             (login.resp2, login.client_name, login.library) = (true, None, None);
         }
         let shaken = drive(self.handshake(&connection, login), &mut carrier).await;
-        let agreed = shaken.map_err(|error| match connection.last_words() {
+        let (agreed, clock) = shaken.map_err(|error| match connection.last_words() {
             Some(words) => Refused::Finally(errors::from_server(words)),
             None if is_disconnected(&connection) && !is_from_server(&error) => {
                 Refused::Closed(error)
@@ -245,7 +251,7 @@ impl Dialer {
             connection.opt_in();
         }
         let valid_for = credentials.valid_for;
-        Ok(Dialled { connection, carrier, valid_for, agreed })
+        Ok(Dialled { connection, carrier, valid_for, agreed, clock })
     }
 
     /// Runs `work` within the connect timeout.
@@ -260,19 +266,33 @@ impl Dialer {
         })
     }
 
-    async fn handshake(&self, connection: &Connection, login: Login) -> Result<Agreed, Error> {
-        let (mut handshake, mut commands) = Handshake::begin(login);
+    /// Performs the handshake. The server's clock is read along with the second round trip.
+    async fn handshake(
+        &self,
+        connection: &Connection,
+        login: Login,
+    ) -> Result<(Agreed, Option<Reading>), Error> {
+        // A proxy that knows RESP2 alone may close the connection at a command it doesn't know.
+        let (mut asks_time, mut clock) = (self.asks_time && !login.resp2, None);
+        let (mut handshake, first) = Handshake::begin(login);
+        let mut replies = send_all(connection, first, self.timeout).await?;
         loop {
-            let replies = send_all(connection, commands, self.timeout).await?;
             let mut next = Vec::new();
             for reply in replies {
                 match handshake.receive(reply).map_err(errors::from_login)? {
                     Progress::Send(commands) => next = commands,
                     Progress::Wait => {}
-                    Progress::Done(agreed) => return Ok(agreed),
+                    Progress::Done(agreed) => return Ok((agreed, clock)),
                 }
             }
-            commands = next;
+            let asked = std::mem::replace(&mut asks_time, false);
+            next.extend(asked.then(|| Command::new("TIME")));
+            let sent = self.runtime.uptime();
+            replies = send_all(connection, next, self.timeout).await?;
+            if asked {
+                let millis = replies.pop().as_ref().and_then(server_millis);
+                clock = millis.map(|millis| Reading::new(sent, self.runtime.uptime(), millis));
+            }
         }
     }
 

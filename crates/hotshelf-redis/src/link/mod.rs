@@ -4,6 +4,7 @@
 //! with a [`Resolver`], dials it, and dials again when the connection is lost.
 
 mod bulk;
+mod clock;
 mod dialer;
 mod finding;
 mod liveness;
@@ -17,13 +18,14 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hotshelf_core::Error;
 use hotshelf_core::timeout::Timeout;
+use hotshelf_core::{Error, Moment};
 use hotshelf_wire::resp::Value;
 
 use crate::connection::{CloseReason, Connection, Listener, Request, Routing};
 use crate::errors;
 use bulk::Bulk;
+use clock::Reading;
 pub(crate) use dialer::{Dialer, Dialled, drive, send_all};
 pub(crate) use finding::{Found, find, successor};
 pub(crate) use liveness::until_silent;
@@ -60,10 +62,16 @@ impl Link {
             // Boxed, as it is rare.
             return Box::pin(sent).await?.pop().unwrap_or(Ok(Value::Nil));
         }
-        let queue = |connection: &Connection, timeout| connection.send(request, routing, timeout);
-        let (connection, sent) = self.queued(&mut timeout, queue).await?;
+        let queue = |connection: &Connection, timeout| {
+            let began = request.clock.map(|_| self.shared.dialer.runtime.uptime());
+            Ok((began, connection.send(request, routing, timeout)?))
+        };
+        let (connection, (began, sent)) = self.queued(&mut timeout, queue).await?;
         let reply = sent.await?;
         self.check(&connection, &reply);
+        if let (Some(read), Some(began)) = (request.clock, began) {
+            self.read_clock(began, read(&reply));
+        }
         Ok(reply)
     }
 
@@ -99,13 +107,35 @@ impl Link {
         routing: Routing,
         mut timeout: Duration,
     ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let tell_time = requests.clone().any(|request| request.clock.is_some());
         let queue = |connection: &Connection, timeout| {
-            connection.send_all(requests.clone(), routing, timeout)
+            let began = tell_time.then(|| self.shared.dialer.runtime.uptime());
+            Ok((began, connection.send_all(requests.clone(), routing, timeout)?))
         };
-        let (connection, sent) = self.queued(&mut timeout, queue).await?;
+        let (connection, (began, sent)) = self.queued(&mut timeout, queue).await?;
         let replies = sent.await;
         replies.iter().flatten().for_each(|reply| self.check(&connection, reply));
+        if let Some(began) = began {
+            let told = requests.zip(&replies).find_map(|(request, reply)| {
+                let (read, reply) = (request.clock?, reply.as_ref().ok()?);
+                read(reply)
+            });
+            self.read_clock(began, told);
+        }
         Ok(replies)
+    }
+
+    /// Learns from a request that was sent at this time, and answered just now, what the server's
+    /// clock showed in between.
+    fn read_clock(&self, began: Moment, told: Option<u64>) {
+        let now = self.shared.dialer.runtime.uptime();
+        told.into_iter()
+            .for_each(|millis| self.shared.clock.note(Reading::new(began, now, millis)));
+    }
+
+    /// Returns an estimate of the server's clock, in milliseconds; `None` before it was read.
+    pub(crate) fn clock(&self) -> Option<u64> {
+        self.shared.clock.at(self.shared.dialer.runtime.uptime())
     }
 
     /// Queues commands on the connection or, if that was just closed, on the next one, and

@@ -9,6 +9,7 @@ use hotshelf_core::backoff::Backoff;
 use hotshelf_core::sync::{Mutex, RwLock};
 use hotshelf_core::{Error, Moment};
 
+use super::clock::ServerClock;
 use super::dialer::Dialer;
 use super::resolver::Resolver;
 use crate::connection::{Connection, Listener};
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) listener: Arc<dyn Listener>,
     pub(super) supervision: RwLock<Supervision>,
     pub(super) changed: Event,
+    pub(super) clock: ServerClock,
     /// When a connection to a demoted server may be given up next, and the pause after that.
     giving_up: Mutex<(Moment, Backoff)>,
     /// Whether it was logged that the server doesn't report changes to the near tier.
@@ -60,7 +62,8 @@ impl Shared {
         let supervision = RwLock::new(Supervision { state: State::New, is_supervised: false });
         let giving_up = Mutex::new((Moment::default(), GIVING_UP));
         let (changed, logged_silence) = (Event::new(), AtomicBool::new(false));
-        Self { dialer, resolver, listener, supervision, changed, giving_up, logged_silence }
+        let clock = ServerClock::default();
+        Self { dialer, resolver, listener, supervision, changed, clock, giving_up, logged_silence }
     }
 
     /// Returns the connection if the link is up. If it was closed a moment ago, its next

@@ -116,7 +116,7 @@ impl Shared {
 
     async fn serve_one(&self, address: &Address, dialled: Dialled) -> Served {
         tracing::debug!("connected to {address}");
-        let Dialled { connection, carrier, valid_for, agreed } = dialled;
+        let Dialled { connection, carrier, valid_for, agreed, clock } = dialled;
         let wanted = self.listener.near().filter(|_| *self.dialer.tracking() != Tracking::Off);
         let near = wanted.filter(|_| agreed.tracking);
         if let Some(near) = near {
@@ -127,6 +127,7 @@ impl Shared {
             let instead = near.options().unreported();
             tracing::warn!("{address} doesn't report key changes; {instead}");
         }
+        self.clock.restart(clock);
         let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
         if !self.set(up) {
             let reason = CloseReason::Closed;
@@ -139,8 +140,7 @@ impl Shared {
         // A proxy that knows RESP2 alone may close the connection at a command it doesn't know.
         let watched = self.resolver.may_be_demoted() && agreed.resp3;
         let demoted = pin!(self.give_up_demoted(watched, &connection));
-        let vouching =
-            pin!(keep_vouching(&self.dialer, near, self.resolver.is_node(), &connection));
+        let vouching = pin!(keep_vouching(self, near, &connection));
         let watching = select(demoted, vouching);
         match select(select(carrier, watching), select(authenticated, replaced)).await {
             Either::Left((Either::Right((never, _)), _)) => match never.factor_first().0 {},

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use hotshelf_core::near::NearTier;
 use hotshelf_wire::resp::{Command, Value};
 
-use super::dialer::{Dialer, send_all};
+use super::clock::{Reading, server_millis};
+use super::dialer::send_all;
 use super::role::Role;
+use super::state::Shared;
 use crate::connection::Connection;
 
 /// Pings the server again and again, so that its connection vouches for what was read over it.
@@ -21,16 +23,16 @@ use crate::connection::Connection;
 /// Where the server broadcasts its reports, they leave it at the end of its turn, behind the
 /// answer to a ping of the same turn: then an answer vouches as of the ping before it.
 pub(super) async fn keep_vouching(
-    dialer: &Dialer,
+    shared: &Shared,
     near: Option<&Arc<NearTier>>,
-    is_node: bool,
     connection: &Connection,
 ) -> Infallible {
+    let dialer = &shared.dialer;
     let (Some(near), Some(source)) = (near, connection.source()) else { return pending().await };
     let bound = near.options().max_staleness;
     let timeout = bound.max(dialer.timeout());
     let mut ping = vec![Command::new("TIME"), Command::new("ROLE")];
-    if is_node {
+    if shared.resolver.is_node() {
         ping.push(Command::new("CLUSTER").arg("INFO"));
     }
     let mut previous = None;
@@ -39,8 +41,11 @@ pub(super) async fn keep_vouching(
         let answers = send_all(connection, ping.clone(), timeout).await;
         match answers.as_deref() {
             Ok([time, role, state @ ..]) if serves(time, role, state.first()) => {
-                let now = near.now();
-                source.read_clock(sent, now, server_millis(time));
+                let (now, millis) = (near.now(), server_millis(time));
+                source.read_clock(sent, now, millis);
+                millis.into_iter().for_each(|millis| {
+                    shared.clock.note(Reading::new(sent, now, millis));
+                });
                 let vouched = match dialer.tracking().is_broadcast() {
                     true => previous.replace(sent),
                     false => Some(sent),
@@ -70,14 +75,6 @@ fn serves(time: &Value, role: &Value, state: Option<&Value>) -> bool {
         && !fails(role)
         && Role::read(role) != Role::Replica
         && !state.is_some_and(is_failed)
-}
-
-/// Reads the answer to `TIME`, seconds and microseconds, in milliseconds.
-fn server_millis(answer: &Value) -> Option<u64> {
-    let Value::Array(parts) = answer else { return None };
-    let [seconds, micros] = &parts[..] else { return None };
-    let [seconds, micros] = [seconds, micros].map(|part| part.text()?.parse::<u64>().ok());
-    seconds?.checked_mul(1_000)?.checked_add(micros? / 1_000)
 }
 
 #[cfg(test)]
@@ -117,9 +114,5 @@ mod tests {
         ] {
             assert!(!serves(time, role, state), "{time:?} {role:?} {state:?}");
         }
-        assert_eq!(server_millis(&time), Some(1_764_000_000_123));
-        let absurd = Value::Array(vec![bulk("18446744073709551615"), bulk("0")]);
-        assert_eq!(server_millis(&absurd), None);
-        assert_eq!(server_millis(&error("NOPERM")), None);
     }
 }

@@ -118,7 +118,15 @@ impl Topology {
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         match self {
             Self::Single(link) => link.is_tracking(),
-            Self::Cluster(cluster) => cluster.is_tracking(key),
+            Self::Cluster(cluster) => cluster.owner(key).is_some_and(|link| link.is_tracking()),
+        }
+    }
+
+    /// Returns an estimate of the clock of a key's server, in milliseconds.
+    pub(crate) fn clock(&self, key: &[u8]) -> Option<u64> {
+        match self {
+            Self::Single(link) => link.clock(),
+            Self::Cluster(cluster) => cluster.owner(key)?.clock(),
         }
     }
 

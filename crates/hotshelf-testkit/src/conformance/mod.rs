@@ -5,24 +5,33 @@
 //! run all of [`CHECKS`] themselves.
 #![expect(clippy::unwrap_used, reason = "a check is a test")]
 
+mod batches;
+mod marks;
 mod subject;
+mod tags;
+mod trailers;
+mod values;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, Stored};
-use hotshelf_core::{BoxFuture, ErrorKind, Pattern, Remaining, Ttl, WireKey};
+use hotshelf_core::backend::{Acquire, Acquired, Seen, Stored};
+use hotshelf_core::{BoxFuture, ErrorKind, Pattern, Remaining, WireKey};
 
+pub use batches::*;
+pub use marks::*;
 pub use subject::Subject;
 use subject::{LEASE, MINUTE};
+pub use tags::*;
+pub use trailers::*;
+pub use values::*;
 
 /// A test of one behaviour.
 pub type Check = for<'a> fn(&'a dyn Subject) -> BoxFuture<'a, ()>;
 
-/// Defines the checks, which are async functions with boxed futures, and the list and the
-/// macro that run all of them. The dollar sign is for the macro that it defines.
-macro_rules! checks {
-    ($dollar:tt $($(#[$doc:meta])* async fn $name:ident($subject:ident) $body:block)+) => {
+/// Defines checks, which are async functions with boxed futures.
+macro_rules! define {
+    ($($(#[$doc:meta])* async fn $name:ident($subject:ident) $body:block)+) => {
         $(
             $(#[$doc])*
             ///
@@ -33,6 +42,16 @@ macro_rules! checks {
             }
         )+
 
+        /// The number of checks.
+        pub(super) const DEFINED: usize = [$(stringify!($name)),+].len();
+    };
+}
+use define;
+
+/// Defines the list and the macro that run all checks. The dollar sign is for the macro that it
+/// defines.
+macro_rules! list {
+    ($dollar:tt $($name:ident)+) => {
         /// All checks with their names, for a test that runs them one after another because a
         /// server for each would be too expensive. Each still needs an empty backend.
         pub const CHECKS: &[(&str, Check)] = &[$((stringify!($name), $name)),+];
@@ -53,7 +72,7 @@ macro_rules! checks {
     };
 }
 
-checks! { $
+define! {
     /// A key that was never filled is missing.
     async fn missing_key_reads_nothing(subject) {
         assert_eq!(subject.read("k").await, None);
@@ -309,86 +328,6 @@ checks! { $
         assert!(subject.read("c:user1x").await.is_some());
     }
 
-    /// A tag keeps its version until it is invalidated, and then gets a new one.
-    async fn tag_version_changes_with_invalidation(subject) {
-        let tags = [WireKey::from("hs:t:x")];
-        let keep = Ttl::new(MINUTE).unwrap();
-        let capture = || subject.backend().capture(&tags, keep);
-        let first = capture().await.unwrap();
-        assert_eq!(capture().await.unwrap(), first);
-        let read = subject.backend().read(&tags).await.unwrap();
-        assert_eq!(read[0].as_deref(), Some(&first[0][..]), "a read returns the version");
-        subject.backend().invalidate_tags(&tags).await.unwrap();
-        assert_ne!(capture().await.unwrap(), first);
-    }
-
-    /// Each tag has its own version, returned in the order of the tags.
-    async fn tags_have_separate_versions(subject) {
-        let (one, two) = (WireKey::from("hs:t:1"), WireKey::from("hs:t:2"));
-        let keep = Ttl::new(MINUTE).unwrap();
-        let forth = subject.backend().capture(&[one.clone(), two.clone()], keep).await.unwrap();
-        let back = subject.backend().capture(&[two, one], keep).await.unwrap();
-        assert_ne!(forth[0], forth[1]);
-        assert_eq!(forth, [back[1], back[0]]);
-    }
-
-    /// Every text is a valid key, whatever its length and characters.
-    async fn any_text_is_a_key(subject) {
-        let long = "x".repeat(100_000);
-        for key in ["", "a b\n\0*?[x]", "é€😀", "{", "}", "{}", "a}b", "{a}b", "{}x", "}{", &long] {
-            subject.fill(key, "1").await;
-            assert!(subject.read(key).await.is_some(), "{key:?}");
-            let token = subject.take(key).await;
-            subject.invalidate(key).await;
-            assert_eq!(subject.store(key, token, "2").await, Stored::Refused, "{key:?}");
-        }
-    }
-
-    /// Values are arbitrary bytes, and may be empty.
-    async fn any_bytes_are_a_value(subject) {
-        let key = WireKey::from("k");
-        for value in [Bytes::new(), Bytes::from_static(b"\r\n\0\xff"), Bytes::from(vec![7; 300_000])] {
-            let token = subject.take("k").await;
-            let ttl = Ttl::new(MINUTE).unwrap();
-            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl };
-            subject.backend().store(&[fill]).await.remove(0).unwrap();
-            assert_eq!(subject.read("k").await.unwrap(), value);
-        }
-    }
-
-    /// Large values are fenced like small ones, in one batch with them.
-    async fn large_values_are_fenced(subject) {
-        let keys = ["small", "large", "larger", "{a}b", "a}b"];
-        let value = |key: &str| match key {
-            "small" => Bytes::from_static(b"1"),
-            key => Bytes::from(vec![b'x'; 200_000 * key.len()]),
-        };
-        let ttl = Ttl::new(MINUTE).unwrap();
-        for invalidated in [false, true] {
-            let mut fills = Vec::new();
-            for key in keys {
-                let token = subject.take(key).await;
-                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl });
-            }
-            if invalidated {
-                let all = keys.map(WireKey::from);
-                subject.backend().invalidate(&all).await.unwrap();
-            }
-            let stored = subject.backend().store(&fills).await;
-            let expected = if invalidated { Stored::Refused } else { Stored::Stored };
-            for (key, stored) in keys.into_iter().zip(stored) {
-                assert_eq!(stored.unwrap(), expected, "{key}");
-                let found = subject.read(key).await;
-                assert_eq!(found, (!invalidated).then(|| value(key)), "{key}");
-                let remaining = subject.backend().remaining(&key.into()).await.unwrap();
-                let lives = matches!(remaining, Remaining::After(left) if left > MINUTE / 2);
-                assert_eq!(lives, !invalidated, "{key}: {remaining:?}");
-                // The lease is free.
-                subject.granted_seeing_any(key).await;
-            }
-        }
-    }
-
     /// Operations on no keys succeed.
     async fn empty_batches_succeed(subject) {
         assert!(subject.backend().read(&[]).await.unwrap().is_empty());
@@ -418,3 +357,71 @@ checks! { $
         assert_eq!(read.unwrap_err().kind(), ErrorKind::Closed);
     }
 }
+
+list! { $
+    missing_key_reads_nothing
+    granted_fill_is_read
+    reads_keep_order_of_keys
+    entry_expires
+    ttl_below_a_second_is_kept
+    remaining_time_shrinks
+    second_acquire_is_busy
+    acquire_returns_unseen_entry
+    acquire_over_seen_entry_is_granted
+    acquire_can_skip_untracked_entry
+    take_and_acquire_share_a_clock
+    fill_without_lease_is_refused
+    fill_with_another_token_is_refused
+    token_fills_once
+    lease_expires
+    expired_lease_refuses_fill
+    renewed_lease_lasts
+    lost_lease_is_not_renewed
+    release_frees_key
+    release_with_another_token_does_nothing
+    invalidation_removes_entry
+    invalidation_refuses_fill_in_flight
+    many_keys_are_invalidated_at_once
+    take_refuses_fill_in_flight
+    taken_key_is_filled
+    later_of_two_takes_fills
+    pattern_removes_only_matching_entries
+    pattern_refuses_fill_in_flight
+    pattern_takes_escaped_characters_literally
+    any_text_is_a_key
+    any_bytes_are_a_value
+    large_values_are_fenced
+    empty_batches_succeed
+    info_describes_server
+    closed_backend_fails_operations
+    many_leases_are_acquired_at_once
+    any_number_of_leases_is_acquired
+    held_key_is_not_filled
+    hold_removes_entry_and_lease
+    lost_token_keeps_the_mark
+    longest_hold_counts
+    failed_load_pauses_others
+    pause_ends_with_entry
+    failure_without_pause_releases
+    failure_of_another_token_does_nothing
+    clock_is_estimated
+    tag_version_changes_with_invalidation
+    tags_have_separate_versions
+    tag_version_has_an_age
+    trailer_is_replaced
+    other_trailer_is_kept
+    trailer_of_missing_entry_is_not_set
+    replaced_trailer_keeps_the_lease
+    replaced_trailer_is_reported
+}
+
+const _: () = assert!(
+    CHECKS.len()
+        == DEFINED
+            + batches::DEFINED
+            + marks::DEFINED
+            + tags::DEFINED
+            + trailers::DEFINED
+            + values::DEFINED,
+    "a check is not in the list"
+);

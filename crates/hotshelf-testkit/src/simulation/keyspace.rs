@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hotshelf_core::backend::{Acquire, Acquired, Fill, Seen, TagVersion, Take, Token};
+use hotshelf_core::backend::{
+    Acquire, Acquired, Fill, Pause, Retrail, Seen, TagVersion, Take, Taken, Token,
+};
+use hotshelf_core::tag;
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{Pattern, Remaining, Ttl, WireKey};
 
@@ -14,8 +17,9 @@ use hotshelf_core::{Pattern, Remaining, Ttl, WireKey};
 #[derive(Default)]
 pub(super) struct Keyspace {
     entries: BTreeMap<WireKey, Expiring<Bytes>>,
-    leases: BTreeMap<WireKey, Expiring<Token>>,
-    tags: BTreeMap<WireKey, Expiring<TagVersion>>,
+    leases: BTreeMap<WireKey, Expiring<Holder>>,
+    /// Each version, and since when it is the tag's.
+    tags: BTreeMap<WireKey, Expiring<(TagVersion, u64)>>,
     /// How tokens lost their leases. It grows without bound, which is fine for the short life
     /// of a simulated server.
     ended: HashMap<Token, End>,
@@ -28,11 +32,23 @@ struct Expiring<T> {
     expires: Duration,
 }
 
+/// What is kept in the place of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    /// The lease, held by this token.
+    Token(Token),
+    /// The mark of an invalidation: nobody may fill the key.
+    Hold,
+    /// The mark of a failed load.
+    Failure,
+}
+
 /// How a token lost its lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Filled,
     Released,
+    Failed,
     Invalidated,
     TakenOver,
     Expired,
@@ -85,8 +101,8 @@ impl Keyspace {
         let ended = &mut self.ended;
         self.leases.retain(|_, lease| {
             let lives = lease.expires > now;
-            if !lives {
-                ended.insert(lease.value, End::Expired);
+            if !lives && let Holder::Token(token) = lease.value {
+                ended.insert(token, End::Expired);
             }
             lives
         });
@@ -98,7 +114,7 @@ impl Keyspace {
     }
 
     pub(super) fn read(&self, key: &WireKey) -> Option<Bytes> {
-        let version = || self.tags.get(key).map(|tag| Bytes::copy_from_slice(&tag.value));
+        let version = || self.tags.get(key).map(|tag| tag::written(tag.value.0, tag.value.1));
         self.entries.get(key).map(|entry| entry.value.clone()).or_else(version)
     }
 
@@ -110,15 +126,24 @@ impl Keyspace {
             return Acquired::Present(raw.clone());
         }
         if let Some(lease) = self.leases.get(&acquire.key) {
-            return Acquired::Busy(lease.expires - now);
+            let left = lease.expires - now;
+            return match lease.value {
+                Holder::Token(_) => Acquired::Busy(left),
+                Holder::Hold => Acquired::Held(left),
+                Holder::Failure => Acquired::BackingOff(left),
+            };
         }
         self.lease(&acquire.key, acquire.token, now + acquire.lease);
         Acquired::Granted(millis(now))
     }
 
-    pub(super) fn take(&mut self, take: &Take, now: Duration) {
+    pub(super) fn take(&mut self, take: &Take, now: Duration) -> Taken {
+        if self.is_held(&take.key) {
+            return Taken::Held;
+        }
         self.end_lease(&take.key, End::TakenOver);
         self.lease(&take.key, take.token, now + take.lease);
+        Taken::Granted(millis(now))
     }
 
     /// Stores a fill if its token holds the lease, and returns whether it did.
@@ -140,6 +165,35 @@ impl Keyspace {
         }
     }
 
+    /// Leaves a mark in the place of a lease, if the token holds it.
+    pub(super) fn fail(&mut self, key: &WireKey, token: Token, pause: Pause, now: Duration) {
+        if self.is_held_by(key, token) {
+            let pause = match self.remaining(key, now) {
+                Remaining::After(left) => pause.with_entry.min(left),
+                Remaining::Persistent => pause.with_entry,
+                Remaining::Missing => pause.without_entry,
+            };
+            self.end_lease(key, End::Failed);
+            if !pause.is_zero() {
+                self.mark(key, Holder::Failure, now + pause);
+            }
+        }
+    }
+
+    /// Replaces the trailer of an entry that ends with the one that was seen, and returns whether
+    /// it did.
+    pub(super) fn retrail(&mut self, key: &WireKey, trailers: &Retrail) -> bool {
+        let Retrail { seen, trailer } = trailers;
+        let Some(entry) = self.entries.get_mut(key) else { return false };
+        let fits = !seen.is_empty() && trailer.len() >= seen.len() && entry.value.ends_with(seen);
+        if fits {
+            let value = &entry.value[..entry.value.len() - seen.len()];
+            entry.value = Bytes::from([value, trailer].concat());
+            self.changed.push(key.clone());
+        }
+        fits
+    }
+
     pub(super) fn renew(&mut self, key: &WireKey, token: Token, expires: Duration) -> bool {
         let held = self.is_held_by(key, token);
         if held {
@@ -155,26 +209,35 @@ impl Keyspace {
         new: TagVersion,
         keep: Ttl,
         now: Duration,
-    ) -> TagVersion {
+    ) -> (TagVersion, Duration) {
         let keep = keep.as_duration();
-        let missing = || Expiring { value: new, expires: Duration::ZERO };
+        let missing = || Expiring { value: (new, millis(now)), expires: Duration::ZERO };
         let captured = self.tags.entry(tag.clone()).or_insert_with(missing);
         if captured.expires < now + keep {
             captured.expires = now + 2 * keep;
             self.changed.push(tag.clone());
         }
-        captured.value
+        let (version, since) = captured.value;
+        (version, Duration::from_millis(millis(now).saturating_sub(since)))
     }
 
     /// Returns `true` if any tag has this version: versions are unique.
     pub(super) fn has_tag_version(&self, version: TagVersion) -> bool {
-        self.tags.values().any(|tag| tag.value == version)
+        self.tags.values().any(|tag| tag.value.0 == version)
     }
 
     /// Removes an entry and its lease, and returns how many of the two existed.
     pub(super) fn invalidate(&mut self, key: &WireKey) -> u64 {
         let entry = self.remove_entry(key);
         u64::from(entry) + u64::from(self.end_lease(key, End::Invalidated))
+    }
+
+    /// Removes an entry and its lease, marks the key, and returns how many of the two existed.
+    pub(super) fn hold(&mut self, key: &WireKey, until: Duration) -> u64 {
+        let held = self.leases.get(key).filter(|_| self.is_held(key)).map(|lease| lease.expires);
+        let removed = self.invalidate(key);
+        self.mark(key, Holder::Hold, held.unwrap_or_default().max(until));
+        removed
     }
 
     pub(super) fn forget_tag(&mut self, tag: &WireKey) {
@@ -235,17 +298,27 @@ impl Keyspace {
     }
 
     fn is_held_by(&self, key: &WireKey, token: Token) -> bool {
-        self.leases.get(key).is_some_and(|lease| lease.value == token)
+        self.leases.get(key).is_some_and(|lease| lease.value == Holder::Token(token))
+    }
+
+    fn is_held(&self, key: &WireKey) -> bool {
+        self.leases.get(key).is_some_and(|lease| lease.value == Holder::Hold)
     }
 
     fn lease(&mut self, key: &WireKey, token: Token, expires: Duration) {
-        self.leases.insert(key.clone(), Expiring { value: token, expires });
+        self.mark(key, Holder::Token(token), expires);
+    }
+
+    fn mark(&mut self, key: &WireKey, holder: Holder, expires: Duration) {
+        self.leases.insert(key.clone(), Expiring { value: holder, expires });
     }
 
     /// Removes a lease, and returns whether there was one.
     fn end_lease(&mut self, key: &WireKey, end: End) -> bool {
         let Some(lease) = self.leases.remove(key) else { return false };
-        self.ended.insert(lease.value, end);
+        if let Holder::Token(token) = lease.value {
+            self.ended.insert(token, end);
+        }
         true
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Result, Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
+    Acquire, Acquired, Fill, Pause, Result, Retrail, Stored, TagVersion, Take, Taken, Token, Watch,
+    Watchers,
 };
 use hotshelf_core::near::{NearTier, TrackedRead};
 use hotshelf_core::{
@@ -125,6 +126,19 @@ impl Backend for SimLink {
         )
     }
 
+    fn acquire_many<'a>(
+        &'a self,
+        acquires: &'a [Acquire<'a>],
+    ) -> BoxFuture<'a, Vec<Result<Acquired>>> {
+        let sent: Vec<_> = acquires.iter().cloned().map(OwnedAcquire::from).collect();
+        Box::pin(async move {
+            let acquired = self.send(Operation::Acquire, move |server, sender| {
+                sent.iter().map(|acquire| server.acquire(sender, acquire)).collect()
+            });
+            each(acquired.await, acquires.len())
+        })
+    }
+
     fn take<'a>(&'a self, takes: &'a [Take]) -> BoxFuture<'a, Vec<Result<Taken>>> {
         let sent = takes.to_vec();
         Box::pin(async move {
@@ -154,6 +168,18 @@ impl Backend for SimLink {
         }))
     }
 
+    fn fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        let key = key.clone();
+        Box::pin(self.send(Operation::Release, move |server, sender| {
+            server.fail(sender, &key, token, pause);
+        }))
+    }
+
     fn renew<'a>(
         &'a self,
         key: &'a WireKey,
@@ -173,6 +199,15 @@ impl Backend for SimLink {
         tags: &'a [WireKey],
         keep: Ttl,
     ) -> BoxFuture<'a, Result<Vec<TagVersion>>> {
+        let captured = self.capture_with_age(tags, keep);
+        Box::pin(async { Ok(captured.await?.into_iter().map(|(version, _)| version).collect()) })
+    }
+
+    fn capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
         let new = |tag: &WireKey| (tag.clone(), self.wire.new_version());
         let tags: Vec<_> = tags.iter().map(new).collect();
         Box::pin(
@@ -182,11 +217,29 @@ impl Backend for SimLink {
         )
     }
 
+    fn retrail<'a>(&'a self, key: &'a WireKey, trailers: Retrail) -> BoxFuture<'a, Result<bool>> {
+        let key = key.clone();
+        Box::pin(
+            self.send(Operation::Other, move |server, sender| {
+                server.retrail(sender, &key, &trailers)
+            }),
+        )
+    }
+
     fn invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
         let keys = keys.to_vec();
         Box::pin(
             self.send(Operation::Invalidate, move |server, sender| {
                 server.invalidate(sender, &keys)
+            }),
+        )
+    }
+
+    fn hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        let keys = keys.to_vec();
+        Box::pin(
+            self.send(Operation::Invalidate, move |server, sender| {
+                server.hold(sender, &keys, hold)
             }),
         )
     }
@@ -219,6 +272,10 @@ impl Backend for SimLink {
     fn remaining<'a>(&'a self, key: &'a WireKey) -> BoxFuture<'a, Result<Remaining>> {
         let key = key.clone();
         Box::pin(self.send(Operation::Other, move |server, _| server.remaining(&key)))
+    }
+
+    fn clock(&self, _: &WireKey) -> Option<u64> {
+        Some(self.wire.clock())
     }
 
     fn watch(&self, key: &WireKey) -> Option<Watch> {

@@ -21,6 +21,7 @@ mod history;
 mod keyspace;
 mod link;
 mod listeners;
+mod marks;
 mod near_guarantees;
 mod network;
 mod overlaps;

@@ -1,6 +1,6 @@
 //! The network between a process and the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hotshelf_core::backend::{Result, TagVersion};
@@ -132,6 +132,8 @@ pub(super) struct Wire {
     network: Network,
     connections: Vec<Mutex<Arc<Connection>>>,
     driver: SimProcess,
+    /// By how much the process takes the server's clock to be ahead of what it shows.
+    misread: OnceLock<Duration>,
 }
 
 impl Wire {
@@ -154,6 +156,7 @@ impl Wire {
             network,
             connections: (0..network.connections as usize).map(connect).collect(),
             driver: process.clone(),
+            misread: OnceLock::new(),
         }
     }
 
@@ -196,6 +199,15 @@ impl Wire {
 
     pub(super) fn process(&self) -> usize {
         self.process
+    }
+
+    /// Returns an estimate of the server's clock in milliseconds: wrong by up to the longest
+    /// delay, in either direction.
+    pub(super) fn clock(&self) -> u64 {
+        let longest = self.network.longest_delay;
+        let misread = self.misread.get_or_init(|| self.runtime.up_to(2 * longest));
+        let (ahead, behind) = (misread.as_millis() as u64, longest.as_millis() as u64);
+        (self.server.peek_millis() + ahead).saturating_sub(behind)
     }
 
     /// Returns a random version for a tag without one.

@@ -40,8 +40,8 @@ struct Shared {
     state: Mutex<State>,
 }
 
-struct State {
-    keyspace: Keyspace,
+pub(super) struct State {
+    pub(super) keyspace: Keyspace,
     /// The offset of the server's clock from that of the runtime.
     ahead: Duration,
     commands: u64,
@@ -50,7 +50,7 @@ struct State {
 }
 
 /// Access to the state. What was changed is reported at its end.
-struct Session<'a> {
+pub(super) struct Session<'a> {
     shared: &'a Shared,
     state: MutexGuard<'a, State>,
 }
@@ -166,12 +166,12 @@ impl SimServer {
         self.shared.listeners.add(watchers, network);
     }
 
-    fn notify(&self, key: Option<&WireKey>) {
+    pub(super) fn notify(&self, key: Option<&WireKey>) {
         self.shared.listeners.notify(&self.shared.runtime, key);
     }
 
     /// Records a note on an operation on one key.
-    fn note_key(&self, sender: Sender, key: &WireKey, text: impl FnOnce() -> String) {
+    pub(super) fn note_key(&self, sender: Sender, key: &WireKey, text: impl FnOnce() -> String) {
         self.note_of(sender, concerned_keys(key), || match concerned_keys(key) {
             [] => format!("{}: {}", key.as_str(), text()),
             _ => text(),
@@ -191,7 +191,7 @@ impl SimServer {
         Session { shared: &self.shared, state }
     }
 
-    fn clock(&self, state: &State) -> Duration {
+    pub(super) fn clock(&self, state: &State) -> Duration {
         state.ahead + (self.shared.runtime.now() - hotshelf_core::Moment::default())
     }
 }
@@ -244,11 +244,14 @@ impl SimServer {
     pub(super) fn take(&self, sender: Sender, take: &Take) -> Taken {
         let mut state = self.begin();
         let now = self.clock(&state);
-        state.keyspace.take(take, now);
+        let taken = state.keyspace.take(take, now);
         drop(state);
         self.notify(Some(&take.key));
-        self.note_key(sender, &take.key, || format!("TAKE {}", ShortToken(take.token)));
-        Taken::Granted(millis(now))
+        self.note_key(sender, &take.key, || {
+            let held = if taken == Taken::Held { ": on hold" } else { "" };
+            format!("TAKE {}{held}", ShortToken(take.token))
+        });
+        taken
     }
 
     pub(super) fn store(&self, sender: Sender, fill: &Fill) -> Stored {
@@ -269,7 +272,7 @@ impl SimServer {
             Some(End::Expired) => Some(Overlap::RefusedAfterExpiry),
             Some(End::Evicted) => Some(Overlap::RefusedAfterEviction),
             // A duplicate, or a request that arrives after the server has lost its data.
-            Some(End::Filled | End::Released) | None => None,
+            Some(End::Filled | End::Released | End::Failed) | None => None,
         };
         if let Some(overlap) = overlap {
             self.shared.overlaps.count(overlap);
@@ -317,14 +320,14 @@ impl SimServer {
         sender: Sender,
         tags: &[(WireKey, TagVersion)],
         keep: Ttl,
-    ) -> Vec<TagVersion> {
+    ) -> Vec<(TagVersion, Duration)> {
         let mut state = self.begin();
         let now = self.clock(&state);
         let capture =
             |(tag, new): &(WireKey, TagVersion)| state.keyspace.capture(tag, *new, keep, now);
         let versions: Vec<_> = tags.iter().map(capture).collect();
         drop(state);
-        for ((tag, _), version) in tags.iter().zip(&versions) {
+        for ((tag, _), (version, _)) in tags.iter().zip(&versions) {
             self.note_key(sender, tag, || format!("CAPTURE: {}", hex(version)));
         }
         versions
@@ -374,6 +377,11 @@ impl SimServer {
         millis(self.clock(&self.begin()))
     }
 
+    /// Returns the same without a request.
+    pub(super) fn peek_millis(&self) -> u64 {
+        millis(self.clock(&self.shared.state.lock()))
+    }
+
     pub(super) fn info(&self) -> ServerInfo {
         let state = self.begin();
         let mut info = ServerInfo::default();
@@ -386,7 +394,7 @@ impl SimServer {
         info
     }
 
-    fn begin(&self) -> Session<'_> {
+    pub(super) fn begin(&self) -> Session<'_> {
         let mut state = self.now_state();
         state.commands += 1;
         state

@@ -125,10 +125,11 @@ impl Cluster {
         Ok((self.dialer.for_listening(), Arc::new(Fixed::node(Address::Tcp(node.clone())))))
     }
 
-    pub(super) fn is_tracking(&self, key: &[u8]) -> bool {
+    /// Returns the link to the node that owns a key's slot, if there is one.
+    pub(super) fn owner(&self, key: &[u8]) -> Option<Arc<Link>> {
         let state = self.state.lock();
-        let owner = state.router.map().and_then(|map| map.owner(slot(key)));
-        owner.and_then(|owner| state.links.get(owner)).is_some_and(|link| link.is_tracking())
+        let owner = state.router.map()?.owner(slot(key))?;
+        state.links.get(owner).cloned()
     }
 
     /// Returns the node of a command according to the map.

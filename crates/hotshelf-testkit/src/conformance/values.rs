@@ -1,0 +1,67 @@
+//! Keys and values of any kind.
+
+use bytes::Bytes;
+use hotshelf_core::backend::{Fill, Stored};
+use hotshelf_core::{BoxFuture, Remaining, Ttl, WireKey};
+
+use super::subject::MINUTE;
+use super::{Subject, define};
+
+define! {
+    /// Every text is a valid key, whatever its length and characters.
+    async fn any_text_is_a_key(subject) {
+        let long = "x".repeat(100_000);
+        for key in ["", "a b\n\0*?[x]", "é€😀", "{", "}", "{}", "a}b", "{a}b", "{}x", "}{", &long] {
+            subject.fill(key, "1").await;
+            assert!(subject.read(key).await.is_some(), "{key:?}");
+            let token = subject.take(key).await;
+            subject.invalidate(key).await;
+            assert_eq!(subject.store(key, token, "2").await, Stored::Refused, "{key:?}");
+        }
+    }
+
+    /// Values are arbitrary bytes, and may be empty.
+    async fn any_bytes_are_a_value(subject) {
+        let key = WireKey::from("k");
+        for value in [Bytes::new(), Bytes::from_static(b"\r\n\0\xff"), Bytes::from(vec![7; 300_000])] {
+            let token = subject.take("k").await;
+            let ttl = Ttl::new(MINUTE).unwrap();
+            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl };
+            subject.backend().store(&[fill]).await.remove(0).unwrap();
+            assert_eq!(subject.read("k").await.unwrap(), value);
+        }
+    }
+
+    /// Large values are fenced like small ones, in one batch with them.
+    async fn large_values_are_fenced(subject) {
+        let keys = ["small", "large", "larger", "{a}b", "a}b"];
+        let value = |key: &str| match key {
+            "small" => Bytes::from_static(b"1"),
+            key => Bytes::from(vec![b'x'; 200_000 * key.len()]),
+        };
+        let ttl = Ttl::new(MINUTE).unwrap();
+        for invalidated in [false, true] {
+            let mut fills = Vec::new();
+            for key in keys {
+                let token = subject.take(key).await;
+                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl });
+            }
+            if invalidated {
+                let all = keys.map(WireKey::from);
+                subject.backend().invalidate(&all).await.unwrap();
+            }
+            let stored = subject.backend().store(&fills).await;
+            let expected = if invalidated { Stored::Refused } else { Stored::Stored };
+            for (key, stored) in keys.into_iter().zip(stored) {
+                assert_eq!(stored.unwrap(), expected, "{key}");
+                let found = subject.read(key).await;
+                assert_eq!(found, (!invalidated).then(|| value(key)), "{key}");
+                let remaining = subject.backend().remaining(&key.into()).await.unwrap();
+                let lives = matches!(remaining, Remaining::After(left) if left > MINUTE / 2);
+                assert_eq!(lives, !invalidated, "{key}: {remaining:?}");
+                // The lease is free.
+                subject.granted_seeing_any(key).await;
+            }
+        }
+    }
+}
