@@ -1,5 +1,6 @@
 //! Inserts: writing without a loader.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -176,6 +177,13 @@ async fn insert(
     let stored = budget.spend(&*runtime, storing).await;
     let stored = stored.unwrap_or_else(|| vec![Err(timed_out(OperationKind::Store)); count]);
     let mut stored = stored.into_iter();
+    // Replicas of the source may lag behind what was to be inserted.
+    let held = wanted.iter().zip(&leases).filter(|(_, lease)| matches!(lease, Ok(None)));
+    let held: Vec<WireKey> = held.map(|(wanted, _)| wanted.key.clone()).collect();
+    if !held.is_empty() && !context.options.hold.is_zero() {
+        // A failure is counted where it occurs.
+        drop(budget.spend(&*runtime, pin!(cache.remove(held))).await);
+    }
     let answer = |lease: Result<Option<Granted>, Error>| match lease? {
         Some(_) => stored.next().unwrap_or(Ok(Stored::Refused)),
         None => Ok(Stored::Refused),

@@ -12,7 +12,6 @@ use super::ByteCache;
 use super::call::CallOptions;
 use crate::engine::Value;
 use crate::key::WireKey;
-use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::Tags;
 
@@ -23,7 +22,8 @@ pub struct Patience {
     /// The entry that may be served.
     entry: Option<(WireKey, Arc<Tags>)>,
     takes_absent: bool,
-    began: Moment,
+    /// How long the call has waited.
+    waited: Duration,
     /// When the call is given a stale value, if there is one.
     soft: Option<Duration>,
     /// When it fails.
@@ -51,7 +51,7 @@ impl Patience {
         Self {
             cache: cache.clone(),
             takes_absent: options.takes_absent,
-            began: cache.engine.runtime.now(),
+            waited: Duration::ZERO,
             soft: own.soft_timeout.filter(|_| entry.is_some()),
             entry,
             hard: own.hard_timeout.filter(|_| !options.must_load),
@@ -61,8 +61,7 @@ impl Patience {
     /// Returns how long the call waits until [`end`](Self::end), from now on; `None` for no limit.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
-        let passed = self.cache.engine.runtime.now().since(self.began);
-        self.soft.or(self.hard).map(|limit| limit.saturating_sub(passed))
+        self.soft.or(self.hard).map(|limit| limit.saturating_sub(self.waited))
     }
 
     /// Decides what the call is given when the time that [`next`](Self::next) has returned is over.
@@ -74,11 +73,12 @@ impl Patience {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn end(&mut self) -> Option<Waited<Infallible>> {
-        let Self { cache, soft, entry, .. } = self;
-        let (Some(_), Some((key, tags))) = (soft.take(), entry) else {
+        let Self { cache, soft, entry, waited, .. } = self;
+        let (Some(soft), Some((key, tags))) = (soft.take(), entry) else {
             cache.count(Counter::TimedOut);
             return Some(Waited::TimedOut);
         };
+        *waited = soft;
         match cache.engine.usable(&cache.context, key, tags).await {
             Ok(Some(Value::Absent)) if !self.takes_absent => None,
             Ok(Some(value)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{join, select};
+use futures_util::future::{Either, join, select};
 
 use super::admission::Admitted;
 use super::call::Call;
@@ -22,7 +22,7 @@ use crate::backoff::Backoff;
 use crate::context::CacheContext;
 use crate::error::Error;
 use crate::outage::OperationKind;
-use crate::runtime::{Moment, Runtime};
+use crate::runtime::{BoxFuture, Moment, Runtime};
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
@@ -48,7 +48,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
     let wait_timeout = call.cache.options.wait_timeout;
     let (mut deadline, mut holder) = (call.waits_until, Holder::default());
-    let patient_until = call.patience.map(|patience| engine.runtime.now() + patience);
+    let mut patience = call.patience.map(|patience| engine.runtime.sleep(patience));
     let (mut polling, mut watching) = (POLLING, WATCHING);
     let mut waited = false;
     // The second request acknowledges the entry that the first one found.
@@ -80,9 +80,6 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
             Answer::Busy(left) => {
                 let now = engine.runtime.now();
-                if patient_until.is_some_and(|until| until <= now) {
-                    return AcquireOutcome::OutOfPatience;
-                }
                 // What a loader waits for may wait for the loader.
                 let nested = is_nested() || call.join_timeout.is_some();
                 if holder.has_renewed(now + left, engine.lease) && !nested {
@@ -93,8 +90,9 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
                     return begin(leadership);
                 };
-                let patience = patient_until.map_or(wait, |until| until.since(now));
-                pause(&engine, watch, wait.min(patience)).await;
+                if !pause(&engine, watch, wait, patience.as_mut()).await {
+                    return AcquireOutcome::OutOfPatience;
+                }
                 waited = true;
                 continue;
             }
@@ -129,11 +127,26 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     begin(leadership)
 }
 
-/// Waits for a change of the key, if the backend reports changes, and no longer than `wait`.
-async fn pause(engine: &Engine, watch: Option<Watch>, wait: Duration) {
-    match watch {
-        Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
-        None => engine.runtime.sleep(wait).await,
+/// Waits for a change of the key, if the backend reports changes, and no longer than `wait`. Returns
+/// `false` if the caller's patience has ended.
+async fn pause(
+    engine: &Engine,
+    watch: Option<Watch>,
+    wait: Duration,
+    patience: Option<&mut BoxFuture<'static, ()>>,
+) -> bool {
+    let waiting = async {
+        match watch {
+            Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
+            None => engine.runtime.sleep(wait).await,
+        }
+    };
+    match patience {
+        None => {
+            waiting.await;
+            true
+        }
+        Some(patience) => matches!(select(pin!(waiting), patience).await, Either::Left(_)),
     }
 }
 

@@ -167,7 +167,7 @@ impl Engine {
         // A loader that waits for another one may be what that waits for.
         let nested = scope::is_nested().then_some(wait_timeout);
         let mut limit = call.join_timeout.into_iter().chain(nested).min().map(Timeout::new);
-        let mut patience = call.patience.map(Timeout::new);
+        let mut patience = call.patience.map(|patience| runtime.sleep(patience));
         let mut check: Option<(Moment, BoxFuture<'static, ()>)> = None;
         poll_fn(|context| {
             if let Poll::Ready(outcome) = Pin::new(&mut joiner).poll(context) {
@@ -179,7 +179,7 @@ impl Engine {
                 return Poll::Ready(Waited::TimedOut);
             }
             if let Some(patience) = &mut patience
-                && patience.poll(runtime, context).is_ready()
+                && patience.as_mut().poll(context).is_ready()
             {
                 return Poll::Ready(Waited::OutOfPatience);
             }

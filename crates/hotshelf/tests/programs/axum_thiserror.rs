@@ -34,9 +34,9 @@ enum AppError {
 impl IntoResponse for AppError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Load(error) => match **error {
-                DbError::NoUser(_) => StatusCode::NOT_FOUND,
-                DbError::Connection(_) => StatusCode::BAD_GATEWAY,
+            Self::Load(error) => match error.loader() {
+                Some(DbError::NoUser(_)) => StatusCode::NOT_FOUND,
+                Some(DbError::Connection(_)) | None => StatusCode::BAD_GATEWAY,
             },
             Self::Write(_) | Self::Cache(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -121,6 +121,7 @@ async fn value_whose_late_tag_was_invalidated_during_the_load_is_not_stored() {
     let test = TestStore::new();
     let cache = numbers(test.store()).build().unwrap();
     let other = test.another_store();
+    let another = numbers(&other).build().unwrap();
     let source = Source::default();
     for _ in 0..2 {
         load_with_late_tag(test.store(), &source).await;
@@ -131,8 +132,7 @@ async fn value_whose_late_tag_was_invalidated_during_the_load_is_not_stored() {
         let loaded = source.load().await;
         other.invalidate_tag("late").await.unwrap();
         // The tag is captured by another load meanwhile.
-        let cache = numbers(&other).build().unwrap();
-        cache.entry("another").tags(["late"]).or_insert_with(async || 1).await;
+        another.entry("another").tags(["late"]).or_insert_with(async || 1).await;
         test.advance(Duration::from_secs(3));
         context.tags(["late"]);
         loaded

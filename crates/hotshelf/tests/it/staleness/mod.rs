@@ -1,5 +1,6 @@
 //! Stale values: who gets them, who loads them anew, and when they are never served.
 
+mod backends;
 mod context;
 mod errors;
 mod expiring;
