@@ -124,15 +124,20 @@ impl ByteCache {
     }
 
     /// Loads what the call has found no value for, or one that it falls back to.
-    async fn load_missing(&self, wanted: Wanted, miss: Miss, fallback: Option<Value>) -> Loaded {
-        let Wanted { ref key, ref tags, options, errors, budget } = wanted;
+    pub(super) async fn load_missing(
+        &self,
+        wanted: Wanted,
+        miss: Miss,
+        fallback: Option<Value>,
+    ) -> Loaded {
+        let Wanted { key, tags, options, .. } = &wanted;
         let engine = &self.engine;
         if engine::is_computing(engine, key) {
-            return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
+            return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options.clone())));
         }
-        let call = Call { budget, ..self.call(key, tags, &options, errors) };
+        let call = self.call_for(&wanted);
         let entry = fallback.as_ref().map(|_| (key.clone(), Arc::clone(tags)));
-        let mut patience = Patience::new(self, entry, &options);
+        let mut patience = Patience::new(self, entry, options);
         loop {
             let backs_off = fallback.is_some() || call.backs_off;
             let call = Call { patience: patience.next(), backs_off, ..call };
@@ -140,11 +145,12 @@ impl ByteCache {
                 AcquireOutcome::Hit(value) => return Loaded::Value(value),
                 AcquireOutcome::Failed(error) => return Loaded::Failed(error),
                 AcquireOutcome::Lead(ticket) => {
-                    let ticket = LoadTicket::new(self.clone(), ticket, options);
+                    let ticket = LoadTicket::new(self.clone(), ticket, options.clone());
                     return Loaded::Lead(Box::new(ticket.with_fallback(fallback, None)));
                 }
                 AcquireOutcome::TimedOut => {
-                    return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
+                    let ticket = LoadTicket::degraded(self.clone(), options.clone());
+                    return Loaded::Lead(Box::new(ticket));
                 }
                 AcquireOutcome::BackingOff(left) => {
                     let Some(value) = fallback else {
@@ -195,7 +201,13 @@ impl ByteCache {
         Ok(LoadTicket::new(self.clone(), ticket, options))
     }
 
-    pub(super) fn call<'a>(
+    /// Returns the call that loads a key.
+    pub(super) fn call_for<'a>(&'a self, wanted: &'a Wanted) -> Call<'a> {
+        let Wanted { key, tags, options, errors, budget } = wanted;
+        Call { budget: *budget, ..self.call(key, tags, options, *errors) }
+    }
+
+    fn call<'a>(
         &'a self,
         key: &'a WireKey,
         tags: &'a Arc<Tags>,

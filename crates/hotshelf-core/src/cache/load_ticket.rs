@@ -36,6 +36,13 @@ pub struct LoadTicket {
     decision: Decision,
 }
 
+/// How a load is completed.
+pub(super) enum Completing {
+    /// The claim is kept until the value is stored.
+    Fill(Ticket, Box<Filling>, Option<Claim>),
+    Share(Box<LoadTicket>),
+}
+
 /// What a loader decides about what it has loaded.
 #[derive(Debug, Default)]
 pub struct Decision {
@@ -136,18 +143,32 @@ impl LoadTicket {
     /// # Cancel safety
     /// Once the fill was sent, it completes even if the future is dropped. Before that,
     /// dropping it hands the load over.
-    pub async fn complete(mut self, value: Value) -> Filled {
-        if let Some(claim) = &mut self.claim {
-            claim.pause(Duration::ZERO);
-        }
-        match (self.filling(&value).await, self.ticket.take()) {
-            (Some(filling), Some(ticket)) => ticket.fill(filling, value).await,
-            (_, ticket) => {
-                self.ticket = ticket;
-                self.share(value).await;
+    pub async fn complete(self, value: Value) -> Filled {
+        match self.begin_complete(&value).await {
+            Completing::Fill(ticket, filling, _claim) => ticket.fill(*filling, value).await,
+            Completing::Share(ticket) => {
+                ticket.share(value).await;
                 Filled::Unstored
             }
         }
+    }
+
+    /// Decides whether a value is stored.
+    pub(super) async fn begin_complete(mut self, value: &Value) -> Completing {
+        if let Some(claim) = &mut self.claim {
+            claim.pause(Duration::ZERO);
+        }
+        match (self.filling(value).await, self.ticket.take()) {
+            (Some(filling), Some(ticket)) => {
+                Completing::Fill(ticket, Box::new(filling), self.claim)
+            }
+            (_, ticket) => Completing::Share(Box::new(Self { ticket, ..self })),
+        }
+    }
+
+    /// Returns the engine's ticket, if the load can be shared.
+    pub(super) fn engine_ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref()
     }
 
     /// Shares a value with the callers that came before the load began, without storing it. An

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use super::call::{CallOptions, Mode};
-use super::read::READ;
 use super::{ByteCache, EntryKey};
 use crate::engine::{ReadOutcome, Use, Value};
 use crate::error::Error;
@@ -94,10 +93,11 @@ impl ByteCache {
         &self,
         keys: &[WireKey],
         tags: &[Arc<Tags>],
+        call: &CallOptions,
     ) -> Option<Result<Vec<ReadOutcome>, Error>> {
         let mut read = Vec::new();
         for (key, tags) in keys.iter().zip(tags) {
-            match self.look_locally(key, tags, true, &READ).await? {
+            match self.look_locally(key, tags, call.takes_absent, call).await? {
                 Ok(outcome) => read.push(outcome),
                 Err(error) => return Some(Err(error)),
             }

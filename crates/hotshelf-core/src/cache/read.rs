@@ -113,6 +113,35 @@ impl ByteCache {
         outcome
     }
 
+    /// Reads keys for a loading call, within its budget. A failure of the backend makes all of them
+    /// misses, and is counted.
+    pub(super) async fn read_many_for_load(
+        &self,
+        keys: &[WireKey],
+        tags: &[Arc<Tags>],
+        options: &CallOptions,
+        budget: &mut Budget,
+    ) -> Vec<ReadOutcome> {
+        let read = match self.read_many_locally(keys, tags, options).await {
+            Some(read) => read,
+            None => {
+                let Self { engine, context } = self;
+                let is_own = |tags: &Arc<Tags>| Arc::ptr_eq(tags, &context.tags);
+                let own = (!tags.iter().all(is_own)).then_some(tags);
+                let reading = Box::pin(engine.inspect_many(context, keys, own));
+                let inspected = self.read_in(budget, reading).await;
+                let outcome = |(entry, key): (Inspected, &WireKey)| {
+                    engine.outcome(entry, context, key, options.takes_absent)
+                };
+                inspected.map(|all| all.into_iter().zip(keys).map(outcome).collect())
+            }
+        };
+        read.unwrap_or_else(|_| {
+            self.count(Counter::Error);
+            keys.iter().map(|_| miss(MissReason::Unreadable)).collect()
+        })
+    }
+
     /// Inspects an entry within a budget. Hits, which are many, need no timer if the backend
     /// bounds a read by itself.
     async fn inspect_in(
@@ -185,7 +214,7 @@ impl ByteCache {
             if !outcomes.is_empty() {
                 self.engine.runtime.yield_now().await;
             }
-            let read = match self.read_many_locally(wire, tags).await {
+            let read = match self.read_many_locally(wire, tags, &READ).await {
                 Some(read) => read,
                 None => {
                     let own = self.context.tag_rule.is_some().then_some(tags);

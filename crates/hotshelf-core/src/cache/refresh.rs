@@ -6,7 +6,7 @@ use super::ByteCache;
 use super::load::Wanted;
 use super::load_ticket::LoadTicket;
 use crate::backend::Seen;
-use crate::engine::{self, Asked, Call, Claim, Value};
+use crate::engine::{self, Asked, Claim, Value};
 use crate::stats::Counter;
 
 /// The right and the duty to load a value anew that is served meanwhile. At most one for a key in
@@ -43,12 +43,10 @@ impl Refresh {
     /// May be dropped at any point.
     pub async fn begin(self) -> Begun {
         let Self { cache, wanted, seen, stale, mut claim } = self;
-        let Wanted { key, tags, options, errors, budget } = wanted;
-        let call = Call { budget, ..cache.call(&key, &tags, &options, errors) };
-        match engine::ask(call, &cache.engine, seen).await {
+        match engine::ask(cache.call_for(&wanted), &cache.engine, seen).await {
             Asked::Lead(ticket) => {
                 cache.count(Counter::Refresh);
-                let ticket = LoadTicket::new(cache.clone(), ticket, options);
+                let ticket = LoadTicket::new(cache.clone(), ticket, wanted.options);
                 Begun::Lead(Box::new(ticket.with_fallback(Some(stale), Some(claim))))
             }
             Asked::Found(value) => {

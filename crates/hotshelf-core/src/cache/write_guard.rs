@@ -149,7 +149,7 @@ impl WriteGuard {
     /// Dropping it drops the write.
     pub async fn run<F: Future>(&self, write: F) -> F::Output {
         let ByteCache { engine, context } = &self.cache;
-        let keys = Keys::Written(self.leases.keys().cloned().collect());
+        let keys = Keys::Many(self.leases.keys().cloned().collect());
         let write = pin!(write);
         let writing = pin!(computing(engine, keys, write));
         renewing(engine, context, || self.held(), writing).await

@@ -16,7 +16,7 @@ use futures_channel::oneshot;
 use super::call::{Call, Identity};
 use super::cleanup::release;
 use super::held::Hold;
-use super::leader::{LeaderState, LeaderWaker, Turn};
+use super::leader::{LeaderState, LeaderWaker, Led, Turn};
 use super::outcome::{Occupant, Value};
 use super::{Engine, SharedError};
 use crate::backend::{TagVersion, Token};
@@ -122,6 +122,26 @@ impl Default for Flights {
 impl Flights {
     /// Joins the open flight of a key, or opens one.
     pub(crate) fn join(&self, engine: &Arc<Engine>, call: Call<'_>) -> Joined {
+        let joins = |flight: &Arc<Flight>| match Joiner::new(flight, call) {
+            Some(joiner) => Joined::Waits(joiner),
+            None => Joined::Full(Leadership::alone(engine, call)),
+        };
+        self.find_or_open(engine, call, joins).unwrap_or_else(Joined::Leads)
+    }
+
+    /// Opens a flight for a key, unless one is open.
+    pub(crate) fn open(&self, engine: &Arc<Engine>, call: Call<'_>) -> Option<Leadership> {
+        self.find_or_open(engine, call, |_| ()).err()
+    }
+
+    /// Returns what the open flight of a key gives; opens one if there is none, and returns its
+    /// leadership.
+    fn find_or_open<R>(
+        &self,
+        engine: &Arc<Engine>,
+        call: Call<'_>,
+        found: impl FnOnce(&Arc<Flight>) -> R,
+    ) -> Result<R, Leadership> {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
         let identity = call.identity();
@@ -129,14 +149,11 @@ impl Flights {
             flight.identity == identity && flight.tags.ids() == call.tags.ids()
         };
         if let Some(flight) = flights.iter().find(same) {
-            return match Joiner::new(flight, call) {
-                Some(joiner) => Joined::Waits(joiner),
-                None => Joined::Full(Leadership::alone(engine, call)),
-            };
+            return Ok(found(flight));
         }
         let leadership = Leadership::alone(engine, call);
         flights.push(Arc::clone(&leadership.flight));
-        Joined::Leads(leadership)
+        Err(leadership)
     }
 
     /// Seals the flights of a key.
@@ -339,7 +356,13 @@ impl Leadership {
 
     /// Returns the waker with which the leader's futures are polled.
     pub(crate) fn waker(&self) -> Arc<LeaderWaker> {
-        LeaderWaker::new(&self.flight, &self.engine.runtime, self.turn)
+        let led = Led::One(Arc::clone(&self.flight), self.turn);
+        LeaderWaker::new(led, &self.engine.runtime)
+    }
+
+    /// Returns the flight, and the leader's turn in it.
+    pub(crate) fn led(&self) -> (Arc<Flight>, Turn) {
+        (Arc::clone(&self.flight), self.turn)
     }
 
     /// Returns the number of the next joiner. Callers with a lower number are already waiting.

@@ -38,11 +38,10 @@ pub(crate) struct LeaderState {
 /// The number of a leader. Once it is outdated, the leader has lost the flight.
 pub(crate) type Turn = u32;
 
-/// Notes when a leader is woken.
+/// Notes when a leader is woken: one of a flight, or of all flights of a batch.
 pub(crate) struct LeaderWaker {
-    flight: Arc<Flight>,
+    led: Led,
     runtime: Arc<dyn Runtime>,
-    turn: Turn,
     task: AtomicWaker,
     /// Whether the future still runs. A request that it has abandoned may still hold the waker.
     attended: AtomicBool,
@@ -111,11 +110,25 @@ impl LeaderState {
     }
 }
 
+/// Flights, and the turn of their leader in each.
+pub(crate) enum Led {
+    One(Arc<Flight>, Turn),
+    Many(Box<[(Arc<Flight>, Turn)]>),
+}
+
+impl Led {
+    fn each(&self, mut note: impl FnMut(&LeaderState, Turn)) {
+        match self {
+            Self::One(flight, turn) => note(&flight.leader, *turn),
+            Self::Many(led) => led.iter().for_each(|(flight, turn)| note(&flight.leader, *turn)),
+        }
+    }
+}
+
 impl LeaderWaker {
-    pub(crate) fn new(flight: &Arc<Flight>, runtime: &Arc<dyn Runtime>, turn: Turn) -> Arc<Self> {
-        let (flight, runtime) = (Arc::clone(flight), Arc::clone(runtime));
+    pub(crate) fn new(led: Led, runtime: &Arc<dyn Runtime>) -> Arc<Self> {
         let (task, attended) = (AtomicWaker::new(), AtomicBool::new(true));
-        Arc::new(Self { flight, runtime, turn, task, attended })
+        Arc::new(Self { led, runtime: Arc::clone(runtime), task, attended })
     }
 
     /// Runs a future of the leader.
@@ -127,11 +140,11 @@ impl LeaderWaker {
         let attendance = Attendance(self);
         poll_fn(move |context| {
             let leading = &attendance.0;
-            let leader = &leading.flight.leader;
-            leader.begin_poll(leading.turn, leading.runtime.current());
+            let current = leading.runtime.current();
+            leading.led.each(|leader, turn| leader.begin_poll(turn, current));
             leading.task.register(context.waker());
             let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-            leader.end_poll(leading.turn, || leading.runtime.now());
+            leading.led.each(|leader, turn| leader.end_poll(turn, || leading.runtime.now()));
             polled
         })
     }
@@ -143,8 +156,7 @@ struct Attendance(Arc<LeaderWaker>);
 impl Drop for Attendance {
     fn drop(&mut self) {
         self.0.attended.store(false, Ordering::SeqCst);
-        let turn = self.0.turn;
-        self.0.flight.leader.end_poll(turn, || self.0.runtime.now());
+        self.0.led.each(|leader, turn| leader.end_poll(turn, || self.0.runtime.now()));
     }
 }
 
@@ -160,9 +172,12 @@ impl Wake for LeaderWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let attended = self.attended.load(Ordering::SeqCst);
-        if attended && self.flight.leader.turn() == self.turn {
-            self.flight.leader.woken(self.runtime.now());
+        if self.attended.load(Ordering::SeqCst) {
+            self.led.each(|leader, turn| {
+                if leader.turn() == turn {
+                    leader.woken(self.runtime.now());
+                }
+            });
         }
         self.task.wake();
     }

@@ -20,9 +20,11 @@
 //! point: what it had begun is completed or undone in the background.
 
 mod admission;
+mod batch;
 mod call;
 mod cleanup;
 mod entry;
+mod fill_many;
 mod flight;
 mod freshness;
 mod held;
@@ -53,11 +55,13 @@ use crate::stats::Counter;
 use crate::timeout::{TOLERANCE, Timeout};
 
 use admission::Admission;
+pub(crate) use batch::{Answered, lead_many};
 pub(crate) use call::Call;
 pub(crate) use cleanup::{
     UnusedLeases, begin, drain, finish_even_if_dropped, remove, remove_in_any_case,
 };
 pub(crate) use entry::Inspected;
+pub(crate) use fill_many::{fill_many, run_many};
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 pub(crate) use freshness::{Freshness, Use};
 use held::HeldLeases;

@@ -23,14 +23,14 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) enum Keys {
     Loaded(Arc<Flight>),
-    Written(Arc<[WireKey]>),
+    Many(Arc<[WireKey]>),
 }
 
 impl Keys {
     fn contain(&self, key: &WireKey) -> bool {
         match self {
             Self::Loaded(flight) => flight.key == *key,
-            Self::Written(keys) => keys.contains(key),
+            Self::Many(keys) => keys.contains(key),
         }
     }
 }

@@ -34,9 +34,9 @@ use crate::ttl::{Lifetime, Ttl};
 #[derive(Debug)]
 #[must_use = "dropping a ticket makes another caller load"]
 pub(crate) struct Ticket {
-    leadership: Leadership,
+    pub(super) leadership: Leadership,
     /// Callers with a lower number joined before the loader began.
-    loader_began: TicketNumber,
+    pub(super) loader_began: TicketNumber,
     began: Moment,
 }
 
@@ -64,6 +64,11 @@ impl Ticket {
         }
         let began = leadership.engine.runtime.now();
         Self { loader_began: leadership.mark(), leadership, began }
+    }
+
+    /// Returns how long the loader has run so far.
+    pub(super) fn load_time(&self) -> Duration {
+        self.leadership.engine.runtime.now().since(self.began)
     }
 
     /// Returns the key.
@@ -146,7 +151,7 @@ impl Ticket {
         renew(Arc::clone(engine), Arc::clone(&flight.cache), self.leases())
     }
 
-    fn leases(&self) -> Vec<(WireKey, Token)> {
+    pub(super) fn leases(&self) -> Vec<(WireKey, Token)> {
         let Leadership { flight, lease, .. } = &self.leadership;
         lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
@@ -182,29 +187,13 @@ impl Ticket {
         };
         let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
         let waker = leadership.waker();
-        let Filling { entry, lifetime, late } = filling;
-        let late_tags = !late.stamps.is_empty();
-        let mut tags = flight.tags.stamps(&lease.tags);
-        tags.extend(late.stamps.iter().copied());
-        tags.sort_unstable_by_key(|stamp| stamp.id);
-        let stamp = FillStamp {
-            codec: flight.cache.codec_id,
-            token: lease.token,
-            loaded_at: lease.granted_at,
-            lifetime,
-            load_millis: (runtime.now() - began).as_millis(),
-            late_tags,
-            tags,
-        };
+        let load_time = runtime.now() - began;
         let cache = Arc::clone(&flight.cache);
         let storing = async move {
             // The backend's answer is valid only for callers that are waiting now.
             leadership.seal();
-            let (cache, key) = (&flight.cache, flight.key.clone());
-            let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
-            let value = cache.validated.format.entry(entry, stamp);
-            let (token, ttl) = (lease.token, lifetime.whole);
-            let fills = [Fill { key, token, value, decoded_size, ttl }];
+            let (fill, late) = filling.into_fill(&flight, &lease, load_time);
+            let fills = [fill];
             let engine = Arc::clone(&leadership.engine);
             let unchanged = tags_unchanged(&engine, &flight, &lease.tags, &late);
             let (mut answers, unchanged) =
@@ -354,6 +343,35 @@ pub(crate) struct Filling {
     pub(crate) late: LateTags,
 }
 
+impl Filling {
+    /// Returns the request to store it, and its late tags.
+    pub(super) fn into_fill(
+        self,
+        flight: &Flight,
+        lease: &Lease,
+        load_time: Duration,
+    ) -> (Fill, LateTags) {
+        let Self { entry, lifetime, late } = self;
+        let Flight { key, cache, .. } = flight;
+        let mut tags = flight.tags.stamps(&lease.tags);
+        tags.extend(late.stamps.iter().copied());
+        tags.sort_unstable_by_key(|stamp| stamp.id);
+        let stamp = FillStamp {
+            codec: cache.codec_id,
+            token: lease.token,
+            loaded_at: lease.granted_at,
+            lifetime,
+            load_millis: load_time.as_millis(),
+            late_tags: !late.stamps.is_empty(),
+            tags,
+        };
+        let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
+        let value = cache.validated.format.entry(entry, stamp);
+        let (token, ttl) = (lease.token, lifetime.whole);
+        (Fill { key: key.clone(), token, value, decoded_size, ttl }, late)
+    }
+}
+
 /// Tags that were known only from the loaded data.
 #[derive(Debug, Default)]
 pub(crate) struct LateTags {
@@ -361,11 +379,18 @@ pub(crate) struct LateTags {
     keys: Vec<WireKey>,
 }
 
+impl LateTags {
+    /// Returns the keys of the tags, with the versions that were captured.
+    pub(super) fn into_captured(self) -> impl Iterator<Item = (WireKey, TagVersion)> {
+        self.keys.into_iter().zip(self.stamps).map(|(key, stamp)| (key, stamp.version))
+    }
+}
+
 /// By how much the backend's clock may gain on that of the process during a load.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// Ends a flight after its fill was answered.
-fn end_filled(
+pub(super) fn end_filled(
     mut leadership: Leadership,
     loader_began: TicketNumber,
     answer: Option<Result<Stored, Error>>,

@@ -5,6 +5,7 @@ mod context;
 mod entry;
 mod fallible;
 mod load;
+mod load_many;
 mod loading;
 mod many;
 mod refresh;

@@ -10,6 +10,7 @@ mod flights;
 mod invalid_input;
 mod invalidation;
 mod many;
+mod many_loads;
 mod near;
 mod negatives;
 mod outage;

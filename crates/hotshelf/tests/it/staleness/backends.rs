@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use hotshelf::{Cache, NearOptions, Store};
-use hotshelf_testkit::ClusterServer;
+use hotshelf::{Cache, NearOptions, RedisOptions, Store};
+use hotshelf_testkit::RedisCluster;
 
 use super::{MINUTE, Source, numbers};
 use crate::support::{on_tokio, pause, server};
@@ -82,18 +82,18 @@ fn on_redis() {
 fn near_redis() {
     let server = server();
     on_tokio(async {
-        let connect = async || {
-            let builder = Store::builder().url(server.url()).near(NearOptions::default());
-            builder.connect().await.unwrap()
+        let connect = || {
+            let options = RedisOptions::from_url(&server.url()).unwrap();
+            Store::builder().redis(options).near(NearOptions::default()).build().unwrap()
         };
-        stale_values_are_served_and_refreshed(connect().await, connect().await).await;
-        held_keys_are_not_stored(connect().await).await;
+        stale_values_are_served_and_refreshed(connect(), connect()).await;
+        held_keys_are_not_stored(connect()).await;
     });
 }
 
 #[test]
 fn in_a_cluster() {
-    let cluster = ClusterServer::start(2).unwrap();
+    let cluster = RedisCluster::start().unwrap();
     on_tokio(async {
         let connect = async || Store::connect(&cluster.url()).await.unwrap();
         stale_values_are_served_and_refreshed(connect().await, connect().await).await;

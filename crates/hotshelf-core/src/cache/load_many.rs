@@ -1,0 +1,432 @@
+//! Loading many keys with one loader.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use futures_util::FutureExt;
+use futures_util::future::{join, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::call::{CallOptions, Mode};
+use super::entry_key::EntryKey;
+use super::load::{Loaded, Wanted};
+use super::load_ticket::{Completing, LoadTicket};
+use super::patience::Patience;
+use super::{ByteCache, Mistake};
+use crate::backend::BATCH;
+use crate::engine::{
+    self, Answered, Call, Claim, Miss, MissReason, ReadOutcome, SharedError, Stale, Ticket, Use,
+    Value,
+};
+use crate::error::Error;
+use crate::key::WireKey;
+use crate::outage::Budget;
+use crate::stats::Counter;
+use crate::tag::Tags;
+
+/// A load of many keys.
+///
+/// Its caller calls [`next`](Self::next) until there is nothing to load any more. Each time it
+/// loads the keys at the returned positions, and completes that by [`complete`](Self::complete) or
+/// [`fail`](Self::fail).
+///
+/// Dropping it hands the loads that it leads over to the callers that wait for them.
+#[derive(Debug)]
+#[must_use = "dropping it makes other callers load"]
+pub struct ManyLoad {
+    cache: ByteCache,
+    options: CallOptions,
+    errors: TypeId,
+    budget: Budget,
+    /// For each key of the call, its position among the distinct ones.
+    positions: Vec<usize>,
+    slots: Vec<Slot>,
+    /// The keys that the caller loads: their slots, and the right to load each.
+    led: Vec<(usize, LoadTicket)>,
+}
+
+/// A distinct key.
+#[derive(Debug)]
+struct Slot {
+    /// `None` for an invalid key.
+    key: Option<(WireKey, Arc<Tags>)>,
+    /// The position of its first occurrence in the call.
+    first: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Its lease is to be requested.
+    Unasked(Unasked),
+    /// Another caller loads it.
+    Waiting(Miss, Option<Value>),
+    /// Loaded by this call.
+    Led,
+    Ended(Ended),
+}
+
+#[derive(Debug)]
+struct Unasked {
+    miss: Miss,
+    /// A stale value.
+    fallback: Option<Value>,
+    /// If that may be served while one call loads it anew: the right to be that one.
+    claim: Option<Claim>,
+}
+
+/// The outcome of one key of a batch.
+#[derive(Clone, Debug)]
+pub enum Ended {
+    /// A value, or the knowledge that there is none.
+    Value(Value),
+    /// A loader's error.
+    Failed(SharedError),
+    /// A load has failed a short time ago, and isn't repeated for this time.
+    BackingOff(Duration),
+    /// The load of another caller takes longer than `hard_timeout`.
+    TimedOut,
+}
+
+impl ByteCache {
+    /// Reads many keys, and requests the right to load those that have no fresh value.
+    ///
+    /// Costs one round trip for each [`BATCH`] of keys to read them, and one for each batch of
+    /// those that are missing.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn load_many(
+        &self,
+        keys: Vec<Result<EntryKey, Error>>,
+        options: CallOptions,
+        errors: TypeId,
+    ) -> ManyLoad {
+        let budget = self.budget_for(keys.len());
+        let (positions, slots) = self.distinct(keys, &options);
+        let cache = self.clone();
+        let led = Vec::new();
+        let mut load = ManyLoad { cache, options, errors, budget, positions, slots, led };
+        load.read().await;
+        load
+    }
+
+    /// Returns the distinct keys, and for each key of the call its position among them.
+    fn distinct(
+        &self,
+        keys: Vec<Result<EntryKey, Error>>,
+        options: &CallOptions,
+    ) -> (Vec<usize>, Vec<Slot>) {
+        let mut known: HashMap<WireKey, usize, RandomState> = HashMap::default();
+        let (mut positions, mut slots) = (Vec::with_capacity(keys.len()), Vec::new());
+        let disabled = options.mode == Mode::Bypass || !self.is_enabled();
+        for (first, key) in keys.into_iter().enumerate() {
+            let reason = if disabled { MissReason::Disabled } else { MissReason::InvalidKey };
+            let state = State::unasked(Miss::without_entry(reason), None);
+            let Some(key) = key.ok() else {
+                positions.push(slots.len());
+                slots.push(Slot { key: None, first, state });
+                continue;
+            };
+            let position = *known.entry(key.wire.clone()).or_insert(slots.len());
+            positions.push(position);
+            if position == slots.len() {
+                // Without its tags an entry could not be invalidated, so it is not stored at all.
+                let tags = self.checked(Mistake::Tags, options.tags_in(&self.context, Some(&key)));
+                let key = tags.ok().filter(|_| !disabled).map(|tags| (key.wire, tags));
+                slots.push(Slot { key, first, state });
+            }
+        }
+        (positions, slots)
+    }
+}
+
+impl State {
+    fn unasked(miss: Miss, fallback: Option<Value>) -> Self {
+        Self::Unasked(Unasked { miss, fallback, claim: None })
+    }
+}
+
+impl ManyLoad {
+    /// Reads the keys.
+    async fn read(&mut self) {
+        let reads = !matches!(self.options.mode, Mode::Reload | Mode::Undecodable);
+        let valid: Vec<usize> =
+            (0..self.slots.len()).filter(|slot| self.slots[*slot].key.is_some()).collect();
+        for batch in valid.chunks(BATCH) {
+            let keys = batch.iter().filter_map(|slot| self.slots[*slot].key.clone());
+            let (keys, tags): (Vec<_>, Vec<_>) = keys.unzip();
+            let read = match reads {
+                true => {
+                    let budget = &mut self.budget;
+                    self.cache.read_many_for_load(&keys, &tags, &self.options, budget).await
+                }
+                false => {
+                    let reload = || ReadOutcome::Miss(Miss::without_entry(MissReason::Reload));
+                    keys.iter().map(|_| reload()).collect()
+                }
+            };
+            for ((slot, key), outcome) in batch.iter().zip(&keys).zip(read) {
+                self.slots[*slot].state = self.cache.state_of(key, outcome);
+            }
+        }
+    }
+
+    /// Returns the positions of the keys that the caller has to load now, in ascending order; each
+    /// distinct key once. `None` if there are none left.
+    ///
+    /// First come those whose leases are granted at once. When they are stored, it waits for the
+    /// loads of others, and returns keys that these have left.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn next(&mut self) -> Option<Vec<usize>> {
+        self.lead_at_once().await;
+        if self.led.is_empty() {
+            self.wait().await;
+        }
+        self.led.sort_unstable_by_key(|(slot, _)| self.slots[*slot].first);
+        let firsts = self.led.iter().map(|(slot, _)| self.slots[*slot].first);
+        (!self.led.is_empty()).then(|| firsts.collect())
+    }
+
+    /// Requests the leases of the keys that were not asked for yet, without waiting for any.
+    async fn lead_at_once(&mut self) {
+        let cache = self.cache.clone();
+        let (mut asked, mut misses) = (Vec::new(), Vec::new());
+        for position in 0..self.slots.len() {
+            let slot = &self.slots[position];
+            let State::Unasked(unasked) = &slot.state else { continue };
+            let ticket = match &slot.key {
+                // The call would wait for its own caller.
+                Some((key, _)) if engine::is_computing(&cache.engine, key) => {
+                    LoadTicket::degraded(cache.clone(), self.options.clone())
+                }
+                Some(_) => {
+                    asked.push(position);
+                    misses.push(unasked.miss.clone());
+                    continue;
+                }
+                None => LoadTicket::detached(cache.clone(), None, self.options.clone()),
+            };
+            self.lead(position, ticket);
+        }
+        if asked.is_empty() {
+            return;
+        }
+        let wanted: Vec<Wanted> = asked.iter().filter_map(|slot| self.wanted(*slot)).collect();
+        let has_fallback = asked.iter().map(|slot| match &self.slots[*slot].state {
+            State::Unasked(unasked) => unasked.fallback.is_some(),
+            State::Waiting(..) | State::Led | State::Ended(_) => false,
+        });
+        let call = |(wanted, has_fallback): (_, bool)| {
+            let call = cache.call_for(wanted);
+            Call { backs_off: call.backs_off || has_fallback, ..call }
+        };
+        let calls: Vec<(Call<'_>, Miss)> =
+            wanted.iter().zip(has_fallback).map(call).zip(misses).collect();
+        let leading =
+            engine::lead_many(&cache.engine, &cache.context, &calls, &mut self.budget).await;
+        for (position, answer) in asked.into_iter().zip(leading) {
+            self.note_answer(position, answer);
+        }
+    }
+
+    fn note_answer(&mut self, position: usize, answer: Answered) {
+        let cache = self.cache.clone();
+        let taken = State::Waiting(Miss::without_entry(MissReason::Missing), None);
+        let slot = &mut self.slots[position];
+        let State::Unasked(unasked) = std::mem::replace(&mut slot.state, taken) else { return };
+        let Unasked { miss, fallback, claim } = unasked;
+        slot.state = match answer {
+            Answered::Lead(ticket) => {
+                if claim.is_some() {
+                    cache.count(Counter::Refresh);
+                }
+                let ticket = LoadTicket::new(cache, ticket, self.options.clone());
+                return self.lead(position, ticket.with_fallback(fallback, claim));
+            }
+            Answered::Hit(value) => State::Ended(Ended::Value(value)),
+            Answered::BackingOff(left) => match fallback {
+                Some(value) => {
+                    if let (Some((key, _)), None) = (&slot.key, &claim) {
+                        let now = cache.engine.runtime.now();
+                        cache.engine.refreshes.pause(key, now, left);
+                        cache.count(Counter::Stale);
+                    }
+                    claim.into_iter().for_each(|mut claim| claim.pause(left));
+                    State::Ended(Ended::Value(value))
+                }
+                None => {
+                    cache.count(Counter::BackedOff);
+                    State::Ended(Ended::BackingOff(left))
+                }
+            },
+            // Its claim ends with a pause.
+            Answered::Later => match (fallback, claim) {
+                (Some(value), Some(_)) => State::Ended(Ended::Value(value)),
+                (fallback, _) => State::Waiting(miss, fallback),
+            },
+        };
+    }
+
+    /// Waits for the loads of others, until all of them have ended or this call has to load.
+    async fn wait(&mut self) {
+        let cache = self.cache.clone();
+        let mut waiting = FuturesUnordered::new();
+        for (position, slot) in self.slots.iter().enumerate() {
+            if let (State::Waiting(miss, fallback), Some(wanted)) =
+                (&slot.state, self.wanted(position))
+            {
+                let (cache, miss, fallback) = (&cache, miss.clone(), fallback.clone());
+                waiting.push(Box::pin(async move {
+                    (position, cache.load_missing(wanted, miss, fallback).await)
+                }));
+            }
+        }
+        while let Some((position, loaded)) = waiting.next().await {
+            self.note_loaded(position, loaded);
+            while let Some(Some((position, loaded))) = waiting.next().now_or_never() {
+                self.note_loaded(position, loaded);
+            }
+            if !self.led.is_empty() {
+                // The others would be handed leases that nobody fills: they are waited for later.
+                return;
+            }
+        }
+    }
+
+    fn note_loaded(&mut self, position: usize, loaded: Loaded) {
+        let ended = match loaded {
+            Loaded::Value(value) | Loaded::Refresh(value, _) => Ended::Value(value),
+            Loaded::Failed(error) => Ended::Failed(error),
+            Loaded::BackingOff(left) => Ended::BackingOff(left),
+            Loaded::TimedOut => Ended::TimedOut,
+            Loaded::Lead(ticket) => return self.lead(position, *ticket),
+        };
+        self.slots[position].state = State::Ended(ended);
+    }
+
+    fn lead(&mut self, position: usize, ticket: LoadTicket) {
+        self.slots[position].state = State::Led;
+        self.led.push((position, ticket));
+    }
+
+    fn wanted(&self, slot: usize) -> Option<Wanted> {
+        let (key, tags) = self.slots[slot].key.clone()?;
+        let (options, errors) = (self.options.clone(), self.errors);
+        Some(Wanted { key, tags, options, errors, budget: self.budget })
+    }
+
+    /// Returns how long the call waits for its loader.
+    #[must_use]
+    pub fn patience(&self) -> Patience {
+        Patience::new(&self.cache, None, &self.options)
+    }
+
+    /// Runs the loader in the caller's task, and keeps the leases alive meanwhile.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the loader.
+    pub async fn run<F: Future>(&self, loader: F) -> F::Output {
+        let tickets: Vec<&Ticket> =
+            self.led.iter().filter_map(|(_, ticket)| ticket.engine_ticket()).collect();
+        let ByteCache { engine, context } = &self.cache;
+        engine::run_many(engine, context, &tickets, loader).await
+    }
+
+    /// Stores what was loaded for the positions that [`next`](Self::next) has returned, in their
+    /// order, and shares it with the callers that wait.
+    ///
+    /// Costs one round trip for each [`BATCH`] of values.
+    ///
+    /// # Cancel safety
+    /// Once they were sent, the fills complete even if the future is dropped.
+    pub async fn complete(&mut self, values: impl IntoIterator<Item = Value>) {
+        let led = std::mem::take(&mut self.led).into_iter().zip(values);
+        let completing = led.map(|((position, ticket), value)| async move {
+            let completed = ticket.begin_complete(&value).await;
+            (position, completed, value)
+        });
+        let (mut filling, mut sharing, mut claims) = (Vec::new(), Vec::new(), Vec::new());
+        for (position, completed, value) in join_all(completing).await {
+            match completed {
+                Completing::Fill(ticket, entry, claim) => {
+                    filling.push((ticket, *entry, value.clone()));
+                    claims.extend(claim);
+                }
+                Completing::Share(ticket) => sharing.push((*ticket).share(value.clone())),
+            }
+            self.slots[position].state = State::Ended(Ended::Value(value));
+        }
+        let ByteCache { engine, context } = &self.cache;
+        let sharing = join_all(sharing);
+        join(engine::fill_many(engine, context, filling, &mut self.budget), sharing).await;
+        drop(claims);
+    }
+
+    /// Ends the loads of the positions that [`next`](Self::next) has returned with the loader's
+    /// error. Keys that have a stale value get that, as the cache's options allow. Returns `true` if
+    /// all of them do.
+    ///
+    /// # Cancel safety
+    /// Same as [`LoadTicket::fail`].
+    pub async fn fail(&mut self, error: &SharedError) -> bool {
+        let led = std::mem::take(&mut self.led);
+        let failing = led.into_iter().map(async |(position, ticket)| {
+            let stale = ticket.fail(error).await;
+            (position, stale)
+        });
+        let mut all_have_values = true;
+        for (position, stale) in join_all(failing).await {
+            all_have_values &= stale.is_some();
+            let ended = stale.map_or_else(|| Ended::Failed(Arc::clone(error)), Ended::Value);
+            self.slots[position].state = State::Ended(ended);
+        }
+        all_have_values
+    }
+
+    /// Returns the outcomes, in the order of the keys.
+    #[must_use]
+    pub fn outcomes(self) -> Vec<Ended> {
+        let outcome = |position: &usize| match &self.slots[*position].state {
+            State::Ended(ended) => ended.clone(),
+            State::Unasked(_) | State::Waiting(..) | State::Led => Ended::Value(Value::Absent),
+        };
+        self.positions.iter().map(outcome).collect()
+    }
+}
+
+impl ByteCache {
+    /// Returns what a batch does about a key that was read, and counts it.
+    fn state_of(&self, key: &WireKey, outcome: ReadOutcome) -> State {
+        self.count_outcome(key, &outcome);
+        let stale = match outcome {
+            ReadOutcome::Hit(value) => return State::Ended(Ended::Value(value)),
+            ReadOutcome::Miss(miss) => return State::unasked(miss, None),
+            ReadOutcome::Stale(stale) => stale,
+        };
+        let Stale { value, seen, usable } = *stale;
+        let miss = Miss::new(MissReason::Expired, seen);
+        let engine = &self.engine;
+        if usable == Use::OnError && !engine.refreshes.is_paused(key, engine.runtime.now()) {
+            self.count(Counter::Miss);
+            return State::unasked(miss, Some(value));
+        }
+        self.count(Counter::Hit);
+        if usable != Use::RefreshEarly {
+            self.count(Counter::Stale);
+        }
+        match Claim::new(engine, key).filter(|_| usable != Use::OnError) {
+            Some(claim) => {
+                let (fallback, claim) = (Some(value), Some(claim));
+                State::Unasked(Unasked { miss, fallback, claim })
+            }
+            None => State::Ended(Ended::Value(value)),
+        }
+    }
+}
