@@ -195,6 +195,14 @@ impl Tags {
         self.exact
     }
 
+    /// Returns a set of the same prefix.
+    pub(crate) fn of_ids(&self, ids: impl IntoIterator<Item = TagId>) -> Self {
+        let ids: BTreeSet<TagId> = ids.into_iter().collect();
+        let keys = ids.iter().map(|id| id.key(&self.prefix)).collect();
+        let (prefix, ids) = (Arc::clone(&self.prefix), ids.into_iter().collect());
+        Self { prefix, ids, keys, exact: false }
+    }
+
     /// Returns the set without those of another one.
     pub(crate) fn without(&self, others: &Self) -> Self {
         let own = |id: &TagId| others.ids.binary_search(id).is_err();

@@ -72,9 +72,12 @@ pub mod testing;
 
 pub use cache::{
     Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, LoadContext,
-    Loading, Lookup, Written,
+    Loading, Lookup, Warm, Warmed, Written,
 };
-pub use hotshelf_core::cache::{CacheInfo, Foreign, Unfinished};
+pub use hotshelf_core::cache::{
+    CacheInfo, EntryInfo, Explanation, Foreign, MissReason, Outcome, Source, TagInfo, Trace,
+    Unfinished, Verdict,
+};
 pub use hotshelf_core::near::{ConsistencyToken, NearInfo, NearOptions};
 pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, IntoKey, Jitter, Key, KeyLayout, Moment,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry_key::EntryKey;
+use super::trace::Trace;
 use crate::context::{CacheContext, Format, Negative, NegativeTtl};
 use crate::error::{Error, ErrorKind};
 use crate::near::ConsistencyToken;
@@ -40,6 +41,7 @@ pub enum RefreshMode {
 #[derive(Clone, Debug, Default)]
 struct RareOptions {
     after: Option<ConsistencyToken>,
+    trace: Option<Trace>,
     ttl: Option<Result<Ttl, Error>>,
     negative_ttl: Option<Result<Negative, Error>>,
     tags: Option<Result<Vec<TagId>, Error>>,
@@ -161,6 +163,19 @@ impl CallOptions {
             self.rare_mut().after = token;
         }
         self
+    }
+
+    /// Collects where the call's value comes from. Default: not collected.
+    #[must_use]
+    pub fn traced(mut self, trace: Trace) -> Self {
+        self.rare_mut().trace = Some(trace);
+        self
+    }
+
+    /// Returns what collects the outcome, if anything does.
+    #[inline]
+    pub(crate) fn trace(&self) -> Option<&Trace> {
+        self.rare.as_ref()?.trace.as_ref()
     }
 
     /// Returns the token that the call presents.

@@ -9,6 +9,7 @@ use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::patience::{Patience, Waited};
 use super::refresh::{Begun, Refresh};
+use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::engine::{
     self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, SharedError, Stale, Use,
@@ -74,7 +75,12 @@ impl ByteCache {
         };
         let mut budget = Budget::new(self.context.options.backend_budget);
         let miss = match options.mode {
-            Mode::Reload | Mode::Undecodable => Miss::without_entry(MissReason::Reload),
+            Mode::Reload | Mode::Undecodable => {
+                if let Some(trace) = options.trace() {
+                    trace.note(|traced| traced.reason = Some(MissReason::Reload));
+                }
+                Miss::without_entry(MissReason::Reload)
+            }
             Mode::Use | Mode::Bypass | Mode::OwnKey => {
                 let reading = self.read_for_load(&key, &tags, &options, &mut budget);
                 match reading.await {
@@ -96,6 +102,12 @@ impl ByteCache {
     async fn load_stale(&self, wanted: Wanted, stale: Stale) -> Loaded {
         let Stale { value, seen, usable } = stale;
         let engine = &self.engine;
+        if let Some(trace) = wanted.options.trace() {
+            trace.note(|traced| {
+                traced.is_stale = usable != Use::RefreshEarly;
+                traced.reason = traced.is_stale.then_some(MissReason::Expired);
+            });
+        }
         if usable == Use::OnError {
             if engine.refreshes.is_paused(&wanted.key, engine.runtime.now()) {
                 self.count(Counter::Hit);
@@ -141,7 +153,17 @@ impl ByteCache {
         loop {
             let backs_off = fallback.is_some() || call.backs_off;
             let call = Call { patience: patience.next(), backs_off, ..call };
-            match engine.acquire(call, miss.clone()).await {
+            let asked = engine.runtime.now();
+            let acquired = engine.acquire(call, miss.clone()).await;
+            if let Some(trace) = options.trace() {
+                trace.note(|traced| {
+                    traced.waited += engine.runtime.now().since(asked);
+                    if matches!(acquired, AcquireOutcome::Hit(_)) {
+                        traced.from(Source::OtherCall);
+                    }
+                });
+            }
+            match acquired {
                 AcquireOutcome::Hit(value) => return Loaded::Value(value),
                 AcquireOutcome::Failed(error) => return Loaded::Failed(error),
                 AcquireOutcome::Lead(ticket) => {

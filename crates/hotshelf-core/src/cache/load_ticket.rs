@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::call::{CallOptions, keep, plain_entries_have_no_tags};
 use super::patience::Patience;
+use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::backend::Pause;
 use crate::context::Format;
@@ -155,6 +156,12 @@ impl LoadTicket {
 
     /// Decides whether a value is stored.
     pub(super) async fn begin_complete(mut self, value: &Value) -> Completing {
+        if let Some(trace) = self.options.trace() {
+            trace.note(|traced| {
+                traced.loaded = true;
+                traced.from(Source::Loader);
+            });
+        }
         if let Some(claim) = &mut self.claim {
             claim.pause(Duration::ZERO);
         }
@@ -200,6 +207,9 @@ impl LoadTicket {
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn fail(self, error: &SharedError) -> Option<Value> {
         let Self { cache, ticket, options, fallback, claim, decision, .. } = self;
+        if let Some(trace) = options.trace() {
+            trace.note(|traced| traced.loaded = true);
+        }
         let Some(ticket) = ticket else {
             cache.count(Counter::LoadError);
             return None;

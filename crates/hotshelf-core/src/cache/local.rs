@@ -36,7 +36,14 @@ impl ByteCache {
         let tags = call.tags_in(&self.context, Some(key)).ok()?;
         let Self { engine, context } = self;
         let after = self.presented(call);
-        match engine.read_local(context, &key.wire, &tags, call.takes_absent, after)? {
+        match engine.read_local(
+            context,
+            &key.wire,
+            &tags,
+            call.takes_absent,
+            after,
+            call.trace(),
+        )? {
             // One that isn't fresh has to be loaded anew.
             Ok(ReadOutcome::Stale(_)) => None,
             Ok(ReadOutcome::Hit(value)) => {
@@ -82,7 +89,7 @@ impl ByteCache {
         poll_fn(|polling| {
             ready!(engine.runtime.poll_share(polling));
             let after = self.presented(call);
-            Poll::Ready(engine.read_local(context, key, tags, takes_absent, after))
+            Poll::Ready(engine.read_local(context, key, tags, takes_absent, after, call.trace()))
         })
         .await
     }

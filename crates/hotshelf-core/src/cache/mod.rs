@@ -13,6 +13,7 @@
 mod call;
 mod entry_key;
 mod expire;
+mod explain;
 mod insert;
 mod invalidate;
 mod load;
@@ -24,6 +25,7 @@ mod read;
 mod refresh;
 mod registry;
 mod store;
+mod trace;
 mod write_guard;
 
 use std::fmt;
@@ -45,6 +47,7 @@ pub use crate::context::{CacheOptions, Foreign, NegativeTtl, TagRule};
 pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Stale, Value};
 pub use call::{CallOptions, Mode, RefreshMode};
 pub use entry_key::EntryKey;
+pub use explain::{EntryInfo, Explanation, TagInfo, Verdict};
 pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_many::{Ended, ManyLoad};
@@ -53,6 +56,7 @@ pub use patience::{Patience, Waited};
 pub use refresh::{Begun, Refresh};
 pub use registry::{CacheDefinition, CacheInfo, ValueKind, declare_prefix};
 pub use store::{ByteStore, CLOSE_TIMEOUT, Unfinished};
+pub use trace::{Outcome, Source, Trace};
 pub use write_guard::{WriteGuard, Written, WrittenValues};
 
 /// A cache of values whose type only its codec knows. A cheap handle.

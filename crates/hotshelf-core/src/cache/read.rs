@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use super::call::{CallOptions, Mode};
+use super::trace::{Outcome, Source};
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
 use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
@@ -75,9 +76,13 @@ impl ByteCache {
             Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
-                inspected.map(|inspected| self.engine.outcome(inspected, &self.context, key, true))
+                inspected.map(|inspected| {
+                    self.note_found(call, &inspected, key);
+                    self.engine.outcome(inspected, &self.context, key, true)
+                })
             }
         };
+        self.note_miss_of(call, outcome.as_ref().ok());
         let outcome = outcome.map(|outcome| outcome.without_load(false));
         match &outcome {
             Ok(found) => self.count_outcome(key, found),
@@ -102,7 +107,10 @@ impl ByteCache {
                 let inspected = Box::pin(self.inspect_in(budget, key, tags)).await;
                 let Self { engine, context } = self;
                 let takes_absent = options.takes_absent;
-                inspected.map(|found| engine.outcome(found, context, key, takes_absent))
+                inspected.map(|inspected| {
+                    self.note_found(options, &inspected, key);
+                    engine.outcome(inspected, context, key, takes_absent)
+                })
             }
         };
         let outcome = outcome.unwrap_or_else(|_| {
@@ -110,7 +118,26 @@ impl ByteCache {
             miss(MissReason::Unreadable)
         });
         self.count_outcome(key, &outcome);
+        self.note_miss_of(options, Some(&outcome));
         outcome
+    }
+
+    /// Notes an entry for a call that is traced.
+    fn note_found(&self, call: &CallOptions, inspected: &Inspected, key: &WireKey) {
+        if let (Some(trace), Ok(found)) = (call.trace(), &inspected.found) {
+            trace.found(Source::Server, found.freshness, self.engine.gate.clock(key));
+        }
+    }
+
+    /// Notes why a call that is traced was not answered.
+    fn note_miss_of(&self, call: &CallOptions, outcome: Option<&ReadOutcome>) {
+        let Some(trace) = call.trace() else { return };
+        let reason = match outcome {
+            Some(ReadOutcome::Miss(miss)) => miss.reason(),
+            None => MissReason::Unreadable,
+            Some(ReadOutcome::Hit(_) | ReadOutcome::Stale(_)) => return,
+        };
+        trace.note(|traced| *traced = Outcome { reason: Some(reason), ..Outcome::default() });
     }
 
     /// Reads keys for a loading call, within its budget. A failure of the backend makes all of them

@@ -1,5 +1,7 @@
 //! Whether a value is still fresh, and what may be done with one that isn't.
 
+use std::time::Duration;
+
 use crate::context::CacheOptions;
 use crate::runtime::Runtime;
 use crate::trailer::Trailer;
@@ -7,6 +9,8 @@ use crate::trailer::Trailer;
 /// What an entry says of the freshness of its value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Freshness {
+    /// When its load began, in milliseconds of the server's clock.
+    loaded_at: u64,
     /// Until when the value is fresh, in milliseconds of the server's clock.
     until: u64,
     /// How long its load took, in milliseconds.
@@ -33,10 +37,20 @@ pub(crate) enum Use {
 impl Freshness {
     pub(crate) fn of(trailer: &Trailer) -> Self {
         Self {
+            loaded_at: trailer.loaded_at,
             until: trailer.loaded_at.saturating_add(trailer.fresh_for),
             load_time: u32::try_from(trailer.load_time).unwrap_or(u32::MAX),
             outlives: trailer.lives_for.is_some(),
         }
+    }
+
+    pub(crate) fn load_time(self) -> Duration {
+        Duration::from_millis(self.load_time.into())
+    }
+
+    /// Returns how long ago the load began.
+    pub(crate) fn age(self, now: u64) -> Duration {
+        Duration::from_millis(now.saturating_sub(self.loaded_at))
     }
 
     /// Returns how a call of a cache with these options may use the value. `now` returns what the
@@ -92,8 +106,6 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::runtime::fixed::FixedRuntime;
 
@@ -111,7 +123,7 @@ mod tests {
 
     #[test]
     fn windows_begin_where_freshness_ends() {
-        let entry = Freshness { until: 1_000, load_time: 5, outlives: true };
+        let entry = Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: true };
         let both = options(100, 300);
         for (now, expected) in [
             (Some(0), Use::Fresh),
@@ -132,7 +144,7 @@ mod tests {
 
     #[test]
     fn entry_without_window_is_fresh_until_it_is_removed() {
-        let entry = Freshness { until: 1_000, load_time: 5, outlives: false };
+        let entry = Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: false };
         for now in [Some(0), Some(2_000), None] {
             assert_eq!(use_at(entry, &options(100, 300), now), Use::Fresh);
         }
@@ -142,7 +154,7 @@ mod tests {
     fn early_refresh_depends_on_chance_load_time_and_time_left() {
         let early = CacheOptions { early_refresh: 1.0, ..CacheOptions::default() };
         let used = |load_time, left, random| {
-            let entry = Freshness { until: 10_000, load_time, outlives: false };
+            let entry = Freshness { loaded_at: 0, until: 10_000, load_time, outlives: false };
             entry.use_of(&early, &FixedRuntime(random), || Some(10_000 - left))
         };
         // The chance of e^-1, of 0.37, that one load time before its end a call refreshes.

@@ -6,6 +6,7 @@ use super::freshness::Use;
 use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
 use super::read::{View, decoded_for};
 use crate::backend::{LocalEntries, LocalEntry, LocalFound, Seen, TagVersion};
+use crate::cache::{Source, Trace};
 use crate::context::CacheContext;
 use crate::error::Error;
 use crate::key::WireKey;
@@ -26,6 +27,12 @@ impl Local<'_> {
             None => self.entries.get(key),
             Some(after) => self.entries.get_read_after(key, after),
         }
+    }
+
+    #[cold]
+    fn trace(&self, trace: &Trace, found: &LocalFound) {
+        let freshness = found.entry.stamp().ok().map(|stamp| stamp.freshness);
+        trace.found(Source::Local, freshness, self.entries.millis(found));
     }
 
     fn miss(&self, reason: MissReason, found: &LocalFound) -> Miss {
@@ -54,6 +61,7 @@ impl Engine {
         tags: &Tags,
         takes_absent: bool,
         after: Option<Moment>,
+        trace: Option<&Trace>,
     ) -> Option<Result<ReadOutcome, Error>> {
         let local = Local { entries: self.gate.local(cache)?, after };
         let found = match local.get(key) {
@@ -65,9 +73,14 @@ impl Engine {
             Some(found) => {
                 match View::of(cache, tags).answer(cache, &local, &found.entry, takes_absent) {
                     Ok(value) => match self.use_of(cache, &local, &found) {
-                        Use::Fresh => return Some(Ok(ReadOutcome::Hit(value))),
                         Use::Expired => local.miss(MissReason::Expired, &found),
                         usable => {
+                            if let Some(trace) = trace {
+                                local.trace(trace, &found);
+                            }
+                            if usable == Use::Fresh {
+                                return Some(Ok(ReadOutcome::Hit(value)));
+                            }
                             let stale = Stale { value, seen: local.seen(&found), usable };
                             return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
                         }

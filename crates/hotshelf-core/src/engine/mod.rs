@@ -60,7 +60,7 @@ pub(crate) use call::Call;
 pub(crate) use cleanup::{
     UnusedLeases, begin, drain, finish_even_if_dropped, remove, remove_in_any_case,
 };
-pub(crate) use entry::Inspected;
+pub(crate) use entry::{Inspected, version as entry_version};
 pub(crate) use fill_many::{fill_many, run_many};
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 pub(crate) use freshness::{Freshness, Use};

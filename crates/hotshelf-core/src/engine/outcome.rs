@@ -1,5 +1,9 @@
 //! The outcome of reading a key.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use super::freshness::Use;
 use crate::backend::Seen;
 use crate::codec::Decoded;
@@ -66,7 +70,8 @@ pub struct Miss {
 }
 
 /// Why a call was not answered from the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MissReason {
     /// There is no entry: it was never stored, has expired, or was removed.
@@ -96,6 +101,28 @@ pub enum MissReason {
     Disabled,
     /// The key is invalid.
     InvalidKey,
+}
+
+impl fmt::Display for MissReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "there is no entry",
+            Self::Expired => "the value isn't fresh any more",
+            Self::TagsChanged => "a tag of the entry was invalidated",
+            Self::OtherTags => "the entry has other tags than the call",
+            Self::Untracked => {
+                "the entry was not written by hotshelf, which the cache doesn't accept"
+            }
+            Self::Unusable => "the entry was changed, or written by a newer release",
+            Self::Undecodable => "the entry is not a value of this cache",
+            Self::OtherCodec => "the entry was encoded by another codec",
+            Self::KnownAbsent => "it is known that there is no value",
+            Self::Reload => "the call loads in any case",
+            Self::Unreadable => "the backend could not be read",
+            Self::Disabled => "the caches are disabled",
+            Self::InvalidKey => "the key is invalid",
+        })
+    }
 }
 
 /// The owner of the entry under a key, which decides what a load may remove or replace.

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::cache::{CallOptions, Mode};
+use hotshelf_core::cache::{CallOptions, Explanation, Mode, Trace};
 use hotshelf_core::near::ConsistencyToken;
 use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
@@ -110,6 +110,36 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// Costs a round trip the first time. A process remembers 10,000 tokens.
     pub fn after(self, token: impl Into<Option<ConsistencyToken>>) -> Self {
         Self { options: self.options.after(token.into()), ..self }
+    }
+
+    /// Collects where the value of the call comes from, how old it is, and why it was loaded.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// use hotshelf::{Source, Trace};
+    ///
+    /// let prices = hotshelf::Store::memory().cache::<u32>("prices").build()?;
+    /// let trace = Trace::default();
+    /// prices.entry("lamp").traced(&trace).or_insert_with(async || 5).await;
+    /// assert_eq!(trace.outcome().source, Source::Loader);
+    /// assert_eq!(trace.outcome().to_string(), "loaded; there is no entry");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn traced(self, trace: &Trace) -> Self {
+        Self { options: self.options.traced(trace.clone()), ..self }
+    }
+
+    /// Returns what is known of the key, and what this call would find; see [`Cache::explain`].
+    ///
+    /// # Errors
+    /// Same as [`Cache::explain`].
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn explain(self) -> Result<Explanation, Error> {
+        self.cache.bytes.explain(Ok(self.cache.bytes.key(&self.key)), &self.options).await
     }
 
     /// Returns the value; see [`Cache::get`]. An entry whose tags differ from those of this

@@ -10,6 +10,7 @@ mod loading;
 mod many;
 mod refresh;
 mod ticket;
+mod warm;
 mod write;
 
 use std::any::Any;
@@ -17,7 +18,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use hotshelf_core::cache::{ByteCache, ReadOutcome, Value};
+use hotshelf_core::cache::{ByteCache, CallOptions, Explanation, ReadOutcome, Value};
 use hotshelf_core::{CacheStats, Error, IntoKey, Remaining, WireKey};
 
 use crate::invalidation::Invalidation;
@@ -27,6 +28,7 @@ pub use entry::Entry;
 pub use fallible::{Fallible, FallibleEntry};
 pub use loading::Loading;
 pub use ticket::FillTicket;
+pub use warm::{Warm, Warmed};
 pub use write::Written;
 
 /// A type that a cache can hold: any that threads can share. It is encoded by the cache's
@@ -170,6 +172,32 @@ impl<T: CacheValue> Cache<T> {
     pub async fn insert(&self, key: impl IntoKey, value: impl Into<Arc<T>>) -> bool {
         // The error was counted where it arose.
         self.fallible().insert(key, value).await.unwrap_or(false)
+    }
+
+    /// Returns what is known of a key, and what a call would find: its entry with age, tags and their
+    /// versions, whether the near tier answers, and why it would be a miss. Display it, or serialize
+    /// it.
+    ///
+    /// Costs five round trips at most, and counts neither a hit nor a miss.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), hotshelf::Error> {
+    /// let prices = hotshelf::Store::memory().cache::<u32>("prices").build()?;
+    /// let explained = prices.explain("lamp").await?;
+    /// assert!(explained.to_string().contains("a miss: there is no entry"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns an error if the backend fails.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn explain(&self, key: impl IntoKey) -> Result<Explanation, Error> {
+        let key = self.bytes.key(&key.into_key());
+        self.bytes.explain(Ok(key), &CallOptions::default()).await
     }
 
     /// Makes the value of a key stale, as if its `time_to_live` had ended: calls load it anew, and

@@ -4,6 +4,7 @@
 
 mod budget;
 mod codecs;
+mod diagnosis;
 mod endings;
 mod entries;
 mod flights;

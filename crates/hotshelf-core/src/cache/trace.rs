@@ -1,0 +1,106 @@
+//! Where a call's value came from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::{Freshness, MissReason};
+use crate::sync::Mutex;
+
+/// Where the value of a call came from, and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What gave the value, if there is one.
+    pub source: Source,
+    /// How long before the call the load of the value began, by the server's clock, if the value
+    /// came from an entry.
+    pub age: Option<Duration>,
+    /// How long the load of the entry took.
+    pub load_time: Option<Duration>,
+    /// Whether the value was stale.
+    pub is_stale: bool,
+    /// Whether this call's loader ran, or was begun in the background.
+    pub loaded: bool,
+    /// How long the call waited for leases and for the loads of others.
+    pub waited: Duration,
+    /// Why the value was not taken from an entry at once.
+    pub reason: Option<MissReason>,
+}
+
+/// What gives a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Source {
+    /// Nothing: there is no value, or the load failed.
+    #[default]
+    None,
+    /// The memory of the process: the near tier, or the backend in memory.
+    Local,
+    /// The server.
+    Server,
+    /// The load of another call, here or in another process.
+    OtherCall,
+    /// The call's own loader.
+    Loader,
+}
+
+/// Collects the outcome of one call. A cheap handle.
+#[derive(Clone, Debug, Default)]
+pub struct Trace(Arc<Mutex<Outcome>>);
+
+impl Outcome {
+    /// Notes a value that was loaded for the call.
+    pub(crate) fn from(&mut self, source: Source) {
+        let Self { loaded, waited, reason, .. } = std::mem::take(self);
+        *self = Self { source, loaded, waited, reason, ..Self::default() };
+    }
+}
+
+impl Trace {
+    /// Returns what was collected so far.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.0.lock().clone()
+    }
+
+    pub(crate) fn note(&self, note: impl FnOnce(&mut Outcome)) {
+        note(&mut self.0.lock());
+    }
+
+    /// Notes an entry that answers the call, and what its server's clock shows.
+    pub(crate) fn found(&self, source: Source, freshness: Option<Freshness>, now: Option<u64>) {
+        self.note(|outcome| {
+            outcome.source = source;
+            let Some(freshness) = freshness else { return };
+            outcome.load_time = Some(freshness.load_time());
+            outcome.age = now.map(|now| freshness.age(now));
+        });
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::None => "no value",
+            Source::Local => "from memory",
+            Source::Server => "from the server",
+            Source::OtherCall => "loaded by another call",
+            Source::Loader => "loaded",
+        };
+        formatter.write_str(source)?;
+        if let Some(age) = self.age {
+            write!(formatter, ", {age:?} old")?;
+        }
+        if self.is_stale {
+            formatter.write_str(", stale")?;
+        }
+        if let Some(reason) = self.reason {
+            write!(formatter, "; {reason}")?;
+        }
+        Ok(())
+    }
+}
