@@ -184,7 +184,7 @@ fn found_entry_is_outdated_by_a_report() {
     fixture.read(ENTRY, |_| {});
     let found = fixture.near.get(&fixture.key).unwrap().unwrap();
     fixture.near.changed(&fixture.key);
-    assert!(found.is_outdated());
+    assert!(found.entry.is_outdated());
 }
 
 #[test]
@@ -246,11 +246,11 @@ fn replaced_or_evicted_entry_is_outdated() {
     fixture.read(ENTRY, |_| {});
     let found = fixture.near.get(&fixture.key).unwrap().unwrap();
     fixture.read(ENTRY, |_| {});
-    assert!(found.is_outdated());
+    assert!(found.entry.is_outdated());
 
     let found = fixture.near.get(&fixture.key).unwrap().unwrap();
     let (before, source) = (fixture.before(), fixture.source.before());
     // Too large to be kept, and so it removes the other one.
     fixture.near.admit(&fixture.key, &ENTRY, |_| usize::MAX / 2, Some(source), before);
-    assert!(found.is_outdated() && !fixture.holds());
+    assert!(found.entry.is_outdated() && !fixture.holds());
 }

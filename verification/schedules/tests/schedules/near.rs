@@ -145,7 +145,7 @@ impl World {
     fn look(&self) -> Option<u64> {
         let began_after = self.processed.load(Ordering::SeqCst);
         let found = self.server.near().get(&self.key).unwrap();
-        let version = found.map(|entry| version_of(entry.raw()));
+        let version = found.map(|found| version_of(found.entry.raw()));
         assert!(!began_after || version != Some(OLD), "found an outdated entry");
         version
     }
@@ -268,7 +268,7 @@ fn look_late(world: Arc<World>, turns: u32) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         world.clock.read_late_by.store(turns, Ordering::SeqCst);
         let found = world.server.near().get(&world.key).unwrap();
-        let version = found.map(|entry| version_of(entry.raw()));
+        let version = found.map(|found| version_of(found.entry.raw()));
         assert_ne!(version, Some(OLD), "used an entry that nobody vouches for");
     })
 }
