@@ -7,6 +7,7 @@
 //! - [`RedisSentinels`]: a real primary with replicas, monitored by Sentinels.
 //! - [`Middlebox`]: a real HAProxy, stunnel or twemproxy before a server.
 //! - [`Proxy`]: a TCP proxy that delays, holds and drops bytes and cuts connections.
+//! - [`Relay`]: a relay that counts round trips.
 //! - [`SimRuntime`]: a runtime whose time and order of tasks are determined by a seed.
 //!   [`Slow`] adds random delays to a backend, [`FaultyBackend`] injects faults.
 //! - [`entry_with_trailer`]: an entry as a future release may write it.
@@ -24,6 +25,7 @@ mod process;
 mod proxy;
 mod random;
 mod redis_server;
+mod relay;
 mod replication;
 mod resp;
 mod sentinel;
@@ -39,6 +41,7 @@ pub use middlebox::Middlebox;
 pub use proxy::{Conditions, Direction, Proxy};
 pub use random::Random;
 pub use redis_server::RedisServer;
+pub use relay::Relay;
 pub use resp::Reply;
 pub use sentinel::{Passwords, RedisSentinels};
 pub use simulation::SimRuntime;

@@ -256,8 +256,10 @@ impl Layer for ScriptedBackend {
 /// Returns the deadline that an operation has by default on a server.
 fn deadline(operation: &Operation<'_>) -> Duration {
     match operation {
-        Operation::Read(_) | Operation::Remaining(_) | Operation::Acquire(_) => READ_TIMEOUT,
-        Operation::Capture(_) | Operation::Ping | Operation::Info => READ_TIMEOUT,
+        Operation::Read(_) | Operation::Remaining(_) => READ_TIMEOUT,
+        Operation::Acquire(_) | Operation::AcquireMany(_) => READ_TIMEOUT,
+        Operation::Capture(_) | Operation::CaptureWithAge(_) => READ_TIMEOUT,
+        Operation::Ping | Operation::Info => READ_TIMEOUT,
         _ => STORE_TIMEOUT,
     }
 }

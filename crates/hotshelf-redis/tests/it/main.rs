@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod middleboxes;
 mod network;
+mod operations;
 mod patterns;
 mod pub_sub;
 mod sentinels;
