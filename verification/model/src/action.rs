@@ -6,7 +6,8 @@ use crate::client::{CallStep, FlightId, FlightStep, NearStep, WriterStep};
 use crate::configurations::Configuration;
 use crate::environment::Fault;
 use crate::properties::{Coverage, Event, Property};
-use crate::server::{Key, Reply, Request, Version};
+use crate::request::{Reply, Request};
+use crate::server::{Key, Version};
 use crate::world::World;
 
 /// One step of one party. Between any two steps, every other party may take steps of its own.

@@ -1,8 +1,10 @@
 //! Faults around the clients, each as often as the configuration allows.
 
 use crate::action::{Action, Turn, View};
+use crate::entry::{Age, Entry};
 use crate::properties::Event;
-use crate::server::{Entry, Key, Request};
+use crate::request::Request;
+use crate::server::{Holder, Key};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
@@ -10,6 +12,10 @@ pub(crate) enum Fault {
     ExecuteLate(usize),
     /// A lease expires, at any time, since the model has no clock.
     ExpireLease(Key),
+    /// An entry becomes soft-expired.
+    SoftExpire(Key),
+    /// The replica of the source applies a write.
+    CatchUp(Key),
     EvictEntry(Key),
     EvictLease(Key),
     EvictTag,
@@ -34,6 +40,13 @@ impl View<'_> {
                 add(Fault::ExpireLease(key));
             }
             let slot = world.server.slots[key];
+            if self.configuration.setup.lags && world.replica[key] < world.source[key] {
+                add(Fault::CatchUp(key));
+            }
+            let is_fresh = slot.entry.is_some_and(|entry| entry.age == Age::Fresh);
+            if world.left.soft_expiries > 0 && is_fresh {
+                add(Fault::SoftExpire(key));
+            }
             if world.left.evictions > 0 && slot.entry.is_some() {
                 add(Fault::EvictEntry(key));
             }
@@ -53,10 +66,14 @@ impl View<'_> {
     }
 
     /// A lease without a holder may always expire; one with a live holder at the cost of a
-    /// fault.
+    /// fault. A hold outlasts the lag of the replica.
     fn lease_may_expire(self, key: Key) -> bool {
-        let lease = self.world.server.slots[key].lease;
-        lease.is_some_and(|token| self.world.left.expiries > 0 || !self.world.is_held(token))
+        match self.world.server.slots[key].lease {
+            None => false,
+            Some(Holder::Fill(token)) => self.world.left.expiries > 0 || !self.world.is_held(token),
+            Some(Holder::Hold(version)) => self.world.replica[key] >= version,
+            Some(Holder::Failure(_)) => true,
+        }
     }
 }
 
@@ -69,6 +86,13 @@ impl Turn<'_> {
                 self.execute(request);
             }
             Fault::ExpireLease(key) => self.expire_lease(key),
+            Fault::SoftExpire(key) => {
+                self.world.left.soft_expiries -= 1;
+                let entry = &mut self.world.server.slots[key].entry;
+                entry.iter_mut().for_each(|entry| entry.age = Age::Outdated);
+                self.allow_load(key);
+            }
+            Fault::CatchUp(key) => self.world.replica[key] += 1,
             Fault::EvictEntry(key) => {
                 self.world.left.evictions -= 1;
                 self.world.server.slots[key].entry = None;
@@ -87,14 +111,16 @@ impl Turn<'_> {
             }
             Fault::PlainSet(index) => {
                 let (key, version) = self.world.plain_reads.remove(index);
-                self.execute(Request::Set { key, entry: Entry { version, tag: 0, plain: true } });
+                self.execute(Request::Set { key, entry: Entry::plain(version) });
             }
         }
     }
 
     fn expire_lease(&mut self, key: Key) {
         let lease = self.world.server.slots[key].lease.take();
-        if lease.is_some_and(|token| self.world.is_held(token)) {
+        if let Some(Holder::Fill(token)) = lease
+            && self.world.is_held(token)
+        {
             self.world.left.expiries -= 1;
         }
     }

@@ -8,8 +8,10 @@
 mod action;
 mod client;
 mod configurations;
+mod entry;
 mod environment;
 mod properties;
+mod request;
 mod search;
 mod server;
 #[cfg(test)]

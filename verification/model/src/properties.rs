@@ -119,10 +119,36 @@ pub(crate) enum Event {
     Admitted,
     /// A reply is not admitted, because of what was reported since its read was sent.
     NotAdmitted,
+    /// A call is given a soft-expired entry.
+    StaleServed,
+    /// STORE of a background refresh succeeds.
+    Refreshed,
+    /// A background refresh is refused, by ACQUIRE or by STORE.
+    RefreshDropped,
+    /// A loader learns that the previous value is unchanged.
+    NotModified,
+    /// SOFTEN succeeds.
+    Softened,
+    /// SOFTEN meets another entry, or none.
+    SoftenRefused,
+    /// After a failed or slow load, a caller is given what it has read again.
+    ReadAgain,
+    /// A caller is given what a read found that was sent for an earlier caller.
+    ReadShared,
+    /// A caller is given an error by the mark of a failed load.
+    FailedFast,
+    /// ACQUIRE or TAKE meets the mark of an invalidation with hold.
+    Held,
+    /// A loader reads an old version from the replica.
+    Lagged,
+    /// A value is not stored, since its tag is younger than the load.
+    TagTooYoung,
+    /// A batch waits for a lease, and has loaded other keys meanwhile.
+    BatchWaited,
 }
 
 impl Event {
-    const COUNT: usize = Self::NotAdmitted as usize + 1;
+    const COUNT: usize = Self::BatchWaited as usize + 1;
 }
 
 /// The events that a search has reached.

@@ -77,7 +77,7 @@ fn keys(world: &World) -> String {
     let key = |key: Key| {
         let slot = world.server.slots[key];
         let entry = slot.entry.map_or("-".to_owned(), |entry| format!("{entry:?}"));
-        let lease = slot.lease.map_or("-".to_owned(), |token| format!("{token:?}"));
+        let lease = slot.lease.map_or("-".to_owned(), |holder| format!("{holder:?}"));
         let (source, promised) = (world.source[key], world.promised[key]);
         format!("source v{source}, promised v{promised}, K {entry}, L {lease}")
     };

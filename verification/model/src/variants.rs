@@ -24,6 +24,15 @@ pub(crate) struct Rules {
     pub(crate) token_check: TokenCheck,
     pub(crate) vouching: Vouching,
     pub(crate) forgetting: Forgetting,
+    pub(crate) trailers: Trailers,
+    pub(crate) refresh: Refresh,
+    pub(crate) not_modified: NotModified,
+    pub(crate) after_error: AfterError,
+    pub(crate) failing: Failing,
+    pub(crate) softening: Softening,
+    pub(crate) holding: Holding,
+    pub(crate) taking: Taking,
+    pub(crate) batch: Batch,
 }
 
 /// The rules of docs/protocol.md, as the engine keeps them.
@@ -46,6 +55,15 @@ pub(crate) const PROTOCOL: Rules = Rules {
     token_check: TokenCheck::WhenSent,
     vouching: Vouching::PreviousPing,
     forgetting: Forgetting::Twice,
+    trailers: Trailers::NameTheFill,
+    refresh: Refresh::Fenced,
+    not_modified: NotModified::Stored,
+    after_error: AfterError::ReadsAgain,
+    failing: Failing::Compares,
+    softening: Softening::Compares,
+    holding: Holding::Marks,
+    taking: Taking::RespectsHold,
+    batch: Batch::StoresBeforeWaiting,
 };
 
 /// The way a loaded value is stored.
@@ -73,6 +91,11 @@ pub(crate) enum Invalidation {
 pub(crate) enum Capture {
     /// After the grant, before the load.
     BeforeLoad,
+    /// After the load; the value is stored only if the version is older than the load. For tags
+    /// that only the loaded value names.
+    AfterLoadIfOlder,
+    /// Wrong (n46): the same, and a version that CAPTURE has to set is taken for an old one.
+    AfterLoadIfOlderOrNew,
     /// Wrong (n5): after the load.
     AfterLoad,
 }
@@ -225,4 +248,92 @@ pub(crate) enum Forgetting {
     Twice,
     /// Wrong (n36): before it is sent.
     Once,
+}
+
+/// What tells the trailers of two fills apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    /// The fill id.
+    NameTheFill,
+    /// Wrong (n50): nothing, if version and tag are the same.
+    DescribeTheValue,
+}
+
+/// The way a background refresh stores what it has loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// Like any other fill.
+    Fenced,
+    /// Wrong (n39): SET, since there is an entry already.
+    Unfenced,
+}
+
+/// The way the previous value is kept, once the loader has learned that it is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotModified {
+    /// It is stored again, like any other fill.
+    Stored,
+    /// The metadata is replaced if the entry has the trailer that was seen. The lease isn't
+    /// compared.
+    ComparesTrailer,
+    /// Wrong (n40): the previous value is SET with new metadata.
+    Sets,
+}
+
+/// What callers with a soft-expired entry are given after a failed load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterError {
+    /// What a new read finds, if it is a hit.
+    ReadsAgain,
+    /// Wrong (n41): what the leader read first.
+    FirstRead,
+    /// Wrong (n42): what a new read finds, whatever its tag.
+    IgnoresTag,
+    /// Wrong (n44): what a new read finds; joiners that came after it was sent, too.
+    ReadSharedWithAll,
+}
+
+/// The effect of FAIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failing {
+    /// It replaces the lease if it contains the token.
+    Compares,
+    /// Wrong (n43): it sets the mark.
+    Sets,
+}
+
+/// The effect of SOFTEN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Softening {
+    /// It replaces the trailer that was read.
+    Compares,
+    /// Wrong (n21): it sets the entry that was read.
+    Sets,
+}
+
+/// What an invalidation with hold leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holding {
+    /// A mark, for longer than the replica lags.
+    Marks,
+    /// Wrong (n17): nothing.
+    Nothing,
+}
+
+/// What TAKE does under a mark of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taking {
+    /// Nothing; its answer says so.
+    RespectsHold,
+    /// Wrong (n45): it takes the lease over.
+    IgnoresHold,
+}
+
+/// When a batch loads the keys that it holds the leases of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Batch {
+    /// At once. It waits for others only when all of them are stored.
+    StoresBeforeWaiting,
+    /// Wrong (n47): once it holds the leases of all missing keys.
+    WaitsBeforeStoring,
 }

@@ -2,8 +2,10 @@
 
 use crate::client::{Process, Writer};
 use crate::configurations::{Configuration, Faults};
+use crate::entry::{Age, Entry};
 use crate::properties::Property;
-use crate::server::{Entry, KEYS, Key, PerKey, Reply, Request, Server, TagVersion, Token, Version};
+use crate::request::{Reply, Request};
+use crate::server::{Holder, KEYS, Key, PerKey, Server, TagVersion, Token, Version};
 use crate::variants::NewVersions;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +15,8 @@ pub(crate) struct World {
     /// The oldest versions that may answer calls that begin now: the newest version whose
     /// invalidation, or write, has returned.
     pub(crate) promised: PerKey<Version>,
+    /// What a replica of the source has reached, where loaders read from one.
+    pub(crate) replica: PerKey<Version>,
     pub(crate) server: Server,
     /// The processes, one bit for each, to which changes of a key and of the tag are reported.
     pub(crate) tracked: PerKey<u8>,
@@ -39,6 +43,7 @@ impl World {
         Self {
             source: PerKey::default(),
             promised: PerKey::default(),
+            replica: PerKey::default(),
             server: Server::default(),
             tracked: PerKey::default(),
             tracked_tag: 0,
@@ -57,6 +62,12 @@ impl World {
         if configuration.counts_loads() {
             self.allow_loads_after(configuration, request);
         }
+        let request = match request {
+            Request::InvalidateWithHold { key, .. } => {
+                Request::InvalidateWithHold { key, version: self.source[key] }
+            }
+            request => request,
+        };
         let unused = self.unused_tag_version();
         let sets_version = request == Request::CaptureTag && self.server.tag.is_none();
         if sets_version && configuration.rules.new_versions == NewVersions::ForTwoExecutions {
@@ -74,6 +85,10 @@ impl World {
     /// A lost lease or entry requires one more load.
     fn allow_loads_after(&mut self, configuration: &Configuration, request: Request) {
         match request {
+            Request::Soften { key, seen } => {
+                let is_same = |entry: Entry| entry.age == Age::Fresh && entry.has_trailer_of(seen);
+                self.loads_left[key] += u8::from(self.server.slots[key].entry.is_some_and(is_same));
+            }
             Request::Invalidate { key }
             | Request::Take { key, .. }
             | Request::UnlinkLease { key }
@@ -102,9 +117,10 @@ impl World {
     }
 
     fn refers_to(&self, token: Token) -> bool {
-        self.server.slots.0.iter().any(|slot| slot.lease == Some(token))
+        self.server.slots.0.iter().any(|slot| slot.lease == Some(Holder::Fill(token)))
             || self.late.iter().any(|request| request.refers_to(token))
             || self.is_held(token)
+            || self.knows_fill(token)
     }
 
     /// Returns `true` if a live client holds the lease of a token, or may hold it.
@@ -113,21 +129,29 @@ impl World {
             || self.writers.iter().any(|writer| writer.token == Some(token))
     }
 
+    /// Returns `true` if an entry that was filled with a token is stored, or known.
+    fn knows_fill(&self, token: Token) -> bool {
+        let stored = self.server.slots.0.iter().filter_map(|slot| slot.entry);
+        let seen = self.writers.iter().filter_map(|writer| writer.seen);
+        stored.chain(seen).any(|entry| entry.fill == token)
+            || self.processes.iter().any(|process| process.knows_fill(token))
+    }
+
     fn refers_to_tag(&self, tag: TagVersion) -> bool {
         let in_entry = |entry: Option<Entry>| entry.is_some_and(|entry| entry.tag == tag);
         self.server.tag == Some(tag)
             || self.server.slots.0.iter().any(|slot| in_entry(slot.entry))
             || self.late.iter().any(|request| request.refers_to_tag(tag))
             || self.processes.iter().any(|process| process.refers_to_tag(tag))
-            || self.writers.iter().any(|writer| writer.tag == tag)
+            || self.writers.iter().any(|writer| writer.tag == tag || in_entry(writer.seen))
     }
 
-    /// Returns `true` if there are active calls, all of which wait for another process's
-    /// lease.
+    /// Returns `true` if there are active calls, all of which wait for another process's lease,
+    /// or hold one until they have others.
     pub(crate) fn has_callers_that_only_wait(&self) -> bool {
         let mut flights = self.processes.iter().flat_map(|process| &process.flights).peekable();
         flights.peek().is_some()
-            && flights.all(|flight| flight.is_waiting())
+            && flights.all(|flight| flight.is_held_up())
             && self.processes.iter().all(|process| process.missed.is_empty())
     }
 }
@@ -146,7 +170,7 @@ mod tests {
         let mut world = world();
         let key = Key(0);
         assert_eq!(world.unused_token(), Token(1));
-        world.server.slots[key].lease = Some(Token(1));
+        world.server.slots[key].lease = Some(Holder::Fill(Token(1)));
         world.push_late(Request::Release { key, token: Token(2) });
         assert_eq!(world.unused_token(), Token(3));
     }
@@ -155,7 +179,7 @@ mod tests {
     fn entry_tag_version_is_used() {
         let mut world = world();
         world.server.tag = Some(1);
-        world.server.slots[Key(0)].entry = Some(Entry { version: 0, tag: 2, plain: false });
+        world.server.slots[Key(0)].entry = Some(Entry::new(0, 2));
         world.push_late(Request::CaptureTagAgain { version: 3 });
         assert_eq!(world.unused_tag_version(), 4);
     }

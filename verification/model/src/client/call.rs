@@ -7,14 +7,17 @@
 
 use super::flight::{Flight, FlightId, Step};
 use crate::action::{Action, Turn, View};
-use crate::configurations::Calls;
+use crate::configurations::{Calls, Stale};
+use crate::entry::Entry;
 use crate::properties::{Event, Property};
-use crate::server::{Entry, Key, TagVersion, Version};
+use crate::server::{Key, TagVersion, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CallStep {
     /// A call begins, and reads.
     Begin(Key),
+    /// A batch of all keys begins, and reads.
+    BeginBatch,
     /// A call begins, and its read times out.
     BeginUnread(Key),
     /// A call that missed joins a flight or opens one.
@@ -32,6 +35,14 @@ pub(crate) struct Caller {
     /// Whether it was waiting when the flight's last request was sent or, once the flight
     /// loads, when its load began. This is all that the freshness rule requires.
     pub(crate) joined_before: bool,
+    /// Whether it was waiting when the read after a failed load was sent.
+    pub(crate) reads_again: bool,
+}
+
+impl Caller {
+    pub(crate) const fn new(needs: Version, read: ReadResult) -> Self {
+        Self { needs, read, joined_before: false, reads_again: false }
+    }
 }
 
 /// The result of the call's own read.
@@ -39,6 +50,10 @@ pub(crate) struct Caller {
 pub(crate) enum ReadResult {
     Missing,
     Unusable(Entry),
+    /// A hit, but soft-expired; the call loads first.
+    SoftExpired(Entry),
+    /// The version of the entry's tag is still to be read.
+    TagUnknown(Entry),
     /// The read failed. The call does not send ACQUIRE either.
     Unreadable,
 }
@@ -46,8 +61,17 @@ pub(crate) enum ReadResult {
 impl ReadResult {
     pub(crate) const fn seen(self) -> Option<Entry> {
         match self {
-            Self::Unusable(entry) => Some(entry),
+            Self::Unusable(entry) | Self::SoftExpired(entry) | Self::TagUnknown(entry) => {
+                Some(entry)
+            }
             Self::Missing | Self::Unreadable => None,
+        }
+    }
+
+    pub(crate) const fn soft_expired(self) -> Option<Entry> {
+        match self {
+            Self::SoftExpired(entry) => Some(entry),
+            _ => None,
         }
     }
 
@@ -68,7 +92,10 @@ impl View<'_> {
         let at_once = setup.processes.iter().map(|callers| callers.at_once);
         for (process, (state, at_once)) in self.world.processes.iter().zip(at_once).enumerate() {
             let mut add = |step| actions.push(Action::Call { process, step });
-            if state.calls_left > 0 && state.calls_open() < at_once {
+            let may_begin = state.calls_left > 0 && state.calls_open() < at_once;
+            if may_begin && setup.processes[process].in_batches {
+                add(CallStep::BeginBatch);
+            } else if may_begin {
                 for key in setup.keys() {
                     add(CallStep::Begin(key));
                     if self.world.left.timeouts > 0 {
@@ -76,7 +103,12 @@ impl View<'_> {
                     }
                 }
             }
-            for index in 0..state.missed.len() {
+            let pipelines = usize::from(!state.missed.is_empty());
+            let arrivals = match setup.processes[process].in_batches {
+                true => pipelines,
+                false => state.missed.len(),
+            };
+            for index in 0..arrivals {
                 add(CallStep::Arrive(index));
             }
             if self.world.left.crashes > 0 && state.calls_open() > 0 {
@@ -90,9 +122,20 @@ impl Turn<'_> {
     pub(crate) fn call(&mut self, process: usize, step: CallStep) {
         match step {
             CallStep::Begin(key) => self.begin(process, key),
+            CallStep::BeginBatch => {
+                self.world.processes[process].calls_left -= 1;
+                self.configuration.setup.keys().for_each(|key| self.read(process, key));
+            }
             CallStep::BeginUnread(key) => {
                 self.world.left.timeouts -= 1;
+                self.world.processes[process].calls_left -= 1;
                 self.miss(process, key, ReadResult::Unreadable);
+            }
+            // The parts of a batch arrive together, in one pipeline.
+            CallStep::Arrive(_) if self.configuration.setup.processes[process].in_batches => {
+                while !self.world.processes[process].missed.is_empty() {
+                    self.arrive(process, 0);
+                }
             }
             CallStep::Arrive(index) => self.arrive(process, index),
             CallStep::Crash => self.crash(process),
@@ -106,37 +149,58 @@ impl Turn<'_> {
             }
             return;
         }
-        let server = &self.world.server;
-        let read = match server.slots[key].entry {
-            _ if self.configuration.setup.calls == Calls::AcquireAtOnce => ReadResult::Missing,
-            None => ReadResult::Missing,
-            Some(entry) if self.configuration.is_usable(entry, server.tag) => {
-                self.met(Event::Hit);
-                self.world.processes[process].calls_left -= 1;
-                let needed = self.world.promised[key];
-                return self.answer(entry.version, needed, Property::FreshEntries);
-            }
-            Some(entry) => {
-                self.met(Event::UnusableEntry);
-                ReadResult::Unusable(entry)
-            }
+        self.world.processes[process].calls_left -= 1;
+        self.read(process, key);
+    }
+
+    fn read(&mut self, process: usize, key: Key) {
+        let needs = self.world.promised[key];
+        let read = match (self.world.server.slots[key].entry, self.configuration.setup.calls) {
+            (None, _) | (_, Calls::AcquireAtOnce) => Some(ReadResult::Missing),
+            (Some(entry), Calls::ReadTagLater) => Some(ReadResult::TagUnknown(entry)),
+            (Some(entry), Calls::ReadFirst) => self.check_read(process, key, entry, needs),
         };
-        self.miss(process, key, read);
+        if let Some(read) = read {
+            self.miss(process, key, read);
+        }
+    }
+
+    /// Answers a call with the entry that it has read, unless it has to load.
+    fn check_read(
+        &mut self,
+        process: usize,
+        key: Key,
+        entry: Entry,
+        needs: Version,
+    ) -> Option<ReadResult> {
+        if !self.configuration.is_usable(entry, self.world.server.tag) {
+            self.met(Event::UnusableEntry);
+            return Some(ReadResult::Unusable(entry));
+        }
+        if entry.is_soft_expired() && self.configuration.setup.stale == Stale::LoadedFirst {
+            return Some(ReadResult::SoftExpired(entry));
+        }
+        self.met(Event::Hit);
+        self.answer(entry.version, needs, Property::FreshEntries);
+        self.refresh_if_due(process, key, entry);
+        None
     }
 
     fn miss(&mut self, process: usize, key: Key, read: ReadResult) {
         let needs = self.world.promised[key];
         let process = &mut self.world.processes[process];
-        process.calls_left -= 1;
-        let miss = Miss { key, caller: Caller { needs, read, joined_before: false } };
-        process.missed.push(miss);
+        process.missed.push(Miss { key, caller: Caller::new(needs, read) });
         process.missed.sort_unstable();
     }
 
     fn arrive(&mut self, process: usize, index: usize) {
         let rules = &self.configuration.rules;
+        let Miss { key, mut caller } = self.world.processes[process].missed.remove(index);
+        if let ReadResult::TagUnknown(entry) = caller.read {
+            let Some(read) = self.check_read(process, key, entry, caller.needs) else { return };
+            caller.read = read;
+        }
         let process_state = &mut self.world.processes[process];
-        let Miss { key, caller } = process_state.missed.remove(index);
         let mut flights = process_state.flights.iter_mut();
         if let Some(flight) = flights.find(|flight| flight.is_joinable(key, rules)) {
             flight.callers.push(caller);
@@ -144,7 +208,8 @@ impl Turn<'_> {
         }
         let index = process_state.flights.len();
         // `lead` sets the first step.
-        let flight = Flight { key, open: true, callers: vec![caller], step: Step::Waiting };
+        let callers = vec![caller];
+        let flight = Flight { key, open: true, callers, refreshes: None, step: Step::Waiting };
         process_state.flights.push(flight);
         self.lead(FlightId { process, index });
     }

@@ -1,8 +1,11 @@
 //! A flight: one load of one key, and the callers that wait for it.
 
 use super::call::Caller;
+use super::process::Process;
 use crate::action::{Action, View};
-use crate::server::{Key, Reply, Request, TagVersion, Token, Version};
+use crate::entry::Entry;
+use crate::request::{Reply, Request};
+use crate::server::{Holder, Key, TagVersion, Token, Version};
 use crate::variants::{Rules, Sharing, Wakes};
 
 /// The process and index of a flight.
@@ -19,6 +22,8 @@ pub(crate) struct Flight {
     pub(crate) open: bool,
     /// In the order of arrival. The first one leads; the flight may store without a leader.
     pub(crate) callers: Vec<Caller>,
+    /// The soft-expired entry that it refreshes in the background, without callers.
+    pub(crate) refreshes: Option<Entry>,
     pub(crate) step: Step,
 }
 
@@ -31,10 +36,19 @@ pub(crate) enum Step {
     Waiting,
     /// CAPTURE is in flight, after the grant.
     Capturing { token: Token, wire: Wire },
+    /// A batch holds the lease, and has not begun to load.
+    Granted { lease: Lease },
     /// The loader runs; without a lease nothing will be stored.
-    Loading { lease: Option<Lease>, loaded: Option<Version> },
-    /// CAPTURE is in flight, after the load: the rule that n5 breaks.
-    CapturingLate { token: Token, loaded: Version, wire: Wire },
+    Loading {
+        lease: Option<Lease>,
+        loaded: Option<Version>,
+        /// The tag's version when the load began; kept only where it is compared.
+        tag_before: Option<TagVersion>,
+    },
+    /// CAPTURE is in flight, after the load.
+    CapturingLate { token: Token, loaded: Version, tag_before: Option<TagVersion>, wire: Wire },
+    /// GET K is in flight, after the load has failed with an error.
+    Rereading { lease: Option<Lease>, error: Version, wire: Wire },
     /// STORE is in flight.
     Storing { lease: Lease, loaded: Version, wire: Wire },
     /// GET T is in flight, after STORE.
@@ -67,10 +81,16 @@ pub(crate) enum FlightStep {
     Retry,
     /// The loader reads the source.
     Load,
+    /// The loader reads the lagging replica.
+    LoadLagging,
+    /// The batch begins to load.
+    Begin,
     /// The loader returns what it has read.
     Return,
     /// The loader fails, with an error that depends on the version it has read.
     Fail,
+    /// Callers with a soft-expired entry read again, and leave the load to itself.
+    SoftTimeOut,
     /// RENEW is sent.
     Renew,
     /// The leader is cancelled.
@@ -85,9 +105,10 @@ impl Step {
             Self::Acquiring { wire, .. }
             | Self::Capturing { wire, .. }
             | Self::CapturingLate { wire, .. }
+            | Self::Rereading { wire, .. }
             | Self::Storing { wire, .. }
             | Self::Verifying { wire, .. } => Some(wire),
-            Self::Waiting | Self::Loading { .. } => None,
+            Self::Waiting | Self::Granted { .. } | Self::Loading { .. } => None,
         }
     }
 
@@ -96,9 +117,10 @@ impl Step {
             Self::Acquiring { wire, .. }
             | Self::Capturing { wire, .. }
             | Self::CapturingLate { wire, .. }
+            | Self::Rereading { wire, .. }
             | Self::Storing { wire, .. }
             | Self::Verifying { wire, .. } => Some(wire),
-            Self::Waiting | Self::Loading { .. } => None,
+            Self::Waiting | Self::Granted { .. } | Self::Loading { .. } => None,
         }
     }
 
@@ -108,7 +130,10 @@ impl Step {
             Self::Acquiring { token, .. }
             | Self::Capturing { token, .. }
             | Self::CapturingLate { token, .. } => Some(token),
-            Self::Loading { lease, .. } => lease.map(|lease| lease.token),
+            Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
+                lease.map(|lease| lease.token)
+            }
+            Self::Granted { lease } => Some(lease.token),
             Self::Storing { lease, .. } => Some(lease.token),
             Self::Waiting | Self::Verifying { .. } => None,
         }
@@ -116,21 +141,48 @@ impl Step {
 
     fn tag(&self) -> Option<TagVersion> {
         match *self {
-            Self::Loading { lease, .. } => lease.map(|lease| lease.tag),
+            Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
+                lease.map(|lease| lease.tag)
+            }
+            Self::Granted { lease } => Some(lease.tag),
             Self::Storing { lease, .. } => Some(lease.tag),
             Self::Verifying { tag, .. } => Some(tag),
+            _ => None,
+        }
+    }
+
+    fn tag_before(&self) -> Option<TagVersion> {
+        match *self {
+            Self::Loading { tag_before, .. } | Self::CapturingLate { tag_before, .. } => tag_before,
             _ => None,
         }
     }
 }
 
 impl Flight {
+    /// Returns the entry by which ACQUIRE recognises a miss.
+    pub(crate) fn seen(&self) -> Option<Entry> {
+        let leader = || self.callers.first().and_then(|leader| leader.read.seen());
+        self.refreshes.or_else(leader)
+    }
+
+    /// Returns the value that the loader may find unchanged.
+    pub(crate) fn previous(&self) -> Option<Entry> {
+        let leader = || self.callers.first().and_then(|leader| leader.read.soft_expired());
+        self.refreshes.or_else(leader)
+    }
+
     pub(crate) fn is_joinable(&self, key: Key, rules: &Rules) -> bool {
         self.key == key && (self.open || rules.sharing == Sharing::AnyFlight)
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
         self.step == Step::Waiting
+    }
+
+    /// Returns `true` if it goes on only after others have.
+    pub(crate) fn is_held_up(&self) -> bool {
+        matches!(self.step, Step::Waiting | Step::Granted { .. })
     }
 
     /// Returns `true` if the flight continues after its leader is cancelled: a STORE that was
@@ -154,18 +206,32 @@ impl Flight {
         self.step.token() == Some(token)
     }
 
+    /// Returns `true` if it knows an entry that was filled with a token.
+    pub(crate) fn knows_fill(&self, token: Token) -> bool {
+        self.request_in_flight().is_some_and(|request| request.refers_to(token))
+            || self.entries().any(|entry| entry.fill == token)
+    }
+
     pub(crate) fn refers_to_tag(&self, tag: TagVersion) -> bool {
+        let on_wire = match self.step.wire() {
+            Some(Wire::Sent(request)) => request.refers_to_tag(tag),
+            Some(Wire::Answered(reply)) => reply.refers_to_tag(tag),
+            None => false,
+        };
+        on_wire
+            || self.step.tag() == Some(tag)
+            || self.step.tag_before() == Some(tag)
+            || self.entries().any(|entry| entry.tag == tag)
+    }
+
+    /// Returns the entries that it knows.
+    fn entries(&self) -> impl Iterator<Item = Entry> {
         let answered = match self.step.wire() {
-            Some(Wire::Answered(Reply::Tag(tag) | Reply::Present { tag, .. })) => tag,
+            Some(Wire::Answered(reply)) => reply.entry(),
             _ => None,
         };
-        let found = match self.step.wire() {
-            Some(Wire::Answered(Reply::Present { entry, .. })) => Some(entry.tag),
-            _ => None,
-        };
-        let sent = self.request_in_flight().and_then(Request::entry).map(|entry| entry.tag);
-        let tags = [answered, found, sent, self.step.tag()];
-        tags.contains(&Some(tag)) || self.callers.iter().any(|caller| caller.read.has_tag(tag))
+        let seen = self.callers.iter().filter_map(|caller| caller.read.seen());
+        answered.into_iter().chain(self.refreshes).chain(seen)
     }
 }
 
@@ -175,16 +241,31 @@ impl View<'_> {
             for (index, flight) in state.flights.iter().enumerate() {
                 let id = FlightId { process, index };
                 let mut add = |step| actions.push(Action::Flight { id, step });
-                self.own_steps(flight, &mut add);
+                self.own_steps(id, state, flight, &mut add);
                 self.fault_steps(flight, &mut add);
             }
         }
     }
 
-    fn own_steps(self, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
+    fn own_steps(
+        self,
+        id: FlightId,
+        process: &Process,
+        flight: &Flight,
+        add: &mut impl FnMut(FlightStep),
+    ) {
         match flight.step {
-            Step::Waiting if self.is_woken(flight) => add(FlightStep::Retry),
-            Step::Loading { loaded: None, .. } => add(FlightStep::Load),
+            Step::Waiting if self.is_woken(flight) && self.batch_may_wait(id.process) => {
+                add(FlightStep::Retry);
+            }
+            Step::Granted { .. } if self.batch_may_load(process) => add(FlightStep::Begin),
+            Step::Loading { loaded: None, .. } => {
+                add(FlightStep::Load);
+                let (source, replica) = (&self.world.source, &self.world.replica);
+                if self.configuration.setup.lags && replica[flight.key] < source[flight.key] {
+                    add(FlightStep::LoadLagging);
+                }
+            }
             Step::Loading { loaded: Some(_), .. } => add(FlightStep::Return),
             _ => {}
         }
@@ -206,9 +287,13 @@ impl View<'_> {
         if left.losses > 0 && flight.callers.len() > 1 {
             add(FlightStep::Lose);
         }
-        if let Step::Loading { lease, loaded } = flight.step {
+        if let Step::Loading { lease, loaded, .. } = flight.step {
             if left.failed_loads > 0 && loaded.is_some() {
                 add(FlightStep::Fail);
+            }
+            let mut reads = flight.callers.iter().map(|caller| caller.read);
+            if left.soft_timeouts > 0 && reads.any(|read| read.soft_expired().is_some()) {
+                add(FlightStep::SoftTimeOut);
             }
             if left.renewals > 0 && lease.is_some() {
                 add(FlightStep::Renew);
@@ -220,9 +305,8 @@ impl View<'_> {
     /// waiter that is never woken shows as a stuck call.
     fn is_woken(self, flight: &Flight) -> bool {
         let (server, rules) = (&self.world.server, &self.configuration.rules);
-        let seen = flight.callers.first().and_then(|leader| leader.read.seen());
-        let lease_ended =
-            server.slots[flight.key].lease.is_none() && rules.wakes == Wakes::LeaseOrEntry;
-        lease_ended || server.entry_for(flight.key, seen, rules).is_some()
+        let is_leased = matches!(server.slots[flight.key].lease, Some(Holder::Fill(_)));
+        let lease_ended = !is_leased && rules.wakes == Wakes::LeaseOrEntry;
+        lease_ended || server.entry_for(flight.key, flight.seen(), rules).is_some()
     }
 }

@@ -33,7 +33,7 @@ impl Turn<'_> {
         let flight = self.flight_mut(id);
         let (key, step, token) = (flight.key, flight.step, flight.step.token());
         let leader = flight.callers.remove(0);
-        let lost = Flight { key, open: false, callers: vec![leader], step };
+        let lost = Flight { key, open: false, callers: vec![leader], refreshes: None, step };
         self.allow_load(key);
         self.met(Event::Lost);
         self.world.processes[id.process].flights.push(lost);

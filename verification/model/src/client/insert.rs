@@ -3,15 +3,19 @@
 use super::program::{Operation, WriterKind};
 use super::writer::Writer;
 use crate::action::Turn;
+use crate::entry::Entry;
 use crate::properties::Event;
-use crate::server::{Entry, Reply, Request};
+use crate::request::{Reply, Request};
+use crate::server::Token;
 
 impl Turn<'_> {
     pub(super) fn take_lease(&mut self, writer: usize) {
         let token = self.world.unused_token();
         let key = self.world.writers[writer].key;
-        self.execute(Request::Take { key, token });
-        self.world.writers[writer].token = Some(token);
+        match self.execute(Request::Take { key, token }) {
+            Reply::Held => self.met(Event::Held),
+            _ => self.world.writers[writer].token = Some(token),
+        }
     }
 
     pub(super) fn capture_for(&mut self, writer: usize) {
@@ -33,6 +37,8 @@ impl Turn<'_> {
                 self.met(Event::WriterRefused);
                 self.abandon_store(writer);
             }
+            // A hold, or an unknown answer to TAKE.
+            None if self.kind(writer) == WriterKind::InsertWithHold => {}
             None => self.abandon_store(writer),
         }
     }
@@ -48,14 +54,14 @@ impl Turn<'_> {
     }
 
     fn entry(&self, writer: usize) -> Entry {
-        let Writer { version, tag, .. } = self.world.writers[writer];
-        Entry { version, tag, plain: false }
+        let Writer { version, tag, token, .. } = self.world.writers[writer];
+        self.configuration.entry_of(token.unwrap_or(Token::NONE), version, tag)
     }
 
     /// Handles a STORE with an unknown or negative outcome: an insert ends and promises
     /// nothing, a write-through continues with its invalidation.
     fn abandon_store(&mut self, writer: usize) {
-        if self.kind(writer) == WriterKind::Insert {
+        if matches!(self.kind(writer), WriterKind::Insert | WriterKind::InsertWithHold) {
             self.world.writers[writer].end();
         }
     }

@@ -4,10 +4,12 @@ use super::call::ReadResult;
 use super::flight::{Flight, FlightId, FlightStep, Lease, Step, Wire};
 use super::outcome::Outcome;
 use crate::action::Turn;
-use crate::configurations::Tagging;
+use crate::configurations::{Stale, Tagging};
+use crate::entry::Entry;
 use crate::properties::Event;
-use crate::server::{Entry, Reply, Request, TagVersion, Token, Version};
-use crate::variants::{Capture, FailedLoad, Fill, TagCheck, UnknownAcquire};
+use crate::request::{Reply, Request};
+use crate::server::{TagVersion, Token, Version};
+use crate::variants::{Capture, FailedLoad, Fill, NotModified, Refresh, TagCheck, UnknownAcquire};
 
 impl Turn<'_> {
     pub(crate) fn flight(&mut self, id: FlightId, step: FlightStep) {
@@ -16,9 +18,12 @@ impl Turn<'_> {
             FlightStep::Deliver => self.deliver(id),
             FlightStep::TimeOut => self.time_out(id),
             FlightStep::Retry => self.acquire(id),
+            FlightStep::Begin => self.begin_in_batch(id),
             FlightStep::Load => self.load(id),
+            FlightStep::LoadLagging => self.load_lagging(id),
             FlightStep::Return => self.return_load(id),
             FlightStep::Fail => self.fail_load(id),
+            FlightStep::SoftTimeOut => self.soft_time_out(id),
             FlightStep::Renew => self.renew(id),
             FlightStep::Cancel => self.cancel(id),
             FlightStep::Lose => self.lose(id),
@@ -43,17 +48,19 @@ impl Turn<'_> {
     pub(crate) fn acquire(&mut self, id: FlightId) {
         let token = self.world.unused_token();
         let flight = self.flight_mut(id);
-        let seen = flight.callers[0].read.seen();
-        let request = Request::Acquire { key: flight.key, token, seen };
+        let request = Request::Acquire { key: flight.key, token, seen: flight.seen() };
         flight.callers.iter_mut().for_each(|caller| caller.joined_before = true);
         flight.step = Step::Acquiring { token, wire: Wire::Sent(request) };
     }
 
     /// Begins a load, with or without the right to store.
     pub(crate) fn begin_load(&mut self, id: FlightId, lease: Option<Lease>) {
+        let compares_tag = self.captures(Capture::AfterLoadIfOlder)
+            || self.captures(Capture::AfterLoadIfOlderOrNew);
+        let tag_before = self.world.server.tag.filter(|_| compares_tag);
         let flight = self.flight_mut(id);
         flight.callers.iter_mut().for_each(|caller| caller.joined_before = true);
-        flight.step = Step::Loading { lease, loaded: None };
+        flight.step = Step::Loading { lease, loaded: None, tag_before };
         let key = flight.key;
         self.count_load(key);
     }
@@ -72,17 +79,25 @@ impl Turn<'_> {
                 self.acquired(id, token, reply)
             }
             Step::Capturing { token, wire: Wire::Answered(Reply::Tag(tag)) } => {
-                self.begin_load(id, Some(Lease { token, tag: tag.unwrap_or(0) }));
+                self.granted(id, Lease { token, tag: tag.unwrap_or(0) });
             }
-            Step::CapturingLate { token, loaded, wire: Wire::Answered(Reply::Tag(tag)) } => {
-                self.store(id, Lease { token, tag: tag.unwrap_or(0) }, loaded);
+            Step::CapturingLate {
+                token,
+                loaded,
+                tag_before,
+                wire: Wire::Answered(Reply::Tag(Some(tag))),
+            } => self.captured_late(id, Lease { token, tag }, loaded, tag_before),
+            Step::Rereading { lease, error, wire: Wire::Answered(Reply::Found { entry, tag }) } => {
+                self.reread(id, (lease, error), entry, tag)
             }
-            Step::Storing { lease, loaded, wire: Wire::Answered(Reply::Stored) } => {
-                self.stored(id, lease.tag, loaded);
-            }
-            Step::Storing { loaded, wire: Wire::Answered(_), .. } => {
-                self.met(Event::StoreRefused);
-                self.complete(id, Outcome::Unstored(loaded), None);
+            Step::Storing { lease, loaded, wire: Wire::Answered(reply) } => {
+                if self.configuration.rules.not_modified == NotModified::ComparesTrailer {
+                    self.release(id, lease.token);
+                }
+                match reply {
+                    Reply::Stored => self.stored(id, lease.tag, loaded),
+                    _ => self.refused(id, loaded),
+                }
             }
             Step::Verifying { tag, loaded, wire: Wire::Answered(Reply::Tag(now)) } => {
                 self.verified(id, tag, loaded, now);
@@ -98,7 +113,15 @@ impl Turn<'_> {
                 let wire = Wire::Sent(Request::CaptureTag);
                 self.flight_mut(id).step = Step::Capturing { token, wire };
             }
-            Reply::Granted => self.begin_load(id, Some(Lease { token, tag: 0 })),
+            Reply::Granted => self.granted(id, Lease { token, tag: 0 }),
+            Reply::Busy | Reply::Held | Reply::Failing(_) if self.is_refresh(id) => {
+                self.drop_refresh(id);
+            }
+            Reply::Held => {
+                self.met(Event::Held);
+                self.begin_load(id, None);
+            }
+            Reply::Failing(error) => self.meet_failure(id, error),
             _ => {
                 let flight = self.flight_mut(id);
                 // Irrelevant while the flight waits. Cleared, so that equivalent states are
@@ -116,14 +139,32 @@ impl Turn<'_> {
 
     /// ACQUIRE has found an entry.
     fn found(&mut self, id: FlightId, entry: Entry, tag: Option<TagVersion>) {
-        if self.configuration.is_usable(entry, tag) {
+        let loads_first = self.configuration.setup.stale == Stale::LoadedFirst;
+        let (is_usable, is_refresh) =
+            (self.configuration.is_usable(entry, tag), self.is_refresh(id));
+        if is_usable && !(entry.is_soft_expired() && (loads_first || is_refresh)) {
+            if is_refresh {
+                return self.drop_refresh(id);
+            }
             self.met(Event::ServedByAcquire);
+            let key = self.flight_mut(id).key;
             self.complete(id, Outcome::Found(entry.version), None);
-        } else {
-            self.met(Event::UnusableEntry);
-            self.flight_mut(id).callers[0].read = ReadResult::Unusable(entry);
-            self.acquire(id);
+            return self.refresh_if_due(id.process, key, entry);
         }
+        let flight = self.flight_mut(id);
+        match flight.callers.first_mut() {
+            Some(leader) if is_usable => leader.read = ReadResult::SoftExpired(entry),
+            Some(leader) => leader.read = ReadResult::Unusable(entry),
+            None => flight.refreshes = Some(entry),
+        }
+        if !is_usable {
+            self.met(Event::UnusableEntry);
+        }
+        self.acquire(id);
+    }
+
+    fn is_refresh(&mut self, id: FlightId) -> bool {
+        self.flight_mut(id).refreshes.is_some()
     }
 
     fn load(&mut self, id: FlightId) {
@@ -134,24 +175,56 @@ impl Turn<'_> {
         }
     }
 
+    fn load_lagging(&mut self, id: FlightId) {
+        self.met(Event::Lagged);
+        let key = self.flight_mut(id).key;
+        let version = self.world.replica[key];
+        if let Step::Loading { loaded, .. } = &mut self.flight_mut(id).step {
+            *loaded = Some(version);
+        }
+    }
+
     fn return_load(&mut self, id: FlightId) {
-        let Step::Loading { lease, loaded: Some(loaded) } = self.flight_mut(id).step else {
+        let Step::Loading { lease, loaded: Some(loaded), tag_before } = self.flight_mut(id).step
+        else {
             return;
         };
+        let has_tag = self.configuration.setup.tagging != Tagging::None;
         match lease {
             None => self.complete(id, Outcome::Unstored(loaded), None),
-            Some(Lease { token, .. }) if self.captures(Capture::AfterLoad) => {
+            Some(Lease { token, .. }) if has_tag && !self.captures(Capture::BeforeLoad) => {
                 let wire = Wire::Sent(Request::CaptureTag);
-                self.flight_mut(id).step = Step::CapturingLate { token, loaded, wire };
+                self.flight_mut(id).step = Step::CapturingLate { token, loaded, tag_before, wire };
             }
             Some(lease) => self.store(id, lease, loaded),
         }
     }
 
+    /// The server tells the age of the version: whether it is the one of before the load.
+    fn captured_late(
+        &mut self,
+        id: FlightId,
+        lease: Lease,
+        loaded: Version,
+        tag_before: Option<TagVersion>,
+    ) {
+        let is_older = match self.configuration.rules.capture {
+            Capture::AfterLoadIfOlder => tag_before == Some(lease.tag),
+            Capture::AfterLoadIfOlderOrNew => tag_before.is_none_or(|before| before == lease.tag),
+            Capture::BeforeLoad | Capture::AfterLoad => true,
+        };
+        if is_older {
+            return self.store(id, lease, loaded);
+        }
+        self.met(Event::TagTooYoung);
+        self.release(id, lease.token);
+        self.complete(id, Outcome::Unstored(loaded), None);
+    }
+
     fn fail_load(&mut self, id: FlightId) {
         let flight = self.flight_mut(id);
         let key = flight.key;
-        let Step::Loading { lease, loaded: Some(loaded) } = flight.step else { return };
+        let Step::Loading { lease, loaded: Some(loaded), .. } = flight.step else { return };
         self.world.left.failed_loads -= 1;
         self.allow_load(key);
         let kept = match self.configuration.rules.failed_load {
@@ -161,26 +234,50 @@ impl Turn<'_> {
                 None
             }
         };
-        self.complete(id, Outcome::Failed(loaded), kept);
+        self.fail_with(id, kept, loaded);
     }
 
     /// Seals the flight, then sends STORE.
     fn store(&mut self, id: FlightId, lease: Lease, loaded: Version) {
-        let fill = self.configuration.rules.fill;
+        let request = self.store_request_of(id, lease, loaded);
         let flight = self.flight_mut(id);
-        let (key, token) = (flight.key, lease.token);
-        let entry = Entry { version: loaded, tag: lease.tag, plain: false };
-        let request = match fill {
-            Fill::Fenced => Request::Store { key, token, entry },
-            Fill::UnderLock | Fill::Naive => Request::SetAndUnlock { key, entry },
-        };
         flight.open = false;
         flight.step = Step::Storing { lease, loaded, wire: Wire::Sent(request) };
     }
 
+    fn store_request_of(&mut self, id: FlightId, lease: Lease, loaded: Version) -> Request {
+        let rules = &self.configuration.rules;
+        let flight = &self.world.processes[id.process].flights[id.index];
+        let (key, token) = (flight.key, lease.token);
+        let entry = self.configuration.entry_of(token, loaded, lease.tag);
+        let unfenced = rules.fill != Fill::Fenced
+            || flight.refreshes.is_some() && rules.refresh == Refresh::Unfenced;
+        let unchanged = flight.previous().filter(|previous| previous.version == loaded);
+        if unchanged.is_some() {
+            self.met(Event::NotModified);
+        }
+        match (unchanged, rules.not_modified) {
+            (Some(seen), NotModified::ComparesTrailer) => Request::Freshen { key, seen, entry },
+            (Some(_), NotModified::Sets) => Request::SetAndUnlock { key, entry },
+            _ if unfenced => Request::SetAndUnlock { key, entry },
+            _ => Request::Store { key, token, entry },
+        }
+    }
+
+    fn refused(&mut self, id: FlightId, loaded: Version) {
+        self.met(Event::StoreRefused);
+        if self.is_refresh(id) {
+            self.met(Event::RefreshDropped);
+        }
+        self.complete(id, Outcome::Unstored(loaded), None);
+    }
+
     fn stored(&mut self, id: FlightId, tag: TagVersion, loaded: Version) {
         let key = self.flight_mut(id).key;
-        self.admit_own_store(id.process, key, Entry { version: loaded, tag, plain: false });
+        if self.is_refresh(id) {
+            self.met(Event::Refreshed);
+        }
+        self.admit_own_store(id.process, key, Entry::new(loaded, tag));
         let checks = self.configuration.rules.tag_check == TagCheck::AfterStore;
         if checks && self.configuration.setup.tagging != Tagging::None {
             let wire = Wire::Sent(Request::ReadTag);
@@ -197,7 +294,7 @@ impl Turn<'_> {
         loaded: Version,
         now: Option<TagVersion>,
     ) {
-        let entry = Entry { version: loaded, tag, plain: false };
+        let entry = Entry::new(loaded, tag);
         if self.configuration.is_usable(entry, now) {
             self.complete(id, Outcome::Stored(loaded), None);
         } else {
@@ -223,6 +320,8 @@ impl Turn<'_> {
             Step::CapturingLate { loaded, .. }
             | Step::Storing { loaded, .. }
             | Step::Verifying { loaded, .. } => self.complete(id, Outcome::Unstored(loaded), None),
+            Step::Rereading { error, .. } => self.complete(id, Outcome::Failed(error), None),
+            _ if self.is_refresh(id) => self.drop_refresh(id),
             _ => self.begin_load(id, None),
         }
     }

@@ -1,5 +1,6 @@
 //! The clients: processes whose calls share flights, and writers.
 
+mod batch;
 mod call;
 mod flight;
 mod hand_over;
@@ -9,7 +10,9 @@ mod near;
 mod outcome;
 mod process;
 mod program;
+mod refresh;
 mod scan;
+mod stale;
 mod writer;
 
 pub(crate) use call::CallStep;

@@ -7,8 +7,9 @@
 
 use super::call::{Caller, Miss, ReadResult};
 use crate::action::{Action, Turn, View};
+use crate::entry::Entry;
 use crate::properties::{Event, Property};
-use crate::server::{Entry, Key, PerKey, Server, TagVersion, Version};
+use crate::server::{Key, PerKey, Server, TagVersion, Version};
 use crate::variants::{Admission, Flush, Forgetting, TokenCheck, Vouching};
 use crate::world::World;
 
@@ -266,7 +267,7 @@ impl Turn<'_> {
     }
 
     fn read_missed(&mut self, process: usize, read: Read, result: ReadResult) {
-        let caller = Caller { needs: read.needs, read: result, joined_before: false };
+        let caller = Caller::new(read.needs, result);
         let missed = &mut self.world.processes[process].missed;
         missed.push(Miss { key: read.key, caller });
         missed.sort_unstable();

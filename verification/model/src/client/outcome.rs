@@ -8,9 +8,11 @@
 use super::call::Caller;
 use super::flight::{FlightId, Lease};
 use crate::action::Turn;
+use crate::configurations::Backoff;
 use crate::properties::{Event, Property};
+use crate::request::Request;
 use crate::server::Version;
-use crate::variants::{Rules, Sharing};
+use crate::variants::{AfterError, Rules, Sharing};
 
 /// The outcome of a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub(crate) enum Outcome {
     Unstored(Version),
     /// The load failed, with an error that depends on this version.
     Failed(Version),
+    /// The load failed, and a read that was sent then has found an entry.
+    ReadAgain { version: Version, error: Version },
+    /// Wrong (n41): the load failed, and the leader's first read had found an entry.
+    FirstRead { version: Version, error: Version },
 }
 
 impl Outcome {
@@ -31,14 +37,28 @@ impl Outcome {
             Self::Found(version)
             | Self::Stored(version)
             | Self::Unstored(version)
-            | Self::Failed(version) => version,
+            | Self::Failed(version)
+            | Self::ReadAgain { version, .. }
+            | Self::FirstRead { version, .. } => version,
+        }
+    }
+
+    /// Returns the error of a load that failed.
+    const fn error(self) -> Option<Version> {
+        match self {
+            Self::Failed(error) | Self::ReadAgain { error, .. } | Self::FirstRead { error, .. } => {
+                Some(error)
+            }
+            Self::Found(_) | Self::Stored(_) | Self::Unstored(_) => None,
         }
     }
 
     const fn property(self) -> Property {
         match self {
-            Self::Found(_) => Property::FreshEntries,
-            Self::Stored(_) | Self::Unstored(_) | Self::Failed(_) => Property::FreshOutcomes,
+            Self::Found(_) | Self::ReadAgain { .. } => Property::FreshEntries,
+            Self::Stored(_) | Self::Unstored(_) | Self::Failed(_) | Self::FirstRead { .. } => {
+                Property::FreshOutcomes
+            }
         }
     }
 
@@ -50,7 +70,14 @@ impl Outcome {
                 | (Sharing::UnstoredToLateJoiners, Self::Unstored(_))
                 | (Sharing::FailureToLateJoiners, Self::Failed(_))
         );
-        breaks_the_rule || caller.joined_before || matches!(self, Self::Stored(_))
+        let joined_in_time = match self {
+            Self::Stored(_) => true,
+            Self::ReadAgain { .. } => {
+                caller.reads_again || rules.after_error == AfterError::ReadSharedWithAll
+            }
+            _ => caller.joined_before,
+        };
+        breaks_the_rule || joined_in_time
     }
 }
 
@@ -60,20 +87,44 @@ impl Turn<'_> {
     pub(crate) fn complete(&mut self, id: FlightId, outcome: Outcome, lease: Option<Lease>) {
         let rules = &self.configuration.rules;
         let callers = std::mem::take(&mut self.flight_mut(id).callers);
+        let (key, lags) = (self.flight_mut(id).key, self.configuration.setup.lags);
         let (served, remaining): (Vec<_>, Vec<_>) =
             callers.into_iter().partition(|caller| outcome.is_for(*caller, rules));
+        let event = match outcome {
+            Outcome::ReadAgain { .. } => Event::ReadShared,
+            _ => Event::LateJoinerServed,
+        };
         if served.iter().any(|caller| !caller.joined_before) {
-            self.met(Event::LateJoinerServed);
+            self.met(event);
+        }
+        if matches!(outcome, Outcome::ReadAgain { .. }) {
+            self.met(Event::ReadAgain);
         }
         for caller in served {
+            // What a loader reads from a lagging replica may be old for its own caller, and for
+            // those that came before it began.
+            let own_load = matches!(outcome, Outcome::Unstored(_) | Outcome::Failed(_));
+            if lags && own_load && caller.joined_before {
+                continue;
+            }
             self.answer(outcome.version(), caller.needs, outcome.property());
         }
         if remaining.is_empty() {
-            lease.into_iter().for_each(|lease| self.release(id, lease.token));
+            match (lease.map(|lease| lease.token), outcome.error()) {
+                (Some(token), Some(version))
+                    if self.configuration.setup.backoff != Backoff::None =>
+                {
+                    self.world.push_late(Request::Fail { key, token, version });
+                }
+                (Some(token), _) => self.release(id, token),
+                (None, _) => {}
+            }
             self.world.processes[id.process].flights.remove(id.index);
         } else {
             self.met(Event::LedOn);
-            self.flight_mut(id).callers = remaining;
+            let flight = self.flight_mut(id);
+            flight.callers = remaining;
+            flight.callers.iter_mut().for_each(|caller| caller.reads_again = false);
             self.lead_on(id, lease);
         }
     }
@@ -99,7 +150,7 @@ mod tests {
     use crate::world::World;
 
     fn caller(joined_before: bool) -> Caller {
-        Caller { needs: 0, read: ReadResult::Missing, joined_before }
+        Caller { joined_before, ..Caller::new(0, ReadResult::Missing) }
     }
 
     #[test]
@@ -107,8 +158,14 @@ mod tests {
         let protocol = Protocol::new(configurations::all()[0].clone());
         let mut world = World::new(&protocol.configuration);
         let callers = vec![caller(true), caller(false), caller(false)];
-        let step = Step::Loading { lease: None, loaded: Some(0) };
-        world.processes[0].flights.push(Flight { key: Key(0), open: false, callers, step });
+        let step = Step::Loading { lease: None, loaded: Some(0), tag_before: None };
+        world.processes[0].flights.push(Flight {
+            key: Key(0),
+            open: false,
+            callers,
+            refreshes: None,
+            step,
+        });
         let Protocol { configuration, coverage } = &protocol;
         let configuration = &Configuration { rules: PROTOCOL, ..configuration.clone() };
         let id = FlightId { process: 0, index: 0 };

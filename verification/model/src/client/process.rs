@@ -34,6 +34,12 @@ impl Process {
         self.flights.iter().any(|flight| flight.refers_to(token))
     }
 
+    pub(crate) fn knows_fill(&self, token: Token) -> bool {
+        let seen = self.missed.iter().filter_map(|miss| miss.caller.read.seen());
+        seen.into_iter().any(|entry| entry.fill == token)
+            || self.flights.iter().any(|flight| flight.knows_fill(token))
+    }
+
     pub(crate) fn refers_to_tag(&self, tag: TagVersion) -> bool {
         let seen_by_miss = |miss: &Miss| miss.caller.read.has_tag(tag);
         self.missed.iter().any(seen_by_miss)

@@ -1,8 +1,8 @@
 //! The operations of each kind of writer.
 
 use Operation::{
-    BeginScan, Capture, Commit, Forget, Invalidate, ScanEntry, ScanLease, Set, Store, Take,
-    UnlinkLease,
+    BeginScan, Capture, Commit, Forget, Invalidate, Look, ScanEntry, ScanLease, Set, Soften, Store,
+    Take, UnlinkLease,
 };
 
 /// The way a writer updates the cache.
@@ -16,11 +16,19 @@ pub(crate) enum WriterKind {
     InvalidateByScans,
     /// Wrong (n32): both in one scan, which may reach the entry first.
     InvalidateInOneScan,
+    /// Commits, then invalidates with hold.
+    InvalidateWithHold,
+    /// Commits nothing: `expire`.
+    Expire,
     /// Commits, then inserts with a lease that it takes over.
     Insert,
     /// Takes the lease over, then commits, then stores. Invalidates if the value was not
     /// stored.
     WriteThrough,
+    /// As `Insert`; under a hold it stores nothing, and invalidates with hold.
+    InsertWithHold,
+    /// As `WriteThrough`; what it doesn't store, it invalidates with hold.
+    WriteThroughWithHold,
     /// Wrong (n24): takes the lease over only after the commit.
     WriteThroughTakenLate,
     /// Commits, then `UNLINK L` and `SET K`, as in plain-compatible caches.
@@ -43,6 +51,9 @@ pub(crate) enum Operation {
     Take,
     /// CAPTURE; skipped without tags.
     Capture,
+    /// GET K.
+    Look,
+    Soften,
     /// The write returns if this succeeds.
     Store,
     UnlinkLease,
@@ -52,12 +63,16 @@ pub(crate) enum Operation {
 impl WriterKind {
     pub(super) const fn program(self) -> &'static [Operation] {
         match self {
-            Self::Invalidate => &[Commit, Invalidate],
+            Self::Invalidate | Self::InvalidateWithHold => &[Commit, Invalidate],
+            Self::Expire => &[Look, Soften],
             Self::InvalidateHere => &[Commit, Forget, Invalidate],
             Self::InvalidateByScans => &[Commit, BeginScan, ScanLease, BeginScan, ScanEntry],
             Self::InvalidateInOneScan => &[Commit, BeginScan, ScanEntry, ScanLease],
             Self::Insert => &[Commit, Take, Capture, Store],
-            Self::WriteThrough => &[Take, Capture, Commit, Store, Invalidate],
+            Self::InsertWithHold => &[Commit, Take, Capture, Store, Invalidate],
+            Self::WriteThrough | Self::WriteThroughWithHold => {
+                &[Take, Capture, Commit, Store, Invalidate]
+            }
             Self::WriteThroughTakenLate => &[Commit, Take, Capture, Store, Invalidate],
             Self::PlainInsert => &[Commit, Capture, UnlinkLease, Set],
             Self::PlainInsertSetFirst => &[Commit, Capture, Set, UnlinkLease],
@@ -65,7 +80,15 @@ impl WriterKind {
     }
 
     pub(super) const fn is_insert(self) -> bool {
-        matches!(self, Self::Insert | Self::PlainInsert | Self::PlainInsertSetFirst)
+        matches!(
+            self,
+            Self::Insert | Self::InsertWithHold | Self::PlainInsert | Self::PlainInsertSetFirst
+        )
+    }
+
+    /// Returns `true` if its invalidations leave a mark.
+    pub(super) const fn holds(self) -> bool {
+        matches!(self, Self::InvalidateWithHold | Self::InsertWithHold | Self::WriteThroughWithHold)
     }
 }
 

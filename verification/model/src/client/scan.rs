@@ -59,12 +59,12 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Token;
+    use crate::server::{Holder, Token};
 
     #[test]
     fn key_added_again_may_be_missed() {
         let empty = Slot::default();
-        let leased = Slot { lease: Some(Token(1)), ..empty };
+        let leased = Slot { lease: Some(Holder::Fill(Token(1))), ..empty };
         let all = Present { lease: true, entry: true };
         assert!(all.and_in(leased).is_found_by(Operation::ScanLease));
         let again = all.and_in(leased).and_in(empty).and_in(leased);

@@ -8,7 +8,11 @@ use super::program::{Operation, WriterKind};
 use super::scan::Present;
 use crate::action::{Action, Turn, View};
 use crate::configurations::Tagging;
-use crate::server::{Key, Request, TagVersion, Token, Version};
+use crate::entry::Entry;
+use crate::properties::Event;
+use crate::request::{Reply, Request};
+use crate::server::{Key, TagVersion, Token, Version};
+use crate::variants::Holding;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Writer {
@@ -21,6 +25,8 @@ pub(crate) struct Writer {
     /// The lease that it has taken over.
     pub(crate) token: Option<Token>,
     pub(crate) tag: TagVersion,
+    /// The entry that it has read, to soften it.
+    pub(crate) seen: Option<Entry>,
     /// Whether its scan is certain to find the lease and the entry.
     pub(super) present: Present,
 }
@@ -47,6 +53,7 @@ impl Writer {
             version: 0,
             token,
             tag: 0,
+            seen: None,
             present: Present::NOTHING,
         }
     }
@@ -127,6 +134,8 @@ impl Turn<'_> {
             Operation::Take => return self.take_lease(writer),
             Operation::Capture => return self.capture_for(writer),
             Operation::Store => return self.store_for(writer),
+            Operation::Look => return self.look(writer),
+            Operation::Soften => return self.soften(writer),
             Operation::BeginScan => return self.begin_scan(writer),
             Operation::Forget => return self.forget_for(writer, false),
             Operation::Invalidate => self.invalidation(writer),
@@ -177,10 +186,31 @@ impl Turn<'_> {
     }
 
     pub(super) fn invalidation(&self, writer: usize) -> Request {
+        let Writer { key, version, .. } = self.world.writers[writer];
         if self.writes_all_keys(writer) {
             Request::InvalidateTag
+        } else if self.kind(writer).holds() && self.configuration.rules.holding == Holding::Marks {
+            Request::InvalidateWithHold { key, version }
         } else {
-            Request::Invalidate { key: self.world.writers[writer].key }
+            Request::Invalidate { key }
+        }
+    }
+
+    /// Reads the entry that `expire` is about to soften.
+    fn look(&mut self, writer: usize) {
+        let state = &mut self.world.writers[writer];
+        state.seen = self.world.server.slots[state.key].entry;
+        if state.seen.is_none() {
+            state.end();
+        }
+    }
+
+    fn soften(&mut self, writer: usize) {
+        let Writer { key, seen, .. } = self.world.writers[writer];
+        self.world.writers[writer].end();
+        match seen.map(|seen| self.execute(Request::Soften { key, seen })) {
+            Some(Reply::Done) => self.met(Event::Softened),
+            _ => self.met(Event::SoftenRefused),
         }
     }
 
@@ -192,7 +222,10 @@ impl Turn<'_> {
         if is_here {
             self.forget_for(writer, true);
         }
-        for written in self.configuration.setup.keys().filter(|other| all || *other == key) {
+        // Without hold, a writer can promise nothing of loaders that read from a replica.
+        let promises = !self.configuration.setup.lags || self.kind(writer).holds();
+        let keys = self.configuration.setup.keys().filter(|_| promises);
+        for written in keys.filter(|other| all || *other == key) {
             if is_here {
                 self.own_write_returned(written, version);
             }

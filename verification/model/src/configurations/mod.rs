@@ -2,14 +2,18 @@
 
 mod broadcast;
 mod controls;
+mod hold;
+mod loads;
 mod long;
 mod near;
 mod small;
+mod soft;
 
 use crate::client::WriterKind;
+use crate::entry::Entry;
 use crate::properties::{Event, Property};
-use crate::server::{Entry, KEYS, Key, TagVersion};
-use crate::variants::{PROTOCOL, PlainValues, Rules, TagVersions};
+use crate::server::{KEYS, Key, TagVersion, Token, Version};
+use crate::variants::{Capture, PROTOCOL, PlainValues, Rules, TagVersions, Trailers};
 
 /// One search.
 #[derive(Clone, Debug)]
@@ -48,12 +52,38 @@ pub(crate) struct Setup {
     pub(crate) has_tokens: bool,
     /// Whether the server reports all changes, at the end of its turns.
     pub(crate) broadcasts: bool,
+    pub(crate) stale: Stale,
+    pub(crate) backoff: Backoff,
+    /// Whether loaders read from a replica of the source, which lags behind.
+    pub(crate) lags: bool,
+}
+
+/// What a call does that reads a soft-expired entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// It returns the entry; a refresh runs in the background.
+    Served,
+    /// It loads, and reads again if the load fails or is slow.
+    LoadedFirst,
+}
+
+/// What becomes of a lease after a failed load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backoff {
+    /// It is released.
+    None,
+    /// FAIL. Callers that meet the mark fail.
+    FailFast,
+    /// FAIL. Callers that meet the mark load, and store nothing.
+    LoadUnstored,
 }
 
 /// The first step of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Calls {
     ReadFirst,
+    /// With a read of the key. A tag that only the entry names is read in a second round trip.
+    ReadTagLater,
     /// With ACQUIRE, as a manual ticket does.
     AcquireAtOnce,
 }
@@ -65,6 +95,8 @@ pub(crate) struct Callers {
     /// The number of concurrent calls.
     pub(crate) at_once: usize,
     pub(crate) has_near_tier: bool,
+    /// Whether a call is a batch of all keys.
+    pub(crate) in_batches: bool,
 }
 
 /// The writes of one writer.
@@ -108,6 +140,10 @@ pub(crate) struct Faults {
     pub(crate) pings: u8,
     /// Of the connection of a near tier.
     pub(crate) lost_links: u8,
+    /// Entries that become soft-expired.
+    pub(crate) soft_expiries: u8,
+    /// Callers of a load that go on with what they can read.
+    pub(crate) soft_timeouts: u8,
 }
 
 /// No faults.
@@ -123,6 +159,8 @@ const NO_FAULTS: Faults = Faults {
     plain_fills: 0,
     pings: 0,
     lost_links: 0,
+    soft_expiries: 0,
+    soft_timeouts: 0,
 };
 
 const INVALIDATE: Writes = Writes { kind: WriterKind::Invalidate, writes: 1 };
@@ -147,17 +185,20 @@ const SMALLEST: Setup = Setup {
     inserts_are_newest: true,
     has_tokens: false,
     broadcasts: false,
+    stale: Stale::Served,
+    backoff: Backoff::None,
+    lags: false,
 };
 
-const ONE_CALL: Callers = Callers { calls: 1, at_once: 1, has_near_tier: false };
+const ONE_CALL: Callers = Callers { calls: 1, at_once: 1, has_near_tier: false, in_batches: false };
 
 /// Two calls, one after the other.
-const TWO_IN_TURN: Callers = Callers { calls: 2, at_once: 1, has_near_tier: false };
+const TWO_IN_TURN: Callers = Callers { calls: 2, ..ONE_CALL };
 
 /// Two calls that may share a flight.
-const TWO_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, has_near_tier: false };
+const TWO_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, ..ONE_CALL };
 
-const THREE_AT_ONCE: Callers = Callers { calls: 3, at_once: 3, has_near_tier: false };
+const THREE_AT_ONCE: Callers = Callers { calls: 3, at_once: 3, ..ONE_CALL };
 
 /// Two processes with two calls each, and one write.
 const IN_TURN: Setup = Setup { processes: &[TWO_IN_TURN, TWO_IN_TURN], ..SMALLEST };
@@ -183,8 +224,23 @@ const BASE: Configuration = Configuration {
 
 /// Returns all configurations, the negative controls first.
 pub(crate) fn all() -> Vec<Configuration> {
-    let controls = [controls::table(), near::controls(), broadcast::controls()];
-    let tables = [small::table(), near::table(), broadcast::table(), long::table()];
+    let controls = [
+        controls::table(),
+        near::controls(),
+        broadcast::controls(),
+        soft::controls(),
+        hold::controls(),
+        loads::controls(),
+    ];
+    let tables = [
+        small::table(),
+        near::table(),
+        broadcast::table(),
+        soft::table(),
+        hold::table(),
+        loads::table(),
+        long::table(),
+    ];
     [controls.concat(), tables.concat()].concat()
 }
 
@@ -194,7 +250,26 @@ impl Configuration {
         let Faults { evictions, expiries, crashes, timeouts, .. } = self.faults;
         let Faults { renewals, plain_fills, lost_links, .. } = self.faults;
         let costly = [evictions, expiries, crashes, timeouts, renewals, plain_fills, lost_links];
-        costly.iter().all(|count| *count == 0)
+        let Setup { backoff, lags, .. } = self.setup;
+        let is_costly = backoff == Backoff::LoadUnstored
+            || lags
+            || matches!(
+                self.rules.capture,
+                Capture::AfterLoadIfOlder | Capture::AfterLoadIfOlderOrNew
+            );
+        !is_costly && costly.iter().all(|count| *count == 0)
+    }
+
+    /// Returns the entry of a fill. Its trailer names the fill where trailers are compared.
+    pub(crate) fn entry_of(&self, token: Token, version: Version, tag: TagVersion) -> Entry {
+        let expires = self.setup.writers.iter().any(|writer| writer.kind == WriterKind::Expire);
+        let is_told = self.rules.trailers == Trailers::NameTheFill;
+        let entry = Entry::new(version, tag);
+        if is_told && (expires || self.faults.soft_expiries > 0) {
+            entry.filled_with(token)
+        } else {
+            entry
+        }
     }
 
     /// Returns `true` if an entry answers a call, given the tag's version.

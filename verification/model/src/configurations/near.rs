@@ -5,14 +5,16 @@ use crate::properties::Event::{Admitted, Hit, NearHit, NotAdmitted};
 use crate::properties::Property::{NearBound, OwnWrites, Tokens};
 use crate::variants::{Admission, Flush, Forgetting, TokenCheck};
 
+const NEAR_CALL: Callers = Callers { has_near_tier: true, ..ONE_CALL };
+
 /// Calls of a process with a near tier, one after the other.
-const THREE_NEAR: Callers = Callers { calls: 3, at_once: 1, has_near_tier: true };
+const THREE_NEAR: Callers = Callers { calls: 3, at_once: 1, ..NEAR_CALL };
 
-pub(super) const TWO_NEAR: Callers = Callers { calls: 2, at_once: 1, has_near_tier: true };
+pub(super) const TWO_NEAR: Callers = Callers { calls: 2, at_once: 1, ..NEAR_CALL };
 
-const TWO_NEAR_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, has_near_tier: true };
+const TWO_NEAR_AT_ONCE: Callers = Callers { calls: 2, at_once: 2, ..NEAR_CALL };
 
-const THREE_NEAR_AT_ONCE: Callers = Callers { calls: 3, at_once: 2, has_near_tier: true };
+const THREE_NEAR_AT_ONCE: Callers = Callers { calls: 3, at_once: 2, ..NEAR_CALL };
 
 const INVALIDATE_HERE: Writes = Writes { kind: WriterKind::InvalidateHere, writes: 1 };
 
@@ -87,7 +89,7 @@ pub(super) fn controls() -> Vec<Configuration> {
     ]
 }
 
-const FOUR_NEAR_AT_ONCE: Callers = Callers { calls: 4, at_once: 2, has_near_tier: true };
+const FOUR_NEAR_AT_ONCE: Callers = Callers { calls: 4, at_once: 2, ..NEAR_CALL };
 
 pub(super) fn table() -> Vec<Configuration> {
     vec![

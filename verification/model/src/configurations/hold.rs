@@ -1,0 +1,137 @@
+//! Invalidations with hold, for loaders that read from a replica of the source.
+
+use super::*;
+use crate::properties::Event::{
+    HandedOver, Held, Hit, Lagged, LateExecution, LateJoinerServed, LedOn, StoreRefused,
+    WriterStored,
+};
+use crate::properties::Property::FreshEntries;
+use crate::variants::{Holding, Taking};
+
+const HOLD: Writes = Writes { kind: WriterKind::InvalidateWithHold, writes: 1 };
+
+const HOLD_TWICE: Writes = Writes { writes: 2, ..HOLD };
+
+const INSERT_WITH_HOLD: Writes = Writes { kind: WriterKind::InsertWithHold, writes: 1 };
+
+const WRITE_THROUGH_WITH_HOLD: Writes =
+    Writes { kind: WriterKind::WriteThroughWithHold, writes: 1 };
+
+const LAGGING: Setup = Setup { writers: &[HOLD], lags: true, ..IN_TURN };
+
+pub(super) fn controls() -> Vec<Configuration> {
+    let stale =
+        Configuration { expected: Expected::Violates(FreshEntries), setup: LAGGING, ..BASE };
+    vec![
+        Configuration {
+            name: "n17",
+            about: "loaders read from a lagging replica, without hold",
+            rules: Rules { holding: Holding::Nothing, ..PROTOCOL },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n18",
+            about: "hold: another's invalidation without hold removes the mark",
+            setup: Setup { writers: &[HOLD, INVALIDATE], ..LAGGING },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n18b",
+            about: "hold: the UNLINK L of a plain insert removes the mark",
+            setup: Setup { writers: &[HOLD, PLAIN_INSERT], ..LAGGING },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n19",
+            about: "hold: the mark is evicted",
+            faults: Faults { evictions: 1, ..NO_FAULTS },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n45",
+            about: "hold: TAKE replaces the mark, and its STORE times out",
+            rules: Rules { taking: Taking::IgnoresHold, ..PROTOCOL },
+            setup: Setup { writers: &[INSERT_WITH_HOLD, HOLD], ..LAGGING },
+            faults: Faults { timeouts: 1, ..NO_FAULTS },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n49",
+            about: "an inserted value is evicted, and loaded from a lagging replica: its stated limit",
+            setup: Setup { writers: &[INSERT_WITH_HOLD], ..LAGGING },
+            faults: Faults { evictions: 1, ..NO_FAULTS },
+            ..stale
+        },
+    ]
+}
+
+pub(super) fn table() -> Vec<Configuration> {
+    vec![
+        Configuration {
+            name: "hold",
+            about: "2×2 calls, 2 writes with hold, lagging replica; expiry",
+            setup: Setup { writers: &[HOLD_TWICE], ..LAGGING },
+            faults: Faults { expiries: 1, ..NO_FAULTS },
+            reaches: &[Hit, Held, Lagged, StoreRefused],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-timeout",
+            about: "2×2 calls, 1 write with hold, lagging replica; timeout",
+            setup: LAGGING,
+            faults: Faults { timeouts: 1, ..NO_FAULTS },
+            reaches: &[Hit, Held, Lagged, StoreRefused, LateExecution],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-flights",
+            about: "2 calls at once + 1, 2 writes with hold, lagging replica",
+            setup: Setup { processes: &[TWO_AT_ONCE, ONE_CALL], writers: &[HOLD_TWICE], ..LAGGING },
+            reaches: &[Hit, Held, Lagged, StoreRefused, LateJoinerServed, LedOn],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-hand-over",
+            about: "3 calls at once, 1 write with hold, lagging replica; a cancelled leader",
+            setup: Setup { processes: &[THREE_AT_ONCE], ..LAGGING },
+            faults: Faults { cancellations: 1, ..NO_FAULTS },
+            reaches: &[Held, Lagged, StoreRefused, LateJoinerServed, LedOn, HandedOver],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-insert",
+            about: "2×2 calls, an insert, 1 write with hold, lagging replica",
+            setup: Setup { writers: &[INSERT_WITH_HOLD, HOLD], ..LAGGING },
+            reaches: &[Hit, Held, Lagged, StoreRefused, WriterStored],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-write-through",
+            about: "2×2 calls, a write_through, 1 write with hold at the same time, lagging replica",
+            setup: Setup { writers: &[WRITE_THROUGH_WITH_HOLD, HOLD], ..LAGGING },
+            reaches: &[Hit, Held, Lagged, StoreRefused, WriterStored],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-insert-long",
+            about: "2×1 calls, an insert, 1 write with hold, lagging replica; timeout",
+            quick: false,
+            setup: Setup {
+                processes: &[ONE_CALL, ONE_CALL],
+                writers: &[INSERT_WITH_HOLD, HOLD],
+                ..LAGGING
+            },
+            faults: Faults { timeouts: 1, ..NO_FAULTS },
+            reaches: &[Hit, Held, Lagged, StoreRefused, WriterStored, LateExecution],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-long",
+            about: "2×2 calls, 2 writers with hold, 2 writes each, lagging replica",
+            quick: false,
+            setup: Setup { writers: &[HOLD_TWICE, HOLD], ..LAGGING },
+            reaches: &[Hit, Held, Lagged, StoreRefused],
+            ..BASE
+        },
+    ]
+}
