@@ -17,6 +17,7 @@ pub(crate) enum Fault {
     /// The replica of the source applies a write.
     CatchUp(Key),
     EvictEntry(Key),
+    LoseEntry(Key),
     EvictLease(Key),
     EvictTag,
     /// A plain writer reads the source.
@@ -49,6 +50,9 @@ impl View<'_> {
             }
             if world.left.evictions > 0 && slot.entry.is_some() {
                 add(Fault::EvictEntry(key));
+            }
+            if world.left.lost_entries > 0 && slot.entry.is_some() {
+                add(Fault::LoseEntry(key));
             }
             if world.left.evictions > 0 && slot.lease.is_some() {
                 add(Fault::EvictLease(key));
@@ -95,6 +99,10 @@ impl Turn<'_> {
             Fault::CatchUp(key) => self.world.replica[key] += 1,
             Fault::EvictEntry(key) => {
                 self.world.left.evictions -= 1;
+                self.world.server.slots[key].entry = None;
+            }
+            Fault::LoseEntry(key) => {
+                self.world.left.lost_entries -= 1;
                 self.world.server.slots[key].entry = None;
             }
             Fault::EvictLease(key) => {

@@ -20,6 +20,14 @@ pub(crate) enum Request {
         token: Token,
         entry: Entry,
     },
+    /// STORE of a writer that leaves the mark of a hold in place of its lease.
+    StoreWithHold {
+        key: Key,
+        token: Token,
+        entry: Entry,
+        /// As in `InvalidateWithHold`.
+        version: Version,
+    },
     Release {
         key: Key,
         token: Token,
@@ -118,6 +126,7 @@ impl Request {
         let token = match self {
             Self::Acquire { token, .. }
             | Self::Store { token, .. }
+            | Self::StoreWithHold { token, .. }
             | Self::Release { token, .. }
             | Self::Fail { token, .. }
             | Self::Renew { token, .. }
@@ -139,6 +148,7 @@ impl Request {
             Self::Soften { seen, .. } => (Some(seen), None),
             Self::Freshen { seen, entry, .. } => (Some(seen), Some(entry)),
             Self::Store { entry, .. }
+            | Self::StoreWithHold { entry, .. }
             | Self::Set { entry, .. }
             | Self::SetAndUnlock { entry, .. } => (None, Some(entry)),
             _ => (None, None),

@@ -32,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) softening: Softening,
     pub(crate) holding: Holding,
     pub(crate) taking: Taking,
+    pub(crate) writer_store: WriterStore,
     pub(crate) batch: Batch,
 }
 
@@ -63,6 +64,7 @@ pub(crate) const PROTOCOL: Rules = Rules {
     softening: Softening::Compares,
     holding: Holding::Marks,
     taking: Taking::RespectsHold,
+    writer_store: WriterStore::EndsLease,
     batch: Batch::StoresBeforeWaiting,
 };
 
@@ -327,6 +329,16 @@ pub(crate) enum Taking {
     RespectsHold,
     /// Wrong (n45): it takes the lease over.
     IgnoresHold,
+}
+
+/// What the STORE of an insert or a write-through leaves behind, where loaders read from a
+/// lagging replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriterStore {
+    /// Nothing. No mark keeps old values out, once the entry is evicted or refreshed (n49, n51).
+    EndsLease,
+    /// The mark of a hold.
+    LeavesMark,
 }
 
 /// When a batch loads the keys that it holds the leases of.

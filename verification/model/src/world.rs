@@ -66,6 +66,9 @@ impl World {
             Request::InvalidateWithHold { key, .. } => {
                 Request::InvalidateWithHold { key, version: self.source[key] }
             }
+            Request::StoreWithHold { key, token, entry, .. } => {
+                Request::StoreWithHold { key, token, entry, version: self.source[key] }
+            }
             request => request,
         };
         let unused = self.unused_tag_version();

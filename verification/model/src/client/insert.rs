@@ -7,6 +7,7 @@ use crate::entry::Entry;
 use crate::properties::Event;
 use crate::request::{Reply, Request};
 use crate::server::Token;
+use crate::variants::WriterStore;
 
 impl Turn<'_> {
     pub(super) fn take_lease(&mut self, writer: usize) {
@@ -50,7 +51,12 @@ impl Turn<'_> {
     fn store_request(&self, writer: usize) -> Option<Request> {
         let Writer { key, token, .. } = self.world.writers[writer];
         let entry = self.entry(writer);
-        token.map(|token| Request::Store { key, token, entry })
+        let marks = self.kind(writer).holds()
+            && self.configuration.rules.writer_store == WriterStore::LeavesMark;
+        token.map(|token| match marks {
+            true => Request::StoreWithHold { key, token, entry, version: entry.version },
+            false => Request::Store { key, token, entry },
+        })
     }
 
     fn entry(&self, writer: usize) -> Entry {

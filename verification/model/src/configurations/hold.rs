@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::properties::Event::{
-    HandedOver, Held, Hit, Lagged, LateExecution, LateJoinerServed, LedOn, StoreRefused,
-    WriterStored,
+    HandedOver, Held, Hit, Lagged, LateExecution, LateJoinerServed, LedOn, RefreshDropped,
+    Refreshed, StaleServed, StoreRefused, WriterStored,
 };
 use crate::properties::Property::FreshEntries;
-use crate::variants::{Holding, Taking};
+use crate::variants::{Holding, Taking, WriterStore};
 
 const HOLD: Writes = Writes { kind: WriterKind::InvalidateWithHold, writes: 1 };
 
@@ -18,6 +18,13 @@ const WRITE_THROUGH_WITH_HOLD: Writes =
     Writes { kind: WriterKind::WriteThroughWithHold, writes: 1 };
 
 const LAGGING: Setup = Setup { writers: &[HOLD], lags: true, ..IN_TURN };
+
+const TWO_AND_ONE: Setup = Setup { processes: &[TWO_IN_TURN, ONE_CALL], ..LAGGING };
+
+/// The writers' STORE leaves a mark.
+const MARKED: Rules = Rules { writer_store: WriterStore::LeavesMark, ..PROTOCOL };
+
+const LOST_AND_SOFT: Faults = Faults { soft_expiries: 1, lost_entries: 1, ..NO_FAULTS };
 
 pub(super) fn controls() -> Vec<Configuration> {
     let stale =
@@ -51,21 +58,36 @@ pub(super) fn controls() -> Vec<Configuration> {
             name: "n45",
             about: "hold: TAKE replaces the mark, and its STORE times out",
             rules: Rules { taking: Taking::IgnoresHold, ..PROTOCOL },
-            setup: Setup { writers: &[INSERT_WITH_HOLD, HOLD], ..LAGGING },
+            setup: Setup {
+                processes: &[ONE_CALL, ONE_CALL],
+                writers: &[INSERT_WITH_HOLD, HOLD],
+                ..LAGGING
+            },
             faults: Faults { timeouts: 1, ..NO_FAULTS },
             ..stale.clone()
         },
         Configuration {
-            name: "n49",
-            about: "an inserted value is evicted, and loaded from a lagging replica: its stated limit",
+            name: "n51",
+            about: "hold: an inserted value is refreshed, and no mark outlasts the lag",
             setup: Setup { writers: &[INSERT_WITH_HOLD], ..LAGGING },
-            faults: Faults { evictions: 1, ..NO_FAULTS },
+            faults: Faults { soft_expiries: 1, ..NO_FAULTS },
+            ..stale.clone()
+        },
+        Configuration {
+            name: "n49",
+            about: "hold: an inserted value is evicted, and no mark outlasts the lag",
+            setup: Setup { writers: &[INSERT_WITH_HOLD], ..LAGGING },
+            faults: Faults { lost_entries: 1, ..NO_FAULTS },
             ..stale
         },
     ]
 }
 
 pub(super) fn table() -> Vec<Configuration> {
+    [invalidations(), writers()].concat()
+}
+
+fn invalidations() -> Vec<Configuration> {
     vec![
         Configuration {
             name: "hold",
@@ -91,6 +113,14 @@ pub(super) fn table() -> Vec<Configuration> {
             ..BASE
         },
         Configuration {
+            name: "hold-refresh",
+            about: "2×2 calls, 1 write with hold, lagging replica; 2 soft expiries, expiry",
+            setup: LAGGING,
+            faults: Faults { soft_expiries: 2, expiries: 1, ..NO_FAULTS },
+            reaches: &[Hit, Held, Lagged, StoreRefused, StaleServed, Refreshed],
+            ..BASE
+        },
+        Configuration {
             name: "hold-hand-over",
             about: "3 calls at once, 1 write with hold, lagging replica; a cancelled leader",
             setup: Setup { processes: &[THREE_AT_ONCE], ..LAGGING },
@@ -98,6 +128,19 @@ pub(super) fn table() -> Vec<Configuration> {
             reaches: &[Held, Lagged, StoreRefused, LateJoinerServed, LedOn, HandedOver],
             ..BASE
         },
+        Configuration {
+            name: "hold-long",
+            about: "2×2 calls, 2 writers with hold, 2 writes each, lagging replica",
+            quick: false,
+            setup: Setup { writers: &[HOLD_TWICE, HOLD], ..LAGGING },
+            reaches: &[Hit, Held, Lagged, StoreRefused],
+            ..BASE
+        },
+    ]
+}
+
+fn writers() -> Vec<Configuration> {
+    vec![
         Configuration {
             name: "hold-insert",
             about: "2×2 calls, an insert, 1 write with hold, lagging replica",
@@ -126,11 +169,41 @@ pub(super) fn table() -> Vec<Configuration> {
             ..BASE
         },
         Configuration {
-            name: "hold-long",
-            about: "2×2 calls, 2 writers with hold, 2 writes each, lagging replica",
+            name: "hold-insert-marked",
+            about: "2×2 calls, an insert that leaves a mark, lagging replica; lost entry, soft expiry",
+            rules: MARKED,
+            setup: Setup { writers: &[INSERT_WITH_HOLD], ..LAGGING },
+            faults: LOST_AND_SOFT,
+            reaches: &[Hit, Held, Lagged, WriterStored, StaleServed, RefreshDropped],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-write-through-marked",
+            about: "2×2 calls, a write_through that leaves a mark, lagging replica; lost entry, soft expiry",
+            rules: MARKED,
+            setup: Setup { writers: &[WRITE_THROUGH_WITH_HOLD], ..LAGGING },
+            faults: LOST_AND_SOFT,
+            reaches: &[Hit, Held, Lagged, WriterStored, StaleServed, RefreshDropped],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-insert-marked-long",
+            about: "2 calls + 1, an insert that leaves a mark, 1 write with hold, lagging replica; lost entry, soft expiry",
             quick: false,
-            setup: Setup { writers: &[HOLD_TWICE, HOLD], ..LAGGING },
-            reaches: &[Hit, Held, Lagged, StoreRefused],
+            rules: MARKED,
+            setup: Setup { writers: &[INSERT_WITH_HOLD, HOLD], ..TWO_AND_ONE },
+            faults: LOST_AND_SOFT,
+            reaches: &[Hit, Held, Lagged, StoreRefused, WriterStored, StaleServed, RefreshDropped],
+            ..BASE
+        },
+        Configuration {
+            name: "hold-write-through-marked-long",
+            about: "2 calls + 1, a write_through that leaves a mark, 1 write with hold at the same time, lagging replica; lost entry, soft expiry",
+            quick: false,
+            rules: MARKED,
+            setup: Setup { writers: &[WRITE_THROUGH_WITH_HOLD, HOLD], ..TWO_AND_ONE },
+            faults: LOST_AND_SOFT,
+            reaches: &[Hit, Held, Lagged, StoreRefused, WriterStored, StaleServed, RefreshDropped],
             ..BASE
         },
     ]

@@ -36,7 +36,7 @@ pub(super) fn controls() -> Vec<Configuration> {
         },
         Configuration {
             name: "n48",
-            about: "a mark of a failed load, and an invalidation by tag: its stated limit",
+            about: "the mark of a failed load outlives an invalidation by tag",
             setup: Setup { tagging: Tagging::InvalidatedByTag, ..BACKED_OFF },
             ..stale_error
         },

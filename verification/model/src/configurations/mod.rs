@@ -121,6 +121,8 @@ pub(crate) enum Tagging {
 pub(crate) struct Faults {
     /// Of an entry, a lease or the tag.
     pub(crate) evictions: u8,
+    /// Evictions and expiries of an entry alone.
+    pub(crate) lost_entries: u8,
     /// Of the lease of a live holder.
     pub(crate) expiries: u8,
     /// Of a process.
@@ -149,6 +151,7 @@ pub(crate) struct Faults {
 /// No faults.
 const NO_FAULTS: Faults = Faults {
     evictions: 0,
+    lost_entries: 0,
     expiries: 0,
     crashes: 0,
     timeouts: 0,
@@ -247,9 +250,18 @@ pub(crate) fn all() -> Vec<Configuration> {
 impl Configuration {
     /// Returns `true` if G1 is checked: only where every lost load is accounted for.
     pub(crate) fn counts_loads(&self) -> bool {
-        let Faults { evictions, expiries, crashes, timeouts, .. } = self.faults;
+        let Faults { evictions, lost_entries, expiries, crashes, timeouts, .. } = self.faults;
         let Faults { renewals, plain_fills, lost_links, .. } = self.faults;
-        let costly = [evictions, expiries, crashes, timeouts, renewals, plain_fills, lost_links];
+        let costly = [
+            evictions,
+            lost_entries,
+            expiries,
+            crashes,
+            timeouts,
+            renewals,
+            plain_fills,
+            lost_links,
+        ];
         let Setup { backoff, lags, .. } = self.setup;
         let is_costly = backoff == Backoff::LoadUnstored
             || lags

@@ -27,6 +27,8 @@ const TWO_AND_ONE: Setup = Setup { processes: &[TWO_IN_TURN, ONE_CALL], ..IN_TUR
 
 const LOADED_FIRST_JOINED: Setup = Setup { processes: &[THREE_IN_TWO, ONE_CALL], ..LOADED_FIRST };
 
+const LOADED_FIRST_ALONE: Setup = Setup { processes: &[THREE_IN_TWO], ..LOADED_FIRST };
+
 /// Three calls, of which two may share a flight.
 const THREE_IN_TWO: Callers = Callers { calls: 3, at_once: 2, ..ONE_CALL };
 
@@ -35,7 +37,7 @@ pub(super) fn controls() -> Vec<Configuration> {
         Configuration { expected: Expected::Violates(FreshEntries), setup: IN_TURN, ..BASE };
     let stale_outcome = Configuration {
         expected: Expected::Violates(FreshOutcomes),
-        setup: LOADED_FIRST_JOINED,
+        setup: LOADED_FIRST_ALONE,
         faults: FAILING,
         ..BASE
     };
@@ -71,7 +73,7 @@ pub(super) fn controls() -> Vec<Configuration> {
             name: "n42",
             about: "after an error, an entry is served whatever its tag",
             rules: Rules { after_error: AfterError::IgnoresTag, ..PROTOCOL },
-            setup: Setup { tagging: Tagging::InvalidatedByTag, ..LOADED_FIRST },
+            setup: Setup { tagging: Tagging::InvalidatedByTag, ..LOADED_FIRST_ALONE },
             faults: FAILING,
             ..stale_entry.clone()
         },
@@ -79,7 +81,7 @@ pub(super) fn controls() -> Vec<Configuration> {
             name: "n44",
             about: "the read after an error is given to joiners that came after it was sent",
             rules: Rules { after_error: AfterError::ReadSharedWithAll, ..PROTOCOL },
-            setup: LOADED_FIRST_JOINED,
+            setup: LOADED_FIRST_ALONE,
             faults: FAILING,
             ..stale_entry
         },
@@ -193,11 +195,7 @@ fn errors() -> Vec<Configuration> {
         Configuration {
             name: "stale-on-error",
             about: "3 calls, 2 at once, 2 writes; soft expiry, failed load",
-            setup: Setup {
-                processes: &[THREE_IN_TWO],
-                writers: &[INVALIDATE_TWICE],
-                ..LOADED_FIRST
-            },
+            setup: Setup { writers: &[INVALIDATE_TWICE], ..LOADED_FIRST_ALONE },
             faults: FAILING,
             reaches: &[Hit, ReadAgain, ReadShared, LedOn, StoreRefused],
             ..BASE
@@ -205,11 +203,7 @@ fn errors() -> Vec<Configuration> {
         Configuration {
             name: "stale-on-error-tag",
             about: "3 calls, 2 at once, 1 tag invalidation; soft expiry, failed load",
-            setup: Setup {
-                tagging: Tagging::InvalidatedByTag,
-                processes: &[THREE_IN_TWO],
-                ..LOADED_FIRST
-            },
+            setup: Setup { tagging: Tagging::InvalidatedByTag, ..LOADED_FIRST_ALONE },
             faults: FAILING,
             reaches: &[Hit, ReadAgain, ReadShared, LedOn, UnusableEntry],
             ..BASE

@@ -100,6 +100,13 @@ impl Server {
             Request::Read { key } => Reply::Found { entry: self.slots[key].entry, tag: self.tag },
             Request::Acquire { key, token, seen } => self.acquire(key, token, seen, rules),
             Request::Store { key, token, entry } => self.store(key, token, entry),
+            Request::StoreWithHold { key, token, entry, version } => {
+                let reply = self.store(key, token, entry);
+                if reply == Reply::Stored {
+                    self.slots[key].lease = Some(Holder::Hold(version));
+                }
+                reply
+            }
             Request::Release { key, token } => self.release(key, token),
             Request::Renew { key, token } => self.renew(key, token, rules),
             Request::Fail { key, token, version } => self.fail(key, token, version, rules),
