@@ -145,10 +145,12 @@ pub(crate) enum Event {
     TagTooYoung,
     /// A batch waits for a lease, and has loaded other keys meanwhile.
     BatchWaited,
+    /// A batch leaves a flight that it has joined, before it loads.
+    BatchLeft,
 }
 
 impl Event {
-    const COUNT: usize = Self::BatchWaited as usize + 1;
+    const COUNT: usize = Self::BatchLeft as usize + 1;
 }
 
 /// The events that a search has reached.

@@ -348,4 +348,7 @@ pub(crate) enum Batch {
     StoresBeforeWaiting,
     /// Wrong (n47): once it holds the leases of all missing keys.
     WaitsBeforeStoring,
+    /// Wrong (n52): at once, but it remains in the flights that it has joined, and runs a loader
+    /// that it is handed only once it waits for nothing else.
+    StaysJoined,
 }

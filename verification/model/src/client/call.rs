@@ -37,11 +37,13 @@ pub(crate) struct Caller {
     pub(crate) joined_before: bool,
     /// Whether it was waiting when the read after a failed load was sent.
     pub(crate) reads_again: bool,
+    /// Whether it is one key of a batch.
+    pub(crate) in_batch: bool,
 }
 
 impl Caller {
     pub(crate) const fn new(needs: Version, read: ReadResult) -> Self {
-        Self { needs, read, joined_before: false, reads_again: false }
+        Self { needs, read, joined_before: false, reads_again: false, in_batch: false }
     }
 }
 
@@ -92,24 +94,22 @@ impl View<'_> {
         let at_once = setup.processes.iter().map(|callers| callers.at_once);
         for (process, (state, at_once)) in self.world.processes.iter().zip(at_once).enumerate() {
             let mut add = |step| actions.push(Action::Call { process, step });
-            let may_begin = state.calls_left > 0 && state.calls_open() < at_once;
-            if may_begin && setup.processes[process].in_batches {
+            if state.batches_left > 0 && !state.has_open_batch() {
                 add(CallStep::BeginBatch);
-            } else if may_begin {
-                for key in setup.keys() {
+            }
+            if state.calls_left > 0 && state.calls_open() < at_once {
+                let only = setup.processes[process].key;
+                for key in setup.keys().filter(|key| only.is_none_or(|only| only == *key)) {
                     add(CallStep::Begin(key));
                     if self.world.left.timeouts > 0 {
                         add(CallStep::BeginUnread(key));
                     }
                 }
             }
-            let pipelines = usize::from(!state.missed.is_empty());
-            let arrivals = match setup.processes[process].in_batches {
-                true => pipelines,
-                false => state.missed.len(),
-            };
-            for index in 0..arrivals {
-                add(CallStep::Arrive(index));
+            for (index, miss) in state.missed.iter().enumerate() {
+                if !miss.caller.in_batch || self.batch_may_arrive(state, index) {
+                    add(CallStep::Arrive(index));
+                }
             }
             if self.world.left.crashes > 0 && state.calls_open() > 0 {
                 add(CallStep::Crash);
@@ -123,19 +123,18 @@ impl Turn<'_> {
         match step {
             CallStep::Begin(key) => self.begin(process, key),
             CallStep::BeginBatch => {
-                self.world.processes[process].calls_left -= 1;
-                self.configuration.setup.keys().for_each(|key| self.read(process, key));
+                self.world.processes[process].batches_left -= 1;
+                self.configuration.setup.keys().for_each(|key| self.read(process, key, true));
             }
             CallStep::BeginUnread(key) => {
                 self.world.left.timeouts -= 1;
                 self.world.processes[process].calls_left -= 1;
-                self.miss(process, key, ReadResult::Unreadable);
+                self.miss(process, key, ReadResult::Unreadable, false);
             }
-            // The parts of a batch arrive together, in one pipeline.
-            CallStep::Arrive(_) if self.configuration.setup.processes[process].in_batches => {
-                while !self.world.processes[process].missed.is_empty() {
-                    self.arrive(process, 0);
-                }
+            CallStep::Arrive(index)
+                if self.world.processes[process].missed[index].caller.in_batch =>
+            {
+                self.arrive_in_batch(process);
             }
             CallStep::Arrive(index) => self.arrive(process, index),
             CallStep::Crash => self.crash(process),
@@ -150,10 +149,10 @@ impl Turn<'_> {
             return;
         }
         self.world.processes[process].calls_left -= 1;
-        self.read(process, key);
+        self.read(process, key, false);
     }
 
-    fn read(&mut self, process: usize, key: Key) {
+    fn read(&mut self, process: usize, key: Key, in_batch: bool) {
         let needs = self.world.promised[key];
         let read = match (self.world.server.slots[key].entry, self.configuration.setup.calls) {
             (None, _) | (_, Calls::AcquireAtOnce) => Some(ReadResult::Missing),
@@ -161,7 +160,7 @@ impl Turn<'_> {
             (Some(entry), Calls::ReadFirst) => self.check_read(process, key, entry, needs),
         };
         if let Some(read) = read {
-            self.miss(process, key, read);
+            self.miss(process, key, read, in_batch);
         }
     }
 
@@ -186,14 +185,15 @@ impl Turn<'_> {
         None
     }
 
-    fn miss(&mut self, process: usize, key: Key, read: ReadResult) {
+    fn miss(&mut self, process: usize, key: Key, read: ReadResult, in_batch: bool) {
         let needs = self.world.promised[key];
         let process = &mut self.world.processes[process];
-        process.missed.push(Miss { key, caller: Caller::new(needs, read) });
+        let caller = Caller { in_batch, ..Caller::new(needs, read) };
+        process.missed.push(Miss { key, caller });
         process.missed.sort_unstable();
     }
 
-    fn arrive(&mut self, process: usize, index: usize) {
+    pub(super) fn arrive(&mut self, process: usize, index: usize) {
         let rules = &self.configuration.rules;
         let Miss { key, mut caller } = self.world.processes[process].missed.remove(index);
         if let ReadResult::TagUnknown(entry) = caller.read {

@@ -37,7 +37,11 @@ pub(crate) enum Step {
     /// CAPTURE is in flight, after the grant.
     Capturing { token: Token, wire: Wire },
     /// A batch holds the lease, and has not begun to load.
-    Granted { lease: Lease },
+    Granted {
+        lease: Lease,
+        /// Whether it came from another leader, in whose flight the batch had joined.
+        handed: bool,
+    },
     /// The loader runs; without a lease nothing will be stored.
     Loading {
         lease: Option<Lease>,
@@ -133,7 +137,7 @@ impl Step {
             Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
                 lease.map(|lease| lease.token)
             }
-            Self::Granted { lease } => Some(lease.token),
+            Self::Granted { lease, .. } => Some(lease.token),
             Self::Storing { lease, .. } => Some(lease.token),
             Self::Waiting | Self::Verifying { .. } => None,
         }
@@ -144,7 +148,7 @@ impl Step {
             Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
                 lease.map(|lease| lease.tag)
             }
-            Self::Granted { lease } => Some(lease.tag),
+            Self::Granted { lease, .. } => Some(lease.tag),
             Self::Storing { lease, .. } => Some(lease.tag),
             Self::Verifying { tag, .. } => Some(tag),
             _ => None,
@@ -178,6 +182,11 @@ impl Flight {
 
     pub(crate) fn is_waiting(&self) -> bool {
         self.step == Step::Waiting
+    }
+
+    /// Returns `true` if a batch leads it.
+    pub(super) fn is_of_batch(&self) -> bool {
+        self.callers.first().is_some_and(|leader| leader.in_batch)
     }
 
     /// Returns `true` if it goes on only after others have.
@@ -241,24 +250,20 @@ impl View<'_> {
             for (index, flight) in state.flights.iter().enumerate() {
                 let id = FlightId { process, index };
                 let mut add = |step| actions.push(Action::Flight { id, step });
-                self.own_steps(id, state, flight, &mut add);
+                self.own_steps(state, flight, &mut add);
                 self.fault_steps(flight, &mut add);
             }
         }
     }
 
-    fn own_steps(
-        self,
-        id: FlightId,
-        process: &Process,
-        flight: &Flight,
-        add: &mut impl FnMut(FlightStep),
-    ) {
+    fn own_steps(self, process: &Process, flight: &Flight, add: &mut impl FnMut(FlightStep)) {
         match flight.step {
-            Step::Waiting if self.is_woken(flight) && self.batch_may_wait(id.process) => {
+            Step::Waiting if self.is_woken(flight) && self.batch_may_wait(process, flight) => {
                 add(FlightStep::Retry);
             }
-            Step::Granted { .. } if self.batch_may_load(process) => add(FlightStep::Begin),
+            Step::Granted { handed, .. } if self.batch_may_load(process, handed) => {
+                add(FlightStep::Begin);
+            }
             Step::Loading { loaded: None, .. } => {
                 add(FlightStep::Load);
                 let (source, replica) = (&self.world.source, &self.world.replica);
@@ -281,7 +286,7 @@ impl View<'_> {
         if left.timeouts > 0 && (flight.step.wire().is_some() || flight.is_waiting()) {
             add(FlightStep::TimeOut);
         }
-        if left.cancellations > 0 && !flight.callers.is_empty() {
+        if left.cancellations > 0 && !flight.callers.is_empty() && !flight.is_of_batch() {
             add(FlightStep::Cancel);
         }
         if left.losses > 0 && flight.callers.len() > 1 {

@@ -3,7 +3,7 @@
 use super::flight::{Flight, FlightId, Step};
 use crate::action::Turn;
 use crate::properties::Event;
-use crate::variants::Successor;
+use crate::variants::{Batch, Successor};
 
 impl Turn<'_> {
     pub(crate) fn cancel(&mut self, id: FlightId) {
@@ -56,6 +56,13 @@ impl Turn<'_> {
             (Step::Acquiring { .. }, _) => {
                 self.abandon_request(id);
                 self.lead(id);
+            }
+            // The rule that n52 breaks.
+            (Step::Loading { lease: Some(lease), .. }, _)
+                if self.flight_mut(id).is_of_batch()
+                    && self.configuration.rules.batch == Batch::StaysJoined =>
+            {
+                self.flight_mut(id).step = Step::Granted { lease, handed: true };
             }
             // The value that the old leader has read is discarded.
             (Step::Loading { lease, .. }, _) => self.lead_on(id, lease),

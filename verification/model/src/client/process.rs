@@ -1,6 +1,6 @@
 //! A process: its active calls, and the flights they share.
 
-use super::call::Miss;
+use super::call::{Caller, Miss};
 use super::flight::Flight;
 use super::near::Near;
 use crate::configurations::Callers;
@@ -10,6 +10,7 @@ use crate::server::{TagVersion, Token};
 pub(crate) struct Process {
     /// The number of calls that it will still begin.
     pub(crate) calls_left: u8,
+    pub(crate) batches_left: u8,
     /// Calls that have read and missed, and not yet joined or opened a flight.
     pub(crate) missed: Vec<Miss>,
     pub(crate) flights: Vec<Flight>,
@@ -20,14 +21,28 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn new(callers: Callers) -> Self {
         let near = callers.has_near_tier.then(Near::default);
-        Self { calls_left: callers.calls, missed: Vec::new(), flights: Vec::new(), near }
+        Self {
+            calls_left: callers.calls,
+            batches_left: callers.batches,
+            missed: Vec::new(),
+            flights: Vec::new(),
+            near,
+        }
+    }
+
+    fn callers(&self) -> impl Iterator<Item = &Caller> {
+        let waiting = self.flights.iter().flat_map(|flight| &flight.callers);
+        self.missed.iter().map(|miss| &miss.caller).chain(waiting)
     }
 
     /// Returns the number of active calls.
     pub(crate) fn calls_open(&self) -> usize {
-        let in_flights: usize = self.flights.iter().map(|flight| flight.callers.len()).sum();
         let reads = self.near.as_ref().map_or(0, |near| near.reads.len());
-        self.missed.len() + in_flights + reads
+        self.callers().filter(|caller| !caller.in_batch).count() + reads
+    }
+
+    pub(crate) fn has_open_batch(&self) -> bool {
+        self.callers().any(|caller| caller.in_batch)
     }
 
     pub(crate) fn refers_to(&self, token: Token) -> bool {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::properties::Event::{
-    BatchWaited, FailedFast, Hit, LateExecution, LateJoinerServed, LedOn, ServedByAcquire,
-    StaleServed, StoreRefused, TagChanged, TagTooYoung, UnusableEntry,
+    BatchLeft, BatchWaited, FailedFast, HandedOver, Hit, LateExecution, LateJoinerServed, LedOn,
+    ServedByAcquire, StaleServed, StoreRefused, TagChanged, TagTooYoung, UnusableEntry,
 };
 use crate::properties::Property::{FreshEntries, FreshOutcomes, NoStuckCall};
 use crate::variants::{Batch, Failing};
@@ -14,9 +14,13 @@ const FAILED: Faults = Faults { failed_loads: 1, ..NO_FAULTS };
 
 const LATE_TAGS: Rules = Rules { capture: Capture::AfterLoadIfOlder, ..PROTOCOL };
 
-const BATCH: Callers = Callers { in_batches: true, ..ONE_CALL };
+const BATCH: Callers = Callers { calls: 0, batches: 1, ..ONE_CALL };
 
-const TWO_BATCHES: Callers = Callers { calls: 2, ..BATCH };
+const TWO_BATCHES: Callers = Callers { batches: 2, ..BATCH };
+
+const BATCH_AND_CALL: Callers = Callers { batches: 1, key: Some(Key(0)), ..ONE_CALL };
+
+const BATCH_AND_OTHER_CALL: Callers = Callers { key: Some(Key(1)), ..BATCH_AND_CALL };
 
 const BATCHES: Setup = Setup { keys: 2, processes: &[BATCH, BATCH], writers: &[], ..SMALLEST };
 
@@ -54,6 +58,16 @@ pub(super) fn controls() -> Vec<Configuration> {
             expected: Expected::Violates(NoStuckCall),
             rules: Rules { batch: Batch::WaitsBeforeStoring, ..PROTOCOL },
             setup: BATCHES,
+            ..BASE
+        },
+        Configuration {
+            name: "n52",
+            about: "a batch stays in the flights that it has joined, and is handed a lease",
+            quick: false,
+            expected: Expected::Violates(NoStuckCall),
+            rules: Rules { batch: Batch::StaysJoined, ..PROTOCOL },
+            setup: Setup { processes: &[BATCH_AND_CALL, BATCH_AND_OTHER_CALL], ..BATCHES },
+            faults: Faults { cancellations: 2, ..NO_FAULTS },
             ..BASE
         },
     ]
@@ -153,6 +167,23 @@ fn batches() -> Vec<Configuration> {
             about: "2×1 batches of 2 keys, 1 tag invalidation",
             setup: Setup { writers: &[INVALIDATE], tagging: Tagging::InvalidatedByTag, ..BATCHES },
             reaches: &[Hit, ServedByAcquire, BatchWaited, TagChanged],
+            ..BASE
+        },
+        Configuration {
+            name: "batches-joined",
+            about: "a batch of 2 keys and a call at once + 1 batch; a cancelled leader",
+            setup: Setup { processes: &[BATCH_AND_CALL, BATCH], writers: &[INVALIDATE], ..BATCHES },
+            faults: Faults { cancellations: 1, ..NO_FAULTS },
+            reaches: &[Hit, ServedByAcquire, BatchWaited, BatchLeft, HandedOver],
+            ..BASE
+        },
+        Configuration {
+            name: "batches-joined-long",
+            about: "a batch of 2 keys and a call at once + 1 batch, 1 write; a cancelled leader",
+            quick: false,
+            setup: Setup { processes: &[BATCH_AND_CALL, BATCH], writers: &[INVALIDATE], ..BATCHES },
+            faults: Faults { cancellations: 1, ..NO_FAULTS },
+            reaches: &[Hit, ServedByAcquire, BatchWaited, BatchLeft, HandedOver, StoreRefused],
             ..BASE
         },
         Configuration {

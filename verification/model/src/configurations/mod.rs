@@ -95,8 +95,10 @@ pub(crate) struct Callers {
     /// The number of concurrent calls.
     pub(crate) at_once: usize,
     pub(crate) has_near_tier: bool,
-    /// Whether a call is a batch of all keys.
-    pub(crate) in_batches: bool,
+    /// The number of batches beside them, each of all keys. They come one after the other.
+    pub(crate) batches: u8,
+    /// The one key of its calls, if they don't choose among all.
+    pub(crate) key: Option<Key>,
 }
 
 /// The writes of one writer.
@@ -193,7 +195,8 @@ const SMALLEST: Setup = Setup {
     lags: false,
 };
 
-const ONE_CALL: Callers = Callers { calls: 1, at_once: 1, has_near_tier: false, in_batches: false };
+const ONE_CALL: Callers =
+    Callers { calls: 1, at_once: 1, has_near_tier: false, batches: 0, key: None };
 
 /// Two calls, one after the other.
 const TWO_IN_TURN: Callers = Callers { calls: 2, ..ONE_CALL };
