@@ -29,7 +29,8 @@ impl View<'_> {
             matches!(flight.step, Step::Acquiring { .. } | Step::Capturing { .. })
         };
         let waits_first = handed || self.configuration.rules.batch == Batch::WaitsBeforeStoring;
-        !(waits_first && led(batch).any(Flight::is_waiting)) && !led(batch).any(asks)
+        let waits = waits_first && led(batch).any(Flight::is_waiting);
+        !waits && !led(batch).any(asks)
     }
 
     /// Returns `true` if a call may look for another's lease again. A batch may do so if it

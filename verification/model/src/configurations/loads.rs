@@ -172,7 +172,7 @@ fn batches() -> Vec<Configuration> {
         Configuration {
             name: "batches-joined",
             about: "a batch of 2 keys and a call at once + 1 batch; a cancelled leader",
-            setup: Setup { processes: &[BATCH_AND_CALL, BATCH], writers: &[INVALIDATE], ..BATCHES },
+            setup: Setup { processes: &[BATCH_AND_CALL, BATCH], ..BATCHES },
             faults: Faults { cancellations: 1, ..NO_FAULTS },
             reaches: &[Hit, ServedByAcquire, BatchWaited, BatchLeft, HandedOver],
             ..BASE
