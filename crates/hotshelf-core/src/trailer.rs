@@ -39,7 +39,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
@@ -170,12 +169,6 @@ impl Trailer {
     #[must_use]
     pub fn length(&self) -> usize {
         4 * (HEAD + further(self.flags()) + TAG * self.written_tags().len() + FOOT)
-    }
-
-    /// Returns for how long the entry outlives its freshness, if it does.
-    #[must_use]
-    pub fn stale_window(&self) -> Option<Duration> {
-        Some(Duration::from_millis(self.lives_for?.saturating_sub(self.fresh_for)))
     }
 
     /// Returns when the entry ends, in milliseconds of the backend's clock.

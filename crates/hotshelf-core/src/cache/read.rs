@@ -10,13 +10,12 @@ use super::call::{CallOptions, Mode};
 use super::trace::{Outcome, Source};
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
-use crate::engine::{Inspected, Miss, MissReason, ReadOutcome};
+use crate::engine::{Freshness, Inspected, Miss, MissReason, ReadOutcome};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
 use crate::stats::Counter;
 use crate::tag::Tags;
-use crate::trailer::Trailer;
 use crate::ttl::Remaining;
 
 /// The options of a call that only reads.
@@ -299,7 +298,13 @@ impl ByteCache {
         let inspecting = self.engine.inspect(cache, &key, &tags);
         let (inspected, remaining) = join(inspecting, gate.remaining(cache, &key)).await;
         let remaining = inspected.and_then(|inspected| match (inspected.found, remaining?) {
-            (Ok(found), Remaining::After(left)) => Ok(fresh_for(&found.raw, left)),
+            (Ok(found), Remaining::After(left)) => {
+                let fresh = |freshness: Freshness| freshness.left_of(left, || gate.clock(&key));
+                match found.freshness.map_or(left, fresh) {
+                    Duration::ZERO => Ok(Remaining::Missing),
+                    fresh => Ok(Remaining::After(fresh)),
+                }
+            }
             (Ok(_), remaining) => Ok(remaining),
             (Err(_), _) => Ok(Remaining::Missing),
         });
@@ -342,15 +347,6 @@ impl ByteCache {
             }
             _ => {}
         }
-    }
-}
-
-/// Returns for how long the value of an entry is fresh that lives for `left`.
-fn fresh_for(raw: &[u8], left: Duration) -> Remaining {
-    let window = Trailer::find(raw).ok().and_then(|(_, trailer)| trailer.stale_window());
-    match left.saturating_sub(window.unwrap_or_default()) {
-        Duration::ZERO => Remaining::Missing,
-        fresh => Remaining::After(fresh),
     }
 }
 

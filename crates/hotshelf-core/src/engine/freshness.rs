@@ -78,6 +78,16 @@ impl Freshness {
         }
     }
 
+    /// Returns for how long the value is fresh if its entry lives for another `left`: as long as
+    /// [`use_of`](Self::use_of) says so.
+    pub(crate) fn left_of(self, left: Duration, now: impl FnOnce() -> Option<u64>) -> Duration {
+        if !self.outlives {
+            return left;
+        }
+        let fresh = now().map_or(0, |now| self.until.saturating_sub(now));
+        left.min(Duration::from_millis(fresh))
+    }
+
     fn stale_for(past: u64, options: &CacheOptions) -> Use {
         let past = u128::from(past);
         if past < options.stale_while_revalidate.as_millis() {

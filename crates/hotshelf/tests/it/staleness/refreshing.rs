@@ -1,5 +1,7 @@
 //! Values that are served while they are loaded anew.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use hotshelf::Remaining;
 
@@ -61,6 +63,22 @@ async fn reads_without_loader_see_fresh_values_only() {
     assert_eq!(one.get_many(["k"]).await, [None]);
     assert_eq!(one.remaining("k").await, Remaining::Missing);
     assert_eq!(one.fallible().lookup("k").await.unwrap().present(), None);
+}
+
+/// A value is fresh since its load began.
+#[tokio::test]
+async fn remaining_time_ends_when_reads_miss() {
+    let (test, [one, other]) = two_processes(revalidating);
+    let slow = Duration::from_millis(300);
+    let load = async || {
+        test.advance(slow);
+        Ok::<_, ()>(1)
+    };
+    one.get_or_try_insert_with("k", load).await.unwrap();
+    assert_eq!(other.remaining("k").await, Remaining::After(MINUTE - slow));
+    test.advance(MINUTE - slow);
+    assert_eq!(other.get("k").await, None);
+    assert_eq!(other.remaining("k").await, Remaining::Missing);
 }
 
 /// The refresh has read the source before the invalidation.
@@ -134,7 +152,7 @@ async fn values_are_loaded_anew_before_they_end() {
         two_processes(|store| numbers(store).early_refresh(1.0).build().unwrap());
     let source = Source::default();
     let load = async || {
-        test.advance(std::time::Duration::from_millis(100));
+        test.advance(Duration::from_millis(100));
         source.load().await
     };
     one.get_or_try_insert_with("k", load).await.unwrap();
@@ -143,7 +161,7 @@ async fn values_are_loaded_anew_before_they_end() {
     }
     settle().await;
     assert_eq!(source.loads(), 1, "too early");
-    test.advance(MINUTE - std::time::Duration::from_millis(120));
+    test.advance(MINUTE - Duration::from_millis(120));
     for _ in 0..50 {
         for cache in [&one, &other] {
             assert_eq!(source.get_apart(cache).await, Ok(0));
