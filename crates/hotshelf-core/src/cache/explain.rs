@@ -132,8 +132,13 @@ impl ByteCache {
                 Some(self.entry_info(&wire, raw, remaining))
             }
         };
+        let edition = match &outcome {
+            ReadOutcome::Stale(stale) => Some(stale.edition),
+            ReadOutcome::Hit(_) | ReadOutcome::Miss(_) => None,
+        };
+        let now = engine.runtime.now();
+        let is_paused = edition.is_some_and(|it| engine.refreshes.is_paused(&wire, it, now));
         let tags = self.tag_infos(&tags, raw.as_deref().unwrap_or_default()).await?;
-        let is_paused = engine.refreshes.is_paused(&wire, engine.runtime.now());
         let key = wire.as_str().to_owned();
         Ok(Explanation { key, verdict, reason, near, entry, tags, is_paused })
     }

@@ -100,31 +100,31 @@ impl ByteCache {
 
     /// Serves a value that is to be loaded anew, or loads it first.
     async fn load_stale(&self, wanted: Wanted, stale: Stale) -> Loaded {
-        let Stale { value, seen, usable } = stale;
         let engine = &self.engine;
         if let Some(trace) = wanted.options.trace() {
             trace.note(|traced| {
-                traced.is_stale = usable != Use::RefreshEarly;
+                traced.is_stale = stale.usable != Use::RefreshEarly;
                 traced.reason = traced.is_stale.then_some(MissReason::Expired);
             });
         }
-        if usable == Use::OnError {
-            if engine.refreshes.is_paused(&wanted.key, engine.runtime.now()) {
+        if stale.usable == Use::OnError {
+            if engine.refreshes.is_paused(&wanted.key, stale.edition, engine.runtime.now()) {
                 self.count(Counter::Hit);
-                return self.stale(value);
+                return self.stale(stale.value);
             }
             self.count(Counter::Miss);
-            let miss = Miss::new(MissReason::Expired, seen);
-            return self.load_missing(wanted, miss, Some(value)).await;
+            let miss = Miss::new(MissReason::Expired, stale.seen.clone());
+            return self.load_missing(wanted, miss, Some(stale)).await;
         }
+        let (value, usable) = (stale.value.clone(), stale.usable);
         self.count(Counter::Hit);
         if usable == Use::WhileRevalidating {
             self.count(Counter::Stale);
         }
-        let Some(claim) = Claim::new(engine, &wanted.key) else { return Loaded::Value(value) };
+        let claim = Claim::new(engine, &wanted.key, stale.edition);
+        let Some(claim) = claim else { return Loaded::Value(value) };
         let mode = wanted.options.refresh;
-        let stale = value.clone();
-        let refresh = Refresh { cache: self.clone(), wanted, seen, stale, claim };
+        let refresh = Refresh { cache: self.clone(), wanted, stale, claim };
         match mode {
             RefreshMode::Background => Loaded::Refresh(value, Box::new(refresh)),
             RefreshMode::Inline => match refresh.begin().await {
@@ -140,7 +140,7 @@ impl ByteCache {
         &self,
         wanted: Wanted,
         miss: Miss,
-        fallback: Option<Value>,
+        fallback: Option<Stale>,
     ) -> Loaded {
         let Wanted { key, tags, options, .. } = &wanted;
         let engine = &self.engine;
@@ -175,11 +175,11 @@ impl ByteCache {
                     return Loaded::Lead(Box::new(ticket));
                 }
                 AcquireOutcome::BackingOff(left) => {
-                    let Some(value) = fallback else {
+                    let Some(Stale { value, edition, .. }) = fallback else {
                         self.count(Counter::BackedOff);
                         return Loaded::BackingOff(left);
                     };
-                    engine.refreshes.pause(key, engine.runtime.now(), left);
+                    engine.refreshes.pause(key, edition, engine.runtime.now(), left);
                     return self.stale(value);
                 }
                 AcquireOutcome::OutOfPatience => match patience.end().await {

@@ -64,7 +64,7 @@ enum State {
     /// Its lease is to be requested.
     Unasked(Unasked),
     /// Another caller loads it.
-    Waiting(Miss, Option<Value>),
+    Waiting(Miss, Option<Stale>),
     /// Loaded by this call.
     Led,
     Ended(Ended),
@@ -74,7 +74,7 @@ enum State {
 struct Unasked {
     miss: Miss,
     /// A stale value.
-    fallback: Option<Value>,
+    fallback: Option<Stale>,
     /// If that may be served while one call loads it anew: the right to be that one.
     claim: Option<Claim>,
 }
@@ -146,7 +146,7 @@ impl ByteCache {
 }
 
 impl State {
-    fn unasked(miss: Miss, fallback: Option<Value>) -> Self {
+    fn unasked(miss: Miss, fallback: Option<Stale>) -> Self {
         Self::Unasked(Unasked { miss, fallback, claim: None })
     }
 }
@@ -252,14 +252,14 @@ impl ManyLoad {
             }
             Answered::Hit(value) => State::Ended(Ended::Value(value)),
             Answered::BackingOff(left) => match fallback {
-                Some(value) => {
+                Some(stale) => {
                     if let (Some((key, _)), None) = (&slot.key, &claim) {
                         let now = cache.engine.runtime.now();
-                        cache.engine.refreshes.pause(key, now, left);
+                        cache.engine.refreshes.pause(key, stale.edition, now, left);
                         cache.count(Counter::Stale);
                     }
                     claim.into_iter().for_each(|mut claim| claim.pause(left));
-                    State::Ended(Ended::Value(value))
+                    State::Ended(Ended::Value(stale.value))
                 }
                 None => {
                     cache.count(Counter::BackedOff);
@@ -268,7 +268,7 @@ impl ManyLoad {
             },
             // Its claim ends with a pause.
             Answered::Later => match (fallback, claim) {
-                (Some(value), Some(_)) => State::Ended(Ended::Value(value)),
+                (Some(stale), Some(_)) => State::Ended(Ended::Value(stale.value)),
                 (fallback, _) => State::Waiting(miss, fallback),
             },
         };
@@ -410,23 +410,24 @@ impl ByteCache {
             ReadOutcome::Miss(miss) => return State::unasked(miss, None),
             ReadOutcome::Stale(stale) => stale,
         };
-        let Stale { value, seen, usable } = *stale;
-        let miss = Miss::new(MissReason::Expired, seen);
-        let engine = &self.engine;
-        if usable == Use::OnError && !engine.refreshes.is_paused(key, engine.runtime.now()) {
+        let (usable, edition) = (stale.usable, stale.edition);
+        let miss = Miss::new(MissReason::Expired, stale.seen.clone());
+        let (engine, now) = (&self.engine, self.engine.runtime.now());
+        if usable == Use::OnError && !engine.refreshes.is_paused(key, edition, now) {
             self.count(Counter::Miss);
-            return State::unasked(miss, Some(value));
+            return State::unasked(miss, Some(*stale));
         }
         self.count(Counter::Hit);
         if usable != Use::RefreshEarly {
             self.count(Counter::Stale);
         }
-        match Claim::new(engine, key).filter(|_| usable != Use::OnError) {
+        let claims = usable != Use::OnError;
+        match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {
-                let (fallback, claim) = (Some(value), Some(claim));
+                let (fallback, claim) = (Some(*stale), Some(claim));
                 State::Unasked(Unasked { miss, fallback, claim })
             }
-            None => State::Ended(Ended::Value(value)),
+            None => State::Ended(Ended::Value(stale.value)),
         }
     }
 }

@@ -10,7 +10,9 @@ use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::backend::Pause;
 use crate::context::Format;
-use crate::engine::{Claim, Filled, Filling, LateTags, Occupant, SharedError, Ticket, Value};
+use crate::engine::{
+    Claim, Filled, Filling, LateTags, Occupant, SharedError, Stale, Ticket, Value,
+};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
@@ -31,7 +33,7 @@ pub struct LoadTicket {
     /// The entry that the loaded value makes outdated, if there is no ticket that knows it.
     outdated: Option<WireKey>,
     /// The value of the entry, if it is only stale.
-    fallback: Option<Value>,
+    fallback: Option<Stale>,
     /// Held by a load whose value is served meanwhile.
     claim: Option<Claim>,
     decision: Decision,
@@ -69,7 +71,7 @@ impl LoadTicket {
 
     /// Adds the value that callers are given meanwhile, or if the load fails, and the claim of a
     /// refresh.
-    pub(super) fn with_fallback(self, fallback: Option<Value>, claim: Option<Claim>) -> Self {
+    pub(super) fn with_fallback(self, fallback: Option<Stale>, claim: Option<Claim>) -> Self {
         Self { fallback, claim, ..self }
     }
 
@@ -99,7 +101,7 @@ impl LoadTicket {
     /// completes the load with it.
     #[must_use]
     pub fn previous(&self) -> Option<&Value> {
-        self.fallback.as_ref()
+        self.fallback.as_ref().map(|stale| &stale.value)
     }
 
     /// Returns how long the call waits for its loader.
@@ -224,16 +226,16 @@ impl LoadTicket {
         let usable = match ticket.fail_for_a_while(error, pause, takes_stale).await {
             Ok(usable) => usable,
             // The call has read it after it began.
-            Err(_) => fallback.filter(|_| takes_stale),
+            Err(_) => fallback.clone().map(|stale| stale.value).filter(|_| takes_stale),
         };
         let usable = usable.filter(|value| options.takes_absent || !value.is_absent());
-        match claim {
-            Some(mut claim) => claim.pause(pause.with_entry),
-            None if usable.is_some() => {
+        match (claim, fallback) {
+            (Some(mut claim), _) => claim.pause(pause.with_entry),
+            (None, Some(stale)) if usable.is_some() => {
                 let now = cache.engine.runtime.now();
-                cache.engine.refreshes.pause(&key, now, pause.with_entry);
+                cache.engine.refreshes.pause(&key, stale.edition, now, pause.with_entry);
             }
-            None => {}
+            (None, _) => {}
         }
         usable.inspect(|_| cache.count(Counter::Stale))
     }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::ByteCache;
 use super::load::Wanted;
 use super::load_ticket::LoadTicket;
-use crate::backend::Seen;
-use crate::engine::{self, Asked, Claim, Value};
+use crate::engine::{self, Asked, Claim, Stale, Value};
 use crate::stats::Counter;
 
 /// The right and the duty to load a value anew that is served meanwhile. At most one for a key in
@@ -16,10 +15,8 @@ use crate::stats::Counter;
 pub struct Refresh {
     pub(super) cache: ByteCache,
     pub(super) wanted: Wanted,
-    /// The fingerprint of the entry.
-    pub(super) seen: Seen,
-    /// Its value.
-    pub(super) stale: Value,
+    /// The entry.
+    pub(super) stale: Stale,
     pub(super) claim: Claim,
 }
 
@@ -42,8 +39,8 @@ impl Refresh {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn begin(self) -> Begun {
-        let Self { cache, wanted, seen, stale, mut claim } = self;
-        match engine::ask(cache.call_for(&wanted), &cache.engine, seen).await {
+        let Self { cache, wanted, stale, mut claim } = self;
+        match engine::ask(cache.call_for(&wanted), &cache.engine, stale.seen.clone()).await {
             Asked::Lead(ticket) => {
                 cache.count(Counter::Refresh);
                 let ticket = LoadTicket::new(cache.clone(), ticket, wanted.options);

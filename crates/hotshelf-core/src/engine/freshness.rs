@@ -19,6 +19,10 @@ pub(crate) struct Freshness {
     outlives: bool,
 }
 
+/// An entry as it was found. Another fill, or an expiry, makes another edition of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Edition(u64, u64);
+
 /// How a call may use a value that it was given by its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -42,6 +46,10 @@ impl Freshness {
             load_time: u32::try_from(trailer.load_time).unwrap_or(u32::MAX),
             outlives: trailer.lives_for.is_some(),
         }
+    }
+
+    pub(crate) fn edition(self) -> Edition {
+        Edition(self.loaded_at, self.until)
     }
 
     pub(crate) fn load_time(self) -> Duration {

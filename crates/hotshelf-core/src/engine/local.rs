@@ -78,11 +78,14 @@ impl Engine {
                             if let Some(trace) = trace {
                                 local.trace(trace, &found);
                             }
-                            if usable == Use::Fresh {
-                                return Some(Ok(ReadOutcome::Hit(value)));
+                            if let (false, Ok(stamp)) = (usable == Use::Fresh, found.entry.stamp())
+                            {
+                                let (seen, edition) =
+                                    (local.seen(&found), stamp.freshness.edition());
+                                let stale = Stale { value, seen, edition, usable };
+                                return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
                             }
-                            let stale = Stale { value, seen: local.seen(&found), usable };
-                            return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
+                            return Some(Ok(ReadOutcome::Hit(value)));
                         }
                     },
                     Err(reason) => local.miss(reason, &found),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::freshness::Use;
+use super::freshness::{Edition, Use};
 use crate::backend::Seen;
 use crate::codec::Decoded;
 
@@ -42,6 +42,7 @@ pub struct Stale {
     pub(crate) value: Value,
     /// The fingerprint of the entry.
     pub(crate) seen: Seen,
+    pub(crate) edition: Edition,
     pub(crate) usable: Use,
 }
 

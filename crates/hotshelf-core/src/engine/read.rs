@@ -157,17 +157,25 @@ impl Engine {
             Err(miss) => return ReadOutcome::Miss(miss),
         };
         let now = || self.gate.clock(key);
-        let used = freshness
-            .map_or(Use::Fresh, |freshness| freshness.use_of(&cache.options, &*self.runtime, now));
+        // An untracked entry is always fresh.
+        let (used, edition) = match freshness {
+            None => (Use::Fresh, None),
+            Some(freshness) => {
+                let used = freshness.use_of(&cache.options, &*self.runtime, now);
+                (used, Some(freshness.edition()))
+            }
+        };
         if used == Use::Expired {
             return ReadOutcome::Miss(Miss::new(MissReason::Expired, Seen::entry(&raw)));
         }
         match decoded_for(cache, || cache.codec.decode(&value), absent, takes_absent) {
-            Ok(value) if used == Use::Fresh => ReadOutcome::Hit(value),
-            Ok(value) => {
-                let stale = Stale { value, seen: Seen::entry(&raw), usable: used };
-                ReadOutcome::Stale(Box::new(stale))
-            }
+            Ok(value) => match edition.filter(|_| used != Use::Fresh) {
+                None => ReadOutcome::Hit(value),
+                Some(edition) => {
+                    let (seen, usable) = (Seen::entry(&raw), used);
+                    ReadOutcome::Stale(Box::new(Stale { value, seen, edition, usable }))
+                }
+            },
             Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),
         }
     }

@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use super::admission::Admitted;
 use super::call::Call;
 use super::flight::{Leadership, Lease};
+use super::freshness::Edition;
 use super::held::Purpose;
 use super::lease::{Answer, acquire};
 use super::outcome::{Occupant, ReadOutcome, Value};
@@ -50,61 +51,78 @@ struct State {
 #[derive(Clone, Copy, PartialEq)]
 enum Refreshing {
     Now,
-    /// Not before this moment.
-    After(Moment),
+    /// Not before this moment, if this is still the entry.
+    After(Moment, Edition),
 }
 
 /// The right to refresh a key, within this process.
 pub(crate) struct Claim {
     engine: Arc<Engine>,
     key: WireKey,
+    edition: Edition,
     /// How long nobody else of the process tries.
     pause: Duration,
 }
 
 impl Refreshes {
-    /// Returns `true` if a load of the key failed so recently that it isn't repeated yet.
-    pub(crate) fn is_paused(&self, key: &WireKey, now: Moment) -> bool {
-        let paused = |found: &Refreshing| matches!(found, Refreshing::After(until) if *until > now);
-        self.0.lock().keys.get(key).is_some_and(paused)
+    /// Returns `true` if a load failed so recently that it isn't repeated yet, and the key still
+    /// has the entry that it had then: whoever stored another one has ended the pause.
+    pub(crate) fn is_paused(&self, key: &WireKey, edition: Edition, now: Moment) -> bool {
+        self.0.lock().keys.get(key).is_some_and(|found| found.is_paused(edition, now))
     }
 
-    /// Leaves a key alone for a time.
-    pub(crate) fn pause(&self, key: &WireKey, now: Moment, pause: Duration) {
+    /// Leaves a key alone for a time, while it has this entry.
+    pub(crate) fn pause(&self, key: &WireKey, edition: Edition, now: Moment, pause: Duration) {
+        self.0.lock().pause(key, edition, now, pause);
+    }
+}
+
+impl State {
+    fn pause(&mut self, key: &WireKey, edition: Edition, now: Moment, pause: Duration) {
         if pause.is_zero() {
             return;
         }
-        let mut state = self.0.lock();
-        if state.keys.len() >= MOST_PAUSED {
-            state.keys.retain(|_, found| match found {
+        let after = Refreshing::After(now + pause, edition);
+        if let Some(found) = self.keys.get_mut(key) {
+            if *found != Refreshing::Now {
+                *found = after;
+            }
+            return;
+        }
+        if self.keys.len() >= MOST_PAUSED {
+            self.keys.retain(|_, found| match found {
                 Refreshing::Now => true,
-                Refreshing::After(until) => *until > now,
+                Refreshing::After(until, _) => *until > now,
             });
         }
-        if state.keys.len() < MOST_PAUSED {
-            state.keys.entry(key.clone()).or_insert(Refreshing::After(now + pause));
+        if self.keys.len() < MOST_PAUSED {
+            self.keys.insert(key.clone(), after);
         }
     }
 }
 
+impl Refreshing {
+    fn is_paused(self, edition: Edition, now: Moment) -> bool {
+        matches!(self, Self::After(until, of) if until > now && of == edition)
+    }
+}
+
 impl Claim {
-    /// Claims the refresh of a key. `None` if this process refreshes it already, has tried a
-    /// moment ago, or refreshes enough others.
-    pub(crate) fn new(engine: &Arc<Engine>, key: &WireKey) -> Option<Self> {
+    /// Claims the refresh of a key that has this entry. `None` if this process refreshes the key
+    /// already, has tried a moment ago, or refreshes enough others.
+    pub(crate) fn new(engine: &Arc<Engine>, key: &WireKey, edition: Edition) -> Option<Self> {
         let mut state = engine.refreshes.0.lock();
-        if let Some(found) = state.keys.get(key) {
-            match found {
-                Refreshing::Now => return None,
-                Refreshing::After(until) if *until > engine.runtime.now() => return None,
-                Refreshing::After(_) => {}
-            }
+        if let Some(found) = state.keys.get(key)
+            && (*found == Refreshing::Now || found.is_paused(edition, engine.runtime.now()))
+        {
+            return None;
         }
         if state.running >= AT_ONCE || scope::is_computing(engine, key) {
             return None;
         }
         state.running += 1;
         state.keys.insert(key.clone(), Refreshing::Now);
-        Some(Self { engine: Arc::clone(engine), key: key.clone(), pause: ABANDONED })
+        Some(Self { engine: Arc::clone(engine), key: key.clone(), edition, pause: ABANDONED })
     }
 
     /// Sets how long the process then leaves the key alone. A refresh that is dropped leaves it alone
@@ -120,8 +138,7 @@ impl Drop for Claim {
         let mut state = engine.refreshes.0.lock();
         state.running -= 1;
         state.keys.remove(&self.key);
-        drop(state);
-        engine.refreshes.pause(&self.key, engine.runtime.now(), self.pause);
+        state.pause(&self.key, self.edition, engine.runtime.now(), self.pause);
     }
 }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hotshelf::LoadError;
+use hotshelf::backend::Operation;
+use hotshelf::testing::TestStore;
 
-use super::{MINUTE, Source, numbers, settle, stale_on_error, two_processes};
+use super::{MINUTE, Source, numbers, revalidating, settle, stale_on_error, two_processes};
 
 const DOWN: &str = "the database is down";
 
@@ -30,6 +32,73 @@ async fn stale_value_is_served_while_the_source_fails() {
     source.set(2);
     assert_eq!(source.get(&other).await, Ok(2), "after the throttle the source is asked again");
     assert_eq!(source.get(&one).await, Ok(2));
+}
+
+/// After the first failure and after later ones.
+#[tokio::test]
+async fn stale_value_costs_a_read_while_its_load_is_not_repeated() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    for failure in 1..=3 {
+        source.get(&one).await.unwrap();
+        assert_eq!(source.loads(), 1 + failure);
+        test.inject(|operation| match operation {
+            Operation::Read(_) => None,
+            operation => panic!("an unneeded {operation:?}"),
+        });
+        source.get(&one).await.unwrap();
+        test.inject(|_| None);
+        test.advance(MINUTE / 2);
+    }
+}
+
+/// In the process in which the load has failed, too.
+#[tokio::test]
+async fn value_that_was_loaded_since_the_failure_is_loaded_anew_at_once() {
+    for build in [stale_on_error, revalidating] {
+        let (test, [one, other]) = two_processes(build);
+        let source = Source::default();
+        source.get(&one).await.unwrap();
+        test.advance(MINUTE);
+        source.fail(true);
+        source.get(&one).await.unwrap();
+        source.fail(false);
+        other.invalidate("k").await.unwrap();
+        let second = Duration::from_secs(1);
+        other.entry("k").time_to_live(second).or_insert_with(async || 1).await;
+        test.advance(second);
+        source.set(2);
+        assert_eq!(source.get(&one).await, Ok(2));
+    }
+}
+
+/// The tag's invalidation doesn't know of the key's mark: nobody stores until that ends.
+#[tokio::test]
+async fn invalidation_by_tag_leaves_the_mark_of_a_failed_load() {
+    for backoff in [Duration::ZERO, Duration::from_secs(1)] {
+        let test = TestStore::new();
+        let builder = numbers(test.store()).stale_if_error(10 * MINUTE).tags(|_| ["all"]);
+        let cache = builder.error_backoff(backoff).build().unwrap();
+        let source = Source::default();
+        source.get(&cache).await.unwrap();
+        test.advance(MINUTE);
+        source.fail(true);
+        source.get(&cache).await.unwrap();
+        source.fail(false);
+        cache.invalidate_tag("all").await.unwrap();
+        let loaded = cache.get_or_try_insert_with("k", async || source.load().await).await;
+        match backoff {
+            Duration::ZERO => assert_eq!(*loaded.unwrap(), 0),
+            _ => assert_eq!(loaded, Err(LoadError::BackingOff(MINUTE / 2))),
+        }
+        assert_eq!(cache.get("k").await, None);
+        test.advance(MINUTE / 2);
+        source.get(&cache).await.unwrap();
+        assert!(cache.contains_key("k").await);
+    }
 }
 
 #[tokio::test]
