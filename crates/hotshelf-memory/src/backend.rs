@@ -88,8 +88,10 @@ impl MemoryBackend {
         match leases.holder(acquire.key, now) {
             Some((Holder::Token(_), left)) => return Acquired::Busy(left),
             Some((Holder::Hold, left)) => return Acquired::Held(left),
-            Some((Holder::Failure, left)) => return Acquired::BackingOff(left),
-            None => {}
+            Some((Holder::Failure, left)) if !acquire.replace_failure => {
+                return Acquired::BackingOff(left);
+            }
+            Some((Holder::Failure, _)) | None => {}
         }
         leases.set(acquire.key, Holder::Token(acquire.token), now, acquire.lease);
         Acquired::Granted(self.clock_at(now))
@@ -169,7 +171,10 @@ impl MemoryBackend {
         if !leases.is_held_by(&fill.key, fill.token, self.runtime.now()) {
             return Ok(Stored::Refused);
         }
-        leases.remove(&fill.key);
+        match fill.hold {
+            Some(hold) => leases.set(&fill.key, Holder::Hold, self.runtime.now(), hold),
+            None => drop(leases.remove(&fill.key)),
+        }
         if !self.entries.has_room_for(&fill.key, &fill.value, fill.decoded_size) {
             // The existing entry is outdated nevertheless.
             self.entries.remove(&fill.key);

@@ -132,7 +132,8 @@ impl MutantBackend {
                     // immediately. Only a request that is sent just as early can get it.
                     let watch = backend.watch(&key);
                     let seen = seen.clone();
-                    let again = Acquire { key: &key, token, lease, seen, skip_foreign };
+                    let again =
+                        Acquire { key: &key, token, lease, seen, skip_foreign, replace_failure };
                     let _ = backend.acquire(again).await;
                     let longest = up_to_millis(RESEND_MILLIS);
                     match watch {

@@ -460,9 +460,23 @@ mod tests {
     async fn call_all(backend: &dyn Backend) -> Vec<ErrorKind> {
         let keys = ["a", "b"].map(WireKey::from);
         let (key, token, lease) = (&keys[0], Token([0; 16]), Duration::from_secs(5));
-        let acquire = Acquire { key, token, lease, seen: Seen::Nothing, skip_foreign: false };
+        let acquire = Acquire {
+            key,
+            token,
+            lease,
+            seen: Seen::Nothing,
+            skip_foreign: false,
+            replace_failure: false,
+        };
         let takes = keys.clone().map(|key| Take { key, token, lease });
-        let fill = |key| Fill { key, token, value: Bytes::new(), decoded_size: 0, ttl: Ttl::MAX };
+        let fill = |key| Fill {
+            key,
+            token,
+            value: Bytes::new(),
+            decoded_size: 0,
+            ttl: Ttl::MAX,
+            hold: None,
+        };
         let fills = keys.clone().map(fill);
         let acquires = keys.each_ref().map(|key| Acquire { key, ..acquire.clone() });
         let trailers = Retrail { seen: Bytes::new(), trailer: Bytes::new() };

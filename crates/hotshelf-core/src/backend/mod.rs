@@ -224,6 +224,8 @@ pub struct Acquire<'a> {
     pub seen: Seen,
     /// Whether an entry without a trailer is treated as missing.
     pub skip_foreign: bool,
+    /// Whether the lease is granted although the mark of a failed load is in its place.
+    pub replace_failure: bool,
 }
 
 /// The fingerprint of an entry that a caller found to be a miss, by which the backend
@@ -328,6 +330,8 @@ pub struct Fill {
     pub decoded_size: usize,
     /// How long the entry lives.
     pub ttl: Ttl,
+    /// For how long nobody else fills the key then, if it is held: see [`Backend::hold`].
+    pub hold: Option<Duration>,
 }
 
 /// The answer to [`Backend::store`].

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ByteCache;
 use super::load::Wanted;
 use super::load_ticket::LoadTicket;
-use crate::engine::{self, Asked, Claim, Stale, Value};
+use crate::engine::{self, Asked, Call, Claim, Stale, Value};
 use crate::stats::Counter;
 
 /// The right and the duty to load a value anew that is served meanwhile. At most one for a key in
@@ -40,7 +40,8 @@ impl Refresh {
     /// May be dropped at any point.
     pub async fn begin(self) -> Begun {
         let Self { cache, wanted, stale, mut claim } = self;
-        match engine::ask(cache.call_for(&wanted), &cache.engine, stale.seen.clone()).await {
+        let call = Call { backs_off: true, ..cache.call_for(&wanted) };
+        match engine::ask(call, &cache.engine, stale.seen.clone()).await {
             Asked::Lead(ticket) => {
                 cache.count(Counter::Refresh);
                 let ticket = LoadTicket::new(cache.clone(), ticket, wanted.options);

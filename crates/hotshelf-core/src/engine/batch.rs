@@ -118,7 +118,8 @@ async fn ask(
         open.leadership.requests(*token);
         let (call, token, seen) = (call(open), *token, open.seen.clone());
         let skip_foreign = !call.view().accepts_untracked();
-        Acquire { key: call.key, token, lease: engine.lease, seen, skip_foreign }
+        let (key, lease, replace_failure) = (call.key, engine.lease, !call.backs_off);
+        Acquire { key, token, lease, seen, skip_foreign, replace_failure }
     };
     let acquires: Vec<Acquire<'_>> = batch.iter().zip(&tokens).map(acquire).collect();
     let tags = union(batch.iter().map(|open| &**call(open).tags));
@@ -166,7 +167,7 @@ async fn ask(
             }
             (Ok(Acquired::Present(raw)), Some(tags)) => examining.push((open, mark, raw, tags)),
             (Ok(Acquired::Busy(_)), _) => answers[open.position] = Some(Answered::Later),
-            (Ok(Acquired::BackingOff(left)), _) if call.backs_off => {
+            (Ok(Acquired::BackingOff(left)), _) => {
                 open.leadership.complete_backing_off(mark, left);
                 answers[open.position] = Some(Answered::BackingOff(left));
             }

@@ -33,8 +33,7 @@ pub(crate) struct Call<'a> {
     pub(crate) join_timeout: Option<Duration>,
     /// How long the call waits for the load of another caller, here or elsewhere, at most.
     pub(crate) patience: Option<Duration>,
-    /// Whether the call is told that a load has failed elsewhere. Otherwise it loads without
-    /// storing.
+    /// Whether the call is told that a load has failed elsewhere. Otherwise it loads nevertheless.
     pub(crate) backs_off: bool,
     /// When the call stops waiting for another process that gives no sign of life.
     pub(crate) waits_until: Moment,

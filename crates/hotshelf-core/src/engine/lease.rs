@@ -68,13 +68,11 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 leadership.lease = Some(Lease { occupant, ..lease });
                 return begin(leadership);
             }
-            Answer::BackingOff(left) if call.backs_off => {
+            Answer::BackingOff(left) => {
                 leadership.complete_backing_off(mark, left);
                 return AcquireOutcome::BackingOff(left);
             }
-            Answer::Held(_) | Answer::BackingOff(_) | Answer::Impossible => {
-                return begin(leadership);
-            }
+            Answer::Held(_) | Answer::Impossible => return begin(leadership),
             Answer::Present(raw, versions) => (raw, versions),
             // The call would wait for its own caller.
             Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
@@ -295,6 +293,7 @@ pub(super) async fn acquire(
         lease: engine.lease,
         seen: seen.clone(),
         skip_foreign: !call.view().accepts_untracked(),
+        replace_failure: !call.backs_off,
     };
     let (answer, versions) = join(
         engine.gate.acquire(call.cache, acquire),

@@ -127,6 +127,8 @@ impl Granted {
         let stamp = FillStamp { codec, token, loaded_at, lifetime, load_millis, late_tags, tags };
         let decoded_size = cache.codec.decoded_size(&value);
         let value = cache.validated.format.entry(Some(value), stamp);
-        Fill { key, token, value, decoded_size, ttl: lifetime.whole }
+        // Until the lag of the source is over, a load might replace the value by an older one.
+        let hold = Some(cache.options.hold).filter(|hold| !hold.is_zero());
+        Fill { key, token, value, decoded_size, ttl: lifetime.whole, hold }
     }
 }

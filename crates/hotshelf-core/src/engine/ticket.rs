@@ -368,7 +368,7 @@ impl Filling {
         let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
         let value = cache.validated.format.entry(entry, stamp);
         let (token, ttl) = (lease.token, lifetime.whole);
-        (Fill { key: key.clone(), token, value, decoded_size, ttl }, late)
+        (Fill { key: key.clone(), token, value, decoded_size, ttl, hold: None }, late)
     }
 }
 

@@ -563,8 +563,14 @@ mod tests {
         let taken = recorded(async |gate, cache| gate.take(cache, &takes).await);
         assert_eq!(taken, ["forget a written key", "take", "forget a written key"]);
 
-        let fills =
-            [Fill { key: "k".into(), token, value: Bytes::new(), decoded_size: 0, ttl: Ttl::MIN }];
+        let fills = [Fill {
+            key: "k".into(),
+            token,
+            value: Bytes::new(),
+            decoded_size: 0,
+            ttl: Ttl::MIN,
+            hold: None,
+        }];
         let stored = recorded(async |gate, cache| gate.store_written(cache, &fills).await);
         assert_eq!(stored, ["forget a written key", "store", "forget a written key"]);
     }
@@ -591,7 +597,14 @@ mod tests {
                 );
                 assert_eq!(gate.duties.removing(&[own.clone(), other.clone()]), [true, true]);
                 let seen = Seen::Nothing;
-                let acquire = Acquire { key: &own, token, lease, seen, skip_foreign: false };
+                let acquire = Acquire {
+                    key: &own,
+                    token,
+                    lease,
+                    seen,
+                    skip_foreign: false,
+                    replace_failure: false,
+                };
                 gate.acquire(cache, acquire).await.unwrap();
                 assert_eq!(gate.duties.removing(&[own, other]), [false, true]);
             });

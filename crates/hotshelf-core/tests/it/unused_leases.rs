@@ -75,6 +75,7 @@ impl Fixture {
             lease: Duration::from_secs(5),
             seen: Seen::Nothing,
             skip_foreign: false,
+            replace_failure: false,
         };
         matches!(self.backend.acquire(acquire).await, Ok(Acquired::Granted(_)))
     }

@@ -8,6 +8,7 @@ use hotshelf_core::backoff::Backoff;
 use hotshelf_core::{ErrorKind, Pattern, WireKey};
 use hotshelf_wire::resp::Command;
 
+use super::leases::hold_mark;
 use super::{RedisBackend, scripts};
 use crate::client::{BATCH, Scan, ScriptCall};
 use crate::errors::{is_from_server, is_lost, is_try_again, unavailable};
@@ -105,7 +106,7 @@ impl RedisBackend {
     fn hold_call(&self, key: &WireKey, hold: Duration) -> ScriptCall<'static> {
         let (lease, unique) = (names::lease(key), self.runtime.random().to_be_bytes());
         let call = scripts::HOLD.call(&[key.as_bytes(), lease.as_bytes()]);
-        call.arg([&b"H:"[..], &unique].concat()).millis(hold)
+        call.arg(hold_mark(&unique)).millis(hold)
     }
 
     pub(super) async fn invalidate_tags_now(&self, tags: &[WireKey]) -> Result<()> {

@@ -71,6 +71,7 @@ fn acquire(acquire: &Acquire<'_>) -> ScriptCall<'static> {
         .millis(acquire.lease)
         .arg(seen)
         .arg(if acquire.skip_foreign { &MAGIC[..] } else { b"" })
+        .arg(if acquire.replace_failure { &b"1"[..] } else { b"" })
 }
 
 fn acquired(reply: Reply) -> Result<Acquired> {
@@ -110,9 +111,14 @@ fn clock_of_take(answer: &Value) -> Option<u64> {
 }
 
 /// Returns the value of a lease that a token holds. Its prefix distinguishes it from a hold
-/// (`H:`) and a failed load (`E:`).
+/// ([`hold_mark`]) and a failed load (`E:`).
 pub(super) fn lease_value(token: Token) -> [u8; 18] {
     let mut value = *b"t:................";
     value[2..].copy_from_slice(token.as_bytes());
     value
+}
+
+/// Returns the mark of a held key.
+pub(super) fn hold_mark(unique: &[u8]) -> Vec<u8> {
+    [&b"H:"[..], unique].concat()
 }

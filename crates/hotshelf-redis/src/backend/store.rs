@@ -8,7 +8,7 @@ use hotshelf_core::ErrorKind;
 use hotshelf_core::backend::{Fill, Result, Stored};
 use hotshelf_wire::resp::Command;
 
-use super::leases::lease_value;
+use super::leases::{hold_mark, lease_value};
 use super::{RedisBackend, scripts};
 use crate::client::{Reply, ScriptCall};
 use crate::connection::LARGE;
@@ -61,6 +61,7 @@ impl RedisBackend {
             .call(&[key, lease.as_bytes(), temporary.as_bytes()])
             .arg(lease_value(fill.token))
             .millis(fill.ttl.as_duration());
+        let renaming = held(renaming, fill);
         let timeout = self.client.store_timeout;
         let [set, renamed] = self.client.run_behind(set.into(), renaming, timeout).await;
         match (set, &renamed) {
@@ -79,9 +80,18 @@ impl RedisBackend {
 
 fn store(fill: &Fill) -> ScriptCall<'static> {
     let lease = names::lease(&fill.key);
-    scripts::STORE
+    let storing = scripts::STORE
         .call_with_room(&[fill.key.as_bytes(), lease.as_bytes()], fill.value.len())
         .arg(lease_value(fill.token))
         .arg(&fill.value)
-        .millis(fill.ttl.as_duration())
+        .millis(fill.ttl.as_duration());
+    held(storing, fill)
+}
+
+/// Adds the mark that a fill leaves in the place of its lease.
+fn held<'a>(storing: ScriptCall<'a>, fill: &Fill) -> ScriptCall<'a> {
+    match fill.hold {
+        None => storing,
+        Some(hold) => storing.arg(hold_mark(&fill.token.as_bytes()[..8])).millis(hold),
+    }
 }

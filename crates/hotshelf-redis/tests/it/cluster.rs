@@ -107,10 +107,13 @@ async fn invalidation_reaches_migrating_slot() {
     let acquire = async |backend: &RedisBackend| {
         let token = Token::random(&*support::runtime());
         let (lease, seen) = (Duration::from_secs(5), Seen::Nothing);
-        let acquire = Acquire { key: &key, token, lease, seen, skip_foreign: true };
+        let acquire =
+            Acquire { key: &key, token, lease, seen, skip_foreign: true, replace_failure: false };
         (token, backend.acquire(acquire).await)
     };
-    let fill = |token| [Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl }];
+    let fill = |token| {
+        [Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl, hold: None }]
+    };
     for moved_first in [false, true] {
         let (token, granted) = acquire(&backend).await;
         assert!(matches!(granted, Ok(Acquired::Granted(_))), "{granted:?}");

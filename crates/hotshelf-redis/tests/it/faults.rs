@@ -59,7 +59,8 @@ async fn flushed_scripts_are_sent_again() {
         let key = format!("k{number}").as_str().into();
         let token = Token::random(&*support::runtime());
         let (lease, seen) = (Duration::from_secs(5), Seen::Nothing);
-        let acquire = Acquire { key: &key, token, lease, seen, skip_foreign: true };
+        let acquire =
+            Acquire { key: &key, token, lease, seen, skip_foreign: true, replace_failure: false };
         assert!(matches!(backend.acquire(acquire).await.unwrap(), Acquired::Granted(_)));
         server.command(&["SCRIPT", "FLUSH"]);
     }
@@ -179,6 +180,7 @@ async fn denied_acquire_leaves_no_lease() {
         lease: Duration::from_secs(5),
         seen: Seen::Nothing,
         skip_foreign: true,
+        replace_failure: false,
     };
     backend.acquire(acquire).await.unwrap_err();
     assert_eq!(server.cli(&["DBSIZE"]), "0");

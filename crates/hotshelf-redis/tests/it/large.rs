@@ -13,7 +13,14 @@ const SIZE: usize = 500_000;
 async fn granted(backend: &RedisBackend, key: &WireKey) -> Token {
     let token = Token::random(&*support::runtime());
     let lease = std::time::Duration::from_secs(5);
-    let acquire = Acquire { key, token, lease, seen: Seen::Nothing, skip_foreign: false };
+    let acquire = Acquire {
+        key,
+        token,
+        lease,
+        seen: Seen::Nothing,
+        skip_foreign: false,
+        replace_failure: false,
+    };
     assert!(matches!(backend.acquire(acquire).await.unwrap(), Acquired::Granted(_)));
     token
 }
@@ -21,7 +28,7 @@ async fn granted(backend: &RedisBackend, key: &WireKey) -> Token {
 async fn stored(backend: &RedisBackend, key: &WireKey, token: Token) -> Stored {
     let ttl = Ttl::new(std::time::Duration::from_secs(60)).unwrap();
     let value = Bytes::from(vec![b'x'; SIZE]);
-    let fill = Fill { key: key.clone(), token, value, decoded_size: 0, ttl };
+    let fill = Fill { key: key.clone(), token, value, decoded_size: 0, ttl, hold: None };
     backend.store(&[fill]).await.remove(0).unwrap()
 }
 
@@ -74,7 +81,7 @@ async fn large_values_are_stored_where_rename_is_denied() {
     for key in ["a", "b", "c"].map(WireKey::from) {
         let token = granted(&backend, &key).await;
         let value = Bytes::from(vec![b'x'; SIZE]);
-        fills.push(Fill { key, token, value, decoded_size: 0, ttl });
+        fills.push(Fill { key, token, value, decoded_size: 0, ttl, hold: None });
     }
     for stored in backend.store(&fills).await {
         assert_eq!(stored.unwrap(), Stored::Stored);

@@ -31,6 +31,7 @@ fn acquires(keys: &[WireKey]) -> Vec<Acquire<'_>> {
         lease: LEASE,
         seen: Seen::Nothing,
         skip_foreign: true,
+        replace_failure: false,
     };
     keys.iter().map(acquire).collect()
 }
@@ -44,7 +45,8 @@ async fn fill(backend: &RedisBackend, key: &WireKey, value: &'static str) {
     let take = Take { key: key.clone(), token: token(), lease: LEASE };
     backend.take(std::slice::from_ref(&take)).await.remove(0).unwrap();
     let (value, ttl) = (value.into(), Ttl::new(MINUTE).unwrap());
-    let fill = Fill { key: key.clone(), token: take.token, value, decoded_size: 0, ttl };
+    let fill =
+        Fill { key: key.clone(), token: take.token, value, decoded_size: 0, ttl, hold: None };
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 

@@ -18,13 +18,14 @@ async fn woken(mut watch: hotshelf_core::backend::Watch) {
 async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
     let token = Token::random(&*support::runtime());
     let (lease, seen) = (Duration::from_secs(5), Seen::Nothing);
-    let acquire = Acquire { key, token, lease, seen, skip_foreign: false };
+    let acquire = Acquire { key, token, lease, seen, skip_foreign: false, replace_failure: false };
     (token, backend.acquire(acquire).await.unwrap())
 }
 
 async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
     let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
-    let fill = Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl };
+    let fill =
+        Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl, hold: None };
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 

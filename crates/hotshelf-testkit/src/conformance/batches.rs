@@ -21,7 +21,7 @@ define! {
         let seen = Seen::entry(&subject.read("seen").await.unwrap());
         let acquire = |key| {
             let seen = if key == &keys[5] { seen.clone() } else { Seen::Nothing };
-            Acquire { key, token: subject.token(), lease: LEASE, seen, skip_foreign: false }
+            Acquire { key, token: subject.token(), lease: LEASE, seen, skip_foreign: false, replace_failure: false }
         };
         let acquires: Vec<_> = keys.iter().map(acquire).collect();
         let answers = subject.backend().acquire_many(&acquires).await;
@@ -53,7 +53,7 @@ define! {
         let keys: Vec<_> = (0..1_100).map(|number| WireKey::from(format!("k{number}"))).collect();
         let acquire = |key| {
             let (token, seen) = (subject.token(), Seen::Nothing);
-            Acquire { key, token, lease: LEASE, seen, skip_foreign: true }
+            Acquire { key, token, lease: LEASE, seen, skip_foreign: true, replace_failure: false }
         };
         let acquires: Vec<_> = keys.iter().map(acquire).collect();
         for granted in [true, false] {

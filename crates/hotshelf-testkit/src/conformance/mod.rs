@@ -157,7 +157,7 @@ define! {
             subject.fill("k", value).await;
             let key = WireKey::from("k");
             let (token, seen) = (subject.token(), Seen::Nothing);
-            let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: true };
+            let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: true, replace_failure: false };
             let answer = subject.backend().acquire(acquire).await.unwrap();
             assert_eq!(matches!(answer, Acquired::Granted(_)), skipped, "{answer:?}");
             subject.invalidate("k").await;

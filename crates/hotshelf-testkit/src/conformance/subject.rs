@@ -37,7 +37,14 @@ impl dyn Subject + '_ {
 
     pub(super) async fn acquire_seeing(&self, key: &str, token: Token, seen: Seen) -> Acquired {
         let key = WireKey::from(key);
-        let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: false };
+        let acquire = Acquire {
+            key: &key,
+            token,
+            lease: LEASE,
+            seen,
+            skip_foreign: false,
+            replace_failure: false,
+        };
         self.backend().acquire(acquire).await.unwrap()
     }
 
@@ -77,6 +84,7 @@ impl dyn Subject + '_ {
             value: Bytes::from_static(value.as_bytes()),
             decoded_size: 0,
             ttl,
+            hold: None,
         };
         self.backend().store(&[fill]).await.remove(0).unwrap()
     }

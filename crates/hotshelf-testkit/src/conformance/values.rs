@@ -26,7 +26,7 @@ define! {
         for value in [Bytes::new(), Bytes::from_static(b"\r\n\0\xff"), Bytes::from(vec![7; 300_000])] {
             let token = subject.take("k").await;
             let ttl = Ttl::new(MINUTE).unwrap();
-            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl };
+            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl, hold: None };
             subject.backend().store(&[fill]).await.remove(0).unwrap();
             assert_eq!(subject.read("k").await.unwrap(), value);
         }
@@ -44,7 +44,7 @@ define! {
             let mut fills = Vec::new();
             for key in keys {
                 let token = subject.take(key).await;
-                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl });
+                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl, hold: None });
             }
             if invalidated {
                 let all = keys.map(WireKey::from);

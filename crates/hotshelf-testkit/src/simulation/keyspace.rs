@@ -71,12 +71,13 @@ pub(super) struct OwnedAcquire {
     pub(super) lease: Duration,
     pub(super) seen: Seen,
     pub(super) skip_foreign: bool,
+    pub(super) replace_failure: bool,
 }
 
 impl From<Acquire<'_>> for OwnedAcquire {
     fn from(acquire: Acquire<'_>) -> Self {
-        let Acquire { key, token, lease, seen, skip_foreign } = acquire;
-        Self { key: key.clone(), token, lease, seen, skip_foreign }
+        let Acquire { key, token, lease, seen, skip_foreign, replace_failure } = acquire;
+        Self { key: key.clone(), token, lease, seen, skip_foreign, replace_failure }
     }
 }
 
@@ -127,11 +128,12 @@ impl Keyspace {
         }
         if let Some(lease) = self.leases.get(&acquire.key) {
             let left = lease.expires - now;
-            return match lease.value {
-                Holder::Token(_) => Acquired::Busy(left),
-                Holder::Hold => Acquired::Held(left),
-                Holder::Failure => Acquired::BackingOff(left),
-            };
+            match lease.value {
+                Holder::Token(_) => return Acquired::Busy(left),
+                Holder::Hold => return Acquired::Held(left),
+                Holder::Failure if !acquire.replace_failure => return Acquired::BackingOff(left),
+                Holder::Failure => {}
+            }
         }
         self.lease(&acquire.key, acquire.token, now + acquire.lease);
         Acquired::Granted(millis(now))
@@ -155,6 +157,9 @@ impl Keyspace {
                 Expiring { value: fill.value.clone(), expires: now + fill.ttl.as_duration() };
             self.entries.insert(fill.key.clone(), entry);
             self.changed.push(fill.key.clone());
+            if let Some(hold) = fill.hold {
+                self.mark(&fill.key, Holder::Hold, now + hold);
+            }
         }
         held
     }

@@ -32,6 +32,7 @@ fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
             value,
             decoded_size: 0,
             ttl: Ttl::new(Duration::from_secs(60)).unwrap(),
+            hold: None,
         };
         on_tokio(async {
             backend.take(&[take]).await.remove(0).unwrap();

@@ -130,7 +130,14 @@ impl World {
             let token = Token::random(&Schedule);
             let seen = Seen::Nothing;
             let key = &self.cache.wire_key(&Key::new(KEY));
-            let acquire = Acquire { key, token, lease: LONG, seen, skip_foreign: false };
+            let acquire = Acquire {
+                key,
+                token,
+                lease: LONG,
+                seen,
+                skip_foreign: false,
+                replace_failure: false,
+            };
             match self.backend.acquire(acquire).await.unwrap() {
                 Acquired::Present(_) => return,
                 left if attempts == 0 => panic!("{left:?} instead of an entry"),

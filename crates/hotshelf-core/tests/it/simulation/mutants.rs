@@ -174,10 +174,10 @@ impl MutantBackend {
         let world = self.process.world();
         let late = world.sleep(world.up_to(LATE));
         let (link, key, first) = (self.link.clone(), acquire.key.clone(), acquire.clone());
-        let Acquire { token, lease, seen, skip_foreign, .. } = first;
+        let Acquire { token, lease, seen, skip_foreign, replace_failure, .. } = first;
         world.spawn(Box::pin(async move {
             late.await;
-            let again = Acquire { key: &key, token, lease, seen, skip_foreign };
+            let again = Acquire { key: &key, token, lease, seen, skip_foreign, replace_failure };
             // Its answer is ignored.
             let _ = link.acquire(again).await;
         }));

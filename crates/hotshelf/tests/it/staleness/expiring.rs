@@ -93,6 +93,25 @@ async fn held_key_is_loaded_and_not_stored() {
     assert!(one.contains_key("k").await);
 }
 
+/// A load might replace it by an older value that a replica still has.
+#[tokio::test]
+async fn inserted_value_is_not_replaced_while_its_key_is_held() {
+    let test = TestStore::new();
+    let builder = numbers(test.store()).hold(Duration::from_secs(3));
+    let cache = builder.stale_while_revalidate(MINUTE).build().unwrap();
+    assert!(cache.insert("k", 7).await);
+    assert!(cache.expire("k").await.unwrap());
+    let source = Source::default();
+    assert_eq!(source.get_apart(&cache).await, Ok(7));
+    settle().await;
+    assert_eq!((source.loads(), cache.stats().refreshes), (0, 0));
+    let written = cache.write_through("k", async || Ok::<_, ()>(8)).await.unwrap();
+    assert!(written.cached().is_ok());
+    assert_eq!(cache.get("k").await, None, "it is invalidated while its key is held");
+    test.advance(Duration::from_secs(3));
+    assert_eq!(source.get(&cache).await, Ok(0));
+}
+
 /// Its mark is removed with its lease by those that don't know of it; so all of them hold.
 #[tokio::test]
 async fn every_invalidation_of_a_cache_holds() {
