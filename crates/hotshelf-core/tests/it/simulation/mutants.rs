@@ -9,6 +9,7 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Fill, Layer, Result, Stored, TagVersion, Take, Taken, Token,
 };
 use hotshelf_core::sync::Mutex;
+use hotshelf_core::tag;
 use hotshelf_core::trailer::Trailer;
 use hotshelf_core::{Backend, BoxFuture, Runtime, WireKey};
 use hotshelf_testkit::simulation::{BrokenReports, SimLink, SimProcess, SimServer};
@@ -153,8 +154,8 @@ impl MutantBackend {
         for fill in fills {
             let Ok((_, trailer)) = Trailer::find(&fill.value) else { continue };
             let tags = trailer.tags.iter().map(|tag| tag.id.key(PREFIX)).collect();
-            let version = |version: TagVersion| Some(Bytes::copy_from_slice(&version));
-            let versions = trailer.tags.iter().map(|tag| version(tag.version)).collect();
+            let version = |version: TagVersion| Some(tag::written(version, 0));
+            let versions = trailer.tags.iter().map(|stamp| version(stamp.version)).collect();
             *self.stored.lock() = Some(Stamped { tags, versions });
         }
         self.link.store(fills).await
