@@ -140,6 +140,8 @@ fn with_trailer(value: &[u8]) -> bytes::Bytes {
         fill: [1; 5],
         loaded_at: 1_700_000_000_000,
         fresh_for: 300_000,
+        lives_for: None,
+        late_tags: false,
         load_time: 12,
         tags: Vec::new(),
     };

@@ -74,6 +74,8 @@ fn write_and_damage(mut input: Input<'_>) {
         fill: bytes(&mut input),
         loaded_at: u64::from_be_bytes(bytes(&mut input)) >> 16,
         fresh_for: u64::from(input.number()) << 3,
+        lives_for: None,
+        late_tags: false,
         load_time: u64::from(input.number()) >> 5,
         tags: (0..input.small() % 40)
             .map(|_| TagStamp { id: TagId::new(bytes(&mut input)), version: bytes(&mut input) })

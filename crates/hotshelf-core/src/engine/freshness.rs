@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn early_refresh_depends_on_chance_load_time_and_time_left() {
         let early = CacheOptions { early_refresh: 1.0, ..CacheOptions::default() };
-        let used = |load_time, left, random| {
+        let used = |load_time, left: u64, random| {
             let entry = Freshness { loaded_at: 0, until: 10_000, load_time, outlives: false };
             entry.use_of(&early, &FixedRuntime(random), || Some(10_000 - left))
         };

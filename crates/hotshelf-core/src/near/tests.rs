@@ -104,6 +104,8 @@ fn connection_vouches_for_a_while() {
         fill: [0; 5],
         loaded_at,
         fresh_for,
+        lives_for: None,
+        late_tags: false,
         load_time: 0,
         tags,
     };
@@ -133,6 +135,8 @@ fn entry_ends_with_the_server_or_the_tier() {
             fill: [0; 5],
             loaded_at,
             fresh_for,
+            lives_for: None,
+            late_tags: false,
             load_time: 0,
             tags: Vec::new(),
         };

@@ -47,6 +47,8 @@ fn entries() -> Vec<(Value, Vec<u8>)> {
             fill: *b"\x00\x1b\xff f",
             loaded_at: 1_790_000_000_000,
             fresh_for: 300_000,
+            lives_for: None,
+            late_tags: false,
             load_time: 12,
             tags: (0..tags as u8).map(tag).collect(),
         };

@@ -82,12 +82,15 @@ impl World {
         match self.cache.load(key, options, TypeId::of::<()>()).await {
             Loaded::Value(value) => Ok(version_of(value)),
             Loaded::Failed(error) => Err(error),
+            Loaded::Refresh(..) | Loaded::BackingOff(_) | Loaded::TimedOut => {
+                unreachable!("the cache has none of these options")
+            }
             Loaded::Lead(ticket) => {
                 self.loads.fetch_add(1, Ordering::SeqCst);
                 let loaded = ticket.run(self.load()).await;
                 if fails {
                     let error: SharedError = Arc::new(());
-                    ticket.fail(&error);
+                    ticket.fail(&error).await;
                     return Err(error);
                 }
                 ticket.complete(Value::Present(Arc::new(loaded))).await;

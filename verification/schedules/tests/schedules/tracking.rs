@@ -106,6 +106,8 @@ fn entry(version: u64) -> Bytes {
         fill: [version as u8; 5],
         loaded_at: EPOCH,
         fresh_for: 1_000_000,
+        lives_for: None,
+        late_tags: false,
         load_time: 0,
         tags: Vec::new(),
     };

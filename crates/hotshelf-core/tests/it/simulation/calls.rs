@@ -99,6 +99,9 @@ impl Task {
                 let origin = *error.downcast::<EventIndex>().unwrap();
                 self.world.history.given_error(self.process(), &row.key, call, origin);
             }
+            Loaded::Refresh(..) | Loaded::BackingOff(_) | Loaded::TimedOut => {
+                unreachable!("the cache has none of these options")
+            }
             Loaded::Lead(ticket) => drop(self.lead(row, Some(call), *ticket).await),
         }
     }
@@ -118,7 +121,7 @@ impl Task {
         overlaps.add(Overlap::InvalidationDuringLoad, during);
         if failed {
             overlaps.count(Overlap::LoaderFailed);
-            ticket.fail(&(Arc::new(origin) as SharedError));
+            ticket.fail(&(Arc::new(origin) as SharedError)).await;
             return None;
         }
         if !self.world.scenario.promises_single_flight() && self.below(20) == 0 {
