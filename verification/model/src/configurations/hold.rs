@@ -130,7 +130,7 @@ fn invalidations() -> Vec<Configuration> {
         },
         Configuration {
             name: "hold-long",
-            about: "2×2 calls, 2 writers with hold, 2 writes each, lagging replica",
+            about: "2×2 calls, 3 writes with hold of 2 writers, lagging replica",
             quick: false,
             setup: Setup { writers: &[HOLD_TWICE, HOLD], ..LAGGING },
             reaches: &[Hit, Held, Lagged, StoreRefused],

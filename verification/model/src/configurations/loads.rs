@@ -135,12 +135,12 @@ fn tags() -> Vec<Configuration> {
         },
         Configuration {
             name: "late-tags-long",
-            about: "2×2 calls with late tags, 1 tag invalidation; eviction, expiry, timeout",
+            about: "2×2 calls with late tags, 1 tag invalidation; eviction, expiry",
             quick: false,
             rules: LATE_TAGS,
             setup: TAGGED,
-            faults: Faults { evictions: 1, expiries: 1, timeouts: 1, ..NO_FAULTS },
-            reaches: &[Hit, TagTooYoung, UnusableEntry, TagChanged, LateExecution],
+            faults: Faults { evictions: 1, expiries: 1, ..NO_FAULTS },
+            reaches: &[Hit, StoreRefused, TagTooYoung, UnusableEntry, TagChanged],
             ..BASE
         },
         Configuration {
