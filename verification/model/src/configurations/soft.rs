@@ -251,10 +251,10 @@ fn long() -> Vec<Configuration> {
         },
         Configuration {
             name: "refresh-write-through-long",
-            about: "2×2 calls, a write_through, 1 write; 2 soft expiries, expiry",
+            about: "2 calls + 1, a write_through, 1 write; soft expiry, expiry",
             quick: false,
-            setup: Setup { writers: &[WRITE_THROUGH, INVALIDATE], ..IN_TURN },
-            faults: Faults { expiries: 1, ..SOFT_TWICE },
+            setup: Setup { writers: &[WRITE_THROUGH, INVALIDATE], ..TWO_AND_ONE },
+            faults: Faults { expiries: 1, ..SOFT },
             reaches: &[Hit, StaleServed, Refreshed, RefreshDropped],
             ..BASE
         },
