@@ -307,7 +307,7 @@ fn pack(number: u64, mantissa: u32) -> u32 {
     let exponent = (u64::BITS - number.leading_zeros()).saturating_sub(mantissa);
     match exponent {
         0..32 => exponent << mantissa | (number >> exponent) as u32,
-        _ => (32 << mantissa) - 1,
+        _ => ((32_u64 << mantissa) - 1) as u32,
     }
 }
 
@@ -502,7 +502,7 @@ mod tests {
                 assert!(read <= number && (number - read) as f64 <= number as f64 * error);
                 assert!(number >= 1 << mantissa || read == number, "{number} is exact");
             }
-            assert_eq!(pack(u64::MAX, mantissa), (32 << mantissa) - 1);
+            assert_eq!(pack(u64::MAX, mantissa), ((32_u64 << mantissa) - 1) as u32);
         }
     }
 

@@ -52,7 +52,9 @@ fn forge(fields: &[u8]) {
         HEAD + 4 * (flags >> 4).count_ones() as usize + TAG * usize::from(tags)
     };
     let expected = match fields {
-        [.., flags, _] if *format != 1 || flags & 0b0110 != 0 || flags & 0b1_1000 == 0b1000 => {
+        [.., flags, _]
+            if *format != 1 || flags & 0b10_0010 == 0b10 || flags & 0b1_1000 == 0b1000 =>
+        {
             Err(TrailerError::Unknown)
         }
         [before @ .., flags, tags]

@@ -119,8 +119,8 @@ impl MutantBackend {
     /// Sends a granted ACQUIRE again with the same token.
     async fn acquire_again(&self, acquire: Acquire<'_>) -> Result<Acquired> {
         let (key, token) = (acquire.key.clone(), acquire.token);
-        let (lease, seen, skip_foreign) =
-            (acquire.lease, acquire.seen.clone(), acquire.skip_foreign);
+        let seen = acquire.seen.clone();
+        let Acquire { lease, skip_foreign, replace_failure, .. } = acquire;
         let answer = self.backend.acquire(acquire).await;
         if matches!(answer, Ok(Acquired::Granted(_))) {
             let backend = Arc::clone(&self.backend);

@@ -74,28 +74,31 @@ impl ByteCache {
             return self.detached(Some(key), options);
         };
         let mut budget = Budget::new(self.context.options.backend_budget);
-        let miss = match options.mode {
+        let found = match options.mode {
             Mode::Reload | Mode::Undecodable => {
                 if let Some(trace) = options.trace() {
                     trace.note(|traced| traced.reason = Some(MissReason::Reload));
                 }
-                Miss::without_entry(MissReason::Reload)
+                Ok(Miss::without_entry(MissReason::Reload))
             }
             Mode::Use | Mode::Bypass | Mode::OwnKey => {
                 let reading = self.read_for_load(&key, &tags, &options, &mut budget);
                 match reading.await {
                     ReadOutcome::Hit(value) => return Loaded::Value(value),
-                    ReadOutcome::Stale(stale) => {
-                        let wanted = Wanted { key, tags, options, errors, budget };
-                        return Box::pin(self.load_stale(wanted, *stale)).await;
-                    }
-                    ReadOutcome::Miss(miss) => miss,
+                    ReadOutcome::Stale(stale) => Err(stale),
+                    ReadOutcome::Miss(miss) => Ok(miss),
                 }
             }
         };
         let wanted = Wanted { key, tags, options, errors, budget };
         // Boxed, so that the future of a hit stays small.
-        Box::pin(self.load_missing(wanted, miss, None)).await
+        Box::pin(async move {
+            match found {
+                Ok(miss) => self.load_missing(wanted, miss, None).await,
+                Err(stale) => self.load_stale(wanted, *stale).await,
+            }
+        })
+        .await
     }
 
     /// Serves a value that is to be loaded anew, or loads it first.

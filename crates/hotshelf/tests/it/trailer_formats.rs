@@ -69,7 +69,7 @@ fn unreadable_entries_are_replaced_once() {
         let entries = [
             entry_with_trailer("5", 0, FORMAT + 1),
             entry_with_trailer("5", 0, 255),
-            entry_with_trailer("5", 0b0100, FORMAT),
+            entry_with_trailer("5", 0b0010, FORMAT),
             damaged,
         ];
         for cache in caches(store) {

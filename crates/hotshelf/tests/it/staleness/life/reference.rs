@@ -195,10 +195,11 @@ impl Reference {
         }
     }
 
-    /// Runs a loader, whose call has found this edition stale. Nobody fills a marked key.
+    /// Runs a loader, whose call has found this edition stale; otherwise it replaces a mark.
     fn run(&mut self, load: Load, stale: Option<u32>) -> Given {
         let (began, tag) = (self.now, self.tag);
-        let mut may_fill = self.failed_until <= self.now;
+        let mut may_fill = true;
+        self.failed_until = PAST;
         self.now += load.takes;
         if let Some((_, change)) = load.meanwhile {
             self.change(change);
