@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use hotshelf_core::cache::{ByteCache, CallOptions, EntryKey, Mode, NegativeTtl};
+use hotshelf_core::cache::{ByteCache, CallOptions, Decision, EntryKey, Mode, NegativeTtl};
 use hotshelf_core::near::ConsistencyToken;
-use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params};
+use hotshelf_core::{Error, ErrorKind, Key, KeyLayout, Params, TagId};
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -164,6 +164,25 @@ pub(crate) fn options(
         options = options.tags(names);
     }
     Ok(options)
+}
+
+/// Converts what a factory has decided about its value. `None` means that it has decided nothing.
+pub(crate) fn decision(
+    ttl: Option<&Bound<'_, PyAny>>,
+    tags: Option<&Bound<'_, PyAny>>,
+    skip_store: bool,
+    rejects_stale: bool,
+) -> PyResult<Decision> {
+    let ids = |names: Vec<Result<String, Error>>| names.into_iter().map(|name| TagId::of(&name?));
+    Ok(Decision {
+        time_to_live: ttl.map(lifetime).transpose()?,
+        tags: match tags {
+            Some(tags) => Some(names(tags)?.and_then(|names| ids(names).collect())),
+            None => None,
+        },
+        skip_store,
+        rejects_stale,
+    })
 }
 
 /// Converts the text of a consistency token. An invalid one, which a client may have sent, is

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hotshelf_core::cache::{
     ByteCache, CacheDefinition, CacheOptions, CallOptions, EntryKey, Foreign, Loaded, NegativeTtl,
-    ReadOutcome, ValueKind,
+    ReadOutcome, RefreshMode, ValueKind,
 };
 use hotshelf_core::codec::Opaque;
 use hotshelf_core::{Error, ErrorKind, Jitter, Namespace, Remaining};
@@ -14,8 +14,9 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::arguments::{self, KeyArguments};
 use crate::convert;
-use crate::errors::exception;
+use crate::errors::{backing_off, exception, load_timed_out};
 use crate::pending::outcome;
+use crate::refresh::Refresh;
 use crate::store::{Shared, Store, begin};
 use crate::ticket::{Failed, Failure, Ticket};
 use crate::value::{Form, PyCodec, PyValue, missing, to_python};
@@ -39,7 +40,9 @@ impl Cache {
     #[new]
     #[pyo3(signature = (store, name, *, prefix, version, kind, format, keeps_objects, ttl,
                         jitter, negative_ttl, foreign, strict_plain, epoch, key_layout,
-                        wait_timeout, backend_budget, max_waiters, max_value_bytes, near))]
+                        wait_timeout, backend_budget, max_waiters, max_value_bytes, near,
+                        stale_while_revalidate, stale_if_error, error_throttle, early_refresh,
+                        soft_timeout, hard_timeout, error_backoff, hold, plain_readers))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by its caller")]
     fn new(
         store: &Store,
@@ -61,6 +64,15 @@ impl Cache {
         max_waiters: &Bound<'_, PyAny>,
         max_value_bytes: &Bound<'_, PyAny>,
         near: bool,
+        stale_while_revalidate: f64,
+        stale_if_error: f64,
+        error_throttle: f64,
+        early_refresh: f64,
+        soft_timeout: Option<f64>,
+        hard_timeout: Option<f64>,
+        error_backoff: f64,
+        hold: f64,
+        plain_readers: bool,
     ) -> PyResult<Self> {
         let layout = arguments::layout(key_layout)?;
         let namespace = Namespace::new(name).prefix(prefix).layout(layout);
@@ -84,6 +96,15 @@ impl Cache {
             strict_plain,
             epoch,
             near,
+            stale_while_revalidate: arguments::duration(stale_while_revalidate)?,
+            stale_if_error: arguments::duration(stale_if_error)?,
+            error_throttle: arguments::duration(error_throttle)?,
+            early_refresh,
+            soft_timeout: soft_timeout.map(arguments::duration).transpose()?,
+            hard_timeout: hard_timeout.map(arguments::duration).transpose()?,
+            error_backoff: arguments::duration(error_backoff)?,
+            hold: arguments::duration(hold)?,
+            plain_readers,
         };
         let definition = CacheDefinition {
             namespace,
@@ -175,10 +196,10 @@ impl Cache {
     }
 
     /// Reads an entry, or returns a ticket to load it: the same as `read`, a [`Ticket`], or the
-    /// unencodable value or the exception of another caller's factory. With `encoded`, an entry
-    /// is bytes wherever it is.
+    /// unencodable value or the exception of another caller's factory. With `background`, also a
+    /// [`Refresh`]. With `encoded`, an entry is bytes wherever it is.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
-                        mode="use", nested=false, after=None, encoded=false))]
+                        mode="use", nested=false, after=None, encoded=false, background=false))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
     fn load<'py>(
         &self,
@@ -192,12 +213,16 @@ impl Cache {
         nested: bool,
         after: Option<&Bound<'py, PyAny>>,
         encoded: bool,
+        background: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let mut options = arguments::options(ttl, tags)?.takes_absent(true);
         options = options.mode(arguments::mode(mode)?).nested(nested);
         options = options.after(arguments::token(&cache, after));
+        if background {
+            options = options.refresh(RefreshMode::Background);
+        }
         if let Some(ttl) = negative_ttl {
             options = options.negative_ttl(arguments::negative(ttl)?);
         }
@@ -210,7 +235,12 @@ impl Cache {
             outcome(move |py| match loaded {
                 Loaded::Value(value) => to_python(py, value, form),
                 Loaded::Failed(error) => Failed::of(py, &error),
-                Loaded::Lead(ticket) => Ok(Ticket::begin(py, *ticket)?.into_any()),
+                Loaded::Refresh(value, refresh) => {
+                    Ok(Py::new(py, Refresh::new(value, *refresh, form))?.into_any())
+                }
+                Loaded::BackingOff(left) => Err(backing_off(left)),
+                Loaded::TimedOut => Err(load_timed_out()),
+                Loaded::Lead(ticket) => Ok(Ticket::begin(py, *ticket, form)?.into_any()),
             })
         })
     }
@@ -270,6 +300,22 @@ impl Cache {
         begin(py, async move {
             let removed = cache.invalidate(keys).await;
             outcome(move |py| number(py, removed))
+        })
+    }
+
+    /// Makes the value of an entry stale, and returns whether there was one.
+    #[pyo3(signature = (identifier, params=None))]
+    fn expire<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &Bound<'py, PyAny>,
+        params: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.attached();
+        let key = arguments::key(&cache, identifier, params)?;
+        begin(py, async move {
+            let expired = cache.expire(key).await;
+            outcome(move |py| boolean(py, expired))
         })
     }
 
@@ -363,7 +409,8 @@ impl Cache {
 fn found(py: Python<'_>, outcome: ReadOutcome, form: Form) -> PyResult<Py<PyAny>> {
     match outcome {
         ReadOutcome::Hit(value) => to_python(py, value, form),
-        ReadOutcome::Miss(_) => missing(py),
+        // Only calls that can load it anew get a stale value.
+        ReadOutcome::Stale(_) | ReadOutcome::Miss(_) => missing(py),
     }
 }
 

@@ -13,9 +13,13 @@ pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<
     let all = PyDict::new(py);
     all.set_item("hits", stats.hits)?;
     all.set_item("near_hits", stats.near_hits)?;
+    all.set_item("stale", stats.stale)?;
     all.set_item("misses", stats.misses)?;
     all.set_item("loads", stats.loads)?;
+    all.set_item("refreshes", stats.refreshes)?;
     all.set_item("load_errors", stats.load_errors)?;
+    all.set_item("timed_out", stats.timed_out)?;
+    all.set_item("backed_off", stats.backed_off)?;
     all.set_item("coalesced", stats.coalesced)?;
     all.set_item("errors", stats.errors)?;
     all.set_item("foreign", stats.foreign)?;

@@ -25,6 +25,15 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         strict_plain,
         epoch,
         near,
+        stale_while_revalidate,
+        stale_if_error,
+        error_throttle,
+        early_refresh,
+        soft_timeout,
+        hard_timeout,
+        error_backoff,
+        hold,
+        plain_readers,
     } = CacheOptions::default();
     let namespace = Namespace::new("");
     let all = PyDict::new(py);
@@ -38,6 +47,15 @@ pub(crate) fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     all.set_item("strict_plain", strict_plain)?;
     all.set_item("epoch", epoch)?;
     all.set_item("near", near)?;
+    all.set_item("stale_while_revalidate", stale_while_revalidate.as_secs_f64())?;
+    all.set_item("stale_if_error", stale_if_error.as_secs_f64())?;
+    all.set_item("error_throttle", error_throttle.as_secs_f64())?;
+    all.set_item("early_refresh", early_refresh)?;
+    all.set_item("soft_timeout", soft_timeout.map(|timeout| timeout.as_secs_f64()))?;
+    all.set_item("hard_timeout", hard_timeout.map(|timeout| timeout.as_secs_f64()))?;
+    all.set_item("error_backoff", error_backoff.as_secs_f64())?;
+    all.set_item("hold", hold.as_secs_f64())?;
+    all.set_item("plain_readers", plain_readers)?;
     let NearOptions { max_bytes, max_staleness, time_to_live, without_reports, .. } =
         NearOptions::default();
     let tier = PyDict::new(py);

@@ -173,17 +173,6 @@ impl Driver {
         Ok(Background(task))
     }
 
-    /// Calls a function on the loop that runs on this thread, and schedules a turn for the
-    /// tasks that it has made ready.
-    pub(crate) fn run_on_loop(py: Python<'_>, work: impl FnOnce()) -> PyResult<()> {
-        let _inside = finalization::enter(py);
-        let driver = Self::on_this_loop(py)?;
-        let entered = driver.get().executor.enter();
-        work();
-        drop(entered);
-        driver.get().schedule(&driver)
-    }
-
     /// Removes a waiting future, and returns it.
     pub(crate) fn take_waiter(&self, waiter: usize) -> Option<Py<PyAny>> {
         self.waiters.lock().try_remove(waiter)

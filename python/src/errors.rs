@@ -1,6 +1,7 @@
 //! Converts errors to exceptions.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind};
 use pyo3::exceptions::PyValueError;
@@ -28,6 +29,8 @@ import_exceptions!(
     DecodeError,
     EncodeError,
     KeyError,
+    LoadBackoffError,
+    LoadTimeoutError,
     NoScriptError,
     OutOfMemoryError,
     PermissionError,
@@ -60,6 +63,16 @@ pub(crate) fn exception(error: &Error) -> PyErr {
         ErrorKind::Closed => ClosedError::new_err(text),
         _ => ServerError::new_err(text),
     }
+}
+
+/// Returns the exception of a load that isn't repeated for some time.
+pub(crate) fn backing_off(left: Duration) -> PyErr {
+    LoadBackoffError::new_err(left.as_secs_f64())
+}
+
+/// Returns the exception of a call that waited for `hard_timeout`.
+pub(crate) fn load_timed_out() -> PyErr {
+    LoadTimeoutError::new_err("the load takes longer than `hard_timeout`")
 }
 
 /// Returns a `ValueError`.

@@ -20,6 +20,7 @@ mod fork;
 mod kept;
 mod log;
 mod pending;
+mod refresh;
 mod runtime;
 mod socket;
 mod store;
@@ -43,6 +44,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<driver::Driver>()?;
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
+    module.add_class::<refresh::Refresh>()?;
     module.add_class::<ticket::Failed>()?;
     module.add_class::<value::Unencoded>()?;
     module.add_class::<value::Encoded>()?;

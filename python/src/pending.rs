@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::driver::Driver;
 use crate::executor::Task;
+use crate::refresh::Refresh;
 use crate::ticket::Ticket;
 use crate::write_guard::PyWriteGuard;
 
@@ -140,6 +141,8 @@ impl Pending {
         let Ok(result) = self.future.bind(py).call_method0(intern!(py, "result")) else { return };
         if let Ok(ticket) = result.cast::<Ticket>() {
             ticket.get().abandon();
+        } else if let Ok(refresh) = result.cast::<Refresh>() {
+            refresh.get().abandon();
         } else if let Ok(write) = result.cast::<PyWriteGuard>() {
             write.get().abandon();
         }

@@ -1,21 +1,23 @@
 //! Tickets: the right and the duty to load a key.
 
 use std::any::Any;
+use std::future::{pending, ready};
 use std::sync::Arc;
 
-use hotshelf_core::cache::{Filled, LoadTicket, SharedError, Value};
+use hotshelf_core::cache::{Filled, LoadTicket, SharedError, Value, Waited};
 use hotshelf_core::sync::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyTraceback;
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::arguments;
 use crate::cache::boolean;
 use crate::driver::{Background, Driver};
-use crate::errors::value_error;
+use crate::errors::{load_timed_out, value_error};
 use crate::pending::outcome;
 use crate::store::begin;
-use crate::value::PyValue;
+use crate::value::{Form, PyValue, missing, to_python};
 
 /// The exception of a factory, shared by the callers that waited for it.
 pub(crate) struct Failure {
@@ -55,17 +57,19 @@ impl Failed {
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Ticket {
     ticket: Mutex<Option<LoadTicket>>,
+    /// The form in which the caller takes stored values.
+    form: Form,
     /// Renews the lease, if there is one.
     renewal: Background,
 }
 
 impl Ticket {
-    pub(crate) fn begin(py: Python<'_>, ticket: LoadTicket) -> PyResult<Py<Self>> {
+    pub(crate) fn begin(py: Python<'_>, ticket: LoadTicket, form: Form) -> PyResult<Py<Self>> {
         let renewal = match ticket.keep_alive() {
             Some(renewal) => Driver::background(py, renewal)?,
-            None => Driver::background(py, std::future::ready(()))?,
+            None => Driver::background(py, ready(()))?,
         };
-        Py::new(py, Self { ticket: Mutex::new(Some(ticket)), renewal })
+        Py::new(py, Self { ticket: Mutex::new(Some(ticket)), form, renewal })
     }
 
     fn take(&self) -> PyResult<LoadTicket> {
@@ -80,6 +84,54 @@ impl Ticket {
     #[getter]
     fn can_store(&self) -> bool {
         self.ticket.lock().as_ref().is_some_and(LoadTicket::can_store)
+    }
+
+    /// Returns the value of an entry that is only stale, as `Cache.read` does; a [`Missing`]
+    /// without one.
+    ///
+    /// [`Missing`]: crate::value::Missing
+    #[getter]
+    fn previous(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let previous = self.ticket.lock().as_ref().and_then(|it| it.previous().cloned());
+        match previous {
+            Some(value) => to_python(py, value, self.form),
+            None => missing(py),
+        }
+    }
+
+    /// Waits until the call should stop waiting for its factory, and returns the value that it is
+    /// given instead, as `Cache.read` does, or raises. Returns `None` if there is no limit.
+    fn time_limit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let patience = self.ticket.lock().as_ref().map(LoadTicket::patience);
+        let Some(patience) = patience.filter(|patience| patience.next().is_some()) else {
+            return Ok(None);
+        };
+        let form = self.form;
+        let limit = begin(py, async move {
+            // It doesn't wait for a load, but for its own end.
+            let (waited, _) = patience.wait(pending::<()>()).await;
+            outcome(move |py| match waited {
+                Waited::Stale(value) => to_python(py, value, form),
+                Waited::TimedOut | Waited::Done(()) => Err(load_timed_out()),
+            })
+        })?;
+        Ok(Some(limit))
+    }
+
+    /// Sets what the factory has decided about its value, before the load is completed or fails.
+    #[pyo3(signature = (*, ttl=None, tags=None, skip_store=false, rejects_stale=false))]
+    fn decide(
+        &self,
+        ttl: Option<&Bound<'_, PyAny>>,
+        tags: Option<&Bound<'_, PyAny>>,
+        skip_store: bool,
+        rejects_stale: bool,
+    ) -> PyResult<()> {
+        let decision = arguments::decision(ttl, tags, skip_store, rejects_stale)?;
+        if let Some(ticket) = self.ticket.lock().as_mut() {
+            ticket.decide(decision);
+        }
+        Ok(())
     }
 
     /// Stores the loaded value if the options of the cache and the call allow it, and shares
@@ -103,12 +155,26 @@ impl Ticket {
         })
     }
 
-    /// Shares the factory's exception with the callers that joined before the load began.
-    fn fail(&self, py: Python<'_>, exception: Py<PyBaseException>) -> PyResult<()> {
-        let ticket = self.take()?;
+    /// Ends a load whose factory has raised an exception. Returns the stored value that the
+    /// caller is given instead, as `Cache.read` does; otherwise a [`Missing`], and the callers
+    /// that joined before the load began are given the exception, too.
+    ///
+    /// [`Missing`]: crate::value::Missing
+    fn fail<'py>(
+        &self,
+        py: Python<'py>,
+        exception: Py<PyBaseException>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (ticket, form) = (self.take()?, self.form);
         let traceback = exception.bind(py).getattr("__traceback__")?.extract()?;
         let failure: SharedError = Arc::new(Failure { exception, traceback });
-        Driver::run_on_loop(py, || ticket.fail(&failure))
+        begin(py, async move {
+            let instead = ticket.fail(&failure).await;
+            outcome(move |py| match instead {
+                Some(value) => to_python(py, value, form),
+                None => missing(py),
+            })
+        })
     }
 
     /// Hands the load over to the joiner that has waited longest.
