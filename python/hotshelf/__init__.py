@@ -16,6 +16,7 @@ itself, without a thread of their own.
 
 from hotshelf._codec import Codec
 from hotshelf._codecs import ValueCodec
+from hotshelf._context import LoadContext
 from hotshelf._errors import (
     AuthenticationError,
     CacheError,
@@ -24,6 +25,8 @@ from hotshelf._errors import (
     DecodeError,
     EncodeError,
     KeyError,
+    LoadBackoffError,
+    LoadTimeoutError,
     NoScriptError,
     OutOfMemoryError,
     PermissionError,
@@ -41,8 +44,9 @@ from hotshelf._keys import (
 )
 from hotshelf._manager import CacheManager, Health
 from hotshelf._near import Near
-from hotshelf._options import CacheManagerOptions, CacheServiceOptions
+from hotshelf._options import CacheManagerOptions, CacheServiceOptions, LoadOptions
 from hotshelf._redis import Pipeline, RedisClient
+from hotshelf._request_scoped import RequestScopedWarning
 from hotshelf._service import CacheService
 from hotshelf._stats import Stats
 from hotshelf._tls import Tls
@@ -61,12 +65,17 @@ __all__ = [
     "EncodeError",
     "Health",
     "KeyError",
+    "LoadBackoffError",
+    "LoadContext",
+    "LoadOptions",
+    "LoadTimeoutError",
     "Near",
     "NoScriptError",
     "OutOfMemoryError",
     "PermissionError",
     "Pipeline",
     "RedisClient",
+    "RequestScopedWarning",
     "ServerError",
     "Stats",
     "TimeoutError",

@@ -19,6 +19,8 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "KeyError",
+    "LoadBackoffError",
+    "LoadTimeoutError",
     "NoScriptError",
     "OutOfMemoryError",
     "PermissionError",
@@ -59,6 +61,26 @@ class UnavailableError(CacheError, ConnectionError):
 
 class TimeoutError(UnavailableError, builtins.TimeoutError):
     """The backend didn't answer in time. Whether it executed the operation is unknown."""
+
+
+class LoadTimeoutError(CacheError, builtins.TimeoutError):
+    """A load takes longer than the cache's `hard_timeout`, and there is no stale value."""
+
+
+class LoadBackoffError(CacheError):
+    """A load of the key has failed a short time ago, in this process or in another one, and isn't
+    repeated yet, by the cache's `error_backoff`.
+
+    Attributes:
+        retry_after: After how many seconds the key is loaded again.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"a load of the key has failed; the next one is due in {self.retry_after:.3g} s"
 
 
 class AuthenticationError(CacheError):

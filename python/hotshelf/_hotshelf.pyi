@@ -20,6 +20,7 @@ __all__ = [
     "KeyScan",
     "Missing",
     "Pending",
+    "Refresh",
     "Store",
     "Ticket",
     "Unencoded",
@@ -108,6 +109,15 @@ class Cache:
         max_waiters: int,
         max_value_bytes: int,
         near: bool,
+        stale_while_revalidate: float,
+        stale_if_error: float,
+        error_throttle: float,
+        early_refresh: float,
+        soft_timeout: float | None,
+        hard_timeout: float | None,
+        error_backoff: float,
+        hold: float,
+        plain_readers: bool,
     ) -> Cache: ...
     def decoded_by(self, codec: int) -> Cache: ...
     def key(self, identifier: Any, params: str | None = None) -> str: ...
@@ -125,6 +135,7 @@ class Cache:
         nested: bool = False,
         after: str | None = None,
         encoded: bool = False,
+        background: bool = False,
     ) -> Any: ...
     def insert(
         self,
@@ -141,6 +152,7 @@ class Cache:
         tags: Iterable[Any] | None = None,
     ) -> Pending | WriteGuard: ...
     def invalidate(self, keys: Sequence[_Key]) -> Pending | int: ...
+    def expire(self, identifier: Any, params: _Params = None) -> Pending | bool: ...
     def invalidate_pattern(self, pattern: str, anywhere: bool = False) -> Pending | int: ...
     def invalidate_all(self) -> Pending | int: ...
     def remaining(self, identifier: Any, params: _Params = None) -> Pending | int: ...
@@ -151,10 +163,28 @@ class Cache:
 class Ticket:
     @property
     def can_store(self) -> bool: ...
+    @property
+    def previous(self) -> Any: ...
+    def time_limit(self) -> Pending | None: ...
+    def decide(
+        self,
+        *,
+        ttl: Any = None,
+        tags: Iterable[Any] | None = None,
+        skip_store: bool = False,
+        rejects_stale: bool = False,
+    ) -> None: ...
     def complete(
         self, value: Any, raw: bytes | None, reason: str | None = None
     ) -> Pending | bool: ...
-    def fail(self, exception: BaseException) -> None: ...
+    def fail(self, exception: BaseException) -> Any: ...
+    def abandon(self) -> None: ...
+
+@final
+class Refresh:
+    @property
+    def value(self) -> Any: ...
+    def begin(self) -> Pending | Ticket | None: ...
     def abandon(self) -> None: ...
 
 @final

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 
 from hotshelf import _hotshelf
+from hotshelf._background import BackgroundTasks
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
@@ -146,6 +147,7 @@ class CacheManager:
         #: The store of services until the manager is open: nothing is cached.
         self._unopened: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
+        self._background = BackgroundTasks()
         self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
         #: The number of lifespans that have begun and not ended.
         self._lifespans = 0
@@ -370,15 +372,16 @@ class CacheManager:
         """Finishes what was begun, and closes all connections. Services of the manager then run
         factories without a cache, until it is opened again.
 
-        Invalidations whose callers were cancelled are completed, the leases of factories that
-        still run are released, so that other processes don't wait for them, and keys that are
-        being written are invalidated. Returns whether this succeeded, within one second; if it
-        did not, what is left is logged.
+        Factories that run in the background are cancelled. Invalidations whose callers were
+        cancelled are completed, the leases of factories that still run are released, so that
+        other processes don't wait for them, and keys that are being written are invalidated.
+        Returns whether this succeeded, within two seconds; if it did not, what is left is logged.
         """
         store, self._store = self._store, None
         self._closed = store or self._closed
         if store is None:
             return True
+        await self._background.cancel()
         closing = store.close()
         if type(closing) is Pending:
             closing = await result_of(closing)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import PlainValidator
 from typing_extensions import TypedDict
@@ -19,10 +19,13 @@ Lifetime = float | timedelta
 KeyLayout = Literal["injective", "fastapi_rc"]
 Copy = Literal["none", "shallow", "deep"]
 
+#: The exceptions of factories that a stale value answers: by their types, or by a function.
+StaleIfErrorOn = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
+
 DEFAULT_JITTER = 0.1
 
-#: For pydantic, which can't check a protocol, in models of options.
-_UNCHECKED = PlainValidator(lambda codec: codec)
+#: For pydantic, which can't check a protocol or a function, in models of options.
+_UNCHECKED = PlainValidator(lambda value: value)
 
 
 class CacheServiceOptions(TypedDict, total=False):
@@ -47,8 +50,32 @@ class CacheServiceOptions(TypedDict, total=False):
     max_waiters: int
     max_value_bytes: int
     near: bool
+    stale_while_revalidate: Lifetime
+    stale_if_error: Lifetime
+    stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED]
+    error_throttle: Lifetime
+    early_refresh: bool | float
+    soft_timeout: Lifetime | None
+    hard_timeout: Lifetime | None
+    error_backoff: Lifetime
+    hold: Lifetime
+    plain_readers: bool
     codec: CodecName | Annotated[ValueCodec[Any], _UNCHECKED] | None
     copy: Copy
+
+
+class LoadOptions(TypedDict, total=False):
+    """The keyword options of `CacheService.get_or_set`, which documents each of them.
+
+    Use it for functions that pass options on, as `**options: Unpack[LoadOptions]`.
+    """
+
+    tags: Sequence[str]
+    negative_ttl: Lifetime | None
+    reload: bool
+    after: str | None
+    background: bool
+    stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED] | None
 
 
 class CacheManagerOptions(TypedDict, total=False):
@@ -135,6 +162,55 @@ def seconds(option: str, time: Lifetime) -> float:
     if not 0 <= duration < math.inf or isinstance(time, bool):
         raise ConfigurationError(message)
     return duration
+
+
+def seconds_or_none(option: str, time: Lifetime | None) -> float | None:
+    """Returns the duration of an option in seconds; `None` if it is off.
+
+    Raises:
+        ConfigurationError: As `seconds`.
+    """
+    return None if time is None else seconds(option, time)
+
+
+def early_factor(early_refresh: bool | float) -> float:
+    """Returns the factor by which values are loaded anew before they end.
+
+    Raises:
+        ConfigurationError: For a value that is neither a bool nor a number.
+    """
+    if isinstance(early_refresh, int | float):
+        return float(early_refresh)
+    message = f"invalid `early_refresh` {early_refresh!r}: use True, False, or a factor such as 1"
+    raise ConfigurationError(message)
+
+
+def stale_condition(on: StaleIfErrorOn) -> Callable[[Exception], bool]:
+    """Returns a function that decides whether a stale value answers an exception.
+
+    An exception group is one of some types if all exceptions in it are.
+
+    Raises:
+        ConfigurationError: For a value that is neither a type, a tuple of types nor a function.
+    """
+    kinds = on if isinstance(on, tuple) else (on,)
+    if all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+        return lambda error: _is_of(error, cast("tuple[type[Exception], ...]", kinds))
+    if callable(on) and not isinstance(on, type):
+        return on
+    message = (
+        f"invalid `stale_if_error_on` {on!r}: use a type of exceptions, a tuple of these, or a"
+        " function of an exception"
+    )
+    raise ConfigurationError(message)
+
+
+def _is_of(error: BaseException, kinds: tuple[type[Exception], ...]) -> bool:
+    if isinstance(error, kinds):
+        return True
+    # Python 3.10 has no exception groups, and a package that adds them.
+    inner = getattr(error, "exceptions", None)
+    return isinstance(inner, tuple) and bool(inner) and all(_is_of(one, kinds) for one in inner)
 
 
 def jitter_ratio(jitter: bool | float) -> float:

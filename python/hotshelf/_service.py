@@ -7,30 +7,38 @@ import copy as copying
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from typing_extensions import Self, Unpack
 
 from hotshelf._codecs import CodecName, ValueCodec, codec_for
-from hotshelf._errors import CacheError, ConfigurationError, DecodeError, EncodeError, own_copy
+from hotshelf._context import LoadContext
+from hotshelf._errors import CacheError, ConfigurationError, DecodeError, EncodeError
 from hotshelf._hotshelf import (
     Encoded,
     Failed,
     Missing,
     Pending,
+    Refresh,
     Ticket,
     Unencoded,
     mode_after_undecodable,
 )
 from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
+from hotshelf._loading import Load, Made
 from hotshelf._options import (
     DEFAULT_JITTER,
     CacheServiceOptions,
     Copy,
     KeyLayout,
     Lifetime,
+    LoadOptions,
+    StaleIfErrorOn,
+    early_factor,
     jitter_ratio,
     seconds,
+    seconds_or_none,
+    stale_condition,
 )
 from hotshelf._pending import result_of
 from hotshelf._response import encoded_response
@@ -47,13 +55,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hotshelf")
 
 T = TypeVar("T")
+R = TypeVar("R")
 K = TypeVar("K", bound=Identifier)
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
+ContextFactory = Callable[[LoadContext[T]], Awaitable[R]] | Callable[[LoadContext[T]], R]
 Params = Mapping[str, Any] | None
 
 #: The types of what the engine returns instead of a decoded value.
-_INTERNAL = frozenset((Pending, bytes, Encoded, Missing, Ticket, Failed, Unencoded))
+_INTERNAL = frozenset((Pending, bytes, Encoded, Missing, Ticket, Refresh, Failed, Unencoded))
+
+#: Those of them with which a call goes on.
+_LOADING = frozenset((Ticket, Refresh, Failed, Unencoded))
 
 _UNDECODABLE: Any = object()
 
@@ -78,8 +91,9 @@ class CacheService(Generic[T]):
     first time.
     """
 
-    __slots__ = ("__weakref__", "_codec", "_copy", "_core", "_manager", "_options", "jitter",
-                 "model", "namespace", "negative_ttl", "prefix", "ttl", "version")
+    __slots__ = ("__weakref__", "_codec", "_copy", "_core", "_loads_fail", "_manager", "_options",
+                 "_serves_stale", "jitter", "model", "namespace", "negative_ttl", "prefix", "ttl",
+                 "version")
 
     @overload
     def __init__(
@@ -119,6 +133,16 @@ class CacheService(Generic[T]):
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
         near: bool = True,
+        stale_while_revalidate: Lifetime = 0,
+        stale_if_error: Lifetime = 0,
+        stale_if_error_on: StaleIfErrorOn = Exception,
+        error_throttle: Lifetime = 30,
+        early_refresh: bool | float = 0,
+        soft_timeout: Lifetime | None = None,
+        hard_timeout: Lifetime | None = None,
+        error_backoff: Lifetime = 0,
+        hold: Lifetime = 0,
+        plain_readers: bool = False,
         codec: CodecName | ValueCodec[Any] | None = None,
         copy: Copy = "none",
         default_ttl: Lifetime | None = None,
@@ -157,6 +181,33 @@ class CacheService(Generic[T]):
             max_value_bytes: The maximum size of an encoded value, in bytes. A larger one is
                 returned and not stored.
             near: Whether entries are kept in the manager's near tier, if it has one.
+            stale_while_revalidate: For how long a value is served after its `ttl`, while one
+                caller loads it anew: in the background for calls with `background=True`,
+                otherwise in one call, which waits for it. An invalidated value is never served,
+                and methods without a factory return no stale value. Default: 0, off.
+            stale_if_error: For how long after its `ttl` a value may be served if its factory
+                raises an exception, or takes longer than `soft_timeout`. Default: 0, off.
+            stale_if_error_on: The exceptions that a stale value answers: a type, a tuple of
+                types, or a function of the exception; an exception group is one of these types
+                if all exceptions in it are. Others are raised. Default: all.
+            error_throttle: How long a failed load of a key with a stale value isn't repeated, by
+                any process, in seconds.
+            early_refresh: How early single callers load a value anew before it ends, as a factor
+                (beta of XFetch). With 1 or `True`, the optimum, a value that took 100 ms to load is
+                loaded anew some 100 ms before its end, at random. Default: 0, off.
+            soft_timeout: How long a call waits for a load, its own or that of another caller,
+                before it is given the stale value, if there is one, in seconds. The load goes on
+                in the background with `background=True`; otherwise the factory is cancelled. A
+                sync factory can't be interrupted.
+            hard_timeout: How long a call waits for a load before it raises `LoadTimeoutError`,
+                in seconds. What becomes of the load is as for `soft_timeout`.
+            error_backoff: How long a failed load of a key without a value isn't repeated, by any
+                process, in seconds: calls raise `LoadBackoffError` meanwhile. Default: 0, off.
+            hold: For how long a key is loaded and not stored after it was invalidated, in
+                seconds: for factories that read from replicas of the database, whose lag must
+                be shorter. All processes must set the same. Default: 0, off.
+            plain_readers: Whether plain clients read the entries. Then these must not outlive
+                their `ttl`, and a stale window is an error.
             codec: How values are encoded: `"json"`; `"raw"` for bytes and text as they are;
                 `"msgpack"` for MessagePack, with `hotshelf[msgpack]`; or an object with the
                 methods `encode` and `decode`. Default: `"raw"` for `model=bytes`, otherwise
@@ -201,7 +252,19 @@ class CacheService(Generic[T]):
             max_waiters=max_waiters,
             max_value_bytes=max_value_bytes,
             near=bool(near),
+            stale_while_revalidate=seconds("stale_while_revalidate", stale_while_revalidate),
+            stale_if_error=seconds("stale_if_error", stale_if_error),
+            error_throttle=seconds("error_throttle", error_throttle),
+            early_refresh=early_factor(early_refresh),
+            soft_timeout=seconds_or_none("soft_timeout", soft_timeout),
+            hard_timeout=seconds_or_none("hard_timeout", hard_timeout),
+            error_backoff=seconds("error_backoff", error_backoff),
+            hold=seconds("hold", hold),
+            plain_readers=bool(plain_readers),
         )
+        self._serves_stale = stale_condition(stale_if_error_on)
+        #: Whether the last exception of a factory was answered by a stale value.
+        self._loads_fail = False
         manager._add(self)
 
     def _attach(self) -> None:
@@ -276,10 +339,8 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = _NO_TAGS,
-        negative_ttl: Lifetime | None = None,
-        reload: bool = False,
-        after: str | None = None,
+        with_context: Literal[False] = False,
+        **options: Unpack[LoadOptions],
     ) -> T: ...
 
     @overload
@@ -290,16 +351,38 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = _NO_TAGS,
-        negative_ttl: Lifetime | None = None,
-        reload: bool = False,
-        after: str | None = None,
+        with_context: Literal[False] = False,
+        **options: Unpack[LoadOptions],
+    ) -> T | None: ...
+
+    @overload
+    async def get_or_set(
+        self,
+        identifier: Identifier,
+        factory: ContextFactory[T, T],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        with_context: Literal[True],
+        **options: Unpack[LoadOptions],
+    ) -> T: ...
+
+    @overload
+    async def get_or_set(
+        self,
+        identifier: Identifier,
+        factory: ContextFactory[T, T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        with_context: Literal[True],
+        **options: Unpack[LoadOptions],
     ) -> T | None: ...
 
     async def get_or_set(
         self,
         identifier: Identifier,
-        factory: Factory[Any],
+        factory: Callable[..., Any],
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
@@ -307,6 +390,9 @@ class CacheService(Generic[T]):
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
+        background: bool = False,
+        stale_if_error_on: StaleIfErrorOn | None = None,
+        with_context: bool = False,
     ) -> T | None:
         """Returns the value of an entry, or computes and stores it.
 
@@ -318,6 +404,10 @@ class CacheService(Generic[T]):
 
         A hit costs one round trip, a miss three. While the backend is unreachable, the
         factory runs without the cache, after the backend's timeouts at most.
+
+        A value that is older than its `ttl`, in a cache with `stale_while_revalidate`, is
+        returned to all callers but one, which runs its factory and waits for it. With
+        `background=True` none of them waits.
 
         A call from within a factory or a write bypasses the cache for the key that is being
         computed. For another key it waits for a load of another caller for `wait_timeout` and
@@ -338,9 +428,22 @@ class CacheService(Generic[T]):
                 Default: that of the cache.
             reload: Whether to run the factory even if there is an entry.
             after: A token of `CacheManager.consistency_token`, for a value that is no older.
+            background: Whether the factory may run in a task of its own, with a copy of the
+                context variables, and outlive this call: a stale value is returned at once and
+                loaded anew in the background, and a load that takes longer than
+                `soft_timeout` or `hard_timeout` goes on. Such a factory must not use objects that
+                belong to a request, such as its database session: it opens its own. A factory
+                that holds one is warned of. `CacheManager.close` cancels what still runs.
+            stale_if_error_on: The exceptions that a stale value answers. Default: those of the
+                cache.
+            with_context: Whether the factory takes a `LoadContext`, by which it sees the
+                previous value, and decides on the lifetime and the tags of what it returns. The
+                call says so, since decorators and `partial` hide what a factory takes.
 
         Raises:
             Exception: The exception of the factory.
+            LoadTimeoutError: If the load takes longer than `hard_timeout`.
+            LoadBackoffError: If a load has failed within `error_backoff`.
         """
         mode = "reload" if reload else "use"
         plain = params is None and after is None and tags is _NO_TAGS and not reload
@@ -360,7 +463,8 @@ class CacheService(Generic[T]):
             mode = self._mode_within(runs, identifier, text, mode)
         while True:
             found = self._core.load(
-                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after
+                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, False,
+                background,
             )
             if type(found) is Pending:
                 # The same as `result_of`, without another coroutine for each hit.
@@ -370,14 +474,19 @@ class CacheService(Generic[T]):
                 except BaseException:
                     pending.abandon()
                     raise
-            if type(found) not in (Ticket, Failed, Unencoded):
+            if type(found) not in _LOADING:
                 value = self._value(found)
                 if value is not _UNDECODABLE:
                     return cast("T", value)
-                mode = mode_after_undecodable(mode)
-                continue
-            value, _ = await self._loaded(found, factory, identifier, text)
-            return value
+            else:
+                load = Load(
+                    self, (identifier, text), factory, takes_context=with_context,
+                    background=background, on=stale_if_error_on,
+                )
+                made = await load.made(found)
+                if made is not None:
+                    return cast("T", made.value)
+            mode = mode_after_undecodable(mode)
 
     @overload
     async def response(
@@ -387,12 +496,10 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = _NO_TAGS,
-        negative_ttl: Lifetime | None = None,
-        reload: bool = False,
-        after: str | None = None,
+        with_context: Literal[False] = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
+        **options: Unpack[LoadOptions],
     ) -> Response: ...
 
     @overload
@@ -403,18 +510,44 @@ class CacheService(Generic[T]):
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
-        tags: Sequence[str] = _NO_TAGS,
-        negative_ttl: Lifetime | None = None,
-        reload: bool = False,
-        after: str | None = None,
+        with_context: Literal[False] = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Response | None: ...
+
+    @overload
+    async def response(
+        self,
+        identifier: Identifier,
+        factory: ContextFactory[T, T],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        with_context: Literal[True],
+        request: Request | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Unpack[LoadOptions],
+    ) -> Response: ...
+
+    @overload
+    async def response(
+        self,
+        identifier: Identifier,
+        factory: ContextFactory[T, T | None],
+        ttl: Lifetime | None = None,
+        params: Params = None,
+        *,
+        with_context: Literal[True],
+        request: Request | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Unpack[LoadOptions],
     ) -> Response | None: ...
 
     async def response(
         self,
         identifier: Identifier,
-        factory: Factory[Any],
+        factory: Callable[..., Any],
         ttl: Lifetime | None = None,
         params: Params = None,
         *,
@@ -422,6 +555,9 @@ class CacheService(Generic[T]):
         negative_ttl: Lifetime | None = None,
         reload: bool = False,
         after: str | None = None,
+        background: bool = False,
+        stale_if_error_on: StaleIfErrorOn | None = None,
+        with_context: bool = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response | None:
@@ -444,12 +580,17 @@ class CacheService(Generic[T]):
                 Default: that of the cache.
             reload: Whether to run the factory even if there is an entry.
             after: A token of `CacheManager.consistency_token`, for a value that is no older.
+            background: Whether the factory may run in a task of its own; see `get_or_set`.
+            stale_if_error_on: The exceptions that a stale value answers; see `get_or_set`.
+            with_context: Whether the factory takes a `LoadContext`; see `get_or_set`.
             request: The request, for its `If-None-Match`: a client that has the value already
                 is sent an empty response of status 304.
             headers: Further headers of the response, such as `Cache-Control`.
 
         Raises:
             Exception: The exception of the factory.
+            LoadTimeoutError: If the load takes longer than `hard_timeout`.
+            LoadBackoffError: If a load has failed within `error_backoff`.
             EncodeError: If the value can't be encoded.
         """
         text = None if params is None else params_text(params)
@@ -459,12 +600,19 @@ class CacheService(Generic[T]):
             mode = self._mode_within(runs, identifier, text, mode)
         while True:
             found = self._core.load(
-                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True
+                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True,
+                background,
             )
             if type(found) is Pending:
                 found = await result_of(found)
-            if found is not None and type(found) is not bytes:
-                value, (raw, reason) = await self._loaded(found, factory, identifier, text)
+            if type(found) in _LOADING:
+                load = Load(
+                    self, (identifier, text), factory, takes_context=with_context,
+                    background=background, on=stale_if_error_on, encoded=True,
+                )
+                made = await load.made(found)
+                # Encoded values aren't decoded.
+                value, (raw, reason) = cast("Made", made)
                 if value is not None and raw is None:
                     raise EncodeError(f"the value can't be encoded: {reason}")
                 found = None if value is None else raw
@@ -484,42 +632,6 @@ class CacheService(Generic[T]):
         # The call would wait for itself.
         is_own = self._owned_keys([(identifier, params)]) & computing
         return "own_key" if is_own else mode
-
-    async def _loaded(
-        self, found: Any, factory: Factory[Any], identifier: Any, params: Any
-    ) -> tuple[T, EncodedValue]:
-        """Loads a value, or returns the result of another caller's load."""
-        match found:
-            case Ticket():
-                return await self._lead(found, factory, identifier, params)
-            case Failed():
-                try:
-                    raise own_copy(found.exception).with_traceback(found.traceback)
-                finally:
-                    # Break the cycle: the traceback refers to this frame.
-                    del found
-        value = cast("Unencoded", found).value
-        return cast("T", value), self._prepare(value)[1]
-
-    async def _lead(
-        self, ticket: Ticket, factory: Factory[T], identifier: Any, params: Any
-    ) -> tuple[T, EncodedValue]:
-        """Runs the factory, and completes the load with its result or exception."""
-        try:
-            with running(self._owned_keys([(identifier, params)])):
-                made = await self._call(factory)
-            # Code of the model may raise what is no `Exception`.
-            value, encoded = self._prepare(made)
-        except Exception as error:
-            ticket.fail(error)
-            raise
-        except BaseException:
-            ticket.abandon()
-            raise
-        completing = ticket.complete(value, *encoded)
-        if type(completing) is Pending:
-            await result_of(completing)
-        return value, encoded
 
     def _prepare(self, value: Any) -> tuple[T, EncodedValue]:
         """Returns a value as a hit would return it, and its encoded form, or the reason why
@@ -685,6 +797,28 @@ class CacheService(Generic[T]):
         names = listed(identifiers, "identifiers")
         return await self._succeeded(self._core.invalidate, [(name, None) for name in names])
 
+    async def expire(self, identifier: Identifier, params: Params = None) -> bool:
+        """Makes the value of an entry stale, as if its `ttl` had ended, and returns whether there
+        was one; `False` if the backend failed. Costs two round trips.
+
+        Calls with a factory load it anew, and may be given it meanwhile or if that fails, as the
+        cache's options allow. Without a stale window it is a miss. It is no invalidation: a load
+        in flight goes on, and may store what it has read before.
+
+        Raises:
+            ConfigurationError: In a cache with `strict_plain` or `plain_readers`: plain clients
+                can't tell a stale entry from a fresh one.
+        """
+        try:
+            expired = self._core.expire(identifier, params_text(params))
+            if type(expired) is Pending:
+                expired = await result_of(expired)
+        except ConfigurationError:
+            raise
+        except CacheError:
+            return False
+        return bool(expired)
+
     async def invalidate_pattern(self, pattern: str = "*", *, anywhere: bool = False) -> int:
         """Removes all entries whose identifier matches a glob pattern, and returns their
         number; 0 if the backend failed.
@@ -715,8 +849,8 @@ class CacheService(Generic[T]):
         return await self._succeeded(self._core.invalidate_all)
 
     async def exists(self, identifier: Identifier, params: Params = None) -> bool:
-        """Returns whether there is a valid entry; `False` if the backend failed. Costs one round
-        trip."""
+        """Returns whether there is a valid entry that isn't stale; `False` if the backend failed.
+        Costs one round trip."""
         try:
             found = self._core.read(identifier, params_text(params))
             if type(found) is Pending:
@@ -726,8 +860,8 @@ class CacheService(Generic[T]):
         return type(found) is not Missing
 
     async def get_ttl(self, identifier: Identifier, params: Params = None) -> int:
-        """Returns the remaining lifetime of an entry in seconds, rounded up: -1 if it never
-        expires, -2 if there is no valid entry or the backend failed."""
+        """Returns for how long an entry is fresh in seconds, rounded up: -1 if it never expires,
+        -2 if there is no valid entry, it is stale, or the backend failed."""
         try:
             millis = self._core.remaining(identifier, params_text(params))
             if type(millis) is Pending:
@@ -754,6 +888,24 @@ class CacheService(Generic[T]):
             # It could be copied before. Code of the value may raise anything.
             self._core.undecodable(f"can't be copied: {type(error).__name__}")
             return _UNDECODABLE
+
+    @staticmethod
+    def _is_undecodable(value: Any) -> bool:
+        return value is _UNDECODABLE
+
+    def _load_failed(self, error: Exception) -> None:
+        """Notes an exception of a factory that no caller gets. The first one is a warning."""
+        level = logging.DEBUG if self._loads_fail else logging.WARNING
+        self._loads_fail = True
+        logger.log(
+            level, "cache: a load of %s failed (%s); callers get stale values while there are any",
+            self.namespace, type(error).__name__, exc_info=error,
+        )
+
+    def _load_succeeded(self) -> None:
+        if self._loads_fail:
+            self._loads_fail = False
+            logger.info("cache: loads of %s succeed again", self.namespace)
 
     def _decoded(self, found: Any) -> Any:
         """Decodes an entry, and keeps the value where the entry is in the memory of this process.

@@ -11,9 +11,14 @@ class Stats(TypedDict):
     Attributes:
         hits: Calls that got a value, or a cached `None`, from the backend.
         near_hits: Those of the hits that the near tier answered.
+        stale: Those of the hits whose value was stale, and calls that got a stale value instead of an
+            exception or of waiting for a slow factory.
         misses: Calls that found no usable entry in the backend.
         loads: Runs of factories.
+        refreshes: Those of the runs that replace a value which is served meanwhile.
         load_errors: Runs of factories that raised an exception.
+        timed_out: Calls that stopped waiting for a load, by `soft_timeout` or `hard_timeout`.
+        backed_off: Calls that ran no factory, since one had failed a short time before.
         coalesced: Calls that got the value of another call's factory.
         errors: Failed operations of the backend, and invalid arguments.
         foreign: Entries that are not a value of this cache: corrupt, or of another model.
@@ -28,9 +33,13 @@ class Stats(TypedDict):
 
     hits: int
     near_hits: int
+    stale: int
     misses: int
     loads: int
+    refreshes: int
     load_errors: int
+    timed_out: int
+    backed_off: int
     coalesced: int
     errors: int
     foreign: int
