@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from hotshelf import CacheManager, CacheService, CacheServiceOptions, Near
+from hotshelf import CacheManager, CacheService, CacheServiceOptions, LoadOptions, Near
 from hotshelf._hotshelf import defaults
 from hotshelf._options import jitter_ratio
 
@@ -25,6 +25,7 @@ def test_service_defaults_match_core() -> None:
     assert own.pop("model") is own.pop("default_ttl") is None
     # What the engine knows nothing of.
     assert own.pop("codec") is None and own.pop("copy") == "none"
+    assert own.pop("stale_if_error_on") is Exception
     assert own == {name: core[name] for name in own}
     assert set(core) == set(own) | (set(shown(CacheManager.__init__)) & set(core))
     assert jitter_ratio(True) == core["jitter"]
@@ -47,6 +48,18 @@ def test_service_options_match_constructor() -> None:
     types = get_type_hints(CacheService.__init__, localns={"CacheManager": CacheManager})
     assert get_type_hints(CacheServiceOptions) == {name: types[name] for name in names}
     assert CacheServiceOptions.__optional_keys__ == set(names)
+
+
+def test_load_options_match_methods() -> None:
+    types = get_type_hints(LoadOptions)
+    for method, others in (
+        (CacheService.get_or_set, {"with_context"}),
+        (CacheService.response, {"with_context", "request", "headers"}),
+    ):
+        own = inspect.signature(method).parameters.values()
+        names = {it.name for it in own if it.kind is it.KEYWORD_ONLY}
+        assert names == set(types) | others
+    assert LoadOptions.__optional_keys__ == set(types)
 
 
 def test_near_defaults_match_core() -> None:

@@ -28,12 +28,22 @@ BASES: dict[type[Exception], tuple[type[Exception], ...]] = {
     hotshelf.WrongTypeError: (hotshelf.ServerError,),
     hotshelf.NoScriptError: (hotshelf.ServerError,),
     hotshelf.ClosedError: (),
+    hotshelf.LoadTimeoutError: (builtins.TimeoutError,),
 }
 
 
 def test_every_exception_is_listed() -> None:
     public = [getattr(hotshelf, name) for name in hotshelf.__all__ if name.endswith("Error")]
-    assert set(public) == set(BASES)
+    # Its argument is a number.
+    assert set(public) == {*BASES, hotshelf.LoadBackoffError}
+
+
+def test_backoff_says_when_to_retry() -> None:
+    error = hotshelf.LoadBackoffError(4.5)
+    for one in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert isinstance(one, hotshelf.CacheError)
+        assert one.retry_after == 4.5
+        assert str(one) == "a load of the key has failed; the next one is due in 4.5 s"
 
 
 @pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)

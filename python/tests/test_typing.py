@@ -14,7 +14,8 @@ ASYNC = {
     hotshelf.CacheManager: {"ping", "health", "invalidate_tag", "invalidate_tags", "close"},
     hotshelf.CacheService: {
         "get", "get_many", "get_or_set", "set", "set_many", "write_through", "delete",
-        "delete_many", "invalidate_pattern", "invalidate_all", "exists", "get_ttl",
+        "delete_many", "invalidate_pattern", "invalidate_all", "exists", "get_ttl", "expire",
+        "response",
     },
     hotshelf.RedisClient: {"execute_command", "aclose"},
     hotshelf.Pipeline: {"execute", "reset"},
@@ -27,7 +28,10 @@ def test_async_methods_are_coroutine_functions(of: Any) -> None:
         assert inspect.iscoroutinefunction(getattr(of, name)), name
 
 
-@pytest.mark.parametrize("kind", [hotshelf.Health, hotshelf.Stats, hotshelf.CacheServiceOptions])
+@pytest.mark.parametrize(
+    "kind",
+    [hotshelf.Health, hotshelf.Stats, hotshelf.CacheServiceOptions, hotshelf.LoadOptions],
+)
 def test_typed_dicts_work_with_pydantic(kind: Any) -> None:
     """For example as the return type of an endpoint."""
     assert TypeAdapter(kind).json_schema()["type"] == "object"

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Literal, Optional
 
 from pydantic import BaseModel
 from typing_extensions import Unpack, assert_type
 
-from hotshelf import CacheManager, CacheService, CacheServiceOptions, Codec, ValueCodec
+from hotshelf import (
+    CacheManager,
+    CacheService,
+    CacheServiceOptions,
+    Codec,
+    LoadContext,
+    LoadOptions,
+    ValueCodec,
+)
 
 
 class Product(BaseModel):
@@ -27,6 +36,12 @@ manager.open("memory://", read_timout=3)  # type: ignore[call-arg]
 products = CacheService(manager, "products", Product)
 optional: CacheService[int | None] = manager.service("optional", Optional[int])
 literal: CacheService[str] = CacheService(manager, "literal", Literal["a", "b"])
+stale = manager.service(
+    "stale", Product, stale_while_revalidate=timedelta(minutes=10), stale_if_error=3600,
+    stale_if_error_on=(OSError, TimeoutError), error_throttle=10, early_refresh=True,
+    soft_timeout=0.5, hard_timeout=5, error_backoff=1, hold=2.5, plain_readers=False,
+)  # fmt: skip
+manager.service("stale", Product, stale_if_error_on="all")  # type: ignore[call-overload]
 images = manager.service("images", bytes, codec="raw", copy="deep")
 manager.service("images", bytes, codec="xml")  # type: ignore[call-overload]
 
@@ -60,6 +75,23 @@ async def find(id: int) -> Product | None:
     return Product(id=id) if id else None
 
 
+async def fetch_again(context: LoadContext[Product]) -> Product:
+    assert_type(context.previous, Product | None)
+    context.tags("a", "b")
+    context.ttl = timedelta(seconds=5)
+    return context.not_modified() if context.has_previous else Product(id=1)
+
+
+def find_again(context: LoadContext[Product]) -> Product | None:
+    context.skip_store()
+    context.reject_stale()
+    return None
+
+
+async def own_call(id: str, **options: Unpack[LoadOptions]) -> Product:
+    return await products.get_or_set(id, lambda: fetch(1), **options)
+
+
 async def fetch_all() -> Mapping[str, Product]:
     return {"1": Product(id=1)}
 
@@ -73,6 +105,18 @@ async def use() -> None:
     assert_type(await products.get_or_set("1", lambda: fetch(1)), Product)
     assert_type(await products.get_or_set("1", lambda: known(1)), Product)
     assert_type(await products.get_or_set("1", lambda: find(1), negative_ttl=30), Product | None)
+    assert_type(
+        await products.get_or_set(
+            "1", lambda: fetch(1), 5, {"page": 1}, tags=["a"], background=True,
+            stale_if_error_on=lambda error: not isinstance(error, KeyError),
+        ),
+        Product,
+    )  # fmt: skip
+    assert_type(await products.get_or_set("1", fetch_again, with_context=True), Product)
+    assert_type(await products.get_or_set("1", find_again, with_context=True), Product | None)
+    await products.get_or_set("1", fetch_again)  # type: ignore[arg-type]
+    await products.get_or_set("1", lambda: fetch(1), backgroud=True)  # type: ignore[call-overload]
+    assert_type(await products.expire("1", {"page": 1}), bool)
     assert_type(await products.get_many(["1"]), list[Product | None])
     assert_type(await products.set("1", known(1), 0.5, tags=["a"]), bool)
     assert_type(await products.write_through("1", lambda: fetch(1)), Product)
