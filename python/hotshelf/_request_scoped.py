@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import sys
 import types
 import warnings
@@ -21,6 +22,9 @@ _CLASSES: dict[str, frozenset[str]] = {
     "asyncpg": frozenset({"Connection", "PoolConnectionProxy"}),
     "aiosqlite": frozenset({"Connection"}),
 }
+
+#: The flags of code that can await.
+_AWAITS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 
 #: How deep functions that a factory holds are examined.
 _DEPTH = 3
@@ -70,15 +74,15 @@ def _warn(factory: Callable[..., Any], name: str, kind: str) -> None:
 
 
 def _stack_level() -> int | None:
-    """Returns the stack level of the code that called this package for `_warn`; `None` if a loop
-    did, which runs the method as a task."""
+    """Returns the stack level of the code that called this package for `_warn`; `None` if it is no
+    coroutine, but a loop that runs the method as a task."""
     level = 0
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         level += 1
         if package not in ("hotshelf", "fastapi_rc"):
-            return None if package in ("asyncio", "uvloop") else level
+            return level if frame.f_code.co_flags & _AWAITS else None
         frame = frame.f_back
     return None
 
