@@ -163,6 +163,10 @@ class Load(Generic[T]):
 
     def _on_limit(self, limit: Pending) -> Made:
         """Returns the value that a call is given when it stops waiting, or raises."""
+        error = limit.future.exception()
+        if error is not None:
+            # The traceback of the future's own exception would refer to the future.
+            raise own_copy(error)
         made = self._stored(limit.future.result())
         if made is None:
             raise LoadTimeoutError("the load takes longer than `soft_timeout`")
@@ -181,7 +185,11 @@ class Load(Generic[T]):
             raise
         if leading.done():
             end_limit(limit)
-            return leading.result()
+            try:
+                return leading.result()
+            finally:
+                # Break the cycle: the traceback of its exception refers to this frame.
+                del leading
         tasks.keep(leading)
         leading.add_done_callback(self._note_failure)
         return self._on_limit(limit)

@@ -7,6 +7,7 @@ import contextvars
 import gc
 import sys
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -95,6 +96,37 @@ async def test_limits_leave_quick_loads_alone(manager: CacheManager) -> None:
         await cache.delete("k")
     await asyncio.sleep(HARD * 1.5)
     assert cache.stats()["timed_out"] == 0
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_exceptions_are_in_no_cycle(manager: CacheManager, background: bool) -> None:
+    cache = numbers(manager, hard_timeout=SOFT)
+    source = Source()
+
+    class Own(Exception):
+        pass
+
+    async def raised() -> weakref.ref[BaseException]:
+        try:
+            await cache.get_or_set("k", source.load, background=background)
+        except (Own, LoadTimeoutError) as error:
+            return weakref.ref(error)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        source.stop()
+        timed_out = await raised()
+        assert timed_out() is None
+        source.go.set()
+        await cache.delete("k")
+        source.error = Own()
+        failed = weakref.ref(source.error)
+        await raised()
+        source.error = None
+        await until(lambda: failed() is None, within=1)
+    finally:
+        gc.enable()
 
 
 async def test_sync_factory_is_not_interrupted(manager: CacheManager) -> None:
