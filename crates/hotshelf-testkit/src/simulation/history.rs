@@ -37,6 +37,8 @@ pub(super) enum EventKind {
     Cancels { call: EventIndex },
     Reads { call: Option<EventIndex> },
     Finds { origin: EventIndex, version: u64 },
+    Ends { origin: EventIndex, failed: bool },
+    Barred { call: EventIndex },
     Invalidates { by: &'static str },
     Invalidated { invalidation: EventIndex },
     Note(String),
@@ -86,6 +88,34 @@ impl History {
     /// Records the version that was read or written. It is only used in reports.
     pub fn finds(&self, process: usize, key: &WireKey, origin: EventIndex, version: u64) {
         self.push(process, key, EventKind::Finds { origin, version });
+    }
+
+    /// Records that a loader has ended: with a value, an error, or because it was dropped.
+    pub fn ends(&self, process: usize, key: &WireKey, origin: EventIndex, failed: bool) {
+        self.push(process, key, EventKind::Ends { origin, failed });
+    }
+
+    /// Records that a call is told not to load or not to store, since a load has failed.
+    pub fn barred(&self, process: usize, key: &WireKey, call: EventIndex) {
+        self.push(process, key, EventKind::Barred { call });
+    }
+
+    /// Returns the version that was found by a read or a write of the source.
+    #[must_use]
+    pub fn version_of(&self, of: EventIndex) -> Option<u64> {
+        let events = self.events();
+        let found = |event: &Event| match event.kind {
+            EventKind::Finds { origin, version } if origin == of => Some(version),
+            _ => None,
+        };
+        events[of..].iter().find_map(found)
+    }
+
+    /// Returns the index of the first event after a moment: a read that began with it sees what a
+    /// replica that shows that moment does.
+    #[must_use]
+    pub fn index_after(&self, moment: Moment) -> EventIndex {
+        self.events().partition_point(|event| event.at <= moment)
     }
 
     /// Records that an invalidation begins: of keys, or of all entries that carry a tag.
@@ -207,6 +237,13 @@ impl fmt::Display for EventKind {
             }
             Self::Finds { origin, version } => {
                 write!(formatter, "has version {version} from its access to the source at {origin}")
+            }
+            Self::Ends { origin, failed: false } => write!(formatter, "ends its load at {origin}"),
+            Self::Ends { origin, failed: true } => {
+                write!(formatter, "fails in its load at {origin}")
+            }
+            Self::Barred { call } => {
+                write!(formatter, "may not fill, in its call at {call}, since a load has failed")
             }
             Self::Invalidates { by } => write!(formatter, "invalidates by {by}"),
             Self::Invalidated { invalidation } => {

@@ -31,6 +31,7 @@ mod reports;
 mod runtime;
 mod server;
 mod shown;
+mod stale_guarantees;
 
 pub use group::SimGroup;
 pub use guarantees::{Violation, check_nothing_stale, check_single_flight};
@@ -43,3 +44,4 @@ pub use process::SimProcess;
 pub use reports::BrokenReports;
 pub use runtime::SimRuntime;
 pub use server::SimServer;
+pub use stale_guarantees::{check_marks, check_one_load_at_a_time, check_throttle};

@@ -78,9 +78,34 @@ overlaps! {
     ReportOfAll => "reports to a near tier that everything may have changed",
     SourceEnded => "connections whose loss ended entries of a near tier",
     LostUnnoticed => "connections that were silent before they were lost",
+    StaleServed => "calls that were given a stale value while it was loaded in the background",
+    ServedOnError => "calls that were given a stale value instead of their loader's error",
+    ServedSlow => "calls that were given a stale value instead of waiting on",
+    TimedOutApart => "loaders that went on after their call had stopped waiting",
+    BackedOff => "calls that were told not to load, since a load had failed",
+    InvalidatedUnderRefresh => "invalidations during a load whose call had found a stale value",
+    Expired => "values made stale",
+    LateTagsStored => "values stored with tags that were known only after their load",
+    LateTagsUnstored => "values not stored since such a tag may have been invalidated",
+    NotModified => "loaders that found the previous value unchanged",
+    LoadedUnderHold => "loaders that ran while their key was held",
 }
 
 impl Overlap {
+    /// Those that need stale values.
+    pub const STALE: [Self; 10] = [
+        Self::StaleServed,
+        Self::ServedOnError,
+        Self::ServedSlow,
+        Self::TimedOutApart,
+        Self::BackedOff,
+        Self::InvalidatedUnderRefresh,
+        Self::Expired,
+        Self::LateTagsStored,
+        Self::LateTagsUnstored,
+        Self::NotModified,
+    ];
+
     /// Those that need a near tier.
     pub const NEAR: [Self; 7] = [
         Self::NearHit,

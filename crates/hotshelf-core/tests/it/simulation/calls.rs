@@ -1,23 +1,19 @@
-//! Callers of the cache: they read, load and fill manually.
+//! Callers of the cache: they read, fill manually, and ask for values.
 
-use std::any::TypeId;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hotshelf_core::Runtime;
-use hotshelf_core::cache::{Filled, LoadTicket, Loaded, Mode, ReadOutcome, SharedError, Value};
+use hotshelf_core::cache::{Filled, ReadOutcome};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
+use super::loads::{LOAD, Led, origin};
 use super::scenario::Operation;
 use super::source::Row;
 use super::world::{Task, World};
-
-/// The pauses before and after a loader reads, and of a long loader.
-const LOAD: Duration = Duration::from_millis(6);
-const LONG_LOAD: Duration = Duration::from_secs(7);
 
 /// How long a parked call isn't polled.
 const PARKED: Duration = Duration::from_secs(20);
@@ -25,21 +21,8 @@ const PARKED: Duration = Duration::from_secs(20);
 /// The longest time before a caller cancels its call.
 const CANCEL_AFTER: Duration = Duration::from_millis(40);
 
-/// Returns a value: the index of the event at which its read of the source began. Errors are
-/// represented in the same way.
-fn shared(origin: EventIndex) -> Value {
-    Value::Present(Arc::new(origin))
-}
-
-fn origin(value: Value) -> EventIndex {
-    match value {
-        Value::Present(value) => *value.downcast().unwrap(),
-        Value::Absent => unreachable!("no row is missing"),
-    }
-}
-
 /// Runs a future, and returns whether it completed when it was first polled.
-async fn at_once<F: Future>(future: F) -> (F::Output, bool) {
+pub(crate) async fn at_once<F: Future>(future: F) -> (F::Output, bool) {
     let (mut future, mut polls) = (pin!(future), 0);
     let output = poll_fn(|context| {
         polls += 1;
@@ -66,12 +49,13 @@ impl Task {
                 Operation::InvalidatePattern => self.invalidate_pattern().await,
                 Operation::WriteThrough => self.write_through(row).await,
                 Operation::Insert => self.insert(row).await,
+                Operation::Expire => self.expire(row).await,
             }
         }
     }
 
     /// Calls the cache, and may cancel the call.
-    async fn get(&self, row: &Row, fresh: bool) {
+    async fn get(&self, row: &Arc<Row>, fresh: bool) {
         let call = self.world.history.asks(self.process(), &row.key, fresh);
         let (began, stalls) = (self.world.runtime.now(), self.member.process.stalls());
         let cancelled = self.maybe_cancelled(self.answer(row, call, fresh)).await.is_none();
@@ -86,62 +70,6 @@ impl Task {
         }
     }
 
-    /// Returns a value from the cache, or loads it, like a service for a request.
-    async fn answer(&self, row: &Row, call: EventIndex, fresh: bool) {
-        let mode = if fresh { Mode::Reload } else { Mode::Use };
-        let (key, options) = (Ok(row.key.clone().into()), row.options().mode(mode));
-        let load = self.member.cache.load(key, options, TypeId::of::<EventIndex>());
-        let (loaded, at_once) = at_once(load).await;
-        match loaded {
-            Loaded::Value(value) => self.given(row, call, origin(value), at_once),
-            Loaded::Failed(error) => {
-                self.world.overlaps.count(Overlap::ErrorShared);
-                let origin = *error.downcast::<EventIndex>().unwrap();
-                self.world.history.given_error(self.process(), &row.key, call, origin);
-            }
-            Loaded::Refresh(..) | Loaded::BackingOff(_) | Loaded::TimedOut => {
-                unreachable!("the cache has none of these options")
-            }
-            Loaded::Lead(ticket) => drop(self.lead(row, Some(call), *ticket).await),
-        }
-    }
-
-    /// Runs a loader, and ends its flight in one of the possible ways.
-    async fn lead(
-        &self,
-        row: &Row,
-        call: Option<EventIndex>,
-        ticket: LoadTicket,
-    ) -> Option<Filled> {
-        let _holding = ticket.can_store().then(|| Holding::begin(&self.member.holders));
-        let origin = self.world.history.reads(self.process(), &row.key, call);
-        let failed = ticket.run(self.query(row, origin)).await.is_err();
-        let overlaps = &self.world.overlaps;
-        let during = self.world.history.invalidations_since(origin);
-        overlaps.add(Overlap::InvalidationDuringLoad, during);
-        if failed {
-            overlaps.count(Overlap::LoaderFailed);
-            ticket.fail(&(Arc::new(origin) as SharedError)).await;
-            return None;
-        }
-        if !self.world.scenario.promises_single_flight() && self.below(20) == 0 {
-            ticket.share(shared(origin)).await;
-            return None;
-        }
-        Some(ticket.complete(shared(origin)).await)
-    }
-
-    async fn query(&self, row: &Row, origin: EventIndex) -> Result<(), ()> {
-        let long = self.world.scenario.long_loads && self.below(8) == 0;
-        self.pause(if long { LONG_LOAD } else { LOAD }).await;
-        self.world.history.finds(self.process(), &row.key, origin, row.version());
-        self.pause(LOAD).await;
-        match self.world.scenario.loaders_fail && self.below(5) == 0 {
-            true => Err(()),
-            false => Ok(()),
-        }
-    }
-
     /// Reads without naming tags: those of the entry are looked up afterwards.
     async fn peek(&self, row: &Row) {
         let call = self.world.history.asks(self.process(), &row.key, false);
@@ -151,20 +79,32 @@ impl Task {
         }
     }
 
-    async fn fill_by_hand(&self, row: &Row) {
+    async fn fill_by_hand(&self, row: &Arc<Row>) {
         let filling = async {
             let ticket = self.member.cache.ticket(Ok(row.key.clone().into()), row.options()).await;
-            let ticket = ticket.unwrap();
-            if self.lead(row, None, ticket).await == Some(Filled::Stored) {
+            let run = self.clone().run(Arc::clone(row), None, ticket.unwrap());
+            if let Led::Filled(Filled::Stored) = run.await {
                 self.world.overlaps.count(Overlap::TicketFilled);
             }
         };
         self.maybe_cancelled(filling).await;
     }
 
+    async fn expire(&self, row: &Row) {
+        if let Ok(true) = self.member.cache.expire(Ok(row.key.clone().into())).await {
+            self.world.overlaps.count(Overlap::Expired);
+        }
+    }
+
     /// Records what a call was given. Only a near tier answers at once.
-    fn given(&self, row: &Row, call: EventIndex, origin: EventIndex, at_once: bool) {
-        let World { history, scenario, .. } = &*self.world;
+    pub(crate) fn given(&self, row: &Row, call: EventIndex, origin: EventIndex, at_once: bool) {
+        let World { history, scenario, lagging, .. } = &*self.world;
+        let origin = match lagging.lock().get(&origin) {
+            // The caller's own loader would have seen no more.
+            Some(_) if origin > call => return,
+            Some(&seen) => seen,
+            None => origin,
+        };
         if !at_once {
             return history.given(self.process(), &row.key, call, origin);
         }
@@ -218,21 +158,5 @@ impl Task {
             }
         }
         unreachable!("the draw is below the sum of all shares")
-    }
-}
-
-/// Counts a running loader with a lease.
-struct Holding<'a>(&'a AtomicU64);
-
-impl<'a> Holding<'a> {
-    fn begin(holders: &'a AtomicU64) -> Self {
-        holders.fetch_add(1, Ordering::Relaxed);
-        Self(holders)
-    }
-}
-
-impl Drop for Holding<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

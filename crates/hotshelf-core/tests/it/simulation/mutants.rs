@@ -1,17 +1,18 @@
 //! Mutants of the backend: each breaks one rule of the protocol, and must be caught.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Fill, Layer, Result, Stored, TagVersion, Take, Taken, Token,
+    Acquire, Acquired, Fill, Layer, Pause, Result, Retrail, Stored, TagVersion, Take, Taken, Token,
 };
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::tag;
 use hotshelf_core::trailer::Trailer;
-use hotshelf_core::{Backend, BoxFuture, Runtime, WireKey};
+use hotshelf_core::{Backend, BoxFuture, Runtime, Ttl, WireKey};
 use hotshelf_testkit::simulation::{BrokenReports, SimLink, SimProcess, SimServer};
 
 use super::scenario::Focus;
@@ -50,6 +51,18 @@ pub(crate) enum Mutant {
     LeaderAwaited,
     /// A rule of the near tier.
     Near(BrokenReports),
+    /// A tag that is known only from the value is taken for old, whatever its age.
+    LateAge,
+    /// A trailer is replaced without a comparison: the entry that was read is stored again (n21).
+    Retrail,
+    /// A failed load leaves its mark although it has lost its lease.
+    FailUnfenced,
+    /// A failed load leaves no mark.
+    MarkLost,
+    /// An invalidation leaves the mark of a failed load.
+    MarkKept,
+    /// An invalidation holds nothing (n17).
+    HoldIgnored,
 }
 
 impl Mutant {
@@ -74,9 +87,21 @@ impl Mutant {
         Self::Near(BrokenReports::FillAdmitted),
     ];
 
+    /// The mutants of the backend that matter to stale values.
+    pub(crate) const STALE: [Self; 8] = [
+        Self::Fence,
+        Self::LateAge,
+        Self::Retrail,
+        Self::NoWaiting,
+        Self::FailUnfenced,
+        Self::MarkLost,
+        Self::MarkKept,
+        Self::HoldIgnored,
+    ];
+
     /// Returns `true` if the backend breaks the rule, not the runtimes.
     pub(crate) fn is_of_backend(self) -> bool {
-        Self::ALL.contains(&self)
+        Self::ALL.contains(&self) || Self::STALE.contains(&self)
     }
 
     /// Returns the focus of the storms in which its rule matters most; `None` if a calm world
@@ -100,6 +125,10 @@ pub(crate) struct MutantBackend {
     server: SimServer,
     process: SimProcess,
     stored: Mutex<Option<Stamped>>,
+    /// What was read last of each key.
+    read: Mutex<BTreeMap<WireKey, Bytes>>,
+    /// For how long this process has marked keys.
+    marks: Mutex<BTreeMap<WireKey, Pause>>,
 }
 
 /// The tags of the last store, and their versions in its entry.
@@ -116,7 +145,8 @@ impl MutantBackend {
         process: &SimProcess,
     ) -> Self {
         let (server, process) = (server.clone(), process.clone());
-        Self { link, mutant, server, process, stored: Mutex::default() }
+        let (stored, read, marks) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { link, mutant, server, process, stored, read, marks }
     }
 
     /// Takes over the lease before it stores, so that the store is never refused.
@@ -200,6 +230,43 @@ impl MutantBackend {
         Ok(removed as u64)
     }
 
+    async fn read_and_remember(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
+        let found = self.link.read(keys).await?;
+        let entries = keys.iter().zip(&found).filter_map(|(key, raw)| Some((key, raw.as_ref()?)));
+        self.read.lock().extend(entries.map(|(key, raw)| (key.clone(), raw.clone())));
+        Ok(found)
+    }
+
+    /// Stores the entry that was read with another trailer.
+    async fn retrail_anyway(&self, key: &WireKey, trailers: Retrail) -> Result<bool> {
+        let read = self.read.lock().get(key).cloned();
+        let Some(raw) = read.filter(|raw| raw.ends_with(&trailers.seen)) else { return Ok(false) };
+        let value = &raw[..raw.len() - trailers.seen.len()];
+        let value = Bytes::from([value, &trailers.trailer].concat());
+        let (key, token) = (key.clone(), Token::random(&self.process));
+        let fill = Fill { key, token, value, decoded_size: 0, ttl: Ttl::MAX, hold: None };
+        let stored = self.store_unfenced(&[fill]).await;
+        stored.into_iter().next().transpose().map(|stored| stored == Some(Stored::Stored))
+    }
+
+    /// Marks a key, whoever holds its lease.
+    async fn mark(&self, key: &WireKey, pause: Pause) -> Result<()> {
+        let (lease, token) = (Duration::from_secs(5), Token::random(&self.process));
+        self.link.take(&[Take { key: key.clone(), token, lease }]).await;
+        self.link.fail(key, token, pause).await
+    }
+
+    async fn invalidate_and_mark(&self, keys: &[WireKey]) -> Result<u64> {
+        let removed = self.link.invalidate(keys).await?;
+        for key in keys {
+            let mark = self.marks.lock().get(key).copied();
+            if let Some(Pause { with_entry, .. }) = mark {
+                self.mark(key, Pause { with_entry, without_entry: with_entry }).await?;
+            }
+        }
+        Ok(removed)
+    }
+
     async fn renew_by_taking(&self, key: &WireKey, token: Token, lease: Duration) -> Result<bool> {
         let taken = self.link.take(&[Take { key: key.clone(), token, lease }]).await;
         taken.into_iter().next().transpose().map(|taken| matches!(taken, Some(Taken::Granted(_))))
@@ -216,7 +283,55 @@ impl Layer for MutantBackend {
     fn on_read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         match self.unverified(keys) {
             Some(versions) => Box::pin(std::future::ready(Ok(versions))),
+            None if self.mutant == Mutant::Retrail => Box::pin(self.read_and_remember(keys)),
             None => self.link.read(keys),
+        }
+    }
+
+    fn on_capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        let captured = self.link.capture_with_age(tags, keep);
+        match self.mutant {
+            Mutant::LateAge => Box::pin(async {
+                let captured = captured.await?.into_iter();
+                Ok(captured.map(|(version, _)| (version, Duration::from_secs(3600))).collect())
+            }),
+            _ => captured,
+        }
+    }
+
+    fn on_retrail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        trailers: Retrail,
+    ) -> BoxFuture<'a, Result<bool>> {
+        match self.mutant {
+            Mutant::Retrail => Box::pin(self.retrail_anyway(key, trailers)),
+            _ => self.link.retrail(key, trailers),
+        }
+    }
+
+    fn on_fail<'a>(
+        &'a self,
+        key: &'a WireKey,
+        token: Token,
+        pause: Pause,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.marks.lock().insert(key.clone(), pause);
+        match self.mutant {
+            Mutant::FailUnfenced => Box::pin(self.mark(key, pause)),
+            Mutant::MarkLost => self.link.release(key, token),
+            _ => self.link.fail(key, token, pause),
+        }
+    }
+
+    fn on_hold<'a>(&'a self, keys: &'a [WireKey], hold: Duration) -> BoxFuture<'a, Result<u64>> {
+        match self.mutant {
+            Mutant::HoldIgnored => self.link.invalidate(keys),
+            _ => self.link.hold(keys, hold),
         }
     }
 
@@ -253,6 +368,7 @@ impl Layer for MutantBackend {
     fn on_invalidate<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<u64>> {
         match self.mutant {
             Mutant::Lease => Box::pin(self.invalidate_entries_only(keys)),
+            Mutant::MarkKept => Box::pin(self.invalidate_and_mark(keys)),
             _ => self.link.invalidate(keys),
         }
     }

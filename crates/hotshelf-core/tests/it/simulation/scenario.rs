@@ -7,6 +7,9 @@ use hotshelf_core::near::NearOptions;
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::Network;
 
+use super::loads::LOAD;
+use super::stale::Staleness;
+
 /// A kind of operation that is executed more often than the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Focus {
@@ -44,6 +47,8 @@ pub(crate) struct Scenario {
     /// Whether some callers begin a call and then don't poll it for a while.
     pub(crate) callers_park: bool,
     pub(crate) loaders_fail: bool,
+    /// The longest pauses of a loader before and after it reads.
+    pub(crate) load: Duration,
     /// Whether some loaders take longer than a lease.
     pub(crate) long_loads: bool,
     pub(crate) wait_timeout: Duration,
@@ -53,6 +58,8 @@ pub(crate) struct Scenario {
     /// The time to live of entries.
     pub(crate) ttl: Ttl,
     pub(crate) mix: Vec<(Operation, u64)>,
+    /// How values are used that aren't fresh, if they are.
+    pub(crate) stale: Option<Staleness>,
 }
 
 /// The tags of a row's entry.
@@ -63,6 +70,10 @@ pub(crate) enum Tagged {
     Shared,
     /// The shared tag and one of its own.
     Twice,
+    /// A shared tag that is known only from its value.
+    Late,
+    /// That one, and the shared one that is known before.
+    AlsoLate,
 }
 
 /// The faults, except for those of the network.
@@ -99,6 +110,8 @@ pub(crate) enum Operation {
     InvalidatePattern,
     WriteThrough,
     Insert,
+    /// Makes the value stale.
+    Expire,
 }
 
 const EVERY_FAULT: [Fault; 10] = [
@@ -162,12 +175,14 @@ impl Scenario {
             callers_cancel: often(50),
             callers_park: false,
             loaders_fail: often(40),
+            load: LOAD,
             long_loads: often(40),
             wait_timeout: Duration::from_millis([100, 2000, 20_000][dice.below(3) as usize]),
             backend_budget: Duration::from_millis([20, 250, 60_000][dice.below(3) as usize]),
             max_waiters: [1, usize::MAX, usize::MAX][dice.below(3) as usize],
             ttl: if often(30) { Ttl::new(Duration::from_secs(2)).unwrap() } else { Ttl::MAX },
             mix: mix(focus),
+            stale: None,
         }
     }
 
@@ -276,10 +291,24 @@ impl Scenario {
 
     /// Returns `true` if a key must be loaded only once between two invalidations.
     pub(crate) fn promises_single_flight(&self) -> bool {
-        let forced = self.mix.iter().any(|(operation, _)| *operation == Operation::Reload);
+        let expires = self.stale.is_some();
+        let forced =
+            expires || self.mix.iter().any(|(operation, _)| *operation == Operation::Reload);
         let cancelled = self.callers_cancel || self.callers_park;
         let calm = self.faults.is_empty() && self.network.failing == 0 && !cancelled;
         calm && !self.loaders_fail && !forced
+    }
+}
+
+impl Scenario {
+    /// Returns `true` if nothing but a failed load keeps a call from storing.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.stale.is_some_and(|stale| stale.is_calm)
+    }
+
+    /// Returns `true` if invalidated keys are held.
+    pub(crate) fn holds(&self) -> bool {
+        self.stale.is_some_and(|stale| !stale.lag.is_zero())
     }
 }
 

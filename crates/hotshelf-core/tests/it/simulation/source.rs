@@ -1,6 +1,6 @@
 //! The source of truth: rows with versions, and locks for their writers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hotshelf_core::cache::CallOptions;
 use hotshelf_core::sync::Mutex;
@@ -12,6 +12,9 @@ use super::scenario::Tagged;
 pub(crate) struct Row {
     pub(crate) key: WireKey,
     pub(crate) tags: Vec<String>,
+    /// Those that are known only from its value.
+    pub(crate) late_tags: Vec<String>,
+    is_filled: AtomicBool,
     version: AtomicU64,
     writers: Mutex<Writers>,
 }
@@ -37,6 +40,9 @@ pub(crate) const PREFIX: &str = "sim";
 /// The tag that all tagged rows share.
 pub(crate) const SHARED_TAG: &str = "shared";
 
+/// The tag that rows share that know it only from their value.
+pub(crate) const LATE_TAG: &str = "late";
+
 /// Returns the namespace of all rows.
 pub(crate) fn namespace() -> Namespace {
     Namespace::new("rows").prefix(PREFIX)
@@ -49,10 +55,18 @@ impl Row {
             Tagged::Not => Vec::new(),
             Tagged::Shared => vec![SHARED_TAG.to_owned()],
             Tagged::Twice => vec![SHARED_TAG.to_owned(), own],
+            Tagged::Late => Vec::new(),
+            Tagged::AlsoLate => vec![SHARED_TAG.to_owned()],
+        };
+        let late_tags = match tagged {
+            Tagged::Late | Tagged::AlsoLate => vec![LATE_TAG.to_owned()],
+            Tagged::Not | Tagged::Shared | Tagged::Twice => Vec::new(),
         };
         Self {
             key: namespace().wire_key(&Key::new(format!("row-{number}"))).unwrap(),
             tags,
+            late_tags,
+            is_filled: AtomicBool::new(false),
             version: AtomicU64::new(0),
             writers: Mutex::default(),
         }
@@ -61,6 +75,20 @@ impl Row {
     /// Returns the options of a call that names the row's tags.
     pub(crate) fn options(&self) -> CallOptions {
         CallOptions::default().tags(Ok(&self.tags))
+    }
+
+    /// Returns all tags of its entry.
+    pub(crate) fn all_tags(&self) -> impl Iterator<Item = &String> {
+        self.tags.iter().chain(&self.late_tags)
+    }
+
+    /// Returns `true` if a load has stored its value.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.is_filled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn filled(&self) {
+        self.is_filled.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> u64 {

@@ -12,7 +12,7 @@ use hotshelf_core::{Backend, ByteCache, ByteStore, CacheStats, Jitter, Moment, R
 use hotshelf_testkit::SimRuntime;
 use hotshelf_testkit::simulation::{
     EventIndex, History, Overlap, Overlaps, SimGroup, SimLink, SimProcess, SimServer, Violation,
-    check_near_hits, check_nothing_stale, check_single_flight,
+    check_marks, check_near_hits, check_nothing_stale, check_single_flight,
 };
 
 use super::faults;
@@ -28,7 +28,7 @@ pub(crate) struct World {
     pub(crate) server: SimServer,
     pub(crate) history: Arc<History>,
     pub(crate) overlaps: Arc<Overlaps>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<Arc<Row>>,
     /// The store of the first process, whose counters all others share.
     store: OnceLock<ByteStore>,
     /// The running runtimes of all processes.
@@ -39,6 +39,13 @@ pub(crate) struct World {
     pub(crate) long_waits: Arc<AtomicU64>,
     /// The longest call.
     pub(crate) longest_call: Mutex<Duration>,
+    /// The calls of keys with a value that were given none, and those that ran a loader.
+    valueless: AtomicU64,
+    led: AtomicU64,
+    /// The calls of keys without a value.
+    cold: AtomicU64,
+    /// What the loads of replicas that lag behind have seen: the source before this event.
+    pub(crate) lagging: Mutex<BTreeMap<EventIndex, EventIndex>>,
 }
 
 /// A runtime of a process, and the state that its tasks share.
@@ -76,6 +83,10 @@ pub(crate) struct Outcome {
     pub(crate) near_hits: u64,
     pub(crate) long_waits: u64,
     pub(crate) longest_call: Duration,
+    /// The calls of keys with a value that were given none, and those that ran a loader.
+    pub(crate) valueless: u64,
+    pub(crate) led: u64,
+    pub(crate) cold: u64,
     pub(crate) ended: Moment,
 }
 
@@ -107,12 +118,16 @@ impl World {
         let tagged = scenario.rows.iter().enumerate();
         Arc::new(Self {
             server: SimServer::new(&runtime, &history, &overlaps),
-            rows: tagged.map(|(number, &tagged)| Row::new(number, tagged)).collect(),
+            rows: tagged.map(|(number, &tagged)| Arc::new(Row::new(number, tagged))).collect(),
             store: OnceLock::new(),
             members: Mutex::default(),
             processes: Mutex::default(),
             long_waits: Arc::default(),
             longest_call: Mutex::default(),
+            valueless: AtomicU64::default(),
+            led: AtomicU64::default(),
+            cold: AtomicU64::default(),
+            lagging: Mutex::default(),
             scenario,
             mutant,
             runtime,
@@ -185,13 +200,14 @@ impl World {
             ByteStore::with_options(backend, runtime, LEASE, self.scenario.near).unwrap()
         };
         let store = self.store.get_or_init(new).on(Arc::clone(&backend), Arc::clone(&runtime));
+        let stale = self.scenario.stale.map(|stale| stale.options()).unwrap_or_default();
         let options = CacheOptions {
             time_to_live: ttl.as_duration(),
             jitter: Jitter::NONE,
             wait_timeout,
             backend_budget,
             max_waiters,
-            ..CacheOptions::default()
+            ..stale
         };
         let definition = CacheDefinition {
             namespace: namespace(),
@@ -249,6 +265,9 @@ impl World {
         if self.scenario.promises_single_flight() {
             checked = checked.and_then(|()| check_single_flight(&self.history));
         }
+        if self.scenario.is_calm() {
+            checked = checked.and_then(|()| check_marks(&self.history));
+        }
         Outcome {
             violation: checked.err(),
             overlaps: Arc::clone(&self.overlaps),
@@ -258,6 +277,9 @@ impl World {
             stats,
             long_waits: self.long_waits.load(Ordering::Relaxed),
             longest_call: *self.longest_call.lock(),
+            valueless: self.valueless.load(Ordering::Relaxed),
+            led: self.led.load(Ordering::Relaxed),
+            cold: self.cold.load(Ordering::Relaxed),
             calls: self.history.answers(),
             ended,
         }
@@ -265,6 +287,26 @@ impl World {
 }
 
 impl World {
+    /// Returns the rows that a function selects.
+    pub(crate) fn rows_with(&self, selects: impl Fn(&Row) -> bool) -> Vec<&Row> {
+        self.rows.iter().map(|row| &**row).filter(|row| selects(row)).collect()
+    }
+
+    /// Counts a call that begins, if its key has no value.
+    pub(crate) fn asked(&self, is_cold: bool) {
+        self.cold.fetch_add(u64::from(is_cold), Ordering::Relaxed);
+    }
+
+    /// Counts a call that was given no value, unless its key had none when it began.
+    pub(crate) fn valueless(&self, is_cold: bool) {
+        self.valueless.fetch_add(u64::from(!is_cold), Ordering::Relaxed);
+    }
+
+    /// Counts a call that runs a loader in its own task, likewise.
+    pub(crate) fn led(&self, is_cold: bool) {
+        self.led.fetch_add(u64::from(!is_cold), Ordering::Relaxed);
+    }
+
     fn check_near(&self) -> Result<(), Violation> {
         let Some(near) = self.scenario.near else { return Ok(()) };
         let processes = self.processes.lock();
@@ -286,6 +328,7 @@ impl Drop for Running {
 }
 
 /// A task of a process.
+#[derive(Clone)]
 pub(crate) struct Task {
     pub(crate) world: Arc<World>,
     pub(crate) member: Arc<Member>,

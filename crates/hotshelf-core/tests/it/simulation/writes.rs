@@ -7,7 +7,7 @@ use hotshelf_core::codec::Opaque;
 use hotshelf_core::{Error, WireKey};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
 
-use super::source::{Row, RowGuard, SHARED_TAG};
+use super::source::{LATE_TAG, Row, RowGuard, SHARED_TAG};
 use super::world::Task;
 
 /// The pause before and after a commit.
@@ -33,13 +33,14 @@ impl Task {
 
     /// Invalidates one of a row's tags, and with it all rows that carry it.
     pub(crate) async fn change_and_invalidate_tag(&self, row: &Row) {
-        if row.tags.is_empty() {
+        let tags: Vec<&String> = row.all_tags().collect();
+        if tags.is_empty() {
             return;
         }
-        let tag = &row.tags[self.below(row.tags.len() as u64) as usize];
+        let tag = tags[self.below(tags.len() as u64) as usize];
         let changing = async {
             let rows: Vec<&Row> =
-                self.world.rows.iter().filter(|row| row.tags.contains(tag)).collect();
+                self.world.rows_with(|row| row.all_tags().any(|other| other == tag));
             let _writing = self.invalidating(&rows).await;
             self.commit(row).await;
             self.pause(WRITE).await;
@@ -52,7 +53,7 @@ impl Task {
 
     /// Invalidates all rows, whether or not they have changed.
     pub(crate) async fn invalidate_pattern(&self) {
-        let rows: Vec<&Row> = self.world.rows.iter().collect();
+        let rows = self.world.rows_with(|_| true);
         let _writing = self.invalidating(&rows).await;
         let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
         self.invalidate(&keys, "pattern", || async {
@@ -80,9 +81,14 @@ impl Task {
     /// Writes through the cache: a row, or all rows with the same tags. It is also an
     /// invalidation: after it has returned `Ok`, no caller gets an older value.
     pub(crate) async fn write_through(&self, row: &Row) {
+        if !row.late_tags.is_empty() {
+            // What is written has the tags that its call names.
+            return;
+        }
         let together = self.below(3) == 0;
-        let same = |other: &&Row| other.key == row.key || together && other.tags == row.tags;
-        let rows: Vec<&Row> = self.world.rows.iter().filter(same).collect();
+        let same =
+            |other: &Row| other.key == row.key || together && other.all_tags().eq(row.all_tags());
+        let rows = self.world.rows_with(same);
         let writing = async {
             let _writing = self.invalidating(&rows).await;
             let keys: Vec<WireKey> = rows.iter().map(|row| row.key.clone()).collect();
@@ -128,7 +134,9 @@ impl Task {
     /// Reads a row and inserts its value, while it is not being written. Inserts are never
     /// cancelled, since they would continue in the background during later writes.
     pub(crate) async fn insert(&self, row: &Row) {
-        let Some(_writing) = row.try_inserting() else { return };
+        let Some(_writing) = row.try_inserting().filter(|_| row.late_tags.is_empty()) else {
+            return;
+        };
         let origin = self.world.history.reads(self.process(), &row.key, None);
         self.world.history.finds(self.process(), &row.key, origin, row.version());
         self.pause(WRITE).await;
@@ -166,5 +174,9 @@ impl Task {
 }
 
 fn name(tag: &str) -> &'static str {
-    if tag == SHARED_TAG { "the shared tag" } else { "its own tag" }
+    match tag {
+        SHARED_TAG => "the shared tag",
+        LATE_TAG => "the late tag",
+        _ => "its own tag",
+    }
 }
