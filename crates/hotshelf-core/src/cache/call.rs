@@ -33,7 +33,7 @@ pub enum RefreshMode {
     /// caller.
     #[default]
     Inline,
-    /// In the background: [`Loaded::Stale`](super::Loaded::Stale) tells the caller to begin it.
+    /// In the background: [`Loaded::Refresh`](super::Loaded::Refresh) tells the caller to begin it.
     Background,
 }
 

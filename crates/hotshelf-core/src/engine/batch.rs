@@ -8,17 +8,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::{join, join_all};
 
 use super::Engine;
 use super::admission::Admitted;
 use super::call::Call;
 use super::cleanup::UnusedLeases;
-use super::flight::{Leadership, Lease};
+use super::flight::{Leadership, Lease, TicketNumber};
 use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome, Value};
 use super::ticket::Ticket;
-use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
+use crate::backend::{Acquire, Acquired, BATCH, Result, Seen, TagVersion, Token};
 use crate::context::CacheContext;
 use crate::outage::{Budget, OperationKind};
 use crate::stats::Counter;
@@ -110,8 +111,62 @@ async fn ask(
     let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
     let tokens: Vec<Token> = batch.iter().map(|_| Token::random(&*engine.runtime)).collect();
     let marks: Vec<_> = batch.iter().map(|open| open.leadership.mark()).collect();
+    let answer = {
+        let requesting = pin!(request(engine, cache, wanted, &batch, &tokens));
+        budget.spend(&*engine.runtime, requesting).await
+    };
+    drop(permit);
+    let Some((acquired, captured)) = answer else {
+        cache.stats.count(Counter::Error);
+        engine.gate.timed_out(cache, OperationKind::Acquire);
+        for Open { position, leadership, .. } in batch {
+            answers[position] = Some(Answered::Lead(Ticket::begin(leadership)));
+        }
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (((mut open, token), mark), acquired) in
+        batch.into_iter().zip(tokens).zip(marks).zip(acquired)
+    {
+        let call = wanted[open.position].0;
+        let position = open.position;
+        answers[position] = match (acquired, captured.of(call.tags)) {
+            (Ok(Acquired::Granted(granted_at)), Some(tags)) => {
+                let _hold = HeldLeases::add(engine, cache, call.key, token, Purpose::Load);
+                let occupant = open.occupant;
+                open.leadership.lease = Some(Lease { token, granted_at, tags, occupant, _hold });
+                Some(Answered::Lead(Ticket::begin(open.leadership)))
+            }
+            (Ok(Acquired::Present(raw)), Some(tags)) => {
+                found.push(FoundEntry { open, mark, raw, tags });
+                None
+            }
+            (Ok(Acquired::Busy(_)), _) => Some(Answered::Later),
+            (Ok(Acquired::BackingOff(left)), _) => {
+                open.leadership.complete_backing_off(mark, left);
+                Some(Answered::BackingOff(left))
+            }
+            (answer, _) => {
+                if answer.is_err() {
+                    cache.stats.count(Counter::Error);
+                }
+                Some(Answered::Lead(Ticket::begin(open.leadership)))
+            }
+        };
+    }
+    examine(engine, cache, wanted, found, budget, answers).await
+}
+
+/// Requests the leases, and captures the versions of all tags in the same round trip.
+async fn request(
+    engine: &Arc<Engine>,
+    cache: &Arc<CacheContext>,
+    wanted: &[(Call<'_>, Miss)],
+    batch: &[Open],
+    tokens: &[Token],
+) -> (Vec<Result<Acquired>>, Captured) {
     let call = |open: &Open| wanted[open.position].0;
-    let asked_for = batch.iter().zip(&tokens);
+    let asked_for = batch.iter().zip(tokens);
     let asked_for = asked_for.map(|(open, token)| (call(open).key.clone(), *token)).collect();
     let mut unused = UnusedLeases::asked_for(engine, cache, asked_for);
     let acquire = |(open, token): (&Open, &Token)| {
@@ -121,7 +176,7 @@ async fn ask(
         let (key, lease, replace_failure) = (call.key, engine.lease, !call.backs_off);
         Acquire { key, token, lease, seen, skip_foreign, replace_failure }
     };
-    let acquires: Vec<Acquire<'_>> = batch.iter().zip(&tokens).map(acquire).collect();
+    let acquires: Vec<Acquire<'_>> = batch.iter().zip(tokens).map(acquire).collect();
     let tags = union(batch.iter().map(|open| &**call(open).tags));
     let keep = batch.iter().map(|open| call(open).keep).max();
     let capturing = async {
@@ -130,17 +185,7 @@ async fn ask(
             None => Ok(Vec::new()),
         }
     };
-    let asking = join(engine.gate.acquire_many(cache, &acquires), capturing);
-    let answer = budget.spend(&*engine.runtime, pin!(asking)).await;
-    drop(permit);
-    let Some((acquired, versions)) = answer else {
-        cache.stats.count(Counter::Error);
-        engine.gate.timed_out(cache, OperationKind::Acquire);
-        for Open { position, leadership, .. } in batch {
-            answers[position] = Some(Answered::Lead(Ticket::begin(leadership)));
-        }
-        return Vec::new();
-    };
+    let (acquired, versions) = join(engine.gate.acquire_many(cache, &acquires), capturing).await;
     let mut granted = acquired.iter();
     let needed = unused.retain(|_| match granted.next() {
         // Without the versions of the tags, nothing can be stored.
@@ -151,45 +196,43 @@ async fn ask(
     if versions.is_err() {
         cache.stats.count(Counter::Error);
     }
-    let captured = Captured { tags, versions: if needed { versions.ok() } else { None } };
-    let mut again = Vec::new();
-    let mut examining = Vec::new();
-    for (((open, token), mark), acquired) in batch.into_iter().zip(tokens).zip(marks).zip(acquired)
-    {
-        let call = call(&open);
-        match (acquired, captured.of(call.tags)) {
-            (Ok(Acquired::Granted(granted_at)), Some(tags)) => {
-                let hold = HeldLeases::add(engine, cache, call.key, token, Purpose::Load);
-                let Open { position, mut leadership, occupant, .. } = open;
-                let lease = Lease { token, granted_at, tags, occupant, _hold: hold };
-                leadership.lease = Some(lease);
-                answers[position] = Some(Answered::Lead(Ticket::begin(leadership)));
-            }
-            (Ok(Acquired::Present(raw)), Some(tags)) => examining.push((open, mark, raw, tags)),
-            (Ok(Acquired::Busy(_)), _) => answers[open.position] = Some(Answered::Later),
-            (Ok(Acquired::BackingOff(left)), _) => {
-                open.leadership.complete_backing_off(mark, left);
-                answers[open.position] = Some(Answered::BackingOff(left));
-            }
-            (failed, _) => {
-                if failed.is_err() {
-                    cache.stats.count(Counter::Error);
-                }
-                answers[open.position] = Some(Answered::Lead(Ticket::begin(open.leadership)));
-            }
-        }
-    }
-    let examine = |(open, _, raw, tags): &(Open, _, _, Vec<TagVersion>)| {
-        let (call, raw) = (call(open), bytes::Bytes::clone(raw));
-        let tags: Vec<_> = tags.iter().copied().map(Some).collect();
+    (acquired, Captured { tags, versions: versions.ok().filter(|_| needed) })
+}
+
+/// A key that has an entry which the call hasn't seen.
+struct FoundEntry {
+    open: Open,
+    /// The next joiner when the lease was requested.
+    mark: TicketNumber,
+    raw: Bytes,
+    /// The versions of the call's tags.
+    tags: Vec<TagVersion>,
+}
+
+/// Examines entries. Returns the keys whose entry is a miss.
+async fn examine(
+    engine: &Arc<Engine>,
+    cache: &Arc<CacheContext>,
+    wanted: &[(Call<'_>, Miss)],
+    found: Vec<FoundEntry>,
+    budget: &mut Budget,
+    answers: &mut [Option<Answered>],
+) -> Vec<Open> {
+    let examine = |found: &FoundEntry| {
+        let (call, raw) = (wanted[found.open.position].0, found.raw.clone());
+        let tags: Vec<_> = found.tags.iter().copied().map(Some).collect();
         async move { engine.examine(call, &raw, &tags).await }
     };
-    let examined = pin!(join_all(examining.iter().map(examine)));
-    let examined = budget.spend(&*engine.runtime, examined).await;
+    let examined = {
+        let examining = pin!(join_all(found.iter().map(examine)));
+        budget.spend(&*engine.runtime, examining).await
+    };
     let mut examined = examined.unwrap_or_default().into_iter();
-    for (open, mark, raw, _) in examining {
-        match examined.next() {
-            Some(Ok(ReadOutcome::Hit(value))) => {
+    let mut again = Vec::new();
+    for FoundEntry { open, mark, raw, .. } in found {
+        let outcome = examined.next().map(|outcome| outcome.map(|it| it.without_load(false)));
+        match outcome {
+            Some(Ok(ReadOutcome::Hit(value))) if !wanted[open.position].0.reload => {
                 cache.stats.count(Counter::Coalesced);
                 open.leadership.complete_found(mark, &value);
                 answers[open.position] = Some(Answered::Hit(value));
@@ -197,7 +240,7 @@ async fn ask(
             Some(Ok(outcome)) => {
                 let occupant = match &outcome {
                     ReadOutcome::Miss(miss) => miss.occupant(),
-                    _ => Some(Occupant::ThisCache),
+                    ReadOutcome::Hit(_) | ReadOutcome::Stale(_) => Some(Occupant::ThisCache),
                 };
                 again.push(Open { seen: Seen::entry(&raw), occupant, ..open });
             }

@@ -5,34 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{Either, join, select};
+use futures_util::future::join;
 
 use super::admission::Admitted;
 use super::call::Call;
 use super::cleanup::{UnusedLeases, release};
 use super::flight::{Leadership, Lease};
-use super::freshness::Use;
 use super::held::{HeldLeases, Purpose};
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome};
-use super::scope::is_nested;
 use super::ticket::Ticket;
+use super::waiting::{WaitEnd, Waiting};
 use super::{AcquireOutcome, Engine};
-use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token, Watch};
-use crate::backoff::Backoff;
+use crate::backend::{Acquire, Acquired, BATCH, Seen, TagVersion, Token};
 use crate::context::CacheContext;
 use crate::error::Error;
 use crate::outage::OperationKind;
-use crate::runtime::{BoxFuture, Moment, Runtime};
 use crate::stats::Counter;
 use crate::tag::Tags;
 use crate::ttl::Ttl;
-
-/// The intervals at which a waiter polls a key that another process is loading.
-const POLLING: Backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(50));
-
-/// The polling intervals if the backend reports changes. Polling covers lost reports: none are
-/// sent while a slot moves from one node to another.
-const WATCHING: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_millis(500));
 
 /// Leads a flight until its loader may begin, or until another process has stored a value.
 pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss) -> AcquireOutcome {
@@ -46,11 +36,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     }
     let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
-    let wait_timeout = call.cache.options.wait_timeout;
-    let (mut deadline, mut holder) = (call.waits_until, Holder::default());
-    let mut patience = call.patience.map(|patience| engine.runtime.sleep(patience));
-    let (mut polling, mut watching) = (POLLING, WATCHING);
-    let mut waited = false;
+    let mut waiting = Waiting::new(call, &engine);
     // The second request acknowledges the entry that the first one found.
     for asked in 0.. {
         let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
@@ -60,7 +46,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         let watch = engine.gate.watch(call.key);
         let answer = {
             let asking = pin!(acquire(call, &engine, token, &seen, Purpose::Load));
-            in_time(&mut leadership, waited, asking).await
+            in_time(&mut leadership, waiting.has_waited, asking).await
         };
         drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
@@ -76,41 +62,23 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Present(raw, versions) => (raw, versions),
             // The call would wait for its own caller.
             Answer::Busy(_) if engine.held.has_ticket(call.key, engine.runtime.task()) => break,
-            Answer::Busy(left) => {
-                let now = engine.runtime.now();
-                // What a loader waits for may wait for the loader.
-                let nested = is_nested() || call.join_timeout.is_some();
-                if holder.has_renewed(now + left, engine.lease) && !nested {
-                    deadline = now + wait_timeout;
-                }
-                // A server that has stopped announcing changes is polled again.
-                let backoff = if watch.is_some() { &mut watching } else { &mut polling };
-                let Some(wait) = next_wait(&*engine.runtime, deadline, left, backoff) else {
-                    return begin(leadership);
-                };
-                if !pause(&engine, watch, wait, patience.as_mut()).await {
-                    return AcquireOutcome::OutOfPatience;
-                }
-                waited = true;
-                continue;
-            }
+            Answer::Busy(left) => match waiting.wait(watch, left).await {
+                WaitEnd::Again => continue,
+                WaitEnd::Over => return begin(leadership),
+                WaitEnd::OutOfPatience => return AcquireOutcome::OutOfPatience,
+            },
         };
         let examining = pin!(engine.examine(call, &raw, &versions));
-        occupant = match in_time(&mut leadership, waited, examining).await {
-            Some(Ok(ReadOutcome::Hit(value))) if !call.reload => {
-                call.count(Counter::Coalesced);
-                leadership.complete_found(mark, &value);
-                return AcquireOutcome::Hit(value);
-            }
-            // Fresh, though not for long.
-            Some(Ok(ReadOutcome::Stale(stale)))
-                if stale.usable == Use::RefreshEarly && !call.reload =>
-            {
-                call.count(Counter::Coalesced);
-                leadership.complete_found(mark, &stale.value);
-                return AcquireOutcome::Hit(stale.value);
-            }
-            Some(Ok(outcome)) => occupant_of(&outcome),
+        occupant = match in_time(&mut leadership, waiting.has_waited, examining).await {
+            // A value that is fresh, though not for long, is one, too.
+            Some(Ok(outcome)) => match outcome.without_load(false) {
+                ReadOutcome::Hit(value) if !call.reload => {
+                    call.count(Counter::Coalesced);
+                    leadership.complete_found(mark, &value);
+                    return AcquireOutcome::Hit(value);
+                }
+                outcome => occupant_of(&outcome),
+            },
             Some(Err(_)) | None => {
                 call.count(Counter::Error);
                 return begin(leadership);
@@ -118,50 +86,11 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         };
         seen = Seen::entry(&raw);
         // Bounds the loop if another client keeps writing such entries.
-        if asked > 0 && engine.runtime.now() >= deadline {
+        if asked > 0 && engine.runtime.now() >= waiting.deadline {
             break;
         }
     }
     begin(leadership)
-}
-
-/// Waits for a change of the key, if the backend reports changes, and no longer than `wait`. Returns
-/// `false` if the caller's patience has ended.
-async fn pause(
-    engine: &Engine,
-    watch: Option<Watch>,
-    wait: Duration,
-    patience: Option<&mut BoxFuture<'static, ()>>,
-) -> bool {
-    let waiting = async {
-        match watch {
-            Some(watch) => drop(select(watch, engine.runtime.sleep(wait)).await),
-            None => engine.runtime.sleep(wait).await,
-        }
-    };
-    match patience {
-        None => {
-            waiting.await;
-            true
-        }
-        Some(patience) => matches!(select(pin!(waiting), patience).await, Either::Left(_)),
-    }
-}
-
-/// The holder of a lease that a caller waits for, as far as it shows signs of life.
-#[derive(Default)]
-struct Holder {
-    /// When its lease ends, unless it is renewed.
-    until: Option<Moment>,
-}
-
-impl Holder {
-    /// Notes when the lease ends, and returns `true` if it was extended since the last time: its
-    /// holder still loads, or another one does. Renewals are a third of the lease apart.
-    fn has_renewed(&mut self, until: Moment, lease: Duration) -> bool {
-        let before = self.until.replace(until);
-        before.is_some_and(|before| until.since(before) > lease / 10)
-    }
 }
 
 fn begin(leadership: Leadership) -> AcquireOutcome {
@@ -356,20 +285,4 @@ impl Engine {
         }
         Ok(versions)
     }
-}
-
-/// Returns the time until the key is polled again, or `None` after the deadline.
-fn next_wait(
-    runtime: &dyn Runtime,
-    deadline: Moment,
-    lease_left: Duration,
-    backoff: &mut Backoff,
-) -> Option<Duration> {
-    let left = deadline.since(runtime.now());
-    if left.is_zero() {
-        return None;
-    }
-    let pause = backoff.next(runtime.random());
-    // A lease with no time left ends within the backend's current millisecond.
-    Some(pause.min(lease_left.max(Duration::from_millis(1))).min(left))
 }

@@ -38,6 +38,7 @@ mod renewal;
 mod scope;
 mod take;
 mod ticket;
+mod waiting;
 
 use std::any::Any;
 use std::fmt;

@@ -14,6 +14,9 @@ use super::context::LoadContext;
 use super::{Cache, CacheValue, of_its_type, present};
 use crate::load_error::LoadError;
 
+/// The result of a loading call.
+pub(super) type LoadResult<T, E> = Result<Option<Arc<T>>, LoadError<E>>;
+
 impl<T: CacheValue> Cache<T> {
     /// Returns a value, or loads it with a loader that cannot fail.
     ///
@@ -139,7 +142,7 @@ impl<T: CacheValue> Cache<T> {
 /// Returns the outcome of a call, or the duty to load.
 pub(super) fn ended<T: CacheValue, E: Send + Sync + 'static>(
     loaded: Loaded,
-) -> Result<Result<Option<Arc<T>>, LoadError<E>>, Box<LoadTicket>> {
+) -> Result<LoadResult<T, E>, Box<LoadTicket>> {
     Ok(match loaded {
         // A refresh is offered to calls that can carry it out.
         Loaded::Value(value) | Loaded::Refresh(value, _) => Ok(present(value)),
@@ -151,7 +154,7 @@ pub(super) fn ended<T: CacheValue, E: Send + Sync + 'static>(
 }
 
 /// Runs the loader, and completes the load with its result.
-async fn lead<T, F, E>(ticket: Box<LoadTicket>, load: F) -> Result<Option<Arc<T>>, LoadError<E>>
+async fn lead<T, F, E>(ticket: Box<LoadTicket>, load: F) -> LoadResult<T, E>
 where
     T: CacheValue,
     F: AsyncFnOnce() -> Result<Option<T>, E>,
@@ -166,10 +169,7 @@ where
     in_time(patience, leading).await
 }
 
-async fn lead_with<T, F, E>(
-    ticket: Box<LoadTicket>,
-    load: F,
-) -> Result<Option<Arc<T>>, LoadError<E>>
+async fn lead_with<T, F, E>(ticket: Box<LoadTicket>, load: F) -> LoadResult<T, E>
 where
     T: CacheValue,
     F: AsyncFnOnce(LoadContext<T>) -> Result<Option<Arc<T>>, E>,
@@ -186,10 +186,10 @@ where
 
 /// Waits for a load as long as the cache's timeouts allow, and drops it then: it may borrow from
 /// its caller.
-async fn in_time<T, E, F>(patience: Patience, leading: F) -> Result<Option<Arc<T>>, LoadError<E>>
+async fn in_time<T, E, F>(patience: Patience, leading: F) -> LoadResult<T, E>
 where
     T: CacheValue,
-    F: Future<Output = Result<Option<Arc<T>>, LoadError<E>>>,
+    F: Future<Output = LoadResult<T, E>>,
 {
     if patience.next().is_none() {
         return leading.await;
@@ -205,7 +205,7 @@ where
 pub(super) async fn complete<T, E>(
     ticket: Box<LoadTicket>,
     loaded: Result<Option<Arc<T>>, E>,
-) -> Result<Option<Arc<T>>, LoadError<E>>
+) -> LoadResult<T, E>
 where
     T: CacheValue,
     E: Send + Sync + 'static,

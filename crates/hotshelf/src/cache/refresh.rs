@@ -10,11 +10,9 @@ use hotshelf_core::cache::{
 };
 
 use super::context::LoadContext;
-use super::load::ended;
+use super::load::{LoadResult, ended};
 use super::{Cache, CacheValue, present};
 use crate::load_error::LoadError;
-
-type Outcome<T, E> = Result<Option<Arc<T>>, LoadError<E>>;
 
 impl<T: CacheValue> Cache<T> {
     /// Reads, and loads with a loader that borrows nothing: in the background where there is a
@@ -24,7 +22,7 @@ impl<T: CacheValue> Cache<T> {
         key: EntryKey,
         options: CallOptions,
         load: F,
-    ) -> Outcome<T, E>
+    ) -> LoadResult<T, E>
     where
         F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<Arc<T>>, E>> + Send + 'static,
@@ -58,7 +56,7 @@ where
 }
 
 /// Runs a load in the caller's task. When the caller stops waiting, it goes on in the background.
-async fn lead<T, F, Fut, E>(cache: ByteCache, ticket: Box<LoadTicket>, load: F) -> Outcome<T, E>
+async fn lead<T, F, Fut, E>(cache: ByteCache, ticket: Box<LoadTicket>, load: F) -> LoadResult<T, E>
 where
     T: CacheValue,
     F: FnOnce(LoadContext<T>) -> Fut + Send + 'static,
@@ -66,7 +64,8 @@ where
     E: Send + Sync + 'static,
 {
     let patience = ticket.patience();
-    let running: Pin<Box<dyn Future<Output = Outcome<T, E>> + Send>> = Box::pin(run(ticket, load));
+    let running: Pin<Box<dyn Future<Output = LoadResult<T, E>> + Send>> =
+        Box::pin(run(ticket, load));
     let (waited, unfinished) = patience.wait(running).await;
     if let Some(unfinished) = unfinished {
         cache.runtime().spawn(Box::pin(async move { drop(unfinished.await) }));
@@ -78,7 +77,7 @@ where
     }
 }
 
-async fn run<T, F, Fut, E>(ticket: Box<LoadTicket>, load: F) -> Outcome<T, E>
+async fn run<T, F, Fut, E>(ticket: Box<LoadTicket>, load: F) -> LoadResult<T, E>
 where
     T: CacheValue,
     F: FnOnce(LoadContext<T>) -> Fut + Send,

@@ -71,7 +71,7 @@ fn ten_thousand_keys() {
         for _ in 0..2 {
             let found = squares.get(&cache, 0..10_000).await;
             assert_eq!(found.len(), 10_000);
-            let expected = |key: usize| (key % 2 == 0).then_some((key * key) as u64);
+            let expected = |key: usize| key.is_multiple_of(2).then_some((key * key) as u64);
             assert!(found.into_iter().enumerate().all(|(key, value)| value == expected(key)));
         }
         assert_eq!(squares.calls.borrow().len(), 1);

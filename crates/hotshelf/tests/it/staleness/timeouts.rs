@@ -6,6 +6,7 @@ use hotshelf::testing::TestStore;
 use hotshelf::{Cache, ErrorKind, LoadError, Store};
 
 use super::{MINUTE, Source, numbers, settle, two_processes};
+use crate::support::pause;
 
 const SOFT: Duration = Duration::from_millis(100);
 const HARD: Duration = Duration::from_secs(1);
@@ -18,7 +19,7 @@ fn patient(store: &Store) -> Cache<u32> {
 /// Loads after ten seconds.
 async fn slowly(source: Source) -> Result<u32, &'static str> {
     let loaded = source.load().await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pause(Duration::from_secs(10)).await;
     loaded
 }
 
@@ -38,7 +39,7 @@ async fn slow_load_goes_on_in_the_background() {
     }
     assert_eq!(source.loads(), 2, "it never runs twice at once");
     assert!(one.stats().timed_out > 0);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pause(Duration::from_secs(10)).await;
     settle().await;
     assert_eq!(one.get("k").await.as_deref(), Some(&2), "it has stored its value");
 }
@@ -54,7 +55,7 @@ async fn slow_load_without_a_value_times_out_and_goes_on() {
         assert_eq!((limited, began.elapsed()), (Err(LoadError::TimedOut), HARD));
     }
     assert_eq!(source.loads(), 1);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pause(Duration::from_secs(10)).await;
     settle().await;
     assert_eq!(other.get("k").await.as_deref(), Some(&0));
 }
@@ -68,7 +69,7 @@ async fn timed_out_load_that_was_invalidated_stores_nothing() {
     assert_eq!(limited, Err(LoadError::TimedOut));
     source.set(2);
     other.invalidate("k").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    pause(Duration::from_secs(10)).await;
     settle().await;
     assert_eq!(one.stats().refused, 1);
     assert_eq!(other.get("k").await, None);
@@ -109,7 +110,7 @@ async fn loader_that_cannot_fail_has_no_hard_timeout() {
     let test = TestStore::new();
     let cache = patient(test.store());
     let load = async || {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        pause(Duration::from_secs(10)).await;
         5
     };
     assert_eq!(*cache.get_or_insert_with("k", load).await, 5);
