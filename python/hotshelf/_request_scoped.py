@@ -37,6 +37,10 @@ class RequestScopedWarning(UserWarning):
     """A factory that may run in the background holds an object that belongs to one request."""
 
 
+# Filters name it so.
+RequestScopedWarning.__module__ = "hotshelf"
+
+
 def warn_of_request_scoped(factory: Callable[..., Any]) -> None:
     """Warns if a factory that may outlive its request holds an object of the request. Once for
     each factory."""
