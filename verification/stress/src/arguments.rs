@@ -9,7 +9,7 @@ use crate::mutant::Mutant;
 use crate::run::Plan;
 use crate::worker::Job;
 
-const USAGE: &str = "usage: scripts/stress [--quick] [--near] [--seconds N] [--processes N] \
+const USAGE: &str = "usage: scripts/stress [--quick] [--near] [--stale] [--seconds N] [--processes N] \
                      [--fault NAME|none]... [--break NAME]";
 
 /// The minimum number of processes: one is stopped for long, another for short times.
@@ -31,8 +31,14 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
     if let Some(("work", rest)) = arguments.split_first().map(|(first, rest)| (&**first, rest)) {
         return Ok(Command::Work(Job::from_arguments(rest)?));
     }
-    let mut plan =
-        Plan { seconds: 30, processes: 4, faults: Vec::new(), mutant: None, near: false };
+    let mut plan = Plan {
+        seconds: 30,
+        processes: 4,
+        faults: Vec::new(),
+        mutant: None,
+        near: false,
+        stale: false,
+    };
     let (mut quick, mut chosen) = (false, false);
     let mut words = arguments.iter();
     while let Some(option) = words.next() {
@@ -42,6 +48,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, Box<dyn Error>> {
         }
         if option == "--near" {
             plan.near = true;
+            continue;
+        }
+        if option == "--stale" {
+            plan.stale = true;
             continue;
         }
         let value = words.next().ok_or(USAGE)?;

@@ -32,11 +32,23 @@ pub(crate) enum Kind {
     Invalidated,
     /// A failed attempt to invalidate.
     Failed,
+    /// A loader ran, and failed.
+    LoadFailed,
+    /// A call ended without a value: with the error of a loader, or by a limit.
+    Valueless,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Get, Self::Stored, Self::Refused, Self::Unstored, Self::Invalidated, Self::Failed];
+    const ALL: [Self; 8] = [
+        Self::Get,
+        Self::Stored,
+        Self::Refused,
+        Self::Unstored,
+        Self::Invalidated,
+        Self::Failed,
+        Self::LoadFailed,
+        Self::Valueless,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -46,11 +58,13 @@ impl Kind {
             Self::Unstored => "unstored",
             Self::Invalidated => "invalidated",
             Self::Failed => "failed",
+            Self::LoadFailed => "load-failed",
+            Self::Valueless => "valueless",
         }
     }
 
     fn is_load(self) -> bool {
-        matches!(self, Self::Stored | Self::Refused | Self::Unstored)
+        matches!(self, Self::Stored | Self::Refused | Self::Unstored | Self::LoadFailed)
     }
 }
 
@@ -88,6 +102,8 @@ pub(crate) struct Findings {
     pub(crate) unstored: usize,
     pub(crate) invalidations: usize,
     pub(crate) failed: usize,
+    pub(crate) failed_loads: usize,
+    pub(crate) valueless: usize,
     /// Invalidations that began and ended while a loader of their key was running.
     pub(crate) overlaps: usize,
     pub(crate) stale: usize,
@@ -104,13 +120,16 @@ pub(crate) struct Findings {
 pub(crate) fn check(records: &[Record], keys: usize, slack: u64) -> Findings {
     let count = |kind| records.iter().filter(|record| record.kind == kind).count();
     let (refused, unstored) = (count(Kind::Refused), count(Kind::Unstored));
+    let failed_loads = count(Kind::LoadFailed);
     let mut findings = Findings {
         gets: count(Kind::Get),
-        loads: count(Kind::Stored) + refused + unstored,
+        loads: count(Kind::Stored) + refused + unstored + failed_loads,
         refused,
         unstored,
         invalidations: count(Kind::Invalidated),
         failed: count(Kind::Failed),
+        failed_loads,
+        valueless: count(Kind::Valueless),
         ..Findings::default()
     };
     for key in 0..keys {

@@ -12,6 +12,7 @@ mod arguments;
 mod clock;
 mod faults;
 mod history;
+mod loads;
 mod mutant;
 mod run;
 mod worker;
@@ -53,21 +54,22 @@ fn one_run(plan: &Plan) -> Result<(), Box<dyn Error>> {
 
 /// Runs the correct backend with every fault, and checks that each mutant is caught.
 fn quick(processes: usize) -> Result<(), Box<dyn Error>> {
-    let sound = |near| {
+    let sound = |near, stale| {
         let faults = Fault::ALL.to_vec();
-        let plan = Plan { seconds: QUICK_SECONDS, processes, faults, mutant: None, near };
+        let plan = Plan { seconds: QUICK_SECONDS, processes, faults, mutant: None, near, stale };
         println!("{plan}");
         let report = run::run(&plan)?;
         println!("{report}\n");
         report.check(None)?;
         Ok::<_, Box<dyn Error>>(report)
     };
-    let report = sound(false)?;
-    sound(true)?;
+    let report = sound(false, false)?;
+    sound(true, false)?;
+    sound(false, true)?;
     for mutant in Mutant::ALL {
-        let mutant = Some(mutant);
+        let (stale, mutant) = (mutant.needs_stale_values(), Some(mutant));
         let (seconds, faults) = (QUICK_MUTANT_SECONDS, Vec::new());
-        let broken = Plan { seconds, processes, faults, mutant, near: false };
+        let broken = Plan { seconds, processes, faults, mutant, near: false, stale };
         println!("{broken}");
         let report = run::run(&broken)?;
         println!("{report}\n");

@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::backend::{Acquire, Acquired, Fill, Layer, Result, Stored};
+use hotshelf_core::backend::{Acquire, Acquired, Fill, Layer, Result, Stored, TagVersion};
 use hotshelf_core::trailer::Trailer;
-use hotshelf_core::{Backend, BoxFuture, WireKey};
+use hotshelf_core::{Backend, BoxFuture, Ttl, WireKey};
 use hotshelf_redis::RedisBackend;
 use tokio::time::timeout;
 
@@ -31,6 +31,8 @@ pub(crate) enum Mutant {
     /// A fill carries the tag versions from the time of STORE instead of those from before its
     /// load.
     Capture,
+    /// Tags that are known only from the value are taken for old, whatever their age.
+    Late,
 }
 
 /// How often ACQUIRE is sent again, and the maximum time in between: while its loader may
@@ -38,12 +40,20 @@ pub(crate) enum Mutant {
 const RESENDS: u32 = 5;
 const RESEND_MILLIS: u64 = 10;
 
+/// The age of a tag that is taken for old.
+const LONG_AGO: Duration = Duration::from_secs(3600);
+
 /// The time after which its lease is released: its loader has ended by then.
 const RELEASE_AFTER: Duration = Duration::from_millis(60);
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Fence, Self::Lease, Self::Resend, Self::Shared, Self::Capture];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Fence, Self::Lease, Self::Resend, Self::Shared, Self::Capture, Self::Late];
+
+    /// Returns `true` if its rule matters to stale values alone.
+    pub(crate) fn needs_stale_values(self) -> bool {
+        self == Self::Late
+    }
 
     pub(crate) fn named(name: &str) -> std::result::Result<Self, Box<dyn Error>> {
         find("--break", &Self::ALL, Self::name, name)
@@ -56,6 +66,7 @@ impl Mutant {
             Self::Resend => "resend",
             Self::Shared => "shared",
             Self::Capture => "capture",
+            Self::Late => "late",
         }
     }
 }
@@ -171,7 +182,22 @@ impl Layer for MutantBackend {
                 answers.into_iter().map(|answer| answer.and(Ok(Stored::Stored))).collect()
             }),
             Mutant::Capture => Box::pin(self.store_captured_late(fills)),
-            Mutant::Lease | Mutant::Resend => self.backend.store(fills),
+            Mutant::Lease | Mutant::Resend | Mutant::Late => self.backend.store(fills),
+        }
+    }
+
+    fn on_capture_with_age<'a>(
+        &'a self,
+        tags: &'a [WireKey],
+        keep: Ttl,
+    ) -> BoxFuture<'a, Result<Vec<(TagVersion, Duration)>>> {
+        let captured = self.backend.capture_with_age(tags, keep);
+        match self.mutant {
+            Mutant::Late => Box::pin(async {
+                let captured = captured.await?.into_iter();
+                Ok(captured.map(|(version, _)| (version, LONG_AGO)).collect())
+            }),
+            _ => captured,
         }
     }
 

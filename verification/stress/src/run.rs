@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) mutant: Option<Mutant>,
     /// Whether the processes have near tiers.
     pub(crate) near: bool,
+    /// Whether they use values that are stale.
+    pub(crate) stale: bool,
 }
 
 /// The result of a run.
@@ -36,7 +38,7 @@ pub(crate) struct Report {
     faults: Vec<(&'static str, usize)>,
     /// Keys that the cache server evicted.
     evicted: u64,
-    /// Leases that expired: nothing else has such a short time to live.
+    /// Leases and marks that expired: nothing else has such a short time to live.
     expired: u64,
     findings: Findings,
     near: bool,
@@ -49,8 +51,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     let end = now() + plan.seconds * 1_000_000_000;
     let start = |process| {
         let (cache, database) = (cache.url(), database.url());
-        let (lease, mutant, near) = (lease_of(process), plan.mutant, plan.near);
-        start(&Job { cache, database, end, lease, mutant, near })
+        let Plan { mutant, near, stale, .. } = *plan;
+        start(&Job { cache, database, end, lease: lease_of(process), mutant, near, stale })
     };
     let children = (0..plan.processes).map(start).collect::<Result<Vec<_>, _>>()?;
     let processes: Vec<Pid> = children.iter().map(Pid::from_child).collect();
@@ -61,7 +63,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Report, Box<dyn Error>> {
     }
     let (evicted, expired) = (count(&cache, "evicted_keys"), count(&cache, "expired_keys"));
     let slack = if plan.near { NEAR_BOUND.as_nanos() as u64 } else { 0 };
-    let must_expire = plan.mutant.is_none() && plan.faults.contains(&Fault::Stop);
+    // Marks of failed loads expire, too.
+    let must_expire = plan.mutant.is_none() && !plan.stale && plan.faults.contains(&Fault::Stop);
     if must_expire && expired == 0 {
         return Err("no lease of a stopped process expired".into());
     }
@@ -113,10 +116,13 @@ impl Report {
 
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seconds, processes, faults, mutant, near } = self;
+        let Self { seconds, processes, faults, mutant, near, stale } = self;
         write!(formatter, "{processes} processes for {seconds} s")?;
         if *near {
             write!(formatter, ", near tiers with a bound of {NEAR_BOUND:?}")?;
+        }
+        if *stale {
+            write!(formatter, ", stale values")?;
         }
         if let Some(mutant) = mutant {
             write!(formatter, ", mutant: {}", mutant.name())?;
@@ -137,9 +143,13 @@ impl fmt::Display for Report {
         if self.evicted > 0 {
             writeln!(formatter, "  {} keys were evicted", self.evicted)?;
         }
-        writeln!(formatter, "  {} leases expired", self.expired)?;
+        writeln!(formatter, "  {} leases and marks expired", self.expired)?;
         writeln!(formatter, "  {overlaps} invalidations overlapped a load")?;
         writeln!(formatter, "  {refused} fills were refused, {unstored} could not be stored")?;
+        if findings.failed_loads > 0 {
+            let Findings { failed_loads, valueless, .. } = findings;
+            writeln!(formatter, "  {failed_loads} loads failed, {valueless} calls got no value")?;
+        }
         writeln!(formatter, "  {failed} attempts to invalidate failed and were repeated")?;
         if self.near {
             let at = |share: f64| {

@@ -1,14 +1,11 @@
 //! One process: tasks that read, load, write and invalidate, and record their operations.
 
-use std::any::TypeId;
 use std::error::Error;
 use std::io::{BufWriter, Write, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::cache::{
-    CacheDefinition, CacheOptions, CallOptions, Filled, LoadTicket, Loaded, Value, ValueKind,
-};
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
 use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
@@ -19,6 +16,7 @@ use tokio::runtime::Builder;
 
 use crate::clock::{RealTime, below, now, pause, up_to_millis};
 use crate::history::{Kind, Record};
+use crate::loads::{LATE_TAG, has_late_tag};
 use crate::mutant::{Mutant, MutantBackend};
 
 /// The number of rows in the database, each with an entry in the cache.
@@ -27,14 +25,18 @@ pub(crate) const KEYS: usize = 6;
 /// The number of tasks of a process.
 const TASKS: usize = 12;
 
-/// The maximum pauses, in milliseconds: of a task between two operations, of a loader before
-/// and after it reads.
+/// The maximum pause of a task between two operations, in milliseconds.
 const IDLE_MILLIS: u64 = 30;
 const NEAR_IDLE_MILLIS: u64 = 2;
-const LOAD_MILLIS: u64 = 16;
 
 /// One of this many operations is a write.
 const WRITES: u64 = 10;
+
+/// With stale values, one of this many operations makes one stale, and one of this many
+/// invalidations of a key with a late tag is by that tag: an entry is stored only if its late tags
+/// are a second old.
+const EXPIRIES: u64 = 40;
+const LATE_INVALIDATIONS: u64 = 200;
 
 /// The wait timeout: far shorter than a lease, so that work continues after a holder has
 /// crashed.
@@ -58,17 +60,20 @@ pub(crate) struct Job {
     pub(crate) mutant: Option<Mutant>,
     /// Whether the process has a near tier.
     pub(crate) near: bool,
+    /// Whether it uses values that are stale.
+    pub(crate) stale: bool,
 }
 
 impl Job {
     pub(crate) fn from_arguments(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let [cache, database, end, lease, near, mutant @ ..] = arguments else {
+        let [cache, database, end, lease, near, stale, mutant @ ..] = arguments else {
             return Err("invalid arguments of `work`: it is started by the parent".into());
         };
         let mutant = mutant.first().map(|name| Mutant::named(name)).transpose()?;
         let (cache, database, end) = (cache.clone(), database.clone(), end.parse()?);
         let lease = Duration::from_millis(lease.parse()?);
-        Ok(Self { cache, database, end, lease, mutant, near: near == "near" })
+        let (near, stale) = (near == "near", stale == "stale");
+        Ok(Self { cache, database, end, lease, mutant, near, stale })
     }
 
     pub(crate) fn to_arguments(&self) -> Vec<String> {
@@ -76,7 +81,8 @@ impl Job {
         let numbers = [self.end.to_string(), self.lease.as_millis().to_string()];
         let near = if self.near { "near" } else { "far" }.to_owned();
         let mutant = self.mutant.map(|mutant| mutant.name().to_owned());
-        fixed.into_iter().chain(numbers).chain([near]).chain(mutant).collect()
+        let stale = if self.stale { "stale" } else { "fresh" }.to_owned();
+        fixed.into_iter().chain(numbers).chain([near, stale]).chain(mutant).collect()
     }
 }
 
@@ -89,7 +95,15 @@ const NAME: &str = "rows";
 /// Longer than any run.
 const TTL: Duration = Duration::from_secs(600);
 
-/// Returns the key of an entry.
+/// How long values are fresh, if they may be stale.
+const FRESH: Duration = Duration::from_millis(150);
+
+const SOFT_TIMEOUT: Duration = Duration::from_millis(12);
+const HARD_TIMEOUT: Duration = Duration::from_millis(80);
+const THROTTLE: Duration = Duration::from_millis(50);
+const BACKOFF: Duration = Duration::from_millis(20);
+
+/// Returns the key of an entry, which is the name of its own tag, too.
 pub(crate) fn key_name(key: usize) -> String {
     format!("{PREFIX}:v1:{NAME}:{key}")
 }
@@ -117,26 +131,43 @@ async fn work(job: &Job) -> Result<Vec<Record>, Box<dyn Error>> {
     if job.near && worker.cache.stats().near_hits == 0 {
         return Err("the near tier never answered".into());
     }
+    let stats = worker.cache.stats();
+    let used = [stats.stale, stats.refreshes, stats.timed_out, stats.load_errors];
+    if job.stale && used.contains(&0) {
+        return Err(format!("stale values were not used: {stats:?}").into());
+    }
     Ok(std::mem::take(&mut *worker.records.lock()))
 }
 
 /// The state that the tasks of a process share.
-struct Worker {
+pub(crate) struct Worker {
     /// Entries are version numbers, each with its own tag.
-    cache: ByteCache,
-    database: RedisClient,
+    pub(crate) cache: ByteCache,
+    pub(crate) database: RedisClient,
     mutant: Option<Mutant>,
+    pub(crate) stale: bool,
     idle_millis: u64,
     records: Mutex<Vec<Record>>,
 }
 
 fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_core::Error> {
+    let stale = CacheOptions {
+        time_to_live: FRESH,
+        stale_while_revalidate: TTL / 2,
+        stale_if_error: TTL,
+        error_throttle: THROTTLE,
+        error_backoff: BACKOFF,
+        early_refresh: 1.0,
+        soft_timeout: Some(SOFT_TIMEOUT),
+        hard_timeout: Some(HARD_TIMEOUT),
+        ..CacheOptions::default()
+    };
+    let fresh = CacheOptions { time_to_live: TTL, ..CacheOptions::default() };
     let options = CacheOptions {
-        time_to_live: TTL,
         wait_timeout: WAIT_TIMEOUT,
         backend_budget: Duration::MAX,
         max_waiters: usize::MAX,
-        ..CacheOptions::default()
+        ..if job.stale { stale } else { fresh }
     };
     let definition = CacheDefinition {
         namespace: Namespace::new(NAME).prefix(PREFIX),
@@ -149,13 +180,8 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
     ByteStore::with_options(backend, Arc::new(RealTime), job.lease, near)?.cache(definition)
 }
 
-fn version(raw: &[u8]) -> Option<u64> {
+pub(crate) fn version(raw: &[u8]) -> Option<u64> {
     std::str::from_utf8(raw).ok()?.parse().ok()
-}
-
-/// Returns the name of the tag that an entry carries.
-fn tag(key: usize) -> String {
-    key_name(key)
 }
 
 impl Worker {
@@ -174,6 +200,7 @@ impl Worker {
             cache: cache_on(backend, job)?,
             database: database.client().clone(),
             mutant: job.mutant,
+            stale: job.stale,
             // What a near tier answers is quick, and so has to be asked often.
             idle_millis: if job.near { NEAR_IDLE_MILLIS } else { IDLE_MILLIS },
             records: Mutex::default(),
@@ -185,10 +212,15 @@ impl Worker {
             let key = below(KEYS as u64) as usize;
             if below(WRITES) == 0 {
                 self.write(key).await?;
+            } else if self.stale && below(EXPIRIES) == 0 {
+                // It promises nothing.
+                let _ = self.cache.expire(Ok(self.cache.key(&Key::new(key)))).await;
             } else {
                 let start = now();
-                let version = self.get(key).await?;
-                self.record(Kind::Get, key, version, start);
+                match self.get(key).await? {
+                    Some(version) => self.record(Kind::Get, key, version, start),
+                    None => self.record(Kind::Valueless, key, 0, start),
+                }
             }
             pause(up_to_millis(self.idle_millis)).await;
         }
@@ -200,7 +232,7 @@ impl Worker {
         self.push(Record { kind, key, version, start, end: now() });
     }
 
-    fn push(&self, record: Record) {
+    pub(crate) fn push(&self, record: Record) {
         self.records.lock().push(record);
     }
 
@@ -219,46 +251,17 @@ impl Worker {
 
     /// Invalidates an entry by its key or by its tag; for a mutant in the way that it breaks.
     async fn invalidate(&self, key: usize) -> Result<(), hotshelf_core::Error> {
+        let late = self.stale && has_late_tag(key);
         let by_tag = match self.mutant {
+            None if late => below(LATE_INVALIDATIONS) == 0,
             None => below(2) == 0,
+            Some(Mutant::Late) => late,
             Some(mutant) => mutant == Mutant::Capture,
         };
         if by_tag {
-            return self.cache.invalidate_tags([Ok(tag(key))]).await;
+            let tag = if late { LATE_TAG.to_owned() } else { key_name(key) };
+            return self.cache.invalidate_tags([Ok(tag)]).await;
         }
         self.cache.invalidate(vec![Ok(self.cache.key(&Key::new(key)))]).await.map(drop)
-    }
-
-    /// Reads the cache, or loads, like a service that handles a request.
-    async fn get(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
-        let options = CallOptions::default().tags(Ok([tag(key)]));
-        let entry_key = Ok(self.cache.key(&Key::new(key)));
-        match self.cache.load(entry_key, options, TypeId::of::<()>()).await {
-            Loaded::Value(Value::Present(value)) => {
-                Ok(*value.downcast::<u64>().expect("all values are versions"))
-            }
-            Loaded::Lead(ticket) => self.lead(key, *ticket).await,
-            other => unreachable!("no loader fails or finds nothing: {other:?}"),
-        }
-    }
-
-    async fn lead(&self, key: usize, ticket: LoadTicket) -> Result<u64, hotshelf_core::Error> {
-        let start = now();
-        let loaded = ticket.run(self.query_database(key)).await?;
-        let end = now();
-        let kind = match ticket.complete(Value::Present(Arc::new(loaded))).await {
-            Filled::Stored => Kind::Stored,
-            Filled::Refused => Kind::Refused,
-            Filled::Unstored => Kind::Unstored,
-        };
-        self.push(Record { kind, key, version: loaded, start, end });
-        Ok(loaded)
-    }
-
-    async fn query_database(&self, key: usize) -> Result<u64, hotshelf_core::Error> {
-        pause(up_to_millis(LOAD_MILLIS)).await;
-        let row = self.database.command(&["GET", &key_name(key)]).await?.bytes()?;
-        pause(up_to_millis(LOAD_MILLIS)).await;
-        Ok(row.as_deref().and_then(version).unwrap_or_default())
     }
 }
