@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::call::{CallOptions, Mode, RefreshMode};
 use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
-use super::patience::{Patience, Waited};
+use super::patience::{Patience, Served, Waited};
 use super::refresh::{Begun, Refresh};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
@@ -151,7 +151,11 @@ impl ByteCache {
             return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options.clone())));
         }
         let call = self.call_for(&wanted);
-        let entry = fallback.as_ref().map(|_| (key.clone(), Arc::clone(tags)));
+        let entry = fallback.as_ref().map(|stale| Served {
+            key: key.clone(),
+            tags: Arc::clone(tags),
+            edition: stale.edition,
+        });
         let mut patience = Patience::new(self, entry, options);
         loop {
             let backs_off = fallback.is_some() || call.backs_off;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{CallOptions, keep, plain_entries_have_no_tags};
-use super::patience::Patience;
+use super::patience::{Patience, Served};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::backend::Pause;
@@ -107,8 +107,11 @@ impl LoadTicket {
     /// Returns how long the call waits for its loader.
     #[must_use]
     pub fn patience(&self) -> Patience {
-        let entry = self.fallback.as_ref().and(self.ticket.as_ref());
-        let entry = entry.map(|ticket| (ticket.key().clone(), Arc::clone(ticket.tags())));
+        let entry = self.fallback.as_ref().zip(self.ticket.as_ref());
+        let entry = entry.map(|(stale, ticket)| {
+            let (key, tags) = (ticket.key().clone(), Arc::clone(ticket.tags()));
+            Served { key, tags, edition: stale.edition }
+        });
         Patience::new(&self.cache, entry, &self.options)
     }
 

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::ByteCache;
 use super::call::CallOptions;
-use crate::engine::Value;
+use crate::engine::{Edition, Value};
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::Tags;
@@ -20,7 +20,7 @@ use crate::tag::Tags;
 pub struct Patience {
     cache: ByteCache,
     /// The entry that may be served.
-    entry: Option<(WireKey, Arc<Tags>)>,
+    entry: Option<Served>,
     takes_absent: bool,
     /// How long the call has waited.
     waited: Duration,
@@ -29,6 +29,17 @@ pub struct Patience {
     /// When it fails.
     hard: Option<Duration>,
 }
+
+/// The stale entry of a call.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) key: WireKey,
+    pub(super) tags: Arc<Tags>,
+    pub(super) edition: Edition,
+}
+
+/// How long a process serves a stale value at once after its load was too slow.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The end of a wait for a load.
 #[derive(Debug)]
@@ -42,11 +53,7 @@ pub enum Waited<T> {
 }
 
 impl Patience {
-    pub(super) fn new(
-        cache: &ByteCache,
-        entry: Option<(WireKey, Arc<Tags>)>,
-        options: &CallOptions,
-    ) -> Self {
+    pub(super) fn new(cache: &ByteCache, entry: Option<Served>, options: &CallOptions) -> Self {
         let own = &cache.context.options;
         Self {
             cache: cache.clone(),
@@ -74,7 +81,7 @@ impl Patience {
     /// May be dropped at any point.
     pub async fn end(&mut self) -> Option<Waited<Infallible>> {
         let Self { cache, soft, entry, waited, .. } = self;
-        let (Some(soft), Some((key, tags))) = (soft.take(), entry) else {
+        let (Some(soft), Some(Served { key, tags, edition })) = (soft.take(), entry) else {
             cache.count(Counter::TimedOut);
             return Some(Waited::TimedOut);
         };
@@ -84,6 +91,9 @@ impl Patience {
             Ok(Some(value)) => {
                 cache.count(Counter::TimedOut);
                 cache.count(Counter::Stale);
+                // Later calls need not wait as long for the same.
+                let now = cache.engine.runtime.now();
+                cache.engine.refreshes.pause(key, *edition, now, SLOW);
                 Some(Waited::Stale(value))
             }
             Ok(None) => None,

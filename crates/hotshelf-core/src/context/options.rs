@@ -185,9 +185,11 @@ impl CacheOptions {
         let longest = Ttl::MAX.as_duration();
         let has_window = !window.is_zero();
         let message = if has_window && self.strict_plain {
-            "plain entries cannot outlive their freshness: remove `strict_plain`, or              `stale_while_revalidate` and `stale_if_error`"
+            "plain entries cannot outlive their freshness: remove `strict_plain`, or \
+             `stale_while_revalidate` and `stale_if_error`"
         } else if has_window && self.plain_readers {
-            "plain clients would read stale values as fresh ones: remove `plain_readers`, or              `stale_while_revalidate` and `stale_if_error`"
+            "plain clients would read stale values as fresh ones: remove `plain_readers`, or \
+             `stale_while_revalidate` and `stale_if_error`"
         } else if self.early_refresh != 0.0 && self.strict_plain {
             "plain entries say nothing about their load: remove `early_refresh` or `strict_plain`"
         } else if !(0.0..=100.0).contains(&self.early_refresh) {
@@ -195,7 +197,8 @@ impl CacheOptions {
         } else if window > longest || self.hold > longest {
             "invalid stale window or `hold`: use at most 100 years"
         } else if self.soft_timeout.is_some() && !has_window {
-            "`soft_timeout` needs a stale value: set `stale_if_error` or              `stale_while_revalidate`, or use `hard_timeout`"
+            "`soft_timeout` needs a stale value: set `stale_if_error` or \
+             `stale_while_revalidate`, or use `hard_timeout`"
         } else if [self.soft_timeout, self.hard_timeout].contains(&Some(Duration::ZERO)) {
             "invalid timeout of zero: use a positive duration, or none"
         } else if self.hard_timeout.is_some_and(|hard| self.soft_timeout >= Some(hard)) {

@@ -64,7 +64,7 @@ pub(crate) use cleanup::{
 pub(crate) use entry::{Inspected, version as entry_version};
 pub(crate) use fill_many::{fill_many, run_many};
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
-pub(crate) use freshness::{Freshness, Use};
+pub(crate) use freshness::{Edition, Freshness, Use};
 use held::HeldLeases;
 pub(crate) use lease::ticket;
 pub(crate) use outcome::Occupant;
