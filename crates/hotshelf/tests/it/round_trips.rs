@@ -58,3 +58,56 @@ fn calls_cost_documented_round_trips() {
         assert_eq!(relay.take(), 1, "an invalidation by tags");
     });
 }
+
+#[test]
+fn stale_values_and_batches_cost_documented_round_trips() {
+    on_tokio(async {
+        let server = server();
+        let relay = Relay::to(server.port());
+        let options = hotshelf::RedisOptions::from_url(&relay.url()).unwrap();
+        let long = Duration::from_secs(10);
+        let options = options.connect_timeout(long).read_timeout(long).store_timeout(long);
+        let store = Store::builder().redis(options).build().unwrap();
+        let builder = store.cache::<u64>("n").backend_budget(long).stale_if_error(long * 360);
+        let cache = builder.stale_while_revalidate(long).hold(Duration::ZERO).build().unwrap();
+        let plain = store.cache::<u64>("p").backend_budget(long).build().unwrap();
+        let many = async |cache: &hotshelf::Cache<u64>, keys: std::ops::Range<u64>| {
+            let load = async |keys: Vec<u64>| {
+                Ok::<Vec<(u64, u64)>, &str>(keys.into_iter().map(|key| (key, key)).collect())
+            };
+            cache.get_or_load_many(keys, load).await.unwrap()
+        };
+        // Connecting and loading the scripts are not counted.
+        many(&cache, 0..2).await;
+        cache.insert("first", 1).await;
+        cache.expire(0).await.unwrap();
+        let fail = async || Err::<u64, _>("down");
+        cache.entry("failing").or_try_insert_with(fail).await.unwrap_err();
+        let _connecting = relay.take();
+
+        many(&plain, 0..90).await;
+        assert_eq!(relay.take(), 3, "a batch: read, leases, fills");
+        many(&plain, 0..90).await;
+        assert_eq!(relay.take(), 1, "a batch of hits");
+        many(&plain, 0..100).await;
+        assert_eq!(relay.take(), 3, "a batch of which ten are missing");
+        many(&cache, 0..1).await;
+        let _refreshed = relay.take();
+        cache.insert("k", 1).await;
+        assert_eq!(relay.take(), 2, "an insert");
+        cache.expire("k").await.unwrap();
+        assert_eq!(relay.take(), 2, "an expiry");
+        cache.get_or_insert_with("k", async || 2).await;
+        assert_eq!(relay.take(), 3, "a refresh in the call: read, lease, store");
+        cache.get_or_insert_with("k", async || 3).await;
+        assert_eq!(relay.take(), 1, "a hit with windows");
+        cache.expire("k").await.unwrap();
+        relay.take();
+        assert_eq!(*cache.entry("k").or_try_insert_with(fail).await.unwrap(), 2);
+        assert_eq!(relay.take(), 3, "a failing refresh: read, lease, mark and read");
+        assert_eq!(*cache.entry("k").or_try_insert_with(fail).await.unwrap(), 2);
+        assert_eq!(relay.take(), 1, "a stale value whose load isn't repeated");
+        cache.invalidate("k").await.unwrap();
+        assert_eq!(relay.take(), 1, "an invalidation");
+    });
+}
