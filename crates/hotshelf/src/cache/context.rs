@@ -77,7 +77,8 @@ impl<T: CacheValue> LoadContext<T> {
     /// in memory. The first value with a new tag is not stored: whether the tag was invalidated
     /// since the load began is known only once it is older than that. Where tags follow from the
     /// key, set [`CacheBuilder::tags`](super::CacheBuilder::tags) or
-    /// [`Entry::tags`](super::Entry::tags) instead.
+    /// [`Entry::tags`](super::Entry::tags) instead. A value that is inserted or written through has
+    /// none of them, so that they don't invalidate it.
     ///
     /// If the tags are invalid (an empty name, too many tags, or a cache of plain entries), the
     /// value is not stored and the error is counted.

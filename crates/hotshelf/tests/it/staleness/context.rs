@@ -141,6 +141,19 @@ async fn value_whose_late_tag_was_invalidated_during_the_load_is_not_stored() {
     assert_eq!(cache.get("k").await, None);
 }
 
+/// Nobody has told them: a value that is written has the tags of its call.
+#[tokio::test]
+async fn written_values_have_no_late_tags() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).build().unwrap();
+    let source = Source::default();
+    load_with_late_tag(test.store(), &source).await;
+    test.advance(Duration::from_secs(2));
+    cache.insert("k", 1).await;
+    cache.invalidate_tag("late").await.unwrap();
+    assert_eq!(load_with_late_tag(test.store(), &source).await, 1);
+}
+
 #[tokio::test]
 async fn late_tags_come_in_addition_to_those_of_the_call() {
     let test = TestStore::new();
