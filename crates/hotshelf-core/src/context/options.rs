@@ -62,7 +62,8 @@ pub struct CacheOptions {
     /// For how long a value may be served after it was fresh, if its load fails or takes longer
     /// than `soft_timeout`. Zero for not at all.
     pub stale_if_error: Duration,
-    /// How long a failed load isn't repeated, by any process, while there is a stale value.
+    /// How long a failed load isn't repeated, by any process, while there is a stale value, or one
+    /// that is loaded anew before it ends.
     pub error_throttle: Duration,
     /// How early single callers load a value anew before it ends: the factor beta of XFetch. Zero
     /// for not at all; 1 is the optimum.
@@ -213,7 +214,7 @@ impl CacheOptions {
     pub(crate) fn pause(&self) -> Pause {
         let without_entry = self.error_backoff;
         let has_window = !self.stale_while_revalidate.is_zero() || !self.stale_if_error.is_zero();
-        let with_entry = match has_window {
+        let with_entry = match has_window || self.early_refresh > 0.0 {
             true => self.error_throttle.max(without_entry),
             false => without_entry,
         };

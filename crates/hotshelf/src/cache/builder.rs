@@ -243,8 +243,8 @@ impl<T: CacheValue, C> CacheBuilder<T, C> {
         self
     }
 
-    /// Sets how long a failed load of a key with a stale value isn't repeated, by any process.
-    /// Default: 30 s.
+    /// Sets how long a failed load of a key with a stale value, or of one that is loaded anew before
+    /// it ends, isn't repeated, by any process. Default: 30 s.
     pub fn error_throttle(mut self, duration: Duration) -> Self {
         self.options.error_throttle = duration;
         self

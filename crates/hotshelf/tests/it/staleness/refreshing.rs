@@ -172,3 +172,25 @@ async fn values_are_loaded_anew_before_they_end() {
     assert_eq!(one.stats().misses + other.stats().misses, 1, "nobody waits");
     assert_eq!(one.remaining("k").await, Remaining::After(MINUTE));
 }
+
+/// The value is fresh still: nobody needs its load in a hurry.
+#[tokio::test]
+async fn failed_early_refresh_is_not_repeated_at_once() {
+    let (test, [one, other]) =
+        two_processes(|store| numbers(store).early_refresh(1.0).build().unwrap());
+    let source = Source::default();
+    let load = async || {
+        test.advance(Duration::from_millis(100));
+        source.load().await
+    };
+    one.get_or_try_insert_with("k", load).await.unwrap();
+    test.advance(MINUTE - Duration::from_millis(120));
+    source.fail(true);
+    for _ in 0..50 {
+        for cache in [&one, &other] {
+            assert_eq!(source.get_apart(cache).await, Ok(0));
+            settle().await;
+        }
+    }
+    assert_eq!(source.loads(), 2);
+}
