@@ -18,6 +18,7 @@ __all__ = [
     "Encoded",
     "Failed",
     "KeyScan",
+    "ManyLoad",
     "Missing",
     "Pending",
     "Refresh",
@@ -137,6 +138,18 @@ class Cache:
         encoded: bool = False,
         background: bool = False,
     ) -> Any: ...
+    def load_many(
+        self,
+        keys: Sequence[_Key],
+        own: Sequence[int],
+        *,
+        tags: Iterable[Any] | None = None,
+        ttl: Any = None,
+        negative_ttl: Any = None,
+        mode: str = "use",
+        nested: bool = False,
+        after: str | None = None,
+    ) -> Pending | ManyLoad: ...
     def insert(
         self,
         values: Sequence[tuple[_Key, bytes | None, str | None]],
@@ -185,6 +198,20 @@ class Refresh:
     @property
     def value(self) -> Any: ...
     def begin(self) -> Pending | Ticket | None: ...
+    def abandon(self) -> None: ...
+
+@final
+class ManyLoad:
+    @property
+    def positions(self) -> list[int] | None: ...
+    @property
+    def has_stale_values(self) -> bool: ...
+    def time_limit(self) -> Pending | None: ...
+    def complete(
+        self, values: Sequence[tuple[Any, bytes | None, str | None]]
+    ) -> Pending | ManyLoad: ...
+    def fail(self, exception: BaseException, rejects_stale: bool) -> Pending | ManyLoad | None: ...
+    def outcomes(self) -> list[Any] | Failed: ...
     def abandon(self) -> None: ...
 
 @final

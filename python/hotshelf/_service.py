@@ -17,6 +17,7 @@ from hotshelf._errors import CacheError, ConfigurationError, DecodeError, Encode
 from hotshelf._hotshelf import (
     Encoded,
     Failed,
+    ManyLoad,
     Missing,
     Pending,
     Refresh,
@@ -26,6 +27,7 @@ from hotshelf._hotshelf import (
 )
 from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
 from hotshelf._loading import Load, Made
+from hotshelf._loading_many import LoadOfMany
 from hotshelf._options import (
     DEFAULT_JITTER,
     CacheServiceOptions,
@@ -59,6 +61,8 @@ R = TypeVar("R")
 K = TypeVar("K", bound=Identifier)
 
 Factory = Callable[[], Awaitable[T]] | Callable[[], T]
+Found = Mapping[K, T | None] | Iterable[tuple[K, T | None]]
+ManyFactory = Callable[[list[K]], Awaitable[Found[K, T]]] | Callable[[list[K]], Found[K, T]]
 ContextFactory = Callable[[LoadContext[T]], Awaitable[R]] | Callable[[LoadContext[T]], R]
 Params = Mapping[str, Any] | None
 
@@ -488,6 +492,79 @@ class CacheService(Generic[T]):
                     return cast("T", made.value)
             mode = mode_after_undecodable(mode)
 
+    async def get_or_load_many(
+        self,
+        identifiers: Iterable[K],
+        factory: ManyFactory[K, T],
+        *,
+        ttl: Lifetime | None = None,
+        tags: Sequence[str] = _NO_TAGS,
+        negative_ttl: Lifetime | None = None,
+        reload: bool = False,
+        after: str | None = None,
+        stale_if_error_on: StaleIfErrorOn | None = None,
+    ) -> list[T | None]:
+        """Returns the values of many entries, in the order of the identifiers, and loads those
+        that are missing with one call of the factory.
+
+        The factory takes the list of the missing identifiers, each once, and returns the values
+        by identifier: a mapping, or an iterable of pairs. An identifier that it leaves out has no
+        value: that is `None`, which is cached as the `None` of another factory is. In the result a
+        cached `None` is `None`.
+
+        Each key behaves as in `get_or_set`: of all concurrent callers, in this process and in
+        others, one loads it, and an invalidation refuses its value and no other. The factory runs
+        in the caller's own task, and before the call waits for others, so that two calls never
+        wait for each other. It runs again, for other identifiers, only if other callers were
+        about to load them, and have not.
+
+        Costs one round trip for each 1,000 identifiers; if some are missing, two more for each
+        1,000 of these, or three with tags.
+
+        Args:
+            identifiers: The last parts of the keys.
+            factory: Computes the values of identifiers; sync or async.
+            ttl: The lifetime of the entries, in seconds. Default: that of the cache.
+            tags: The tags of all these entries, for `CacheManager.invalidate_tag`.
+            negative_ttl: The lifetime of a `None`, in seconds; with 0 it isn't cached.
+                Default: that of the cache.
+            reload: Whether to load all of them.
+            after: A token of `CacheManager.consistency_token`, for values that are no older.
+            stale_if_error_on: The exceptions that stale values answer; see `get_or_set`.
+
+        Raises:
+            Exception: The exception of the factory, unless all identifiers that it was asked for
+                have a stale value; or that of another caller's factory.
+            LoadTimeoutError: If a load takes longer than `hard_timeout`. `soft_timeout` doesn't
+                apply to the factory of this call.
+            LoadBackoffError: If a load of one of them has failed within `error_backoff`.
+            TypeError: For a string instead of a list, or if the factory returns neither a mapping
+                nor pairs.
+        """
+        names = listed(identifiers, "identifiers")
+        values: list[T | None] = [None] * len(names)
+        mode = "reload" if reload else "use"
+        runs = current_runs() and active_runs()
+        wanted = list(range(len(names)))
+        while wanted:
+            wanted_names = [names[at] for at in wanted]
+            load = LoadOfMany(self, wanted_names, factory, stale_if_error_on)
+            own = self._own_positions(runs, wanted_names) if runs else ()
+            step = self._core.load_many(
+                [(name, None) for name in wanted_names], own, tags=tags, ttl=ttl,
+                negative_ttl=negative_ttl, mode=mode, nested=bool(runs), after=after,
+            )
+            if type(step) is Pending:
+                step = await result_of(step)
+            undecodable = []
+            for at, value in zip(wanted, await load.values(cast("ManyLoad", step)), strict=True):
+                if value is _UNDECODABLE:
+                    undecodable.append(at)
+                else:
+                    values[at] = value
+            wanted, mode = undecodable, mode_after_undecodable(mode)
+        return values
+
     @overload
     async def response(
         self,
@@ -632,6 +709,14 @@ class CacheService(Generic[T]):
         # The call would wait for itself.
         is_own = self._owned_keys([(identifier, params)]) & computing
         return "own_key" if is_own else mode
+
+    def _own_positions(self, runs: Iterable[Run], names: list[Any]) -> list[int]:
+        """Returns the positions of the keys that a call inside factories or writes would wait for
+        itself for."""
+        computing = {key for run in runs for key in run.keys}
+        return [
+            at for at, name in enumerate(names) if self._owned_keys([(name, None)]) & computing
+        ]
 
     def _prepare(self, value: Any) -> tuple[T, EncodedValue]:
         """Returns a value as a hit would return it, and its encoded form, or the reason why

@@ -166,6 +166,23 @@ pub(crate) fn options(
     Ok(options)
 }
 
+/// Converts the options of a loading call.
+pub(crate) fn load_options(
+    cache: &ByteCache,
+    tags: Option<&Bound<'_, PyAny>>,
+    ttl: Option<&Bound<'_, PyAny>>,
+    negative_ttl: Option<&Bound<'_, PyAny>>,
+    mode_name: &str,
+    after: Option<&Bound<'_, PyAny>>,
+) -> PyResult<CallOptions> {
+    let options = options(ttl, tags)?.takes_absent(true).mode(mode(mode_name)?);
+    let options = options.after(token(cache, after));
+    Ok(match negative_ttl {
+        Some(ttl) => options.negative_ttl(negative(ttl)?),
+        None => options,
+    })
+}
+
 /// Converts what a factory has decided about its value. `None` means that it has decided nothing.
 pub(crate) fn decision(
     ttl: Option<&Bound<'_, PyAny>>,

@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::arguments::{self, KeyArguments};
 use crate::convert;
 use crate::errors::{backing_off, exception, load_timed_out};
+use crate::load_many::ManyLoad;
 use crate::pending::outcome;
 use crate::refresh::Refresh;
 use crate::store::{Shared, Store, begin};
@@ -217,14 +218,10 @@ impl Cache {
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
-        let mut options = arguments::options(ttl, tags)?.takes_absent(true);
-        options = options.mode(arguments::mode(mode)?).nested(nested);
-        options = options.after(arguments::token(&cache, after));
+        let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
+        let mut options = options.nested(nested);
         if background {
             options = options.refresh(RefreshMode::Background);
-        }
-        if let Some(ttl) = negative_ttl {
-            options = options.negative_ttl(arguments::negative(ttl)?);
         }
         if !encoded && let Some(value) = self.read_now(py, &cache, &key, &options)? {
             return Ok(value);
@@ -242,6 +239,40 @@ impl Cache {
                 Loaded::TimedOut => Err(load_timed_out()),
                 Loaded::Lead(ticket) => Ok(Ticket::begin(py, *ticket, form)?.into_any()),
             })
+        })
+    }
+
+    /// Reads many entries, or returns the right to load those that are missing: a [`ManyLoad`].
+    /// Keys at the positions in `own` are those that the caller is computing: it loads them, and
+    /// doesn't store them.
+    #[pyo3(signature = (keys, own, *, tags=None, ttl=None, negative_ttl=None, mode="use",
+                        nested=false, after=None))]
+    #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
+    fn load_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<KeyArguments<'py>>,
+        own: Vec<usize>,
+        tags: Option<&Bound<'py, PyAny>>,
+        ttl: Option<&Bound<'py, PyAny>>,
+        negative_ttl: Option<&Bound<'py, PyAny>>,
+        mode: &str,
+        nested: bool,
+        after: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.attached();
+        let mut keys = arguments::keys(&cache, &keys)?;
+        for position in own {
+            if let Some(key) = keys.get_mut(position) {
+                *key = Err(Error::new(ErrorKind::Key, "the caller is computing the key"));
+            }
+        }
+        let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
+        let options = options.nested(nested);
+        let form = self.form(&cache);
+        begin(py, async move {
+            let load = cache.load_many(keys, options, TypeId::of::<Failure>()).await;
+            ManyLoad::next(load, form).await
         })
     }
 

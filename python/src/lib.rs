@@ -18,6 +18,7 @@ mod executor;
 mod finalization;
 mod fork;
 mod kept;
+mod load_many;
 mod log;
 mod pending;
 mod refresh;
@@ -45,6 +46,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<refresh::Refresh>()?;
+    module.add_class::<load_many::ManyLoad>()?;
     module.add_class::<ticket::Failed>()?;
     module.add_class::<value::Unencoded>()?;
     module.add_class::<value::Encoded>()?;

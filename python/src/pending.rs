@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::driver::Driver;
 use crate::executor::Task;
+use crate::load_many::ManyLoad;
 use crate::refresh::Refresh;
 use crate::ticket::Ticket;
 use crate::write_guard::PyWriteGuard;
@@ -143,6 +144,8 @@ impl Pending {
             ticket.get().abandon();
         } else if let Ok(refresh) = result.cast::<Refresh>() {
             refresh.get().abandon();
+        } else if let Ok(many) = result.cast::<ManyLoad>() {
+            many.get().abandon();
         } else if let Ok(write) = result.cast::<PyWriteGuard>() {
             write.get().abandon();
         }

@@ -21,9 +21,9 @@ use crate::value::{Form, PyValue, missing, to_python};
 
 /// The exception of a factory, shared by the callers that waited for it.
 pub(crate) struct Failure {
-    exception: Py<PyBaseException>,
+    pub(crate) exception: Py<PyBaseException>,
     /// The traceback of the first raise. Each caller that raises it again starts from it.
-    traceback: Option<Py<PyTraceback>>,
+    pub(crate) traceback: Option<Py<PyTraceback>>,
 }
 
 /// The exception of another caller's factory, for Python code to raise again.

@@ -96,6 +96,14 @@ async def fetch_all() -> Mapping[str, Product]:
     return {"1": Product(id=1)}
 
 
+async def fetch_some(ids: list[str]) -> dict[str, Product]:
+    return {id: Product(id=int(id)) for id in ids}
+
+
+def find_some(ids: list[int]) -> list[tuple[int, Product | None]]:
+    return [(id, None) for id in ids]
+
+
 async def use() -> None:
     assert_type(declared, CacheService[Product])
     assert_type(await declared(), CacheService[Product])
@@ -118,6 +126,14 @@ async def use() -> None:
     await products.get_or_set("1", lambda: fetch(1), backgroud=True)  # type: ignore[call-overload]
     assert_type(await products.expire("1", {"page": 1}), bool)
     assert_type(await products.get_many(["1"]), list[Product | None])
+    assert_type(await products.get_or_load_many(["1"], fetch_some), list[Product | None])
+    assert_type(
+        await products.get_or_load_many(range(5), find_some, ttl=5, tags=["a"], reload=True),
+        list[Product | None],
+    )
+    await products.get_or_load_many([1], lambda ids: {id: known(id) for id in ids})
+    await products.get_or_load_many([1], fetch_some)  # type: ignore[arg-type]
+    await products.get_or_load_many(["1"], fetch_all)  # type: ignore[arg-type]
     assert_type(await products.set("1", known(1), 0.5, tags=["a"]), bool)
     assert_type(await products.write_through("1", lambda: fetch(1)), Product)
     assert_type(await products.write_through("1", lambda: find(1)), Product | None)

@@ -14,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use super::call::{CallOptions, Mode};
 use super::entry_key::EntryKey;
 use super::load::{Loaded, Wanted};
-use super::load_ticket::{Completing, LoadTicket};
+use super::load_ticket::{Completing, Decision, LoadTicket};
 use super::patience::Patience;
 use super::{ByteCache, Mistake};
 use crate::backend::BATCH;
@@ -337,6 +337,27 @@ impl ManyLoad {
             self.led.iter().filter_map(|(_, ticket)| ticket.engine_ticket()).collect();
         let ByteCache { engine, context } = &self.cache;
         engine::run_many(engine, context, &tickets, loader).await
+    }
+
+    /// Keeps the leases of the keys that the caller loads alive for as long as it is polled. Never
+    /// completes. It is for loaders that can't be passed to [`run`](Self::run).
+    pub fn keep_alive(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let tickets = self.led.iter().filter_map(|(_, ticket)| ticket.engine_ticket());
+        let leases = tickets.flat_map(Ticket::leases).collect();
+        engine::renew(Arc::clone(&self.cache.engine), Arc::clone(&self.cache.context), leases)
+    }
+
+    /// Returns whether a key that the caller loads has a stale value.
+    #[must_use]
+    pub fn has_stale_values(&self) -> bool {
+        self.led.iter().any(|(_, ticket)| ticket.previous().is_some())
+    }
+
+    /// Sets that no stale value is served if the loader that runs fails.
+    pub fn reject_stale(&mut self) {
+        for (_, ticket) in &mut self.led {
+            ticket.decide(Decision { rejects_stale: true, ..Decision::default() });
+        }
     }
 
     /// Stores what was loaded for the positions that [`next`](Self::next) has returned, in their

@@ -151,7 +151,7 @@ impl Ticket {
         renew(Arc::clone(engine), Arc::clone(&flight.cache), self.leases())
     }
 
-    pub(super) fn leases(&self) -> Vec<(WireKey, Token)> {
+    pub(crate) fn leases(&self) -> Vec<(WireKey, Token)> {
         let Leadership { flight, lease, .. } = &self.leadership;
         lease.iter().map(|lease| (flight.key.clone(), lease.token)).collect()
     }
