@@ -17,6 +17,7 @@ itself, without a thread of their own.
 from hotshelf._codec import Codec
 from hotshelf._codecs import ValueCodec
 from hotshelf._context import LoadContext
+from hotshelf._diagnosis import EntryInfo, Explanation, Outcome, TagInfo, Trace
 from hotshelf._errors import (
     AuthenticationError,
     CacheError,
@@ -63,6 +64,8 @@ __all__ = [
     "ConfigurationError",
     "DecodeError",
     "EncodeError",
+    "EntryInfo",
+    "Explanation",
     "Health",
     "KeyError",
     "LoadBackoffError",
@@ -72,14 +75,17 @@ __all__ = [
     "Near",
     "NoScriptError",
     "OutOfMemoryError",
+    "Outcome",
     "PermissionError",
     "Pipeline",
     "RedisClient",
     "RequestScopedWarning",
     "ServerError",
     "Stats",
+    "TagInfo",
     "TimeoutError",
     "Tls",
+    "Trace",
     "UnavailableError",
     "ValueCodec",
     "WrongTypeError",

@@ -11,6 +11,7 @@ from pydantic import PlainValidator
 from typing_extensions import TypedDict
 
 from hotshelf._codecs import CodecName, ValueCodec
+from hotshelf._diagnosis import Trace
 from hotshelf._errors import ConfigurationError
 from hotshelf._near import Near, near_options
 from hotshelf._tls import Tls, with_contents
@@ -76,6 +77,7 @@ class LoadOptions(TypedDict, total=False):
     after: str | None
     background: bool
     stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED] | None
+    trace: Annotated[Trace, _UNCHECKED] | None
 
 
 class CacheManagerOptions(TypedDict, total=False):

@@ -13,6 +13,7 @@ from typing_extensions import Self, Unpack
 
 from hotshelf._codecs import CodecName, ValueCodec, codec_for
 from hotshelf._context import LoadContext
+from hotshelf._diagnosis import Explanation, Trace
 from hotshelf._errors import CacheError, ConfigurationError, DecodeError, EncodeError
 from hotshelf._hotshelf import (
     Encoded,
@@ -290,7 +291,12 @@ class CacheService(Generic[T]):
         return self._core.key(identifier, dumped_params(params))
 
     async def get(
-        self, identifier: Identifier, params: Params = None, *, after: str | None = None
+        self,
+        identifier: Identifier,
+        params: Params = None,
+        *,
+        after: str | None = None,
+        trace: Trace | None = None,
     ) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
         an entry in the memory of this process.
@@ -299,7 +305,10 @@ class CacheService(Generic[T]):
             identifier: The last part of the key.
             params: Parameters that are hashed into the key. Their order doesn't matter.
             after: A token of `CacheManager.consistency_token`, for a value that is no older.
+            trace: Collects where the value comes from.
         """
+        if trace is not None:
+            return await self._get_traced(identifier, params, after, trace)
         try:
             text = None if params is None else params_text(params)
             found = self._core.read(identifier, text, after)
@@ -317,6 +326,24 @@ class CacheService(Generic[T]):
             return cast("T", found)
         value = self._value(found)
         return None if value is _UNDECODABLE else cast("T | None", value)
+
+    async def _get_traced(
+        self, identifier: Identifier, params: Params, after: str | None, trace: Trace
+    ) -> T | None:
+        collected = trace._begin()
+        try:
+            found = self._core.read(identifier, params_text(params), after, collected)
+            if type(found) is Pending:
+                found = await result_of(found)
+            value = self._value(found)
+            if value is _UNDECODABLE:
+                collected.undecodable()
+                return None
+        except CacheError:
+            return None
+        finally:
+            trace._end()
+        return cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[Identifier]) -> list[T | None]:
         """Returns the values of many entries, in the order of the identifiers. Costs one round
@@ -396,6 +423,7 @@ class CacheService(Generic[T]):
         after: str | None = None,
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
+        trace: Trace | None = None,
         with_context: bool = False,
     ) -> T | None:
         """Returns the value of an entry, or computes and stores it.
@@ -440,6 +468,7 @@ class CacheService(Generic[T]):
                 that holds one is warned of. `CacheManager.close` cancels what still runs.
             stale_if_error_on: The exceptions that a stale value answers. Default: those of the
                 cache.
+            trace: Collects where the value comes from.
             with_context: Whether the factory takes a `LoadContext`, by which it sees the
                 previous value, and decides on the lifetime and the tags of what it returns. The
                 call says so, since decorators and `partial` hide what a factory takes.
@@ -451,7 +480,7 @@ class CacheService(Generic[T]):
         """
         mode = "reload" if reload else "use"
         plain = params is None and after is None and tags is _NO_TAGS and not reload
-        if plain and not current_runs():
+        if plain and trace is None and not current_runs():
             # Most calls, and most of these are hits.
             found = self._core.peek(identifier)
             if type(found) not in _INTERNAL and self._copy is None:
@@ -465,32 +494,41 @@ class CacheService(Generic[T]):
         runs = current_runs() and active_runs()
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
-        while True:
-            found = self._core.load(
-                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, False,
-                background,
-            )
-            if type(found) is Pending:
-                # The same as `result_of`, without another coroutine for each hit.
-                pending = found
-                try:
-                    found = await pending.future
-                except BaseException:
-                    pending.abandon()
-                    raise
-            if type(found) not in _LOADING:
-                value = self._value(found)
-                if value is not _UNDECODABLE:
-                    return cast("T", value)
-            else:
-                load = Load(
-                    self, (identifier, text), factory, takes_context=with_context,
-                    background=background, on=stale_if_error_on,
+        collected = None if trace is None else trace._begin()
+        try:
+            while True:
+                found = self._core.load(
+                    identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, False,
+                    background, collected,
                 )
-                made = await load.made(found)
-                if made is not None:
-                    return cast("T", made.value)
-            mode = mode_after_undecodable(mode)
+                if type(found) is Pending:
+                    # The same as `result_of`, without another coroutine for each hit.
+                    pending = found
+                    try:
+                        found = await pending.future
+                    except BaseException:
+                        pending.abandon()
+                        raise
+                if type(found) not in _LOADING:
+                    value = self._value(found)
+                    if value is not _UNDECODABLE:
+                        return cast("T", value)
+                else:
+                    if trace is not None and isinstance(found, Ticket | Refresh):
+                        trace._load_begins()
+                    load = Load(
+                        self, (identifier, text), factory, takes_context=with_context,
+                        background=background, on=stale_if_error_on,
+                    )
+                    made = await load.made(found)
+                    if made is not None:
+                        return cast("T", made.value)
+                if collected is not None:
+                    collected.undecodable()
+                mode = mode_after_undecodable(mode)
+        finally:
+            if trace is not None:
+                trace._end()
 
     async def get_or_load_many(
         self,
@@ -634,6 +672,7 @@ class CacheService(Generic[T]):
         after: str | None = None,
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
+        trace: Trace | None = None,
         with_context: bool = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
@@ -659,6 +698,7 @@ class CacheService(Generic[T]):
             after: A token of `CacheManager.consistency_token`, for a value that is no older.
             background: Whether the factory may run in a task of its own; see `get_or_set`.
             stale_if_error_on: The exceptions that a stale value answers; see `get_or_set`.
+            trace: Collects where the value comes from.
             with_context: Whether the factory takes a `LoadContext`; see `get_or_set`.
             request: The request, for its `If-None-Match`: a client that has the value already
                 is sent an empty response of status 304.
@@ -675,31 +715,40 @@ class CacheService(Generic[T]):
         runs = active_runs()
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
-        while True:
-            found = self._core.load(
-                identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True,
-                background,
-            )
-            if type(found) is Pending:
-                found = await result_of(found)
-            if type(found) in _LOADING:
-                load = Load(
-                    self, (identifier, text), factory, takes_context=with_context,
-                    background=background, on=stale_if_error_on, encoded=True,
+        collected = None if trace is None else trace._begin()
+        try:
+            while True:
+                found = self._core.load(
+                    identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True,
+                    background, collected,
                 )
-                made = await load.made(found)
-                # Encoded values aren't decoded.
-                value, (raw, reason) = cast("Made", made)
-                if value is not None and raw is None:
-                    raise EncodeError(f"the value can't be encoded: {reason}")
-                found = None if value is None else raw
-            elif self._options["foreign"] and self._value(found) is _UNDECODABLE:
-                # A plain client may have written anything.
-                mode = mode_after_undecodable(mode)
-                continue
-            if found is None or found == self._codec.null:
-                return None
-            return encoded_response(found, self._codec.media_type, request, headers)
+                if type(found) is Pending:
+                    found = await result_of(found)
+                if type(found) in _LOADING:
+                    if trace is not None and isinstance(found, Ticket | Refresh):
+                        trace._load_begins()
+                    load = Load(
+                        self, (identifier, text), factory, takes_context=with_context,
+                        background=background, on=stale_if_error_on, encoded=True,
+                    )
+                    made = await load.made(found)
+                    # Encoded values aren't decoded.
+                    value, (raw, reason) = cast("Made", made)
+                    if value is not None and raw is None:
+                        raise EncodeError(f"the value can't be encoded: {reason}")
+                    found = None if value is None else raw
+                elif self._options["foreign"] and self._value(found) is _UNDECODABLE:
+                    # A plain client may have written anything.
+                    if collected is not None:
+                        collected.undecodable()
+                    mode = mode_after_undecodable(mode)
+                    continue
+                if found is None or found == self._codec.null:
+                    return None
+                return encoded_response(found, self._codec.media_type, request, headers)
+        finally:
+            if trace is not None:
+                trace._end()
 
     def _mode_within(
         self, runs: Iterable[Run], identifier: Any, params: Any, mode: str
@@ -955,6 +1004,32 @@ class CacheService(Generic[T]):
             return -2
         left = cast("int", millis)
         return left if left < 0 else -(-left // 1000)
+
+    async def explain(
+        self,
+        identifier: Identifier,
+        params: Params = None,
+        *,
+        tags: Sequence[str] = _NO_TAGS,
+    ) -> Explanation:
+        """Returns what is known of a key, and what a call would find: its entry with age, tags and
+        their versions, whether the near tier answers, and why it would be a miss. For people and
+        their tools: `print(await products.explain(id))`.
+
+        Costs five round trips at most, and counts neither a hit nor a miss. Values aren't decoded.
+
+        Args:
+            identifier: The last part of the key.
+            params: Parameters that are hashed into the key.
+            tags: The tags that the explained call passes.
+
+        Raises:
+            CacheError: If the backend fails, or the identifier, a parameter or a tag is invalid.
+        """
+        explained = self._core.explain(identifier, params_text(params), tags)
+        if type(explained) is Pending:
+            explained = await result_of(explained)
+        return Explanation._of(*cast("tuple[dict[str, Any], str]", explained))
 
     def stats(self) -> Stats:
         """Returns the counters of this cache in this process."""

@@ -20,6 +20,7 @@ use crate::pending::outcome;
 use crate::refresh::Refresh;
 use crate::store::{Shared, Store, begin};
 use crate::ticket::{Failed, Failure, Ticket};
+use crate::trace::Trace;
 use crate::value::{Form, PyCodec, PyValue, missing, to_python};
 use crate::{log, write_guard};
 
@@ -138,18 +139,19 @@ impl Cache {
 
     /// Reads an entry: bytes, `None` for a cached negative, a [`Missing`] for a miss. From the
     /// memory of this process, the decoded value or an [`Encoded`] instead of bytes.
-    #[pyo3(signature = (identifier, params=None, after=None))]
+    #[pyo3(signature = (identifier, params=None, after=None, trace=None))]
     fn read<'py>(
         &self,
         py: Python<'py>,
         identifier: &Bound<'py, PyAny>,
         params: Option<&Bound<'py, PyAny>>,
         after: Option<&Bound<'py, PyAny>>,
+        trace: Option<&Trace>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let options = CallOptions::default().takes_absent(true);
-        let options = options.after(arguments::token(&cache, after));
+        let options = traced(options.after(arguments::token(&cache, after)), trace);
         if let Some(value) = self.read_now(py, &cache, &key, &options)? {
             return Ok(value);
         }
@@ -200,7 +202,8 @@ impl Cache {
     /// unencodable value or the exception of another caller's factory. With `background`, also a
     /// [`Refresh`]. With `encoded`, an entry is bytes wherever it is.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
-                        mode="use", nested=false, after=None, encoded=false, background=false))]
+                        mode="use", nested=false, after=None, encoded=false, background=false,
+                        trace=None))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
     fn load<'py>(
         &self,
@@ -215,11 +218,12 @@ impl Cache {
         after: Option<&Bound<'py, PyAny>>,
         encoded: bool,
         background: bool,
+        trace: Option<&Trace>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
-        let mut options = options.nested(nested);
+        let mut options = traced(options.nested(nested), trace);
         if background {
             options = options.refresh(RefreshMode::Background);
         }
@@ -316,6 +320,28 @@ impl Cache {
             let guard = cache.write_guard(keys, options).await;
             outcome(move |py| {
                 Ok(Py::new(py, write_guard::PyWriteGuard::begin(py, guard)?)?.into_any())
+            })
+        })
+    }
+
+    /// Returns what is known of a key, and what a call with these tags would find; and its text.
+    #[pyo3(signature = (identifier, params=None, tags=None))]
+    fn explain<'py>(
+        &self,
+        py: Python<'py>,
+        identifier: &Bound<'py, PyAny>,
+        params: Option<&Bound<'py, PyAny>>,
+        tags: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let cache = self.attached();
+        let key = arguments::key(&cache, identifier, params)?;
+        let options = arguments::options(None, tags)?.takes_absent(true);
+        begin(py, async move {
+            let explained = cache.explain(key, &options).await;
+            outcome(move |py| {
+                let explained = explained.map_err(|error| exception(&error))?;
+                let fields = convert::serialized(py, serde_json::to_value(&explained))?;
+                Ok((fields, explained.to_string()).into_pyobject(py)?.into_any().unbind())
             })
         })
     }
@@ -442,6 +468,13 @@ fn found(py: Python<'_>, outcome: ReadOutcome, form: Form) -> PyResult<Py<PyAny>
         ReadOutcome::Hit(value) => to_python(py, value, form),
         // Only calls that can load it anew get a stale value.
         ReadOutcome::Stale(_) | ReadOutcome::Miss(_) => missing(py),
+    }
+}
+
+fn traced(options: CallOptions, trace: Option<&Trace>) -> CallOptions {
+    match trace {
+        Some(collected) => options.traced(collected.trace.clone()),
+        None => options,
     }
 }
 

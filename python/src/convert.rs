@@ -5,6 +5,7 @@ use hotshelf_core::{CacheStats, ServerInfo};
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyString};
+use serde_json::Value;
 
 use crate::errors::{exception, value_error};
 
@@ -54,6 +55,43 @@ pub(crate) fn near_info<'py>(py: Python<'py>, info: &NearInfo) -> PyResult<Bound
     all.set_item("max_bytes", info.max_bytes)?;
     all.set_item("max_staleness", info.max_staleness.as_secs_f64())?;
     Ok(all)
+}
+
+/// Converts what the core tells of calls and keys, with times in seconds.
+pub(crate) fn serialized(
+    py: Python<'_>,
+    value: Result<Value, serde_json::Error>,
+) -> PyResult<Bound<'_, PyAny>> {
+    object(py, &value.map_err(|error| value_error(error.to_string()))?)
+}
+
+fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match value {
+        Value::Null => py.None().into_bound(py),
+        Value::Bool(yes) => PyBool::new(py, *yes).to_owned().into_any(),
+        Value::Number(number) => match number.as_u64() {
+            Some(number) => number.into_pyobject(py)?.into_any(),
+            None => number.as_f64().into_pyobject(py)?.into_any(),
+        },
+        Value::String(text) => PyString::new(py, text).into_any(),
+        Value::Array(all) => {
+            let all = all.iter().map(|one| object(py, one)).collect::<PyResult<Vec<_>>>()?;
+            PyList::new(py, all)?.into_any()
+        }
+        Value::Object(fields) => {
+            if let (Some(seconds), Some(nanos), 2) =
+                (fields.get("secs"), fields.get("nanos"), fields.len())
+                && let (Some(seconds), Some(nanos)) = (seconds.as_f64(), nanos.as_f64())
+            {
+                return Ok((seconds + nanos / 1e9).into_pyobject(py)?.into_any());
+            }
+            let all = PyDict::new(py);
+            for (name, field) in fields {
+                all.set_item(name, object(py, field)?)?;
+            }
+            all.into_any()
+        }
+    })
 }
 
 /// Converts a reply. An error in it becomes an exception object, which is not raised.

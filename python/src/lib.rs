@@ -26,6 +26,7 @@ mod runtime;
 mod socket;
 mod store;
 mod ticket;
+mod trace;
 mod transport;
 mod value;
 mod write_guard;
@@ -48,6 +49,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<refresh::Refresh>()?;
     module.add_class::<load_many::ManyLoad>()?;
     module.add_class::<ticket::Failed>()?;
+    module.add_class::<trace::Trace>()?;
     module.add_class::<value::Unencoded>()?;
     module.add_class::<value::Encoded>()?;
     module.add_class::<value::Missing>()?;

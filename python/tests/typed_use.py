@@ -14,8 +14,11 @@ from hotshelf import (
     CacheService,
     CacheServiceOptions,
     Codec,
+    Explanation,
     LoadContext,
     LoadOptions,
+    Outcome,
+    Trace,
     ValueCodec,
 )
 
@@ -134,6 +137,11 @@ async def use() -> None:
     await products.get_or_load_many([1], lambda ids: {id: known(id) for id in ids})
     await products.get_or_load_many([1], fetch_some)  # type: ignore[arg-type]
     await products.get_or_load_many(["1"], fetch_all)  # type: ignore[arg-type]
+    trace = Trace()
+    assert_type(await products.get("1", trace=trace), Product | None)
+    assert_type(await products.get_or_set("1", lambda: fetch(1), trace=trace), Product)
+    assert_type(trace.outcome, Outcome)
+    assert_type(await products.explain("1", {"page": 1}, tags=["a"]), Explanation)
     assert_type(await products.set("1", known(1), 0.5, tags=["a"]), bool)
     assert_type(await products.write_through("1", lambda: fetch(1)), Product)
     assert_type(await products.write_through("1", lambda: find(1)), Product | None)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::entry_key::EntryKey;
 use super::trace::Trace;
 use crate::context::{CacheContext, Format, Negative, NegativeTtl};
+use crate::engine::MissReason;
 use crate::error::{Error, ErrorKind};
 use crate::near::ConsistencyToken;
 use crate::tag::{TagId, Tags};
@@ -176,6 +177,13 @@ impl CallOptions {
     #[inline]
     pub(crate) fn trace(&self) -> Option<&Trace> {
         self.rare.as_ref()?.trace.as_ref()
+    }
+
+    /// Notes why the call takes its value from no entry, if it is traced.
+    pub(crate) fn note_reason(&self, reason: MissReason) {
+        if let Some(trace) = self.trace() {
+            trace.note(|traced| traced.reason = Some(reason));
+        }
     }
 
     /// Returns the token that the call presents.

@@ -65,7 +65,14 @@ impl ByteCache {
         }
         let key = match key {
             Ok(key) if options.mode != Mode::Bypass && self.is_enabled() => key,
-            key => return self.detached(key.ok().map(|key| key.wire), options),
+            key => {
+                match &key {
+                    Err(_) => options.note_reason(MissReason::InvalidKey),
+                    Ok(_) if !self.is_enabled() => options.note_reason(MissReason::Disabled),
+                    Ok(_) => {}
+                }
+                return self.detached(key.ok().map(|key| key.wire), options);
+            }
         };
         // Without its tags an entry could not be invalidated, so it is not stored at all.
         let tags = self.checked(Mistake::Tags, options.tags_in(&self.context, Some(&key)));
@@ -76,8 +83,8 @@ impl ByteCache {
         let mut budget = Budget::new(self.context.options.backend_budget);
         let found = match options.mode {
             Mode::Reload | Mode::Undecodable => {
-                if let Some(trace) = options.trace() {
-                    trace.note(|traced| traced.reason = Some(MissReason::Reload));
+                if options.mode == Mode::Reload {
+                    options.note_reason(MissReason::Reload);
                 }
                 Ok(Miss::without_entry(MissReason::Reload))
             }

@@ -55,12 +55,14 @@ impl ByteCache {
         call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
         if !self.is_enabled() {
+            call.note_reason(MissReason::Disabled);
             return Ok(miss(MissReason::Disabled));
         }
         if call.mode != Mode::Use {
+            call.note_reason(MissReason::Reload);
             return Ok(miss(MissReason::Reload));
         }
-        let key = key?;
+        let key = key.inspect_err(|_| call.note_reason(MissReason::InvalidKey))?;
         let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
         self.read_with(&key.wire, &tags, call).await
     }
@@ -81,8 +83,8 @@ impl ByteCache {
                 })
             }
         };
-        self.note_miss_of(call, outcome.as_ref().ok());
         let outcome = outcome.map(|outcome| outcome.without_load(false));
+        self.note_miss_of(call, outcome.as_ref().ok());
         match &outcome {
             Ok(found) => self.count_outcome(key, found),
             Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),

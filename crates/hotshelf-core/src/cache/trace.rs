@@ -67,6 +67,15 @@ impl Trace {
         self.0.lock().clone()
     }
 
+    /// Notes that the call's own code can't decode the entry that was found.
+    pub fn undecodable(&self) {
+        let reason = Some(MissReason::Undecodable);
+        self.note(|outcome| {
+            let Outcome { loaded, waited, .. } = *outcome;
+            *outcome = Outcome { loaded, waited, reason, ..Outcome::default() };
+        });
+    }
+
     pub(crate) fn note(&self, note: impl FnOnce(&mut Outcome)) {
         note(&mut self.0.lock());
     }

@@ -1,0 +1,32 @@
+//! Where values come from.
+
+use hotshelf_core::cache;
+use pyo3::prelude::*;
+
+use crate::convert;
+
+/// Collects the outcome of one call.
+#[pyclass(frozen, name = "Collected", module = "hotshelf._hotshelf")]
+#[derive(Default)]
+pub(crate) struct Trace {
+    pub(crate) trace: cache::Trace,
+}
+
+#[pymethods]
+impl Trace {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// Returns what was collected so far, and its text.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, String)> {
+        let outcome = self.trace.outcome();
+        Ok((convert::serialized(py, serde_json::to_value(&outcome))?, outcome.to_string()))
+    }
+
+    /// Notes that the entry that was found can't be decoded.
+    fn undecodable(&self) {
+        self.trace.undecodable();
+    }
+}
