@@ -51,6 +51,7 @@ from hotshelf._request_scoped import RequestScopedWarning
 from hotshelf._service import CacheService
 from hotshelf._stats import Stats
 from hotshelf._tls import Tls
+from hotshelf._warming import Warmed
 
 __all__ = [
     "AuthenticationError",
@@ -88,6 +89,7 @@ __all__ = [
     "Trace",
     "UnavailableError",
     "ValueCodec",
+    "Warmed",
     "WrongTypeError",
     "__version__",
     "build_cache_key",

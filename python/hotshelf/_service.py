@@ -47,6 +47,7 @@ from hotshelf._pending import result_of
 from hotshelf._response import encoded_response
 from hotshelf._running import Run, active_runs, current_runs, running
 from hotshelf._stats import Stats
+from hotshelf._warming import Warmed, Warming
 from hotshelf._writing import EncodedValue, GuardedWrite
 
 if TYPE_CHECKING:
@@ -875,6 +876,46 @@ class CacheService(Generic[T]):
         value, encoded = await writing.run(write, self._prepare)
         await writing.finish([None if value is None else encoded])
         return value
+
+    async def warm(
+        self,
+        identifiers: Iterable[K],
+        factory: Callable[[K], Awaitable[T | None]] | Callable[[K], T | None],
+        *,
+        ttl: Lifetime | None = None,
+        tags: Sequence[str] | Callable[[K], Sequence[str]] = _NO_TAGS,
+        concurrency: int = 8,
+        stagger: float = 0.5,
+        progress: Callable[[int], object] | None = None,
+    ) -> Warmed[K]:
+        """Loads entries before they are asked for: some at once, and so that they don't end
+        together. Those that are cached already are skipped; each behaves as in `get_or_set`.
+
+        Costs as much for each identifier as a call that loads it. Exceptions of factories don't
+        stop it. What is loaded stays if it is cancelled.
+
+        Args:
+            identifiers: The last parts of the keys.
+            factory: Computes the value of an identifier, which it takes; sync or async. It runs in
+                tasks of this call, several at once, so they can't share a database session.
+            ttl: The lifetime of the entries, in seconds. Default: that of the cache.
+            tags: The tags of the entries, or a function of the identifier: the same as those of
+                later calls.
+            concurrency: How many factories run at once.
+            stagger: The share of the lifetime, from 0 to 1, over which the ends of the entries are
+                spread: with 0.5, entries live for half of it at least.
+            progress: Is called after each identifier, with the number of those that are done.
+
+        Raises:
+            ConfigurationError: For an invalid option.
+            TypeError: For a string instead of a list.
+        """
+        names = listed(identifiers, "identifiers")
+        lifetime = seconds("ttl", self.ttl if ttl is None else ttl)
+        warming: Warming[K] = Warming(
+            self, factory, ttl=lifetime, tags=tags, stagger=stagger, progress=progress
+        )
+        return await warming.run(names, concurrency)
 
     async def write_through_many(
         self,

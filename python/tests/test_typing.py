@@ -15,7 +15,7 @@ ASYNC = {
     hotshelf.CacheService: {
         "get", "get_many", "get_or_set", "set", "set_many", "write_through", "delete",
         "delete_many", "invalidate_pattern", "invalidate_all", "exists", "get_ttl", "expire",
-        "response", "get_or_load_many", "explain",
+        "response", "get_or_load_many", "explain", "warm",
     },
     hotshelf.RedisClient: {"execute_command", "aclose"},
     hotshelf.Pipeline: {"execute", "reset"},

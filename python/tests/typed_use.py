@@ -20,6 +20,7 @@ from hotshelf import (
     Outcome,
     Trace,
     ValueCodec,
+    Warmed,
 )
 
 
@@ -142,6 +143,10 @@ async def use() -> None:
     assert_type(await products.get_or_set("1", lambda: fetch(1), trace=trace), Product)
     assert_type(trace.outcome, Outcome)
     assert_type(await products.explain("1", {"page": 1}, tags=["a"]), Explanation)
+    warmed = await products.warm([1, 2], find, tags=lambda id: [f"tag:{id}"], progress=print)
+    assert_type(warmed, Warmed[int])
+    await products.warm(["1"], find)  # type: ignore[arg-type]
+    assert_type(await products.warm({"a": 1}, lambda id: known(len(id))), Warmed[str])
     assert_type(await products.set("1", known(1), 0.5, tags=["a"]), bool)
     assert_type(await products.write_through("1", lambda: fetch(1)), Product)
     assert_type(await products.write_through("1", lambda: find(1)), Product | None)
