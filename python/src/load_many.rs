@@ -1,6 +1,6 @@
 //! Loads of many keys.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 
 use hotshelf_core::cache::{self, Ended, SharedError, Value, Waited};
@@ -37,7 +37,10 @@ impl ManyLoad {
     pub(crate) async fn next(mut load: cache::ManyLoad, form: Form) -> Outcome {
         let positions = load.next().await;
         outcome(move |py| {
-            let renewal = Driver::background(py, load.keep_alive())?;
+            let renewal = match &positions {
+                Some(_) => Driver::background(py, load.keep_alive())?,
+                None => Driver::background(py, ready(()))?,
+            };
             let load = Mutex::new(Some(load));
             Ok(Py::new(py, Self { load, positions, form, renewal })?.into_any())
         })
