@@ -9,9 +9,11 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::config::Config;
 use crate::db::Db;
 use crate::product::{Product, ProductList};
 use crate::routes;
+use crate::staleness::Staleness;
 
 const PRODUCT_TTL: Duration = Duration::from_secs(900);
 const PAGE_TTL: Duration = Duration::from_secs(180);
@@ -25,6 +27,8 @@ pub struct App {
     db: Db,
     products: Cache<Product>,
     pages: Cache<ProductList>,
+    #[from_ref(skip)]
+    is_debug: bool,
 }
 
 #[derive(OpenApi)]
@@ -35,38 +39,72 @@ pub struct App {
 struct Description;
 
 impl App {
-    /// Creates the caches of the service on a store.
+    /// Creates the service on a store, with the default settings; see [`App::configured`].
+    ///
+    /// # Errors
+    /// Same as [`App::configured`].
+    pub fn new(store: Store, db: Db) -> Result<Self, hotshelf::Error> {
+        Self::with(store, db, Staleness::default(), false)
+    }
+
+    /// Creates the service on a store.
     ///
     /// The keys are the same as in the original: `api:v1:products:1` for a product, and
     /// `api:v1:products:list:` with a hash of the query for a page.
     ///
     /// # Errors
-    /// Fails if the store already has such a cache with other options.
-    pub fn new(store: Store, db: Db) -> Result<Self, hotshelf::Error> {
+    /// Fails if the store already has such a cache with other options, or if they contradict each
+    /// other.
+    pub fn configured(store: Store, db: Db, config: &Config) -> Result<Self, hotshelf::Error> {
+        Self::with(store, db, config.staleness, config.is_debug)
+    }
+
+    fn with(
+        store: Store,
+        db: Db,
+        staleness: Staleness,
+        is_debug: bool,
+    ) -> Result<Self, hotshelf::Error> {
         let products = store
             .cache("products")
             .key_layout(KeyLayout::FastapiRc)
             .prefix("api")
             .version("v1")
             .time_to_live(PRODUCT_TTL)
-            .negative_ttl(UNKNOWN_TTL)
-            .build()?;
+            .negative_ttl(UNKNOWN_TTL);
+        let products = staleness.on_failure(products).build()?;
         let pages = store
             .cache("products")
             .key_layout(KeyLayout::FastapiRc)
             .prefix("api")
             .version("v1")
             .time_to_live(PAGE_TTL)
-            .build()?;
-        Ok(Self { store, db, products, pages })
+            .stale_while_revalidate(staleness.while_revalidating);
+        let pages = staleness.on_failure(pages).build()?;
+        Ok(Self { store, db, products, pages, is_debug })
+    }
+
+    /// Returns the cache of products.
+    #[must_use]
+    pub fn products(&self) -> &Cache<Product> {
+        &self.products
+    }
+
+    /// Returns the cache of pages.
+    #[must_use]
+    pub fn pages(&self) -> &Cache<ProductList> {
+        &self.pages
     }
 
     /// Builds the router, with its description at `/openapi.json` and a page to try it at `/docs`.
     pub fn into_router(self) -> Router {
-        let (router, description) = OpenApiRouter::with_openapi(Description::openapi())
+        let mut router = OpenApiRouter::with_openapi(Description::openapi())
             .merge(routes::products())
-            .merge(routes::operations())
-            .split_for_parts();
+            .merge(routes::operations());
+        if self.is_debug {
+            router = router.merge(routes::explain());
+        }
+        let (router, description) = router.split_for_parts();
         router
             .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
             .fallback(routes::not_found)

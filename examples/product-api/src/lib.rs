@@ -4,6 +4,7 @@
 //! database. [`App`] is the entry point.
 
 mod app;
+mod cache_status;
 mod config;
 mod date_time;
 mod db;
@@ -11,11 +12,13 @@ mod error;
 mod human_size;
 mod product;
 mod routes;
+mod staleness;
 pub mod validation;
 
 pub use app::App;
-pub use config::Config;
+pub use config::{Config, InvalidSetting};
 pub use date_time::{DateTime, DateTimeError};
 pub use db::Db;
 pub use error::{AppError, Detail};
 pub use product::{ListQuery, Product, ProductList, StockQuery};
+pub use staleness::Staleness;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     #[expect(clippy::disallowed_methods, reason = "a binary reads its settings from outside")]
-    let config = Config::read(|name| std::env::var(name).ok());
+    let config = Config::read(|name| std::env::var(name).ok())?;
 
     let store = match &config.redis_url {
         Some(url) if config.has_near_tier => {
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => Store::memory(),
     };
     let db = Db::open(&config.database_url).await?;
-    let router = App::new(store.clone(), db.clone())?.into_router();
+    let router = App::configured(store.clone(), db.clone(), &config)?.into_router();
     let listener = TcpListener::bind(&config.address).await?;
     announce(&config, &listener)?;
 
@@ -39,6 +39,9 @@ fn announce(config: &Config, listener: &TcpListener) -> std::io::Result<()> {
     println!("Product API on {url} (cache: {cache}, database: {database})");
     for path in ["/docs", "/products/1", "/products?category=books", "/cache/info", "/health"] {
         println!("  {url}{path}");
+    }
+    if config.is_debug {
+        println!("  {url}/cache/explain/products/1");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod seed;
 
 use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
+use sqlx::error::ErrorKind;
 use sqlx::{AnyPool, FromRow, Row};
 
 use crate::product::{ListQuery, Product, ProductList};
@@ -130,6 +131,18 @@ impl Db {
     /// Closes all connections after their queries have completed.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Returns whether the database failed to answer, rather than that the service asked it for something
+/// impossible, or misunderstood its answer.
+pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
+    use sqlx::Error::{Database, Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+    match error {
+        Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
+        // Not the violation of a constraint.
+        Database(error) => matches!(error.kind(), ErrorKind::Other),
+        _ => false,
     }
 }
 

@@ -64,8 +64,18 @@ struct CacheFigures {
     hits: u64,
     /// Those of the hits that the near tier answered.
     near_hits: u64,
+    /// Answers with a stale value.
+    stale: u64,
     misses: u64,
     loads: u64,
+    /// Those of the loads that replace a value which is served meanwhile.
+    refreshes: u64,
+    /// Those of the loads that failed.
+    load_errors: u64,
+    /// Calls that stopped waiting for a load.
+    timed_out: u64,
+    /// Calls that didn't load, since a load had just failed.
+    backed_off: u64,
     /// Calls that were answered by another call's load.
     coalesced: u64,
     /// Errors of any kind, such as failed operations of the backend.
@@ -148,8 +158,13 @@ impl From<CacheInfo> for CacheFigures {
             value_type: cache.value_type.to_string(),
             hits: cache.stats.hits,
             near_hits: cache.stats.near_hits,
+            stale: cache.stats.stale,
             misses: cache.stats.misses,
             loads: cache.stats.loads,
+            refreshes: cache.stats.refreshes,
+            load_errors: cache.stats.load_errors,
+            timed_out: cache.stats.timed_out,
+            backed_off: cache.stats.backed_off,
             coalesced: cache.stats.coalesced,
             errors: cache.stats.errors,
         }

@@ -1,5 +1,6 @@
 //! The endpoints.
 
+mod explain;
 mod info;
 mod operations;
 mod products;
@@ -37,6 +38,12 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(operations::index))
         .routes(routes!(operations::health))
         .routes(routes!(operations::cache_info))
+}
+
+/// Returns the endpoints that explain what is in the cache: keys, ages and tags, which not every
+/// client should see.
+pub(crate) fn explain() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(explain::product)).routes(routes!(explain::page))
 }
 
 pub(crate) async fn not_found() -> Response {

@@ -1,16 +1,15 @@
 //! Reading and writing products.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hotshelf::{Cache, Invalidation, Store};
+use hotshelf::{Cache, CacheValue, Entry, Invalidation, LoadContext, Store, Trace};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Path;
-use crate::db::Db;
+use crate::cache_status::Cached;
+use crate::db::{Db, is_outage};
 use crate::error::{AppError, Detail};
 use crate::product::{ListQuery, Product, ProductList, StockQuery};
 use crate::validation::{Invalid, ValidList, ValidQuery};
@@ -43,23 +42,36 @@ pub(super) struct CategoryDeleted {
     get,
     path = "/products/{id}",
     params(("id" = String, Path)),
-    responses((status = 200, body = Product), (status = 404, body = Detail))
+    responses(
+        (
+            status = 200,
+            body = Product,
+            headers(
+                ("Cache-Status", description = "RFC 9211; `detail=stale` for a stale value"),
+                ("Age" = u64, description = "Seconds since the load; absent if it was just loaded"),
+            ),
+        ),
+        (status = 404, body = Detail),
+        (status = 503, body = Detail, description = "The database is down"),
+        (status = 504, body = Detail, description = "The database takes too long"),
+    )
 )]
 pub(super) async fn find(
     State(products): State<Cache<Product>>,
     State(db): State<Db>,
     Path(id): Path<String>,
-) -> Result<Json<Arc<Product>>, AppError> {
-    let found =
-        products.entry(id.as_str()).or_try_load_optional(async || db.find(&id).await).await?;
-    found.map(Json).ok_or(UNKNOWN)
+) -> Result<Cached<Product>, AppError> {
+    let trace = Trace::default();
+    let load = async |context| stale_in_outages(&context, db.find(&id).await);
+    let found = products.entry(id.as_str()).traced(&trace).or_load_optional(load).await?;
+    found.map(|product| Cached::new(product, &trace)).ok_or(UNKNOWN)
 }
 
 /// Returns the product with the id `batch`.
 pub(super) async fn find_batch(
     products: State<Cache<Product>>,
     db: State<Db>,
-) -> Result<Json<Arc<Product>>, AppError> {
+) -> Result<Cached<Product>, AppError> {
     find(products, db, Path("batch".to_owned())).await
 }
 
@@ -68,15 +80,32 @@ pub(super) async fn find_batch(
     get,
     path = "/products",
     params(ListQuery),
-    responses((status = 200, body = ProductList), (status = 422, body = Invalid))
+    responses(
+        (
+            status = 200,
+            body = ProductList,
+            headers(
+                ("Cache-Status", description = "RFC 9211; `detail=stale` for a stale value"),
+                ("Age" = u64, description = "Seconds since the load; absent if it was just loaded"),
+            ),
+        ),
+        (status = 422, body = Invalid),
+        (status = 503, body = Detail, description = "The database is down"),
+        (status = 504, body = Detail, description = "The database takes too long"),
+    )
 )]
 pub(super) async fn list(
     State(pages): State<Cache<ProductList>>,
     State(db): State<Db>,
     ValidQuery(query): ValidQuery<ListQuery>,
-) -> Result<Json<Arc<ProductList>>, AppError> {
-    let page = pages.entry("list").params(&query)?.tags(tags_of(&query));
-    Ok(Json(page.or_try_insert_with(async || db.page(&query).await).await?))
+) -> Result<Cached<ProductList>, AppError> {
+    let trace = Trace::default();
+    let entry = entry_of(&pages, &query)?.traced(&trace);
+    // The loader owns its connections and its query: it goes on in the background when this request
+    // has been answered.
+    let load = |context| async move { stale_in_outages(&context, db.page(&query).await) };
+    let page = entry.or_refresh_with(load).await?;
+    Ok(Cached::new(page, &trace))
 }
 
 /// Creates or replaces products, all or none, and caches them.
@@ -84,7 +113,11 @@ pub(super) async fn list(
     post,
     path = "/products/batch",
     request_body = Vec<Product>,
-    responses((status = 201, body = BatchCreated), (status = 422, body = Invalid))
+    responses(
+        (status = 201, body = BatchCreated),
+        (status = 422, body = Invalid),
+        (status = 503, body = Detail, description = "The database is down"),
+    )
 )]
 pub(super) async fn create_batch(
     State(store): State<Store>,
@@ -114,6 +147,7 @@ pub(super) async fn create_batch(
         (status = 200, body = StockSet),
         (status = 404, body = Detail),
         (status = 422, body = Invalid),
+        (status = 503, body = Detail, description = "The database is down"),
     )
 )]
 pub(super) async fn set_stock(
@@ -134,7 +168,10 @@ pub(super) async fn set_stock(
     delete,
     path = "/categories/{id}",
     params(("id" = String, Path)),
-    responses((status = 200, body = CategoryDeleted))
+    responses(
+        (status = 200, body = CategoryDeleted),
+        (status = 503, body = Detail, description = "The database is down"),
+    )
 )]
 pub(super) async fn delete_category(
     State(store): State<Store>,
@@ -152,6 +189,27 @@ pub(super) async fn delete_category(
     }
     let deleted = CategoryDeleted { category_deleted, products_deleted, cache_entries_invalidated };
     Ok(Json(deleted))
+}
+
+/// Returns the entry of a page, with its tags.
+pub(super) fn entry_of<'a>(
+    pages: &'a Cache<ProductList>,
+    query: &ListQuery,
+) -> Result<Entry<'a, ProductList>, hotshelf::Error> {
+    Ok(pages.entry("list").params(query)?.tags(tags_of(query)))
+}
+
+/// Lets a stale value answer an outage of the database, but no other error: that one is a fault of
+/// the service, which must not stay unnoticed.
+fn stale_in_outages<T: CacheValue, V>(
+    context: &LoadContext<T>,
+    loaded: Result<V, sqlx::Error>,
+) -> Result<V, sqlx::Error> {
+    loaded.inspect_err(|error| {
+        if !is_outage(error) {
+            context.reject_stale();
+        }
+    })
 }
 
 /// The tag of all pages.

@@ -63,8 +63,8 @@ async fn database_outage_serves_cached_values() {
 
         assert_eq!(app.get("/products/1").await.ok()["id"], "1");
         let failed = app.get("/products/2").await;
-        assert_eq!(failed.status, 500);
-        assert_eq!(failed.body, json!({"detail": "Internal Server Error"}));
+        assert_eq!(failed.status, 503);
+        assert_eq!(failed.body, json!({"detail": "Database unavailable"}));
         let health = app.get("/health").await.ok();
         assert_eq!((&health["status"], &health["database"]), (&json!("degraded"), &json!("down")));
     }

@@ -2,16 +2,18 @@
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::http::header::{AGE, ALLOW, CACHE_STATUS, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{Method, Request};
 use hotshelf::{NearOptions, Store};
 use hotshelf_testkit::RedisServer;
-use product_api::{App, Db};
+use product_api::{App, Config, Db};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 pub(crate) struct TestApp {
     router: Router,
+    /// Direct access to the caches.
+    pub(crate) app: App,
     /// Direct access to the database, bypassing the cache.
     pub(crate) db: Db,
     pub(crate) redis: Option<RedisServer>,
@@ -22,6 +24,9 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) allow: String,
+    pub(crate) cache_status: String,
+    pub(crate) age: String,
+    pub(crate) retry_after: String,
     /// The JSON of the body, or a string if it is not JSON.
     pub(crate) body: Value,
 }
@@ -50,8 +55,16 @@ impl TestApp {
 
     pub(crate) async fn on(store: Store, redis: Option<RedisServer>) -> Self {
         let db = Db::open("sqlite::memory:").await.unwrap();
-        let router = App::new(store, db.clone()).unwrap().into_router();
-        Self { router, db, redis }
+        let app = App::new(store, db.clone()).unwrap();
+        Self { router: app.clone().into_router(), app, db, redis }
+    }
+
+    /// With settings by their names.
+    pub(crate) fn configured(store: Store, db: Db, settings: &[(&str, &str)]) -> Self {
+        let setting = |name: &str| settings.iter().find(|(known, _)| *known == name);
+        let config = Config::read(|name| Some(setting(name)?.1.to_owned())).unwrap();
+        let app = App::configured(store, db.clone(), &config).unwrap();
+        Self { router: app.clone().into_router(), app, db, redis: None }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -72,9 +85,14 @@ impl TestApp {
 
     /// Returns the number of loads from the database.
     pub(crate) async fn loads(&self) -> u64 {
+        self.counter("loads").await
+    }
+
+    /// Returns a counter, over all caches.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
         let info = self.get("/cache/info").await.ok();
-        let loads = |cache: &Value| cache["loads"].as_u64().unwrap();
-        info["caches"].as_array().unwrap().iter().map(loads).sum()
+        let counter = |cache: &Value| cache[name].as_u64().unwrap();
+        info["caches"].as_array().unwrap().iter().map(counter).sum()
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
@@ -91,15 +109,23 @@ impl TestApp {
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let status = response.status().as_u16();
-        let header = |name| {
-            let value = response.headers().get(name);
+        let headers = response.headers().clone();
+        let header = |name: HeaderName| {
+            let value = headers.get(name);
             value.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
         };
-        let (content_type, allow) = (header(CONTENT_TYPE), header(ALLOW));
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let body =
             serde_json::from_slice(&body).unwrap_or_else(|_| json!(String::from_utf8_lossy(&body)));
-        Answer { status, content_type, allow, body }
+        Answer {
+            status,
+            content_type: header(CONTENT_TYPE),
+            allow: header(ALLOW),
+            cache_status: header(CACHE_STATUS),
+            age: header(AGE),
+            retry_after: header(RETRY_AFTER),
+            body,
+        }
     }
 }
 
