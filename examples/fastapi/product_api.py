@@ -11,8 +11,20 @@ both can run on one Redis and one database file:
 | `REDIS_URL` | none: cache in memory |
 | `NEAR_TIER` | `1`: what is read from Redis stays in the memory of the process, too |
 | `DATABASE` | `products.db`, created if missing |
+
+The following are in seconds; 0 switches each of them off.
+
+| setting | default | |
+| --- | --- | --- |
+| `STALE_WHILE_REVALIDATE` | 600 | for how long a page is served after its lifetime, while it is loaded anew in the background |
+| `STALE_IF_ERROR` | 3600 | for how long after its lifetime a page or a product is served if the database fails |
+| `ERROR_THROTTLE` | 30 | how long a failed load isn't repeated while there is a stale value |
+| `ERROR_BACKOFF` | 1 | how long a failed load isn't repeated if there is none |
+| `SOFT_TIMEOUT` | 1 | how long a request waits for the database before it is given a stale value |
+| `HARD_TIMEOUT` | 10 | how long a request waits for the database at all |
 """
 
+import math
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -21,12 +33,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import hotshelf
-from fastapi import Depends, FastAPI, HTTPException, Query, status
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, status
 from fastapi.concurrency import run_in_threadpool
-from hotshelf import CacheService
+from fastapi.responses import JSONResponse
+from hotshelf import CacheService, CacheServiceOptions
 from pydantic import BaseModel
 
 PAGES = "product-list"
+NO_DATABASE = "Database unavailable"
+#: What SQLite raises if it can't answer: the only errors that a stale value may answer. Any other one
+#: is a fault of the service, which must not stay unnoticed.
+OUTAGE = sqlite3.OperationalError
 
 
 class Product(BaseModel):
@@ -50,11 +67,26 @@ class ProductList(BaseModel):
 
 
 class Db:
-    """The database of products. SQLite runs on a thread, so that it never blocks the loop."""
+    """A connection to the database of products, for one request or one load in the background. Its
+    first query opens it, so that a hit doesn't. SQLite runs on a thread, and never blocks the loop."""
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
-        self._connection.row_factory = sqlite3.Row
+        self._path = path
+        self._opened: sqlite3.Connection | None = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+            self._opened.row_factory = sqlite3.Row
+        return self._opened
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await run_in_threadpool(self._opened.close)
+
+    def create(self) -> None:
+        """Creates the table, and fills it if it is empty."""
         self._connection.execute("PRAGMA journal_mode = WAL")
         with self._connection:
             self._connection.execute(
@@ -144,30 +176,88 @@ def seed() -> list[Product]:
     ]
 
 
+def seconds(name: str, default: float) -> float:
+    """Returns a duration from the environment."""
+    return float(os.environ.get(name) or default)
+
+
+STALE_IF_ERROR = seconds("STALE_IF_ERROR", 3600)
+#: The options of both caches: the first two as in the Rust service, and what happens when the
+#: database is slow or down.
+COMMON: CacheServiceOptions = {
+    "prefix": "api",
+    "key_layout": "fastapi_rc",
+    "stale_if_error": STALE_IF_ERROR,
+    "stale_if_error_on": OUTAGE,
+    "error_throttle": seconds("ERROR_THROTTLE", 30),
+    "error_backoff": seconds("ERROR_BACKOFF", 1),
+    "soft_timeout": (STALE_IF_ERROR and seconds("SOFT_TIMEOUT", 1)) or None,
+    "hard_timeout": seconds("HARD_TIMEOUT", 10) or None,
+}
+OF_PRODUCTS: CacheServiceOptions = {**COMMON, "ttl": 900, "negative_ttl": 30}
+OF_PAGES: CacheServiceOptions = {
+    **COMMON,
+    "ttl": 180,
+    "stale_while_revalidate": seconds("STALE_WHILE_REVALIDATE", 600),
+}
+
 cache = hotshelf.CacheManager(
     os.environ.get("REDIS_URL", "memory://"), near=os.environ.get("NEAR_TIER") == "1"
 )
-products = cache.service(
-    "products", Product, ttl=900, prefix="api", key_layout="fastapi_rc", negative_ttl=30
-)
-pages = cache.service("products", ProductList, ttl=180, prefix="api", key_layout="fastapi_rc")
+products = cache.service("products", Product, **OF_PRODUCTS)
+pages = cache.service("products", ProductList, **OF_PAGES)
 
 Products = Annotated[CacheService[Product], Depends(products)]
 Pages = Annotated[CacheService[ProductList], Depends(pages)]
 
 
 @asynccontextmanager
+async def connect() -> AsyncIterator[Db]:
+    """Yields a connection of the caller's own."""
+    db = Db(os.environ.get("DATABASE", "products.db"))
+    try:
+        yield db
+    finally:
+        await db.close()
+
+
+@asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    app.state.db = Db(os.environ.get("DATABASE", "products.db"))
+    async with connect() as db:
+        db.create()
     async with cache.lifespan(app):
         yield
 
 
+#: The responses that endpoints may send instead of theirs.
+FAILURES: dict[int | str, dict[str, Any]] = {
+    503: {"description": "The database is down"},
+    504: {"description": "The database takes too long"},
+}
 app = FastAPI(title="Product API", lifespan=lifespan)
 
 
-def get_db() -> Db:
-    return app.state.db
+@app.exception_handler(OUTAGE)
+async def database_is_down(request: Request, error: sqlite3.OperationalError) -> JSONResponse:
+    return JSONResponse({"detail": NO_DATABASE}, 503)
+
+
+@app.exception_handler(hotshelf.LoadBackoffError)
+async def load_backs_off(request: Request, error: hotshelf.LoadBackoffError) -> JSONResponse:
+    # Rounded up, so that a client doesn't come too early.
+    headers = {"Retry-After": str(math.ceil(error.retry_after))}
+    return JSONResponse({"detail": NO_DATABASE}, 503, headers)
+
+
+@app.exception_handler(hotshelf.LoadTimeoutError)
+async def load_timed_out(request: Request, error: hotshelf.LoadTimeoutError) -> JSONResponse:
+    return JSONResponse({"detail": "Database timed out"}, 504)
+
+
+async def get_db() -> AsyncIterator[Db]:
+    """Yields the connection of a request."""
+    async with connect() as db:
+        yield db
 
 
 Database = Annotated[Db, Depends(get_db)]
@@ -183,31 +273,42 @@ async def invalidate_pages(category: str) -> None:
     await cache.invalidate_tags([tag_of(category), tag_of(None)])
 
 
-@app.get("/products/{product_id}")
-async def get_product(product_id: str, products: Products, db: Database) -> Product:
-    found = await products.get_or_set(product_id, lambda: db.find(product_id))
+@app.get("/products/{product_id}", responses=FAILURES)
+async def get_product(product_id: str, products: Products) -> Product:
+    async def load() -> Product | None:
+        # Not the request's connection: a load that takes too long goes on when the request has been
+        # answered. A thread can't be interrupted.
+        async with connect() as db:
+            return await db.find(product_id)
+
+    found = await products.get_or_set(product_id, load, background=True)
     if found is None:
         raise HTTPException(404, "Product not found")
     return found
 
 
-@app.get("/products")
+@app.get("/products", responses=FAILURES)
 async def list_products(
     pages: Pages,
-    db: Database,
     category: str | None = None,
     page: Annotated[int, Query(ge=1)] = 1,
     per_page: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ProductList:
+    async def load() -> ProductList:
+        # As above; besides, a stale page is returned at once, and loaded anew in the background.
+        async with connect() as db:
+            return await db.page(category, page, per_page)
+
     return await pages.get_or_set(
         "list",
-        lambda: db.page(category, page, per_page),
+        load,
         params={"category": category, "page": page, "per_page": per_page},
         tags=[PAGES, tag_of(category)],
+        background=True,
     )
 
 
-@app.post("/products/batch", status_code=status.HTTP_201_CREATED)
+@app.post("/products/batch", status_code=status.HTTP_201_CREATED, responses={503: FAILURES[503]})
 async def create_products(batch: list[Product], products: Products, db: Database) -> dict[str, Any]:
     async def write() -> dict[str, Product]:
         await db.upsert(batch)
@@ -219,7 +320,7 @@ async def create_products(batch: list[Product], products: Products, db: Database
     return {"created": len(batch), "cached": True}
 
 
-@app.put("/products/{product_id}/stock")
+@app.put("/products/{product_id}/stock", responses={503: FAILURES[503]})
 async def set_stock(
     product_id: str, in_stock: bool, products: Products, db: Database
 ) -> dict[str, Any]:
@@ -231,7 +332,7 @@ async def set_stock(
     return {"product_id": product_id, "in_stock": in_stock}
 
 
-@app.delete("/categories/{category}")
+@app.delete("/categories/{category}", responses={503: FAILURES[503]})
 async def delete_category(category: str, products: Products, db: Database) -> dict[str, Any]:
     ids = await db.delete_category(category)
     if ids:

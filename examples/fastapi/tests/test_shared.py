@@ -4,74 +4,20 @@ All are real processes, one of them with several workers. A write to one service
 visible in the others immediately, even if their caches are warm.
 """
 
-import json
-import os
-import socket
 import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from services import HERE, UVICORN, Service, free_port, start_redis
 
-HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Service:
-    """A process with an HTTP API."""
-
-    def __init__(self, command: list[str], port: int, **environment: str) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.process = subprocess.Popen(
-            command, env={**os.environ, **environment}, cwd=HERE.parent
-        )
-        self._wait()
-
-    def _wait(self) -> None:
-        for _ in range(600):
-            try:
-                self.call("GET", "/health")
-            except OSError:
-                assert self.process.poll() is None, "the service has exited"
-                time.sleep(0.05)
-            else:
-                return
-        raise TimeoutError("the service doesn't answer")
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
-
-    def stop(self) -> None:
-        # Not killed, so that it stops its workers.
-        self.process.terminate()
-        self.process.wait()
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Service]]:
     directory = tmp_path_factory.mktemp("products")
     redis_port, rust_port, python_port, workers_port = (free_port() for _ in range(4))
-    redis = subprocess.Popen(
-        ["redis-server", "--port", str(redis_port), "--save", "", "--dir", str(directory)],
-        stdout=subprocess.DEVNULL,
-    )
+    redis = start_redis(redis_port, directory)
     settings = {"REDIS_URL": f"redis://127.0.0.1:{redis_port}"}
     database = str(directory / "products.db")
     running: dict[str, Service] = {}
@@ -85,9 +31,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ser
             DATABASE_URL=f"sqlite:{database}",
             **settings,
         )
-        uvicorn = [sys.executable, "-m", "uvicorn", "product_api:app", "--log-level", "warning"]
         for name, port, workers in [("python", python_port, 1), ("workers", workers_port, 2)]:
-            command = [*uvicorn, "--port", str(port), "--workers", str(workers)]
+            command = [*UVICORN, "--port", str(port), "--workers", str(workers)]
             running[name] = Service(command, port, DATABASE=database, **settings)
         yield running
     finally:
