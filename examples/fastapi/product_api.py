@@ -254,6 +254,11 @@ async def load_timed_out(request: Request, error: hotshelf.LoadTimeoutError) -> 
     return JSONResponse({"detail": "Database timed out"}, 504)
 
 
+@app.exception_handler(Exception)
+async def service_failed(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": "Internal Server Error"}, 500)
+
+
 async def get_db() -> AsyncIterator[Db]:
     """Yields the connection of a request."""
     async with connect() as db:

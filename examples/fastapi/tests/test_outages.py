@@ -179,6 +179,14 @@ def test_failed_load_is_not_repeated_at_once(service: Running) -> None:
     assert service.counter("load_errors") == 1
 
 
+def test_row_that_cannot_be_read_is_an_error(service: Running) -> None:
+    service.call("GET", "/products/1")
+    service.execute("BEGIN", "UPDATE products SET created_at = 'soon' WHERE id = '1'", "COMMIT")
+    service.expire(["/products/1"])
+    answer = service.answer("GET", "/products/1")
+    assert (answer.status, answer.body) == (500, {"detail": "Internal Server Error"})
+
+
 def test_slow_database_is_a_timeout(service: Running) -> None:
     before = service.call("GET", "/products/1"), service.call("GET", "/products")
     # Without a write-ahead log, readers wait for a writer.
