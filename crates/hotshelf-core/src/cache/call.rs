@@ -173,6 +173,11 @@ impl CallOptions {
         self
     }
 
+    /// Stops collecting, and returns what has collected.
+    pub(crate) fn take_trace(&mut self) -> Option<Trace> {
+        self.rare.as_mut()?.trace.take()
+    }
+
     /// Returns what collects the outcome, if anything does.
     #[inline]
     pub(crate) fn trace(&self) -> Option<&Trace> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::call::CallOptions;
+use super::trace::optional_seconds;
 use super::{ByteCache, EntryKey, Mistake};
 use crate::engine::{MissReason, ReadOutcome, Use, entry_version};
 use crate::error::Error;
@@ -53,7 +54,7 @@ pub enum Verdict {
     Miss,
 }
 
-/// An entry in the backend.
+/// An entry in the backend. Its times are seconds when it is serialized.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EntryInfo {
@@ -67,12 +68,16 @@ pub struct EntryInfo {
     /// Whether the cache's codec wrote the value.
     pub own_codec: bool,
     /// How long ago its load began, by the server's clock.
+    #[serde(serialize_with = "optional_seconds")]
     pub age: Option<Duration>,
     /// How long its load took.
+    #[serde(serialize_with = "optional_seconds")]
     pub load_time: Option<Duration>,
     /// For how long it is still fresh, by the server's clock; zero if it is stale.
+    #[serde(serialize_with = "optional_seconds")]
     pub fresh_for: Option<Duration>,
     /// When the server removes it; `None` if it never does.
+    #[serde(serialize_with = "optional_seconds")]
     pub expires_in: Option<Duration>,
 }
 

@@ -134,6 +134,13 @@ impl ByteCache {
         let claim = Claim::new(engine, &wanted.key, stale.edition);
         let Some(claim) = claim else { return Loaded::Value(value) };
         let mode = wanted.options.refresh;
+        let mut wanted = wanted;
+        if mode == RefreshMode::Background
+            && let Some(trace) = wanted.options.take_trace()
+        {
+            // What goes on in the background is no part of the call.
+            trace.note(|traced| traced.loaded = true);
+        }
         let refresh = Refresh { cache: self.clone(), wanted, stale, claim };
         match mode {
             RefreshMode::Background => Loaded::Refresh(value, Box::new(refresh)),
@@ -179,6 +186,11 @@ impl ByteCache {
             }
             match acquired {
                 AcquireOutcome::Hit(value) => return Loaded::Value(value),
+                AcquireOutcome::Instead(usable) => {
+                    options.trace().into_iter().for_each(|trace| trace.instead(&usable));
+                    self.count(Counter::Stale);
+                    return Loaded::Value(usable.value);
+                }
                 AcquireOutcome::Failed(error) => return Loaded::Failed(error),
                 AcquireOutcome::Lead(ticket) => {
                     let ticket = LoadTicket::new(self.clone(), ticket, options.clone());

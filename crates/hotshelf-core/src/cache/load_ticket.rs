@@ -11,7 +11,7 @@ use super::{ByteCache, Mistake};
 use crate::backend::Pause;
 use crate::context::Format;
 use crate::engine::{
-    Claim, Filled, Filling, LateTags, Occupant, SharedError, Stale, Ticket, Value,
+    Claim, Filled, Filling, LateTags, Occupant, SharedError, Stale, Ticket, Usable, Value,
 };
 use crate::error::Error;
 use crate::key::WireKey;
@@ -65,6 +65,9 @@ impl LoadTicket {
     }
 
     fn alone(cache: ByteCache, outdated: Option<WireKey>, options: CallOptions) -> Self {
+        if let Some(trace) = options.trace() {
+            trace.note(|traced| traced.loaded = true);
+        }
         let (ticket, fallback, claim, decision) = (None, None, None, Decision::default());
         Self { cache, ticket, options, outdated, fallback, claim, decision }
     }
@@ -162,10 +165,7 @@ impl LoadTicket {
     /// Decides whether a value is stored.
     pub(super) async fn begin_complete(mut self, value: &Value) -> Completing {
         if let Some(trace) = self.options.trace() {
-            trace.note(|traced| {
-                traced.loaded = true;
-                traced.from(Source::Loader);
-            });
+            trace.note(|traced| traced.from(Source::Loader));
         }
         if let Some(claim) = &mut self.claim {
             claim.pause(Duration::ZERO);
@@ -212,9 +212,6 @@ impl LoadTicket {
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn fail(self, error: &SharedError) -> Option<Value> {
         let Self { cache, ticket, options, fallback, claim, decision, .. } = self;
-        if let Some(trace) = options.trace() {
-            trace.note(|traced| traced.loaded = true);
-        }
         let Some(ticket) = ticket else {
             cache.count(Counter::LoadError);
             return None;
@@ -229,9 +226,15 @@ impl LoadTicket {
         let usable = match ticket.fail_for_a_while(error, pause, takes_stale).await {
             Ok(usable) => usable,
             // The call has read it after it began.
-            Err(_) => fallback.clone().map(|stale| stale.value).filter(|_| takes_stale),
+            Err(_) => fallback
+                .as_ref()
+                .filter(|_| takes_stale)
+                .map(|stale| Usable { value: stale.value.clone(), is_stale: true }),
         };
-        let usable = usable.filter(|value| options.takes_absent || !value.is_absent());
+        let usable = usable.filter(|it| options.takes_absent || !it.value.is_absent());
+        if let (Some(trace), Some(usable)) = (options.trace(), &usable) {
+            trace.instead(usable);
+        }
         match (claim, fallback) {
             (Some(mut claim), _) => claim.pause(pause.with_entry),
             (None, Some(stale)) if usable.is_some() => {
@@ -240,7 +243,10 @@ impl LoadTicket {
             }
             (None, _) => {}
         }
-        usable.inspect(|_| cache.count(Counter::Stale))
+        usable.map(|usable| {
+            cache.count(Counter::Stale);
+            usable.value
+        })
     }
 
     /// Returns what to store; `None` if nothing is to be stored.

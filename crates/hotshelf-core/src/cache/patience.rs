@@ -10,6 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::ByteCache;
 use super::call::CallOptions;
+use super::trace::Trace;
 use crate::engine::{Edition, Value};
 use crate::key::WireKey;
 use crate::stats::Counter;
@@ -22,6 +23,7 @@ pub struct Patience {
     /// The entry that may be served.
     entry: Option<Served>,
     takes_absent: bool,
+    trace: Option<Trace>,
     /// How long the call has waited.
     waited: Duration,
     /// When the call is given a stale value, if there is one.
@@ -58,6 +60,7 @@ impl Patience {
         Self {
             cache: cache.clone(),
             takes_absent: options.takes_absent,
+            trace: options.trace().cloned(),
             waited: Duration::ZERO,
             soft: own.soft_timeout.filter(|_| entry.is_some()),
             entry,
@@ -87,14 +90,15 @@ impl Patience {
         };
         *waited = soft;
         match cache.engine.usable(&cache.context, key, tags).await {
-            Ok(Some(Value::Absent)) if !self.takes_absent => None,
-            Ok(Some(value)) => {
+            Ok(Some(usable)) if usable.value.is_absent() && !self.takes_absent => None,
+            Ok(Some(usable)) => {
                 cache.count(Counter::TimedOut);
                 cache.count(Counter::Stale);
                 // Later calls need not wait as long for the same.
                 let now = cache.engine.runtime.now();
                 cache.engine.refreshes.pause(key, *edition, now, SLOW);
-                Some(Waited::Stale(value))
+                self.trace.iter().for_each(|trace| trace.instead(&usable));
+                Some(Waited::Stale(usable.value))
             }
             Ok(None) => None,
             Err(_) => {

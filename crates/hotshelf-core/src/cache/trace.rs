@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::engine::{Freshness, MissReason};
+use crate::engine::{Freshness, MissReason, Usable};
 use crate::sync::Mutex;
 
 /// Where the value of a call came from, and how.
@@ -16,15 +16,18 @@ pub struct Outcome {
     /// What gave the value, if there is one.
     pub source: Source,
     /// How long before the call the load of the value began, by the server's clock, if the value
-    /// came from an entry.
+    /// came from an entry. In seconds when serialized, as the others.
+    #[serde(serialize_with = "optional_seconds")]
     pub age: Option<Duration>,
     /// How long the load of the entry took.
+    #[serde(serialize_with = "optional_seconds")]
     pub load_time: Option<Duration>,
     /// Whether the value was stale.
     pub is_stale: bool,
     /// Whether this call's loader ran, or was begun in the background.
     pub loaded: bool,
     /// How long the call waited for leases and for the loads of others.
+    #[serde(serialize_with = "seconds")]
     pub waited: Duration,
     /// Why the value was not taken from an entry at once.
     pub reason: Option<MissReason>,
@@ -76,6 +79,16 @@ impl Trace {
         });
     }
 
+    /// Notes what a call is given instead of an error, or while its load goes on. It was read again.
+    pub(crate) fn instead(&self, usable: &Usable) {
+        self.note(|outcome| {
+            if !usable.is_stale || outcome.source == Source::None {
+                outcome.from(Source::Server);
+            }
+            outcome.is_stale = usable.is_stale;
+        });
+    }
+
     pub(crate) fn note(&self, note: impl FnOnce(&mut Outcome)) {
         note(&mut self.0.lock());
     }
@@ -89,6 +102,19 @@ impl Trace {
             outcome.age = now.map(|now| freshness.age(now));
         });
     }
+}
+
+/// Writes a time in seconds.
+pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+/// Writes a time in seconds, if there is one.
+pub(super) fn optional_seconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
 impl fmt::Display for Outcome {

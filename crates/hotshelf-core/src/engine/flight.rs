@@ -17,7 +17,7 @@ use super::call::{Call, Identity};
 use super::cleanup::release;
 use super::held::Hold;
 use super::leader::{LeaderState, LeaderWaker, Led, Turn};
-use super::outcome::{Occupant, Value};
+use super::outcome::{Occupant, Usable, Value};
 use super::{Engine, SharedError};
 use crate::backend::{TagVersion, Token};
 use crate::context::CacheContext;
@@ -95,6 +95,8 @@ impl Waiter {
 pub(crate) enum Outcome {
     /// The flight's value.
     Value(Value),
+    /// What is served instead of the loader's error.
+    Instead(Usable),
     /// The loader's error.
     Failed(SharedError),
     /// A load has failed elsewhere, and isn't repeated for this time.
@@ -395,6 +397,15 @@ impl Leadership {
     pub(crate) fn complete_found(self, mark: TicketNumber, value: &Value) {
         self.complete(|number, waiter| {
             (number < mark && !waiter.fresh).then(|| waiter.value(value))?
+        });
+    }
+
+    /// Ends the flight with what is served instead of its error, for the callers that were waiting
+    /// at `mark`.
+    pub(crate) fn complete_instead(self, mark: TicketNumber, usable: &Usable) {
+        self.complete(|number, waiter| {
+            let takes = waiter.takes_absent || !usable.value.is_absent();
+            (number < mark && !waiter.fresh && takes).then(|| Outcome::Instead(usable.clone()))
         });
     }
 

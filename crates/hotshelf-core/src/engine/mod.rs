@@ -67,8 +67,8 @@ use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 pub(crate) use freshness::{Edition, Freshness, Use};
 use held::HeldLeases;
 pub(crate) use lease::ticket;
-pub(crate) use outcome::Occupant;
 pub use outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
+pub(crate) use outcome::{Occupant, Usable};
 pub(crate) use refresh::{Asked, Claim, Refreshes, ask};
 pub(crate) use renewal::{renew, renewing};
 pub(crate) use scope::{Keys, computing, is_computing};
@@ -101,6 +101,8 @@ pub(crate) enum AcquireOutcome {
     Hit(Value),
     /// The right and the duty to load.
     Lead(Ticket),
+    /// A value that the callers are given since the load of one of them failed.
+    Instead(Usable),
     /// The loader of another caller failed with this error.
     Failed(SharedError),
     /// A load of the key failed elsewhere, and isn't repeated for this time.
@@ -143,6 +145,9 @@ impl Engine {
                     Waited::Ended(Some(Outcome::Value(value))) => {
                         call.count(Counter::Coalesced);
                         return AcquireOutcome::Hit(value);
+                    }
+                    Waited::Ended(Some(Outcome::Instead(usable))) => {
+                        return AcquireOutcome::Instead(usable);
                     }
                     Waited::Ended(Some(Outcome::Failed(error))) => {
                         return AcquireOutcome::Failed(error);

@@ -46,6 +46,14 @@ pub struct Stale {
     pub(crate) usable: Use,
 }
 
+/// A value that is served instead of an error, or while its load takes too long.
+#[derive(Clone, Debug)]
+pub(crate) struct Usable {
+    pub(crate) value: Value,
+    /// Otherwise another process has stored it meanwhile.
+    pub(crate) is_stale: bool,
+}
+
 impl ReadOutcome {
     /// Returns the outcome for a call that loads nothing: a stale value is a miss, unless the call
     /// accepts it.

@@ -9,7 +9,7 @@ use super::Engine;
 use super::call::Call;
 use super::entry::{Found, Inspected, version};
 use super::freshness::Use;
-use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
+use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Usable, Value};
 use crate::backend::{Seen, TagVersion};
 use crate::codec::Decoded;
 use crate::context::{CacheContext, Format};
@@ -134,11 +134,14 @@ impl Engine {
         cache: &CacheContext,
         key: &WireKey,
         tags: &Tags,
-    ) -> Result<Option<Value>, Error> {
+    ) -> Result<Option<Usable>, Error> {
         let inspected = self.inspect(cache, key, tags).await?;
         Ok(match self.outcome(inspected, cache, key, true) {
-            ReadOutcome::Hit(value) => Some(value),
-            ReadOutcome::Stale(stale) => Some(stale.value),
+            ReadOutcome::Hit(value) => Some(Usable { value, is_stale: false }),
+            ReadOutcome::Stale(stale) => {
+                let is_stale = stale.usable != Use::RefreshEarly;
+                Some(Usable { value: stale.value, is_stale })
+            }
             ReadOutcome::Miss(_) => None,
         })
     }

@@ -13,7 +13,7 @@ use super::admission::{Admitted, Permit};
 use super::cleanup::finish_even_if_dropped;
 use super::entry::{FillStamp, version};
 use super::flight::{Flight, Leadership, Lease, TicketNumber};
-use super::outcome::{Occupant, Value};
+use super::outcome::{Occupant, Usable, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
 use super::{Engine, SharedError};
@@ -262,7 +262,7 @@ impl Ticket {
         error: &SharedError,
         pause: Pause,
         takes_stale: bool,
-    ) -> Result<Option<Value>, Error> {
+    ) -> Result<Option<Usable>, Error> {
         let Self { mut leadership, loader_began, .. } = self;
         let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
         let cache = Arc::clone(&flight.cache);
@@ -296,7 +296,7 @@ impl Ticket {
                 }
             }
             match &usable {
-                Ok(Some(value)) => leadership.complete_found(mark, value),
+                Ok(Some(usable)) => leadership.complete_instead(mark, usable),
                 Ok(None) | Err(_) => leadership.complete_failed(loader_began, &error),
             }
             usable
