@@ -149,3 +149,40 @@ async fn warming_loads_what_is_missing_with_staggered_lifetimes() {
     let again = cache.warm(0..100, async |key| Ok::<_, ()>(key)).stagger(f64::NAN).run().await;
     assert_eq!((again.loaded, again.cached), (1, 99));
 }
+
+/// Fails: it names the server, and a stale value.
+#[tokio::test]
+async fn outcome_of_a_failed_load_has_no_source() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("n").stale_if_error(MINUTE).build().unwrap();
+    cache.insert("k", 1).await;
+    test.advance(5 * MINUTE);
+    let trace = Trace::default();
+    let failed = cache.entry("k").traced(&trace).or_load(async |context| {
+        context.reject_stale();
+        Err::<u32, _>("gone")
+    });
+    assert!(failed.await.is_err());
+    assert_eq!((trace.outcome().source, trace.outcome().is_stale), (Source::None, false));
+}
+
+/// Fails: `loaded` is false at first, and later the load in the background replaces the outcome of
+/// the call that has begun it.
+#[tokio::test]
+async fn outcome_of_a_call_does_not_change_when_its_refresh_ends() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("n").stale_while_revalidate(MINUTE).build().unwrap();
+    cache.insert("k", 1).await;
+    test.advance(5 * MINUTE);
+    let trace = Trace::default();
+    let load = |_| async { Ok::<u32, ()>(2) };
+    let given = cache.entry("k").traced(&trace).or_refresh_with(load).await;
+    assert_eq!(*given.unwrap(), 1);
+    let outcome = trace.outcome();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    let later = trace.outcome();
+    assert_eq!((later.source, later.is_stale), (outcome.source, outcome.is_stale));
+    assert!(outcome.loaded, "it was begun in the background");
+}

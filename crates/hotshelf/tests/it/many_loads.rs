@@ -285,3 +285,64 @@ async fn loader_may_ask_for_keys_of_its_batch() {
     });
     assert_eq!(found.await.unwrap(), [Some(10.into()), Some(20.into())]);
 }
+
+/// Fails: the batch loads in every process where a single call serves the stale value.
+#[tokio::test]
+async fn stale_value_whose_lease_is_not_to_be_had_is_served() {
+    use hotshelf::backend::Operation;
+    use hotshelf::testing::Fault;
+
+    let mut loads = Vec::new();
+    for held in [false, true] {
+        let test = TestStore::new();
+        let second = Duration::from_secs(1);
+        let builder = test.store().cache::<u64>("n").time_to_live(second);
+        let builder = builder.stale_while_revalidate(MINUTE);
+        let cache = if held { builder.hold(MINUTE) } else { builder }.build().unwrap();
+        cache.insert(1, 1).await;
+        test.advance(2 * second);
+        if !held {
+            test.inject(|operation| {
+                let asks = matches!(operation, Operation::Acquire(_) | Operation::AcquireMany(_));
+                asks.then_some(Fault::Fail(hotshelf::ErrorKind::Unavailable))
+            });
+        }
+        let calls = Cell::new(0);
+        for _ in 0..3 {
+            let load = async |keys: Vec<u64>| {
+                calls.set(calls.get() + 1);
+                Ok::<_, ()>(keys.into_iter().map(|key| (key, 0)).collect::<Vec<_>>())
+            };
+            cache.get_or_load_many([1], load).await.unwrap();
+        }
+        // As for a single call.
+        let single = async || {
+            calls.set(calls.get() + 1);
+            0
+        };
+        test.advance(second);
+        assert_eq!(*cache.get_or_insert_with(1, single).await, 1);
+        loads.push(calls.get());
+    }
+    assert_eq!(loads, [0, 0]);
+}
+
+/// Fails: a stale value that is loaded counts, although it is no hit.
+#[test]
+fn near_hits_of_a_batch_are_hits() {
+    on_tokio(async {
+        let server = crate::support::server();
+        let builder = Store::builder().url(server.url()).near(hotshelf::NearOptions::default());
+        let store = builder.build().unwrap();
+        let builder = store.cache::<u64>("n").time_to_live(Duration::from_millis(300));
+        let cache = builder.jitter(hotshelf::Jitter::NONE).stale_if_error(MINUTE).build().unwrap();
+        cache.insert(1, 1).await;
+        assert!(cache.get(1).await.is_some() && cache.get(1).await.is_some());
+        let before = cache.stats();
+        crate::support::pause(Duration::from_millis(400)).await;
+        let down = async |_| Err::<Vec<(u64, u64)>, _>("down");
+        cache.get_or_load_many([1], down).await.unwrap();
+        let after = cache.stats();
+        assert_eq!(after.near_hits - before.near_hits, after.hits - before.hits, "{after:?}");
+    });
+}

@@ -198,3 +198,79 @@ async fn invalid_decisions_are_counted_and_nothing_is_stored() {
         assert_eq!(cache.stats().errors, count as u64 + 1);
     }
 }
+
+/// Fails: the loader is given what the call had read before it waited, and what it returns is stored
+/// and served to later calls.
+#[tokio::test]
+async fn previous_value_was_not_invalidated_while_the_call_waited() {
+    for by_tag in [false, true] {
+        let (test, [one, other]) = two_processes(|store| {
+            numbers(store).stale_if_error(10 * MINUTE).tags(|_| ["all"]).build().unwrap()
+        });
+        Source::default().get(&one).await.unwrap();
+        test.advance(MINUTE);
+        let (began, goes_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        let loading = one.get_or_try_insert_with("k", async || {
+            began.notify_one();
+            goes_on.notified().await;
+            // By tag, another call leads on only if this load fails.
+            if by_tag { Err("cancelled") } else { Ok(5) }
+        });
+        let mut previous = None;
+        let waiting = async {
+            began.notified().await;
+            let load = async |context: LoadContext<u32>| {
+                previous = context.previous().map(|value| **value);
+                Ok::<_, &str>(previous.unwrap_or(6))
+            };
+            drop(other.entry("k").or_load(load).await);
+        };
+        let changing = async {
+            super::settle().await;
+            match by_tag {
+                true => drop(one.invalidate_tag("all").await.unwrap()),
+                false => drop(one.invalidate("k").await.unwrap()),
+            }
+            super::settle().await;
+            goes_on.notify_one();
+        };
+        drop(futures_util::future::join3(loading, waiting, changing).await);
+        let later = one.get("k").await;
+        assert_eq!(previous, None, "by tag: {by_tag}; a later call is given {later:?}");
+    }
+}
+
+/// Fails, in the background, too: the key is invalidated between its read and its lease.
+#[tokio::test]
+async fn previous_value_was_not_invalidated_before_the_lease() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures_util::FutureExt;
+    use hotshelf::backend::Operation;
+
+    let mut given = Vec::new();
+    for background in [false, true] {
+        let (test, [one, other]) = two_processes(revalidating);
+        Source::default().get(&one).await.unwrap();
+        test.advance(MINUTE);
+        let (done, has_previous) = (AtomicBool::default(), Arc::new(AtomicBool::default()));
+        test.inject(move |operation| {
+            if matches!(operation, Operation::Acquire(_)) && !done.swap(true, Ordering::SeqCst) {
+                other.invalidate("k").now_or_never().unwrap().unwrap();
+            }
+            None
+        });
+        let seen = Arc::clone(&has_previous);
+        let load = move |context: LoadContext<u32>| {
+            seen.store(context.previous().is_some(), Ordering::SeqCst);
+            async { Ok::<u32, ()>(2) }
+        };
+        match background {
+            false => drop(one.entry("k").or_load(load).await.unwrap()),
+            true => drop(one.entry("k").or_refresh_with(load).await.unwrap()),
+        }
+        super::settle().await;
+        given.push(has_previous.load(Ordering::SeqCst));
+    }
+    assert_eq!(given, [false, false]);
+}

@@ -229,3 +229,136 @@ async fn failing_backend_and_failing_source_are_an_error() {
     settle().await;
     assert_eq!(source.get(&one).await, Ok(0));
 }
+
+/// Fails: the mark of the failure makes later calls serve it.
+#[tokio::test]
+async fn rejected_value_is_not_served_to_later_calls_either() {
+    for same_process in [true, false] {
+        let (test, [one, other]) = two_processes(stale_on_error);
+        Source::default().get(&one).await.unwrap();
+        test.advance(MINUTE);
+        for cache in [&one, if same_process { &one } else { &other }] {
+            let gone = cache.entry("k").or_load(async |context| {
+                context.reject_stale();
+                Err::<u32, _>("gone")
+            });
+            assert!(gone.await.is_err(), "same process: {same_process}");
+        }
+    }
+}
+
+/// Fails: the mark makes a call that has waited serve what it had read before, without reading again.
+#[tokio::test]
+async fn value_that_was_invalidated_while_a_call_waited_is_not_served_after_the_failure() {
+    for same_process in [false, true] {
+        let (test, [one, other]) = two_processes(|store| {
+            numbers(store).stale_if_error(10 * MINUTE).tags(|_| ["all"]).build().unwrap()
+        });
+        Source::default().get(&one).await.unwrap();
+        test.advance(MINUTE);
+        let (began, goes_on) = (tokio::sync::Notify::new(), tokio::sync::Notify::new());
+        let failing = one.get_or_try_insert_with("k", async || {
+            began.notify_one();
+            goes_on.notified().await;
+            Err::<u32, _>(DOWN)
+        });
+        let waiting = async {
+            began.notified().await;
+            let cache = if same_process { &one } else { &other };
+            cache.get_or_try_insert_with("k", async || Err::<u32, _>(DOWN)).await
+        };
+        let changing = async {
+            settle().await;
+            other.invalidate_tag("all").await.unwrap();
+            goes_on.notify_one();
+        };
+        let (failed, waited, ()) = futures_util::future::join3(failing, waiting, changing).await;
+        assert!(failed.is_err());
+        assert!(waited.is_err(), "same process: {same_process}, {waited:?}");
+    }
+}
+
+/// Fails: the joiner is given the error, although it has found a stale value.
+#[tokio::test(start_paused = true)]
+async fn joiner_of_a_failing_reload_is_served_its_stale_value() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    Source::default().get(&one).await.unwrap();
+    test.advance(MINUTE);
+    let slow = hotshelf::testing::Fault::Delay(Duration::from_millis(20));
+    test.inject(move |operation| matches!(operation, Operation::Acquire(_)).then_some(slow));
+    let down = async || Err::<u32, _>(DOWN);
+    let reloading = one.entry("k").reload().or_try_insert_with(down);
+    let joining = one.get_or_try_insert_with("k", down);
+    let (reloaded, joined) = futures_util::future::join(reloading, joining).await;
+    assert!(reloaded.is_err());
+    assert_eq!(joined.map(|value| *value), Ok(0));
+}
+
+/// Fails: only the leader falls back to what it has read.
+#[tokio::test(start_paused = true)]
+async fn joiners_fall_back_if_the_backend_cannot_be_read_after_the_failure() {
+    let (test, [one, _]) = two_processes(stale_on_error);
+    Source::default().get(&one).await.unwrap();
+    test.advance(MINUTE);
+    let slow = hotshelf::testing::Fault::Delay(Duration::from_millis(20));
+    test.inject(move |operation| matches!(operation, Operation::Acquire(_)).then_some(slow));
+    let load = async || {
+        test.fail(true);
+        Err::<u32, _>(DOWN)
+    };
+    let calls = [(); 2].map(|()| one.get_or_try_insert_with("k", load));
+    let given: Vec<_> = join_all(calls).await;
+    assert!(given.iter().all(Result::is_ok), "{given:?}");
+}
+
+/// Fails: `reload` is given `BackingOff`.
+#[tokio::test]
+async fn reload_replaces_the_mark_of_a_failed_load() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).error_backoff(MINUTE).build().unwrap();
+    let source = Source::default();
+    source.fail(true);
+    source.get(&cache).await.unwrap_err();
+    let loaded = cache.entry("k").reload().or_try_insert_with(async || Ok::<_, &str>(7)).await;
+    assert_eq!(loaded.map(|value| *value), Ok(7));
+}
+
+/// Fails: it stores nothing, for as long as the pause lasts.
+#[tokio::test]
+async fn ticket_replaces_the_mark_of_a_failed_load() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).error_backoff(MINUTE).build().unwrap();
+    let source = Source::default();
+    source.fail(true);
+    source.get(&cache).await.unwrap_err();
+    assert!(cache.ticket("k").await.unwrap().can_store());
+}
+
+/// Fails: 2 for one call whose refresh fails, in the background or not; 1 for ten calls of which one
+/// loads.
+#[tokio::test]
+async fn stale_counts_the_calls_that_were_given_a_stale_value() {
+    let mut counted = Vec::new();
+    for background in [true, false] {
+        let (test, [one, _]) = two_processes(revalidating);
+        let source = Source::default();
+        source.get(&one).await.unwrap();
+        test.advance(MINUTE);
+        source.fail(true);
+        match background {
+            true => source.get_apart(&one).await.unwrap(),
+            false => source.get(&one).await.unwrap(),
+        };
+        settle().await;
+        counted.push(one.stats().stale);
+    }
+    let (test, [one, _]) = two_processes(stale_on_error);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    source.fail(true);
+    let given = join_all((0..10).map(|_| source.get(&one))).await;
+    assert!(given.iter().all(|value| *value == Ok(0)));
+    counted.push(one.stats().stale);
+    assert_eq!(counted, [1, 1, 10]);
+}

@@ -127,3 +127,61 @@ async fn every_invalidation_of_a_cache_holds() {
     assert!(!cache.insert("a", 3).await);
     assert!(cache.insert("b", 3).await);
 }
+
+/// Fails: it is served while it is loaded anew.
+#[tokio::test]
+async fn expired_negative_has_no_window() {
+    let test = TestStore::new();
+    let builder = numbers(test.store()).negative_ttl(10 * MINUTE);
+    let cache = builder.stale_while_revalidate(10 * MINUTE).build().unwrap();
+    let absent = async || Ok::<Option<u32>, ()>(None);
+    cache.entry("k").or_try_load_optional(absent).await.unwrap();
+    test.advance(MINUTE);
+    assert!(cache.expire("k").await.unwrap());
+    let load = |_| async { Ok::<_, ()>(Some(1)) };
+    let found = cache.entry("k").or_refresh_optional_with(load).await;
+    assert_eq!(found.unwrap().as_deref(), Some(&1));
+}
+
+/// Fails: it says that there was a value, and softens the invalidated entry.
+#[tokio::test]
+async fn expire_finds_no_value_that_was_invalidated_by_tag() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).stale_if_error(MINUTE).tags(|_| ["all"]).build().unwrap();
+    Source::default().get(&cache).await.unwrap();
+    cache.invalidate_tag("all").await.unwrap();
+    assert!(!cache.expire("k").await.unwrap());
+}
+
+/// Fails: the allowance for clocks uses the window up.
+#[tokio::test]
+async fn expired_value_has_its_window_however_short() {
+    let test = TestStore::new();
+    let window = Duration::from_millis(200);
+    let cache = numbers(test.store()).stale_while_revalidate(window).build().unwrap();
+    let source = Source::default();
+    source.get(&cache).await.unwrap();
+    test.advance(MINUTE / 2);
+    cache.expire("k").await.unwrap();
+    source.set(9);
+    assert_eq!(source.get_apart(&cache).await, Ok(0));
+}
+
+/// Fails: neither an invalidation nor a write, it keeps the key from being stored for a minute.
+#[tokio::test]
+async fn skipped_store_does_not_hold_its_key() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).stale_if_error(10 * MINUTE).hold(MINUTE).build().unwrap();
+    let source = Source::default();
+    source.get(&cache).await.unwrap();
+    test.advance(MINUTE);
+    let skip = async |context: hotshelf::LoadContext<u32>| {
+        context.skip_store();
+        Ok::<u32, ()>(2)
+    };
+    cache.entry("k").or_load(skip).await.unwrap();
+    for _ in 0..5 {
+        source.get(&cache).await.unwrap();
+    }
+    assert_eq!(source.loads(), 2);
+}

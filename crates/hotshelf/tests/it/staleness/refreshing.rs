@@ -193,4 +193,109 @@ async fn failed_early_refresh_is_not_repeated_at_once() {
         }
     }
     assert_eq!(source.loads(), 2);
+/// Fails: its claim blocks the refreshes of all runtimes of the process until the stale window ends.
+#[test]
+fn refresh_on_a_runtime_that_stands_still_is_taken_over() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (test, [one, _]) = two_processes(revalidating);
+    let (running, idle) = (runtime(), runtime());
+    let source = Source::default();
+    running.block_on(source.get(&one)).unwrap();
+    test.advance(MINUTE);
+    idle.block_on(source.get_apart(&one)).unwrap();
+    source.set(2);
+    // A lease lasts for five seconds.
+    for _ in 0..30 {
+        test.advance(Duration::from_secs(10));
+        running.block_on(async {
+            source.get_apart(&one).await.unwrap();
+            settle().await;
+        });
+    }
+    assert_eq!(running.block_on(source.get_apart(&one)), Ok(2));
+}
+
+/// Fails: a synchronous program, whose runtime runs only in `block_on`, never refreshes.
+#[test]
+fn value_is_refreshed_between_short_calls_of_block_on() {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (test, [one, _]) = two_processes(revalidating);
+    let source = Source::default();
+    tokio.block_on(source.get_apart(&one)).unwrap();
+    test.advance(MINUTE);
+    source.set(2);
+    for _ in 0..100 {
+        test.advance(Duration::from_secs(2));
+        tokio.block_on(source.get_apart(&one)).unwrap();
+    }
+    assert_eq!(tokio.block_on(source.get_apart(&one)), Ok(2));
+}
+
+/// Fails: every call loads again.
+#[tokio::test]
+async fn refresh_that_cannot_be_stored_is_not_repeated_at_once() {
+    use hotshelf::backend::Operation;
+    use hotshelf::testing::Fault;
+
+    let (test, [one, _]) = two_processes(revalidating);
+    let source = Source::default();
+    source.get(&one).await.unwrap();
+    test.advance(MINUTE);
+    let fails = Fault::Fail(hotshelf::ErrorKind::Unavailable);
+    test.inject(move |operation| matches!(operation, Operation::Store(_)).then_some(fails));
+    for _ in 0..100 {
+        source.get_apart(&one).await.unwrap();
+        settle().await;
+    }
+    assert!(source.loads() <= 3, "{} loads at one moment", source.loads());
+}
+
+/// Fails: the value counts as stale, although it is fresh.
+#[tokio::test]
+async fn failing_early_refresh_serves_no_stale_value() {
+    let test = hotshelf::testing::TestStore::new();
+    let cache = numbers(test.store()).early_refresh(100.0).build().unwrap();
+    let slow = async || {
+        test.advance(Duration::from_secs(2));
+        1
+    };
+    cache.get_or_insert_with("k", slow).await;
+    test.advance(Duration::from_secs(57));
+    let source = Source::default();
+    source.fail(true);
+    assert_eq!(source.get(&cache).await, Ok(1));
+    assert_eq!((cache.stats().refreshes, cache.stats().stale), (1, 0));
+}
+
+/// Fails: it is replaced, since what the examined entry belongs to is not looked at.
+#[tokio::test]
+async fn refresh_that_finds_no_value_leaves_the_entry_of_another_cache() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use hotshelf::backend::Operation;
+    use hotshelf::{Cache, KeyLayout};
+
+    let test = hotshelf::testing::TestStore::new();
+    let layout = KeyLayout::FastapiRc;
+    let builder = numbers(test.store()).key_layout(layout).negative_ttl(MINUTE);
+    let cache = builder.stale_while_revalidate(10 * MINUTE).build().unwrap();
+    let store = test.another_store();
+    let another: Cache<String> = store.cache("numbers").key_layout(layout).build().unwrap();
+    cache.insert("k", 1).await;
+    test.advance(MINUTE);
+    let (writer, done) = (another.clone(), AtomicBool::default());
+    test.inject(move |operation| {
+        if matches!(operation, Operation::Acquire(_)) && !done.swap(true, Ordering::SeqCst) {
+            let writer = writer.clone();
+            let write = move || {
+                let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                tokio.unwrap().block_on(writer.insert("k", "theirs".to_owned()))
+            };
+            assert!(std::thread::spawn(write).join().unwrap());
+        }
+        None
+    });
+    let found = cache.entry("k").or_try_load_optional(async || Ok::<_, ()>(None)).await;
+    assert_eq!(found.unwrap(), None);
+    assert_eq!(another.get("k").await.as_deref().map(String::as_str), Some("theirs"));
 }
