@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from hotshelf._background import LimitReached, in_time
@@ -107,15 +107,7 @@ class LoadOfMany(Generic[T]):
         made = self._factory(list(distinct.values()))
         if inspect.isawaitable(made):
             made = await made
-        try:
-            pairs = list(made.items() if isinstance(made, Mapping) else made)
-            if any(isinstance(pair, str | bytes) for pair in pairs):
-                raise TypeError("a text is no pair")
-            found = {comparable(name): value for name, value in pairs}
-        except (TypeError, ValueError) as error:
-            kind = type(made).__name__
-            message = f"the factory returned a {kind}: return the values by identifier, or pairs"
-            raise TypeError(message) from error
+        found = {comparable(name): value for name, value in _pairs(made)}
         if found and found.keys().isdisjoint(distinct):
             logger.warning(
                 "cache: a factory of %s returned values for %d identifiers, none of which it was"
@@ -152,3 +144,22 @@ class LoadOfMany(Generic[T]):
         if following is not None:
             self._service._load_failed(error)
         return cast("ManyLoad | None", following)
+
+
+def _pairs(made: Any) -> list[tuple[Any, Any]]:
+    """Returns the values that a factory returned, with their identifiers.
+
+    Raises:
+        TypeError: If they are neither a mapping nor pairs.
+    """
+    if isinstance(made, Mapping):
+        return list(made.items())
+    # Iterating runs code of the factory, whose exceptions are its own.
+    pairs = list(made) if isinstance(made, Iterable) else [made]
+    for pair in pairs:
+        if not isinstance(pair, Sized) or isinstance(pair, str | bytes) or len(pair) != 2:
+            kind = type(made).__name__
+            raise TypeError(
+                f"the factory returned a {kind}: return the values by identifier, or pairs"
+            )
+    return pairs

@@ -127,6 +127,15 @@ async def test_factory_that_returns_something_else(manager: CacheManager, made: 
     assert await cache.get_or_load_many(["a"], lambda _: {"a": 1}) == [1]
 
 
+async def test_exception_of_a_generator_is_its_own(manager: CacheManager) -> None:
+    def load(identifiers: list[str]) -> Any:
+        yield "a", 1
+        raise ValueError("bad row")
+
+    with pytest.raises(ValueError, match="bad row"):
+        await numbers(manager).get_or_load_many(["a", "b"], load)
+
+
 async def test_factory_that_returns_values_of_other_keys(
     manager: CacheManager, caplog: pytest.LogCaptureFixture
 ) -> None:
