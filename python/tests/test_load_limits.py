@@ -36,12 +36,14 @@ async def test_slow_load_goes_on_in_the_background(
     await made_stale(one, source)
     source.value = 2
     source.stop()
-    for cache in (one, two, one):
+    for cache in (one, two):
         began = time.monotonic()
         assert await cache.get_or_set("k", source.load, background=True) == 1
         assert SOFT * 0.9 < time.monotonic() - began < 5
+    # For a second after it was too slow, calls need not wait as long for the same.
+    assert await one.get_or_set("k", source.load, background=True) == 1
     assert source.loads == 2, "it never runs twice at once"
-    assert one.stats()["timed_out"] == 2
+    assert one.stats()["timed_out"] == 1
     source.go.set()
     await until(lambda: is_stored(two, 2))
     await other.close()
