@@ -37,6 +37,8 @@ fn outcome_tells_where_a_value_comes_from() {
         }
         cache.expire("k").await.unwrap();
         pause(Duration::from_millis(2)).await;
+        let missed = traced(false).await;
+        assert_eq!((missed.source, missed.reason), (Source::None, Some(MissReason::Expired)));
         let trace = Trace::default();
         let load = async |_| Ok::<_, ()>(6);
         cache.entry("k").traced(&trace).or_refresh_with(load).await.unwrap();
@@ -46,6 +48,10 @@ fn outcome_tells_where_a_value_comes_from() {
         let trace = Trace::default();
         cache.entry("k").traced(&trace).reload().or_insert_with(async || 7).await;
         assert_eq!(trace.outcome().to_string(), "loaded; the call loads in any case");
+        store.set_enabled(false);
+        for load in [true, false] {
+            assert_eq!(traced(load).await.reason, Some(MissReason::Disabled));
+        }
     });
 }
 
