@@ -81,6 +81,7 @@ impl MemoryBackend {
         let is_accepted = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
         let is_unseen = |raw: &Bytes| is_accepted(raw) && !acquire.seen.is(raw);
         let found = self.entries.get(acquire.key).map(|found| found.entry.raw().clone());
+        let is_over = found.as_ref().is_some_and(|raw| acquire.seen.is(raw));
         if let Some(raw) = found.filter(is_unseen) {
             return Acquired::Present(raw);
         }
@@ -94,7 +95,10 @@ impl MemoryBackend {
             Some((Holder::Failure, _)) | None => {}
         }
         leases.set(acquire.key, Holder::Token(acquire.token), now, acquire.lease);
-        Acquired::Granted(self.clock_at(now))
+        match is_over {
+            true => Acquired::GrantedOver(self.clock_at(now)),
+            false => Acquired::Granted(self.clock_at(now)),
+        }
     }
 
     fn take_now(&self, take: &Take) -> Taken {

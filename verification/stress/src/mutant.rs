@@ -133,7 +133,7 @@ impl MutantBackend {
         let seen = acquire.seen.clone();
         let Acquire { lease, skip_foreign, replace_failure, .. } = acquire;
         let answer = self.backend.acquire(acquire).await;
-        if matches!(answer, Ok(Acquired::Granted(_))) {
+        if answer.as_ref().is_ok_and(|answer| answer.granted().is_some()) {
             let backend = Arc::clone(&self.backend);
             tokio::spawn(async move {
                 // The answers are ignored, so the lease is released once the loader is done.

@@ -268,6 +268,8 @@ impl Seen {
 pub enum Acquired {
     /// The token now holds the lease; contains the backend's clock, in milliseconds.
     Granted(u64),
+    /// The same, and the entry that the caller has seen is still stored.
+    GrantedOver(u64),
     /// There is an entry that the caller hasn't seen. No lease was set.
     Present(Bytes),
     /// Another token holds the lease, for at most this time unless it is renewed.
@@ -276,6 +278,19 @@ pub enum Acquired {
     Held(Duration),
     /// A load of the key has failed, and should not be repeated for this time.
     BackingOff(Duration),
+}
+
+impl Acquired {
+    /// Returns the backend's clock, and whether the entry that the caller has seen is still stored,
+    /// if the token now holds the lease.
+    #[must_use]
+    pub fn granted(&self) -> Option<(u64, bool)> {
+        match self {
+            Self::Granted(at) => Some((*at, false)),
+            Self::GrantedOver(at) => Some((*at, true)),
+            Self::Present(_) | Self::Busy(_) | Self::Held(_) | Self::BackingOff(_) => None,
+        }
+    }
 }
 
 /// For how long a failed load should not be repeated.

@@ -1,11 +1,13 @@
 //! Making values stale.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ByteCache, EntryKey};
+use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::Retrail;
+use crate::engine::Found;
 use crate::error::{Error, ErrorKind};
 use crate::trailer::Trailer;
 
@@ -34,9 +36,11 @@ impl ByteCache {
                            or remove `strict_plain` and `plain_readers`";
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let key = key?.wire;
-        let found = self.counted(gate.read(cache, std::slice::from_ref(&key)).await)?;
-        let Some(raw) = found.into_iter().flatten().next() else { return Ok(false) };
+        let key = key?;
+        let tags = Arc::clone(self.checked(Mistake::Tags, key.tags_in(cache))?);
+        let key = key.wire;
+        let inspected = self.counted(self.engine.inspect(cache, &key, &tags).await)?;
+        let Ok(Found { raw, .. }) = inspected.found else { return Ok(false) };
         let Ok((value, trailer)) = Trailer::find(&raw) else { return Ok(false) };
         let now = gate.clock(&key).unwrap_or(trailer.loaded_at);
         let trailers = Retrail { seen: raw.slice(value.end..), trailer: stale(trailer, now) };
@@ -51,6 +55,9 @@ impl ByteCache {
 /// Returns the trailer of an entry whose value is stale from now on.
 fn stale(trailer: Trailer, now: u64) -> Bytes {
     let margin = u64::try_from(CLOCKS_DIFFER.as_millis()).unwrap_or_default();
+    // Not so much that a short window is over.
+    let window = trailer.lives_for.map(|whole| whole.saturating_sub(trailer.fresh_for));
+    let margin = window.map_or(margin, |window| margin.min(window / 8));
     let age = now.saturating_sub(trailer.loaded_at).saturating_sub(margin);
     let whole = trailer.lives_for.unwrap_or(trailer.fresh_for);
     let fresh_for = trailer.fresh_for.min(age);

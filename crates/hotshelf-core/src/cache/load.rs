@@ -12,8 +12,8 @@ use super::refresh::{Begun, Refresh};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::engine::{
-    self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, SharedError, Stale, Use,
-    Value,
+    self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, Rejects, SharedError, Stale,
+    Usable, Use, Value,
 };
 use crate::error::Error;
 use crate::key::WireKey;
@@ -120,7 +120,8 @@ impl ByteCache {
         if stale.usable == Use::OnError {
             if engine.refreshes.is_paused(&wanted.key, stale.edition, engine.runtime.now()) {
                 self.count(Counter::Hit);
-                return self.stale(stale.value);
+                let usable = Usable { value: stale.value, is_stale: true };
+                return Loaded::Value(self.served(usable));
             }
             self.count(Counter::Miss);
             let miss = Miss::new(MissReason::Expired, stale.seen.clone());
@@ -128,11 +129,9 @@ impl ByteCache {
         }
         let (value, usable) = (stale.value.clone(), stale.usable);
         self.count(Counter::Hit);
-        if usable == Use::WhileRevalidating {
-            self.count(Counter::Stale);
-        }
+        let usable = Usable { value, is_stale: usable == Use::WhileRevalidating };
         let claim = Claim::new(engine, &wanted.key, stale.edition);
-        let Some(claim) = claim else { return Loaded::Value(value) };
+        let Some(claim) = claim else { return Loaded::Value(self.served(usable)) };
         let mode = wanted.options.refresh;
         let mut wanted = wanted;
         if mode == RefreshMode::Background
@@ -143,11 +142,11 @@ impl ByteCache {
         }
         let refresh = Refresh { cache: self.clone(), wanted, stale, claim };
         match mode {
-            RefreshMode::Background => Loaded::Refresh(value, Box::new(refresh)),
+            RefreshMode::Background => Loaded::Refresh(self.served(usable), Box::new(refresh)),
             RefreshMode::Inline => match refresh.begin().await {
                 Begun::Lead(ticket) => Loaded::Lead(ticket),
                 Begun::Found(value) => Loaded::Value(value),
-                Begun::Later => Loaded::Value(value),
+                Begun::Later => Loaded::Value(self.served(usable)),
             },
         }
     }
@@ -157,7 +156,7 @@ impl ByteCache {
         &self,
         wanted: Wanted,
         miss: Miss,
-        fallback: Option<Stale>,
+        mut fallback: Option<Stale>,
     ) -> Loaded {
         let Wanted { key, tags, options, .. } = &wanted;
         let engine = &self.engine;
@@ -173,9 +172,9 @@ impl ByteCache {
         let mut patience = Patience::new(self, entry, options);
         loop {
             let backs_off = fallback.is_some() || call.backs_off;
-            let call = Call { patience: patience.next(), backs_off, ..call };
+            let asking = Call { patience: patience.next(), backs_off, ..call };
             let asked = engine.runtime.now();
-            let acquired = engine.acquire(call, miss.clone()).await;
+            let acquired = engine.acquire(asking, miss.clone()).await;
             if let Some(trace) = options.trace() {
                 trace.note(|traced| {
                     traced.waited += engine.runtime.now().since(asked);
@@ -188,10 +187,15 @@ impl ByteCache {
                 AcquireOutcome::Hit(value) => return Loaded::Value(value),
                 AcquireOutcome::Instead(usable) => {
                     options.trace().into_iter().for_each(|trace| trace.instead(&usable));
-                    self.count(Counter::Stale);
-                    return Loaded::Value(usable.value);
+                    return Loaded::Value(self.served(usable));
                 }
-                AcquireOutcome::Failed(error) => return Loaded::Failed(error),
+                AcquireOutcome::Failed(error, Rejects::Nothing) if fallback.is_some() => {
+                    return match self.instead(&wanted, &fallback).await {
+                        Some(value) => Loaded::Value(value),
+                        None => Loaded::Failed(error),
+                    };
+                }
+                AcquireOutcome::Failed(error, _) => return Loaded::Failed(error),
                 AcquireOutcome::Lead(ticket) => {
                     let ticket = LoadTicket::new(self.clone(), ticket, options.clone());
                     return Loaded::Lead(Box::new(ticket.with_fallback(fallback, None)));
@@ -201,26 +205,54 @@ impl ByteCache {
                     return Loaded::Lead(Box::new(ticket));
                 }
                 AcquireOutcome::BackingOff(left) => {
-                    let Some(Stale { value, edition, .. }) = fallback else {
+                    // The call may have waited: what it has read may be invalidated since.
+                    if let Some(value) = self.instead(&wanted, &fallback).await {
+                        if let Some(stale) = &fallback {
+                            let now = engine.runtime.now();
+                            engine.refreshes.pause(key, stale.edition, now, left);
+                        }
+                        return Loaded::Value(value);
+                    }
+                    if fallback.take().is_none() || call.backs_off {
                         self.count(Counter::BackedOff);
                         return Loaded::BackingOff(left);
-                    };
-                    engine.refreshes.pause(key, edition, engine.runtime.now(), left);
-                    return self.stale(value);
+                    }
                 }
                 AcquireOutcome::OutOfPatience => match patience.end().await {
                     Some(Waited::Stale(value)) => return Loaded::Value(value),
                     Some(_) => return Loaded::TimedOut,
-                    None => {}
+                    // What it falls back to was invalidated.
+                    None => fallback = None,
                 },
             }
         }
     }
 
-    /// Returns a stale value to a caller.
-    fn stale(&self, value: Value) -> Loaded {
-        self.count(Counter::Stale);
-        Loaded::Value(value)
+    /// Returns what a call is given instead of an error, if there is something: it reads its key
+    /// again. If that fails, it falls back to what it has read before.
+    async fn instead(&self, wanted: &Wanted, fallback: &Option<Stale>) -> Option<Value> {
+        let Wanted { key, tags, options, .. } = wanted;
+        let Stale { value, .. } = fallback.as_ref()?;
+        let usable = match self.engine.usable(&self.context, key, tags).await {
+            Ok(usable) => usable?,
+            Err(_) => {
+                self.count(Counter::Error);
+                Usable { value: value.clone(), is_stale: true }
+            }
+        };
+        if usable.value.is_absent() && !options.takes_absent {
+            return None;
+        }
+        options.trace().into_iter().for_each(|trace| trace.instead(&usable));
+        Some(self.served(usable))
+    }
+
+    /// Counts a value that is given to a caller, if it is stale.
+    pub(super) fn served(&self, usable: Usable) -> Value {
+        if usable.is_stale {
+            self.count(Counter::Stale);
+        }
+        usable.value
     }
 
     /// Acquires the right to fill a key manually, for loads that don't fit into one call.
@@ -275,7 +307,9 @@ impl ByteCache {
                 .nested
                 .then(|| own.wait_timeout.saturating_add(own.backend_budget)),
             patience: None,
-            backs_off: !options.must_load && !own.error_backoff.is_zero(),
+            backs_off: !options.must_load
+                && options.mode == Mode::Use
+                && !own.error_backoff.is_zero(),
             waits_until: self.engine.runtime.now() + own.wait_timeout,
             budget: Budget::new(own.backend_budget),
         }

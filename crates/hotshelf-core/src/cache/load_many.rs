@@ -243,6 +243,11 @@ impl ManyLoad {
         let State::Unasked(unasked) = std::mem::replace(&mut slot.state, taken) else { return };
         let Unasked { miss, fallback, claim } = unasked;
         slot.state = match answer {
+            // Without a lease a call that is alone serves what it has.
+            Answered::Lead(ticket) if claim.is_some() && !ticket.can_store() => match fallback {
+                Some(stale) => State::Ended(Ended::Value(stale.value)),
+                None => State::Waiting(miss, None),
+            },
             Answered::Lead(ticket) => {
                 if claim.is_some() {
                     cache.count(Counter::Refresh);

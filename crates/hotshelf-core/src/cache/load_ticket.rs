@@ -4,14 +4,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{CallOptions, keep, plain_entries_have_no_tags};
+use super::call::{CallOptions, RefreshMode, keep, plain_entries_have_no_tags};
 use super::patience::{Patience, Served};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::backend::Pause;
 use crate::context::Format;
 use crate::engine::{
-    Claim, Filled, Filling, LateTags, Occupant, SharedError, Stale, Ticket, Usable, Value,
+    Claim, Filled, Filling, LateTags, Occupant, Rejects, SharedError, Stale, Ticket, Usable, Value,
 };
 use crate::error::Error;
 use crate::key::WireKey;
@@ -37,6 +37,13 @@ pub struct LoadTicket {
     /// Held by a load whose value is served meanwhile.
     claim: Option<Claim>,
     decision: Decision,
+}
+
+/// Ends a refresh. What couldn't be stored isn't repeated at once.
+fn end_claim(claim: Option<Claim>, is_done: bool) {
+    if let Some(mut claim) = claim.filter(|_| is_done) {
+        claim.pause(Duration::ZERO);
+    }
 }
 
 /// How a load is completed.
@@ -104,7 +111,8 @@ impl LoadTicket {
     /// completes the load with it.
     #[must_use]
     pub fn previous(&self) -> Option<&Value> {
-        self.fallback.as_ref().map(|stale| &stale.value)
+        let (stale, ticket) = self.fallback.as_ref().zip(self.ticket.as_ref())?;
+        ticket.is_over(&stale.tags).then_some(&stale.value)
     }
 
     /// Returns how long the call waits for its loader.
@@ -154,7 +162,11 @@ impl LoadTicket {
     /// dropping it hands the load over.
     pub async fn complete(self, value: Value) -> Filled {
         match self.begin_complete(&value).await {
-            Completing::Fill(ticket, filling, _claim) => ticket.fill(*filling, value).await,
+            Completing::Fill(ticket, filling, claim) => {
+                let filled = ticket.fill(*filling, value).await;
+                end_claim(claim, filled != Filled::Unstored);
+                filled
+            }
             Completing::Share(ticket) => {
                 ticket.share(value).await;
                 Filled::Unstored
@@ -166,9 +178,6 @@ impl LoadTicket {
     pub(super) async fn begin_complete(mut self, value: &Value) -> Completing {
         if let Some(trace) = self.options.trace() {
             trace.note(|traced| traced.from(Source::Loader));
-        }
-        if let Some(claim) = &mut self.claim {
-            claim.pause(Duration::ZERO);
         }
         match (self.filling(value).await, self.ticket.take()) {
             (Some(filling), Some(ticket)) => {
@@ -212,18 +221,31 @@ impl LoadTicket {
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn fail(self, error: &SharedError) -> Option<Value> {
         let Self { cache, ticket, options, fallback, claim, decision, .. } = self;
+        if let Some(trace) = options.trace() {
+            // Unless it is given something instead.
+            trace.note(|traced| traced.from(Source::None));
+        }
         let Some(ticket) = ticket else {
             cache.count(Counter::LoadError);
             return None;
         };
-        let pause = cache.context.options.pause();
+        let is_apart = claim.is_some() && options.refresh == RefreshMode::Background;
+        let mut pause = cache.context.options.pause();
+        let rejects = match decision.rejects_stale {
+            true => Rejects::StaleValues,
+            false => Rejects::Nothing,
+        };
+        if decision.rejects_stale {
+            // Under the mark others would serve the value.
+            pause.with_entry = Duration::ZERO;
+        }
         let takes_stale = fallback.is_some() && !decision.rejects_stale;
         if pause == Pause::default() && !takes_stale {
-            ticket.fail(error);
+            ticket.fail(error, rejects);
             return None;
         }
         let key = ticket.key().clone();
-        let usable = match ticket.fail_for_a_while(error, pause, takes_stale).await {
+        let usable = match ticket.fail_for_a_while(error, pause, takes_stale, rejects).await {
             Ok(usable) => usable,
             // The call has read it after it began.
             Err(_) => fallback
@@ -236,17 +258,19 @@ impl LoadTicket {
             trace.instead(usable);
         }
         match (claim, fallback) {
-            (Some(mut claim), _) => claim.pause(pause.with_entry),
+            // A rejected value is refreshed again after a while, as after a refresh that was dropped.
+            (Some(mut claim), _) if rejects == Rejects::Nothing => claim.pause(pause.with_entry),
             (None, Some(stale)) if usable.is_some() => {
                 let now = cache.engine.runtime.now();
                 cache.engine.refreshes.pause(&key, stale.edition, now, pause.with_entry);
             }
-            (None, _) => {}
+            _ => {}
         }
-        usable.map(|usable| {
-            cache.count(Counter::Stale);
-            usable.value
-        })
+        match is_apart {
+            // Its caller was given the value before.
+            true => usable.map(|usable| usable.value),
+            false => usable.map(|usable| cache.served(usable)),
+        }
     }
 
     /// Returns what to store; `None` if nothing is to be stored.

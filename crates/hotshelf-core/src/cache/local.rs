@@ -65,11 +65,9 @@ impl ByteCache {
         call: &CallOptions,
     ) -> Option<Result<ReadOutcome, Error>> {
         let outcome = self.look_locally(key, tags, takes_absent, call).await;
-        let is_hit = match &outcome {
-            Some(Ok(ReadOutcome::Stale(stale))) => stale.usable != Use::OnError,
-            outcome => outcome.is_some(),
-        };
-        if is_hit {
+        if let Some(Ok(found)) = &outcome
+            && is_hit(found)
+        {
             self.count_near_hits(1);
         }
         outcome
@@ -110,7 +108,7 @@ impl ByteCache {
             }
         }
         // Only now it is certain that none of them is read again.
-        self.count_near_hits(keys.len() as u64);
+        self.count_near_hits(read.iter().filter(|outcome| is_hit(outcome)).count() as u64);
         Some(Ok(read))
     }
 
@@ -120,5 +118,14 @@ impl ByteCache {
         if self.engine.gate.has_near_tier(&self.context) {
             self.context.stats.add(Counter::NearHit, amount);
         }
+    }
+}
+
+/// Returns `true` if a value was found that needs no load.
+fn is_hit(outcome: &ReadOutcome) -> bool {
+    match outcome {
+        ReadOutcome::Hit(_) => true,
+        ReadOutcome::Stale(stale) => stale.usable != Use::OnError,
+        ReadOutcome::Miss(_) => false,
     }
 }

@@ -93,12 +93,11 @@ impl Patience {
             Ok(Some(usable)) if usable.value.is_absent() && !self.takes_absent => None,
             Ok(Some(usable)) => {
                 cache.count(Counter::TimedOut);
-                cache.count(Counter::Stale);
                 // Later calls need not wait as long for the same.
                 let now = cache.engine.runtime.now();
                 cache.engine.refreshes.pause(key, *edition, now, SLOW);
                 self.trace.iter().for_each(|trace| trace.instead(&usable));
-                Some(Waited::Stale(usable.value))
+                Some(Waited::Stale(cache.served(usable)))
             }
             Ok(None) => None,
             Err(_) => {

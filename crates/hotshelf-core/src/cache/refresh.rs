@@ -42,7 +42,8 @@ impl Refresh {
         let Self { cache, wanted, stale, mut claim } = self;
         let call = Call { backs_off: true, ..cache.call_for(&wanted) };
         match engine::ask(call, &cache.engine, stale.seen.clone()).await {
-            Asked::Lead(ticket) => {
+            Asked::Lead(ticket, newer) => {
+                let stale = newer.map_or(stale, |newer| *newer);
                 cache.count(Counter::Refresh);
                 let ticket = LoadTicket::new(cache.clone(), ticket, wanted.options);
                 Begun::Lead(Box::new(ticket.with_fallback(Some(stale), Some(claim))))

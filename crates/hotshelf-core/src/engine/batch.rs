@@ -47,6 +47,8 @@ struct Open {
     leadership: Leadership,
     seen: Seen,
     occupant: Option<Occupant>,
+    /// Whether it has another entry than the one that the call has seen.
+    is_other: bool,
 }
 
 /// Asks for the leases of many keys, without waiting for any. The keys are distinct.
@@ -71,7 +73,7 @@ pub(crate) async fn lead_many(
             }
             Some(leadership) => {
                 let (seen, occupant) = (miss.seen.clone(), miss.occupant());
-                open.push(Open { position, leadership, seen, occupant });
+                open.push(Open { position, leadership, seen, occupant, is_other: false });
             }
             None => answers[position] = Some(Answered::Later),
         }
@@ -130,11 +132,14 @@ async fn ask(
     {
         let call = wanted[open.position].0;
         let position = open.position;
+        let granted = acquired.as_ref().ok().and_then(Acquired::granted);
         answers[position] = match (acquired, captured.of(call.tags)) {
-            (Ok(Acquired::Granted(granted_at)), Some(tags)) => {
+            (_, Some(tags)) if let Some((granted_at, is_over_seen)) = granted => {
                 let _hold = HeldLeases::add(engine, cache, call.key, token, Purpose::Load);
                 let occupant = open.occupant;
-                open.leadership.lease = Some(Lease { token, granted_at, tags, occupant, _hold });
+                let is_over_seen = is_over_seen && !open.is_other;
+                let lease = Lease { token, granted_at, tags, occupant, is_over_seen, _hold };
+                open.leadership.lease = Some(lease);
                 Some(Answered::Lead(Ticket::begin(open.leadership)))
             }
             (Ok(Acquired::Present(raw)), Some(tags)) => {
@@ -189,7 +194,7 @@ async fn request(
     let mut granted = acquired.iter();
     let needed = unused.retain(|_| match granted.next() {
         // Without the versions of the tags, nothing can be stored.
-        Some(Ok(Acquired::Granted(_))) => versions.is_err(),
+        Some(Ok(acquired)) if acquired.granted().is_some() => versions.is_err(),
         Some(Ok(_)) | None => false,
         Some(Err(error)) => error.is_timeout(),
     });
@@ -242,7 +247,8 @@ async fn examine(
                     ReadOutcome::Miss(miss) => miss.occupant(),
                     ReadOutcome::Hit(_) | ReadOutcome::Stale(_) => Some(Occupant::ThisCache),
                 };
-                again.push(Open { seen: Seen::entry(&raw), occupant, ..open });
+                let (seen, is_other) = (Seen::entry(&raw), true);
+                again.push(Open { seen, occupant, is_other, ..open });
             }
             Some(Err(_)) | None => {
                 cache.stats.count(Counter::Error);

@@ -18,7 +18,7 @@ use super::cleanup::release;
 use super::held::Hold;
 use super::leader::{LeaderState, LeaderWaker, Led, Turn};
 use super::outcome::{Occupant, Usable, Value};
-use super::{Engine, SharedError};
+use super::{Engine, Rejects, SharedError};
 use crate::backend::{TagVersion, Token};
 use crate::context::CacheContext;
 use crate::gate::{Change, LocalState};
@@ -98,7 +98,7 @@ pub(crate) enum Outcome {
     /// What is served instead of the loader's error.
     Instead(Usable),
     /// The loader's error.
-    Failed(SharedError),
+    Failed(SharedError, Rejects),
     /// A load has failed elsewhere, and isn't repeated for this time.
     BackingOff(Duration),
     /// The waiter becomes the leader: the previous one was cancelled, or ended with a result
@@ -300,6 +300,8 @@ pub(crate) struct Lease {
     /// The owner of the entry when the lease was granted. `None` if the caller hadn't read the
     /// key: an untracked entry may exist.
     pub(crate) occupant: Option<Occupant>,
+    /// Whether the entry that the caller had seen was still stored then.
+    pub(crate) is_over_seen: bool,
     /// Keeps it on the list of the process.
     pub(crate) _hold: Arc<Hold>,
 }
@@ -425,11 +427,16 @@ impl Leadership {
 
     /// Ends the flight with the loader's error, for the callers that joined before it began and
     /// expect errors of its type.
-    pub(crate) fn complete_failed(self, began: TicketNumber, error: &SharedError) {
+    pub(crate) fn complete_failed(
+        self,
+        began: TicketNumber,
+        error: &SharedError,
+        rejects: Rejects,
+    ) {
         let errors = (**error).type_id();
         self.complete(|number, waiter| {
             let accepts = number < began && waiter.errors == errors;
-            accepts.then(|| Outcome::Failed(Arc::clone(error)))
+            accepts.then(|| Outcome::Failed(Arc::clone(error), rejects))
         });
     }
 

@@ -17,6 +17,8 @@ pub(crate) struct Freshness {
     load_time: u32,
     /// Whether the entry outlives its freshness.
     outlives: bool,
+    /// Whether it is a negative, which is never served stale.
+    absent: bool,
 }
 
 /// An entry as it was found. Another fill, or an expiry, makes another edition of it.
@@ -45,6 +47,7 @@ impl Freshness {
             until: trailer.loaded_at.saturating_add(trailer.fresh_for),
             load_time: u32::try_from(trailer.load_time).unwrap_or(u32::MAX),
             outlives: trailer.lives_for.is_some(),
+            absent: trailer.absent,
         }
     }
 
@@ -76,12 +79,12 @@ impl Freshness {
             return Use::Fresh;
         }
         let Some(now) = now() else {
-            return if self.outlives { Self::stale_for(0, options) } else { Use::Fresh };
+            return if self.outlives { self.stale_for(0, options) } else { Use::Fresh };
         };
         match self.until.checked_sub(now).filter(|left| *left > 0) {
             Some(left) if self.ends_early(left, options, runtime) => Use::RefreshEarly,
             Some(_) => Use::Fresh,
-            None if self.outlives => Self::stale_for(now - self.until, options),
+            None if self.outlives => self.stale_for(now - self.until, options),
             None => Use::Fresh,
         }
     }
@@ -96,7 +99,10 @@ impl Freshness {
         left.min(Duration::from_millis(fresh))
     }
 
-    fn stale_for(past: u64, options: &CacheOptions) -> Use {
+    fn stale_for(self, past: u64, options: &CacheOptions) -> Use {
+        if self.absent {
+            return Use::Expired;
+        }
         let past = u128::from(past);
         if past < options.stale_while_revalidate.as_millis() {
             Use::WhileRevalidating
@@ -141,7 +147,8 @@ mod tests {
 
     #[test]
     fn windows_begin_where_freshness_ends() {
-        let entry = Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: true };
+        let entry =
+            Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: true, absent: false };
         let both = options(100, 300);
         for (now, expected) in [
             (Some(0), Use::Fresh),
@@ -162,7 +169,8 @@ mod tests {
 
     #[test]
     fn entry_without_window_is_fresh_until_it_is_removed() {
-        let entry = Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: false };
+        let entry =
+            Freshness { loaded_at: 0, until: 1_000, load_time: 5, outlives: false, absent: false };
         for now in [Some(0), Some(2_000), None] {
             assert_eq!(use_at(entry, &options(100, 300), now), Use::Fresh);
         }
@@ -172,7 +180,13 @@ mod tests {
     fn early_refresh_depends_on_chance_load_time_and_time_left() {
         let early = CacheOptions { early_refresh: 1.0, ..CacheOptions::default() };
         let used = |load_time, left: u64, random| {
-            let entry = Freshness { loaded_at: 0, until: 10_000, load_time, outlives: false };
+            let entry = Freshness {
+                loaded_at: 0,
+                until: 10_000,
+                load_time,
+                outlives: false,
+                absent: false,
+            };
             entry.use_of(&early, &FixedRuntime(random), || Some(10_000 - left))
         };
         // The chance of e^-1, of 0.37, that one load time before its end a call refreshes.

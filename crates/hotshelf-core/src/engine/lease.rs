@@ -36,7 +36,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     }
     let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
-    let mut waiting = Waiting::new(call, &engine);
+    let (mut waiting, mut is_other) = (Waiting::new(call, &engine), false);
     // The second request acknowledges the entry that the first one found.
     for asked in 0.. {
         let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
@@ -51,7 +51,9 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
-                leadership.lease = Some(Lease { occupant, ..lease });
+                // Only the first request has named the entry that the call has seen.
+                let is_over_seen = lease.is_over_seen && !is_other;
+                leadership.lease = Some(Lease { occupant, is_over_seen, ..lease });
                 return begin(leadership);
             }
             Answer::BackingOff(left) => {
@@ -84,7 +86,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
                 return begin(leadership);
             }
         };
-        seen = Seen::entry(&raw);
+        (seen, is_other) = (Seen::entry(&raw), true);
         // Bounds the loop if another client keeps writing such entries.
         if asked > 0 && engine.runtime.now() >= waiting.deadline {
             break;
@@ -98,7 +100,7 @@ fn begin(leadership: Leadership) -> AcquireOutcome {
 }
 
 /// Returns the owner of an examined entry. A hit belongs to this cache.
-fn occupant_of(outcome: &ReadOutcome) -> Option<Occupant> {
+pub(super) fn occupant_of(outcome: &ReadOutcome) -> Option<Occupant> {
     match outcome {
         ReadOutcome::Hit(_) | ReadOutcome::Stale(_) => Some(Occupant::ThisCache),
         ReadOutcome::Miss(miss) => miss.occupant(),
@@ -231,7 +233,7 @@ pub(super) async fn acquire(
     .await;
     let needed = unused.retain(|_| match &answer {
         // Without the versions of the tags, nothing can be stored.
-        Ok(Acquired::Granted(_)) => versions.is_err(),
+        Ok(acquired) if acquired.granted().is_some() => versions.is_err(),
         Ok(_) => false,
         Err(error) => error.is_timeout(),
     });
@@ -243,18 +245,17 @@ pub(super) async fn acquire(
             return Answer::Impossible;
         }
     };
-    match answer {
-        Ok(Acquired::Granted(_)) if !needed => Answer::Impossible,
-        Ok(Acquired::Granted(granted_at)) => {
-            let hold = HeldLeases::add(engine, call.cache, call.key, token, purpose);
-            Answer::Granted(Lease {
-                token,
-                granted_at,
-                tags: versions,
-                occupant: None,
-                _hold: hold,
-            })
+    if let Ok(acquired) = &answer
+        && let Some((granted_at, is_over_seen)) = acquired.granted()
+    {
+        if !needed {
+            return Answer::Impossible;
         }
+        let (tags, occupant) = (versions, None);
+        let _hold = HeldLeases::add(engine, call.cache, call.key, token, purpose);
+        return Answer::Granted(Lease { token, granted_at, tags, occupant, is_over_seen, _hold });
+    }
+    match answer {
         Ok(Acquired::Present(raw)) => {
             Answer::Present(raw, versions.into_iter().map(Some).collect())
         }
@@ -265,6 +266,7 @@ pub(super) async fn acquire(
             call.count(Counter::Error);
             Answer::Impossible
         }
+        Ok(Acquired::Granted(_) | Acquired::GrantedOver(_)) => Answer::Impossible,
     }
 }
 

@@ -82,7 +82,8 @@ impl Engine {
                             {
                                 let (seen, edition) =
                                     (local.seen(&found), stamp.freshness.edition());
-                                let stale = Stale { value, seen, edition, usable };
+                                let tags = stamp.tags.clone();
+                                let stale = Stale { value, seen, edition, tags, usable };
                                 return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
                             }
                             return Some(Ok(ReadOutcome::Hit(value)));

@@ -61,7 +61,7 @@ pub(crate) use call::Call;
 pub(crate) use cleanup::{
     UnusedLeases, begin, drain, finish_even_if_dropped, remove, remove_in_any_case,
 };
-pub(crate) use entry::{Inspected, version as entry_version};
+pub(crate) use entry::{Found, Inspected, version as entry_version};
 pub(crate) use fill_many::{fill_many, run_many};
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 pub(crate) use freshness::{Edition, Freshness, Use};
@@ -94,6 +94,14 @@ pub(crate) struct Engine {
 /// A loader's error that the callers of a flight share.
 pub type SharedError = Arc<dyn Any + Send + Sync>;
 
+/// What a loader rejects for its callers, together with its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejects {
+    Nothing,
+    /// Stale values are not served instead of the error.
+    StaleValues,
+}
+
 /// The result of [`Engine::acquire`].
 #[derive(Debug)]
 pub(crate) enum AcquireOutcome {
@@ -104,7 +112,7 @@ pub(crate) enum AcquireOutcome {
     /// A value that the callers are given since the load of one of them failed.
     Instead(Usable),
     /// The loader of another caller failed with this error.
-    Failed(SharedError),
+    Failed(SharedError, Rejects),
     /// A load of the key failed elsewhere, and isn't repeated for this time.
     BackingOff(Duration),
     /// The wait for another caller timed out: load without storing.
@@ -149,8 +157,8 @@ impl Engine {
                     Waited::Ended(Some(Outcome::Instead(usable))) => {
                         return AcquireOutcome::Instead(usable);
                     }
-                    Waited::Ended(Some(Outcome::Failed(error))) => {
-                        return AcquireOutcome::Failed(error);
+                    Waited::Ended(Some(Outcome::Failed(error, rejects))) => {
+                        return AcquireOutcome::Failed(error, rejects);
                     }
                     Waited::Ended(Some(Outcome::BackingOff(left))) => {
                         return AcquireOutcome::BackingOff(left);

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::freshness::{Edition, Use};
 use crate::backend::Seen;
 use crate::codec::Decoded;
+use crate::tag::TagStamp;
 
 /// The outcome of reading a key for one call.
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct Stale {
     /// The fingerprint of the entry.
     pub(crate) seen: Seen,
     pub(crate) edition: Edition,
+    /// The versions of its tags, which were valid when it was read.
+    pub(crate) tags: Box<[TagStamp]>,
     pub(crate) usable: Use,
 }
 

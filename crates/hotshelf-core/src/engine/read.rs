@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
-use crate::trailer::CodecId;
+use crate::trailer::{CodecId, Trailer};
 
 /// The conditions under which an entry answers a call.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +176,9 @@ impl Engine {
                 None => ReadOutcome::Hit(value),
                 Some(edition) => {
                     let (seen, usable) = (Seen::entry(&raw), used);
-                    ReadOutcome::Stale(Box::new(Stale { value, seen, edition, usable }))
+                    let tags = Trailer::find(&raw).map(|(_, trailer)| trailer.tags);
+                    let tags = tags.unwrap_or_default().into_boxed_slice();
+                    ReadOutcome::Stale(Box::new(Stale { value, seen, edition, tags, usable }))
                 }
             },
             Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),

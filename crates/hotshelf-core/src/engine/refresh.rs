@@ -13,8 +13,8 @@ use super::call::Call;
 use super::flight::{Leadership, Lease};
 use super::freshness::Edition;
 use super::held::Purpose;
-use super::lease::{Answer, acquire};
-use super::outcome::{Occupant, ReadOutcome, Value};
+use super::lease::{Answer, acquire, occupant_of};
+use super::outcome::{Occupant, ReadOutcome, Stale, Value};
 use super::ticket::Ticket;
 use super::{Engine, scope};
 use crate::backend::{Seen, Token};
@@ -46,11 +46,14 @@ pub(crate) struct Refreshes(Mutex<State>);
 struct State {
     keys: HashMap<WireKey, Refreshing, RandomState>,
     running: usize,
+    /// The number of claims so far.
+    claims: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Refreshing {
-    Now,
+    /// Since this moment, by the claim of this number.
+    Now(Moment, u64),
     /// Not before this moment, if this is still the entry.
     After(Moment, Edition),
 }
@@ -59,6 +62,7 @@ enum Refreshing {
 pub(crate) struct Claim {
     engine: Arc<Engine>,
     key: WireKey,
+    number: u64,
     edition: Edition,
     /// How long nobody else of the process tries.
     pause: Duration,
@@ -84,14 +88,14 @@ impl State {
         }
         let after = Refreshing::After(now + pause, edition);
         if let Some(found) = self.keys.get_mut(key) {
-            if *found != Refreshing::Now {
+            if !matches!(found, Refreshing::Now(..)) {
                 *found = after;
             }
             return;
         }
         if self.keys.len() >= MOST_PAUSED {
             self.keys.retain(|_, found| match found {
-                Refreshing::Now => true,
+                Refreshing::Now(..) => true,
                 Refreshing::After(until, _) => *until > now,
             });
         }
@@ -112,17 +116,25 @@ impl Claim {
     /// already, has tried a moment ago, or refreshes enough others.
     pub(crate) fn new(engine: &Arc<Engine>, key: &WireKey, edition: Edition) -> Option<Self> {
         let mut state = engine.refreshes.0.lock();
-        if let Some(found) = state.keys.get(key)
-            && (*found == Refreshing::Now || found.is_paused(edition, engine.runtime.now()))
-        {
+        let now = engine.runtime.now();
+        let is_taken = match state.keys.get(key) {
+            None => false,
+            // Nobody may poll its holder. The lease still keeps two of them from loading at once.
+            Some(Refreshing::Now(since, _)) => now.since(*since) <= engine.lease,
+            Some(found) => found.is_paused(edition, now),
+        };
+        if is_taken {
             return None;
         }
         if state.running >= AT_ONCE || scope::is_computing(engine, key) {
             return None;
         }
         state.running += 1;
-        state.keys.insert(key.clone(), Refreshing::Now);
-        Some(Self { engine: Arc::clone(engine), key: key.clone(), edition, pause: ABANDONED })
+        state.claims += 1;
+        let number = state.claims;
+        state.keys.insert(key.clone(), Refreshing::Now(now, number));
+        let (engine, key) = (Arc::clone(engine), key.clone());
+        Some(Self { engine, key, number, edition, pause: ABANDONED })
     }
 
     /// Sets how long the process then leaves the key alone. A refresh that is dropped leaves it alone
@@ -137,6 +149,10 @@ impl Drop for Claim {
         let engine = &self.engine;
         let mut state = engine.refreshes.0.lock();
         state.running -= 1;
+        if !matches!(state.keys.get(&self.key), Some(Refreshing::Now(_, it)) if *it == self.number)
+        {
+            return;
+        }
         state.keys.remove(&self.key);
         state.pause(&self.key, self.edition, engine.runtime.now(), self.pause);
     }
@@ -150,8 +166,9 @@ impl fmt::Debug for Claim {
 
 /// The answer to a request for a refresh.
 pub(crate) enum Asked {
-    /// The right and the duty to load.
-    Lead(Ticket),
+    /// The right and the duty to load, and the entry, if it is another one than that which the call
+    /// has seen.
+    Lead(Ticket, Option<Box<Stale>>),
     /// Another process has just done it.
     Found(Value),
     /// Another process does it, or nobody may for this time.
@@ -164,6 +181,7 @@ pub(crate) enum Asked {
 /// Costs one round trip, or more if another process has stored an entry meanwhile.
 pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) -> Asked {
     let mut leadership = Leadership::alone(engine, call);
+    let (mut occupant, mut newer) = (Some(Occupant::ThisCache), None);
     for _ in 0..ATTEMPTS {
         let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
         let token = Token::random(&*engine.runtime);
@@ -174,15 +192,20 @@ pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) ->
         drop(permit);
         match answer {
             Some(Answer::Granted(lease)) => {
-                let occupant = Some(Occupant::ThisCache);
                 leadership.lease = Some(Lease { occupant, ..lease });
-                return Asked::Lead(Ticket::begin(leadership));
+                return Asked::Lead(Ticket::begin(leadership), newer);
             }
             Some(Answer::Present(raw, versions)) => {
                 let examining = pin!(engine.examine(call, &raw, &versions));
                 match leadership.budget.spend(&*engine.runtime, examining).await {
                     Some(Ok(ReadOutcome::Hit(value))) => return Asked::Found(value),
-                    Some(Ok(_)) => seen = Seen::entry(&raw),
+                    Some(Ok(outcome)) => {
+                        occupant = occupant_of(&outcome);
+                        if let ReadOutcome::Stale(stale) = outcome {
+                            newer = Some(stale);
+                        }
+                        seen = Seen::entry(&raw);
+                    }
                     Some(Err(_)) | None => break,
                 }
             }

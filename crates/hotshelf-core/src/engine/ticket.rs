@@ -16,7 +16,7 @@ use super::flight::{Flight, Leadership, Lease, TicketNumber};
 use super::outcome::{Occupant, Usable, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
-use super::{Engine, SharedError};
+use super::{Engine, Rejects, SharedError};
 use crate::backend::{Fill, Pause, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
@@ -64,6 +64,16 @@ impl Ticket {
         }
         let began = leadership.engine.runtime.now();
         Self { loader_began: leadership.mark(), leadership, began }
+    }
+
+    /// Returns `true` if an entry was still stored, and not invalidated, when the lease was granted:
+    /// the one that the caller had seen.
+    pub(crate) fn is_over(&self, tags: &[TagStamp]) -> bool {
+        let Leadership { flight, lease, .. } = &self.leadership;
+        let Some(lease) = lease.as_ref().filter(|lease| lease.is_over_seen) else { return false };
+        // Versions of tags that the call doesn't name were not captured.
+        let captured = flight.tags.stamps(&lease.tags);
+        tags.iter().all(|tag| captured.contains(tag))
     }
 
     /// Returns how long the loader has run so far.
@@ -228,6 +238,7 @@ impl Ticket {
         let removing = async move {
             // The lease was removed with the entry.
             let removal = Removal::Keys(vec![leadership.flight.key.clone()]);
+            // The lease may be lost, and another process may hold the key: so it is held here, too.
             let cache = &leadership.flight.cache;
             if leadership.engine.gate.remove(Some(cache), &removal).await.is_ok() {
                 leadership.lease = None;
@@ -240,9 +251,9 @@ impl Ticket {
     }
 
     /// Shares the loader's error with the callers that joined before it began.
-    pub(crate) fn fail(self, error: &SharedError) {
+    pub(crate) fn fail(self, error: &SharedError, rejects: Rejects) {
         self.leadership.flight.cache.stats.count(Counter::LoadError);
-        self.leadership.complete_failed(self.loader_began, error);
+        self.leadership.complete_failed(self.loader_began, error, rejects);
     }
 
     /// Marks the key, so that others don't repeat the failed load for a while, and at the same
@@ -262,6 +273,7 @@ impl Ticket {
         error: &SharedError,
         pause: Pause,
         takes_stale: bool,
+        rejects: Rejects,
     ) -> Result<Option<Usable>, Error> {
         let Self { mut leadership, loader_began, .. } = self;
         let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
@@ -297,7 +309,7 @@ impl Ticket {
             }
             match &usable {
                 Ok(Some(usable)) => leadership.complete_instead(mark, usable),
-                Ok(None) | Err(_) => leadership.complete_failed(loader_began, &error),
+                Ok(None) | Err(_) => leadership.complete_failed(loader_began, &error, rejects),
             }
             usable
         };

@@ -84,6 +84,7 @@ fn acquired(reply: Reply) -> Result<Acquired> {
     match code.integer()? {
         0 => Ok(Acquired::Busy(left(value)?)),
         1 => Ok(Acquired::Granted(u64::try_from(value.integer()?).unwrap_or_default())),
+        5 => Ok(Acquired::GrantedOver(u64::try_from(value.integer()?).unwrap_or_default())),
         2 => Ok(Acquired::Present(value.bytes()?.unwrap_or_default())),
         3 => Ok(Acquired::Held(left(value)?)),
         4 => Ok(Acquired::BackingOff(left(value)?)),

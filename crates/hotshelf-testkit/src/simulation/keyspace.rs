@@ -123,6 +123,7 @@ impl Keyspace {
         let counts = |raw: &Bytes| !acquire.skip_foreign || raw.ends_with(MAGIC);
         let unseen = |raw: &Bytes| counts(raw) && !acquire.seen.is(raw);
         let entry = self.entries.get(&acquire.key).map(|entry| &entry.value);
+        let is_over = entry.is_some_and(|raw| acquire.seen.is(raw));
         if let Some(raw) = entry.filter(|raw| unseen(raw)) {
             return Acquired::Present(raw.clone());
         }
@@ -136,7 +137,10 @@ impl Keyspace {
             }
         }
         self.lease(&acquire.key, acquire.token, now + acquire.lease);
-        Acquired::Granted(millis(now))
+        match is_over {
+            true => Acquired::GrantedOver(millis(now)),
+            false => Acquired::Granted(millis(now)),
+        }
     }
 
     pub(super) fn take(&mut self, take: &Take, now: Duration) -> Taken {

@@ -228,7 +228,7 @@ impl SimServer {
         match &answer {
             Acquired::Present(_) => self.shared.overlaps.count(Overlap::FilledMeanwhile),
             Acquired::Busy(_) => self.shared.overlaps.count(Overlap::KeyBusy),
-            Acquired::Granted(_) => self.notify(Some(&acquire.key)),
+            Acquired::Granted(_) | Acquired::GrantedOver(_) => self.notify(Some(&acquire.key)),
             _ => {}
         }
         self.note_key(sender, &acquire.key, || {

@@ -261,7 +261,8 @@ impl<T: CacheValue, C> CacheBuilder<T, C> {
 
     /// Sets how long a call waits for a load, its own or that of another caller, before it is given
     /// the stale value, if there is one. The load goes on in the background if it borrows nothing
-    /// ([`Entry::or_refresh_with`](super::Entry::or_refresh_with)), and is dropped otherwise.
+    /// ([`Entry::or_refresh_with`](super::Entry::or_refresh_with)), and is dropped otherwise: then a
+    /// load that is always slower never replaces the value. For a second later calls don't wait.
     /// Default: none.
     pub fn soft_timeout(mut self, duration: Duration) -> Self {
         self.options.soft_timeout = Some(duration);
@@ -270,8 +271,9 @@ impl<T: CacheValue, C> CacheBuilder<T, C> {
 
     /// Sets how long a call waits for a load, its own or that of another caller, before it fails
     /// with [`LoadError::TimedOut`](crate::LoadError::TimedOut). What becomes of the load is as for
-    /// [`soft_timeout`](Self::soft_timeout). It doesn't apply to loaders that can't fail. Default:
-    /// none.
+    /// [`soft_timeout`](Self::soft_timeout). It applies to a refresh in the call, too, although there
+    /// is a stale value; set `soft_timeout` for that. It doesn't apply to loaders that can't fail.
+    /// Default: none.
     pub fn hard_timeout(mut self, duration: Duration) -> Self {
         self.options.hard_timeout = Some(duration);
         self

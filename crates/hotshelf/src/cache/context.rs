@@ -53,7 +53,8 @@ impl<T: CacheValue> LoadContext<T> {
         Self { previous, decision: Arc::default() }
     }
 
-    /// Returns the previous value, if it is only stale: it expired, and was not invalidated.
+    /// Returns the previous value, if it is only stale: it expired, or is about to, and was not
+    /// invalidated before the lease was granted. None for an entry with late tags.
     ///
     /// A loader that finds it unchanged at the source, by a version or an `ETag`, returns it: it is
     /// fresh again then, and its tags are those of now.
@@ -97,13 +98,16 @@ impl<T: CacheValue> LoadContext<T> {
     }
 
     /// Makes the value go to the callers that wait, and not to the cache. An older entry is
-    /// removed.
+    /// removed, as by an invalidation: a cache with [`hold`](super::CacheBuilder::hold) holds its
+    /// key.
     pub fn skip_store(&self) {
         self.decision.lock().skip_store = true;
     }
 
     /// Makes callers get the loader's error even if there is a stale value, as for an error that
-    /// says that the value is gone.
+    /// says that the value is gone. The load is repeated by the next call: it isn't throttled.
+    /// Within `stale_while_revalidate` the value is served on; [`invalidate`](super::Cache::invalidate)
+    /// it to end that.
     pub fn reject_stale(&self) {
         self.decision.lock().rejects_stale = true;
     }

@@ -301,6 +301,10 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     ///
     /// Otherwise the loader runs in the caller's task, as that of [`Entry::or_load`].
     ///
+    /// A loader in the background has no limit: give it timeouts of its own, since its lease is
+    /// renewed for as long as it runs. It runs on the runtime of the call, which has to be driven:
+    /// one that only runs short calls of `block_on` refreshes nothing.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

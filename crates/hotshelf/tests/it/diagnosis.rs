@@ -156,7 +156,6 @@ async fn warming_loads_what_is_missing_with_staggered_lifetimes() {
     assert_eq!((again.loaded, again.cached), (1, 99));
 }
 
-/// Fails: it names the server, and a stale value.
 #[tokio::test]
 async fn outcome_of_a_failed_load_has_no_source() {
     let test = TestStore::new();
@@ -172,8 +171,6 @@ async fn outcome_of_a_failed_load_has_no_source() {
     assert_eq!((trace.outcome().source, trace.outcome().is_stale), (Source::None, false));
 }
 
-/// Fails: `loaded` is false at first, and later the load in the background replaces the outcome of
-/// the call that has begun it.
 #[tokio::test]
 async fn outcome_of_a_call_does_not_change_when_its_refresh_ends() {
     let test = TestStore::new();

@@ -286,7 +286,6 @@ async fn loader_may_ask_for_keys_of_its_batch() {
     assert_eq!(found.await.unwrap(), [Some(10.into()), Some(20.into())]);
 }
 
-/// Fails: the batch loads in every process where a single call serves the stale value.
 #[tokio::test]
 async fn stale_value_whose_lease_is_not_to_be_had_is_served() {
     use hotshelf::backend::Operation;
@@ -327,7 +326,6 @@ async fn stale_value_whose_lease_is_not_to_be_had_is_served() {
     assert_eq!(loads, [0, 0]);
 }
 
-/// Fails: a stale value that is loaded counts, although it is no hit.
 #[test]
 fn near_hits_of_a_batch_are_hits() {
     on_tokio(async {

@@ -102,7 +102,7 @@ fn stale_values_and_batches_cost_documented_round_trips() {
         cache.get_or_insert_with("k", async || 3).await;
         assert_eq!(relay.take(), 1, "a hit with windows");
         cache.expire("k").await.unwrap();
-        relay.take();
+        let _expiry = relay.take();
         assert_eq!(*cache.entry("k").or_try_insert_with(fail).await.unwrap(), 2);
         assert_eq!(relay.take(), 3, "a failing refresh: read, lease, mark and read");
         assert_eq!(*cache.entry("k").or_try_insert_with(fail).await.unwrap(), 2);

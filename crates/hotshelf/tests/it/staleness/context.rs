@@ -199,8 +199,6 @@ async fn invalid_decisions_are_counted_and_nothing_is_stored() {
     }
 }
 
-/// Fails: the loader is given what the call had read before it waited, and what it returns is stored
-/// and served to later calls.
 #[tokio::test]
 async fn previous_value_was_not_invalidated_while_the_call_waited() {
     for by_tag in [false, true] {
@@ -240,7 +238,6 @@ async fn previous_value_was_not_invalidated_while_the_call_waited() {
     }
 }
 
-/// Fails, in the background, too: the key is invalidated between its read and its lease.
 #[tokio::test]
 async fn previous_value_was_not_invalidated_before_the_lease() {
     use std::sync::atomic::{AtomicBool, Ordering};

@@ -230,7 +230,6 @@ async fn failing_backend_and_failing_source_are_an_error() {
     assert_eq!(source.get(&one).await, Ok(0));
 }
 
-/// Fails: the mark of the failure makes later calls serve it.
 #[tokio::test]
 async fn rejected_value_is_not_served_to_later_calls_either() {
     for same_process in [true, false] {
@@ -247,7 +246,6 @@ async fn rejected_value_is_not_served_to_later_calls_either() {
     }
 }
 
-/// Fails: the mark makes a call that has waited serve what it had read before, without reading again.
 #[tokio::test]
 async fn value_that_was_invalidated_while_a_call_waited_is_not_served_after_the_failure() {
     for same_process in [false, true] {
@@ -278,7 +276,6 @@ async fn value_that_was_invalidated_while_a_call_waited_is_not_served_after_the_
     }
 }
 
-/// Fails: the joiner is given the error, although it has found a stale value.
 #[tokio::test(start_paused = true)]
 async fn joiner_of_a_failing_reload_is_served_its_stale_value() {
     let (test, [one, _]) = two_processes(stale_on_error);
@@ -294,7 +291,6 @@ async fn joiner_of_a_failing_reload_is_served_its_stale_value() {
     assert_eq!(joined.map(|value| *value), Ok(0));
 }
 
-/// Fails: only the leader falls back to what it has read.
 #[tokio::test(start_paused = true)]
 async fn joiners_fall_back_if_the_backend_cannot_be_read_after_the_failure() {
     let (test, [one, _]) = two_processes(stale_on_error);
@@ -311,7 +307,6 @@ async fn joiners_fall_back_if_the_backend_cannot_be_read_after_the_failure() {
     assert!(given.iter().all(Result::is_ok), "{given:?}");
 }
 
-/// Fails: `reload` is given `BackingOff`.
 #[tokio::test]
 async fn reload_replaces_the_mark_of_a_failed_load() {
     let test = TestStore::new();
@@ -323,7 +318,6 @@ async fn reload_replaces_the_mark_of_a_failed_load() {
     assert_eq!(loaded.map(|value| *value), Ok(7));
 }
 
-/// Fails: it stores nothing, for as long as the pause lasts.
 #[tokio::test]
 async fn ticket_replaces_the_mark_of_a_failed_load() {
     let test = TestStore::new();
@@ -334,8 +328,6 @@ async fn ticket_replaces_the_mark_of_a_failed_load() {
     assert!(cache.ticket("k").await.unwrap().can_store());
 }
 
-/// Fails: 2 for one call whose refresh fails, in the background or not; 1 for ten calls of which one
-/// loads.
 #[tokio::test]
 async fn stale_counts_the_calls_that_were_given_a_stale_value() {
     let mut counted = Vec::new();

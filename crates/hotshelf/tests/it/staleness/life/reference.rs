@@ -159,8 +159,15 @@ impl Reference {
 
     fn expire(&mut self) -> bool {
         let (now, edition) = (self.now, self.editions + 1);
-        let Some(mut entry) = self.entry() else { return false };
-        let age = (now - entry.loaded_at).saturating_sub(CLOCKS_DIFFER);
+        let whole = self.options.time_to_live + self.window();
+        let Some(mut entry) = self.entry().filter(|entry| entry.tag == self.tag) else {
+            return false;
+        };
+        let margin = match entry.outlives {
+            true => CLOCKS_DIFFER.min((whole - entry.fresh_for) / 8),
+            false => CLOCKS_DIFFER,
+        };
+        let age = (now - entry.loaded_at).saturating_sub(margin);
         if age < entry.fresh_for || !entry.outlives {
             entry.fresh_for = entry.fresh_for.min(age);
             entry.outlives = true;
