@@ -96,8 +96,8 @@ impl Task {
         }
     }
 
-    /// Records what a call was given. Only a near tier answers at once.
-    pub(crate) fn given(&self, row: &Row, call: EventIndex, origin: EventIndex, at_once: bool) {
+    /// Records what a call was given, by a near tier or not. Only a near tier answers at once.
+    pub(crate) fn given(&self, row: &Row, call: EventIndex, origin: EventIndex, near: bool) {
         let World { history, scenario, lagging, .. } = &*self.world;
         let origin = match lagging.lock().get(&origin) {
             // The caller's own loader would have seen no more.
@@ -105,10 +105,10 @@ impl Task {
             Some(&seen) => seen,
             None => origin,
         };
-        if !at_once {
+        if !near {
             return history.given(self.process(), &row.key, call, origin);
         }
-        assert!(scenario.near.is_some(), "a call was answered at once");
+        assert!(scenario.near.is_some(), "a call was answered from memory");
         history.given_near(self.process(), &row.key, call, origin);
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hotshelf_core::cache::{
-    Begun, Decision, Filled, LoadTicket, Loaded, Mode, Refresh, RefreshMode, SharedError, Value,
-    Waited,
+    Begun, Decision, Filled, LoadTicket, Loaded, Mode, Refresh, RefreshMode, SharedError, Source,
+    Trace, Value, Waited,
 };
 use hotshelf_core::{Moment, Runtime, TagId};
 use hotshelf_testkit::simulation::{EventIndex, Overlap};
@@ -49,18 +49,23 @@ impl Task {
         let apart = self.world.scenario.stale.is_some_and(|stale| self.below(100) < stale.apart);
         let mode = if fresh { Mode::Reload } else { Mode::Use };
         let refresh = if apart { RefreshMode::Background } else { RefreshMode::Inline };
-        let (key, options) =
-            (Ok(row.key.clone().into()), row.options().mode(mode).refresh(refresh));
+        let (trace, mut options) = (Trace::default(), row.options().mode(mode).refresh(refresh));
+        if self.world.scenario.stale.is_some() && self.world.scenario.near.is_some() {
+            options = options.traced(trace.clone());
+        }
+        let key = Ok(row.key.clone().into());
         let is_cold = !row.is_filled();
         self.world.asked(is_cold);
         let load = self.member.cache.load(key, options, TypeId::of::<EventIndex>());
         let (loaded, at_once) = at_once(load).await;
         let World { overlaps, history, scenario, .. } = &*self.world;
+        // One that a near tier has answered may have asked for a refresh in vain.
+        let near = at_once || trace.outcome().source == Source::Local;
         match loaded {
-            Loaded::Value(value) => self.given(row, call, origin(value), at_once),
+            Loaded::Value(value) => self.given(row, call, origin(value), near),
             Loaded::Refresh(value, refresh) => {
                 overlaps.count(Overlap::StaleServed);
-                self.given(row, call, origin(value), at_once);
+                self.given(row, call, origin(value), near);
                 let refreshing = self.clone().refresh(Arc::clone(row), call, *refresh);
                 self.member.process.spawn(Box::pin(refreshing));
             }

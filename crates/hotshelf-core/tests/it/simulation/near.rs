@@ -27,7 +27,8 @@ fn near_hits_stay_within_the_bound() {
 #[test]
 fn mutants_of_near_tiers_are_caught() {
     for mutant in Mutant::NEAR {
-        let caught = first_caught(mutant, STORMS, Scenario::near);
+        // The rarest of them shows in one of 200 seeds.
+        let caught = first_caught(mutant, 4 * STORMS, Scenario::near);
         let seed = caught.unwrap_or_else(|| panic!("mutant {mutant:?} is not caught"));
         show(&format!("mutant {mutant:?} is caught by seed {seed}"));
     }
