@@ -10,7 +10,7 @@ const KEYS: u64 = 1_000;
 const CALLERS: u64 = 8;
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Prints the latencies of hits with values that end after 50 ms and are refreshed, and of those
+/// Prints the latencies of hits with values that end after a second and are refreshed, and of those
 /// with values that don't end, alternately.
 pub(crate) fn print(server: &RedisServer, seconds: u64) -> Result<(), Box<dyn Error>> {
     println!("\nLatency of hits, {CALLERS} callers, {KEYS} keys: µs, best of 3\n");
@@ -28,7 +28,7 @@ pub(crate) fn print(server: &RedisServer, seconds: u64) -> Result<(), Box<dyn Er
         for _ in 0..3 {
             for (refreshing, best) in [false, true].into_iter().zip(&mut best) {
                 let name = if refreshing { "refreshed" } else { "fresh" };
-                let time = if refreshing { Duration::from_millis(50) } else { HOUR };
+                let time = if refreshing { Duration::from_secs(1) } else { HOUR };
                 let cache = store.cache(name).time_to_live(time).stale_while_revalidate(HOUR);
                 let cache = cache.build()?;
                 let [p50, p99, rate] = tokio.block_on(run(&cache, seconds))?;

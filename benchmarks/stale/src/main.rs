@@ -7,6 +7,7 @@
 //!
 //! Each subject runs in its own process, in turns.
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
+#![expect(clippy::disallowed_methods, reason = "benchmarks run in real time")]
 
 mod latencies;
 mod subjects;

@@ -9,7 +9,6 @@ use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::patience::{Patience, Served, Waited};
 use super::refresh::{Begun, Refresh};
-use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::engine::{
     self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, Rejects, SharedError, Stale,
@@ -175,14 +174,9 @@ impl ByteCache {
             let asking = Call { patience: patience.next(), backs_off, ..call };
             let asked = engine.runtime.now();
             let acquired = engine.acquire(asking, miss.clone()).await;
-            if let Some(trace) = options.trace() {
-                trace.note(|traced| {
-                    traced.waited += engine.runtime.now().since(asked);
-                    if matches!(acquired, AcquireOutcome::Hit(_)) {
-                        traced.from(Source::OtherCall);
-                    }
-                });
-            }
+            let waited = engine.runtime.now().since(asked);
+            let is_hit = matches!(acquired, AcquireOutcome::Hit(_));
+            options.trace().into_iter().for_each(|trace| trace.waited(waited, is_hit));
             match acquired {
                 AcquireOutcome::Hit(value) => return Loaded::Value(value),
                 AcquireOutcome::Instead(usable) => {
@@ -196,7 +190,10 @@ impl ByteCache {
                     };
                 }
                 AcquireOutcome::Failed(error, _) => return Loaded::Failed(error),
-                AcquireOutcome::Lead(ticket) => {
+                AcquireOutcome::Lead(mut ticket) => {
+                    if fallback.is_some() {
+                        fallback = ticket.take_found().or(fallback);
+                    }
                     let ticket = LoadTicket::new(self.clone(), ticket, options.clone());
                     return Loaded::Lead(Box::new(ticket.with_fallback(fallback, None)));
                 }

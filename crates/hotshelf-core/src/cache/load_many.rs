@@ -381,8 +381,9 @@ impl ManyLoad {
         let (mut filling, mut sharing, mut claims) = (Vec::new(), Vec::new(), Vec::new());
         for (position, completed, value) in join_all(completing).await {
             match completed {
-                Completing::Fill(ticket, entry, claim) => {
-                    filling.push((ticket, *entry, value.clone()));
+                Completing::Fill(fill) => {
+                    let (ticket, entry, claim) = *fill;
+                    filling.push((ticket, entry, value.clone()));
                     claims.extend(claim);
                 }
                 Completing::Share(ticket) => sharing.push((*ticket).share(value.clone())),

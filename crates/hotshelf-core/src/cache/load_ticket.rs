@@ -49,7 +49,7 @@ fn end_claim(claim: Option<Claim>, is_done: bool) {
 /// How a load is completed.
 pub(super) enum Completing {
     /// The claim is kept until the value is stored.
-    Fill(Ticket, Box<Filling>, Option<Claim>),
+    Fill(Box<(Ticket, Filling, Option<Claim>)>),
     Share(Box<LoadTicket>),
 }
 
@@ -162,8 +162,9 @@ impl LoadTicket {
     /// dropping it hands the load over.
     pub async fn complete(self, value: Value) -> Filled {
         match self.begin_complete(&value).await {
-            Completing::Fill(ticket, filling, claim) => {
-                let filled = ticket.fill(*filling, value).await;
+            Completing::Fill(fill) => {
+                let (ticket, filling, claim) = *fill;
+                let filled = ticket.fill(filling, value).await;
                 end_claim(claim, filled != Filled::Unstored);
                 filled
             }
@@ -181,7 +182,7 @@ impl LoadTicket {
         }
         match (self.filling(value).await, self.ticket.take()) {
             (Some(filling), Some(ticket)) => {
-                Completing::Fill(ticket, Box::new(filling), self.claim)
+                Completing::Fill(Box::new((ticket, filling, self.claim)))
             }
             (_, ticket) => Completing::Share(Box::new(Self { ticket, ..self })),
         }
@@ -221,12 +222,13 @@ impl LoadTicket {
     /// Once polled, the operation completes even if the future is dropped.
     pub async fn fail(self, error: &SharedError) -> Option<Value> {
         let Self { cache, ticket, options, fallback, claim, decision, .. } = self;
-        if let Some(trace) = options.trace() {
-            // Unless it is given something instead.
-            trace.note(|traced| traced.from(Source::None));
-        }
+        let nothing = || {
+            let trace = options.trace().into_iter();
+            trace.for_each(|trace| trace.note(|traced| traced.from(Source::None)));
+        };
         let Some(ticket) = ticket else {
             cache.count(Counter::LoadError);
+            nothing();
             return None;
         };
         let is_apart = claim.is_some() && options.refresh == RefreshMode::Background;
@@ -242,6 +244,7 @@ impl LoadTicket {
         let takes_stale = fallback.is_some() && !decision.rejects_stale;
         if pause == Pause::default() && !takes_stale {
             ticket.fail(error, rejects);
+            nothing();
             return None;
         }
         let key = ticket.key().clone();
@@ -254,8 +257,9 @@ impl LoadTicket {
                 .map(|stale| Usable { value: stale.value.clone(), is_stale: true }),
         };
         let usable = usable.filter(|it| options.takes_absent || !it.value.is_absent());
-        if let (Some(trace), Some(usable)) = (options.trace(), &usable) {
-            trace.instead(usable);
+        match (options.trace(), &usable) {
+            (Some(trace), Some(usable)) => trace.instead(usable),
+            _ => nothing(),
         }
         match (claim, fallback) {
             // A rejected value is refreshed again after a while, as after a refresh that was dropped.

@@ -89,6 +89,16 @@ impl Trace {
         });
     }
 
+    /// Notes the wait for a lease or for another call, whether or not that gave a value.
+    pub(crate) fn waited(&self, waited: Duration, is_hit: bool) {
+        self.note(|outcome| {
+            outcome.waited += waited;
+            if is_hit {
+                outcome.from(Source::OtherCall);
+            }
+        });
+    }
+
     pub(crate) fn note(&self, note: impl FnOnce(&mut Outcome)) {
         note(&mut self.0.lock());
     }

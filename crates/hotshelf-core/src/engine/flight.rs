@@ -17,7 +17,7 @@ use super::call::{Call, Identity};
 use super::cleanup::release;
 use super::held::Hold;
 use super::leader::{LeaderState, LeaderWaker, Led, Turn};
-use super::outcome::{Occupant, Usable, Value};
+use super::outcome::{Occupant, Stale, Usable, Value};
 use super::{Engine, Rejects, SharedError};
 use crate::backend::{TagVersion, Token};
 use crate::context::CacheContext;
@@ -114,6 +114,12 @@ pub(crate) enum Joined {
     Full(Leadership),
 }
 
+/// What an open flight gives, or the leadership of a new one.
+enum FoundOrOpened<R> {
+    Found(R),
+    Opened(Leadership),
+}
+
 impl Default for Flights {
     fn default() -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
@@ -128,12 +134,18 @@ impl Flights {
             Some(joiner) => Joined::Waits(joiner),
             None => Joined::Full(Leadership::alone(engine, call)),
         };
-        self.find_or_open(engine, call, joins).unwrap_or_else(Joined::Leads)
+        match self.find_or_open(engine, call, joins) {
+            FoundOrOpened::Found(joined) => joined,
+            FoundOrOpened::Opened(leadership) => Joined::Leads(leadership),
+        }
     }
 
     /// Opens a flight for a key, unless one is open.
     pub(crate) fn open(&self, engine: &Arc<Engine>, call: Call<'_>) -> Option<Leadership> {
-        self.find_or_open(engine, call, |_| ()).err()
+        match self.find_or_open(engine, call, |_| ()) {
+            FoundOrOpened::Found(()) => None,
+            FoundOrOpened::Opened(leadership) => Some(leadership),
+        }
     }
 
     /// Returns what the open flight of a key gives; opens one if there is none, and returns its
@@ -143,7 +155,7 @@ impl Flights {
         engine: &Arc<Engine>,
         call: Call<'_>,
         found: impl FnOnce(&Arc<Flight>) -> R,
-    ) -> Result<R, Leadership> {
+    ) -> FoundOrOpened<R> {
         let mut shard = self.shard(call.key);
         let flights = shard.entry(call.key.clone()).or_default();
         let identity = call.identity();
@@ -151,11 +163,11 @@ impl Flights {
             flight.identity == identity && flight.tags.ids() == call.tags.ids()
         };
         if let Some(flight) = flights.iter().find(same) {
-            return Ok(found(flight));
+            return FoundOrOpened::Found(found(flight));
         }
         let leadership = Leadership::alone(engine, call);
         flights.push(Arc::clone(&leadership.flight));
-        Err(leadership)
+        FoundOrOpened::Opened(leadership)
     }
 
     /// Seals the flights of a key.
@@ -315,6 +327,8 @@ pub(crate) struct Leadership {
     pub(crate) budget: Budget,
     /// The lease of a leader that was taken for lost.
     pub(crate) revoked: Option<Token>,
+    /// The stale entry that the request for the lease has found, if the call hadn't seen it.
+    pub(crate) found: Option<Box<Stale>>,
     turn: Turn,
     completed: bool,
 }
@@ -340,6 +354,7 @@ impl Leadership {
             lease: None,
             budget: call.budget,
             revoked: None,
+            found: None,
             turn: 0,
             completed: false,
         }
@@ -482,6 +497,7 @@ impl Leadership {
             lease: self.lease.clone(),
             budget: self.budget,
             revoked: self.revoked,
+            found: None,
             turn: self.turn,
             completed: false,
         }

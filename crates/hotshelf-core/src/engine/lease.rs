@@ -36,7 +36,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
     }
     let engine = Arc::clone(&leadership.engine);
     let (mut occupant, mut seen) = (miss.occupant(), miss.seen);
-    let (mut waiting, mut is_other) = (Waiting::new(call, &engine), false);
+    let mut waiting = Waiting::new(call, &engine);
     // The second request acknowledges the entry that the first one found.
     for asked in 0.. {
         let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
@@ -51,8 +51,9 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         drop(permit);
         let (raw, versions) = match answer.unwrap_or_else(|| timed_out(call, &engine)) {
             Answer::Granted(lease) => {
-                // Only the first request has named the entry that the call has seen.
-                let is_over_seen = lease.is_over_seen && !is_other;
+                // The first request has named the entry that the call has seen, and a later one
+                // that which was found.
+                let is_over_seen = lease.is_over_seen && (asked == 0 || leadership.found.is_some());
                 leadership.lease = Some(Lease { occupant, is_over_seen, ..lease });
                 return begin(leadership);
             }
@@ -73,20 +74,23 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
         let examining = pin!(engine.examine(call, &raw, &versions));
         occupant = match in_time(&mut leadership, waiting.has_waited, examining).await {
             // A value that is fresh, though not for long, is one, too.
-            Some(Ok(outcome)) => match outcome.without_load(false) {
-                ReadOutcome::Hit(value) if !call.reload => {
-                    call.count(Counter::Coalesced);
-                    leadership.complete_found(mark, &value);
-                    return AcquireOutcome::Hit(value);
+            Some(Ok(outcome)) => {
+                leadership.found = outcome.stale();
+                match outcome.without_load(false) {
+                    ReadOutcome::Hit(value) if !call.reload => {
+                        call.count(Counter::Coalesced);
+                        leadership.complete_found(mark, &value);
+                        return AcquireOutcome::Hit(value);
+                    }
+                    outcome => occupant_of(&outcome),
                 }
-                outcome => occupant_of(&outcome),
-            },
+            }
             Some(Err(_)) | None => {
                 call.count(Counter::Error);
                 return begin(leadership);
             }
         };
-        (seen, is_other) = (Seen::entry(&raw), true);
+        seen = Seen::entry(&raw);
         // Bounds the loop if another client keeps writing such entries.
         if asked > 0 && engine.runtime.now() >= waiting.deadline {
             break;

@@ -58,6 +58,14 @@ pub(crate) struct Usable {
 }
 
 impl ReadOutcome {
+    /// Returns the stale value, if that is what was found.
+    pub(crate) fn stale(&self) -> Option<Box<Stale>> {
+        match self {
+            Self::Stale(stale) => Some(stale.clone()),
+            Self::Hit(_) | Self::Miss(_) => None,
+        }
+    }
+
     /// Returns the outcome for a call that loads nothing: a stale value is a miss, unless the call
     /// accepts it.
     #[must_use]

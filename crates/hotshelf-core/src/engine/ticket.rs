@@ -13,7 +13,7 @@ use super::admission::{Admitted, Permit};
 use super::cleanup::finish_even_if_dropped;
 use super::entry::{FillStamp, version};
 use super::flight::{Flight, Leadership, Lease, TicketNumber};
-use super::outcome::{Occupant, Usable, Value};
+use super::outcome::{Occupant, Stale, Usable, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
 use super::{Engine, Rejects, SharedError};
@@ -74,6 +74,11 @@ impl Ticket {
         // Versions of tags that the call doesn't name were not captured.
         let captured = flight.tags.stamps(&lease.tags);
         tags.iter().all(|tag| captured.contains(tag))
+    }
+
+    /// Returns the stale entry that the request for the lease has found, if the call hadn't seen it.
+    pub(crate) fn take_found(&mut self) -> Option<Stale> {
+        self.leadership.found.take().map(|stale| *stale)
     }
 
     /// Returns how long the loader has run so far.
