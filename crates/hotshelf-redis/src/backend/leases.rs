@@ -96,7 +96,7 @@ fn acquired(reply: Reply) -> Result<Acquired> {
 fn clock_of_acquire(answer: &Value) -> Option<u64> {
     match answer {
         Value::Array(parts) => match parts[..] {
-            [Value::Integer(1), Value::Integer(millis)] => u64::try_from(millis).ok(),
+            [Value::Integer(1 | 5), Value::Integer(millis)] => u64::try_from(millis).ok(),
             _ => None,
         },
         _ => None,

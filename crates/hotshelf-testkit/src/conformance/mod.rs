@@ -140,13 +140,19 @@ define! {
         assert_eq!(subject.store("k", late, "2").await, Stored::Refused);
     }
 
-    /// A caller to which the entry is a miss may fill the key.
+    /// A caller to which the entry is a miss may fill the key, and is told if it is there still.
     async fn acquire_over_seen_entry_is_granted(subject) {
         subject.fill("k", "not for us").await;
         let seen = Seen::entry(&subject.read("k").await.unwrap());
         let token = subject.token();
-        let answer = subject.acquire_seeing("k", token, seen).await;
+        subject.invalidate("k").await;
+        let answer = subject.acquire_seeing("k", token, seen.clone()).await;
         assert!(matches!(answer, Acquired::Granted(_)), "{answer:?}");
+        subject.invalidate("k").await;
+        subject.fill("k", "not for us").await;
+        let token = subject.token();
+        let answer = subject.acquire_seeing("k", token, seen).await;
+        assert!(matches!(answer, Acquired::GrantedOver(_)), "{answer:?}");
         assert_eq!(subject.store("k", token, "2").await, Stored::Stored);
         assert_eq!(subject.read("k").await.unwrap(), "2");
     }
@@ -159,7 +165,7 @@ define! {
             let (token, seen) = (subject.token(), Seen::Nothing);
             let acquire = Acquire { key: &key, token, lease: LEASE, seen, skip_foreign: true, replace_failure: false };
             let answer = subject.backend().acquire(acquire).await.unwrap();
-            assert_eq!(matches!(answer, Acquired::Granted(_)), skipped, "{answer:?}");
+            assert_eq!(answer.granted().is_some(), skipped, "{answer:?}");
             subject.invalidate("k").await;
         }
     }
@@ -167,7 +173,7 @@ define! {
     /// ACQUIRE and TAKE return the time of the same clock.
     async fn take_and_acquire_share_a_clock(subject) {
         let acquired = async |key| match subject.acquire(key, subject.token()).await {
-            Acquired::Granted(millis) => millis,
+            Acquired::Granted(millis) | Acquired::GrantedOver(millis) => millis,
             other => panic!("{other:?}"),
         };
         subject.pass(Duration::from_secs(1)).await;

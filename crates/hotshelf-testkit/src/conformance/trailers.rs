@@ -65,7 +65,7 @@ define! {
         let seen = Seen::entry(&subject.read("k").await.unwrap());
         let token = subject.token();
         let answer = subject.acquire_seeing("k", token, seen.clone()).await;
-        assert!(matches!(answer, Acquired::Granted(_)), "{answer:?}");
+        assert!(answer.granted().is_some(), "{answer:?}");
         assert!(retrail(subject, "k", " one", " two").await);
         let answer = subject.acquire_seeing("k", subject.token(), seen).await;
         assert_eq!(answer, Acquired::Present(Bytes::from_static(b"value two")));
