@@ -11,6 +11,7 @@ both can run on one Redis and one database file:
 | `REDIS_URL` | none: cache in memory |
 | `NEAR_TIER` | `1`: what is read from Redis stays in the memory of the process, too |
 | `DATABASE` | `products.db`, created if missing |
+| `DEBUG` | none; `1`: `/cache/explain` is served |
 
 The following are in seconds; 0 switches each of them off.
 
@@ -33,7 +34,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any
 
 import hotshelf
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, status
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from hotshelf import CacheService, CacheServiceOptions
@@ -278,15 +279,33 @@ async def invalidate_pages(category: str) -> None:
     await cache.invalidate_tags([tag_of(category), tag_of(None)])
 
 
+def tell(response: Response, outcome: hotshelf.Outcome) -> None:
+    """Says where a value comes from: `Cache-Status` (RFC 9211), and `Age` (RFC 9111) unless it was
+    just loaded. A stale value has `detail=stale`."""
+    forwarded = {"expired": "fwd=stale", "missing": "fwd=uri-miss", "disabled": "fwd=bypass"}
+    is_stored = outcome.source in ("local", "server")
+    if is_stored and (not outcome.loaded or outcome.in_background):
+        status = "hotshelf; hit"
+    else:
+        status = f"hotshelf; {forwarded.get(outcome.reason or '', 'fwd=miss')}"
+    status += "; collapsed" if outcome.source == "other_call" else ""
+    status += "; detail=stale" if outcome.is_stale else ""
+    response.headers["Cache-Status"] = status
+    if outcome.age is not None:
+        response.headers["Age"] = str(int(outcome.age))
+
+
 @app.get("/products/{product_id}", responses=FAILURES)
-async def get_product(product_id: str, products: Products) -> Product:
+async def get_product(product_id: str, products: Products, response: Response) -> Product:
     async def load() -> Product | None:
         # Not the request's connection: a load that takes too long goes on when the request has been
         # answered. A thread can't be interrupted.
         async with connect() as db:
             return await db.find(product_id)
 
-    found = await products.get_or_set(product_id, load, background=True)
+    trace = hotshelf.Trace()
+    found = await products.get_or_set(product_id, load, background=True, trace=trace)
+    tell(response, trace.outcome)
     if found is None:
         raise HTTPException(404, "Product not found")
     return found
@@ -295,6 +314,7 @@ async def get_product(product_id: str, products: Products) -> Product:
 @app.get("/products", responses=FAILURES)
 async def list_products(
     pages: Pages,
+    response: Response,
     category: str | None = None,
     page: Annotated[int, Query(ge=1)] = 1,
     per_page: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -304,13 +324,17 @@ async def list_products(
         async with connect() as db:
             return await db.page(category, page, per_page)
 
-    return await pages.get_or_set(
+    trace = hotshelf.Trace()
+    found = await pages.get_or_set(
         "list",
         load,
         params={"category": category, "page": page, "per_page": per_page},
         tags=[PAGES, tag_of(category)],
         background=True,
+        trace=trace,
     )
+    tell(response, trace.outcome)
+    return found
 
 
 @app.post("/products/batch", status_code=status.HTTP_201_CREATED, responses={503: FAILURES[503]})
@@ -354,3 +378,19 @@ async def cache_info() -> hotshelf.Health:
 @app.get("/health")
 async def health() -> dict[str, str]:
     return {"status": "healthy" if await cache.ping() else "degraded"}
+
+
+if os.environ.get("DEBUG") == "1":
+
+    @app.get("/cache/explain/products/{product_id}")
+    async def explain_product(product_id: str, products: Products) -> dict[str, Any]:
+        """Says what a request for the product would find in the cache, and why."""
+        return (await products.explain(product_id)).as_dict()
+
+    @app.get("/cache/explain/products")
+    async def explain_page(
+        pages: Pages, category: str | None = None, page: int = 1, per_page: int = 20
+    ) -> dict[str, Any]:
+        params = {"category": category, "page": page, "per_page": per_page}
+        tags = [PAGES, tag_of(category)]
+        return (await pages.explain("list", params=params, tags=tags)).as_dict()

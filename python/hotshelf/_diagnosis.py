@@ -37,6 +37,7 @@ class Outcome:
         load_time: How long the load of the entry took, in seconds.
         is_stale: Whether the value was stale.
         loaded: Whether the call's factory ran, or was begun in the background.
+        in_background: Whether it was begun in the background: the call didn't wait for it.
         waited: How long the call waited for leases and for the loads of others, in seconds.
         reason: Why the value was not taken from an entry at once, such as `"missing"`,
             `"expired"`, `"tags_changed"` or `"other_tags"`.
@@ -47,6 +48,7 @@ class Outcome:
     load_time: float | None = None
     is_stale: bool = False
     loaded: bool = False
+    in_background: bool = False
     waited: float = 0.0
     reason: Reason | None = None
     _text: str = field(default="no value", repr=False, compare=False)

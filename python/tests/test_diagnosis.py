@@ -51,7 +51,7 @@ async def test_trace_tells_where_a_value_comes_from(manager: CacheManager) -> No
         assert not hit.is_stale and hit.waited == 0
         assert " old" in str(hit)
         assert json.loads(json.dumps(hit.as_dict())).keys() == {
-            "source", "age", "load_time", "is_stale", "loaded", "waited", "reason",
+            "source", "age", "load_time", "is_stale", "loaded", "in_background", "waited", "reason",
         }  # fmt: skip
     assert await cache.get_or_set("k", source.load, reload=True, trace=trace) == 1
     assert (trace.outcome.source, trace.outcome.reason) == ("loader", "reload")

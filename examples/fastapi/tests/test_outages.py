@@ -113,8 +113,12 @@ def test_stale_page_is_served_while_it_is_loaded_anew(service: Running) -> None:
     path = PAGES[0]
     before = service.call("GET", path)
     service.execute("BEGIN", "UPDATE products SET in_stock = NOT in_stock", "COMMIT")
+    fresh = service.answer("GET", path).headers
+    assert (fresh["Cache-Status"], fresh["Age"]) == ("hotshelf; hit", "0")
     service.expire([path])
-    assert service.call("GET", path) == before
+    stale = service.answer("GET", path)
+    assert stale.body == before
+    assert stale.headers["Cache-Status"] == "hotshelf; hit; detail=stale"
     while service.call("GET", path) == before:
         time.sleep(0.01)
     assert (service.counter("loads"), service.counter("refreshes")) == (2, 1)
@@ -133,6 +137,8 @@ def test_known_resources_survive_the_database(service: Running) -> None:
     for _ in range(3):
         answers += service.load(KNOWN)
     failed = [answer for answer in answers if answer.body not in before.values()]
+    told = [answer.headers["Cache-Status"].endswith("; detail=stale") for answer in answers[-8:]]
+    assert failed or all(told), answers[-8:]
     # If Redis doesn't reply in time, as on a busy machine, there is no stale value.
     assert len(failed) <= service.counter("errors"), failed
     throttles = 1 + (time.monotonic() - began) // THROTTLE

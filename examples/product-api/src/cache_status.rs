@@ -47,7 +47,7 @@ fn cache_status(outcome: &Outcome) -> String {
     let is_stored = matches!(outcome.source, Source::Local | Source::Server);
     let how = match outcome.reason {
         // Otherwise the load of a stale value has failed.
-        _ if is_stored && !outcome.loaded => "hit",
+        _ if is_stored && (!outcome.loaded || outcome.in_background) => "hit",
         Some(MissReason::Expired) => "fwd=stale",
         Some(MissReason::Missing) => "fwd=uri-miss",
         Some(MissReason::Disabled) => "fwd=bypass",

@@ -137,7 +137,7 @@ impl ByteCache {
             && let Some(trace) = wanted.options.take_trace()
         {
             // What goes on in the background is no part of the call.
-            trace.note(|traced| traced.loaded = true);
+            trace.note(|traced| (traced.loaded, traced.in_background) = (true, true));
         }
         let refresh = Refresh { cache: self.clone(), wanted, stale, claim };
         match mode {

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub is_stale: bool,
     /// Whether this call's loader ran, or was begun in the background.
     pub loaded: bool,
+    /// Whether it was begun in the background: the call didn't wait for it.
+    pub in_background: bool,
     /// How long the call waited for leases and for the loads of others.
     #[serde(serialize_with = "seconds")]
     pub waited: Duration,
