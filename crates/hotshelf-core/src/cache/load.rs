@@ -119,16 +119,14 @@ impl ByteCache {
         if stale.usable == Use::OnError {
             if engine.refreshes.is_paused(&wanted.key, stale.edition, engine.runtime.now()) {
                 self.count(Counter::Hit);
-                let usable = Usable { value: stale.value, is_stale: true };
-                return Loaded::Value(self.served(usable));
+                return Loaded::Value(self.served(stale.into()));
             }
             self.count(Counter::Miss);
             let miss = Miss::new(MissReason::Expired, stale.seen.clone());
             return self.load_missing(wanted, miss, Some(stale)).await;
         }
-        let (value, usable) = (stale.value.clone(), stale.usable);
         self.count(Counter::Hit);
-        let usable = Usable { value, is_stale: usable == Use::WhileRevalidating };
+        let usable = Usable::from(stale.clone());
         let claim = Claim::new(engine, &wanted.key, stale.edition);
         let Some(claim) = claim else { return Loaded::Value(self.served(usable)) };
         let mode = wanted.options.refresh;

@@ -245,7 +245,7 @@ impl ManyLoad {
         slot.state = match answer {
             // Without a lease a call that is alone serves what it has.
             Answered::Lead(ticket) if claim.is_some() && !ticket.can_store() => match fallback {
-                Some(stale) => State::Ended(Ended::Value(stale.value)),
+                Some(stale) => State::Ended(Ended::Value(cache.served(stale.into()))),
                 None => State::Waiting(miss, None),
             },
             Answered::Lead(ticket) => {
@@ -261,10 +261,9 @@ impl ManyLoad {
                     if let (Some((key, _)), None) = (&slot.key, &claim) {
                         let now = cache.engine.runtime.now();
                         cache.engine.refreshes.pause(key, stale.edition, now, left);
-                        cache.count(Counter::Stale);
                     }
                     claim.into_iter().for_each(|mut claim| claim.pause(left));
-                    State::Ended(Ended::Value(stale.value))
+                    State::Ended(Ended::Value(cache.served(stale.into())))
                 }
                 None => {
                     cache.count(Counter::BackedOff);
@@ -273,7 +272,7 @@ impl ManyLoad {
             },
             // Its claim ends with a pause.
             Answered::Later => match (fallback, claim) {
-                (Some(stale), Some(_)) => State::Ended(Ended::Value(stale.value)),
+                (Some(stale), Some(_)) => State::Ended(Ended::Value(cache.served(stale.into()))),
                 (fallback, _) => State::Waiting(miss, fallback),
             },
         };
@@ -445,16 +444,13 @@ impl ByteCache {
             return State::unasked(miss, Some(*stale));
         }
         self.count(Counter::Hit);
-        if usable != Use::RefreshEarly {
-            self.count(Counter::Stale);
-        }
         let claims = usable != Use::OnError;
         match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {
                 let (fallback, claim) = (Some(*stale), Some(claim));
                 State::Unasked(Unasked { miss, fallback, claim })
             }
-            None => State::Ended(Ended::Value(stale.value)),
+            None => State::Ended(Ended::Value(self.served((*stale).into()))),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::call::Call;
 use super::cleanup::UnusedLeases;
 use super::flight::{Leadership, Lease, TicketNumber};
 use super::held::{HeldLeases, Purpose};
+use super::lease::occupant_of;
 use super::outcome::{Miss, MissReason, Occupant, ReadOutcome, Value};
 use super::ticket::Ticket;
 use crate::backend::{Acquire, Acquired, BATCH, Result, Seen, TagVersion, Token};
@@ -243,10 +244,7 @@ async fn examine(
                 answers[open.position] = Some(Answered::Hit(value));
             }
             Some(Ok(outcome)) => {
-                let occupant = match &outcome {
-                    ReadOutcome::Miss(miss) => miss.occupant(),
-                    ReadOutcome::Hit(_) | ReadOutcome::Stale(_) => Some(Occupant::ThisCache),
-                };
+                let occupant = occupant_of(&outcome);
                 let (seen, is_other) = (Seen::entry(&raw), true);
                 again.push(Open { seen, occupant, is_other, ..open });
             }

@@ -251,10 +251,8 @@ pub(super) async fn acquire(
     };
     if let Ok(acquired) = &answer
         && let Some((granted_at, is_over_seen)) = acquired.granted()
+        && needed
     {
-        if !needed {
-            return Answer::Impossible;
-        }
         let (tags, occupant) = (versions, None);
         let _hold = HeldLeases::add(engine, call.cache, call.key, token, purpose);
         return Answer::Granted(Lease { token, granted_at, tags, occupant, is_over_seen, _hold });

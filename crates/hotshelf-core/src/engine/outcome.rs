@@ -57,6 +57,12 @@ pub(crate) struct Usable {
     pub(crate) is_stale: bool,
 }
 
+impl From<Stale> for Usable {
+    fn from(stale: Stale) -> Self {
+        Self { value: stale.value, is_stale: stale.usable != Use::RefreshEarly }
+    }
+}
+
 impl ReadOutcome {
     /// Returns the stale value, if that is what was found.
     pub(crate) fn stale(&self) -> Option<Box<Stale>> {

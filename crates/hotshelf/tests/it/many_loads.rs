@@ -246,6 +246,22 @@ async fn errors_and_stale_values() {
     assert!(other.get_or_load_many([1, 2], down).await.is_err());
 }
 
+#[tokio::test]
+async fn stale_values_are_counted_when_they_are_served() {
+    let test = TestStore::new();
+    let builder = test.store().cache::<u64>("n").time_to_live(MINUTE);
+    let builder = builder.stale_while_revalidate(MINUTE).stale_if_error(MINUTE);
+    let cache = builder.jitter(hotshelf::Jitter::NONE).build().unwrap();
+    for (loaded, stale) in [(Ok(7), 0), (Err("down"), 1)] {
+        cache.insert(1, 1).await;
+        test.advance(MINUTE + MINUTE / 2);
+        let load = async |_| loaded.map(|value| [(1, value)]);
+        let found = cache.get_or_load_many([1], load).await.unwrap();
+        assert_eq!(found, [Some(loaded.unwrap_or(1).into())]);
+        assert_eq!(cache.stats().stale, stale, "{loaded:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn batch_has_a_hard_timeout() {
     let test = TestStore::new();
