@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,8 +34,9 @@ impl<T: CacheValue> Cache<T> {
     /// #     Ok(ids.iter().filter(|id| **id < 9).map(|id| (*id, 10 * *id as u32)).collect())
     /// # }
     /// let prices = hotshelf::Store::memory().cache::<u32>("prices").build()?;
-    /// let found = prices.get_or_load_many([1, 2, 9_u64], async |missing| find_all(&missing).await);
-    /// assert_eq!(found.await?, [Some(10.into()), Some(20.into()), None]);
+    /// let load = |missing: Vec<u64>| async move { find_all(&missing).await };
+    /// let found = prices.get_or_load_many([1, 2, 9_u64], load).await?;
+    /// assert_eq!(found, [Some(10.into()), Some(20.into()), None]);
     /// # Ok(())
     /// # }
     /// ```
@@ -48,14 +50,15 @@ impl<T: CacheValue> Cache<T> {
     ///
     /// # Cancel safety
     /// May be dropped at any point. Callers that wait for keys that the call was loading load them.
-    pub async fn get_or_load_many<K, F, M, V, E>(
+    pub async fn get_or_load_many<K, F, Fut, M, V, E>(
         &self,
         keys: impl IntoIterator<Item = K>,
         mut load: F,
     ) -> Result<Vec<Option<Arc<T>>>, LoadError<E>>
     where
         K: IntoKey + Clone + Eq + Hash,
-        F: AsyncFnMut(Vec<K>) -> Result<M, E>,
+        F: FnMut(Vec<K>) -> Fut,
+        Fut: Future<Output = Result<M, E>>,
         M: IntoIterator<Item = (K, V)>,
         V: Into<Arc<T>>,
         E: Send + Sync + 'static,

@@ -1,6 +1,7 @@
 //! Filling a cache before it is used.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl<T: CacheValue> Cache<T> {
     /// # async fn find(id: u64) -> Result<u32, &'static str> { Ok(id as u32) }
     /// let prices = hotshelf::Store::memory().cache::<u32>("prices").build()?;
     /// let warmed = prices
-    ///     .warm(1..=100_u64, async |id| find(id).await)
+    ///     .warm(1..=100_u64, find)
     ///     .concurrency(4)
     ///     .progress(|done| println!("{done} of 100"))
     ///     .run()
@@ -70,14 +71,15 @@ impl<T: CacheValue> Cache<T> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn warm<K, F, V, E>(
+    pub fn warm<K, F, Fut, V, E>(
         &self,
         keys: impl IntoIterator<Item = K>,
         load: F,
     ) -> Warm<'_, T, impl Iterator<Item = K>, F>
     where
         K: IntoKey + Clone,
-        F: AsyncFn(K) -> Result<V, E>,
+        F: Fn(K) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
         V: Into<Arc<T>>,
     {
         let (concurrency, stagger) = (CONCURRENCY, STAGGER);
@@ -108,11 +110,12 @@ impl<'a, T: CacheValue, I, F> Warm<'a, T, I, F> {
     ///
     /// # Cancel safety
     /// May be dropped at any point. What is loaded stays.
-    pub async fn run<K, V, E>(self) -> Warmed<K, E>
+    pub async fn run<K, Fut, V, E>(self) -> Warmed<K, E>
     where
         K: IntoKey + Clone,
         I: Iterator<Item = K>,
-        F: AsyncFn(K) -> Result<V, E>,
+        F: Fn(K) -> Fut,
+        Fut: Future<Output = Result<V, E>>,
         V: Into<Arc<T>>,
         E: Send + Sync + 'static,
     {

@@ -44,6 +44,29 @@ impl Squares {
     }
 }
 
+/// As in handlers: the loader borrows from the task, and the task moves between threads.
+#[tokio::test]
+async fn loaders_that_borrow_run_in_spawned_tasks() {
+    let cache = numbers(&Store::memory());
+    let database = std::sync::Arc::new(HashMap::from([(2, 4)]));
+    let loading = async move {
+        let database = &*database;
+        let find = |keys: Vec<u64>| async move {
+            tokio::task::yield_now().await;
+            let found = keys.into_iter().filter_map(|key| Some((key, *database.get(&key)?)));
+            Ok::<_, LoadError<&str>>(found.collect::<Vec<(u64, u64)>>())
+        };
+        let found = cache.get_or_load_many([2, 3], find).await.unwrap();
+        let load = |key: u64| async move {
+            tokio::task::yield_now().await;
+            database.get(&(key - 2)).copied().ok_or("unknown")
+        };
+        (found, cache.warm([4], load).run().await.loaded)
+    };
+    let (found, warmed) = tokio::spawn(loading).await.unwrap();
+    assert_eq!((found, warmed), (vec![Some(4.into()), None], 1));
+}
+
 #[test]
 fn missing_keys_are_loaded_by_one_call() {
     on_each_backend(async |store| {
