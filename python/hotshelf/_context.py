@@ -29,11 +29,12 @@ class LoadContext(Generic[T]):
             return product
     """
 
-    __slots__ = ("_found", "_previous", "_service", "_stale", "_store", "_tags", "_ttl")
+    __slots__ = ("_found", "_inherited", "_previous", "_service", "_stale", "_store", "_tags", "_ttl")
 
     def __init__(self, service: CacheService[T], ticket: Ticket) -> None:
         self._service = service
         self._found = ticket.previous
+        self._inherited = ticket.inherited_tags()
         self._previous: Any = _UNREAD
         self._ttl: Lifetime | None = None
         self._tags: list[str] = []
@@ -119,6 +120,7 @@ class LoadContext(Generic[T]):
         ticket.decide(
             ttl=self._ttl,
             tags=self._tags or None,
+            inherited=self._inherited,
             skip_store=not self._store,
             rejects_stale=not self._stale,
         )

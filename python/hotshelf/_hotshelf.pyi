@@ -129,6 +129,7 @@ class Cache:
         params: _Params = None,
         after: str | None = None,
         trace: Collected | None = None,
+        tags_into: InheritedTags | None = None,
     ) -> Any: ...
     def peek(self, identifier: Any) -> Any: ...
     def read_many(self, keys: Sequence[_Key]) -> Pending | list[Any]: ...
@@ -145,6 +146,7 @@ class Cache:
         encoded: bool = False,
         background: bool = False,
         trace: Collected | None = None,
+        tags_into: InheritedTags | None = None,
     ) -> Any: ...
     def load_many(
         self,
@@ -190,11 +192,13 @@ class Ticket:
     @property
     def previous(self) -> Any: ...
     def time_limit(self) -> Pending | None: ...
+    def inherited_tags(self) -> InheritedTags | None: ...
     def decide(
         self,
         *,
         ttl: Any = None,
         tags: Iterable[Any] | None = None,
+        inherited: InheritedTags | None = None,
         skip_store: bool = False,
         rejects_stale: bool = False,
     ) -> None: ...
@@ -230,6 +234,9 @@ class Collected:
     def __new__(cls) -> Collected: ...
     def outcome(self) -> tuple[dict[str, Any], str]: ...
     def undecodable(self) -> None: ...
+
+@final
+class InheritedTags: ...
 
 @final
 class Failed:

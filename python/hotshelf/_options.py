@@ -11,6 +11,7 @@ from pydantic import PlainValidator
 from typing_extensions import TypedDict
 
 from hotshelf._codecs import CodecName, ValueCodec
+from hotshelf._context import LoadContext
 from hotshelf._diagnosis import Trace
 from hotshelf._errors import ConfigurationError
 from hotshelf._near import Near, near_options
@@ -78,6 +79,7 @@ class LoadOptions(TypedDict, total=False):
     background: bool
     stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED] | None
     trace: Annotated[Trace, _UNCHECKED] | None
+    tags_into: Annotated[LoadContext[Any], _UNCHECKED] | None
 
 
 class CacheManagerOptions(TypedDict, total=False):

@@ -298,6 +298,7 @@ class CacheService(Generic[T]):
         *,
         after: str | None = None,
         trace: Trace | None = None,
+        tags_into: LoadContext[Any] | None = None,
     ) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
         an entry in the memory of this process.
@@ -307,9 +308,10 @@ class CacheService(Generic[T]):
             params: Parameters that are hashed into the key. Their order doesn't matter.
             after: A token of `CacheManager.consistency_token`, for a value that is no older.
             trace: Collects where the value comes from.
+            tags_into: The load that the value is a part of; see `get_or_set`.
         """
-        if trace is not None:
-            return await self._get_traced(identifier, params, after, trace)
+        if trace is not None or tags_into is not None:
+            return await self._get_observed(identifier, params, after, trace, tags_into)
         try:
             text = None if params is None else params_text(params)
             found = self._core.read(identifier, text, after)
@@ -328,22 +330,32 @@ class CacheService(Generic[T]):
         value = self._value(found)
         return None if value is _UNDECODABLE else cast("T | None", value)
 
-    async def _get_traced(
-        self, identifier: Identifier, params: Params, after: str | None, trace: Trace
+    async def _get_observed(
+        self,
+        identifier: Identifier,
+        params: Params,
+        after: str | None,
+        trace: Trace | None,
+        tags_into: LoadContext[Any] | None,
     ) -> T | None:
-        collected = trace._begin()
+        collected = None if trace is None else trace._begin()
+        inherited = None if tags_into is None else tags_into._inherited
         try:
-            found = self._core.read(identifier, params_text(params), after, collected)
+            found = self._core.read(
+                identifier, params_text(params), after, collected, inherited
+            )
             if type(found) is Pending:
                 found = await result_of(found)
             value = self._value(found)
             if value is _UNDECODABLE:
-                collected.undecodable()
+                if collected is not None:
+                    collected.undecodable()
                 return None
         except CacheError:
             return None
         finally:
-            trace._end()
+            if trace is not None:
+                trace._end()
         return cast("T | None", value)
 
     async def get_many(self, identifiers: Iterable[Identifier]) -> list[T | None]:
@@ -425,6 +437,7 @@ class CacheService(Generic[T]):
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
         trace: Trace | None = None,
+        tags_into: LoadContext[Any] | None = None,
         with_context: bool = False,
     ) -> T | None:
         """Returns the value of an entry, or computes and stores it.
@@ -470,6 +483,11 @@ class CacheService(Generic[T]):
             stale_if_error_on: The exceptions that a stale value answers. Default: those of the
                 cache.
             trace: Collects where the value comes from.
+            tags_into: The load that the value is a part of: the `LoadContext` of the factory that
+                makes the call. What that factory returns is then invalidated with each tag of
+                this value, as its entry carries them. If this value has no entry, or its tag is
+                invalidated meanwhile, the outer one isn't stored. Both caches need the same
+                `prefix`. The invalidation of this value's key isn't passed on.
             with_context: Whether the factory takes a `LoadContext`, by which it sees the
                 previous value, and decides on the lifetime and the tags of what it returns. The
                 call says so, since decorators and `partial` hide what a factory takes.
@@ -481,7 +499,7 @@ class CacheService(Generic[T]):
         """
         mode = "reload" if reload else "use"
         plain = params is None and after is None and tags is _NO_TAGS and not reload
-        if plain and trace is None and not current_runs():
+        if plain and trace is None and tags_into is None and not current_runs():
             # Most calls, and most of these are hits.
             found = self._core.peek(identifier)
             if type(found) not in _INTERNAL and self._copy is None:
@@ -496,11 +514,12 @@ class CacheService(Generic[T]):
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
         collected = None if trace is None else trace._begin()
+        inherited = None if tags_into is None else tags_into._inherited
         try:
             while True:
                 found = self._core.load(
                     identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, False,
-                    background, collected,
+                    background, collected, inherited,
                 )
                 if type(found) is Pending:
                     # The same as `result_of`, without another coroutine for each hit.
@@ -674,6 +693,7 @@ class CacheService(Generic[T]):
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
         trace: Trace | None = None,
+        tags_into: LoadContext[Any] | None = None,
         with_context: bool = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
@@ -700,6 +720,7 @@ class CacheService(Generic[T]):
             background: Whether the factory may run in a task of its own; see `get_or_set`.
             stale_if_error_on: The exceptions that a stale value answers; see `get_or_set`.
             trace: Collects where the value comes from.
+            tags_into: The load that the value is a part of; see `get_or_set`.
             with_context: Whether the factory takes a `LoadContext`; see `get_or_set`.
             request: The request, for its `If-None-Match`: a client that has the value already
                 is sent an empty response of status 304.
@@ -717,11 +738,12 @@ class CacheService(Generic[T]):
         if runs:
             mode = self._mode_within(runs, identifier, text, mode)
         collected = None if trace is None else trace._begin()
+        inherited = None if tags_into is None else tags_into._inherited
         try:
             while True:
                 found = self._core.load(
                     identifier, text, tags, ttl, negative_ttl, mode, bool(runs), after, True,
-                    background, collected,
+                    background, collected, inherited,
                 )
                 if type(found) is Pending:
                     found = await result_of(found)

@@ -187,8 +187,6 @@ pub(crate) fn load_options(
 pub(crate) fn decision(
     ttl: Option<&Bound<'_, PyAny>>,
     tags: Option<&Bound<'_, PyAny>>,
-    skip_store: bool,
-    rejects_stale: bool,
 ) -> PyResult<Decision> {
     let ids = |names: Vec<Result<String, Error>>| names.into_iter().map(|name| TagId::of(&name?));
     Ok(Decision {
@@ -197,8 +195,7 @@ pub(crate) fn decision(
             Some(tags) => Some(names(tags)?.and_then(|names| ids(names).collect())),
             None => None,
         },
-        skip_store,
-        rejects_stale,
+        ..Decision::default()
     })
 }
 

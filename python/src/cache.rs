@@ -20,7 +20,7 @@ use crate::pending::outcome;
 use crate::refresh::Refresh;
 use crate::store::{Shared, Store, begin};
 use crate::ticket::{Failed, Failure, Ticket};
-use crate::trace::Trace;
+use crate::trace::{InheritedTags, Trace};
 use crate::value::{Form, PyCodec, PyValue, missing, to_python};
 use crate::{log, write_guard};
 
@@ -139,7 +139,7 @@ impl Cache {
 
     /// Reads an entry: bytes, `None` for a cached negative, a [`Missing`] for a miss. From the
     /// memory of this process, the decoded value or an [`Encoded`] instead of bytes.
-    #[pyo3(signature = (identifier, params=None, after=None, trace=None))]
+    #[pyo3(signature = (identifier, params=None, after=None, trace=None, tags_into=None))]
     fn read<'py>(
         &self,
         py: Python<'py>,
@@ -147,11 +147,12 @@ impl Cache {
         params: Option<&Bound<'py, PyAny>>,
         after: Option<&Bound<'py, PyAny>>,
         trace: Option<&Trace>,
+        tags_into: Option<&InheritedTags>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let options = CallOptions::default().takes_absent(true);
-        let options = traced(options.after(arguments::token(&cache, after)), trace);
+        let options = observed(options.after(arguments::token(&cache, after)), trace, tags_into);
         if let Some(value) = self.read_now(py, &cache, &key, &options)? {
             return Ok(value);
         }
@@ -203,7 +204,7 @@ impl Cache {
     /// [`Refresh`]. With `encoded`, an entry is bytes wherever it is.
     #[pyo3(signature = (identifier, params=None, tags=None, ttl=None, negative_ttl=None,
                         mode="use", nested=false, after=None, encoded=false, background=false,
-                        trace=None))]
+                        trace=None, tags_into=None))]
     #[expect(clippy::too_many_arguments, reason = "each is an option of the call")]
     fn load<'py>(
         &self,
@@ -219,11 +220,12 @@ impl Cache {
         encoded: bool,
         background: bool,
         trace: Option<&Trace>,
+        tags_into: Option<&InheritedTags>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let cache = self.attached();
         let key = arguments::key(&cache, identifier, params)?;
         let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
-        let mut options = traced(options.nested(nested), trace);
+        let mut options = observed(options.nested(nested), trace, tags_into);
         if background {
             options = options.refresh(RefreshMode::Background);
         }
@@ -471,9 +473,17 @@ fn found(py: Python<'_>, outcome: ReadOutcome, form: Form) -> PyResult<Py<PyAny>
     }
 }
 
-fn traced(options: CallOptions, trace: Option<&Trace>) -> CallOptions {
-    match trace {
-        Some(collected) => options.traced(collected.trace.clone()),
+/// Adds what collects where a value comes from, and its tags.
+fn observed(
+    mut options: CallOptions,
+    trace: Option<&Trace>,
+    tags_into: Option<&InheritedTags>,
+) -> CallOptions {
+    if let Some(collected) = trace {
+        options = options.traced(collected.trace.clone());
+    }
+    match tags_into {
+        Some(outer) => options.pass_tags_into(outer.0.clone()),
         None => options,
     }
 }

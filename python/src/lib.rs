@@ -50,6 +50,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<load_many::ManyLoad>()?;
     module.add_class::<ticket::Failed>()?;
     module.add_class::<trace::Trace>()?;
+    module.add_class::<trace::InheritedTags>()?;
     module.add_class::<value::Unencoded>()?;
     module.add_class::<value::Encoded>()?;
     module.add_class::<value::Missing>()?;

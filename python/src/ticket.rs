@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::{pending, ready};
 use std::sync::Arc;
 
-use hotshelf_core::cache::{Filled, LoadTicket, SharedError, Value, Waited};
+use hotshelf_core::cache::{Decision, Filled, LoadTicket, SharedError, Value, Waited};
 use hotshelf_core::sync::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
@@ -17,6 +17,7 @@ use crate::driver::{Background, Driver};
 use crate::errors::{load_timed_out, value_error};
 use crate::pending::outcome;
 use crate::store::begin;
+use crate::trace::InheritedTags;
 use crate::value::{Form, PyValue, missing, to_python};
 
 /// The exception of a factory, shared by the callers that waited for it.
@@ -118,16 +119,26 @@ impl Ticket {
         Ok(Some(limit))
     }
 
+    /// Returns what collects the tags of the values that the factory builds on; `None` if the load
+    /// has ended.
+    fn inherited_tags(&self) -> Option<InheritedTags> {
+        self.ticket.lock().as_ref().map(|ticket| InheritedTags(ticket.inherited_tags()))
+    }
+
     /// Sets what the factory has decided about its value, before the load is completed or fails.
-    #[pyo3(signature = (*, ttl=None, tags=None, skip_store=false, rejects_stale=false))]
+    #[pyo3(signature = (*, ttl=None, tags=None, inherited=None, skip_store=false,
+                        rejects_stale=false))]
     fn decide(
         &self,
         ttl: Option<&Bound<'_, PyAny>>,
         tags: Option<&Bound<'_, PyAny>>,
+        inherited: Option<&InheritedTags>,
         skip_store: bool,
         rejects_stale: bool,
     ) -> PyResult<()> {
-        let decision = arguments::decision(ttl, tags, skip_store, rejects_stale)?;
+        let inherited = inherited.map(|tags| tags.0.clone());
+        let decision = arguments::decision(ttl, tags)?;
+        let decision = Decision { inherited, skip_store, rejects_stale, ..decision };
         if let Some(ticket) = self.ticket.lock().as_mut() {
             ticket.decide(decision);
         }

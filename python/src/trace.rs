@@ -30,3 +30,7 @@ impl Trace {
         self.trace.undecodable();
     }
 }
+
+/// Collects the tags of the values that a load is made of.
+#[pyclass(frozen, module = "hotshelf._hotshelf")]
+pub(crate) struct InheritedTags(pub(crate) cache::InheritedTags);

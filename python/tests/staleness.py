@@ -61,8 +61,8 @@ async def made_stale(cache: CacheService[int], source: Source, value: int = 1) -
     await until(lambda: is_missing(cache))
 
 
-async def is_missing(cache: CacheService[Any]) -> bool:
-    return await cache.get("k") is None
+async def is_missing(cache: CacheService[Any], key: str = "k") -> bool:
+    return await cache.get(key) is None
 
 
 async def is_stored(cache: CacheService[int], value: int) -> bool:

@@ -194,3 +194,65 @@ async def test_context_of_a_response(manager: CacheManager) -> None:
         assert answer.body == b'{"name":"tea","sizes":[]}'
         assert await products.expire("k")
         await until(lambda: is_missing(products))
+
+
+async def test_value_has_the_tags_of_its_parts(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    sums = manager.service("sums", int, backend_budget=5)
+
+    async def part() -> int:
+        return 1
+
+    async def load(context: LoadContext[int]) -> int:
+        loaded = await cache.get_or_set("a", part, tags=["a"], tags_into=context)
+        await cache.get_or_set("b", part, tags=["b"])
+        stored = await cache.get("b", tags_into=context)
+        assert await cache.get("c", tags_into=context) is None
+        assert stored is not None
+        return loaded + stored
+
+    for tag in ("a", "b"):
+        assert await sums.get_or_set("sum", load, with_context=True) == 2
+        assert await sums.get("sum") == 2
+        await manager.invalidate_tag(tag)
+        await until(lambda: is_missing(sums, "sum"))
+
+
+async def test_part_that_is_invalidated_during_the_load_makes_no_hit(
+    manager: CacheManager,
+) -> None:
+    cache = numbers(manager)
+
+    async def load(context: LoadContext[int]) -> int:
+        part = await cache.get_or_set("part", lambda: 1, tags=["t"], tags_into=context)
+        await manager.invalidate_tag("t")
+        await cache.get_or_set("another", lambda: 2, tags=["t"])
+        return part
+
+    assert await cache.get_or_set("whole", load, with_context=True) == 1
+    assert await cache.get("whole") is None
+
+
+async def test_value_whose_part_is_not_stored_is_not_stored_either(
+    manager: CacheManager,
+) -> None:
+    cache = numbers(manager)
+
+    async def load(context: LoadContext[int]) -> int:
+        # Its key is being computed, so that it isn't stored.
+        return await cache.get_or_set("whole", lambda: 1, tags_into=context)
+
+    assert await cache.get_or_set("whole", load, with_context=True) == 1
+    assert await cache.get("whole") is None
+
+
+async def test_tags_of_another_prefix_are_a_mistake(manager: CacheManager) -> None:
+    cache = numbers(manager)
+    elsewhere = manager.service("numbers", int, prefix="elsewhere", backend_budget=5)
+
+    async def load(context: LoadContext[int]) -> int:
+        return await elsewhere.get_or_set("k", lambda: 1, tags=["t"], tags_into=context)
+
+    assert await cache.get_or_set("whole", load, with_context=True) == 1
+    assert await cache.get("whole") is None
+    assert cache.stats()["errors"] == 1

@@ -228,6 +228,11 @@ impl Tags {
         }
     }
 
+    /// Returns the prefix of the caches that share the tags.
+    pub(crate) fn prefix(&self) -> &Arc<str> {
+        &self.prefix
+    }
+
     /// Returns the tags' ids, sorted.
     #[must_use]
     pub fn ids(&self) -> &[TagId] {

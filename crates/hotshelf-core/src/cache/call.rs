@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry_key::EntryKey;
+use super::inherited::InheritedTags;
 use super::trace::Trace;
 use crate::context::{CacheContext, Format, Negative, NegativeTtl};
 use crate::engine::MissReason;
@@ -43,6 +44,7 @@ pub enum RefreshMode {
 struct RareOptions {
     after: Option<ConsistencyToken>,
     trace: Option<Trace>,
+    tags_into: Option<InheritedTags>,
     ttl: Option<Result<Ttl, Error>>,
     negative_ttl: Option<Result<Negative, Error>>,
     tags: Option<Result<Vec<TagId>, Error>>,
@@ -173,9 +175,25 @@ impl CallOptions {
         self
     }
 
-    /// Stops collecting, and returns what has collected.
-    pub(crate) fn take_trace(&mut self) -> Option<Trace> {
-        self.rare.as_mut()?.trace.take()
+    /// Passes the tags of the call's value to the load that it is a part of. Default: not passed.
+    #[must_use]
+    pub fn pass_tags_into(mut self, outer: InheritedTags) -> Self {
+        self.rare_mut().tags_into = Some(outer);
+        self
+    }
+
+    /// Returns the load that is given the tags of the call's value.
+    #[inline]
+    pub(crate) fn tags_into(&self) -> Option<&InheritedTags> {
+        self.rare.as_ref()?.tags_into.as_ref()
+    }
+
+    /// Makes the options those of a load in the background, which is no part of the call. Returns
+    /// what has collected the outcome of the call.
+    pub(super) fn detach(&mut self) -> Option<Trace> {
+        let rare = self.rare.as_mut()?;
+        rare.tags_into = None;
+        rare.trace.take()
     }
 
     /// Returns what collects the outcome, if anything does.

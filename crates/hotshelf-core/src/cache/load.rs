@@ -9,6 +9,7 @@ use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::patience::{Patience, Served, Waited};
 use super::refresh::{Begun, Refresh};
+use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::engine::{
     self, AcquireOutcome, Call, Claim, Miss, MissReason, ReadOutcome, Rejects, SharedError, Stale,
@@ -54,6 +55,18 @@ impl ByteCache {
     /// May be dropped at any point. If the caller was loading, the caller that has waited
     /// longest loads instead.
     pub async fn load(
+        &self,
+        key: Result<EntryKey, Error>,
+        options: CallOptions,
+        errors: TypeId,
+    ) -> Loaded {
+        match options.tags_into() {
+            None => self.load_whole(key, options, errors).await,
+            Some(_) => Box::pin(self.load_part(key, options, errors)).await,
+        }
+    }
+
+    pub(super) async fn load_whole(
         &self,
         key: Result<EntryKey, Error>,
         options: CallOptions,
@@ -132,17 +145,21 @@ impl ByteCache {
         let mode = wanted.options.refresh;
         let mut wanted = wanted;
         if mode == RefreshMode::Background
-            && let Some(trace) = wanted.options.take_trace()
+            && let Some(trace) = wanted.options.detach()
         {
-            // What goes on in the background is no part of the call.
             trace.note(|traced| (traced.loaded, traced.in_background) = (true, true));
         }
+        let trace = wanted.options.trace().cloned();
         let refresh = Refresh { cache: self.clone(), wanted, stale, claim };
         match mode {
             RefreshMode::Background => Loaded::Refresh(self.served(usable), Box::new(refresh)),
             RefreshMode::Inline => match refresh.begin().await {
                 Begun::Lead(ticket) => Loaded::Lead(ticket),
-                Begun::Found(value) => Loaded::Value(value),
+                Begun::Found(value) => {
+                    let trace = trace.into_iter();
+                    trace.for_each(|it| it.note(|traced| traced.from(Source::OtherCall)));
+                    Loaded::Value(value)
+                }
                 Begun::Later => Loaded::Value(self.served(usable)),
             },
         }

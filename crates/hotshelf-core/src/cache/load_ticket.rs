@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{CallOptions, RefreshMode, keep, plain_entries_have_no_tags};
+use super::inherited::InheritedTags;
 use super::patience::{Patience, Served};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
@@ -60,6 +61,8 @@ pub struct Decision {
     pub time_to_live: Option<Result<Duration, Error>>,
     /// Further tags, which are known only from the value.
     pub tags: Option<Result<Vec<TagId>, Error>>,
+    /// The tags of the values that the value is made of.
+    pub inherited: Option<InheritedTags>,
     /// Whether the value is not to be stored.
     pub skip_store: bool,
     /// Whether callers are given the loader's error even if there is a stale value.
@@ -126,6 +129,12 @@ impl LoadTicket {
         Patience::new(&self.cache, entry, &self.options)
     }
 
+    /// Returns what collects the tags of the values that the loader builds on.
+    #[must_use]
+    pub fn inherited_tags(&self) -> InheritedTags {
+        InheritedTags::new(&self.cache)
+    }
+
     /// Sets what the loader has decided, before the load is completed.
     pub fn decide(&mut self, decision: Decision) {
         self.decision = decision;
@@ -182,9 +191,13 @@ impl LoadTicket {
         }
         match (self.filling(value).await, self.ticket.take()) {
             (Some(filling), Some(ticket)) => {
+                self.options.pass_tags(&self.cache, ticket.stamps(&filling.late).as_deref());
                 Completing::Fill(Box::new((ticket, filling, self.claim)))
             }
-            (_, ticket) => Completing::Share(Box::new(Self { ticket, ..self })),
+            (_, ticket) => {
+                self.options.pass_tags(&self.cache, None);
+                Completing::Share(Box::new(Self { ticket, ..self }))
+            }
         }
     }
 
@@ -257,6 +270,9 @@ impl LoadTicket {
                 .map(|stale| Usable { value: stale.value.clone(), is_stale: true }),
         };
         let usable = usable.filter(|it| options.takes_absent || !it.value.is_absent());
+        if usable.is_some() {
+            options.pass_tags(&cache, None);
+        }
         match (options.trace(), &usable) {
             (Some(trace), Some(usable)) => trace.instead(usable),
             _ => nothing(),
@@ -308,6 +324,21 @@ impl LoadTicket {
                 };
                 let tags = cache.checked(Mistake::Tags, tags).ok()?;
                 ticket.capture_late(&tags, keep.max(kept)).await?
+            }
+        };
+        let late = match decision.inherited.take() {
+            None => late,
+            Some(inherited) => {
+                let is_plain = context.validated.format == Format::Plain;
+                let stamps = inherited.stamps().and_then(|stamps| match stamps {
+                    Some(stamps) if is_plain && !stamps.is_empty() => {
+                        Err(plain_entries_have_no_tags())
+                    }
+                    stamps => Ok(stamps),
+                });
+                let stamps = cache.checked(Mistake::Tags, stamps).ok()??;
+                let inheriting = ticket.inherit(late, &stamps, keep.max(kept)).await;
+                cache.checked(Mistake::Tags, inheriting).ok()??
             }
         };
         let lifetime = context.lifetime(cache.jittered(ttl));

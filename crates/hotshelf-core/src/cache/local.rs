@@ -30,7 +30,8 @@ impl ByteCache {
     /// counts a hit. Returns `None`, and counts nothing, if it has no value for the call:
     /// [`read`](Self::read) or [`load`](Self::load) then find out why.
     pub fn read_now(&self, key: &EntryKey, call: &CallOptions) -> Option<Value> {
-        if call.mode != Mode::Use || !self.is_enabled() || !self.is_local() {
+        let reads = call.mode == Mode::Use && call.tags_into().is_none();
+        if !reads || !self.is_enabled() || !self.is_local() {
             return None;
         }
         let tags = call.tags_in(&self.context, Some(key)).ok()?;

@@ -14,6 +14,7 @@ mod call;
 mod entry_key;
 mod expire;
 mod explain;
+mod inherited;
 mod insert;
 mod invalidate;
 mod load;
@@ -48,6 +49,7 @@ pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedErro
 pub use call::{CallOptions, Mode, RefreshMode};
 pub use entry_key::EntryKey;
 pub use explain::{EntryInfo, Explanation, TagInfo, Verdict};
+pub use inherited::InheritedTags;
 pub use insert::Inserts;
 pub use load::Loaded;
 pub use load_many::{Ended, ManyLoad};

@@ -10,6 +10,7 @@ use futures_util::future::{Either, select};
 
 use super::ByteCache;
 use super::call::CallOptions;
+use super::inherited::InheritedTags;
 use super::trace::Trace;
 use crate::engine::{Edition, Value};
 use crate::key::WireKey;
@@ -24,6 +25,7 @@ pub struct Patience {
     entry: Option<Served>,
     takes_absent: bool,
     trace: Option<Trace>,
+    tags_into: Option<InheritedTags>,
     /// How long the call has waited.
     waited: Duration,
     /// When the call is given a stale value, if there is one.
@@ -61,6 +63,7 @@ impl Patience {
             cache: cache.clone(),
             takes_absent: options.takes_absent,
             trace: options.trace().cloned(),
+            tags_into: options.tags_into().cloned(),
             waited: Duration::ZERO,
             soft: own.soft_timeout.filter(|_| entry.is_some()),
             entry,
@@ -97,6 +100,7 @@ impl Patience {
                 let now = cache.engine.runtime.now();
                 cache.engine.refreshes.pause(key, *edition, now, SLOW);
                 self.trace.iter().for_each(|trace| trace.instead(&usable));
+                self.tags_into.iter().for_each(InheritedTags::cannot_know);
                 Some(Waited::Stale(cache.served(usable)))
             }
             Ok(None) => None,

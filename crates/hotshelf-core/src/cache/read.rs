@@ -54,6 +54,17 @@ impl ByteCache {
         key: Result<EntryKey, Error>,
         call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
+        match call.tags_into() {
+            None => self.read_whole(key, call).await,
+            Some(_) => Box::pin(self.read_part(key, call)).await,
+        }
+    }
+
+    pub(super) async fn read_whole(
+        &self,
+        key: Result<EntryKey, Error>,
+        call: &CallOptions,
+    ) -> Result<ReadOutcome, Error> {
         if !self.is_enabled() {
             call.note_reason(MissReason::Disabled);
             return Ok(miss(MissReason::Disabled));
@@ -126,7 +137,8 @@ impl ByteCache {
     /// Notes an entry for a call that is traced.
     fn note_found(&self, call: &CallOptions, inspected: &Inspected, key: &WireKey) {
         if let (Some(trace), Ok(found)) = (call.trace(), &inspected.found) {
-            trace.found(Source::Server, found.freshness, self.engine.gate.clock(key));
+            let (tags, now) = (found.stamps().into_boxed_slice(), self.engine.gate.clock(key));
+            trace.found(Source::Server, found.freshness, tags, now);
         }
     }
 

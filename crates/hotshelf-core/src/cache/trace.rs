@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::engine::{Freshness, MissReason, Usable};
 use crate::sync::Mutex;
+use crate::tag::TagStamp;
 
 /// Where the value of a call came from, and how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -33,6 +34,10 @@ pub struct Outcome {
     pub waited: Duration,
     /// Why the value was not taken from an entry at once.
     pub reason: Option<MissReason>,
+    /// The tags of the entry that the value came from, as it carries them; `None` if it came from
+    /// none.
+    #[serde(skip)]
+    pub(crate) tags: Option<Box<[TagStamp]>>,
 }
 
 /// What gives a value.
@@ -84,6 +89,7 @@ impl Trace {
     /// Notes what a call is given instead of an error, or while its load goes on. It was read again.
     pub(crate) fn instead(&self, usable: &Usable) {
         self.note(|outcome| {
+            outcome.tags = None;
             if !usable.is_stale || outcome.source == Source::None {
                 outcome.from(Source::Server);
             }
@@ -106,9 +112,16 @@ impl Trace {
     }
 
     /// Notes an entry that answers the call, and what its server's clock shows.
-    pub(crate) fn found(&self, source: Source, freshness: Option<Freshness>, now: Option<u64>) {
+    pub(crate) fn found(
+        &self,
+        source: Source,
+        freshness: Option<Freshness>,
+        tags: Box<[TagStamp]>,
+        now: Option<u64>,
+    ) {
         self.note(|outcome| {
             outcome.source = source;
+            outcome.tags = Some(tags);
             let Some(freshness) = freshness else { return };
             outcome.load_time = Some(freshness.load_time());
             outcome.age = now.map(|now| freshness.age(now));

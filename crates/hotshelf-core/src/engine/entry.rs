@@ -39,6 +39,18 @@ pub(crate) struct Found {
     pub(crate) freshness: Option<Freshness>,
 }
 
+impl Found {
+    /// Returns the tags that the entry carries.
+    pub(crate) fn stamps(&self) -> Vec<TagStamp> {
+        tags_of(&self.raw)
+    }
+}
+
+/// Returns the tags that an entry carries.
+pub(super) fn tags_of(raw: &[u8]) -> Vec<TagStamp> {
+    Trailer::find(raw).map(|(_, trailer)| trailer.tags).unwrap_or_default()
+}
+
 impl Format {
     /// Returns `true` if a value can be read back. A bare one must not end like an entry that
     /// has a trailer, as that of another codec than JSON may.

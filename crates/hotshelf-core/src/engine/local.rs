@@ -31,8 +31,10 @@ impl Local<'_> {
 
     #[cold]
     fn trace(&self, trace: &Trace, found: &LocalFound) {
-        let freshness = found.entry.stamp().ok().map(|stamp| stamp.freshness);
-        trace.found(Source::Local, freshness, self.entries.millis(found));
+        let stamp = found.entry.stamp().ok();
+        let tags = stamp.map(|stamp| stamp.tags.clone()).unwrap_or_default();
+        let freshness = stamp.map(|stamp| stamp.freshness);
+        trace.found(Source::Local, freshness, tags, self.entries.millis(found));
     }
 
     fn miss(&self, reason: MissReason, found: &LocalFound) -> Miss {

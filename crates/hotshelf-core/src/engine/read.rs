@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::call::Call;
-use super::entry::{Found, Inspected, version};
+use super::entry::{Found, Inspected, tags_of, version};
 use super::freshness::Use;
 use super::outcome::{Miss, MissReason, ReadOutcome, Stale, Usable, Value};
 use crate::backend::{Seen, TagVersion};
@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::WireKey;
 use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
-use crate::trailer::{CodecId, Trailer};
+use crate::trailer::CodecId;
 
 /// The conditions under which an entry answers a call.
 #[derive(Clone, Copy, Debug)]
@@ -176,8 +176,7 @@ impl Engine {
                 None => ReadOutcome::Hit(value),
                 Some(edition) => {
                     let (seen, usable) = (Seen::entry(&raw), used);
-                    let tags = Trailer::find(&raw).map(|(_, trailer)| trailer.tags);
-                    let tags = tags.unwrap_or_default().into_boxed_slice();
+                    let tags = tags_of(&raw).into_boxed_slice();
                     ReadOutcome::Stale(Box::new(Stale { value, seen, edition, tags, usable }))
                 }
             },

@@ -349,6 +349,58 @@ impl Ticket {
         let versions: Vec<TagVersion> = captured.into_iter().map(|(version, _)| version).collect();
         Some(LateTags { stamps: late.stamps(&versions), keys: late.keys().to_vec() })
     }
+
+    /// Adds the tags of the values that the loaded one is made of, with the versions under which
+    /// these were valid. Returns `None` if one of them has changed since.
+    ///
+    /// Costs one round trip, within the call's budget, if there are tags that the value doesn't have
+    /// anyway: they have to outlive it.
+    ///
+    /// # Errors
+    /// Returns an error if there are too many.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub(crate) async fn inherit(
+        &mut self,
+        late: LateTags,
+        inherited: &[TagStamp],
+        keep: Ttl,
+    ) -> Result<Option<LateTags>, Error> {
+        let own = self.stamps(&late).unwrap_or_default();
+        let known = |tag: &TagStamp| own.iter().find(|own| own.id == tag.id);
+        if inherited.iter().any(|tag| known(tag).is_some_and(|own| own.version != tag.version)) {
+            return Ok(None);
+        }
+        let others: Vec<TagStamp> =
+            inherited.iter().filter(|tag| known(tag).is_none()).copied().collect();
+        if others.is_empty() {
+            return Ok(Some(late));
+        }
+        let Self { leadership, .. } = self;
+        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
+        // Not too many, together with the others.
+        flight.tags.with(late.stamps.iter().chain(&others).map(|tag| tag.id))?;
+        let added = flight.tags.of_ids(others.iter().map(|tag| tag.id));
+        let capturing = pin!(engine.capture(&flight.cache, &added, keep));
+        let captured = leadership.budget.spend(&*engine.runtime, capturing).await;
+        let Some(Ok(versions)) = captured else {
+            flight.cache.stats.count(Counter::Error);
+            return Ok(None);
+        };
+        let LateTags { mut stamps, mut keys } = late;
+        let is_unchanged = added.stamps(&versions) == others;
+        stamps.extend(others);
+        keys.extend_from_slice(added.keys());
+        Ok(is_unchanged.then_some(LateTags { stamps, keys }))
+    }
+
+    /// Returns the tags that the value is stored with, and their versions; `None` without a lease.
+    pub(crate) fn stamps(&self, late: &LateTags) -> Option<Vec<TagStamp>> {
+        let Leadership { flight, lease, .. } = &self.leadership;
+        let own = flight.tags.stamps(&lease.as_ref()?.tags);
+        Some(own.into_iter().chain(late.stamps.iter().copied()).collect())
+    }
 }
 
 /// What a ticket stores.

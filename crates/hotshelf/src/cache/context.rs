@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::TagId;
-use hotshelf_core::cache::{Decision, LoadTicket};
+use hotshelf_core::cache::{Decision, InheritedTags, LoadTicket};
 use hotshelf_core::sync::Mutex;
 
 use super::load::complete;
@@ -45,12 +45,13 @@ use crate::load_error::LoadError;
 pub struct LoadContext<T> {
     previous: Option<Arc<T>>,
     decision: Arc<Mutex<Decision>>,
+    pub(super) inherited: InheritedTags,
 }
 
 impl<T: CacheValue> LoadContext<T> {
     pub(super) fn new(ticket: &LoadTicket) -> Self {
         let previous = ticket.previous().cloned().and_then(present);
-        Self { previous, decision: Arc::default() }
+        Self { previous, decision: Arc::default(), inherited: ticket.inherited_tags() }
     }
 
     /// Returns the previous value, if it is only stale: it expired, or is about to, and was not
@@ -121,14 +122,17 @@ impl<T: CacheValue> LoadContext<T> {
     where
         E: Send + Sync + 'static,
     {
-        ticket.decide(std::mem::take(&mut *self.decision.lock()));
+        let decision = std::mem::take(&mut *self.decision.lock());
+        ticket.decide(Decision { inherited: Some(self.inherited), ..decision });
         Box::pin(complete(ticket, loaded)).await
     }
 }
 
 impl<T> Clone for LoadContext<T> {
     fn clone(&self) -> Self {
-        Self { previous: self.previous.clone(), decision: Arc::clone(&self.decision) }
+        let Self { previous, decision, inherited } = self;
+        let (previous, decision) = (previous.clone(), Arc::clone(decision));
+        Self { previous, decision, inherited: inherited.clone() }
     }
 }
 

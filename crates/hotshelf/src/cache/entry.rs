@@ -131,6 +131,41 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Self { options: self.options.traced(trace.clone()), ..self }
     }
 
+    /// Gives the tags of the call's value to the load that it is a part of: a value that is made of
+    /// cached ones is then invalidated with each of them.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = hotshelf::Store::memory();
+    /// let prices = store.cache::<u32>("prices").build()?;
+    /// let pages = store.cache::<String>("pages").build()?;
+    /// let page = pages.entry("start").or_load(async |context| {
+    ///     let price = prices.entry(7).tags(["price:7"]).tags_into(&context);
+    ///     let price = price.or_insert_with(async || 5).await;
+    ///     Ok::<_, std::io::Error>(format!("The lamp costs {price}."))
+    /// });
+    /// assert_eq!(*page.await?, "The lamp costs 5.");
+    /// store.invalidate_tag("price:7").await?;
+    /// assert_eq!(pages.get("start").await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The tags are recorded as the value's entry carries them, so that an invalidation during the
+    /// load counts, and one that the near tier hasn't heard of yet. The invalidation of the value's
+    /// key is not passed on. Both caches have to be of one store and prefix.
+    ///
+    /// If the value has no entry (its load is not stored, or it was served instead of an error), or
+    /// if its tag is invalidated during the load, the outer value is not stored. Applies to
+    /// [`get`](Self::get), [`lookup`](Self::lookup) and the methods that load.
+    ///
+    /// Costs what [`LoadContext::tags`] costs; where another call has loaded the value, one more
+    /// round trip.
+    pub fn tags_into<U>(self, context: &LoadContext<U>) -> Self {
+        Self { options: self.options.pass_tags_into(context.inherited.clone()), ..self }
+    }
+
     /// Returns what is known of the key, and what this call would find; see [`Cache::explain`].
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotshelf::{Cache, KeyLayout, Store};
+use hotshelf::{Cache, KeyLayout, LoadContext, Store};
 use hotshelf_testkit::{Conditions, Failover, Proxy, RedisCluster, RedisSentinels, Reply};
 
 use super::{BOUND, near_store, numbers, tagged, until_missing, until_near};
@@ -126,6 +126,35 @@ fn replaced_node_of_a_cluster_does_not_vouch() {
                 assert!(began.elapsed() < BOUND, "{key} is stale beyond the bound");
                 pause(Duration::from_millis(1)).await;
             }
+        }
+    });
+}
+
+/// A value that is made of one that the near tier still gives is stored with the tag's old version.
+#[test]
+fn value_made_of_an_outdated_part_is_no_hit() {
+    on_tokio(async {
+        let server = server();
+        let proxy = Proxy::start(server.port()).unwrap();
+        let (store, others) =
+            (near_store(&proxy.url()), Store::connect(&server.url()).await.unwrap());
+        let (parts, writer) = (numbers(&store), numbers(&others));
+        writer.entry("part").tags(["t"]).or_insert_with(async || 1).await;
+        while parts.stats().near_hits == 0 {
+            parts.entry("part").tags(["t"]).get().await.unwrap();
+        }
+        let load = async |context: LoadContext<u64>| {
+            proxy.set_both(Conditions::default().hold());
+            writer.invalidate_tag("t").await.unwrap();
+            let part = parts.entry("part").tags(["t"]).tags_into(&context).get().await;
+            // Another load captures the tag anew.
+            writer.entry("another").tags(["t"]).or_insert_with(async || 2).await;
+            proxy.clear();
+            Ok::<_, ()>(*part.expect("within the bound it is served"))
+        };
+        assert_eq!(*parts.entry("whole").or_load(load).await.unwrap(), 1);
+        for cache in [&parts, &writer] {
+            assert_eq!(cache.get("whole").await, None);
         }
     });
 }

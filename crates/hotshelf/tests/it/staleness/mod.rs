@@ -4,6 +4,7 @@ mod backends;
 mod context;
 mod errors;
 mod expiring;
+mod inherited;
 mod life;
 mod refreshing;
 mod timeouts;
