@@ -29,7 +29,8 @@ class LoadContext(Generic[T]):
             return product
     """
 
-    __slots__ = ("_found", "_inherited", "_previous", "_service", "_stale", "_store", "_tags", "_ttl")
+    __slots__ = ("_found", "_inherited", "_previous", "_service", "_stale", "_store", "_tags",
+                 "_ttl", "_unchanged")
 
     def __init__(self, service: CacheService[T], ticket: Ticket) -> None:
         self._service = service
@@ -40,6 +41,7 @@ class LoadContext(Generic[T]):
         self._tags: list[str] = []
         self._store = True
         self._stale = True
+        self._unchanged = False
 
     @property
     def has_previous(self) -> bool:
@@ -66,14 +68,20 @@ class LoadContext(Generic[T]):
 
     def not_modified(self) -> T:
         """Returns the previous value, for a factory that finds it unchanged at the source, by a
-        version or an `ETag`: `return context.not_modified()`. It is fresh again then.
+        version or an `ETag`: `return context.not_modified()`. It is fresh again then: the server
+        keeps the value, and is sent its metadata alone.
 
         Raises:
             RuntimeError: If there is none.
         """
         if not self.has_previous:
             raise RuntimeError("there is no previous value: check `has_previous` first")
+        self._unchanged = True
         return cast("T", self.previous)
+
+    def _is_unchanged(self, made: object) -> bool:
+        """Returns whether what the factory has returned is the previous value."""
+        return self._unchanged and made is self._previous
 
     @property
     def ttl(self) -> Lifetime | None:

@@ -115,7 +115,8 @@ class Load(Generic[T]):
             raise
         else:
             service._load_succeeded()
-            completing = ticket.complete(value, *encoded)
+            unchanged = context is not None and context._is_unchanged(made)
+            completing = ticket.complete(value, *encoded, unchanged=unchanged)
             if type(completing) is Pending:
                 await result_of(completing)
             return Made(value, encoded)

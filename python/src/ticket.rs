@@ -146,19 +146,21 @@ impl Ticket {
     }
 
     /// Stores the loaded value if the options of the cache and the call allow it, and shares
-    /// it with the joiners. `raw` is its encoded form, `reason` why it has none. Returns
-    /// whether it was stored.
-    #[pyo3(signature = (value, raw, reason=None))]
+    /// it with the joiners. `raw` is its encoded form, `reason` why it has none; with `unchanged`,
+    /// the value is the previous one. Returns whether it was stored.
+    #[pyo3(signature = (value, raw, reason=None, unchanged=false))]
     fn complete<'py>(
         &self,
         value: &Bound<'py, PyAny>,
         raw: Option<Vec<u8>>,
         reason: Option<String>,
+        unchanged: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, ticket) = (value.py(), self.take()?);
-        let loaded = match value.is_none() {
-            true => Value::Absent,
-            false => Value::Present(Arc::new(PyValue::new(value.clone().unbind(), raw, reason))),
+        let loaded = match ticket.previous().filter(|_| unchanged) {
+            Some(previous) => previous.clone(),
+            None if value.is_none() => Value::Absent,
+            None => Value::Present(Arc::new(PyValue::new(value.clone().unbind(), raw, reason))),
         };
         begin(py, async move {
             let filled = ticket.complete(loaded).await;

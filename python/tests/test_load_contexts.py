@@ -84,6 +84,30 @@ async def test_factory_sees_the_previous_value_only_if_it_is_stale(
     assert seen == [(False, None), (True, 5), (False, None)]
 
 
+async def test_unchanged_value_stays_where_it_is(own_server: RedisServer) -> None:
+    manager = CacheManager(own_server.url, read_timeout=5, store_timeout=5)
+    pages = manager.service("pages", str, stale_if_error=MINUTE, backend_budget=5)
+    page = "x" * 100_000
+
+    def received() -> int:
+        stats = own_server.command("INFO", "stats").decode().splitlines()
+        return int(next(line for line in stats if "net_input_bytes" in line).split(":")[1])
+
+    await pages.set("k", page)
+    for unchanged in (True, True, False):
+        await pages.expire("k")
+        await until(lambda: is_missing(pages))
+        before = received()
+
+        def load(context: LoadContext[str], unchanged: bool = unchanged) -> str:
+            return context.not_modified() if unchanged else context.not_modified() + "x"
+
+        found = await pages.get_or_set("k", load, with_context=True)
+        assert found == await pages.get("k") == (page if unchanged else page + "x")
+        assert (received() - before > len(page)) != unchanged
+    await manager.close()
+
+
 async def test_previous_value_is_one_of_its_model_and_a_copy(manager: CacheManager) -> None:
     products = manager.service(
         "products", Product, stale_if_error=MINUTE, copy="deep", backend_budget=5

@@ -476,6 +476,7 @@ mod tests {
             decoded_size: 0,
             ttl: Ttl::MAX,
             hold: None,
+            kept: None,
         };
         let fills = keys.clone().map(fill);
         let acquires = keys.each_ref().map(|key| Acquire { key, ..acquire.clone() });

@@ -347,6 +347,10 @@ pub struct Fill {
     pub ttl: Ttl,
     /// For how long nobody else fills the key then, if it is held: see [`Backend::hold`].
     pub hold: Option<Duration>,
+    /// The trailers, if the stored entry has the same value. A backend may replace the trailer
+    /// alone, under the same token, provided that the entry ends with the one that was seen;
+    /// otherwise it stores the value.
+    pub kept: Option<Retrail>,
 }
 
 /// The answer to [`Backend::store`].

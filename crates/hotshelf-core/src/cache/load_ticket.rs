@@ -9,7 +9,7 @@ use super::inherited::InheritedTags;
 use super::patience::{Patience, Served};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
-use crate::backend::Pause;
+use crate::backend::{Pause, Seen};
 use crate::context::Format;
 use crate::engine::{
     Claim, Filled, Filling, LateTags, Occupant, Rejects, SharedError, Stale, Ticket, Usable, Value,
@@ -111,7 +111,7 @@ impl LoadTicket {
     }
 
     /// Returns the previous value, if it is only stale. A loader that finds that it hasn't changed
-    /// completes the load with it.
+    /// completes the load with it: a backend that has it still is sent the metadata alone.
     #[must_use]
     pub fn previous(&self) -> Option<&Value> {
         let (stale, ticket) = self.fallback.as_ref().zip(self.ticket.as_ref())?;
@@ -293,8 +293,18 @@ impl LoadTicket {
         }
     }
 
+    /// Returns the fingerprint of the previous entry, if its value is the loaded one.
+    fn seen_with(&self, loaded: &Value) -> Option<Seen> {
+        let (Value::Present(loaded), Value::Present(previous)) = (loaded, self.previous()?) else {
+            return None;
+        };
+        let stale = self.fallback.as_ref()?;
+        Arc::ptr_eq(loaded, previous).then(|| stale.seen.clone())
+    }
+
     /// Returns what to store; `None` if nothing is to be stored.
     async fn filling(&mut self, value: &Value) -> Option<Filling> {
+        let unchanged = self.seen_with(value);
         let Self { cache, options, ticket, decision, .. } = self;
         let ticket = ticket.as_mut().filter(|_| cache.is_enabled() && !decision.skip_store)?;
         let context = &cache.context;
@@ -302,7 +312,8 @@ impl LoadTicket {
             let ttl = options.negative_ttl_in(context);
             let ttl = cache.jittered(cache.checked(Mistake::Lifetime, ttl).ok()??);
             let lifetime = Lifetime::with_window(ttl, Duration::ZERO);
-            let filling = Filling { entry: None, lifetime, late: LateTags::default() };
+            let late = LateTags::default();
+            let filling = Filling { entry: None, lifetime, late, kept: None };
             return (ticket.occupant().await != Occupant::Another).then_some(filling);
         };
         let raw = cache.encode(&**value).ok()?;
@@ -342,6 +353,6 @@ impl LoadTicket {
             }
         };
         let lifetime = context.lifetime(cache.jittered(ttl));
-        Some(Filling { entry: Some(raw), lifetime, late })
+        Some(Filling { entry: Some(raw), lifetime, late, kept: unchanged })
     }
 }

@@ -129,6 +129,6 @@ impl Granted {
         let value = cache.validated.format.entry(Some(value), stamp);
         // Until the lag of the source is over, a load might replace the value by an older one.
         let hold = Some(cache.options.hold).filter(|hold| !hold.is_zero());
-        Fill { key, token, value, decoded_size, ttl: lifetime.whole, hold }
+        Fill { key, token, value, decoded_size, ttl: lifetime.whole, hold, kept: None }
     }
 }

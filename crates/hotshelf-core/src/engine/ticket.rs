@@ -17,7 +17,7 @@ use super::outcome::{Occupant, Stale, Usable, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
 use super::{Engine, Rejects, SharedError};
-use crate::backend::{Fill, Pause, Stored, TagVersion, Token};
+use crate::backend::{Fill, Pause, Retrail, Seen, Stored, TagVersion, Token};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
 use crate::key::WireKey;
@@ -410,6 +410,8 @@ pub(crate) struct Filling {
     pub(crate) entry: Option<Bytes>,
     pub(crate) lifetime: Lifetime,
     pub(crate) late: LateTags,
+    /// The fingerprint of the stored entry, if that has the same value.
+    pub(crate) kept: Option<Seen>,
 }
 
 impl Filling {
@@ -420,7 +422,8 @@ impl Filling {
         lease: &Lease,
         load_time: Duration,
     ) -> (Fill, LateTags) {
-        let Self { entry, lifetime, late } = self;
+        let Self { entry, lifetime, late, kept } = self;
+        let length = entry.as_ref().map_or(0, Bytes::len);
         let Flight { key, cache, .. } = flight;
         let mut tags = flight.tags.stamps(&lease.tags);
         tags.extend(late.stamps.iter().copied());
@@ -437,7 +440,11 @@ impl Filling {
         let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
         let value = cache.validated.format.entry(entry, stamp);
         let (token, ttl) = (lease.token, lifetime.whole);
-        (Fill { key: key.clone(), token, value, decoded_size, ttl, hold: None }, late)
+        let kept = match kept {
+            Some(Seen::Suffix(seen)) => Some(Retrail { seen, trailer: value.slice(length..) }),
+            Some(Seen::Nothing) | None => None,
+        };
+        (Fill { key: key.clone(), token, value, decoded_size, ttl, hold: None, kept }, late)
     }
 }
 

@@ -570,6 +570,7 @@ mod tests {
             decoded_size: 0,
             ttl: Ttl::MIN,
             hold: None,
+            kept: None,
         }];
         let stored = recorded(async |gate, cache| gate.store_written(cache, &fills).await);
         assert_eq!(stored, ["forget a written key", "store", "forget a written key"]);

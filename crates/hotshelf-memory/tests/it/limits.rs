@@ -41,6 +41,7 @@ fn fill(backend: &MemoryBackend, keys: &[WireKey]) {
             decoded_size: 0,
             ttl: Ttl::MAX,
             hold: None,
+            kept: None,
         }]));
     }
 }
@@ -118,7 +119,15 @@ fn decoded_values_count_into_capacity() {
         let take = Take { key: key.clone(), token, lease: Duration::from_secs(5) };
         now(backend.take(&[take]));
         let value = Bytes::from_static(b"1");
-        now(backend.store(&[Fill { key, token, value, decoded_size, ttl: Ttl::MAX, hold: None }]));
+        now(backend.store(&[Fill {
+            key,
+            token,
+            value,
+            decoded_size,
+            ttl: Ttl::MAX,
+            hold: None,
+            kept: None,
+        }]));
         used(&backend)
     };
     assert_eq!(weight(1_000), weight(0) + 1_000);

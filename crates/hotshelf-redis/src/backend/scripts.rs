@@ -17,6 +17,7 @@ scripts! {
     ACQUIRE = "scripts/acquire.lua";
     STORE = "scripts/store.lua";
     STORE_LARGE = "scripts/store_large.lua";
+    STORE_KEPT = "scripts/store_kept.lua";
     TAKE = "scripts/take.lua";
     RELEASE = "scripts/release.lua";
     FAIL = "scripts/fail.lua";

@@ -112,7 +112,15 @@ async fn invalidation_reaches_migrating_slot() {
         (token, backend.acquire(acquire).await)
     };
     let fill = |token| {
-        [Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl, hold: None }]
+        [Fill {
+            key: key.clone(),
+            token,
+            value: "1".into(),
+            decoded_size: 0,
+            ttl,
+            hold: None,
+            kept: None,
+        }]
     };
     for moved_first in [false, true] {
         let (token, granted) = acquire(&backend).await;

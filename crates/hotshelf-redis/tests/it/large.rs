@@ -28,7 +28,8 @@ async fn granted(backend: &RedisBackend, key: &WireKey) -> Token {
 async fn stored(backend: &RedisBackend, key: &WireKey, token: Token) -> Stored {
     let ttl = Ttl::new(std::time::Duration::from_secs(60)).unwrap();
     let value = Bytes::from(vec![b'x'; SIZE]);
-    let fill = Fill { key: key.clone(), token, value, decoded_size: 0, ttl, hold: None };
+    let fill =
+        Fill { key: key.clone(), token, value, decoded_size: 0, ttl, hold: None, kept: None };
     backend.store(&[fill]).await.remove(0).unwrap()
 }
 
@@ -81,7 +82,7 @@ async fn large_values_are_stored_where_rename_is_denied() {
     for key in ["a", "b", "c"].map(WireKey::from) {
         let token = granted(&backend, &key).await;
         let value = Bytes::from(vec![b'x'; SIZE]);
-        fills.push(Fill { key, token, value, decoded_size: 0, ttl, hold: None });
+        fills.push(Fill { key, token, value, decoded_size: 0, ttl, hold: None, kept: None });
     }
     for stored in backend.store(&fills).await {
         assert_eq!(stored.unwrap(), Stored::Stored);

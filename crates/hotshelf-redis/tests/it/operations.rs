@@ -45,8 +45,15 @@ async fn fill(backend: &RedisBackend, key: &WireKey, value: &'static str) {
     let take = Take { key: key.clone(), token: token(), lease: LEASE };
     backend.take(std::slice::from_ref(&take)).await.remove(0).unwrap();
     let (value, ttl) = (value.into(), Ttl::new(MINUTE).unwrap());
-    let fill =
-        Fill { key: key.clone(), token: take.token, value, decoded_size: 0, ttl, hold: None };
+    let fill = Fill {
+        key: key.clone(),
+        token: take.token,
+        value,
+        decoded_size: 0,
+        ttl,
+        hold: None,
+        kept: None,
+    };
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 

@@ -24,8 +24,15 @@ async fn acquire(backend: &RedisBackend, key: &WireKey) -> (Token, Acquired) {
 
 async fn store(backend: &RedisBackend, key: &WireKey, token: Token) {
     let ttl = Ttl::new(Duration::from_secs(60)).unwrap();
-    let fill =
-        Fill { key: key.clone(), token, value: "1".into(), decoded_size: 0, ttl, hold: None };
+    let fill = Fill {
+        key: key.clone(),
+        token,
+        value: "1".into(),
+        decoded_size: 0,
+        ttl,
+        hold: None,
+        kept: None,
+    };
     assert_eq!(backend.store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
 }
 

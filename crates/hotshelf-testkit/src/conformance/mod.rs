@@ -397,6 +397,7 @@ list! { $
     any_text_is_a_key
     any_bytes_are_a_value
     large_values_are_fenced
+    kept_values_are_fenced
     empty_batches_succeed
     info_describes_server
     closed_backend_fails_operations

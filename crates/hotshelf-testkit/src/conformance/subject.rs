@@ -85,6 +85,7 @@ impl dyn Subject + '_ {
             decoded_size: 0,
             ttl,
             hold: None,
+            kept: None,
         };
         self.backend().store(&[fill]).await.remove(0).unwrap()
     }

@@ -1,7 +1,7 @@
 //! Keys and values of any kind.
 
 use bytes::Bytes;
-use hotshelf_core::backend::{Fill, Stored};
+use hotshelf_core::backend::{Fill, Retrail, Stored};
 use hotshelf_core::{BoxFuture, Remaining, Ttl, WireKey};
 
 use super::subject::MINUTE;
@@ -26,7 +26,7 @@ define! {
         for value in [Bytes::new(), Bytes::from_static(b"\r\n\0\xff"), Bytes::from(vec![7; 300_000])] {
             let token = subject.take("k").await;
             let ttl = Ttl::new(MINUTE).unwrap();
-            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl, hold: None };
+            let fill = Fill { key: key.clone(), token, value: value.clone(), decoded_size: 0, ttl, hold: None, kept: None };
             subject.backend().store(&[fill]).await.remove(0).unwrap();
             assert_eq!(subject.read("k").await.unwrap(), value);
         }
@@ -44,7 +44,7 @@ define! {
             let mut fills = Vec::new();
             for key in keys {
                 let token = subject.take(key).await;
-                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl, hold: None });
+                fills.push(Fill { key: key.into(), token, value: value(key), decoded_size: 0, ttl, hold: None, kept: None });
             }
             if invalidated {
                 let all = keys.map(WireKey::from);
@@ -62,6 +62,49 @@ define! {
                 // The lease is free.
                 subject.granted_seeing_any(key).await;
             }
+        }
+    }
+
+    /// A fill of the value that is stored may send its trailer alone: under its token, as long as the
+    /// entry is the one that was seen, and with a time to live of its own.
+    async fn kept_values_are_fenced(subject) {
+        let (key, ttl) = (WireKey::from("k"), Ttl::new(10 * MINUTE).unwrap());
+        for length in [1, 1_000, 200_000] {
+            let entry = |trailer: &'static str| {
+                Bytes::from([&vec![b'x'; length][..], trailer.as_bytes()].concat())
+            };
+            let fill = |token, seen: &'static str, trailer: &'static str| {
+                let kept = Retrail { seen: seen.into(), trailer: trailer.into() };
+                let (key, value, kept) = (key.clone(), entry(trailer), Some(kept));
+                Fill { key, token, value, decoded_size: 0, ttl, hold: None, kept }
+            };
+            let trailers = [" one", " two", " three!", " 4", " 5"];
+            let token = subject.take("k").await;
+            let whole = Fill { kept: None, ..fill(token, "", trailers[0]) };
+            assert_eq!(subject.backend().store(&[whole]).await.remove(0).unwrap(), Stored::Stored);
+            // As long, longer, shorter, and another one than that which was seen.
+            for (seen, trailer) in [(0, 1), (1, 2), (2, 3), (0, 4)] {
+                let token = subject.take("k").await;
+                let fill = fill(token, trailers[seen], trailers[trailer]);
+                let stored = subject.backend().store(&[fill]).await.remove(0).unwrap();
+                assert_eq!(stored, Stored::Stored);
+                assert_eq!(subject.read("k").await.unwrap(), entry(trailers[trailer]));
+                let remaining = subject.backend().remaining(&key).await.unwrap();
+                assert!(matches!(remaining, Remaining::After(left) if left > 9 * MINUTE));
+                subject.granted_seeing_any("k").await;
+            }
+            for seen in [" 5", " one"] {
+                let token = subject.take("k").await;
+                subject.invalidate("k").await;
+                let fill = fill(token, seen, " 6");
+                let stored = subject.backend().store(&[fill]).await.remove(0).unwrap();
+                assert_eq!((stored, subject.read("k").await), (Stored::Refused, None));
+            }
+            // What was evicted is stored as a whole.
+            let token = subject.take("k").await;
+            let fill = fill(token, " 5", " 6");
+            assert_eq!(subject.backend().store(&[fill]).await.remove(0).unwrap(), Stored::Stored);
+            assert_eq!(subject.read("k").await.unwrap(), entry(" 6"));
         }
     }
 }

@@ -33,6 +33,7 @@ fn on_each_backend(test: impl AsyncFn(&Store, Put<'_>)) {
             decoded_size: 0,
             ttl: Ttl::new(Duration::from_secs(60)).unwrap(),
             hold: None,
+            kept: None,
         };
         on_tokio(async {
             backend.take(&[take]).await.remove(0).unwrap();

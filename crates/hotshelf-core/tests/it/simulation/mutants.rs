@@ -244,7 +244,8 @@ impl MutantBackend {
         let value = &raw[..raw.len() - trailers.seen.len()];
         let value = Bytes::from([value, &trailers.trailer].concat());
         let (key, token) = (key.clone(), Token::random(&self.process));
-        let fill = Fill { key, token, value, decoded_size: 0, ttl: Ttl::MAX, hold: None };
+        let fill =
+            Fill { key, token, value, decoded_size: 0, ttl: Ttl::MAX, hold: None, kept: None };
         let stored = self.store_unfenced(&[fill]).await;
         stored.into_iter().next().transpose().map(|stored| stored == Some(Stored::Stored))
     }

@@ -1,9 +1,10 @@
 //! The same on every backend, in real time: values are made stale by a call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf::{Cache, NearOptions, RedisOptions, Store};
-use hotshelf_testkit::RedisCluster;
+use hotshelf::{Cache, LoadContext, NearOptions, RedisOptions, Store};
+use hotshelf_testkit::{Direction, Proxy, RedisCluster};
 
 use super::{MINUTE, Source, numbers};
 use crate::support::{on_tokio, pause, server};
@@ -48,6 +49,50 @@ async fn stale_values_are_served_and_refreshed(one: Store, other: Store) {
     assert!(source.get(&one).await.is_err(), "an invalidated value is never served");
     source.fail(false);
     assert_eq!(source.get(&one).await, Ok(2));
+}
+
+/// A value that its loader finds unchanged is not sent again.
+#[test]
+fn unchanged_value_stays_where_it_is() {
+    on_tokio(async {
+        let server = server();
+        for near in [false, true] {
+            let proxy = Proxy::start(server.port()).unwrap();
+            let mut builder = Store::builder().redis(RedisOptions::from_url(&proxy.url()).unwrap());
+            if near {
+                builder = builder.near(NearOptions::default());
+            }
+            let store = builder.build().unwrap();
+            let pages = store.cache::<String>("pages").time_to_live(MINUTE).tags(|_| ["all"]);
+            let pages = pages.stale_if_error(MINUTE).build().unwrap();
+            for length in [10_000, 300_000] {
+                let page = "x".repeat(length);
+                pages.insert("k", page.clone()).await;
+                let sent = || proxy.bytes(Direction::ToServer);
+                for round in 0..3 {
+                    while pages.get("k").await.is_none() {
+                        pause(Duration::from_millis(5)).await;
+                    }
+                    assert!(pages.expire("k").await.unwrap());
+                    while pages.get("k").await.is_some() {
+                        pause(Duration::from_millis(5)).await;
+                    }
+                    let before = sent();
+                    let load = async |context: LoadContext<String>| {
+                        Ok::<_, ()>(Arc::clone(context.previous().expect("it is stale")))
+                    };
+                    pages.entry("k").or_load(load).await.unwrap();
+                    // The scripts are sent once.
+                    let sent = sent() - before;
+                    assert!(round == 0 || sent < 2_000, "{sent} bytes");
+                }
+                assert!(pages.contains_key("k").await);
+                assert_eq!(*pages.get("k").await.unwrap(), page);
+                store.invalidate_tag("all").await.unwrap();
+                assert!(!pages.contains_key("k").await);
+            }
+        }
+    });
 }
 
 async fn held_keys_are_not_stored(store: Store) {
