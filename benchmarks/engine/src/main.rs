@@ -14,7 +14,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf::{Cache, Store};
+use hotshelf::{Cache, Store, cached};
 use hotshelf_core::codec::{Codec, Json};
 use hotshelf_core::trailer::{CodecId, Trailer};
 use ready::Ready;
@@ -55,16 +55,23 @@ pub(crate) enum Subject {
     Get,
     /// `Cache::get_or_insert_with`, on a hit.
     GetOrInsert,
+    /// The same in memory, where a hit costs least, in a function.
+    InMemory,
+    /// The same function with `#[cached]`.
+    Cached,
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 3] = [Self::Decode, Self::Get, Self::GetOrInsert];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Decode, Self::Get, Self::GetOrInsert, Self::InMemory, Self::Cached];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Decode => "decode",
             Self::Get => "get",
             Self::GetOrInsert => "get_or_insert_with",
+            Self::InMemory => "get_or_insert_with in memory",
+            Self::Cached => "#[cached] in memory",
         }
     }
 }
@@ -91,7 +98,17 @@ fn run_one(name: &str, count: u32) -> Result<(), Box<dyn Error>> {
 struct Bench {
     tokio: tokio::runtime::Runtime,
     cache: Cache<Product>,
+    memory: Cache<Product>,
     entry: bytes::Bytes,
+}
+
+async fn product_by_hand(cache: &Cache<Product>, id: &str) -> Arc<Product> {
+    cache.get_or_insert_with(id, async || Product::example()).await
+}
+
+#[cached(cache = cache, key = id)]
+async fn product(cache: &Cache<Product>, id: &str) -> Product {
+    Product::example()
 }
 
 impl Bench {
@@ -100,7 +117,8 @@ impl Bench {
         let backend = Arc::new(Ready::new(with_trailer(&entry)));
         let cache = Store::builder().backend(backend).build()?.cache("products").build()?;
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { tokio, cache, entry })
+        let memory = Store::memory().cache("products").build()?;
+        Ok(Self { tokio, cache, memory, entry })
     }
 
     fn run(&self, subject: Subject, count: u32) {
@@ -117,6 +135,12 @@ impl Bench {
                     Subject::GetOrInsert => {
                         let load = async || Product::example();
                         std::hint::black_box(self.cache.get_or_insert_with("4711", load).await);
+                    }
+                    Subject::InMemory => {
+                        std::hint::black_box(product_by_hand(&self.memory, "4711").await);
+                    }
+                    Subject::Cached => {
+                        std::hint::black_box(product(&self.memory, "4711").await);
                     }
                 }
             }

@@ -33,6 +33,7 @@
 //! | `memory` | yes | the embedded backend |
 //! | `redis` | no | Redis and Valkey over TCP and Unix sockets: standalone, Sentinel and Cluster |
 //! | `tls` | no | Redis and Valkey over TLS, with rustls |
+//! | `macros` | no | the attribute [`cached`](macro@cached) |
 //! | `uuid` | no | `uuid::Uuid` as a key |
 //! | `msgpack` | no | [`codec::MessagePack`] |
 //! | `axum` | no | `IntoResponse` for [`LoadError`] |
@@ -65,6 +66,9 @@ pub mod codec {
 }
 mod invalidation;
 mod load_error;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod macros;
 mod runtime;
 mod store;
 #[cfg(feature = "test-util")]
@@ -83,6 +87,8 @@ pub use hotshelf_core::{
     Backend, BoxFuture, CacheStats, Error, ErrorKind, IntoKey, Jitter, Key, KeyLayout, Moment,
     Params, ParamsError, Pattern, Remaining, Runtime, ServerInfo, Ttl, WireKey,
 };
+#[cfg(feature = "macros")]
+pub use hotshelf_macros::cached;
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{
     Credentials, CredentialsProvider, Expiry, Message, PubSub, RedisClient, RedisOptions, Reply,

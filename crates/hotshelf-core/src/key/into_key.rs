@@ -37,7 +37,8 @@ use super::Key;
     message = "`{Self}` cannot be used as a cache key",
     label = "not a key",
     note = "keys are text, integers, tuples of these and `Uuid` (feature `uuid`), by value or by reference",
-    note = "implement `IntoKey` for your own identifiers, or pass their text: `id.to_string()`"
+    note = "implement `IntoKey` for your own identifiers, or pass their text: `id.to_string()`",
+    note = "`#[cached]` leaves an argument out of the key by `skip(argument)`"
 )]
 pub trait IntoKey {
     /// Returns the key, borrowing from the value where it can.

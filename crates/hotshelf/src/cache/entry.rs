@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::cache::{CallOptions, Explanation, Mode, Trace};
+use hotshelf_core::cache::{CallOptions, Explanation, Mode, NegativeTtl, Trace};
 use hotshelf_core::near::ConsistencyToken;
 use hotshelf_core::{Error, Key, Remaining};
 use serde::Serialize;
@@ -70,6 +70,18 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     #[doc(alias = "ttl")]
     pub fn time_to_live(self, duration: Duration) -> Self {
         Self { options: self.options.time_to_live(Ok(duration)), ..self }
+    }
+
+    /// Sets for how long it is known that there is no value. Default: the cache's
+    /// [`negative_ttl`](super::CacheBuilder::negative_ttl).
+    ///
+    /// With a lifetime of zero no negative is stored.
+    pub fn negative_ttl(self, duration: Duration) -> Self {
+        let negative = match duration.is_zero() {
+            true => NegativeTtl::Off,
+            false => NegativeTtl::For(duration),
+        };
+        Self { options: self.options.negative_ttl(Ok(negative)), ..self }
     }
 
     /// Adds tags to those of [the cache](super::CacheBuilder::tags). An entry with other tags
@@ -226,6 +238,21 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         let key = self.cache.bytes.key(&self.key);
         let load = async || Ok::<_, Infallible>(Some(load().await));
         infallible(value(self.cache.load(key, self.options.must_load(true), load).await))
+    }
+
+    /// Returns the value, or loads it with a loader that cannot fail, and that returns `None` if
+    /// there is no value; see [`or_try_load_optional`](Self::or_try_load_optional).
+    ///
+    /// # Cancel safety
+    /// Same as [`Cache::get_or_try_insert_with`].
+    pub async fn or_insert_optional_with<F>(self, load: F) -> Option<Arc<T>>
+    where
+        F: AsyncFnOnce() -> Option<T>,
+    {
+        let key = self.cache.bytes.key(&self.key);
+        let load = async || Ok::<_, Infallible>(load().await);
+        let options = self.options.must_load(true).takes_absent(true);
+        infallible(self.cache.load(key, options, load).await)
     }
 
     /// Returns the value, or loads it; see [`Cache::get_or_try_insert_with`].

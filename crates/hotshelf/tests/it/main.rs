@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod budget;
+#[cfg(feature = "macros")]
+mod cached;
 mod codecs;
 mod diagnosis;
 mod endings;
