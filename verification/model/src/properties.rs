@@ -147,18 +147,34 @@ pub(crate) enum Event {
     BatchWaited,
     /// A batch leaves a flight that it has joined, before it loads.
     BatchLeft,
+    /// A value is stored that has inherited the tag of its part.
+    TagInherited,
+    /// A value is not stored, since the tag has another version than its part carries.
+    PartOutdated,
+    /// A value is not stored, since the version that its part carries is not known.
+    PartUnknown,
+    /// A loader reads its part from the entry that another call has stored.
+    PartReadAgain,
+    /// A loader is given its part by the near tier.
+    PartNearby,
 }
 
 impl Event {
-    const COUNT: usize = Self::BatchLeft as usize + 1;
+    const COUNT: usize = Self::PartNearby as usize + 1;
 }
 
 /// The events that a search has reached.
 ///
 /// They are stored outside of the states: events on the path to a state must not distinguish
 /// it from others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Coverage([AtomicBool; Event::COUNT]);
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicBool::new(false)))
+    }
+}
 
 impl Coverage {
     pub(crate) fn met(&self, event: Event) {

@@ -34,6 +34,7 @@ pub(crate) struct Rules {
     pub(crate) taking: Taking,
     pub(crate) writer_store: WriterStore,
     pub(crate) batch: Batch,
+    pub(crate) inherited: Inherited,
 }
 
 /// The rules of docs/protocol.md, as the engine keeps them.
@@ -66,6 +67,7 @@ pub(crate) const PROTOCOL: Rules = Rules {
     taking: Taking::RespectsHold,
     writer_store: WriterStore::EndsLease,
     batch: Batch::StoresBeforeWaiting,
+    inherited: Inherited::OfPart,
 };
 
 /// The way a loaded value is stored.
@@ -351,4 +353,24 @@ pub(crate) enum Batch {
     /// Wrong (n52): at once, but it remains in the flights that it has joined, and runs a loader
     /// that it is handed only once it waits for nothing else.
     StaysJoined,
+}
+
+/// The version of the tag that a value is stored with if its load has read a part of it from
+/// another entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inherited {
+    /// The one that the part is known to carry. The value is stored only if a CAPTURE after the
+    /// load finds the same.
+    OfPart,
+    /// The same, without that CAPTURE.
+    OfPartUnchecked,
+    /// Wrong (n53): the one that the tag has when the load ends.
+    AtEnd,
+    /// Wrong (n54): the same, if it is older than the load.
+    AtEndIfOlder,
+    /// Wrong (n55): the one that the call has captured for itself, whatever the part carries.
+    OfCall,
+    /// Wrong (n56): of a part that another call has loaded, the one in the entry that is read
+    /// for it, although the value is the one that was loaded.
+    OfEntryReadAgain,
 }

@@ -211,7 +211,8 @@ impl CallOptions {
 
     /// Returns the token that the call presents.
     pub(crate) fn token(&self) -> Option<ConsistencyToken> {
-        self.rare.as_ref()?.after
+        let rare = self.rare.as_ref()?;
+        rare.after.or_else(|| rare.tags_into.as_ref()?.token())
     }
 
     fn rare_mut(&mut self) -> &mut RareOptions {

@@ -15,6 +15,7 @@ use super::load::Loaded;
 use super::trace::Trace;
 use crate::engine::{ReadOutcome, Value};
 use crate::error::{Error, ErrorKind};
+use crate::near::ConsistencyToken;
 use crate::sync::Mutex;
 use crate::tag::{TagId, TagStamp, TagVersion};
 
@@ -23,6 +24,8 @@ use crate::tag::{TagId, TagStamp, TagVersion};
 pub struct InheritedTags {
     /// The store and the prefix of the load, to which its tags belong.
     owner: (usize, Arc<str>),
+    /// The token that the load presents, and so each call within it.
+    after: Option<ConsistencyToken>,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,8 +44,13 @@ enum Obstacle {
 }
 
 impl InheritedTags {
-    pub(super) fn new(cache: &ByteCache) -> Self {
-        Self { owner: cache.owner_of_tags(), state: Arc::default() }
+    pub(super) fn new(cache: &ByteCache, after: Option<ConsistencyToken>) -> Self {
+        Self { owner: cache.owner_of_tags(), after, state: Arc::default() }
+    }
+
+    /// Returns the token that calls present for this load.
+    pub(super) fn token(&self) -> Option<ConsistencyToken> {
+        self.after
     }
 
     /// Notes a part whose tags are not known.

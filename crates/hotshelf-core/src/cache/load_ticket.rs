@@ -132,7 +132,7 @@ impl LoadTicket {
     /// Returns what collects the tags of the values that the loader builds on.
     #[must_use]
     pub fn inherited_tags(&self) -> InheritedTags {
-        InheritedTags::new(&self.cache)
+        InheritedTags::new(&self.cache, self.options.token())
     }
 
     /// Sets what the loader has decided, before the load is completed.

@@ -369,7 +369,12 @@ impl Ticket {
     ) -> Result<Option<LateTags>, Error> {
         let own = self.stamps(&late).unwrap_or_default();
         let known = |tag: &TagStamp| own.iter().find(|own| own.id == tag.id);
-        if inherited.iter().any(|tag| known(tag).is_some_and(|own| own.version != tag.version)) {
+        let changed = |tag: &&TagStamp| known(tag).is_some_and(|own| own.version != tag.version);
+        let changed = inherited.iter().filter(changed).map(|tag| tag.id);
+        let changed = self.tags().of_ids(changed);
+        if !changed.ids().is_empty() {
+            // The near tier may have given the outdated part, and would do so again.
+            self.leadership.engine.gate.forget_tags(changed.keys());
             return Ok(None);
         }
         let others: Vec<TagStamp> =
@@ -388,11 +393,14 @@ impl Ticket {
             flight.cache.stats.count(Counter::Error);
             return Ok(None);
         };
+        if added.stamps(&versions) != others {
+            engine.gate.forget_tags(added.keys());
+            return Ok(None);
+        }
         let LateTags { mut stamps, mut keys } = late;
-        let is_unchanged = added.stamps(&versions) == others;
         stamps.extend(others);
         keys.extend_from_slice(added.keys());
-        Ok(is_unchanged.then_some(LateTags { stamps, keys }))
+        Ok(Some(LateTags { stamps, keys }))
     }
 
     /// Returns the tags that the value is stored with, and their versions; `None` without a lease.

@@ -461,6 +461,11 @@ impl Gate {
         self.near.iter().for_each(|near| near.flush());
     }
 
+    /// Discards what this process keeps of tags that others have changed.
+    pub(crate) fn forget_tags(&self, tags: &[WireKey]) {
+        self.local.iter().for_each(|local| local.forget(&Change::Tags(tags)));
+    }
+
     /// Executes a change; local state is discarded before and after it.
     async fn changing<T>(&self, change: &Change<'_>, operation: impl Future<Output = T>) -> T {
         self.local.iter().for_each(|local| local.forget(change));

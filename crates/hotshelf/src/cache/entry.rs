@@ -165,8 +165,9 @@ impl<'a, T: CacheValue> Entry<'a, T> {
     /// ```
     ///
     /// The tags are recorded as the value's entry carries them, so that an invalidation during the
-    /// load counts, and one that the near tier hasn't heard of yet. The invalidation of the value's
-    /// key is not passed on. Both caches have to be of one store and prefix.
+    /// load counts, and one that the near tier hasn't heard of yet. A token that the outer call
+    /// presents ([`after`](Self::after)) is presented by this one, too. The invalidation of the
+    /// value's key is not passed on. Both caches have to be of one store and prefix.
     ///
     /// If the value has no entry (its load is not stored, or it was served instead of an error), or
     /// if its tag is invalidated during the load, the outer value is not stored. Applies to

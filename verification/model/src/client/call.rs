@@ -39,11 +39,20 @@ pub(crate) struct Caller {
     pub(crate) reads_again: bool,
     /// Whether it is one key of a batch.
     pub(crate) in_batch: bool,
+    /// The load of the process that it reads a part for.
+    pub(crate) part_of: Option<u8>,
 }
 
 impl Caller {
     pub(crate) const fn new(needs: Version, read: ReadResult) -> Self {
-        Self { needs, read, joined_before: false, reads_again: false, in_batch: false }
+        Self {
+            needs,
+            read,
+            joined_before: false,
+            reads_again: false,
+            in_batch: false,
+            part_of: None,
+        }
     }
 }
 
@@ -124,12 +133,16 @@ impl Turn<'_> {
             CallStep::Begin(key) => self.begin(process, key),
             CallStep::BeginBatch => {
                 self.world.processes[process].batches_left -= 1;
-                self.configuration.setup.keys().for_each(|key| self.read(process, key, true));
+                for key in self.configuration.setup.keys() {
+                    let caller = Caller { in_batch: true, ..self.new_caller(key) };
+                    self.read(process, key, caller);
+                }
             }
             CallStep::BeginUnread(key) => {
                 self.world.left.timeouts -= 1;
                 self.world.processes[process].calls_left -= 1;
-                self.miss(process, key, ReadResult::Unreadable, false);
+                let caller = self.new_caller(key);
+                self.miss(process, key, Caller { read: ReadResult::Unreadable, ..caller });
             }
             CallStep::Arrive(index)
                 if self.world.processes[process].missed[index].caller.in_batch =>
@@ -142,25 +155,35 @@ impl Turn<'_> {
     }
 
     fn begin(&mut self, process: usize, key: Key) {
-        if self.world.processes[process].near.is_some() {
-            if !self.near_hit(process, key, None) {
-                self.send_read(process, key);
-            }
-            return;
-        }
         self.world.processes[process].calls_left -= 1;
-        self.read(process, key, false);
+        let caller = self.new_caller(key);
+        self.begin_with(process, key, caller);
     }
 
-    fn read(&mut self, process: usize, key: Key, in_batch: bool) {
-        let needs = self.world.promised[key];
+    /// Returns the caller of a key that begins now.
+    pub(super) fn new_caller(&self, key: Key) -> Caller {
+        Caller::new(self.world.promised[key], ReadResult::Missing)
+    }
+
+    /// Begins a call, with the near tier if there is one.
+    pub(super) fn begin_with(&mut self, process: usize, key: Key, caller: Caller) {
+        if self.world.processes[process].near.is_none() {
+            self.read(process, key, caller);
+        } else if let Some(entry) = self.near_hit(process, key, None) {
+            self.give_nearby(process, caller, entry);
+        } else {
+            self.send_read(process, key, caller);
+        }
+    }
+
+    fn read(&mut self, process: usize, key: Key, caller: Caller) {
         let read = match (self.world.server.slots[key].entry, self.configuration.setup.calls) {
             (None, _) | (_, Calls::AcquireAtOnce) => Some(ReadResult::Missing),
             (Some(entry), Calls::ReadTagLater) => Some(ReadResult::TagUnknown(entry)),
-            (Some(entry), Calls::ReadFirst) => self.check_read(process, key, entry, needs),
+            (Some(entry), Calls::ReadFirst) => self.check_read(process, key, entry, caller),
         };
         if let Some(read) = read {
-            self.miss(process, key, read, in_batch);
+            self.miss(process, key, Caller { read, ..caller });
         }
     }
 
@@ -170,7 +193,7 @@ impl Turn<'_> {
         process: usize,
         key: Key,
         entry: Entry,
-        needs: Version,
+        caller: Caller,
     ) -> Option<ReadResult> {
         if !self.configuration.is_usable(entry, self.world.server.tag) {
             self.met(Event::UnusableEntry);
@@ -180,24 +203,23 @@ impl Turn<'_> {
             return Some(ReadResult::SoftExpired(entry));
         }
         self.met(Event::Hit);
-        self.answer(entry.version, needs, Property::FreshEntries);
+        self.answer(entry.version, caller.needs, Property::FreshEntries);
+        self.give_part(process, caller, entry.version, Some(entry.tag));
         self.refresh_if_due(process, key, entry);
         None
     }
 
-    fn miss(&mut self, process: usize, key: Key, read: ReadResult, in_batch: bool) {
-        let needs = self.world.promised[key];
-        let process = &mut self.world.processes[process];
-        let caller = Caller { in_batch, ..Caller::new(needs, read) };
-        process.missed.push(Miss { key, caller });
-        process.missed.sort_unstable();
+    pub(super) fn miss(&mut self, process: usize, key: Key, caller: Caller) {
+        let missed = &mut self.world.processes[process].missed;
+        missed.push(Miss { key, caller });
+        missed.sort_unstable();
     }
 
     pub(super) fn arrive(&mut self, process: usize, index: usize) {
         let rules = &self.configuration.rules;
         let Miss { key, mut caller } = self.world.processes[process].missed.remove(index);
         if let ReadResult::TagUnknown(entry) = caller.read {
-            let Some(read) = self.check_read(process, key, entry, caller.needs) else { return };
+            let Some(read) = self.check_read(process, key, entry, caller) else { return };
             caller.read = read;
         }
         let process_state = &mut self.world.processes[process];

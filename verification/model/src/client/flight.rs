@@ -49,6 +49,15 @@ pub(crate) enum Step {
         /// The tag's version when the load began; kept only where it is compared.
         tag_before: Option<TagVersion>,
     },
+    /// The loader runs, and waits for its part.
+    AwaitingPart {
+        lease: Option<Lease>,
+        /// By which the call for the part knows the load.
+        number: u8,
+        /// What another call has loaded for it; the entry is still to be read.
+        shared: Option<Version>,
+        tag_before: Option<TagVersion>,
+    },
     /// CAPTURE is in flight, after the load.
     CapturingLate { token: Token, loaded: Version, tag_before: Option<TagVersion>, wire: Wire },
     /// GET K is in flight, after the load has failed with an error.
@@ -85,6 +94,8 @@ pub(crate) enum FlightStep {
     Retry,
     /// The loader reads the source.
     Load,
+    /// The loader reads the entry of its part, which another call has loaded.
+    ReadPart,
     /// The loader reads the lagging replica.
     LoadLagging,
     /// The batch begins to load.
@@ -112,7 +123,7 @@ impl Step {
             | Self::Rereading { wire, .. }
             | Self::Storing { wire, .. }
             | Self::Verifying { wire, .. } => Some(wire),
-            Self::Waiting | Self::Granted { .. } | Self::Loading { .. } => None,
+            _ => None,
         }
     }
 
@@ -124,7 +135,7 @@ impl Step {
             | Self::Rereading { wire, .. }
             | Self::Storing { wire, .. }
             | Self::Verifying { wire, .. } => Some(wire),
-            Self::Waiting | Self::Granted { .. } | Self::Loading { .. } => None,
+            _ => None,
         }
     }
 
@@ -134,20 +145,21 @@ impl Step {
             Self::Acquiring { token, .. }
             | Self::Capturing { token, .. }
             | Self::CapturingLate { token, .. } => Some(token),
-            Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
-                lease.map(|lease| lease.token)
-            }
+            Self::Loading { lease, .. }
+            | Self::AwaitingPart { lease, .. }
+            | Self::Rereading { lease, .. } => lease.map(|lease| lease.token),
             Self::Granted { lease, .. } => Some(lease.token),
             Self::Storing { lease, .. } => Some(lease.token),
             Self::Waiting | Self::Verifying { .. } => None,
         }
     }
 
-    fn tag(&self) -> Option<TagVersion> {
+    /// Returns the tag's version for the entry.
+    pub(crate) fn tag(&self) -> Option<TagVersion> {
         match *self {
-            Self::Loading { lease, .. } | Self::Rereading { lease, .. } => {
-                lease.map(|lease| lease.tag)
-            }
+            Self::Loading { lease, .. }
+            | Self::AwaitingPart { lease, .. }
+            | Self::Rereading { lease, .. } => lease.map(|lease| lease.tag),
             Self::Granted { lease, .. } => Some(lease.tag),
             Self::Storing { lease, .. } => Some(lease.tag),
             Self::Verifying { tag, .. } => Some(tag),
@@ -157,7 +169,9 @@ impl Step {
 
     fn tag_before(&self) -> Option<TagVersion> {
         match *self {
-            Self::Loading { tag_before, .. } | Self::CapturingLate { tag_before, .. } => tag_before,
+            Self::Loading { tag_before, .. }
+            | Self::AwaitingPart { tag_before, .. }
+            | Self::CapturingLate { tag_before, .. } => tag_before,
             _ => None,
         }
     }
@@ -191,7 +205,7 @@ impl Flight {
 
     /// Returns `true` if it goes on only after others have.
     pub(crate) fn is_held_up(&self) -> bool {
-        matches!(self.step, Step::Waiting | Step::Granted { .. })
+        matches!(self.step, Step::Waiting | Step::Granted { .. } | Step::AwaitingPart { .. })
     }
 
     /// Returns `true` if the flight continues after its leader is cancelled: a STORE that was
@@ -272,6 +286,7 @@ impl View<'_> {
                 }
             }
             Step::Loading { loaded: Some(_), .. } => add(FlightStep::Return),
+            Step::AwaitingPart { shared: Some(_), .. } => add(FlightStep::ReadPart),
             _ => {}
         }
         match flight.step.wire() {

@@ -20,6 +20,7 @@ impl Turn<'_> {
             FlightStep::Retry => self.acquire(id),
             FlightStep::Begin => self.begin_in_batch(id),
             FlightStep::Load => self.load(id),
+            FlightStep::ReadPart => self.read_part(id),
             FlightStep::LoadLagging => self.load_lagging(id),
             FlightStep::Return => self.return_load(id),
             FlightStep::Fail => self.fail_load(id),
@@ -55,13 +56,12 @@ impl Turn<'_> {
 
     /// Begins a load, with or without the right to store.
     pub(crate) fn begin_load(&mut self, id: FlightId, lease: Option<Lease>) {
-        let compares_tag = self.captures(Capture::AfterLoadIfOlder)
-            || self.captures(Capture::AfterLoadIfOlderOrNew);
+        let key = self.flight_mut(id).key;
+        let compares_tag = self.configuration.compares_tag_before(key);
         let tag_before = self.world.server.tag.filter(|_| compares_tag);
         let flight = self.flight_mut(id);
         flight.callers.iter_mut().for_each(|caller| caller.joined_before = true);
         flight.step = Step::Loading { lease, loaded: None, tag_before };
-        let key = flight.key;
         self.count_load(key);
     }
 
@@ -109,7 +109,7 @@ impl Turn<'_> {
     fn acquired(&mut self, id: FlightId, token: Token, reply: Reply) {
         match reply {
             Reply::Present { entry, tag } => self.found(id, entry, tag),
-            Reply::Granted if self.captures(Capture::BeforeLoad) => {
+            Reply::Granted if self.captures(id, Capture::BeforeLoad) => {
                 let wire = Wire::Sent(Request::CaptureTag);
                 self.flight_mut(id).step = Step::Capturing { token, wire };
             }
@@ -132,9 +132,9 @@ impl Turn<'_> {
         }
     }
 
-    fn captures(&self, when: Capture) -> bool {
-        self.configuration.setup.tagging != Tagging::None
-            && self.configuration.rules.capture == when
+    fn captures(&mut self, id: FlightId, when: Capture) -> bool {
+        let key = self.flight_mut(id).key;
+        self.configuration.capture_of(key) == Some(when)
     }
 
     /// ACQUIRE has found an entry.
@@ -169,6 +169,9 @@ impl Turn<'_> {
 
     fn load(&mut self, id: FlightId) {
         let key = self.flight_mut(id).key;
+        if self.configuration.reads_part(key) {
+            return self.ask_for_part(id);
+        }
         let version = self.world.source[key];
         if let Step::Loading { loaded, .. } = &mut self.flight_mut(id).step {
             *loaded = Some(version);
@@ -189,10 +192,10 @@ impl Turn<'_> {
         else {
             return;
         };
-        let has_tag = self.configuration.setup.tagging != Tagging::None;
+        let capture = self.configuration.capture_of(self.flight_mut(id).key);
         match lease {
             None => self.complete(id, Outcome::Unstored(loaded), None),
-            Some(Lease { token, .. }) if has_tag && !self.captures(Capture::BeforeLoad) => {
+            Some(Lease { token, .. }) if capture.is_some_and(|it| it != Capture::BeforeLoad) => {
                 let wire = Wire::Sent(Request::CaptureTag);
                 self.flight_mut(id).step = Step::CapturingLate { token, loaded, tag_before, wire };
             }
@@ -208,15 +211,18 @@ impl Turn<'_> {
         loaded: Version,
         tag_before: Option<TagVersion>,
     ) {
-        let is_older = match self.configuration.rules.capture {
-            Capture::AfterLoadIfOlder => tag_before == Some(lease.tag),
-            Capture::AfterLoadIfOlderOrNew => tag_before.is_none_or(|before| before == lease.tag),
-            Capture::BeforeLoad | Capture::AfterLoad => true,
+        let is_older = match self.configuration.capture_of(self.flight_mut(id).key) {
+            Some(Capture::AfterLoadIfOlder) => tag_before == Some(lease.tag),
+            Some(Capture::AfterLoadIfOlderOrNew) => {
+                tag_before.is_none_or(|before| before == lease.tag)
+            }
+            _ => true,
         };
         if is_older {
             return self.store(id, lease, loaded);
         }
-        self.met(Event::TagTooYoung);
+        let is_part = self.configuration.reads_part(self.flight_mut(id).key);
+        self.met(if is_part { Event::PartOutdated } else { Event::TagTooYoung });
         self.release(id, lease.token);
         self.complete(id, Outcome::Unstored(loaded), None);
     }
@@ -276,6 +282,9 @@ impl Turn<'_> {
         let key = self.flight_mut(id).key;
         if self.is_refresh(id) {
             self.met(Event::Refreshed);
+        }
+        if self.configuration.reads_part(key) {
+            self.met(Event::TagInherited);
         }
         self.admit_own_store(id.process, key, Entry::new(loaded, tag));
         let checks = self.configuration.rules.tag_check == TagCheck::AfterStore;

@@ -7,6 +7,7 @@ mod hand_over;
 mod insert;
 mod lead;
 mod near;
+mod nested;
 mod outcome;
 mod process;
 mod program;

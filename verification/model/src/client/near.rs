@@ -5,7 +5,7 @@
 //! the last answered ping was sent. Where the server broadcasts its reports, they leave at the
 //! end of its turn, behind the replies: then the ping before the last one counts.
 
-use super::call::{Caller, Miss, ReadResult};
+use super::call::{Caller, ReadResult};
 use crate::action::{Action, Turn, View};
 use crate::entry::Entry;
 use crate::properties::{Event, Property};
@@ -45,13 +45,16 @@ struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Read {
     key: Key,
-    needs: Version,
+    pub(super) caller: Caller,
     presented: Version,
     /// Whether nothing was reported about the key, or the tag, since the read was sent.
     key_is_clean: bool,
     tag_is_clean: bool,
-    reply: Option<(Option<Entry>, Option<TagVersion>)>,
+    reply: Option<Found>,
 }
+
+/// What a read has found: the entry, and the tag's version.
+type Found = (Option<Entry>, Option<TagVersion>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Push {
@@ -156,8 +159,10 @@ impl Turn<'_> {
                 let token = self.world.promised[key];
                 let near = self.near_mut(process);
                 near.presented[key] = near.presented[key].max(token);
-                if !self.near_hit(process, key, Some(token)) {
-                    self.send_read(process, key);
+                self.world.processes[process].calls_left -= 1;
+                if self.near_hit(process, key, Some(token)).is_none() {
+                    let caller = self.new_caller(key);
+                    self.send_read(process, key, caller);
                 }
             }
             NearStep::Execute(index) => self.execute_read(process, index),
@@ -190,35 +195,36 @@ impl Turn<'_> {
         self.world.processes[process].near.get_or_insert_default()
     }
 
-    /// Answers a call that begins from the near tier. Returns `false` if it can't.
-    pub(super) fn near_hit(&mut self, process: usize, key: Key, token: Option<Version>) -> bool {
+    /// Answers a call that begins from the near tier. Returns the entry, or `None` if it can't.
+    pub(super) fn near_hit(
+        &mut self,
+        process: usize,
+        key: Key,
+        token: Option<Version>,
+    ) -> Option<Entry> {
         let (configuration, rules) = (self.configuration, &self.configuration.rules);
-        let Some(near) = &self.world.processes[process].near else { return false };
-        let Some(Held { entry, presented }) = near.held[key] else { return false };
+        let near = self.world.processes[process].near.as_ref()?;
+        let Held { entry, presented } = near.held[key]?;
         let is_told = token.is_none_or(|token| presented >= token);
         if !configuration.is_usable(entry, near.tag)
             || !(is_told || rules.token_check == TokenCheck::Ignored)
         {
-            return false;
+            return None;
         }
         let (as_of, own) = (near.as_of[key], near.own[key]);
         self.met(Event::NearHit);
-        self.world.processes[process].calls_left -= 1;
         self.answer(entry.version, as_of, Property::NearBound);
         self.answer(entry.version, own, Property::OwnWrites);
         self.answer(entry.version, token.unwrap_or(0), Property::Tokens);
-        true
+        Some(entry)
     }
 
     /// Sends the read of a call that begins. Over a lost connection it fails.
-    pub(super) fn send_read(&mut self, process: usize, key: Key) {
-        let needs = self.world.promised[key];
-        let state = &mut self.world.processes[process];
-        state.calls_left -= 1;
-        let Some(near) = &mut state.near else { return };
+    pub(super) fn send_read(&mut self, process: usize, key: Key, caller: Caller) {
+        let Some(near) = &mut self.world.processes[process].near else { return };
         let presented = near.presented[key];
         let read =
-            Read { key, needs, presented, key_is_clean: true, tag_is_clean: true, reply: None };
+            Read { key, caller, presented, key_is_clean: true, tag_is_clean: true, reply: None };
         if near.is_lost {
             self.read_missed(process, read, ReadResult::Unreadable);
         } else {
@@ -227,22 +233,25 @@ impl Turn<'_> {
     }
 
     fn execute_read(&mut self, process: usize, index: usize) {
-        let bit = 1 << process;
+        let (configuration, bit) = (self.configuration, 1 << process);
         let World { server, tracked, tracked_tag, processes, .. } = &mut *self.world;
         let near = processes[process].near.as_mut();
         let Some(read) = near.and_then(|near| near.reads.get_mut(index)) else { return };
-        read.reply = Some((server.slots[read.key].entry, server.tag));
+        let entry = server.slots[read.key].entry;
+        read.reply = Some((entry, server.tag));
         tracked[read.key] |= bit;
-        *tracked_tag |= bit;
+        if configuration.reads_tag(read.key, entry) {
+            *tracked_tag |= bit;
+        }
     }
 
     fn deliver_read(&mut self, process: usize, index: usize) {
-        let rules = &self.configuration.rules;
+        let (configuration, rules) = (self.configuration, &self.configuration.rules);
         let near = self.near_mut(process);
         let read = near.reads.remove(index);
         let Some((entry, tag)) = read.reply else { return };
         let always = rules.admission == Admission::Always;
-        if read.tag_is_clean || always {
+        if (read.tag_is_clean || always) && configuration.reads_tag(read.key, entry) {
             near.tag = tag;
         }
         let admitted = entry.filter(|_| read.key_is_clean || always);
@@ -259,7 +268,8 @@ impl Turn<'_> {
         match entry {
             Some(entry) if self.configuration.is_usable(entry, tag) => {
                 self.met(Event::Hit);
-                self.answer(entry.version, read.needs, Property::FreshEntries);
+                self.answer(entry.version, read.caller.needs, Property::FreshEntries);
+                self.give_part(process, read.caller, entry.version, Some(entry.tag));
             }
             Some(entry) => self.read_missed(process, read, ReadResult::Unusable(entry)),
             None => self.read_missed(process, read, ReadResult::Missing),
@@ -267,10 +277,7 @@ impl Turn<'_> {
     }
 
     fn read_missed(&mut self, process: usize, read: Read, result: ReadResult) {
-        let caller = Caller::new(read.needs, result);
-        let missed = &mut self.world.processes[process].missed;
-        missed.push(Miss { key: read.key, caller });
-        missed.sort_unstable();
+        self.miss(process, read.key, Caller { read: result, ..read.caller });
     }
 
     fn deliver_push(&mut self, process: usize) {

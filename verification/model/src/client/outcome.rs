@@ -87,7 +87,8 @@ impl Turn<'_> {
     pub(crate) fn complete(&mut self, id: FlightId, outcome: Outcome, lease: Option<Lease>) {
         let rules = &self.configuration.rules;
         let callers = std::mem::take(&mut self.flight_mut(id).callers);
-        let (key, lags) = (self.flight_mut(id).key, self.configuration.setup.lags);
+        let (key, tag) = (self.flight_mut(id).key, self.flight_mut(id).step.tag());
+        let may_lag = self.configuration.setup.lags || self.reads_part_nearby(id.process, key);
         let (served, remaining): (Vec<_>, Vec<_>) =
             callers.into_iter().partition(|caller| outcome.is_for(*caller, rules));
         let event = match outcome {
@@ -100,14 +101,20 @@ impl Turn<'_> {
         if matches!(outcome, Outcome::ReadAgain { .. }) {
             self.met(Event::ReadAgain);
         }
-        for caller in served {
-            // What a loader reads from a lagging replica may be old for its own caller, and for
-            // those that came before it began.
+        for (index, caller) in served.into_iter().enumerate() {
+            // What a loader reads from a lagging replica, or from the near tier, may be old for
+            // its own caller, and for those that came before it began.
             let own_load = matches!(outcome, Outcome::Unstored(_) | Outcome::Failed(_));
-            if lags && own_load && caller.joined_before {
+            if may_lag && own_load && caller.joined_before {
                 continue;
             }
             self.answer(outcome.version(), caller.needs, outcome.property());
+            match outcome {
+                Outcome::Stored(loaded) | Outcome::Unstored(loaded) if index == 0 => {
+                    self.give_part(id.process, caller, loaded, tag);
+                }
+                _ => self.share_part(id.process, caller, outcome.version()),
+            }
         }
         if remaining.is_empty() {
             match (lease.map(|lease| lease.token), outcome.error()) {

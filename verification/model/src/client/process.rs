@@ -37,8 +37,9 @@ impl Process {
 
     /// Returns the number of active calls.
     pub(crate) fn calls_open(&self) -> usize {
-        let reads = self.near.as_ref().map_or(0, |near| near.reads.len());
-        self.callers().filter(|caller| !caller.in_batch).count() + reads
+        let reads = self.near.iter().flat_map(|near| &near.reads).map(|read| &read.caller);
+        let is_call = |caller: &&Caller| !caller.in_batch && caller.part_of.is_none();
+        self.callers().chain(reads).filter(is_call).count()
     }
 
     pub(crate) fn has_open_batch(&self) -> bool {

@@ -6,6 +6,7 @@ mod hold;
 mod loads;
 mod long;
 mod near;
+mod nested;
 mod small;
 mod soft;
 
@@ -56,6 +57,18 @@ pub(crate) struct Setup {
     pub(crate) backoff: Backoff,
     /// Whether loaders read from a replica of the source, which lags behind.
     pub(crate) lags: bool,
+    pub(crate) nesting: Nesting,
+}
+
+/// What the loader of the second key reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nesting {
+    /// The source.
+    None,
+    /// The first key, by a call of its own; its value inherits that one's tag.
+    Inherits,
+    /// The same, and its call names the tag, too.
+    NamesTag,
 }
 
 /// What a call does that reads a soft-expired entry.
@@ -193,6 +206,7 @@ const SMALLEST: Setup = Setup {
     stale: Stale::Served,
     backoff: Backoff::None,
     lags: false,
+    nesting: Nesting::None,
 };
 
 const ONE_CALL: Callers =
@@ -237,6 +251,7 @@ pub(crate) fn all() -> Vec<Configuration> {
         soft::controls(),
         hold::controls(),
         loads::controls(),
+        nested::controls(),
     ];
     let tables = [
         small::table(),
@@ -245,6 +260,7 @@ pub(crate) fn all() -> Vec<Configuration> {
         soft::table(),
         hold::table(),
         loads::table(),
+        nested::table(),
         long::table(),
     ];
     [controls.concat(), tables.concat()].concat()
@@ -265,9 +281,13 @@ impl Configuration {
             plain_fills,
             lost_links,
         ];
-        let Setup { backoff, lags, .. } = self.setup;
+        let Setup { backoff, lags, nesting, processes, .. } = self.setup;
+        // As long as the near tier has an outdated part, each load with it is lost.
+        let has_old_parts =
+            nesting != Nesting::None && processes.iter().any(|callers| callers.has_near_tier);
         let is_costly = backoff == Backoff::LoadUnstored
             || lags
+            || has_old_parts
             || matches!(
                 self.rules.capture,
                 Capture::AfterLoadIfOlder | Capture::AfterLoadIfOlderOrNew

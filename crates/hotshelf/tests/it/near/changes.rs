@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotshelf::{Cache, KeyLayout, LoadContext, Store};
+use hotshelf::{Cache, KeyLayout, LoadContext, NearOptions, Store};
 use hotshelf_testkit::{Conditions, Failover, Proxy, RedisCluster, RedisSentinels, Reply};
 
 use super::{BOUND, near_store, numbers, tagged, until_missing, until_near};
@@ -156,6 +156,64 @@ fn value_made_of_an_outdated_part_is_no_hit() {
         for cache in [&parts, &writer] {
             assert_eq!(cache.get("whole").await, None);
         }
+    });
+}
+
+/// So that not every load ends unstored until the near tier's bound is over.
+#[test]
+fn outdated_part_is_not_given_again() {
+    on_tokio(async {
+        let server = server();
+        let url = format!("{}?protocol=2", server.url());
+        let near = NearOptions::default().max_staleness(Duration::from_secs(60));
+        let store = Store::builder().url(&url).near(near.without_reports(true)).build().unwrap();
+        let others = Store::connect(&server.url()).await.unwrap();
+        let (parts, writer) = (numbers(&store), numbers(&others));
+        let wholes: Cache<u64> = store.cache("wholes").near(false).build().unwrap();
+        for named in [false, true] {
+            parts.insert("part", 1).await;
+            parts.entry("part").tags(["t"]).reload().or_insert_with(async || 1).await;
+            let hits = parts.stats().near_hits;
+            while parts.stats().near_hits == hits {
+                parts.entry("part").tags(["t"]).get().await.unwrap();
+            }
+            writer.invalidate_tag("t").await.unwrap();
+            writer.entry("part").tags(["t"]).or_insert_with(async || 2).await;
+            let mut given = Vec::new();
+            for _ in 0..2 {
+                let load = async |context: LoadContext<u64>| {
+                    let part = parts.entry("part").tags(["t"]).tags_into(&context).get().await;
+                    Ok::<_, ()>(*part.unwrap())
+                };
+                let whole = wholes.entry("whole");
+                let whole = if named { whole.tags(["t"]) } else { whole };
+                given.push(*whole.or_load(load).await.unwrap());
+            }
+            assert_eq!(given, [1, 2]);
+            wholes.invalidate("whole").await.unwrap();
+        }
+    });
+}
+
+/// A call within a load reflects the changes that its outer call asks for.
+#[test]
+fn token_of_the_outer_call_is_presented_by_its_parts() {
+    on_tokio(async {
+        let server = server();
+        let url = format!("{}?protocol=2", server.url());
+        let near = NearOptions::default().max_staleness(Duration::from_secs(60));
+        let store = Store::builder().url(&url).near(near.without_reports(true)).build().unwrap();
+        let others = Store::connect(&server.url()).await.unwrap();
+        let (cache, writer) = (numbers(&store), numbers(&others));
+        cache.insert("part", 1).await;
+        until_near(&cache, "part").await;
+        writer.invalidate("part").await.unwrap();
+        let token = others.consistency_token();
+        let load = async |context: LoadContext<u64>| {
+            let part = cache.entry("part").tags_into(&context).or_insert_with(async || 2).await;
+            Ok::<_, ()>(*part)
+        };
+        assert_eq!(*cache.entry("whole").after(token).or_load(load).await.unwrap(), 2);
     });
 }
 
