@@ -109,8 +109,8 @@ impl PyValue {
 }
 
 impl ErasedCodec for PyCodec {
-    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error> {
-        Ok(Arc::new(PyValue::encoded(raw.clone())))
+    fn decode(&self, entry: &Bytes, length: usize) -> Result<Decoded, Error> {
+        Ok(Arc::new(PyValue::encoded(entry.slice(..length))))
     }
 
     fn encode(&self, value: &Opaque) -> Result<Bytes, Error> {

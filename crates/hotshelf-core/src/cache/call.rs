@@ -188,12 +188,14 @@ impl CallOptions {
         self.rare.as_ref()?.tags_into.as_ref()
     }
 
-    /// Makes the options those of a load in the background, which is no part of the call. Returns
-    /// what has collected the outcome of the call.
-    pub(super) fn detach(&mut self) -> Option<Trace> {
-        let rare = self.rare.as_mut()?;
-        rare.tags_into = None;
-        rare.trace.take()
+    /// Removes and returns the load that is given the tags.
+    pub(super) fn take_tags_into(&mut self) -> Option<InheritedTags> {
+        self.rare.as_mut()?.tags_into.take()
+    }
+
+    /// Stops collecting, and returns what has collected.
+    pub(crate) fn take_trace(&mut self) -> Option<Trace> {
+        self.rare.as_mut()?.trace.take()
     }
 
     /// Returns what collects the outcome, if anything does.
@@ -211,8 +213,7 @@ impl CallOptions {
 
     /// Returns the token that the call presents.
     pub(crate) fn token(&self) -> Option<ConsistencyToken> {
-        let rare = self.rare.as_ref()?;
-        rare.after.or_else(|| rare.tags_into.as_ref()?.token())
+        self.rare.as_ref()?.after
     }
 
     fn rare_mut(&mut self) -> &mut RareOptions {

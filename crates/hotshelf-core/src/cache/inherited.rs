@@ -16,6 +16,7 @@ use super::trace::Trace;
 use crate::engine::{ReadOutcome, Value};
 use crate::error::{Error, ErrorKind};
 use crate::near::ConsistencyToken;
+use crate::runtime::BoxFuture;
 use crate::sync::Mutex;
 use crate::tag::{TagId, TagStamp, TagVersion};
 
@@ -46,11 +47,6 @@ enum Obstacle {
 impl InheritedTags {
     pub(super) fn new(cache: &ByteCache, after: Option<ConsistencyToken>) -> Self {
         Self { owner: cache.owner_of_tags(), after, state: Arc::default() }
-    }
-
-    /// Returns the token that calls present for this load.
-    pub(super) fn token(&self) -> Option<ConsistencyToken> {
-        self.after
     }
 
     /// Notes a part whose tags are not known.
@@ -116,22 +112,26 @@ impl ByteCache {
     ///
     /// Costs one more round trip for a value that another call has loaded: its tags are those of the
     /// entry, so the value is taken from there, too.
-    pub(super) async fn load_part(
+    pub(super) fn load_part(
         &self,
+        outer: InheritedTags,
         key: Result<EntryKey, Error>,
         options: CallOptions,
         errors: TypeId,
-    ) -> Loaded {
-        let (options, trace) = traced(options);
-        let loaded = self.load_whole(key.clone(), options.clone(), errors).await;
-        match loaded {
-            Loaded::Value(value) => Loaded::Value(self.part(key, value, &options, &trace).await),
-            Loaded::Refresh(value, refresh) => {
-                Loaded::Refresh(self.part(key, value, &options, &trace).await, refresh)
+    ) -> BoxFuture<'_, Loaded> {
+        let (options, trace) = traced(options, &outer);
+        Box::pin(async move {
+            let within = options.clone().pass_tags_into(outer.clone());
+            match self.load(key.clone(), options, errors).await {
+                Loaded::Value(value) => Loaded::Value(self.part(key, value, &within, &trace).await),
+                Loaded::Refresh(value, refresh) => {
+                    Loaded::Refresh(self.part(key, value, &within, &trace).await, refresh)
+                }
+                // It passes them on when its load ends.
+                Loaded::Lead(ticket) => Loaded::Lead(Box::new(ticket.within(outer))),
+                loaded => loaded,
             }
-            // A ticket passes them on when its load ends.
-            loaded => loaded,
-        }
+        })
     }
 
     /// Returns a part, and passes its tags on.
@@ -169,22 +169,31 @@ impl ByteCache {
     }
 
     /// Reads a part of another value, and passes its tags on.
-    pub(super) async fn read_part(
-        &self,
+    pub(super) fn read_part<'a>(
+        &'a self,
+        outer: &'a InheritedTags,
         key: Result<EntryKey, Error>,
         options: &CallOptions,
-    ) -> Result<ReadOutcome, Error> {
-        let (options, trace) = traced(options.clone());
-        let outcome = self.read_whole(key, &options).await?;
-        if matches!(outcome, ReadOutcome::Hit(_)) {
-            options.pass_tags(self, trace.outcome().tags.as_deref());
-        }
-        Ok(outcome)
+    ) -> BoxFuture<'a, Result<ReadOutcome, Error>> {
+        let mut options = options.clone();
+        options.take_tags_into();
+        let (options, trace) = traced(options, outer);
+        Box::pin(async move {
+            let outcome = self.read_as(key, &options).await?;
+            if matches!(outcome, ReadOutcome::Hit(_)) {
+                options
+                    .pass_tags_into(outer.clone())
+                    .pass_tags(self, trace.outcome().tags.as_deref());
+            }
+            Ok(outcome)
+        })
     }
 }
 
-/// Returns the options of a call that collects where its value comes from.
-fn traced(options: CallOptions) -> (CallOptions, Trace) {
+/// Returns the options of a call that collects where its value comes from, and presents the token of
+/// the load that it is a part of.
+fn traced(options: CallOptions, outer: &InheritedTags) -> (CallOptions, Trace) {
     let trace = options.trace().cloned().unwrap_or_default();
-    (options.traced(trace.clone()), trace)
+    let token = options.token().or(outer.after);
+    (options.after(token).traced(trace.clone()), trace)
 }

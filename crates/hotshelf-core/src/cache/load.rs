@@ -60,18 +60,10 @@ impl ByteCache {
         options: CallOptions,
         errors: TypeId,
     ) -> Loaded {
-        match options.tags_into() {
-            None => self.load_whole(key, options, errors).await,
-            Some(_) => Box::pin(self.load_part(key, options, errors)).await,
+        let mut options = options;
+        if let Some(outer) = options.take_tags_into() {
+            return self.load_part(outer, key, options, errors).await;
         }
-    }
-
-    pub(super) async fn load_whole(
-        &self,
-        key: Result<EntryKey, Error>,
-        options: CallOptions,
-        errors: TypeId,
-    ) -> Loaded {
         if options.mode == Mode::OwnKey {
             return Loaded::Lead(Box::new(LoadTicket::degraded(self.clone(), options)));
         }
@@ -145,8 +137,9 @@ impl ByteCache {
         let mode = wanted.options.refresh;
         let mut wanted = wanted;
         if mode == RefreshMode::Background
-            && let Some(trace) = wanted.options.detach()
+            && let Some(trace) = wanted.options.take_trace()
         {
+            // What goes on in the background is no part of the call.
             trace.note(|traced| (traced.loaded, traced.in_background) = (true, true));
         }
         let trace = wanted.options.trace().cloned();

@@ -64,19 +64,20 @@ enum State {
     /// Its lease is to be requested.
     Unasked(Unasked),
     /// Another caller loads it.
-    Waiting(Miss, Option<Stale>),
+    Waiting(Miss, Option<Box<Stale>>),
     /// Loaded by this call.
     Led,
     Ended(Ended),
 }
 
+/// What is rare is boxed: most keys are hits, and need no room for it.
 #[derive(Debug)]
 struct Unasked {
     miss: Miss,
     /// A stale value.
-    fallback: Option<Stale>,
+    fallback: Option<Box<Stale>>,
     /// If that may be served while one call loads it anew: the right to be that one.
-    claim: Option<Claim>,
+    claim: Option<Box<Claim>>,
 }
 
 /// The outcome of one key of a batch.
@@ -121,8 +122,10 @@ impl ByteCache {
         keys: Vec<Result<EntryKey, Error>>,
         options: &CallOptions,
     ) -> (Vec<usize>, Vec<Slot>) {
-        let mut known: HashMap<WireKey, usize, RandomState> = HashMap::default();
-        let (mut positions, mut slots) = (Vec::with_capacity(keys.len()), Vec::new());
+        let count = keys.len();
+        let mut known: HashMap<WireKey, usize, RandomState> =
+            HashMap::with_capacity_and_hasher(count, RandomState::default());
+        let (mut positions, mut slots) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let disabled = options.mode == Mode::Bypass || !self.is_enabled();
         for (first, key) in keys.into_iter().enumerate() {
             let reason = if disabled { MissReason::Disabled } else { MissReason::InvalidKey };
@@ -146,7 +149,7 @@ impl ByteCache {
 }
 
 impl State {
-    fn unasked(miss: Miss, fallback: Option<Stale>) -> Self {
+    fn unasked(miss: Miss, fallback: Option<Box<Stale>>) -> Self {
         Self::Unasked(Unasked { miss, fallback, claim: None })
     }
 }
@@ -155,11 +158,17 @@ impl ManyLoad {
     /// Reads the keys.
     async fn read(&mut self) {
         let reads = !matches!(self.options.mode, Mode::Reload | Mode::Undecodable);
-        let valid: Vec<usize> =
-            (0..self.slots.len()).filter(|slot| self.slots[*slot].key.is_some()).collect();
-        for batch in valid.chunks(BATCH) {
-            let keys = batch.iter().filter_map(|slot| self.slots[*slot].key.clone());
-            let (keys, tags): (Vec<_>, Vec<_>) = keys.unzip();
+        let mut valid: Vec<&mut Slot> =
+            self.slots.iter_mut().filter(|slot| slot.key.is_some()).collect();
+        for batch in valid.chunks_mut(BATCH) {
+            // Taken out, as they are read together, and put back then: a load that is dropped
+            // meanwhile needs none.
+            let (mut keys, mut tags) =
+                (Vec::with_capacity(batch.len()), Vec::with_capacity(batch.len()));
+            for (key, own) in batch.iter_mut().filter_map(|slot| slot.key.take()) {
+                keys.push(key);
+                tags.push(own);
+            }
             let read = match reads {
                 true => {
                     let budget = &mut self.budget;
@@ -170,8 +179,12 @@ impl ManyLoad {
                     keys.iter().map(|_| reload()).collect()
                 }
             };
-            for ((slot, key), outcome) in batch.iter().zip(&keys).zip(read) {
-                self.slots[*slot].state = self.cache.state_of(key, outcome);
+            let mut read = read.into_iter();
+            for (slot, (key, tags)) in batch.iter_mut().zip(keys.into_iter().zip(tags)) {
+                if let Some(outcome) = read.next() {
+                    slot.state = self.cache.state_of(&key, outcome);
+                }
+                slot.key = Some((key, tags));
             }
         }
     }
@@ -245,7 +258,7 @@ impl ManyLoad {
         slot.state = match answer {
             // Without a lease a call that is alone serves what it has.
             Answered::Lead(ticket) if claim.is_some() && !ticket.can_store() => match fallback {
-                Some(stale) => State::Ended(Ended::Value(cache.served(stale.into()))),
+                Some(stale) => State::Ended(Ended::Value(cache.served((*stale).into()))),
                 None => State::Waiting(miss, None),
             },
             Answered::Lead(ticket) => {
@@ -253,6 +266,7 @@ impl ManyLoad {
                     cache.count(Counter::Refresh);
                 }
                 let ticket = LoadTicket::new(cache, ticket, self.options.clone());
+                let (fallback, claim) = (fallback.map(|stale| *stale), claim.map(|claim| *claim));
                 return self.lead(position, ticket.with_fallback(fallback, claim));
             }
             Answered::Hit(value) => State::Ended(Ended::Value(value)),
@@ -263,7 +277,7 @@ impl ManyLoad {
                         cache.engine.refreshes.pause(key, stale.edition, now, left);
                     }
                     claim.into_iter().for_each(|mut claim| claim.pause(left));
-                    State::Ended(Ended::Value(cache.served(stale.into())))
+                    State::Ended(Ended::Value(cache.served((*stale).into())))
                 }
                 None => {
                     cache.count(Counter::BackedOff);
@@ -272,7 +286,7 @@ impl ManyLoad {
             },
             // Its claim ends with a pause.
             Answered::Later => match (fallback, claim) {
-                (Some(stale), Some(_)) => State::Ended(Ended::Value(cache.served(stale.into()))),
+                (Some(stale), Some(_)) => State::Ended(Ended::Value(cache.served((*stale).into()))),
                 (fallback, _) => State::Waiting(miss, fallback),
             },
         };
@@ -283,10 +297,11 @@ impl ManyLoad {
         let cache = self.cache.clone();
         let mut waiting = FuturesUnordered::new();
         for (position, slot) in self.slots.iter().enumerate() {
-            if let (State::Waiting(miss, fallback), Some(wanted)) =
-                (&slot.state, self.wanted(position))
+            if let State::Waiting(miss, fallback) = &slot.state
+                && let Some(wanted) = self.wanted(position)
             {
-                let (cache, miss, fallback) = (&cache, miss.clone(), fallback.clone());
+                let (cache, miss) = (&cache, miss.clone());
+                let fallback = fallback.as_deref().cloned();
                 waiting.push(Box::pin(async move {
                     (position, cache.load_missing(wanted, miss, fallback).await)
                 }));
@@ -419,11 +434,16 @@ impl ManyLoad {
     /// Returns the outcomes, in the order of the keys.
     #[must_use]
     pub fn outcomes(self) -> Vec<Ended> {
-        let outcome = |position: &usize| match &self.slots[*position].state {
-            State::Ended(ended) => ended.clone(),
+        let ended = self.slots.into_iter().map(|slot| match slot.state {
+            State::Ended(ended) => ended,
             State::Unasked(_) | State::Waiting(..) | State::Led => Ended::Value(Value::Absent),
-        };
-        self.positions.iter().map(outcome).collect()
+        });
+        let ended: Vec<Ended> = ended.collect();
+        // Without duplicates they are in the order of the keys.
+        if ended.len() == self.positions.len() {
+            return ended;
+        }
+        self.positions.iter().map(|position| ended[*position].clone()).collect()
     }
 }
 
@@ -441,13 +461,13 @@ impl ByteCache {
         let (engine, now) = (&self.engine, self.engine.runtime.now());
         if usable == Use::OnError && !engine.refreshes.is_paused(key, edition, now) {
             self.count(Counter::Miss);
-            return State::unasked(miss, Some(*stale));
+            return State::unasked(miss, Some(stale));
         }
         self.count(Counter::Hit);
         let claims = usable != Use::OnError;
         match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {
-                let (fallback, claim) = (Some(*stale), Some(claim));
+                let (fallback, claim) = (Some(stale), Some(Box::new(claim)));
                 State::Unasked(Unasked { miss, fallback, claim })
             }
             None => State::Ended(Ended::Value(self.served((*stale).into()))),

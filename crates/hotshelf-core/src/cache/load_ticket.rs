@@ -88,6 +88,12 @@ impl LoadTicket {
         Self { fallback, claim, ..self }
     }
 
+    /// Sets the load that the loaded value is a part of.
+    pub(super) fn within(mut self, outer: InheritedTags) -> Self {
+        self.options = self.options.pass_tags_into(outer);
+        self
+    }
+
     /// Creates a ticket that neither shares nor stores.
     pub(super) fn detached(
         cache: ByteCache,

@@ -54,17 +54,9 @@ impl ByteCache {
         key: Result<EntryKey, Error>,
         call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
-        match call.tags_into() {
-            None => self.read_whole(key, call).await,
-            Some(_) => Box::pin(self.read_part(key, call)).await,
+        if let Some(outer) = call.tags_into() {
+            return self.read_part(outer, key, call).await;
         }
-    }
-
-    pub(super) async fn read_whole(
-        &self,
-        key: Result<EntryKey, Error>,
-        call: &CallOptions,
-    ) -> Result<ReadOutcome, Error> {
         if !self.is_enabled() {
             call.note_reason(MissReason::Disabled);
             return Ok(miss(MissReason::Disabled));

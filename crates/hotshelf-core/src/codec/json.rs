@@ -22,9 +22,13 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for Json {
     }
 
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError> {
+        self.decode_start(encoded, encoded.len())
+    }
+
+    fn decode_start(&self, entry: &Bytes, length: usize) -> Result<T, BoxError> {
         // JSON is UTF-8 (RFC 8259, section 8.1). Validating it once costs a fraction of
         // validating each string in it.
-        Ok(serde_json::from_str(std::str::from_utf8(encoded)?)?)
+        Ok(serde_json::from_str(std::str::from_utf8(&entry[..length])?)?)
     }
 
     fn name(&self) -> Cow<'static, str> {

@@ -28,7 +28,11 @@ impl<T: Serialize + DeserializeOwned> Codec<T> for MessagePack {
     }
 
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError> {
-        let mut rest = &encoded[..];
+        self.decode_start(encoded, encoded.len())
+    }
+
+    fn decode_start(&self, entry: &Bytes, length: usize) -> Result<T, BoxError> {
+        let mut rest = &entry[..length];
         let mut deserializer = rmp_serde::Deserializer::new(&mut rest);
         deserializer.set_max_depth(DEEPEST);
         let value = T::deserialize(&mut deserializer)?;

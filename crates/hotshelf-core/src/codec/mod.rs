@@ -75,6 +75,16 @@ pub trait Codec<T>: Send + Sync + 'static {
     /// Returns an error if the bytes are not a value of this cache: the entry is then a miss.
     fn decode(&self, encoded: &Bytes) -> Result<T, BoxError>;
 
+    /// Decodes a value from the first `length` bytes of its entry. By default, it passes a slice
+    /// of the entry to [`decode`](Self::decode), which costs an allocation: implement it for
+    /// values that share no bytes with their entry.
+    ///
+    /// # Errors
+    /// Same as [`Codec::decode`].
+    fn decode_start(&self, entry: &Bytes, length: usize) -> Result<T, BoxError> {
+        self.decode(&entry.slice(..length))
+    }
+
     /// Returns the name of the format. Entries of another one are misses, whatever process wrote
     /// them, and caches of the same name in one store must agree on it: return another one where
     /// options change the format. By default, the name of the type.
@@ -122,12 +132,12 @@ pub type Decoded = Arc<Opaque>;
 /// All values that [`decode`](Self::decode) returns, and all that are passed to the cache,
 /// have the same concrete type.
 pub trait ErasedCodec: fmt::Debug + Send + Sync + 'static {
-    /// Decodes an entry's value, without its trailer.
+    /// Decodes an entry's value: its first `length` bytes, without the trailer.
     ///
     /// # Errors
     /// Returns an error of kind [`ErrorKind::Decode`] if the bytes are not a value of this
     /// cache. The entry is then a miss.
-    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error>;
+    fn decode(&self, entry: &Bytes, length: usize) -> Result<Decoded, Error>;
 
     /// Encodes a value.
     ///
@@ -155,8 +165,8 @@ struct Erased<T, C> {
 }
 
 impl<T: Send + Sync + 'static, C: Codec<T>> ErasedCodec for Erased<T, C> {
-    fn decode(&self, raw: &Bytes) -> Result<Decoded, Error> {
-        let value = self.codec.decode(raw).map_err(|source| {
+    fn decode(&self, entry: &Bytes, length: usize) -> Result<Decoded, Error> {
+        let value = self.codec.decode_start(entry, length).map_err(|source| {
             let message = "cannot decode the entry as a value of this cache";
             Error::new(ErrorKind::Decode, message).with_source(source)
         })?;
@@ -198,9 +208,9 @@ mod tests {
         let codec = erase::<u32>(Json);
         assert_eq!(codec.encode(&7_u32).unwrap(), "7");
         assert_eq!(codec.encode(&7_u64).unwrap_err().kind(), ErrorKind::Encode);
-        let decoded = codec.decode(&Bytes::from_static(b"7")).unwrap();
+        let decoded = codec.decode(&Bytes::from_static(b"7 \n"), 1).unwrap();
         assert_eq!(decoded.downcast_ref::<u32>(), Some(&7));
-        let error = codec.decode(&Bytes::from_static(b"x")).unwrap_err();
+        let error = codec.decode(&Bytes::from_static(b"x"), 1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode);
         assert_eq!(format!("{codec:?}"), "JSON of u32");
     }

@@ -29,8 +29,8 @@ pub(crate) struct Inspected {
 /// An entry that answers a call, not yet decoded.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// The encoded value.
-    pub(crate) value: Bytes,
+    /// The length of the encoded value, with which the entry begins.
+    pub(crate) length: usize,
     /// Whether the entry is a negative.
     pub(crate) absent: bool,
     /// The whole entry.
@@ -102,14 +102,14 @@ impl View<'_> {
             }
             Ok((range, trailer)) => match self.open(&trailer.tags, trailer.late_tags, versions) {
                 Ok(open) => {
-                    let (value, freshness) = (raw.slice(range), Some(Freshness::of(&trailer)));
-                    let found = Found { value, absent: trailer.absent, raw, freshness };
+                    let (length, freshness) = (range.end, Some(Freshness::of(&trailer)));
+                    let found = Found { length, absent: trailer.absent, raw, freshness };
                     Inspected { found: Ok(found), open }
                 }
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
             Err(error) => match self.untracked(&raw, error) {
-                Ok(absent) => Ok(Found { value: raw.clone(), absent, raw, freshness: None }).into(),
+                Ok(absent) => Ok(Found { length: raw.len(), absent, raw, freshness: None }).into(),
                 Err(reason) => Err(Miss::new(reason, Seen::entry(&raw))).into(),
             },
         }

@@ -127,7 +127,7 @@ impl View<'_> {
             }
             Err(error) => (entry.raw().len(), self.untracked(entry.raw(), error)?),
         };
-        let decode = || cache.codec.decode(&entry.raw().slice(..length));
+        let decode = || cache.codec.decode(entry.raw(), length);
         let decoded = || entry.decoded(cache.number, decode);
         if !local.entries.is_complete() && !absent {
             // What can't be decoded is counted when the backend has been asked.

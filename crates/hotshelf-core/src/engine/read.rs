@@ -155,7 +155,7 @@ impl Engine {
         key: &WireKey,
         takes_absent: bool,
     ) -> ReadOutcome {
-        let Found { value, absent, raw, freshness } = match inspected.found {
+        let Found { length, absent, raw, freshness } = match inspected.found {
             Ok(found) => found,
             Err(miss) => return ReadOutcome::Miss(miss),
         };
@@ -171,7 +171,7 @@ impl Engine {
         if used == Use::Expired {
             return ReadOutcome::Miss(Miss::new(MissReason::Expired, Seen::entry(&raw)));
         }
-        match decoded_for(cache, || cache.codec.decode(&value), absent, takes_absent) {
+        match decoded_for(cache, || cache.codec.decode(&raw, length), absent, takes_absent) {
             Ok(value) => match edition.filter(|_| used != Use::Fresh) {
                 None => ReadOutcome::Hit(value),
                 Some(edition) => {

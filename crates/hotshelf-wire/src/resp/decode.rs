@@ -34,6 +34,10 @@ const ITEM: usize = 2 * size_of::<Value>();
 /// doesn't keep a large buffer alive. Longer ones are slices of it.
 const COPIED: usize = 8 << 10;
 
+/// Strings of a list of up to this many bytes share allocations of [`COPIED`] bytes: to allocate
+/// and free each of them costs more than to copy it.
+const SHARED: usize = 1 << 10;
+
 /// The maximum length of a line: an error, a status, a length.
 pub(super) const LONGEST_LINE: usize = 64 << 10;
 
@@ -53,6 +57,8 @@ pub struct Decoder {
     limits: Limits,
     /// The incomplete aggregates, outermost first.
     open: Vec<Open>,
+    /// Room for the next strings of a list.
+    room: BytesMut,
     /// The number of bytes of the value that were already consumed, and of pieces.
     read: usize,
     pieces: usize,
@@ -165,7 +171,7 @@ impl Decoder {
         }
     }
 
-    fn piece(&self, buffer: &mut BytesMut) -> Result<Option<Piece>, ProtocolError> {
+    fn piece(&mut self, buffer: &mut BytesMut) -> Result<Option<Piece>, ProtocolError> {
         let Some(end) = line_end(buffer)? else { return Ok(None) };
         let line = &buffer[1..end];
         let aggregate = |kind, factor| Ok(Piece::Open(kind, self.count(line, factor)?));
@@ -209,7 +215,11 @@ impl Decoder {
     }
 
     /// Decodes a value that announces its length in bytes.
-    fn string(&self, buffer: &mut BytesMut, end: usize) -> Result<Option<Piece>, ProtocolError> {
+    fn string(
+        &mut self,
+        buffer: &mut BytesMut,
+        end: usize,
+    ) -> Result<Option<Piece>, ProtocolError> {
         let (kind, line) = (buffer[0], &buffer[1..end]);
         let (start, length) = match (kind, line) {
             (b'$', b"-1") => {
@@ -237,7 +247,7 @@ impl Decoder {
             return Err(ProtocolError::End);
         }
         let bytes = if length <= COPIED {
-            let copy = Bytes::copy_from_slice(&buffer[start..start + length]);
+            let copy = self.copied(&buffer[start..start + length]);
             buffer.advance(start + length + 2);
             copy
         } else {
@@ -252,6 +262,19 @@ impl Decoder {
             b'!' => Piece::Value(Value::Error(ServerError::new(bytes))),
             _ => Piece::Value(verbatim(bytes)?),
         }))
+    }
+
+    /// Copies a string out of the read buffer.
+    fn copied(&mut self, string: &[u8]) -> Bytes {
+        let in_list = matches!(self.open.last(), Some(Open { left: Some(2..), .. }));
+        if !in_list || string.len() > SHARED {
+            return Bytes::copy_from_slice(string);
+        }
+        if self.room.capacity() < string.len() {
+            self.room = BytesMut::with_capacity(COPIED);
+        }
+        self.room.extend_from_slice(string);
+        self.room.split().freeze()
     }
 
     /// Adds a piece to the innermost aggregate; returns the outermost value once it is
