@@ -14,6 +14,7 @@ itself, without a thread of their own.
         return await products.get_or_set(id, lambda: fetch(id))
 """
 
+from hotshelf._cached import CachedFunction
 from hotshelf._codec import Codec
 from hotshelf._codecs import ValueCodec
 from hotshelf._context import LoadContext
@@ -45,7 +46,12 @@ from hotshelf._keys import (
 )
 from hotshelf._manager import CacheManager, Health
 from hotshelf._near import Near
-from hotshelf._options import CacheManagerOptions, CacheServiceOptions, LoadOptions
+from hotshelf._options import (
+    CachedOptions,
+    CacheManagerOptions,
+    CacheServiceOptions,
+    LoadOptions,
+)
 from hotshelf._redis import Pipeline, RedisClient
 from hotshelf._request_scoped import RequestScopedWarning
 from hotshelf._service import CacheService
@@ -60,6 +66,8 @@ __all__ = [
     "CacheManagerOptions",
     "CacheService",
     "CacheServiceOptions",
+    "CachedFunction",
+    "CachedOptions",
     "ClosedError",
     "Codec",
     "ConfigurationError",

@@ -16,7 +16,16 @@ _UNREAD: Any = object()
 _NONE: Any = object()
 
 
-class LoadContext(Generic[T]):
+class OuterLoad:
+    """A load whose value is made of cached ones, and may take over their tags."""
+
+    __slots__ = ("_inherited",)
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._inherited = ticket.inherited_tags()
+
+
+class LoadContext(OuterLoad, Generic[T]):
     """What a factory is told about its load, and decides about its value.
 
     `CacheService.get_or_set` passes it with `with_context=True`:
@@ -29,13 +38,13 @@ class LoadContext(Generic[T]):
             return product
     """
 
-    __slots__ = ("_found", "_inherited", "_previous", "_service", "_stale", "_store", "_tags",
-                 "_ttl", "_unchanged")
+    __slots__ = ("_found", "_previous", "_service", "_stale", "_store", "_tags", "_ttl",
+                 "_unchanged")
 
     def __init__(self, service: CacheService[T], ticket: Ticket) -> None:
+        super().__init__(ticket)
         self._service = service
         self._found = ticket.previous
-        self._inherited = ticket.inherited_tags()
         self._previous: Any = _UNREAD
         self._ttl: Lifetime | None = None
         self._tags: list[str] = []

@@ -7,31 +7,38 @@ import logging
 import multiprocessing
 import os
 import weakref
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Literal, TypeVar, cast, overload
 
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import ParamSpec, TypedDict, Unpack
 
 from hotshelf import _hotshelf
 from hotshelf._background import BackgroundTasks
+from hotshelf._cached import CachedFunction, CallTags, cached_function, check_cacheable
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
 from hotshelf._options import (
     CacheManagerOptions,
+    CachedOptions,
     CacheServiceOptions,
+    Lifetime,
     check_names,
     checked_options,
+    seconds_of,
 )
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService
+from hotshelf._signature import KeyFunction, return_type
 from hotshelf._stats import Stats
 from hotshelf._near import Near
 from hotshelf._tls import Tls
 
 logger = logging.getLogger("hotshelf")
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 _DEFAULT_PREFIX = "cache"
@@ -148,6 +155,8 @@ class CacheManager:
         self._unopened: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
         self._background = BackgroundTasks()
+        #: The functions whose arguments are the keys of a cache.
+        self._claims: dict[tuple[str, str, str], str] = {}
         self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
         #: The number of lifespans that have begun and not ended.
         self._lifespans = 0
@@ -245,6 +254,70 @@ class CacheManager:
         # A worker may have to invalidate a tag before its first read.
         declare_prefix(options.get("prefix", _DEFAULT_PREFIX))
         return CacheService(self, namespace, model, **options)
+
+    def cached(
+        self,
+        *,
+        name: str | None = None,
+        model: Any = None,
+        key: KeyFunction | None = None,
+        skip: Sequence[str] = (),
+        vary: Callable[[Any], Any] | None = None,
+        tags: CallTags = (),
+        ttl: Lifetime | str = 300,
+        background: bool = False,
+        **options: Unpack[CachedOptions],
+    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], CachedFunction[P, R]]:
+        """Returns a decorator for an async function whose results are cached, in a cache of its
+        own:
+
+            @cache.cached(ttl="15m")
+            async def rate(currency: str) -> Decimal: ...
+
+        Args:
+            name: The third part of keys. Default: the module and the name of the function.
+            model: The type of the results. Default: the annotation of the function.
+            key: Returns the identifier of a call; see `CacheService.cached`, also for `skip`,
+                `vary`, `tags` and `background`.
+            skip: The parameters that aren't part of the key.
+            vary: Returns what tells users apart.
+            tags: The tags of the entries.
+            ttl: The lifetime of the entries, in seconds, or text such as `"15m"`.
+            background: Whether the function may run in a task of its own.
+            options: The keyword options of `CacheService`.
+
+        Raises:
+            ConfigurationError: As `CacheService.cached`; and if the type of the results isn't known.
+        """
+
+        def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
+            check_cacheable(function)
+            namespace = name
+            if namespace is None:
+                namespace = f"{function.__module__}.{function.__qualname__}"
+            kind = return_type(function) if model is None else model
+            chosen = cast("CacheServiceOptions", {**options, "ttl": seconds_of("ttl", ttl)})
+            service = self.service(namespace, kind, **chosen)
+            return cached_function(
+                function, service, key=key, skip=skip, vary=vary, tags=tags, background=background
+            )
+
+        return decorate
+
+    def _claim(self, service: CacheService[Any], function: Callable[..., Any]) -> None:
+        """Notes that the keys of a cache are the arguments of a function.
+
+        Raises:
+            ConfigurationError: If they are those of another function.
+        """
+        place = (service.prefix, service.version, service.namespace)
+        claim = f"{function.__module__}.{function.__qualname__}"
+        owner = self._claims.setdefault(place, claim)
+        if owner != claim:
+            raise ConfigurationError(
+                f"{claim} and {owner} would share the entries of the cache"
+                f" {service.namespace!r}: pass `key`, or give each a cache of its own"
+            )
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

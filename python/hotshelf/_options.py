@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal, cast
@@ -11,7 +12,7 @@ from pydantic import PlainValidator
 from typing_extensions import TypedDict
 
 from hotshelf._codecs import CodecName, ValueCodec
-from hotshelf._context import LoadContext
+from hotshelf._context import OuterLoad
 from hotshelf._diagnosis import Trace
 from hotshelf._errors import ConfigurationError
 from hotshelf._near import Near, near_options
@@ -30,15 +31,9 @@ DEFAULT_JITTER = 0.1
 _UNCHECKED = PlainValidator(lambda value: value)
 
 
-class CacheServiceOptions(TypedDict, total=False):
-    """The keyword options of `CacheService` and `CacheManager.service`.
+class CachedOptions(TypedDict, total=False):
+    """The keyword options of `CacheManager.cached`. `CacheService` documents each of them."""
 
-    Use it for functions that pass options on, as `**options: Unpack[CacheServiceOptions]`.
-    `CacheService` documents each option and its default.
-    """
-
-    ttl: Lifetime
-    default_ttl: Lifetime | None
     jitter: bool | float
     prefix: str
     version: str
@@ -66,6 +61,17 @@ class CacheServiceOptions(TypedDict, total=False):
     copy: Copy
 
 
+class CacheServiceOptions(CachedOptions, total=False):
+    """The keyword options of `CacheService` and `CacheManager.service`.
+
+    Use it for functions that pass options on, as `**options: Unpack[CacheServiceOptions]`.
+    `CacheService` documents each option and its default.
+    """
+
+    ttl: Lifetime
+    default_ttl: Lifetime | None
+
+
 class LoadOptions(TypedDict, total=False):
     """The keyword options of `CacheService.get_or_set`, which documents each of them.
 
@@ -79,7 +85,7 @@ class LoadOptions(TypedDict, total=False):
     background: bool
     stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED] | None
     trace: Annotated[Trace, _UNCHECKED] | None
-    tags_into: Annotated[LoadContext[Any], _UNCHECKED] | None
+    tags_into: Annotated[OuterLoad, _UNCHECKED] | None
 
 
 class CacheManagerOptions(TypedDict, total=False):
@@ -166,6 +172,26 @@ def seconds(option: str, time: Lifetime) -> float:
     if not 0 <= duration < math.inf or isinstance(time, bool):
         raise ConfigurationError(message)
     return duration
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds_of(option: str, time: Lifetime | str) -> float:
+    """Returns a duration in seconds, which may also be text such as `"15m"`.
+
+    Raises:
+        ConfigurationError: As `seconds`, and for invalid text.
+    """
+    if not isinstance(time, str):
+        return seconds(option, time)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", time)
+    if not parts or "".join(number + unit for number, unit in parts) != time:
+        raise ConfigurationError(
+            f'invalid `{option}` {time!r}: use text such as "15m", "1h30m" or "250ms", with the'
+            " units ms, s, m, h and d, or a number of seconds"
+        )
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def seconds_or_none(option: str, time: Lifetime | None) -> float | None:

@@ -6,13 +6,14 @@ import contextlib
 import copy as copying
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from typing_extensions import Self, Unpack
+from typing_extensions import ParamSpec, Self, Unpack
 
+from hotshelf._cached import CachedFunction, CallTags, cached_function
 from hotshelf._codecs import CodecName, ValueCodec, codec_for
-from hotshelf._context import LoadContext
+from hotshelf._context import LoadContext, OuterLoad
 from hotshelf._diagnosis import Explanation, Trace
 from hotshelf._errors import CacheError, ConfigurationError, DecodeError, EncodeError
 from hotshelf._hotshelf import (
@@ -46,6 +47,7 @@ from hotshelf._options import (
 from hotshelf._pending import result_of
 from hotshelf._response import encoded_response
 from hotshelf._running import Run, active_runs, current_runs, running
+from hotshelf._signature import KeyFunction
 from hotshelf._stats import Stats
 from hotshelf._warming import Warmed, Warming
 from hotshelf._writing import EncodedValue, GuardedWrite
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hotshelf")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
 K = TypeVar("K", bound=Identifier)
@@ -298,7 +301,7 @@ class CacheService(Generic[T]):
         *,
         after: str | None = None,
         trace: Trace | None = None,
-        tags_into: LoadContext[Any] | None = None,
+        tags_into: OuterLoad | None = None,
     ) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
         an entry in the memory of this process.
@@ -336,7 +339,7 @@ class CacheService(Generic[T]):
         params: Params,
         after: str | None,
         trace: Trace | None,
-        tags_into: LoadContext[Any] | None,
+        tags_into: OuterLoad | None,
     ) -> T | None:
         collected = None if trace is None else trace._begin()
         inherited = None if tags_into is None else tags_into._inherited
@@ -437,7 +440,7 @@ class CacheService(Generic[T]):
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
         trace: Trace | None = None,
-        tags_into: LoadContext[Any] | None = None,
+        tags_into: OuterLoad | None = None,
         with_context: bool = False,
     ) -> T | None:
         """Returns the value of an entry, or computes and stores it.
@@ -693,7 +696,7 @@ class CacheService(Generic[T]):
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
         trace: Trace | None = None,
-        tags_into: LoadContext[Any] | None = None,
+        tags_into: OuterLoad | None = None,
         with_context: bool = False,
         request: Request | None = None,
         headers: Mapping[str, str] | None = None,
@@ -898,6 +901,63 @@ class CacheService(Generic[T]):
         value, encoded = await writing.run(write, self._prepare)
         await writing.finish([None if value is None else encoded])
         return value
+
+    def cached(
+        self,
+        *,
+        key: KeyFunction | None = None,
+        skip: Sequence[str] = (),
+        vary: Callable[[Any], Any] | None = None,
+        tags: CallTags = _NO_TAGS,
+        ttl: Lifetime | str | None = None,
+        negative_ttl: Lifetime | str | None = None,
+        background: bool = False,
+        stale_if_error_on: StaleIfErrorOn | None = None,
+    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], CachedFunction[P, R]]:
+        """Returns a decorator for an async function whose results are cached: an endpoint or a
+        method, too. It keeps its signature and types, and gains `invalidate`, `refresh`, `peek`,
+        `key` and `cache_info`:
+
+            @products.cached(key=lambda id: id, skip=["db"], ttl="15m")
+            async def fetch(id: int, db: Database) -> Product: ...
+
+            await fetch(42, db)
+            await fetch.invalidate(42)
+
+        Each parameter is part of the key, or left out on purpose. Requests, responses, background
+        tasks, sessions, connections and `self` are always left out.
+
+        Args:
+            key: Returns the identifier of a call. It takes the parameters that identify the value,
+                by name; with `**_` it takes all of them. Without it, all parameters do: `str`,
+                `int` and `UUID` by name in the annotation are the identifier, others are hashed
+                into the key. Then the cache is for this function alone.
+            skip: The parameters that aren't part of the key, such as a database.
+            vary: Returns what tells users apart, from the request that the function takes. It
+                is hashed into the key. A function that reads the cookies or the user of its
+                request, or takes credentials, needs it.
+            tags: The tags of the entries: names, or a function of the `result` and of parameters,
+                by name, whose tags are late ones (`LoadContext.tags`).
+            ttl: The lifetime of the entries, in seconds, or text such as `"15m"`. Default: that
+                of the cache.
+            negative_ttl: The lifetime of a `None`. Default: that of the cache.
+            background: Whether the function may run in a task of its own; see `get_or_set`.
+            stale_if_error_on: The exceptions that a stale value answers; see `get_or_set`.
+
+        Raises:
+            ConfigurationError: For a parameter that can't be part of a key, or is forgotten; for a
+                function whose result depends on its user, without `vary`; for a function that
+                isn't async.
+        """
+
+        def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
+            return cached_function(
+                function, self, key=key, skip=skip, vary=vary, tags=tags, ttl=ttl,
+                negative_ttl=negative_ttl, background=background,
+                stale_if_error_on=stale_if_error_on,
+            )  # fmt: skip
+
+        return decorate
 
     async def warm(
         self,

@@ -159,3 +159,34 @@ async def use() -> None:
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
     assert_type(Codec.of(Product).decode(b"{}"), Product)
     assert_type(await manager.redis.execute_command("PING") is None, bool)
+
+
+@products.cached(key=lambda id: id, skip=["database"], ttl="15m", negative_ttl=30)
+async def cached_fetch(id: int, database: object, page: int = 1) -> Product | None:
+    found = await cached_list("a")
+    return found[0] if found else None
+
+
+@manager.cached(ttl=timedelta(minutes=1), tags=lambda result: ["all"], stale_if_error=60)
+async def cached_list(tenant: str, *, size: int = 10) -> list[Product]:
+    assert_type(await cached_fetch(1, None, page=2), Product | None)
+    assert_type(await cached_fetch.refresh(1, None), Product | None)
+    assert_type(await cached_fetch.peek(1), Product | None)
+    assert_type(await cached_fetch.invalidate(1), bool)
+    assert_type(cached_fetch.key(1), str)
+    await cached_fetch("1", None)  # type: ignore[arg-type]
+    await cached_fetch(1)  # type: ignore[call-arg]
+    await cached_list("a", page=1)  # type: ignore[call-arg]
+    assert_type(await Shelf().price(1), float)
+    assert_type(await Shelf().price.refresh(1), float)
+    return await cached_list("a", size=5)
+
+
+class Shelf:
+    @manager.cached()
+    async def price(self, id: int) -> float:
+        return await self.price(id)
+
+
+manager.cached(tll=5)  # type: ignore[call-arg]
+manager.cached(ttl=b"15m")  # type: ignore[arg-type]
