@@ -69,13 +69,13 @@ impl ManyLoad {
     /// Waits until the call should stop waiting for its factory, and raises. Returns `None` if
     /// there is no limit.
     fn time_limit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let patience = self.load.lock().as_ref().map(cache::ManyLoad::patience);
-        let Some(patience) = patience.filter(|patience| patience.next().is_some()) else {
+        let timeouts = self.load.lock().as_ref().map(cache::ManyLoad::timeouts);
+        let Some(timeouts) = timeouts.filter(|timeouts| timeouts.next().is_some()) else {
             return Ok(None);
         };
         let limit = begin(py, async move {
             // It doesn't wait for a load, but for its own end.
-            let (waited, _) = patience.wait(pending::<()>()).await;
+            let (waited, _) = timeouts.wait(pending::<()>()).await;
             outcome(move |_| match waited {
                 Waited::Stale(_) | Waited::TimedOut | Waited::Done(()) => Err(load_timed_out()),
             })

@@ -103,14 +103,14 @@ impl Ticket {
     /// Waits until the call should stop waiting for its factory, and returns the value that it is
     /// given instead, as `Cache.read` does, or raises. Returns `None` if there is no limit.
     fn time_limit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let patience = self.ticket.lock().as_ref().map(LoadTicket::patience);
-        let Some(patience) = patience.filter(|patience| patience.next().is_some()) else {
+        let timeouts = self.ticket.lock().as_ref().map(LoadTicket::timeouts);
+        let Some(timeouts) = timeouts.filter(|timeouts| timeouts.next().is_some()) else {
             return Ok(None);
         };
         let form = self.form;
         let limit = begin(py, async move {
             // It doesn't wait for a load, but for its own end.
-            let (waited, _) = patience.wait(pending::<()>()).await;
+            let (waited, _) = timeouts.wait(pending::<()>()).await;
             outcome(move |py| match waited {
                 Waited::Stale(value) => to_python(py, value, form),
                 Waited::TimedOut | Waited::Done(()) => Err(load_timed_out()),

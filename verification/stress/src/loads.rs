@@ -70,9 +70,9 @@ impl Worker {
         ticket: LoadTicket,
         apart: bool,
     ) -> Result<Option<u64>, Error> {
-        let patience = ticket.patience();
+        let timeouts = ticket.timeouts();
         let running = Box::pin(Arc::clone(self).run(key, ticket));
-        let (waited, unfinished) = patience.wait(running).await;
+        let (waited, unfinished) = timeouts.wait(running).await;
         if let Some(unfinished) = unfinished.filter(|_| apart) {
             tokio::spawn(unfinished);
         }

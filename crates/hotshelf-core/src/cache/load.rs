@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::call::{CallOptions, Mode, RefreshMode};
 use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
-use super::patience::{Patience, Served, Waited};
+use super::load_timeouts::{LoadTimeouts, Served, Waited};
 use super::refresh::{Begun, Refresh};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
@@ -176,10 +176,10 @@ impl ByteCache {
             tags: Arc::clone(tags),
             edition: stale.edition,
         });
-        let mut patience = Patience::new(self, entry, options);
+        let mut timeouts = LoadTimeouts::new(self, entry, options);
         loop {
             let backs_off = fallback.is_some() || call.backs_off;
-            let asking = Call { patience: patience.next(), backs_off, ..call };
+            let asking = Call { wait_limit: timeouts.next(), backs_off, ..call };
             let asked = engine.runtime.now();
             let acquired = engine.acquire(asking, miss.clone()).await;
             let waited = engine.runtime.now().since(asked);
@@ -223,7 +223,7 @@ impl ByteCache {
                         return Loaded::BackingOff(left);
                     }
                 }
-                AcquireOutcome::OutOfPatience => match patience.end().await {
+                AcquireOutcome::LimitReached => match timeouts.end().await {
                     Some(Waited::Stale(value)) => return Loaded::Value(value),
                     Some(_) => return Loaded::TimedOut,
                     // What it falls back to was invalidated.
@@ -311,7 +311,7 @@ impl ByteCache {
             join_timeout: options
                 .nested
                 .then(|| own.wait_timeout.saturating_add(own.backend_budget)),
-            patience: None,
+            wait_limit: None,
             backs_off: !options.must_load
                 && options.mode == Mode::Use
                 && !own.error_backoff.is_zero(),

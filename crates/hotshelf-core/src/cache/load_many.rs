@@ -15,7 +15,7 @@ use super::call::{CallOptions, Mode};
 use super::entry_key::EntryKey;
 use super::load::{Loaded, Wanted};
 use super::load_ticket::{Completing, Decision, LoadTicket};
-use super::patience::Patience;
+use super::load_timeouts::LoadTimeouts;
 use super::{ByteCache, Mistake};
 use crate::backend::BATCH;
 use crate::engine::{
@@ -190,7 +190,7 @@ impl ManyLoad {
     }
 
     /// Returns the positions of the keys that the caller has to load now, in ascending order; each
-    /// distinct key once. `None` if there are none left.
+    /// distinct key once. Returns `None` when all keys have an outcome.
     ///
     /// First come those whose leases are granted at once. When they are stored, it waits for the
     /// loads of others, and returns keys that these have left.
@@ -343,8 +343,8 @@ impl ManyLoad {
 
     /// Returns how long the call waits for its loader.
     #[must_use]
-    pub fn patience(&self) -> Patience {
-        Patience::new(&self.cache, None, &self.options)
+    pub fn timeouts(&self) -> LoadTimeouts {
+        LoadTimeouts::new(&self.cache, None, &self.options)
     }
 
     /// Runs the loader in the caller's task, and keeps the leases alive meanwhile.

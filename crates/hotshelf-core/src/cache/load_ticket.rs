@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::call::{CallOptions, RefreshMode, keep, plain_entries_have_no_tags};
 use super::inherited::InheritedTags;
-use super::patience::{Patience, Served};
+use super::load_timeouts::{LoadTimeouts, Served};
 use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::backend::{Pause, Seen};
@@ -126,13 +126,13 @@ impl LoadTicket {
 
     /// Returns how long the call waits for its loader.
     #[must_use]
-    pub fn patience(&self) -> Patience {
+    pub fn timeouts(&self) -> LoadTimeouts {
         let entry = self.fallback.as_ref().zip(self.ticket.as_ref());
         let entry = entry.map(|(stale, ticket)| {
             let (key, tags) = (ticket.key().clone(), Arc::clone(ticket.tags()));
             Served { key, tags, edition: stale.edition }
         });
-        Patience::new(&self.cache, entry, &self.options)
+        LoadTimeouts::new(&self.cache, entry, &self.options)
     }
 
     /// Returns what collects the tags of the values that the loader builds on.

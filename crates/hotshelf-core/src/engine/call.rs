@@ -32,7 +32,7 @@ pub(crate) struct Call<'a> {
     /// How long the call waits for a leader in this process; `None` for no limit.
     pub(crate) join_timeout: Option<Duration>,
     /// How long the call waits for the load of another caller, here or elsewhere, at most.
-    pub(crate) patience: Option<Duration>,
+    pub(crate) wait_limit: Option<Duration>,
     /// Whether the call is told that a load has failed elsewhere. Otherwise it loads nevertheless.
     pub(crate) backs_off: bool,
     /// When the call stops waiting for another process that gives no sign of life.

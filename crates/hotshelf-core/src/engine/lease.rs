@@ -68,7 +68,7 @@ pub(crate) async fn lead(call: Call<'_>, mut leadership: Leadership, miss: Miss)
             Answer::Busy(left) => match waiting.wait(watch, left).await {
                 WaitEnd::Again => continue,
                 WaitEnd::Over => return begin(leadership),
-                WaitEnd::OutOfPatience => return AcquireOutcome::OutOfPatience,
+                WaitEnd::LimitReached => return AcquireOutcome::LimitReached,
             },
         };
         let examining = pin!(engine.examine(call, &raw, &versions));

@@ -117,8 +117,8 @@ pub(crate) enum AcquireOutcome {
     BackingOff(Duration),
     /// The wait for another caller timed out: load without storing.
     TimedOut,
-    /// The caller's patience has ended.
-    OutOfPatience,
+    /// The caller stops waiting.
+    LimitReached,
 }
 
 impl Engine {
@@ -168,7 +168,7 @@ impl Engine {
                     }
                     Waited::Ended(None) => continue,
                     Waited::TimedOut => return AcquireOutcome::TimedOut,
-                    Waited::OutOfPatience => return AcquireOutcome::OutOfPatience,
+                    Waited::LimitReached => return AcquireOutcome::LimitReached,
                 },
             };
             cleanup::adopt_duties(self);
@@ -185,7 +185,7 @@ impl Engine {
         // A loader that waits for another one may be what that waits for.
         let nested = scope::is_nested().then_some(wait_timeout);
         let mut limit = call.join_timeout.into_iter().chain(nested).min().map(Timeout::new);
-        let mut patience = call.patience.map(|patience| runtime.sleep(patience));
+        let mut wait_limit = call.wait_limit.map(|wait_limit| runtime.sleep(wait_limit));
         let mut check: Option<(Moment, BoxFuture<'static, ()>)> = None;
         poll_fn(|context| {
             if let Poll::Ready(outcome) = Pin::new(&mut joiner).poll(context) {
@@ -196,10 +196,10 @@ impl Engine {
             {
                 return Poll::Ready(Waited::TimedOut);
             }
-            if let Some(patience) = &mut patience
-                && patience.as_mut().poll(context).is_ready()
+            if let Some(wait_limit) = &mut wait_limit
+                && wait_limit.as_mut().poll(context).is_ready()
             {
-                return Poll::Ready(Waited::OutOfPatience);
+                return Poll::Ready(Waited::LimitReached);
             }
             loop {
                 let (due, timer) = check.get_or_insert_with(|| {
@@ -230,7 +230,7 @@ enum Waited {
     /// The leader was taken for lost.
     Lead(Leadership),
     TimedOut,
-    OutOfPatience,
+    LimitReached,
 }
 
 impl fmt::Debug for Engine {

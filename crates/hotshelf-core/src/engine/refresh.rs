@@ -29,6 +29,9 @@ const AT_ONCE: usize = 256;
 /// How many keys are remembered that are not to be refreshed yet.
 const MOST_PAUSED: usize = 10_000;
 
+/// How often ended pauses are removed from a full list, at most.
+const SWEEPING: Duration = Duration::from_secs(1);
+
 /// How long a process leaves a refresh to another one before it asks again.
 const LEFT_TO_OTHERS: Duration = Duration::from_secs(1);
 
@@ -38,7 +41,7 @@ const ABANDONED: Duration = Duration::from_secs(1);
 /// How often a refresh asks for a lease: other processes may store entries meanwhile.
 const ATTEMPTS: usize = 3;
 
-/// The keys that this process refreshes, or has tried to refresh in vain.
+/// The keys that this process refreshes, or has failed to refresh.
 #[derive(Default)]
 pub(crate) struct Refreshes(Mutex<State>);
 
@@ -48,6 +51,8 @@ struct State {
     running: usize,
     /// The number of claims so far.
     claims: u64,
+    /// When ended pauses were removed last.
+    swept: Option<Moment>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -70,7 +75,7 @@ pub(crate) struct Claim {
 
 impl Refreshes {
     /// Returns `true` if a load failed so recently that it isn't repeated yet, and the key still
-    /// has the entry that it had then: whoever stored another one has ended the pause.
+    /// has the entry that it had then: a newer one ends the pause.
     pub(crate) fn is_paused(&self, key: &WireKey, edition: Edition, now: Moment) -> bool {
         self.0.lock().keys.get(key).is_some_and(|found| found.is_paused(edition, now))
     }
@@ -93,7 +98,9 @@ impl State {
             }
             return;
         }
-        if self.keys.len() >= MOST_PAUSED {
+        let is_full = self.keys.len() >= MOST_PAUSED;
+        if is_full && self.swept.is_none_or(|swept| now.since(swept) >= SWEEPING) {
+            self.swept = Some(now);
             self.keys.retain(|_, found| match found {
                 Refreshing::Now(..) => true,
                 Refreshing::After(until, _) => *until > now,
@@ -181,7 +188,7 @@ pub(crate) enum Asked {
 /// Costs one round trip, or more if another process has stored an entry meanwhile.
 pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) -> Asked {
     let mut leadership = Leadership::alone(engine, call);
-    let (mut occupant, mut newer) = (Some(Occupant::ThisCache), None);
+    let (mut occupant, mut newer, mut is_stale) = (Some(Occupant::ThisCache), None, true);
     for _ in 0..ATTEMPTS {
         let permit = engine.admission.permit(&*engine.runtime, Admitted::Acquire).await;
         let token = Token::random(&*engine.runtime);
@@ -192,7 +199,8 @@ pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) ->
         drop(permit);
         match answer {
             Some(Answer::Granted(lease)) => {
-                leadership.lease = Some(Lease { occupant, ..lease });
+                let is_over_seen = lease.is_over_seen && is_stale;
+                leadership.lease = Some(Lease { occupant, is_over_seen, ..lease });
                 return Asked::Lead(Ticket::begin(leadership), newer);
             }
             Some(Answer::Present(raw, versions)) => {
@@ -201,6 +209,7 @@ pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) ->
                     Some(Ok(ReadOutcome::Hit(value))) => return Asked::Found(value),
                     Some(Ok(outcome)) => {
                         occupant = occupant_of(&outcome);
+                        is_stale = matches!(outcome, ReadOutcome::Stale(_));
                         if let ReadOutcome::Stale(stale) = outcome {
                             newer = Some(stale);
                         }

@@ -27,7 +27,7 @@ pub(super) struct Waiting<'a> {
     pub(super) deadline: Moment,
     holder: Holder,
     /// Ends when the call doesn't wait any longer, however alive the holder is.
-    patience: Option<BoxFuture<'static, ()>>,
+    wait_limit: Option<BoxFuture<'static, ()>>,
     polling: Backoff,
     watching: Backoff,
     pub(super) has_waited: bool,
@@ -39,7 +39,7 @@ pub(super) enum WaitEnd {
     Again,
     /// The holder is given up.
     Over,
-    OutOfPatience,
+    LimitReached,
 }
 
 impl<'a> Waiting<'a> {
@@ -49,7 +49,7 @@ impl<'a> Waiting<'a> {
             engine,
             deadline: call.waits_until,
             holder: Holder::default(),
-            patience: call.patience.map(|patience| engine.runtime.sleep(patience)),
+            wait_limit: call.wait_limit.map(|wait_limit| engine.runtime.sleep(wait_limit)),
             polling: POLLING,
             watching: WATCHING,
             has_waited: false,
@@ -72,20 +72,20 @@ impl<'a> Waiting<'a> {
             return WaitEnd::Over;
         };
         self.has_waited = true;
-        match pause(engine, watch, wait, self.patience.as_mut()).await {
+        match pause(engine, watch, wait, self.wait_limit.as_mut()).await {
             true => WaitEnd::Again,
-            false => WaitEnd::OutOfPatience,
+            false => WaitEnd::LimitReached,
         }
     }
 }
 
 /// Waits for a change of the key, if the backend reports changes, and no longer than `wait`. Returns
-/// `false` if the caller's patience has ended.
+/// `false` if the caller stops waiting.
 async fn pause(
     engine: &Engine,
     watch: Option<Watch>,
     wait: Duration,
-    patience: Option<&mut BoxFuture<'static, ()>>,
+    wait_limit: Option<&mut BoxFuture<'static, ()>>,
 ) -> bool {
     let waiting = async {
         match watch {
@@ -93,12 +93,12 @@ async fn pause(
             None => engine.runtime.sleep(wait).await,
         }
     };
-    match patience {
+    match wait_limit {
         None => {
             waiting.await;
             true
         }
-        Some(patience) => matches!(select(pin!(waiting), patience).await, Either::Left(_)),
+        Some(wait_limit) => matches!(select(pin!(waiting), wait_limit).await, Either::Left(_)),
     }
 }
 

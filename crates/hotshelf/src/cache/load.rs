@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hotshelf_core::IntoKey;
 use hotshelf_core::cache::{
-    CallOptions, EntryKey, LoadTicket, Loaded, Patience, SharedError, Value, Waited,
+    CallOptions, EntryKey, LoadTicket, LoadTimeouts, Loaded, SharedError, Value, Waited,
 };
 
 use super::context::LoadContext;
@@ -160,13 +160,13 @@ where
     F: AsyncFnOnce() -> Result<Option<T>, E>,
     E: Send + Sync + 'static,
 {
-    let patience = ticket.patience();
+    let timeouts = ticket.timeouts();
     // Pinned and boxed, so that a caller whose loader runs takes little memory.
     let leading = async move {
         let loaded = ticket.run(pin!(load())).await;
         Box::pin(complete(ticket, loaded.map(|value| value.map(Arc::new)))).await
     };
-    in_time(patience, leading).await
+    in_time(timeouts, leading).await
 }
 
 async fn lead_with<T, F, E>(ticket: Box<LoadTicket>, load: F) -> LoadResult<T, E>
@@ -175,26 +175,26 @@ where
     F: AsyncFnOnce(LoadContext<T>) -> Result<Option<Arc<T>>, E>,
     E: Send + Sync + 'static,
 {
-    let patience = ticket.patience();
+    let timeouts = ticket.timeouts();
     let leading = async move {
         let context = LoadContext::new(&ticket);
         let loaded = ticket.run(pin!(load(context.clone()))).await;
         context.complete(ticket, loaded).await
     };
-    in_time(patience, leading).await
+    in_time(timeouts, leading).await
 }
 
 /// Waits for a load as long as the cache's timeouts allow, and drops it then: it may borrow from
 /// its caller.
-async fn in_time<T, E, F>(patience: Patience, leading: F) -> LoadResult<T, E>
+async fn in_time<T, E, F>(timeouts: LoadTimeouts, leading: F) -> LoadResult<T, E>
 where
     T: CacheValue,
     F: Future<Output = LoadResult<T, E>>,
 {
-    if patience.next().is_none() {
+    if timeouts.next().is_none() {
         return leading.await;
     }
-    match patience.wait(pin!(leading)).await.0 {
+    match timeouts.wait(pin!(leading)).await.0 {
         Waited::Done(result) => result,
         Waited::Stale(value) => Ok(present(value)),
         Waited::TimedOut => Err(LoadError::TimedOut),

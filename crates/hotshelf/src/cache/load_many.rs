@@ -69,10 +69,10 @@ impl<T: CacheValue> Cache<T> {
         let mut batch = self.bytes.load_many(entries, options, TypeId::of::<E>()).await;
         while let Some(positions) = batch.next().await {
             let missing: Vec<K> = positions.iter().map(|at| keys[*at].clone()).collect();
-            let patience = batch.patience();
+            let timeouts = batch.timeouts();
             let waited = {
                 let loading = pin!(batch.run(load(missing.clone())));
-                patience.wait(loading).await.0
+                timeouts.wait(loading).await.0
             };
             let Waited::Done(loaded) = waited else { return Err(LoadError::TimedOut) };
             match loaded {

@@ -63,10 +63,10 @@ where
     Fut: Future<Output = Result<Option<Arc<T>>, E>> + Send + 'static,
     E: Send + Sync + 'static,
 {
-    let patience = ticket.patience();
+    let timeouts = ticket.timeouts();
     let running: Pin<Box<dyn Future<Output = LoadResult<T, E>> + Send>> =
         Box::pin(run(ticket, load));
-    let (waited, unfinished) = patience.wait(running).await;
+    let (waited, unfinished) = timeouts.wait(running).await;
     if let Some(unfinished) = unfinished {
         cache.runtime().spawn(Box::pin(async move { drop(unfinished.await) }));
     }

@@ -59,7 +59,7 @@ impl Task {
         let load = self.member.cache.load(key, options, TypeId::of::<EventIndex>());
         let (loaded, at_once) = at_once(load).await;
         let World { overlaps, history, scenario, .. } = &*self.world;
-        // One that a near tier has answered may have asked for a refresh in vain.
+        // One that a near tier has answered may have asked for a refresh that others do.
         let near = at_once || trace.outcome().source == Source::Local;
         match loaded {
             Loaded::Value(value) => self.given(row, call, origin(value), near),
@@ -114,9 +114,9 @@ impl Task {
         is_cold: bool,
     ) {
         let overlaps = &self.world.overlaps;
-        let patience = ticket.patience();
+        let timeouts = ticket.timeouts();
         let running = Box::pin(self.clone().run(Arc::clone(row), Some(call), ticket));
-        let (waited, unfinished) = patience.wait(running).await;
+        let (waited, unfinished) = timeouts.wait(running).await;
         if let Some(unfinished) = unfinished.filter(|_| apart) {
             overlaps.count(Overlap::TimedOutApart);
             self.member.process.spawn(Box::pin(async { drop(unfinished.await) }));

@@ -19,7 +19,7 @@ use crate::tag::Tags;
 
 /// How long a call waits for a load, its own or that of another caller.
 #[derive(Debug)]
-pub struct Patience {
+pub struct LoadTimeouts {
     cache: ByteCache,
     /// The entry that may be served.
     entry: Option<Served>,
@@ -56,7 +56,7 @@ pub enum Waited<T> {
     TimedOut,
 }
 
-impl Patience {
+impl LoadTimeouts {
     pub(super) fn new(cache: &ByteCache, entry: Option<Served>, options: &CallOptions) -> Self {
         let own = &cache.context.options;
         Self {
