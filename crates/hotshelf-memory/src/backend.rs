@@ -161,7 +161,8 @@ impl MemoryBackend {
 
     /// Returns what the backend's clock shows, in milliseconds.
     fn clock_at(&self, now: Moment) -> u64 {
-        u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX)
+        let running = now - self.started;
+        running.as_secs() * 1_000 + u64::from(running.subsec_millis())
     }
 
     fn store_now(&self, fill: &Fill) -> Result<Stored> {

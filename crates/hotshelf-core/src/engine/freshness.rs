@@ -22,7 +22,7 @@ pub(crate) struct Freshness {
 }
 
 /// An entry as it was found. Another fill, or an expiry, makes another edition of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Edition(u64, u64);
 
 /// How a call may use a value that it was given by its entry.
@@ -81,12 +81,12 @@ impl Freshness {
         let Some(now) = now() else {
             return if self.outlives { self.stale_for(0, options) } else { Use::Fresh };
         };
-        match self.until.checked_sub(now).filter(|left| *left > 0) {
-            Some(left) if self.ends_early(left, options, runtime) => Use::RefreshEarly,
-            Some(_) => Use::Fresh,
-            None if self.outlives => self.stale_for(now - self.until, options),
-            None => Use::Fresh,
+        if now < self.until {
+            let is_early =
+                options.early_refresh > 0.0 && self.ends_early(self.until - now, options, runtime);
+            return if is_early { Use::RefreshEarly } else { Use::Fresh };
         }
+        if self.outlives { self.stale_for(now - self.until, options) } else { Use::Fresh }
     }
 
     /// Returns for how long the value is fresh if its entry lives for another `left`: as long as

@@ -225,3 +225,24 @@ pub(crate) async fn ask(call: Call<'_>, engine: &Arc<Engine>, mut seen: Seen) ->
     }
     Asked::Later(LEFT_TO_OTHERS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_list_forgets_ended_pauses_once_a_second() {
+        let (mut state, second) = (State::default(), Duration::from_secs(1));
+        let edition = Edition::default();
+        let mut pause = |key: usize, now: u32| {
+            let now = Moment::after_start(second * now);
+            state.pause(&WireKey::from(key.to_string()), edition, now, 2 * second);
+            state.keys.len()
+        };
+        for key in 0..=MOST_PAUSED {
+            assert_eq!(pause(key, 0), MOST_PAUSED.min(key + 1));
+        }
+        assert_eq!(pause(MOST_PAUSED, 1), MOST_PAUSED, "none has ended");
+        assert_eq!(pause(MOST_PAUSED, 3), 1);
+    }
+}
