@@ -332,33 +332,37 @@ impl LoadTicket {
         if keep > kept {
             ticket.keep_tags(keep).await;
         }
-        let late = match decision.tags.take() {
-            None => LateTags::default(),
-            Some(ids) => {
-                let tags = match context.validated.format {
-                    Format::Plain => Err(plain_entries_have_no_tags()),
-                    Format::Trailer(_) => ids.and_then(|ids| ticket.tags().with(ids)),
-                };
-                let tags = cache.checked(Mistake::Tags, tags).ok()?;
-                ticket.capture_late(&tags, keep.max(kept)).await?
-            }
-        };
-        let late = match decision.inherited.take() {
-            None => late,
-            Some(inherited) => {
-                let is_plain = context.validated.format == Format::Plain;
-                let stamps = inherited.stamps().and_then(|stamps| match stamps {
-                    Some(stamps) if is_plain && !stamps.is_empty() => {
-                        Err(plain_entries_have_no_tags())
-                    }
-                    stamps => Ok(stamps),
-                });
-                let stamps = cache.checked(Mistake::Tags, stamps).ok()??;
-                let inheriting = ticket.inherit(late, &stamps, keep.max(kept)).await;
-                cache.checked(Mistake::Tags, inheriting).ok()??
-            }
-        };
+        let late = late_tags(cache, ticket, decision, keep.max(kept)).await?;
         let lifetime = context.lifetime(cache.jittered(ttl));
         Some(Filling { entry: Some(raw), lifetime, late, kept: unchanged })
     }
+}
+
+/// Captures the tags that are known only now. Returns `None` if the value can't be stored with them.
+async fn late_tags(
+    cache: &ByteCache,
+    ticket: &mut Ticket,
+    decision: &mut Decision,
+    keep: Ttl,
+) -> Option<LateTags> {
+    let is_plain = cache.context.validated.format == Format::Plain;
+    let late = match decision.tags.take() {
+        None => LateTags::default(),
+        Some(ids) => {
+            let tags = match is_plain {
+                true => Err(plain_entries_have_no_tags()),
+                false => ids.and_then(|ids| ticket.tags().with(ids)),
+            };
+            let tags = cache.checked(Mistake::Tags, tags).ok()?;
+            ticket.capture_late(&tags, keep).await?
+        }
+    };
+    let Some(inherited) = decision.inherited.take() else { return Some(late) };
+    let stamps = inherited.stamps().and_then(|stamps| match stamps {
+        Some(stamps) if is_plain && !stamps.is_empty() => Err(plain_entries_have_no_tags()),
+        stamps => Ok(stamps),
+    });
+    let stamps = cache.checked(Mistake::Tags, stamps).ok()??;
+    let inheriting = ticket.inherit(late, &stamps, keep).await;
+    cache.checked(Mistake::Tags, inheriting).ok()?
 }

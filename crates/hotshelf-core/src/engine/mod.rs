@@ -25,9 +25,11 @@ mod call;
 mod cleanup;
 mod entry;
 mod fill_many;
+mod filling;
 mod flight;
 mod freshness;
 mod held;
+mod late_tags;
 mod leader;
 mod lease;
 mod local;
@@ -63,9 +65,11 @@ pub(crate) use cleanup::{
 };
 pub(crate) use entry::{Found, Inspected, version as entry_version};
 pub(crate) use fill_many::{fill_many, run_many};
+pub(crate) use filling::Filling;
 use flight::{Flights, Joined, Joiner, Leadership, Outcome};
 pub(crate) use freshness::{Edition, Freshness, Use};
 use held::HeldLeases;
+pub(crate) use late_tags::LateTags;
 pub(crate) use lease::ticket;
 pub use outcome::{Miss, MissReason, ReadOutcome, Stale, Value};
 pub(crate) use outcome::{Occupant, Usable};
@@ -74,7 +78,7 @@ pub(crate) use renewal::{renew, renewing};
 pub(crate) use scope::{Keys, computing, is_computing};
 pub(crate) use take::{Granted, Insert, Wanted, take_over};
 pub use ticket::Filled;
-pub(crate) use ticket::{Filling, LateTags, Ticket};
+pub(crate) use ticket::Ticket;
 
 /// The default duration of a lease. It is renewed every third of that.
 pub const LEASE: Duration = Duration::from_secs(5);

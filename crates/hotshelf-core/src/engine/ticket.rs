@@ -1,23 +1,22 @@
 //! Tickets: the right and the duty to load.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::join;
 
 use super::admission::{Admitted, Permit};
 use super::cleanup::finish_even_if_dropped;
-use super::entry::{FillStamp, version};
+use super::filling::Filling;
 use super::flight::{Flight, Leadership, Lease, TicketNumber};
+use super::late_tags::tags_unchanged;
 use super::outcome::{Occupant, Stale, Usable, Value};
 use super::renewal::{renew, renewing};
 use super::scope::{Keys, computing};
-use super::{Engine, Rejects, SharedError};
-use crate::backend::{Fill, Pause, Retrail, Seen, Stored, TagVersion, Token};
+use super::{Rejects, SharedError};
+use crate::backend::{Pause, Stored, Token};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
 use crate::key::WireKey;
@@ -26,7 +25,7 @@ use crate::runtime::Moment;
 use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
 use crate::trailer::Trailer;
-use crate::ttl::{Lifetime, Ttl};
+use crate::ttl::Ttl;
 
 /// The right and the duty to load a value, for its holder and for the callers that wait.
 ///
@@ -37,7 +36,7 @@ pub(crate) struct Ticket {
     pub(super) leadership: Leadership,
     /// Callers with a lower number joined before the loader began.
     pub(super) loader_began: TicketNumber,
-    began: Moment,
+    pub(super) began: Moment,
 }
 
 /// The outcome of a load.
@@ -322,156 +321,7 @@ impl Ticket {
         let failed = budget.spend(&*runtime, failing).await;
         failed.unwrap_or_else(|| Err(engine.gate.timed_out(&cache, OperationKind::Read)))
     }
-
-    /// Captures the versions of tags that were known only from the loaded data. Returns `None` if
-    /// one of them may have been invalidated since the loader began: then the value may be older
-    /// than that, and can't be stored.
-    ///
-    /// Costs one round trip, within the call's budget.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn capture_late(&mut self, tags: &Tags, keep: Ttl) -> Option<LateTags> {
-        let Self { leadership, began, .. } = self;
-        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
-        // What the call has named was captured before.
-        let late = tags.without(&flight.tags);
-        let capturing = pin!(engine.gate.capture_with_age(&flight.cache, late.keys(), keep));
-        let captured = leadership.budget.spend(&*engine.runtime, capturing).await;
-        let Some(Ok(captured)) = captured else {
-            flight.cache.stats.count(Counter::Error);
-            return None;
-        };
-        let since = engine.runtime.now().since(*began).saturating_add(CLOCKS_DIFFER);
-        if captured.iter().any(|(_, age)| *age < since) {
-            return None;
-        }
-        let versions: Vec<TagVersion> = captured.into_iter().map(|(version, _)| version).collect();
-        Some(LateTags { stamps: late.stamps(&versions), keys: late.keys().to_vec() })
-    }
-
-    /// Adds the tags of the values that the loaded one is made of, with the versions under which
-    /// these were valid. Returns `None` if one of them has changed since.
-    ///
-    /// Costs one round trip, within the call's budget, if there are tags that the value doesn't have
-    /// anyway: they have to outlive it.
-    ///
-    /// # Errors
-    /// Returns an error if there are too many.
-    ///
-    /// # Cancel safety
-    /// May be dropped at any point.
-    pub(crate) async fn inherit(
-        &mut self,
-        late: LateTags,
-        inherited: &[TagStamp],
-        keep: Ttl,
-    ) -> Result<Option<LateTags>, Error> {
-        let own = self.stamps(&late).unwrap_or_default();
-        let known = |tag: &TagStamp| own.iter().find(|own| own.id == tag.id);
-        let changed = |tag: &&TagStamp| known(tag).is_some_and(|own| own.version != tag.version);
-        let changed = inherited.iter().filter(changed).map(|tag| tag.id);
-        let changed = self.tags().of_ids(changed);
-        if !changed.ids().is_empty() {
-            // The near tier may have given the outdated part, and would do so again.
-            self.leadership.engine.gate.forget_tags(changed.keys());
-            return Ok(None);
-        }
-        let others: Vec<TagStamp> =
-            inherited.iter().filter(|tag| known(tag).is_none()).copied().collect();
-        if others.is_empty() {
-            return Ok(Some(late));
-        }
-        let Self { leadership, .. } = self;
-        let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
-        // Not too many, together with the others.
-        flight.tags.with(late.stamps.iter().chain(&others).map(|tag| tag.id))?;
-        let added = flight.tags.of_ids(others.iter().map(|tag| tag.id));
-        let capturing = pin!(engine.capture(&flight.cache, &added, keep));
-        let captured = leadership.budget.spend(&*engine.runtime, capturing).await;
-        let Some(Ok(versions)) = captured else {
-            flight.cache.stats.count(Counter::Error);
-            return Ok(None);
-        };
-        if added.stamps(&versions) != others {
-            engine.gate.forget_tags(added.keys());
-            return Ok(None);
-        }
-        let LateTags { mut stamps, mut keys } = late;
-        stamps.extend(others);
-        keys.extend_from_slice(added.keys());
-        Ok(Some(LateTags { stamps, keys }))
-    }
-
-    /// Returns the tags that the value is stored with, and their versions; `None` without a lease.
-    pub(crate) fn stamps(&self, late: &LateTags) -> Option<Vec<TagStamp>> {
-        let Leadership { flight, lease, .. } = &self.leadership;
-        let own = flight.tags.stamps(&lease.as_ref()?.tags);
-        Some(own.into_iter().chain(late.stamps.iter().copied()).collect())
-    }
 }
-
-/// What a ticket stores.
-#[derive(Debug)]
-pub(crate) struct Filling {
-    /// The encoded value; `None` for a negative.
-    pub(crate) entry: Option<Bytes>,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) late: LateTags,
-    /// The fingerprint of the stored entry, if that has the same value.
-    pub(crate) kept: Option<Seen>,
-}
-
-impl Filling {
-    /// Returns the request to store it, and its late tags.
-    pub(super) fn into_fill(
-        self,
-        flight: &Flight,
-        lease: &Lease,
-        load_time: Duration,
-    ) -> (Fill, LateTags) {
-        let Self { entry, lifetime, late, kept } = self;
-        let length = entry.as_ref().map_or(0, Bytes::len);
-        let Flight { key, cache, .. } = flight;
-        let mut tags = flight.tags.stamps(&lease.tags);
-        tags.extend(late.stamps.iter().copied());
-        tags.sort_unstable_by_key(|stamp| stamp.id);
-        let stamp = FillStamp {
-            codec: cache.codec_id,
-            token: lease.token,
-            loaded_at: lease.granted_at,
-            lifetime,
-            load_millis: load_time.as_millis(),
-            late_tags: !late.stamps.is_empty(),
-            tags,
-        };
-        let decoded_size = entry.as_ref().map_or(0, |raw| cache.codec.decoded_size(raw));
-        let value = cache.validated.format.entry(entry, stamp);
-        let (token, ttl) = (lease.token, lifetime.whole);
-        let kept = match kept {
-            Some(Seen::Suffix(seen)) => Some(Retrail { seen, trailer: value.slice(length..) }),
-            Some(Seen::Nothing) | None => None,
-        };
-        (Fill { key: key.clone(), token, value, decoded_size, ttl, hold: None, kept }, late)
-    }
-}
-
-/// Tags that were known only from the loaded data.
-#[derive(Debug, Default)]
-pub(crate) struct LateTags {
-    stamps: Vec<TagStamp>,
-    keys: Vec<WireKey>,
-}
-
-impl LateTags {
-    /// Returns the keys of the tags, with the versions that were captured.
-    pub(super) fn into_captured(self) -> impl Iterator<Item = (WireKey, TagVersion)> {
-        self.keys.into_iter().zip(self.stamps).map(|(key, stamp)| (key, stamp.version))
-    }
-}
-
-/// By how much the backend's clock may gain on that of the process during a load.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(1);
 
 /// Ends a flight after its fill was answered.
 pub(super) fn end_filled(
@@ -505,23 +355,4 @@ pub(super) fn end_filled(
             Filled::Unstored
         }
     }
-}
-
-/// Returns `true` if tags still have the versions that were captured before the load.
-async fn tags_unchanged(
-    engine: &Engine,
-    flight: &Flight,
-    captured: &[TagVersion],
-    late: &LateTags,
-) -> bool {
-    let mut tags = Cow::Borrowed(flight.tags.keys());
-    if !late.keys.is_empty() {
-        tags.to_mut().extend(late.keys.iter().cloned());
-    }
-    if tags.is_empty() {
-        return true;
-    }
-    let captured = captured.iter().copied().chain(late.stamps.iter().map(|stamp| stamp.version));
-    let now = engine.gate.read(&flight.cache, &tags).await.unwrap_or_default();
-    now.iter().map(|raw| version(raw.as_ref())).eq(captured.map(Some))
 }
