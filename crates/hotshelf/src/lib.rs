@@ -49,6 +49,7 @@
 #[cfg(not(any(feature = "memory", feature = "redis")))]
 compile_error!("hotshelf needs a backend: enable the feature `memory` or `redis`");
 
+mod after_commit;
 /// The trait of backends, for implementing your own, and its operations.
 ///
 /// Pass your backend to [`StoreBuilder::backend`]. A [`Layer`](backend::Layer) wraps another
@@ -74,6 +75,7 @@ mod store;
 #[cfg(feature = "test-util")]
 pub mod testing;
 
+pub use after_commit::{AfterCommit, Committed};
 pub use cache::{
     Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, LoadContext,
     Loading, Lookup, Warm, Warmed, Written,

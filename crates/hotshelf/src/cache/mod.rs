@@ -58,7 +58,7 @@ impl<T: Send + Sync + 'static> CacheValue for T {}
 /// [`Cache::stats`]. [`Cache::fallible`] returns a view with the same methods that reports
 /// them. Methods with `try` in their name take a loader that may fail, and return its error.
 pub struct Cache<T> {
-    bytes: ByteCache,
+    pub(crate) bytes: ByteCache,
     values: PhantomData<fn() -> T>,
 }
 

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "memory", feature = "redis", feature = "test-util"))]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod after_commit;
 mod budget;
 #[cfg(feature = "macros")]
 mod cached;

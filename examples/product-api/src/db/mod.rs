@@ -4,7 +4,7 @@ mod seed;
 
 use sqlx::any::{AnyPoolOptions, AnyRow, install_default_drivers};
 use sqlx::error::ErrorKind;
-use sqlx::{AnyPool, FromRow, Row};
+use sqlx::{Any, AnyPool, FromRow, Row, Transaction};
 
 use crate::product::{ListQuery, Product, ProductList};
 
@@ -103,13 +103,23 @@ impl Db {
         transaction.commit().await
     }
 
+    /// Begins a transaction. It is rolled back if it is dropped.
+    ///
+    /// # Errors
+    /// Fails if the database fails.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
     /// Sets whether a product is in stock, and returns its category, or `None` if there is no
     /// such product.
     ///
     /// # Errors
     /// Fails if the database fails.
     pub async fn set_stock(&self, id: &str, in_stock: bool) -> Result<Option<String>, sqlx::Error> {
-        sqlx::query_scalar(SET_STOCK).bind(in_stock).bind(id).fetch_optional(&self.pool).await
+        let mut transaction = self.begin().await?;
+        let category = set_stock(&mut transaction, id, in_stock).await?;
+        transaction.commit().await.map(|()| category)
     }
 
     /// Deletes the products of a category and returns their ids.
@@ -132,6 +142,17 @@ impl Db {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Sets whether a product is in stock, and returns its category, or `None` if there is no such
+/// product.
+pub(crate) async fn set_stock(
+    transaction: &mut Transaction<'_, Any>,
+    id: &str,
+    in_stock: bool,
+) -> Result<Option<String>, sqlx::Error> {
+    let setting = sqlx::query_scalar(SET_STOCK).bind(in_stock).bind(id);
+    setting.fetch_optional(&mut **transaction).await
 }
 
 /// Returns whether the database failed to answer, rather than that the service asked it for something

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use hotshelf::{Cache, CacheValue, Entry, Invalidation, LoadContext, Store, Trace};
+use hotshelf::{AfterCommit, Cache, CacheValue, Entry, Invalidation, LoadContext, Store, Trace};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Path;
 use crate::cache_status::Cached;
-use crate::db::{Db, is_outage};
+use crate::db::{self, Db, is_outage};
 use crate::error::{AppError, Detail};
 use crate::product::{ListQuery, Product, ProductList, StockQuery};
 use crate::validation::{Invalid, ValidList, ValidQuery};
@@ -157,9 +157,14 @@ pub(super) async fn set_stock(
     Path(product_id): Path<String>,
     ValidQuery(StockQuery { in_stock }): ValidQuery<StockQuery>,
 ) -> Result<Json<StockSet>, AppError> {
-    let category = db.set_stock(&product_id, in_stock).await?.ok_or(UNKNOWN)?;
-    log_failure(products.invalidate(product_id.as_str()).await);
-    invalidate_pages(&store, &category).await;
+    let mut transaction = db.begin().await?;
+    let category = db::set_stock(&mut transaction, &product_id, in_stock).await?.ok_or(UNKNOWN)?;
+    let mut changes = AfterCommit::new();
+    changes.invalidate(&products, &product_id);
+    for tag in pages_of(&category) {
+        changes.invalidate_tag(&store, tag);
+    }
+    log_failure(changes.commit(transaction.commit()).await?.invalidated);
     Ok(Json(StockSet { product_id, in_stock }))
 }
 
@@ -185,7 +190,7 @@ pub(super) async fn delete_category(
     if products_deleted > 0 {
         let removed = log_failure(products.invalidate_many(ids).await);
         cache_entries_invalidated = removed.as_ref().map_or(0, Invalidation::removed);
-        invalidate_pages(&store, &category_deleted).await;
+        log_failure(store.invalidate_tags(pages_of(&category_deleted)).await);
     }
     let deleted = CategoryDeleted { category_deleted, products_deleted, cache_entries_invalidated };
     Ok(Json(deleted))
@@ -226,10 +231,10 @@ fn tag_of(category: &str) -> String {
     format!("category:{category}")
 }
 
-/// Invalidates the pages that a write to products of one category may change: those of the
+/// Returns the tags of the pages that a write to products of one category may change: those of the
 /// category, and those of all categories. Pages of other categories stay.
-async fn invalidate_pages(store: &Store, category: &str) {
-    log_failure(store.invalidate_tags([tag_of(category), tag_of("")]).await);
+fn pages_of(category: &str) -> [String; 2] {
+    [tag_of(category), tag_of("")]
 }
 
 /// Returns the result of a cache operation after a write. A failure is logged and not returned
