@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
+import sys
+import types
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from typing_extensions import Concatenate, ParamSpec, Self
@@ -14,13 +18,15 @@ from hotshelf._hotshelf import Encoded, Missing
 from hotshelf._keys import list_of_names
 from hotshelf._options import seconds_of
 from hotshelf._running import current_runs
-from hotshelf._signature import VARIADIC, CallKey, KeyFunction, call_key
+from hotshelf._signature import CallKey, KeyFunction, call_key
 
 if TYPE_CHECKING:
     from hotshelf._context import LoadContext
     from hotshelf._options import Lifetime, LoadOptions
     from hotshelf._service import CacheService
     from hotshelf._stats import Stats
+
+logger = logging.getLogger("hotshelf")
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -63,16 +69,12 @@ class CachedFunction(Generic[P, R]):
         self._signature = inspect.signature(function)
         self._key = key.of
         self._needs = key.needs
-        parameters = self._signature.parameters
-        self._is_method = next(iter(parameters), None) in ("self", "cls")
-        self._optional = {
-            name for name, it in parameters.items()
-            if it.default is not inspect.Parameter.empty or it.kind in VARIADIC
-        }  # fmt: skip
+        self._is_method = next(iter(self._signature.parameters), None) in ("self", "cls")
         self._ttl = ttl
         self._options = options
         #: Returns the tags of a result.
         self._tags = tags if callable(tags) else None
+        self._tags_fail = False
         if not callable(tags) and tags:
             options["tags"] = list_of_names(tags, "tags")
         #: Whether a value in the memory of this process is a hit by its key alone.
@@ -119,8 +121,17 @@ class CachedFunction(Generic[P, R]):
             bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {**bound.arguments, "result": result}
-            named = inspect.signature(tags).parameters
-            context.tags(*tags(**{name: given[name] for name in named if name in given}))
+            try:
+                names = tags(**{it: given[it] for it in inspect.signature(tags).parameters})
+                context.tags(*([names] if isinstance(names, str) else names))
+            except Exception as error:
+                # The caller is given the result all the same.
+                context.skip_store()
+                if not self._tags_fail:
+                    logger.warning("the tags of %r fail, nothing is stored: %r", self, error)
+                self._tags_fail = True
+            else:
+                self._tags_fail = False
             return result
 
         return load
@@ -132,11 +143,17 @@ class CachedFunction(Generic[P, R]):
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
         """Removes the result of a call with these arguments, and refuses calls in flight; those
-        that aren't part of the key may be left out. Returns whether this succeeded.
+        that aren't part of the key may be left out. Returns `False` if the backend failed.
 
         After it has returned `True`, no later call in any process gets an older result.
+
+        Raises:
+            KeyError, TypeError: If the arguments make no key.
         """
-        return await self._service.delete(*self._key_of(args, kwargs))
+        identifier, params = self._key_of(args, kwargs)
+        # Not in vain because of a mistake.
+        self._service.key(identifier, params)
+        return await self._service.delete(identifier, params)
 
     async def peek(self, *args: Any, **kwargs: Any) -> R | None:
         """Returns the cached result of a call with these arguments, or `None`; it never runs the
@@ -149,17 +166,20 @@ class CachedFunction(Generic[P, R]):
         left out."""
         return self._service.key(*self._key_of(args, kwargs))
 
-    def _key_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Returns the key of a call, whose other arguments may be missing."""
+    def _key_of(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], owner: Any = None
+    ) -> tuple[Any, dict[str, Any] | None]:
+        """Returns the key of a call, whose other arguments may be missing: the object of a method
+        is, unless the key depends on it."""
+        parameters = self._signature.parameters
+        if self._is_method and (owner is not None or next(iter(parameters)) not in self._needs):
+            args = (owner, *args)
         bound = self._signature.bind_partial(*args, **kwargs)
-        if self._is_method and not self._needs <= {*bound.arguments, *self._optional}:
-            # By its class, which binds a method of its own and not this one.
-            bound = self._signature.bind_partial(None, *args, **kwargs)
-        for name, parameter in self._signature.parameters.items():
+        for name, parameter in parameters.items():
             if name not in bound.arguments and name not in self._needs:
                 bound.arguments[name] = _EMPTY.get(parameter.kind)
         # In the order of the signature, as `args` needs it.
-        names = [name for name in self._signature.parameters if name in bound.arguments]
+        names = [name for name in parameters if name in bound.arguments]
         bound.arguments = {name: bound.arguments[name] for name in names}
         return self._key(*bound.args, **bound.kwargs)
 
@@ -192,17 +212,54 @@ class _Bound:
 
     def __init__(self, function: CachedFunction[..., Any], instance: Any) -> None:
         functools.update_wrapper(self, function)
+        del self.__dict__["__wrapped__"]
         self.__self__ = instance
-        self._cached = function
+        self.__func__ = function
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        return self._cached(self.__self__, *args, **kwargs)
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return await self.__func__(self.__self__, *args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._cached, name)
-        if name in ("invalidate", "key", "peek", "refresh"):
-            return functools.partial(attribute, self.__self__)
-        return attribute
+    @property
+    def __signature__(self) -> inspect.Signature:
+        signature = self.__func__._signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        return await self.__func__.refresh(self.__self__, *args, **kwargs)
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        service = self.__func__._service
+        identifier, params = self.__func__._key_of(args, kwargs, self.__self__)
+        service.key(identifier, params)
+        return await service.delete(identifier, params)
+
+    async def peek(self, *args: Any, **kwargs: Any) -> Any:
+        found = self.__func__._key_of(args, kwargs, self.__self__)
+        return await self.__func__._service.get(*found)
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        return self.__func__._service.key(*self.__func__._key_of(args, kwargs, self.__self__))
+
+    def cache_info(self) -> Stats:
+        return self.__func__.cache_info()
+
+    @property
+    def service(self) -> CacheService[Any]:
+        return self.__func__.service
+
+    def __eq__(self, other: object) -> bool:
+        mine = (self.__self__, self.__func__)
+        return isinstance(other, _Bound) and (
+            mine[0] is other.__self__ and mine[1] is other.__func__
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), id(self.__func__)))
+
+    def __repr__(self) -> str:
+        return f"<bound {self.__func__!r} of {self.__self__!r}>"
 
 
 def cached_function(
@@ -214,6 +271,7 @@ def cached_function(
     vary: Callable[[Any], Any] | None = None,
     tags: CallTags = (),
     ttl: Lifetime | str | None = None,
+    is_own: bool = False,
     **options: Any,
 ) -> CachedFunction[P, R]:
     """Returns a function whose results are cached.
@@ -221,9 +279,11 @@ def cached_function(
     Raises:
         ConfigurationError: For a function that can't be cached so, and says why.
     """
-    check_cacheable(function)
-    call = call_key(function, key=key, skip=list_of_names(skip, "skip"), vary=vary)
-    if call.is_derived:
+    name = check_cacheable(function)
+    call = call_key(function, key=key, skip=list_of_names(skip or (), "skip"), vary=vary)
+    if callable(tags):
+        _check_tags(name, function, tags)
+    if call.is_derived or is_own:
         service._manager._claim(service, function)
     if options.get("negative_ttl") is not None:
         options["negative_ttl"] = seconds_of("negative_ttl", options["negative_ttl"])
@@ -231,15 +291,70 @@ def cached_function(
     return CachedFunction(function, service, call, tags, cast("LoadOptions", options), lifetime)
 
 
-def check_cacheable(function: Any) -> None:
-    """Checks that a function is async.
+def check_cacheable(function: Any) -> str:
+    """Checks that a function is async, and returns its name.
 
     Raises:
         ConfigurationError: If it isn't.
     """
+    name: str = getattr(function, "__qualname__", repr(function))
     if isinstance(function, staticmethod | classmethod):
         kind = type(function).__name__
-        raise ConfigurationError(f"put @{kind} above the decorator that caches the function")
+        raise ConfigurationError(f"put @{kind} above the decorator that caches {name}")
+    if not isinstance(function, types.FunctionType) and not hasattr(function, "__wrapped__"):
+        raise ConfigurationError(f"{name} is no function: only `async def` functions can be cached")
     if not inspect.iscoroutinefunction(function):
-        name = getattr(function, "__qualname__", repr(function))
         raise ConfigurationError(f"{name} is not async: only `async def` functions can be cached")
+    return name
+
+
+def _check_tags(name: str, function: Callable[..., Any], tags: Callable[..., Any]) -> None:
+    """Checks that a function of tags takes what there is.
+
+    Raises:
+        ConfigurationError: If it doesn't.
+    """
+    known = {*inspect.signature(function).parameters, "result"}
+    unknown = [it for it in inspect.signature(tags).parameters if it not in known]
+    if unknown or inspect.iscoroutinefunction(tags):
+        raise ConfigurationError(
+            f"`tags` of {name} must be a function of `result` and of its parameters, by their"
+            f" names, and not async: not of {', '.join(map(repr, unknown)) or 'an await'}"
+        )
+
+
+def check_called(misplaced: object, decorator: str) -> None:
+    """Checks that a decorator was called with options, and not with a function.
+
+    Raises:
+        TypeError: If it wasn't.
+    """
+    if misplaced is not None:
+        raise TypeError(f"write @{decorator}() with parentheses, and its options by name")
+
+
+def full_name(function: Callable[..., Any]) -> str:
+    """Returns the name of a function and its module: of a program, that under which it was
+    started, since all are called `__main__`."""
+    module = function.__module__
+    if module == "__main__":
+        program = sys.modules["__main__"]
+        spec, file = getattr(program, "__spec__", None), getattr(program, "__file__", None)
+        module = spec.name if spec else Path(file).stem if file else module
+    return f"{module}.{function.__qualname__}"
+
+
+def is_same(function: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Returns whether two functions do the same: their code is, and what they close over."""
+
+    def parts(of: Any) -> tuple[Any, Sequence[Any]]:
+        of = inspect.unwrap(of)
+        return getattr(of, "__code__", of), getattr(of, "__closure__", None) or ()
+
+    (code, cells), (other_code, others) = parts(function), parts(other)
+    try:
+        pairs = [(one.cell_contents, two.cell_contents) for one, two in zip(cells, others)]
+    except ValueError:
+        # Not assigned yet.
+        return function is other
+    return code == other_code and all(one is two for one, two in pairs)

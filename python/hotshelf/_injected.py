@@ -11,9 +11,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 #: package is imported.
 _KNOWN: dict[str, frozenset[str]] = {
     "starlette": frozenset({
-        "BackgroundTask", "BackgroundTasks", "HTTPConnection", "Request", "Response", "WebSocket",
+        "BackgroundTask", "BackgroundTasks", "Response",
     }),
-    "fastapi": frozenset({"BackgroundTasks", "Request", "Response", "SecurityScopes"}),
+    "fastapi": frozenset({"BackgroundTasks", "Response"}),
     "sqlalchemy": frozenset({
         "AsyncConnection", "AsyncEngine", "AsyncSession", "Connection", "Engine", "Session",
         "scoped_session", "async_scoped_session",
@@ -40,7 +40,7 @@ def without_annotated(annotation: Any) -> Any:
 
 
 def is_known(annotation: Any) -> bool:
-    """Returns whether objects of a type are always left out of keys: requests, responses,
+    """Returns whether objects of a type are always left out of keys: responses, background tasks,
     sessions, connections."""
     return any(_is_one_of(kind, _KNOWN) for kind in _classes(annotation))
 
@@ -71,23 +71,40 @@ def _is_one_of(kind: type, known: dict[str, frozenset[str]]) -> bool:
 
 def markers(parameter: inspect.Parameter, annotation: Any) -> set[str]:
     """Returns the names of FastAPI's classes that describe a parameter, such as `Depends`."""
+    return {name for marker in _marked(parameter, annotation) for name in _names(marker)}
+
+
+def _marked(parameter: inspect.Parameter, annotation: Any) -> tuple[Any, ...]:
     metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-    return {
-        ancestor.__name__
-        for marker in (*metadata, parameter.default)
-        for ancestor in type(marker).__mro__
-        if ancestor.__module__.startswith("fastapi.")
-    }
+    return tuple(it for it in (*metadata, parameter.default) if _names(it))
+
+
+def _names(marker: Any) -> list[str]:
+    mro = type(marker).__mro__
+    return [it.__name__ for it in mro if it.__module__.startswith("fastapi.")]
+
+
+def default_of(default: Any) -> Any:
+    """Returns the default of a parameter that is written as `Query(1)` and the like."""
+    return getattr(default, "default", default) if _names(default) else default
 
 
 def credentials(parameter: inspect.Parameter, annotation: Any) -> str | None:
     """Returns which of the markers of a parameter says that it depends on the user, if one does.
 
-    A header does so if it is `Authorization` or `Cookie`."""
-    found = markers(parameter, annotation) & _CREDENTIALS
-    if found == {"Header"} and parameter.name.lower() not in ("authorization", "cookie"):
-        return None
-    return min(found, default=None)
+    A header does so if it is `Authorization` or `Cookie`, and a dependency if it is one of
+    FastAPI's ways to authenticate."""
+    for marker in _marked(parameter, annotation):
+        kind = next((it for it in _names(marker) if it in _CREDENTIALS), None)
+        names = {str(getattr(marker, "alias", None) or parameter.name).lower()}
+        if kind == "Header" and names.isdisjoint(("authorization", "cookie")):
+            continue
+        if kind is not None:
+            return kind
+        dependency = getattr(marker, "dependency", None)
+        if type(dependency).__module__.startswith("fastapi.security"):
+            return type(dependency).__name__
+    return None
 
 
 def personal_reads(function: Callable[..., Any]) -> str | None:

@@ -20,6 +20,15 @@ from pydantic import BaseModel
 Identifier = str | int | UUID | tuple[Any, ...]
 
 
+class NoForm:
+    """Stands for a parameter that has no canonical form."""
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
 def canonical(value: Any) -> Any:
     """Returns the canonical form of a value that JSON has no form for.
 
@@ -52,6 +61,8 @@ def canonical(value: Any) -> Any:
             return dataclasses.asdict(value)
         case Mapping():
             return dict(value)
+        case NoForm():
+            raise TypeError(value.reason)
         case _:
             kind = type(value).__name__
             raise TypeError(f"invalid parameter of type {kind}: pass a string instead")

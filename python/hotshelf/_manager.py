@@ -14,7 +14,15 @@ from typing_extensions import ParamSpec, TypedDict, Unpack
 
 from hotshelf import _hotshelf
 from hotshelf._background import BackgroundTasks
-from hotshelf._cached import CachedFunction, CallTags, cached_function, check_cacheable
+from hotshelf._cached import (
+    CachedFunction,
+    CallTags,
+    cached_function,
+    check_cacheable,
+    check_called,
+    full_name,
+    is_same,
+)
 from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
@@ -156,7 +164,7 @@ class CacheManager:
         self._cores: dict[Any, _hotshelf.Cache] = {}
         self._background = BackgroundTasks()
         #: The functions whose arguments are the keys of a cache.
-        self._claims: dict[tuple[str, str, str], str] = {}
+        self._claims: dict[tuple[str, str, str], Callable[..., Any]] = {}
         self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
         #: The number of lifespans that have begun and not ended.
         self._lifespans = 0
@@ -257,6 +265,8 @@ class CacheManager:
 
     def cached(
         self,
+        misplaced: None = None,
+        /,
         *,
         name: str | None = None,
         model: Any = None,
@@ -265,6 +275,7 @@ class CacheManager:
         vary: Callable[[Any], Any] | None = None,
         tags: CallTags = (),
         ttl: Lifetime | str = 300,
+        negative_ttl: Lifetime | str | None = None,
         background: bool = False,
         **options: Unpack[CachedOptions],
     ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], CachedFunction[P, R]]:
@@ -283,24 +294,27 @@ class CacheManager:
             vary: Returns what tells users apart.
             tags: The tags of the entries.
             ttl: The lifetime of the entries, in seconds, or text such as `"15m"`.
+            negative_ttl: The lifetime of a `None`. Default: the same.
             background: Whether the function may run in a task of its own.
             options: The keyword options of `CacheService`.
 
         Raises:
             ConfigurationError: As `CacheService.cached`; and if the type of the results isn't known.
         """
+        check_called(misplaced, "cache.cached")
 
         def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
             check_cacheable(function)
-            namespace = name
-            if namespace is None:
-                namespace = f"{function.__module__}.{function.__qualname__}"
+            namespace = full_name(function) if name is None else name
             kind = return_type(function) if model is None else model
             chosen = cast("CacheServiceOptions", {**options, "ttl": seconds_of("ttl", ttl)})
+            if negative_ttl is not None:
+                chosen["negative_ttl"] = seconds_of("negative_ttl", negative_ttl)
             service = self.service(namespace, kind, **chosen)
             return cached_function(
-                function, service, key=key, skip=skip, vary=vary, tags=tags, background=background
-            )
+                function, service, key=key, skip=skip, vary=vary, tags=tags,
+                background=background, is_own=True,
+            )  # fmt: skip
 
         return decorate
 
@@ -311,13 +325,20 @@ class CacheManager:
             ConfigurationError: If they are those of another function.
         """
         place = (service.prefix, service.version, service.namespace)
-        claim = f"{function.__module__}.{function.__qualname__}"
-        owner = self._claims.setdefault(place, claim)
-        if owner != claim:
-            raise ConfigurationError(
-                f"{claim} and {owner} would share the entries of the cache"
-                f" {service.namespace!r}: pass `key`, or give each a cache of its own"
+        earlier = self._claims.get(place)
+        if earlier is not None and not is_same(function, earlier):
+            mine, other = full_name(function), full_name(earlier)
+            if mine != other or "<locals>" in mine:
+                which = f"{mine} and {other}" if mine != other else f"two functions {mine}"
+                raise ConfigurationError(
+                    f"{which} would share the entries of the cache {service.namespace!r}: give"
+                    " each a `name` of its own, or a `key` that tells them apart"
+                )
+            logger.warning(
+                "cache: %s is defined anew: what the cache holds of it is served on until its"
+                " ttl ends", mine,
             )
+        self._claims[place] = function
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Any = None) -> AsyncIterator[None]:

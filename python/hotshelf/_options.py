@@ -37,7 +37,6 @@ class CachedOptions(TypedDict, total=False):
     jitter: bool | float
     prefix: str
     version: str
-    negative_ttl: Lifetime | None
     foreign: bool
     strict_plain: bool
     epoch: bool
@@ -70,6 +69,7 @@ class CacheServiceOptions(CachedOptions, total=False):
 
     ttl: Lifetime
     default_ttl: Lifetime | None
+    negative_ttl: Lifetime | None
 
 
 class LoadOptions(TypedDict, total=False):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, Self, Unpack
 
-from hotshelf._cached import CachedFunction, CallTags, cached_function
+from hotshelf._cached import CachedFunction, CallTags, cached_function, check_called
 from hotshelf._codecs import CodecName, ValueCodec, codec_for
 from hotshelf._context import LoadContext, OuterLoad
 from hotshelf._diagnosis import Explanation, Trace
@@ -904,6 +904,8 @@ class CacheService(Generic[T]):
 
     def cached(
         self,
+        misplaced: None = None,
+        /,
         *,
         key: KeyFunction | None = None,
         skip: Sequence[str] = (),
@@ -924,18 +926,23 @@ class CacheService(Generic[T]):
             await fetch(42, db)
             await fetch.invalidate(42)
 
-        Each parameter is part of the key, or left out on purpose. Requests, responses, background
-        tasks, sessions, connections and `self` are always left out.
+        Each parameter is part of the key, or left out on purpose: `self`, too. Responses, background
+        tasks, sessions and connections are always left out. What the result depends on otherwise
+        (the object of a method, a global or a context variable, a user behind a dependency) is not
+        known to the cache: make it part of the key. On a hit the function doesn't run, nor what it
+        does to a response or with background tasks.
 
         Args:
             key: Returns the identifier of a call. It takes the parameters that identify the value,
-                by name; with `**_` it takes all of them. Without it, all parameters do: `str`,
-                `int` and `UUID` by name in the annotation are the identifier, others are hashed
-                into the key. Then the cache is for this function alone.
+                by name; with `**_` it takes all of them. Functions of one cache that return the
+                same identifier share an entry. Without it, all parameters do: those annotated
+                as `str`, `int` or `UUID` are the identifier, others are hashed into the key. Then
+                the cache is for this function alone.
             skip: The parameters that aren't part of the key, such as a database.
             vary: Returns what tells users apart, from the request that the function takes. It
-                is hashed into the key. A function that reads the cookies or the user of its
-                request, or takes credentials, needs it.
+                is hashed into the key. A function that takes a request needs it, or a `skip` of
+                the request; one that reads its cookies, its headers or its user, or takes
+                credentials, needs it in any case.
             tags: The tags of the entries: names, or a function of the `result` and of parameters,
                 by name, whose tags are late ones (`LoadContext.tags`).
             ttl: The lifetime of the entries, in seconds, or text such as `"15m"`. Default: that
@@ -949,6 +956,7 @@ class CacheService(Generic[T]):
                 function whose result depends on its user, without `vary`; for a function that
                 isn't async.
         """
+        check_called(misplaced, "service.cached")
 
         def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
             return cached_function(

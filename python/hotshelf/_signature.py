@@ -16,8 +16,10 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from hotshelf._errors import ConfigurationError
+from hotshelf._forms import form_of_argument
 from hotshelf._injected import (
     credentials,
+    default_of,
     is_known,
     is_request,
     markers,
@@ -25,12 +27,12 @@ from hotshelf._injected import (
     without_annotated,
 )
 
-#: Types that are part of the identifier itself. Others are hashed, with their types: `1` and `"1"`
-#: differ then.
+#: Types that are part of the identifier itself. Others are hashed in forms that name their types:
+#: `1` and `"1"` differ then.
 _PLAIN = (int, str, UUID)
 
 _SCALARS = (
-    int, str, float, bool, type(None), UUID, date, datetime, time, timedelta, Decimal, PurePath,
+    bytes, int, str, float, bool, type(None), UUID, date, datetime, time, timedelta, Decimal, PurePath,
 )  # fmt: skip
 _CONTAINERS = (list, tuple, set, frozenset, dict, Mapping, Collection, Iterable)
 
@@ -74,39 +76,37 @@ def call_key(
     annotations = {name: hints.get(name, it.annotation) for name, it in parameters.items()}
     name = getattr(function, "__qualname__", repr(function))
     for unknown in set(skip) - set(parameters):
-        raise ConfigurationError(
-            f"{name} has no parameter {unknown!r}: remove it from `skip`"
-        )
+        raise ConfigurationError(f"{name} has no parameter {unknown!r}: remove it from `skip`")
     request = next((it for it in parameters if is_request(annotations[it])), None)
-    _check_user(name, function, parameters, annotations, request, vary)
+    named = None if key is None else _named_by(name, key, parameters)
+    _check_user(name, function, parameters, annotations, request, vary, named or ())
     left_out = {it for it in parameters if it in skip or is_known(annotations[it])}
-    if next(iter(parameters), None) in ("self", "cls"):
-        left_out.add(next(iter(parameters)))
+    if vary is not None and request is not None:
+        left_out.add(request)
     wanted = [it for it in parameters if it not in left_out]
     source = _Source(name, parameters)
     if vary is not None:
         source.vary(vary, request, name)
     if key is not None:
-        _check_key(name, key, parameters)
-        named = _named(key)
-        if named is not None:
-            forgotten = [it for it in wanted if it not in named]
-            if forgotten:
-                raise ConfigurationError(_forgotten(name, forgotten))
-            source.call(key, [it for it in named if it in parameters])
-        else:
-            source.call(key, list(parameters))
+        forgotten = [] if named is None else [it for it in wanted if it not in named]
+        if forgotten:
+            raise ConfigurationError(_forgotten(name, forgotten))
+        source.call(key, list(parameters) if named is None else named)
         return CallKey(source.compiled(), source.needs, is_derived=False)
     unusable = [it for it in wanted if not _may_be_key(parameters[it], annotations[it])]
     if unusable:
         raise ConfigurationError(_unusable(name, unusable, parameters, annotations))
-    plain = [
-        it for it in wanted
-        if without_annotated(annotations[it]) in _PLAIN and parameters[it].kind not in VARIADIC
-    ]  # fmt: skip
+    plain = [it for it in wanted if _is_plain(parameters[it], annotations[it])]
     others = [it for it in wanted if it not in plain]
     source.parts(plain, others, getattr(function, "__name__", name))
     return CallKey(source.compiled(), source.needs, is_derived=True)
+
+
+def _is_plain(parameter: inspect.Parameter, annotation: Any) -> bool:
+    """Returns whether an argument is readable in the key."""
+    is_header = "Header" in markers(parameter, annotation)
+    is_one = parameter.kind not in VARIADIC and not is_header
+    return is_one and without_annotated(annotation) in _PLAIN
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -149,43 +149,51 @@ def _check_user(
     annotations: Mapping[str, Any],
     request: str | None,
     vary: Callable[[Any], Any] | None,
+    in_key: Collection[str],
 ) -> None:
     """Checks that a function whose result depends on its user has a `vary`."""
     if vary is not None:
+        if not callable(vary) or inspect.iscoroutinefunction(vary):
+            raise ConfigurationError(f"`vary` of {name} must be a function that isn't async")
         return
     for it, parameter in parameters.items():
         marker = credentials(parameter, annotations[it])
-        if marker is not None:
+        if marker is not None and it not in in_key:
             raise ConfigurationError(
                 f"the result of {name} depends on its user by {it!r} ({marker}): pass"
                 " `vary`, a function of the request that returns what tells users apart"
             )
-    read = personal_reads(function) if request is not None else None
+    read = personal_reads(function) if request is not None and request not in in_key else None
     if read is not None:
         raise ConfigurationError(
             f"{name} reads `{request}.{read}`, so that its result may depend on the user: pass"
-            f" `vary`, such as `vary=lambda request: request.{read}…`"
+            f" `vary`, such as `vary=lambda request: request.{read}…`; `vary=lambda request: None`"
+            " if it doesn't"
         )
 
 
-def _named(key: Callable[..., Any]) -> list[str] | None:
-    """Returns the parameters that a key function takes, in its order; `None` if it takes all."""
-    parameters = inspect.signature(key).parameters.values()
-    if any(it.kind is inspect.Parameter.VAR_KEYWORD for it in parameters):
-        return None
-    return [it.name for it in parameters]
-
-
-def _check_key(
+def _named_by(
     name: str, key: KeyFunction, parameters: Mapping[str, inspect.Parameter]
-) -> None:
-    """Checks that a function has the parameters that its key function needs."""
-    for it, parameter in inspect.signature(key).parameters.items():
+) -> list[str] | None:
+    """Returns the parameters that a key function takes, in its order; `None` if it takes all.
+
+    Raises:
+        ConfigurationError: If it takes one that the function doesn't have.
+    """
+    try:
+        taken = inspect.signature(key).parameters
+    except (TypeError, ValueError) as error:
+        message = f"invalid `key` {key!r} of {name}: use a function, such as `lambda id: id`"
+        raise ConfigurationError(message) from error
+    for it, parameter in taken.items():
         is_needed = parameter.default is parameter.empty and parameter.kind not in VARIADIC
         if is_needed and it not in parameters:
             raise ConfigurationError(
                 f"`key` takes {it!r}, which {name} doesn't: use the names of its parameters"
             )
+    if any(it.kind is inspect.Parameter.VAR_KEYWORD for it in taken.values()):
+        return None
+    return [it for it in taken if it in parameters]
 
 
 def _forgotten(name: str, forgotten: list[str]) -> str:
@@ -208,18 +216,27 @@ def _unusable(
         kind = without_annotated(annotations[it])
         return f"{it!r} ({getattr(kind, '__name__', kind)})"
 
-    names = ", ".join(map(shown, unusable))
-    skipped = ", ".join(map(repr, unusable))
-    return (
-        f"the parameters {names} of {name} can't be part of a key: leave them out with"
-        f" `skip=[{skipped}]`, or pass `key`, a function of the parameters that identify the value"
-    )
+    first, skipped = unusable[0], ", ".join(map(repr, unusable))
+    if is_request(annotations[first]):
+        cure = (
+            "pass `vary`, a function of the request that returns what the result depends on,"
+            f" or leave it out with `skip=[{skipped}]` if it depends on none of it"
+        )
+    else:
+        cure = (
+            f"if the result depends on them, pass `key`, a function of what identifies it, such as"
+            f" `key=lambda {first}: {first}.id`; if it doesn't, leave them out with"
+            f" `skip=[{skipped}]`"
+        )
+    return f"{', '.join(map(shown, unusable))} of {name} can't be part of a key: {cure}"
 
 
 def _may_be_key(parameter: inspect.Parameter, annotation: Any) -> bool:
     """Returns whether the values of a parameter have a canonical form, as far as its annotation
     says."""
-    if "Depends" in markers(parameter, annotation):
+    if "Depends" in markers(parameter, annotation) or parameter.name in ("self", "cls"):
+        return False
+    if is_request(annotation):
         return False
     if annotation is inspect.Parameter.empty:
         return True
@@ -228,8 +245,11 @@ def _may_be_key(parameter: inspect.Parameter, annotation: Any) -> bool:
 
 def _has_form(annotation: Any) -> bool:
     annotation = without_annotated(annotation)
-    if annotation is Any or annotation is None or isinstance(annotation, str | TypeVar):
+    if annotation is Any or annotation is None or isinstance(annotation, TypeVar):
         return True
+    if isinstance(annotation, str):
+        # A name that only type checkers know.
+        return False
     origin = get_origin(annotation)
     if origin is Literal:
         return True
@@ -271,13 +291,12 @@ class _Source:
             raise ConfigurationError(
                 f"{name} has no parameter of type Request, which `vary` needs: add one"
             )
-        self._namespace["_vary"] = vary
-        self._params.append(f"'vary': _vary({request})")
+        # No parameter has that name.
+        self._params.append(f"'vary()': {self._held('vary', vary)}({request})")
         self.needs |= {request}
 
-    def call(self, key: Callable[..., Any], names: list[str]) -> None:
+    def call(self, key: KeyFunction, names: list[str]) -> None:
         """Takes the identifier from a function."""
-        self._namespace["_key"] = key
         self.needs |= set(names)
         positional, keywords = VARIADIC
         # A call by position is faster.
@@ -290,7 +309,7 @@ class _Source:
             for it in names
             if (kind := self._parameters[it].kind) is not positional
         ]
-        self._identifier = f"_key({', '.join(arguments)})"
+        self._identifier = f"{self._held('key', key)}({', '.join(arguments)})"
 
     def parts(self, plain: list[str], others: list[str], default: str) -> None:
         """Makes the key of arguments; without plain ones, with a default identifier."""
@@ -301,16 +320,25 @@ class _Source:
                 self._identifier = only
             case several:
                 self._identifier = f"({', '.join(several)})"
-        self._params += [f"{it!r}: {it}" for it in others]
+        form = self._held("form", form_of_argument)
+        self._params += [f"{it!r}: {form}({it!r}, {it})" for it in others]
         self.needs |= {*plain, *others}
+
+    def _held(self, what: str, value: Any) -> str:
+        """Returns a name by which the function finds a value: that of no parameter."""
+        name = f"_hotshelf_{what}"
+        while name in self._parameters:
+            name += "_"
+        self._namespace[name] = value
+        return name
 
     def compiled(self) -> Callable[..., KeyParts]:
         """Returns the function."""
         parameters = []
         for name, parameter in self._parameters.items():
             if parameter.default is not inspect.Parameter.empty:
-                self._namespace[f"_default_{name}"] = parameter.default
-                parameter = parameter.replace(default=_Name(f"_default_{name}"))
+                held = self._held(f"default_{name}", default_of(parameter.default))
+                parameter = parameter.replace(default=_Name(held))
             parameters.append(parameter.replace(annotation=inspect.Parameter.empty))
         signature = inspect.Signature(parameters)
         params = f"{{{', '.join(self._params)}}}" if self._params else "None"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import functools
 import inspect
+import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,7 +18,7 @@ import pytest
 from conftest import RedisServer
 from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.security import HTTPBearer
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hotshelf import CachedFunction, CacheManager, CacheService, ConfigurationError
 
@@ -178,13 +181,13 @@ class Repository:
 
 async def test_methods_are_cached_without_their_object(manager: CacheManager) -> None:
     class Shop(Repository):
-        @manager.cached(name="shop", backend_budget=5)
+        @manager.cached(name="shop", skip=["self"], backend_budget=5)
         async def price(self, id: int) -> int:
             self.loads += 1
             return 10 * id
 
         @classmethod
-        @manager.cached(name="tax", backend_budget=5)
+        @manager.cached(name="tax", skip=["cls"], backend_budget=5)
         async def tax(cls, country: str) -> float:
             return 0.19 if country == "DE" else 0.2
 
@@ -274,6 +277,18 @@ async def stated(request: Request) -> str:
     return str(request.state.user)
 
 
+async def helped(request: Request) -> str:
+    return json.dumps(dict(request))
+
+
+async def authenticated(token: Annotated[str, Depends(HTTPBearer())]) -> str:
+    return token
+
+
+async def aliased(token: Annotated[str, Header(alias="Authorization")]) -> str:
+    return token
+
+
 async def test_function_that_depends_on_its_user_needs_vary(manager: CacheManager) -> None:
     async def cookies(request: Request) -> str:
         return request.cookies["session"]
@@ -287,6 +302,9 @@ async def test_function_that_depends_on_its_user_needs_vary(manager: CacheManage
     for function, names in (
         (cookies, r"reads `request.cookies`.*pass `vary`"),
         (stated, r"reads `request.state`.*pass `vary`"),
+        (helped, r"'request' \(Request\) of helped can't be part of a key: pass `vary`"),
+        (authenticated, r"depends on its user by 'token' \(HTTPBearer\): pass `vary`"),
+        (aliased, r"depends on its user by 'token' \(Header\): pass `vary`"),
         (authorization, r"depends on its user by 'authorization' \(Header\): pass `vary`"),
         (cookie, r"depends on its user by 'theme' \(Cookie\): pass `vary`"),
     ):
@@ -299,23 +317,25 @@ async def test_function_that_depends_on_its_user_needs_vary(manager: CacheManage
     with pytest.raises(ConfigurationError, match="has no parameter of type Request"):
         manager.cached(vary=lambda request: 1)(without_request)
 
-    @manager.cached()
+    @manager.cached(skip=["request"])
     async def harmless(request: Request, accept: Annotated[str, Header()] = "") -> str:
-        return str(request.url)
+        return "harmless"
 
     assert await harmless.invalidate()
+    assert harmless.key(accept="secret") != harmless.key()
+    assert "secret" not in harmless.key(accept="secret")
 
 
 async def test_parameters_that_are_no_key_are_refused_by_name(manager: CacheManager) -> None:
     async def with_database(id: int, database: Database, other: list[Database]) -> int:
         return id
 
-    async def injected(id: int, token: Annotated[str, Depends(HTTPBearer())]) -> int:
+    async def injected(id: int, user: Annotated[str, Depends(opened)]) -> int:
         return id
 
     for function, names in (
         (with_database, r"'database' \(Database\), 'other' .*`skip=\['database', 'other'\]`"),
-        (injected, r"'token' \(Depends\) of .*can't be part of a key"),
+        (injected, r"'user' \(Depends\) of .*if the result depends on them, pass `key`"),
     ):
         with pytest.raises(ConfigurationError, match=names):
             manager.cached()(function)
@@ -375,13 +395,178 @@ async def test_two_functions_do_not_share_entries_by_accident(manager: CacheMana
     assert (await one(1), await three(1)) == (1, 3)
 
 
+async def test_functions_that_differ_in_what_they_hold_are_refused(
+    manager: CacheManager,
+) -> None:
+    def made(factor: int) -> Any:
+        @manager.cached(model=int)
+        async def times(number: int) -> int:
+            return factor * number
+
+        return times
+
+    assert await made(1)(5) == await made(1)(5) == 5
+    with pytest.raises(ConfigurationError, match="two functions .*times would share the entries"):
+        made(2)
+
+    @manager.cached(name="named", key=lambda id: id)
+    async def one(id: int) -> int:
+        return 1
+
+    with pytest.raises(ConfigurationError, match="two and .*one would share the entries"):
+
+        @manager.cached(name="named", key=lambda id: id)
+        async def two(id: int) -> int:
+            return 2
+
+
+class Hidden(BaseModel):
+    tenant: str = Field(exclude=True)
+
+
+class Shape(BaseModel):
+    pass
+
+
+class Circle(Shape):
+    radius: int
+
+
+class Drawing(BaseModel):
+    shape: Shape
+
+
+class Weekday(enum.IntEnum):
+    MONDAY = 1
+
+
+async def test_values_that_differ_have_different_keys(manager: CacheManager) -> None:
+    @manager.cached(model=int)
+    async def held(of: Any) -> int:
+        return 0
+
+    values = [
+        Hidden(tenant="a"), Hidden(tenant="b"), Drawing(shape=Circle(radius=1)),
+        Drawing(shape=Circle(radius=2)), Filter("a"), Filter("b"), "1", 1, 1.0, True, Decimal(1),
+        Weekday.MONDAY, UUID(int=1), str(UUID(int=1)), (1,), [1], {1}, frozenset({1}), {1: 2},
+        {"1": 2}, b"1", None, "None", [], {},
+    ]  # fmt: skip
+    keys = [held.key(value) for value in values]
+    assert len(set(keys)) == len(values)
+    assert held.key({"a": 1, "b": 2}) == held.key({"b": 2, "a": 1})
+    assert held.key({Color.RED, 1, "x"}) == held.key({"x", 1, Color.RED})
+
+
+async def test_parameters_may_have_any_names(manager: CacheManager) -> None:
+    @manager.cached(vary=lambda request: request.method, model=int)
+    async def endpoint(
+        request: Request, vary: bool, _hotshelf_vary: int = 1, page: int = Query(7)
+    ) -> int:
+        return 0
+
+    def key(method: str, **arguments: Any) -> str:
+        request = Request({"type": "http", "method": method, "headers": []})
+        return endpoint.key(request, **arguments)
+
+    assert key("GET", vary=True) != key("POST", vary=True) != key("POST", vary=False)
+    assert key("GET", vary=True) == key("GET", vary=True, _hotshelf_vary=1, page=7)
+
+
+async def test_bound_methods_are_endpoints(manager: CacheManager) -> None:
+    class View:
+        def __init__(self, factor: int) -> None:
+            self.factor = factor
+
+        @manager.cached(name="view", key=lambda self, id: (self.factor, id), backend_budget=5)
+        async def get(self, id: int) -> int:
+            return self.factor * id
+
+    one, two = View(1), View(2)
+    app = FastAPI()
+    app.add_api_route("/one/{id}", one.get)
+    app.add_api_route("/two/{id}", two.get)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for _ in range(2):
+            assert (await client.get("/one/7")).json() == 7
+            assert (await client.get("/two/7")).json() == 14
+    assert await two.get.peek(7) == 14
+    assert one.get.key(7) == View.get.key(one, 7) != two.get.key(7)
+    assert await one.get.invalidate(7)
+    assert await one.get.peek(7) is None
+    assert one.get == one.get != two.get
+    assert inspect.iscoroutinefunction(one.get.__call__)
+
+    class Counter:
+        count = 0
+
+        @manager.cached(name="counter", skip=["self"], backend_budget=5)
+        async def next(self, *, by: int = 1) -> int:
+            self.count += by
+            return self.count
+
+    counter = Counter()
+    assert await counter.next(by=2) == await counter.next(by=2) == 2
+    assert await Counter.next.invalidate(by=2)
+    assert await counter.next(by=2) == 4
+    with pytest.raises(ConfigurationError, match="'self' .*can't be part of a key"):
+
+        class Undecided:
+            @manager.cached()
+            async def get(self) -> int:
+                return 1
+
+
+async def test_tags_function_that_fails_costs_no_result(
+    manager: CacheManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    @manager.cached(tags=lambda result: result.missing)
+    async def broken(id: int) -> int:
+        return id
+
+    for _ in range(2):
+        assert await broken(1) == 1
+    assert await broken.peek(1) is None
+    assert [it for it in caplog.messages if "the tags of" in it] == [caplog.messages[0]]
+
+    @manager.cached(tags=lambda result: "single", backend_budget=5)
+    async def single(id: int) -> int:
+        return id
+
+    while await single.peek(1) is None:
+        await single(1)
+        await asyncio.sleep(0.2)
+    await manager.invalidate_tag("single")
+    assert await single.peek(1) is None
+    for tags in (lambda r: [r], lambda result, other: [result]):
+        with pytest.raises(ConfigurationError, match="`tags` of .*must be a function of `result`"):
+            manager.cached(tags=tags)(single.__wrapped__)
+
+
+async def test_misuse_names_the_cure(manager: CacheManager) -> None:
+    async def fetch(id: int) -> int:
+        return id
+
+    with pytest.raises(TypeError, match="write @cache.cached.. with parentheses"):
+        manager.cached(fetch)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="invalid `key` 'id' of .*fetch: use a function"):
+        manager.cached(key="id")(fetch)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="is no function"):
+        manager.cached()(functools.partial(fetch, 1))
+    with pytest.raises(ConfigurationError, match="`vary` of .*must be a function that isn't async"):
+        manager.cached(vary=fetch)(helped)
+    cached = manager.cached()(fetch)
+    with pytest.raises(KeyError, match="invalid identifier of type list"):
+        await cached.invalidate([1])
+
+
 async def test_argument_without_a_form_does_not_stop_the_call(manager: CacheManager) -> None:
     @manager.cached(model=int)
     async def count(of: Any) -> int:
         return 5
 
     assert await count(object()) == 5
-    with pytest.raises(TypeError, match="invalid parameter of type object: pass a string"):
+    with pytest.raises(TypeError, match="'of' can't be part of a key .*pass `key`, .*or leave it"):
         count.key(object())
 
 

@@ -183,7 +183,7 @@ async def cached_list(tenant: str, *, size: int = 10) -> list[Product]:
 
 
 class Shelf:
-    @manager.cached()
+    @manager.cached(skip=["self"], negative_ttl="1m")
     async def price(self, id: int) -> float:
         return await self.price(id)
 

@@ -76,8 +76,8 @@ impl<T: CacheValue> LoadContext<T> {
     /// Adds tags that are known only from the loaded value.
     ///
     /// Costs one more round trip for the fill, and one for each read that doesn't find the entry
-    /// in memory. The first value with a new tag is not stored: whether the tag was invalidated
-    /// since the load began is known only once it is older than that. Where tags follow from the
+    /// in memory. Values with a new tag are not stored until it is a second older than the load:
+    /// only then it is known that the tag was not invalidated meanwhile. Where tags follow from the
     /// key, set [`CacheBuilder::tags`](super::CacheBuilder::tags) or
     /// [`Entry::tags`](super::Entry::tags) instead. A value that is inserted or written through has
     /// none of them, so that they don't invalidate it.
