@@ -109,9 +109,8 @@ class LoadContext(OuterLoad, Generic[T]):
         """Adds tags that are known only from the value.
 
         Costs one more round trip when the value is stored, and one for each read that doesn't find
-        it in the memory of this process. Values with a new tag are
-        not stored until it is a second older than the load: only then it is known that the tag was
-        not invalidated meanwhile. Where
+        it in the memory of this process. Values with a new tag are not stored until it is a second
+        older than the load: only then it is known that the tag was not invalidated meanwhile. Where
         tags follow from the key, pass them to the call instead. With invalid tags the value isn't
         stored, and the error is counted.
 

@@ -13,7 +13,7 @@ use super::call::CallOptions;
 use super::entry_key::EntryKey;
 use super::load::Loaded;
 use super::trace::Trace;
-use crate::engine::{ReadOutcome, Value};
+use crate::engine::{ReadOutcome, Use, Value};
 use crate::error::{Error, ErrorKind};
 use crate::near::ConsistencyToken;
 use crate::runtime::BoxFuture;
@@ -142,8 +142,10 @@ impl ByteCache {
         options: &CallOptions,
         trace: &Trace,
     ) -> Value {
-        if let Some(tags) = trace.outcome().tags {
-            options.pass_tags(self, Some(&tags));
+        let outcome = trace.outcome();
+        if outcome.is_instead || outcome.tags.is_some() {
+            // What is served instead of an error is to make no value that is fresh for longer.
+            options.pass_tags(self, outcome.tags.as_deref().filter(|_| !outcome.is_instead));
             return value;
         }
         let found = self.stored_part(key, options).await;
@@ -163,8 +165,10 @@ impl ByteCache {
         let stamps = inspected.found.as_ref().ok()?.stamps();
         match self.engine.outcome(inspected, &self.context, &key.wire, options.takes_absent) {
             ReadOutcome::Hit(value) => Some((value, stamps)),
-            ReadOutcome::Stale(stale) => Some((stale.value, stamps)),
-            ReadOutcome::Miss(_) => None,
+            ReadOutcome::Stale(stale) if stale.usable != Use::OnError => {
+                Some((stale.value, stamps))
+            }
+            ReadOutcome::Stale(_) | ReadOutcome::Miss(_) => None,
         }
     }
 

@@ -124,6 +124,8 @@ impl ByteCache {
         if stale.usable == Use::OnError {
             if engine.refreshes.is_paused(&wanted.key, stale.edition, engine.runtime.now()) {
                 self.count(Counter::Hit);
+                let trace = wanted.options.trace().into_iter();
+                trace.for_each(|trace| trace.note(|traced| traced.is_instead = true));
                 return Loaded::Value(self.served(stale.into()));
             }
             self.count(Counter::Miss);

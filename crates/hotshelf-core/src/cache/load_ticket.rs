@@ -318,7 +318,8 @@ impl LoadTicket {
             let ttl = options.negative_ttl_in(context);
             let ttl = cache.jittered(cache.checked(Mistake::Lifetime, ttl).ok()??);
             let lifetime = Lifetime::with_window(ttl, Duration::ZERO);
-            let late = LateTags::default();
+            let keep = keep(ttl, context).max(options.keep_in(context));
+            let late = late_tags(cache, ticket, decision, keep).await?;
             let filling = Filling { entry: None, lifetime, late, kept: None };
             return (ticket.occupant().await != Occupant::Another).then_some(filling);
         };

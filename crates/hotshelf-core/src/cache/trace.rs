@@ -38,6 +38,9 @@ pub struct Outcome {
     /// none.
     #[serde(skip)]
     pub(crate) tags: Option<Box<[TagStamp]>>,
+    /// Whether the value was served instead of an error, or of waiting on.
+    #[serde(skip)]
+    pub(crate) is_instead: bool,
 }
 
 /// What gives a value.
@@ -89,11 +92,10 @@ impl Trace {
     /// Notes what a call is given instead of an error, or while its load goes on. It was read again.
     pub(crate) fn instead(&self, usable: &Usable) {
         self.note(|outcome| {
-            outcome.tags = None;
             if !usable.is_stale || outcome.source == Source::None {
                 outcome.from(Source::Server);
             }
-            outcome.is_stale = usable.is_stale;
+            (outcome.is_stale, outcome.is_instead) = (usable.is_stale, true);
         });
     }
 

@@ -58,7 +58,8 @@ impl<T: CacheValue> LoadContext<T> {
     /// invalidated before the lease was granted. None for an entry with late tags.
     ///
     /// A loader that finds it unchanged at the source, by a version or an `ETag`, returns it: it is
-    /// fresh again then, and its tags are those of now.
+    /// fresh again then, and its tags are those of now. The server keeps the value, and is sent its
+    /// metadata alone, so it must not be changed in place.
     #[must_use]
     pub fn previous(&self) -> Option<&Arc<T>> {
         self.previous.as_ref()

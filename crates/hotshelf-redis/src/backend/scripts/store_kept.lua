@@ -6,7 +6,8 @@
 -- key is held: mark, time in ms
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 local length = #ARGV[2]
-if redis.call('GETRANGE', KEYS[1], -length, -1) ~= ARGV[2] then return 2 end
+-- A key of another type is another entry, too.
+if redis.pcall('GETRANGE', KEYS[1], -length, -1) ~= ARGV[2] then return 2 end
 redis.call('SETRANGE', KEYS[1], redis.call('STRLEN', KEYS[1]) - length, ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if ARGV[5] then redis.call('SET', KEYS[2], ARGV[5], 'PX', ARGV[6]) else redis.call('DEL', KEYS[2]) end

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf::testing::TestStore;
-use hotshelf::{Cache, LoadContext, Store};
+use hotshelf::{Cache, LoadContext, Lookup, Store};
 
 use super::{MINUTE, numbers, settle, stale_on_error, two_processes};
 
@@ -151,12 +151,55 @@ async fn value_whose_part_is_not_stored_is_not_stored_either() {
 
     cache.insert("part", 1).await;
     test.advance(MINUTE);
-    let on_error = async |context: LoadContext<u32>| {
-        let part = cache.entry("part").tags_into(&context);
-        Loaded::Ok(*part.or_try_insert_with(async || Loaded::Err(())).await.unwrap())
+    // The second time the load isn't repeated.
+    for round in 0..2 {
+        let on_error = async |context: LoadContext<u32>| {
+            let part = cache.entry("part").tags_into(&context);
+            Loaded::Ok(*part.or_try_insert_with(async || Loaded::Err(())).await.unwrap())
+        };
+        cache.entry("sum").or_load(on_error).await.unwrap();
+        assert_eq!(cache.get("sum").await, None, "{round}");
+    }
+}
+
+#[tokio::test]
+async fn negatives_have_the_tags_of_their_parts() {
+    let test = TestStore::new();
+    let cache = numbers(test.store()).negative_ttl(MINUTE).build().unwrap();
+    let load = async |bypass: bool| {
+        let outer = async |outer: LoadContext<u32>| {
+            let middle = async |middle: LoadContext<u32>| {
+                let part = cache.entry("part").tags(["t"]).tags_into(&middle);
+                let part = if bypass { part.bypass() } else { part };
+                let part = part.or_insert_with(async || 1).await;
+                Ok::<_, ()>((*part == 0).then_some(7))
+            };
+            let middle = cache.entry("middle").tags_into(&outer).or_load_optional(middle).await;
+            Loaded::Ok(middle.unwrap().map_or(0, |middle| *middle))
+        };
+        cache.entry("outer").or_load(outer).await.unwrap();
     };
-    cache.entry("sum").or_load(on_error).await.unwrap();
-    assert_eq!(cache.get("sum").await, None);
+    load(false).await;
+    assert_eq!(cache.lookup("middle").await, Lookup::Absent);
+    assert!(cache.contains_key("outer").await);
+    cache.invalidate_tag("t").await.unwrap();
+    assert_eq!(cache.lookup("middle").await, Lookup::Missing);
+    assert_eq!(cache.lookup("outer").await, Lookup::Missing);
+    load(true).await;
+    assert_eq!(cache.lookup("middle").await, Lookup::Missing, "the tags are not known");
+
+    test.advance(MINUTE);
+    for _ in 0..2 {
+        let late = async |context: LoadContext<u32>| {
+            context.tags(["late"]);
+            Ok::<Option<u32>, ()>(None)
+        };
+        cache.entry("late").or_load_optional(late).await.unwrap();
+        test.advance(Duration::from_secs(3));
+    }
+    assert_eq!(cache.lookup("late").await, Lookup::Absent);
+    cache.invalidate_tag("late").await.unwrap();
+    assert_eq!(cache.lookup("late").await, Lookup::Missing);
 }
 
 #[tokio::test]
