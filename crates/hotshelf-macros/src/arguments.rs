@@ -1,6 +1,7 @@
 //! The arguments of the attribute.
 
 use proc_macro2::Span;
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Ident, Result, Token, parenthesized};
@@ -50,7 +51,12 @@ impl Arguments {
             "skip" => {
                 let skipped;
                 parenthesized!(skipped in input);
-                self.skip.extend(Punctuated::<Ident, Token![,]>::parse_terminated(&skipped)?);
+                // `self`, too.
+                let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(
+                    &skipped,
+                    Ident::parse_any,
+                );
+                self.skip.extend(names?);
                 Ok(())
             }
             other => {

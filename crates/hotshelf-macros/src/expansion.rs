@@ -8,7 +8,7 @@ use syn::{
 
 use crate::arguments::Arguments;
 use crate::function::{Argument, Function};
-use crate::mentions::mentioned;
+use crate::mentions::{mentioned, text_of, used};
 
 /// The most arguments that are a key by themselves.
 const MOST_IN_KEY: usize = 4;
@@ -35,34 +35,54 @@ impl Cached {
     /// Checks that each argument is either part of the key or left out on purpose.
     fn check_key(&self) -> Result<()> {
         let Self { arguments: Arguments { key, skip, .. }, function, .. } = self;
-        if let Some(unknown) =
-            skip.iter().find(|skipped| !function.arguments.iter().any(|it| it.name == **skipped))
-        {
+        let further = function.unmentioned_parameters();
+        let mut known: Vec<&Ident> = function.arguments.iter().map(|it| &it.name).collect();
+        known.extend(&further);
+        let is_known = |name: &Ident| known.contains(&name) || name == "self";
+        if let Some(unknown) = skip.iter().find(|skipped| !is_known(skipped)) {
             let message = format!("there is no argument `{unknown}`: remove it from `skip(…)`");
             return Err(Error::new(unknown.span(), message));
         }
-        let in_cache = mentioned(self.cache.to_token_stream());
-        let in_key = key.as_ref().map(|key| mentioned(key.to_token_stream()));
+        let in_cache = used(&self.cache);
+        let in_key = key.as_ref().map(used);
         let mut errors: Option<Error> = None;
-        for Argument { name, .. } in &function.arguments {
-            let text = name.to_string();
-            let is_skipped = skip.contains(name);
-            let is_in_key = in_key.as_ref().map_or(!is_skipped, |names| names.contains(&text));
-            let message = match (is_in_key, is_skipped) {
-                (true, true) => format!(
-                    "the argument `{name}` is in the key and skipped: remove it from one of them"
-                ),
-                (false, false) if !in_cache.contains(&text) => format!(
-                    "the argument `{name}` is not part of the key: add it to `key`, or leave it \
-                     out on purpose with `skip({name})`"
-                ),
-                _ => continue,
-            };
+        let mut report = |name: &Ident, message: String| {
             let error = Error::new(name.span(), message);
             match &mut errors {
                 Some(errors) => errors.combine(error),
                 None => errors = Some(error),
             }
+        };
+        for Argument { name, .. } in &function.arguments {
+            let text = text_of(name);
+            let is_skipped = skip.contains(name);
+            let is_in_key = in_key.as_ref().map_or(!is_skipped, |names| names.contains(&text));
+            match (is_in_key, is_skipped) {
+                (true, true) => report(
+                    name,
+                    format!(
+                        "the argument `{name}` is in the key and skipped: remove it from one of \
+                         them"
+                    ),
+                ),
+                (false, false) if !in_cache.contains(&text) => report(name, forgotten(name)),
+                _ => {}
+            }
+        }
+        let all_in_key = key.as_ref().map(|key| mentioned(key.to_token_stream()));
+        let all_in_key = all_in_key.unwrap_or_default();
+        for name in further {
+            if !skip.contains(name) && !all_in_key.contains(&text_of(name)) {
+                report(name, forgotten(name));
+            }
+        }
+        if let Some(receiver) = &function.receiver
+            && !in_cache.contains("self")
+            && !all_in_key.contains("self")
+            && !skip.iter().any(|skipped| skipped == "self")
+        {
+            let name = Ident::new("self", receiver.self_token.span);
+            report(&name, forgotten(&name));
         }
         errors.map_or(Ok(()), Err)
     }
@@ -112,32 +132,33 @@ impl Cached {
     /// Returns the arguments that the key is made of.
     fn key_arguments(&self) -> impl Iterator<Item = &Argument> {
         let Arguments { key, skip, .. } = &self.arguments;
-        let in_key = key.as_ref().map(|key| mentioned(key.to_token_stream()));
-        let in_cache = mentioned(self.cache.to_token_stream());
+        let in_key = key.as_ref().map(used);
+        let in_cache = used(&self.cache);
         self.function.arguments.iter().filter(move |Argument { name, .. }| match &in_key {
-            Some(names) => names.contains(&name.to_string()),
-            None => !skip.contains(name) && !in_cache.contains(&name.to_string()),
+            Some(names) => names.contains(&text_of(name)),
+            None => !skip.contains(name) && !in_cache.contains(&text_of(name)),
         })
     }
 
     /// Returns the arguments that an invalidation needs.
     fn identifying(&self) -> Vec<&Argument> {
-        let in_cache = mentioned(self.cache.to_token_stream());
+        let in_cache = used(&self.cache);
         let in_key: Vec<&Ident> = self.key_arguments().map(|it| &it.name).collect();
         let needed =
-            |it: &&Argument| in_key.contains(&&it.name) || in_cache.contains(&it.name.to_string());
+            |it: &&Argument| in_key.contains(&&it.name) || in_cache.contains(&text_of(&it.name));
         self.function.arguments.iter().filter(needed).collect()
     }
 
     /// Returns the function that callers call.
     fn outer(&self) -> TokenStream {
-        let ItemFn { attrs, vis, sig, .. } = &self.function.item;
+        let ItemFn { vis, sig, .. } = &self.function.item;
         let mut sig = sig.clone();
         let output = self.function.returned.shared();
         sig.output = parse_quote!(-> #output);
         sig.inputs.iter_mut().for_each(plain);
         let call = self.call(&quote!(false));
-        quote!(#(#attrs)* #vis #sig { #call.await })
+        let attributes = self.function.attributes();
+        quote!(#(#attributes)* #vis #sig { #call.await })
     }
 
     /// Returns a call of the function that loads.
@@ -176,14 +197,16 @@ impl Cached {
     fn invalidating(&self) -> TokenStream {
         let Self { cache, function, .. } = self;
         let arguments = self.identifying();
-        let generics = function.generics_of(&arguments);
+        // `loading` has reported an invalid key.
+        let key = self.key().unwrap_or_default();
+        let types = arguments.iter().map(|it| it.typed.ty.to_token_stream());
+        let types = types.chain([key.clone(), cache.to_token_stream()]).collect();
+        let generics = function.generics_of(types);
         let (parameters, _, clause) = generics.split_for_impl();
         let receiver = function.receiver.iter().map(ToTokens::to_token_stream);
         let typed = arguments.iter().map(|it| plain_argument(it));
         let inputs = receiver.chain(typed);
         let (name, vis) = (self.invalidating_name(), &function.item.vis);
-        // `loading` has reported an invalid key.
-        let key = self.key().unwrap_or_default();
         let attributes = self.companion_attributes("Removes the entry of");
         quote! {
             #attributes
@@ -199,12 +222,13 @@ impl Cached {
     /// Returns the documentation of a companion, or hides it where a module shows it.
     fn companion_attributes(&self, verb: &str) -> TokenStream {
         let name = self.function.name();
+        let conditions = self.function.conditions();
         match self.function.receiver {
             Some(_) => {
                 let documentation = format!(" {verb} [`{name}`](Self::{name}).");
-                quote!(#[doc = #documentation] #[allow(dead_code)])
+                quote!(#(#conditions)* #[doc = #documentation] #[allow(dead_code)])
             }
-            None => quote!(#[doc(hidden)] #[allow(dead_code)]),
+            None => quote!(#(#conditions)* #[doc(hidden)] #[allow(dead_code)]),
         }
     }
 
@@ -229,8 +253,10 @@ impl Cached {
         let module = self.arguments.companions.as_ref().unwrap_or(name);
         let shown = shown_from_within(vis);
         let about = format!(" What else can be done with the values of [`{name}`](fn@{name}).");
+        let conditions = self.function.conditions();
         quote! {
             #refresh
+            #(#conditions)*
             #[doc = #about]
             #[allow(unused_imports)]
             #vis mod #module {
@@ -255,8 +281,23 @@ fn shown_from_within(vis: &Visibility) -> TokenStream {
         Visibility::Restricted(restricted) if restricted.path.is_ident("self") => {
             quote!(pub(super))
         }
+        Visibility::Restricted(restricted) if begins_with(&restricted.path, "super") => {
+            let path = &restricted.path;
+            quote!(pub(in super::#path))
+        }
         other => other.to_token_stream(),
     }
+}
+
+fn begins_with(path: &syn::Path, name: &str) -> bool {
+    path.segments.first().is_some_and(|segment| segment.ident == name)
+}
+
+fn forgotten(name: &Ident) -> String {
+    format!(
+        "the argument `{name}` is not part of the key: add it to `key`, or leave it out on purpose \
+         with `skip({name})`"
+    )
 }
 
 /// Removes what concerns the body alone from an argument.

@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
-    Error, FnArg, GenericArgument, GenericParam, Generics, Ident, ItemFn, Pat, PatType,
-    PathArguments, PathSegment, Receiver, Result, ReturnType, Type, WherePredicate,
+    AttrStyle, Attribute, Error, FnArg, GenericArgument, GenericParam, Generics, Ident, ItemFn,
+    Pat, PatType, PathArguments, PathSegment, Receiver, Result, ReturnType, Type, WherePredicate,
 };
 
-use crate::mentions::mentioned;
+use crate::mentions::{mentioned, text_of};
 
 /// An argument with a name.
 pub(crate) struct Argument {
@@ -59,25 +59,56 @@ impl Function {
         &self.item.sig.ident
     }
 
-    /// Returns the generic parameters that some arguments mention.
-    pub(crate) fn generics_of(&self, arguments: &[&Argument]) -> Generics {
-        let types = arguments.iter().map(|argument| argument.typed.ty.to_token_stream());
-        let names = mentioned(types.collect());
+    /// Returns the attributes of the function that callers call.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &Attribute> {
+        let of_body = |it: &&Attribute| it.path().is_ident("expect") || is_inner(it);
+        self.item.attrs.iter().filter(move |it| !of_body(it))
+    }
+
+    /// Returns those of the function with the body: conditions and lints.
+    pub(crate) fn attributes_of_body(&self) -> impl Iterator<Item = Attribute> {
+        const KINDS: [&str; 6] = ["allow", "cfg", "deny", "expect", "forbid", "warn"];
+        let of_body = |it: &&Attribute| KINDS.iter().any(|kind| it.path().is_ident(kind));
+        let outer = |it: &Attribute| Attribute { style: AttrStyle::Outer, ..it.clone() };
+        self.item.attrs.iter().filter(of_body).map(outer)
+    }
+
+    /// Returns the conditions under which the function exists.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Attribute> {
+        self.item.attrs.iter().filter(|it| it.path().is_ident("cfg"))
+    }
+
+    /// Returns the type and const parameters that no argument mentions.
+    pub(crate) fn unmentioned_parameters(&self) -> Vec<&Ident> {
+        let all = self.arguments.iter().map(|it| it.typed.ty.to_token_stream());
+        let names = mentioned(all.collect());
+        let parameters = self.item.sig.generics.params.iter().filter_map(|it| match it {
+            GenericParam::Type(parameter) => Some(&parameter.ident),
+            GenericParam::Const(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) => None,
+        });
+        parameters.filter(|name| !names.contains(&text_of(name))).collect()
+    }
+
+    /// Returns the generic parameters that some tokens mention, and those that these need.
+    pub(crate) fn generics_of(&self, tokens: TokenStream) -> Generics {
         let all = &self.item.sig.generics;
-        let mut removed = HashSet::new();
-        let mut generics = all.clone();
-        generics.params = (all.params.iter())
-            .filter(|parameter| {
-                let name = match parameter {
-                    GenericParam::Type(parameter) => &parameter.ident,
-                    GenericParam::Const(parameter) => &parameter.ident,
-                    GenericParam::Lifetime(parameter) => &parameter.lifetime.ident,
-                };
-                let name = name.to_string();
-                names.contains(&name) || !removed.insert(name)
-            })
-            .cloned()
-            .collect();
+        let name = |parameter: &GenericParam| match parameter {
+            GenericParam::Type(parameter) => text_of(&parameter.ident),
+            GenericParam::Const(parameter) => text_of(&parameter.ident),
+            GenericParam::Lifetime(parameter) => text_of(&parameter.lifetime.ident),
+        };
+        let receiver = self.receiver.iter().map(ToTokens::to_token_stream);
+        let mut names = mentioned(receiver.chain([tokens]).collect());
+        for _ in &all.params {
+            let kept = all.params.iter().filter(|it| names.contains(&name(it)));
+            let bounds: TokenStream = kept.map(ToTokens::to_token_stream).collect();
+            names.extend(mentioned(bounds));
+        }
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            all.params.iter().cloned().partition(|it| names.contains(&name(it)));
+        let removed: HashSet<String> = removed.iter().map(name).collect();
+        let mut generics = Generics { params: kept.into_iter().collect(), ..all.clone() };
         if let Some(clause) = &mut generics.where_clause {
             let is_kept = |predicate: &&WherePredicate| {
                 mentioned(predicate.to_token_stream()).is_disjoint(&removed)
@@ -88,7 +119,15 @@ impl Function {
     }
 }
 
+fn is_inner(attribute: &Attribute) -> bool {
+    matches!(attribute.style, AttrStyle::Inner(_))
+}
+
 fn argument(typed: &PatType) -> Result<Argument> {
+    if let Some(condition) = typed.attrs.iter().find(|it| it.path().is_ident("cfg")) {
+        let message = "`#[cached]` can't leave arguments out: put `#[cfg]` on two functions";
+        return Err(Error::new_spanned(condition, message));
+    }
     match &*typed.pat {
         Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => {
             Ok(Argument { name: pattern.ident.clone(), typed: typed.clone() })
@@ -156,7 +195,13 @@ impl Returned {
 
 /// Returns the last segment of a path, and its type parameters.
 fn last_segment(path: &Type) -> Option<(&PathSegment, Vec<Type>)> {
-    let Type::Path(path) = path else { return None };
+    let path = match path {
+        Type::Path(path) => path,
+        // By a macro.
+        Type::Group(group) => return last_segment(&group.elem),
+        Type::Paren(group) => return last_segment(&group.elem),
+        _ => return None,
+    };
     let segment = path.path.segments.last()?;
     let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
         return Some((segment, Vec::new()));

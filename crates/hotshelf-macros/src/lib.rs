@@ -61,14 +61,17 @@ use proc_macro::TokenStream;
 /// | argument | default | effect |
 /// | --- | --- | --- |
 /// | `cache = PRODUCTS` | required | the cache: an expression, such as a static, `self.products`, or an argument. Use a cache for one function, since keys are made of arguments alone |
-/// | `key = (tenant, id)` | all arguments that aren't skipped | the key: an expression of the arguments, of a type that implements `IntoKey` |
-/// | `skip(database)` | | arguments that aren't part of the key. One that is in neither is an error |
+/// | `key = (tenant, id)` | all arguments that aren't skipped | the key: an expression of the arguments, of a type that implements `IntoKey`. What it borrows can't be moved in the body |
+/// | `skip(database)` | | what isn't part of the key: arguments, `self` where `cache` isn't a part of it, and type parameters that no argument has. What is in neither is an error |
 /// | `tags = ["all"]` | those of the cache | tags in addition to those of the cache: an iterator of text |
 /// | `ttl = "15m"` | that of the cache | for how long the value is fresh: a `Duration`, or text such as `"30s"`, `"1h30m"`, `"250ms"`, `"2d"` |
 /// | `negative_ttl = "30s"` | that of the cache | for how long a `None` is cached |
 /// | `when = !preview` | `true` | whether this call uses the cache. If not, the body runs, and nothing is stored |
 /// | `context = context` | | binds a `LoadContext` in the body, which sees the previous value and decides on the lifetime and the tags |
 /// | `companions = name` | the function's name | the name of the module with `invalidate` and `refresh` |
+///
+/// It is for functions of modules and for methods with `self`, not for those of a trait's `impl`, for
+/// associated functions, nor for functions within functions.
 ///
 /// # Companions
 ///

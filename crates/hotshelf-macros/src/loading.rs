@@ -10,7 +10,7 @@ use crate::duration::duration;
 use crate::expansion::Cached;
 
 /// The names that the expansion needs. Neither the expressions of the attribute nor the body see
-/// them.
+/// the variables; the parameter has a name of its own.
 struct Names {
     key: Ident,
     entry: Ident,
@@ -21,7 +21,12 @@ struct Names {
 impl Names {
     fn new() -> Self {
         let name = |text| Ident::new(text, Span::mixed_site());
-        Self { key: name("key"), entry: name("entry"), load: name("load"), reload: name("RELOAD") }
+        Self {
+            key: name("key"),
+            entry: name("entry"),
+            load: name("load"),
+            reload: name("__HOTSHELF_RELOAD"),
+        }
     }
 }
 
@@ -74,7 +79,8 @@ impl Cached {
         sig.output = parse_quote!(-> #output);
         let lifetimes = sig.generics.lifetimes().count();
         sig.generics.params.insert(lifetimes, parse_quote!(const #reload: bool));
-        Ok(quote!(#sig { let #key_name = #key; #loading }))
+        let attributes = self.function.attributes_of_body();
+        Ok(quote!(#(#attributes)* #sig { let #key_name = #key; #loading }))
     }
 
     fn method(&self) -> Method {

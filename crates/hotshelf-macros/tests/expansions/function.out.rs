@@ -8,7 +8,7 @@ pub async fn product(
 > {
     __product::<false>(id, database).await
 }
-async fn __product<const RELOAD: bool>(
+async fn __product<const __HOTSHELF_RELOAD: bool>(
     id: u64,
     database: &Database,
 ) -> ::std::result::Result<
@@ -17,7 +17,7 @@ async fn __product<const RELOAD: bool>(
 > {
     let key = id;
     let entry = (PRODUCTS).entry(key);
-    let entry = if RELOAD { entry.reload() } else { entry };
+    let entry = if __HOTSHELF_RELOAD { entry.reload() } else { entry };
     let entry = entry.time_to_live(::std::time::Duration::from_millis(900000u64));
     entry
         .or_try_insert_with(async || -> Result<Product, sqlx::Error> {

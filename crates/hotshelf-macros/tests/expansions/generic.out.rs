@@ -9,7 +9,7 @@ where
 {
     __rate::<false, H>(cache, currency, http, preview).await
 }
-async fn __rate<const RELOAD: bool, H: Http>(
+async fn __rate<const __HOTSHELF_RELOAD: bool, H: Http>(
     cache: &Cache<Rate>,
     currency: Currency,
     http: &H,
@@ -20,7 +20,7 @@ where
 {
     let key = ::hotshelf::IntoKey::to_key(&currency);
     let entry = (cache).entry(key);
-    let entry = if RELOAD { entry.reload() } else { entry };
+    let entry = if __HOTSHELF_RELOAD { entry.reload() } else { entry };
     let entry = entry.negative_ttl(Duration::from_secs(5));
     let entry = if !preview { entry } else { entry.bypass() };
     entry

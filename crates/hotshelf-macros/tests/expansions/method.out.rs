@@ -9,7 +9,7 @@ impl Repository {
     > {
         self.__user::<false>(tenant, id).await
     }
-    async fn __user<const RELOAD: bool>(
+    async fn __user<const __HOTSHELF_RELOAD: bool>(
         &self,
         tenant: &str,
         id: u64,
@@ -19,7 +19,7 @@ impl Repository {
     > {
         let key = (tenant, id);
         let entry = (self.users).entry(key);
-        let entry = if RELOAD { entry.reload() } else { entry };
+        let entry = if __HOTSHELF_RELOAD { entry.reload() } else { entry };
         let entry = entry.tags([format!("tenant:{tenant}")]);
         entry
             .or_try_load_optional(async || -> Result<Option<User>, Error> {

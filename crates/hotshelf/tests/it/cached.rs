@@ -200,3 +200,89 @@ async fn futures_are_send() {
     });
     assert_eq!(number.await.unwrap(), (1, Ok(70)));
 }
+
+trait Unit {
+    const FACTOR: u32;
+}
+
+struct Dozen;
+
+impl Unit for Dozen {
+    const FACTOR: u32 = 12;
+}
+
+struct Score;
+
+impl Unit for Score {
+    const FACTOR: u32 = 20;
+}
+
+#[cached(cache = cache, key = (U::FACTOR, count))]
+async fn pieces<U: Unit>(cache: &Cache<u32>, count: u32) -> u32 {
+    U::FACTOR * count
+}
+
+struct Shop {
+    pages: Cache<u32>,
+    tax: u32,
+}
+
+static SHOPS: LazyLock<Cache<u32>> = LazyLock::new(|| cache("shops"));
+
+impl Shop {
+    #[cached(cache = self.pages)]
+    async fn count(&self, pages: u32) -> u32 {
+        10 * pages
+    }
+
+    #[cached(cache = SHOPS, key = (self.tax, price))]
+    async fn gross(&self, price: u32) -> u32 {
+        price * (100 + self.tax) / 100
+    }
+}
+
+/// A key is made of variables, not of names that look like them.
+#[tokio::test]
+async fn what_tells_calls_apart_is_in_the_key() {
+    let cache = cache("apart");
+    for _ in 0..2 {
+        assert_eq!(*pieces::<Dozen>(&cache, 2).await, 24);
+        assert_eq!(*pieces::<Score>(&cache, 2).await, 40);
+        let [low, high] = [7, 19].map(|tax| Shop { pages: cache.clone(), tax });
+        assert_eq!((*low.count(1).await, *low.count(2).await), (10, 20));
+        assert_eq!((*low.gross(100).await, *high.gross(100).await), (107, 119));
+    }
+    pieces::invalidate::<Dozen>(&cache, 2).await.unwrap();
+    assert!(!cache.contains_key((12, 2)).await && cache.contains_key((20, 2)).await);
+}
+
+const RELOAD: bool = true;
+
+mod strict {
+    #![deny(warnings)]
+
+    use super::*;
+
+    static STRICT: LazyLock<Cache<u32>> = LazyLock::new(|| cache("strict"));
+
+    /// What concerns the body reaches it.
+    #[cached(cache = STRICT, skip(key, entry, load))]
+    #[expect(unused_variables, reason = "a test")]
+    pub(in super::super) async fn strictly(r#type: u32, key: u32, entry: u32, load: u32) -> u32 {
+        #![expect(unused_mut, reason = "a test")]
+        let mut unused = 1;
+        if RELOAD { r#type + key + entry + load } else { 0 }
+    }
+
+    #[cached(cache = STRICT)]
+    #[cfg(any())]
+    async fn left_out(id: Unknown) -> u32 {
+        id
+    }
+}
+
+#[tokio::test]
+async fn body_sees_nothing_of_the_expansion() {
+    assert_eq!(*strict::strictly(1, 2, 3, 4).await, 10);
+    strict::strictly::invalidate(1).await.unwrap();
+}
