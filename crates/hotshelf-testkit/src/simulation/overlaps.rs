@@ -78,6 +78,7 @@ overlaps! {
     ReportOfAll => "reports to a near tier that everything may have changed",
     SourceEnded => "connections whose loss ended entries of a near tier",
     LostUnnoticed => "connections that were silent before they were lost",
+    LoadedTogether => "rows loaded together with another one",
     StaleServed => "calls that were given a stale value while it was loaded in the background",
     ServedOnError => "calls that were given a stale value instead of their loader's error",
     ServedSlow => "calls that were given a stale value instead of waiting on",

@@ -42,6 +42,7 @@ impl Task {
             match self.draw_operation() {
                 Operation::Get => self.get(row, false).await,
                 Operation::Reload => self.get(row, true).await,
+                Operation::Many => self.get_many(row).await,
                 Operation::Peek => self.peek(row).await,
                 Operation::Ticket => self.fill_by_hand(row).await,
                 Operation::InvalidateKey => self.change_and_invalidate_key(row).await,

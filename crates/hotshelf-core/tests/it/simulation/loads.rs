@@ -23,7 +23,7 @@ const LONG_LOAD: Duration = Duration::from_secs(7);
 
 /// Returns a value: the index of the event at which its read of the source began. Errors are
 /// represented in the same way.
-fn shared(origin: EventIndex) -> Value {
+pub(crate) fn shared(origin: EventIndex) -> Value {
     Value::Present(Arc::new(origin))
 }
 
@@ -197,7 +197,7 @@ impl Task {
         Led::Filled(filled)
     }
 
-    async fn query(&self, row: &Row, origin: EventIndex) -> Result<(), ()> {
+    pub(crate) async fn query(&self, row: &Row, origin: EventIndex) -> Result<(), ()> {
         let scenario = &self.world.scenario;
         let long = scenario.long_loads && self.below(8) == 0;
         self.pause(if long { LONG_LOAD } else { scenario.load }).await;
@@ -219,15 +219,15 @@ impl Task {
 }
 
 /// Records the end of a loader, even if it is dropped.
-struct Running<'a> {
+pub(crate) struct Running<'a> {
     task: &'a Task,
     row: &'a Row,
     origin: EventIndex,
-    failed: bool,
+    pub(crate) failed: bool,
 }
 
 impl<'a> Running<'a> {
-    fn begin(task: &'a Task, row: &'a Row, origin: EventIndex) -> Self {
+    pub(crate) fn begin(task: &'a Task, row: &'a Row, origin: EventIndex) -> Self {
         Self { task, row, origin, failed: false }
     }
 }

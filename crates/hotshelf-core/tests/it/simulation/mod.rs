@@ -15,6 +15,7 @@ mod calls;
 mod faults;
 mod links;
 mod loads;
+mod many;
 mod mutants;
 mod near;
 mod scenario;
@@ -70,7 +71,7 @@ fn hold_in_storms(focus: Focus) {
     show(&format!("{focus:?}: {count} seeds, {calls} calls, {loads} loads\n{overlaps}"));
     let least = |overlap| match overlap {
         _ if Overlap::NEAR.contains(&overlap) || Overlap::STALE.contains(&overlap) => 0,
-        Overlap::LoadedUnderHold => 0,
+        Overlap::LoadedUnderHold | Overlap::LoadedTogether => 0,
         _ if RARE.contains(&overlap) => 1,
         _ => OFTEN,
     };

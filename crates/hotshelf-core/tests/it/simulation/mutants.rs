@@ -63,6 +63,8 @@ pub(crate) enum Mutant {
     MarkKept,
     /// An invalidation holds nothing (n17).
     HoldIgnored,
+    /// A batch waits while it holds leases (n47). A caller does so in its place.
+    BatchWaits,
 }
 
 impl Mutant {

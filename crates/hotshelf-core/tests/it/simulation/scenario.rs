@@ -101,6 +101,8 @@ pub(crate) enum Operation {
     Get,
     /// Requires a value that is read after the call began.
     Reload,
+    /// Loads all rows of the same tags with one loader.
+    Many,
     /// Reads without naming tags, and without loading.
     Peek,
     /// Fills manually, with a ticket.
