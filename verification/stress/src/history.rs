@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Invalidated,
     /// A failed attempt to invalidate.
     Failed,
+    /// The loader of a batch ran, with or without the right to store.
+    LoadedTogether,
     /// A loader ran, and failed.
     LoadFailed,
     /// A call ended without a value: with the error of a loader, or by a limit.
@@ -39,13 +41,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Get,
         Self::Stored,
         Self::Refused,
         Self::Unstored,
         Self::Invalidated,
         Self::Failed,
+        Self::LoadedTogether,
         Self::LoadFailed,
         Self::Valueless,
     ];
@@ -58,13 +61,18 @@ impl Kind {
             Self::Unstored => "unstored",
             Self::Invalidated => "invalidated",
             Self::Failed => "failed",
+            Self::LoadedTogether => "loaded-together",
             Self::LoadFailed => "load-failed",
             Self::Valueless => "valueless",
         }
     }
 
     fn is_load(self) -> bool {
-        matches!(self, Self::Stored | Self::Refused | Self::Unstored | Self::LoadFailed)
+        match self {
+            Self::Stored | Self::Refused | Self::Unstored => true,
+            Self::LoadedTogether | Self::LoadFailed => true,
+            Self::Get | Self::Invalidated | Self::Failed | Self::Valueless => false,
+        }
     }
 }
 
@@ -120,10 +128,10 @@ pub(crate) struct Findings {
 pub(crate) fn check(records: &[Record], keys: usize, slack: u64) -> Findings {
     let count = |kind| records.iter().filter(|record| record.kind == kind).count();
     let (refused, unstored) = (count(Kind::Refused), count(Kind::Unstored));
-    let failed_loads = count(Kind::LoadFailed);
+    let (failed_loads, together) = (count(Kind::LoadFailed), count(Kind::LoadedTogether));
     let mut findings = Findings {
         gets: count(Kind::Get),
-        loads: count(Kind::Stored) + refused + unstored + failed_loads,
+        loads: count(Kind::Stored) + refused + unstored + failed_loads + together,
         refused,
         unstored,
         invalidations: count(Kind::Invalidated),

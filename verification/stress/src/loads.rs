@@ -4,8 +4,8 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{
-    Begun, CallOptions, Decision, Filled, LoadTicket, Loaded, Refresh, RefreshMode, SharedError,
-    Value, Waited,
+    Begun, CallOptions, Decision, Ended, Filled, LoadTicket, Loaded, Refresh, RefreshMode,
+    SharedError, Value, Waited,
 };
 use hotshelf_core::{Error, Key, TagId};
 
@@ -40,11 +40,8 @@ impl Worker {
     pub(crate) async fn get(self: &Arc<Self>, key: usize) -> Result<Option<u64>, Error> {
         let apart = self.stale && below(2) == 0;
         let refresh = if apart { RefreshMode::Background } else { RefreshMode::Inline };
-        let options = match self.stale && has_late_tag(key) {
-            true => CallOptions::default(),
-            false => CallOptions::default().tags(Ok([key_name(key)])),
-        };
-        let (entry_key, options) = (Ok(self.cache.key(&Key::new(key))), options.refresh(refresh));
+        let options = CallOptions::default().refresh(refresh);
+        let entry_key = Ok(self.cache.key(&Key::new(key)));
         match self.cache.load(entry_key, options, TypeId::of::<()>()).await {
             Loaded::Value(value) => Ok(Some(version_of(value))),
             Loaded::Refresh(value, refresh) => {
@@ -54,6 +51,45 @@ impl Worker {
             Loaded::Lead(ticket) => self.lead(key, *ticket, apart).await,
             Loaded::Failed(_) | Loaded::BackingOff(_) | Loaded::TimedOut => Ok(None),
         }
+    }
+
+    /// Reads the keys without late tags, and loads those that are missing with one loader.
+    pub(crate) async fn get_many(&self) -> Result<(), Error> {
+        let start = now();
+        let first = below(FIRST_LATE as u64) as usize;
+        let keys: Vec<usize> = (0..FIRST_LATE).map(|key| (key + first) % FIRST_LATE).collect();
+        let entries = keys.iter().map(|key| Ok(self.cache.key(&Key::new(*key)))).collect();
+        let (options, errors) = (CallOptions::default(), TypeId::of::<()>());
+        let mut batch = self.cache.load_many(entries, options, errors).await;
+        while let Some(positions) = batch.next().await {
+            let start = now();
+            let loaded = batch.run(async {
+                let mut versions = Vec::new();
+                for position in &positions {
+                    versions.push(self.query_database(keys[*position]).await?);
+                }
+                Ok::<_, Error>(versions)
+            });
+            let (loaded, end) = (loaded.await?, now());
+            let fails = self.stale && below(FAILURES) == 0;
+            let kind = if fails { Kind::LoadFailed } else { Kind::LoadedTogether };
+            for (position, version) in positions.iter().zip(&loaded) {
+                self.push(Record { kind, key: keys[*position], version: *version, start, end });
+            }
+            if fails {
+                batch.fail(&(Arc::new(()) as SharedError)).await;
+            } else {
+                batch.complete(loaded.into_iter().map(|it| Value::Present(Arc::new(it)))).await;
+            }
+        }
+        for (key, ended) in keys.into_iter().zip(batch.outcomes()) {
+            let (kind, version) = match ended {
+                Ended::Value(value) => (Kind::Get, version_of(value)),
+                Ended::Failed(_) | Ended::BackingOff(_) | Ended::TimedOut => (Kind::Valueless, 0),
+            };
+            self.push(Record { kind, key, version, start, end: now() });
+        }
+        Ok(())
     }
 
     async fn refresh(self: Arc<Self>, key: usize, refresh: Refresh) -> Result<(), Error> {

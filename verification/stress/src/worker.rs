@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
+use hotshelf_core::cache::{CacheDefinition, CacheOptions, TagRule, ValueKind};
 use hotshelf_core::codec::{Json, erase};
 use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
@@ -31,6 +31,9 @@ const NEAR_IDLE_MILLIS: u64 = 2;
 
 /// One of this many operations is a write.
 const WRITES: u64 = 10;
+
+/// One of this many reads is a batch.
+const BATCHES: u64 = 10;
 
 /// With stale values, one of this many operations makes one stale, and one of this many
 /// invalidations of a key with a late tag is by that tag: an entry is stored only if its late tags
@@ -174,10 +177,18 @@ fn cache_on(backend: Arc<dyn Backend>, job: &Job) -> Result<ByteCache, hotshelf_
         kind: ValueKind::of::<u64>(),
         options,
         codec: erase::<u64>(Json),
-        tag_rule: None,
+        tag_rule: Some(tag_rule(job.stale)),
     };
     let near = job.near.then(|| NearOptions::default().max_staleness(NEAR_BOUND));
     ByteStore::with_options(backend, Arc::new(RealTime), job.lease, near)?.cache(definition)
+}
+
+/// Each key has a tag of its own, except for those whose tag is known only from their rows.
+fn tag_rule(stale: bool) -> TagRule {
+    TagRule::new(move |key| match key.identifier().parse() {
+        Ok(key) if !(stale && has_late_tag(key)) => vec![key_name(key)],
+        _ => Vec::new(),
+    })
 }
 
 pub(crate) fn version(raw: &[u8]) -> Option<u64> {
@@ -215,6 +226,8 @@ impl Worker {
             } else if self.stale && below(EXPIRIES) == 0 {
                 // It promises nothing.
                 let _ = self.cache.expire(Ok(self.cache.key(&Key::new(key)))).await;
+            } else if below(BATCHES) == 0 {
+                self.get_many().await?;
             } else {
                 let start = now();
                 match self.get(key).await? {
