@@ -36,7 +36,7 @@
 //! | `macros` | no | the attribute [`cached`](macro@cached) |
 //! | `uuid` | no | `uuid::Uuid` as a key |
 //! | `msgpack` | no | [`codec::MessagePack`] |
-//! | `axum` | no | `IntoResponse` for [`LoadError`] |
+//! | `axum` | no | `IntoResponse` for [`LoadError`], and the extractor `CacheControl` |
 //! | `test-util` | no | `testing`: a store with simulated time and injected failures, for your tests |
 //!
 //! With `tls`, the first store of a process installs *ring* as the cryptography provider of
@@ -59,6 +59,8 @@ pub mod backend {
     pub use hotshelf_core::trailer::MAGIC;
 }
 mod cache;
+#[cfg(feature = "axum")]
+mod cache_control;
 /// How values are encoded: the trait of codecs, and the codecs.
 pub mod codec {
     #[cfg(feature = "msgpack")]
@@ -80,6 +82,8 @@ pub use cache::{
     Cache, CacheBuilder, CacheValue, Entry, Fallible, FallibleEntry, FillTicket, LoadContext,
     Loading, Lookup, Warm, Warmed, Written,
 };
+#[cfg(feature = "axum")]
+pub use cache_control::{CacheControl, TrustCacheControl};
 pub use hotshelf_core::cache::{
     CacheInfo, EntryInfo, Explanation, Foreign, MissReason, Outcome, Source, TagInfo, Trace,
     Unfinished, Verdict,

@@ -4,6 +4,8 @@
 
 mod after_commit;
 mod budget;
+#[cfg(feature = "axum")]
+mod cache_control;
 #[cfg(feature = "macros")]
 mod cached;
 mod codecs;
