@@ -18,6 +18,7 @@ __all__ = [
     "Driver",
     "Encoded",
     "Failed",
+    "InheritedTags",
     "KeyScan",
     "ManyLoad",
     "Missing",
