@@ -150,8 +150,10 @@ class CachedFunction(Generic[P, R]):
         Raises:
             KeyError, TypeError: If the arguments make no key.
         """
-        identifier, params = self._key_of(args, kwargs)
-        # Not in vain because of a mistake.
+        return await self._invalidate(*self._key_of(args, kwargs))
+
+    async def _invalidate(self, identifier: Any, params: dict[str, Any] | None) -> bool:
+        # Raises for an invalid key: `False` is for a backend that fails.
         self._service.key(identifier, params)
         return await self._service.delete(identifier, params)
 
@@ -230,17 +232,18 @@ class _Bound:
         return await self.__func__.refresh(self.__self__, *args, **kwargs)
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
-        service = self.__func__._service
-        identifier, params = self.__func__._key_of(args, kwargs, self.__self__)
-        service.key(identifier, params)
-        return await service.delete(identifier, params)
+        return await self.__func__._invalidate(*self._key_of(args, kwargs))
 
     async def peek(self, *args: Any, **kwargs: Any) -> Any:
-        found = self.__func__._key_of(args, kwargs, self.__self__)
-        return await self.__func__._service.get(*found)
+        return await self.service.get(*self._key_of(args, kwargs))
 
     def key(self, *args: Any, **kwargs: Any) -> str:
-        return self.__func__._service.key(*self.__func__._key_of(args, kwargs, self.__self__))
+        return self.service.key(*self._key_of(args, kwargs))
+
+    def _key_of(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any] | None]:
+        return self.__func__._key_of(args, kwargs, self.__self__)
 
     def cache_info(self) -> Stats:
         return self.__func__.cache_info()
@@ -250,10 +253,9 @@ class _Bound:
         return self.__func__.service
 
     def __eq__(self, other: object) -> bool:
-        mine = (self.__self__, self.__func__)
-        return isinstance(other, _Bound) and (
-            mine[0] is other.__self__ and mine[1] is other.__func__
-        )
+        if not isinstance(other, _Bound):
+            return NotImplemented
+        return self.__self__ is other.__self__ and self.__func__ is other.__func__
 
     def __hash__(self) -> int:
         return hash((id(self.__self__), id(self.__func__)))

@@ -35,7 +35,7 @@ def form_of(value: Any) -> Any:
     all its fields, those that it leaves out when it is dumped included.
 
     Raises:
-        TypeError: If there is none.
+        TypeError: If the value has no canonical form.
     """
     kind = type(value)
     if kind in _EXACT:

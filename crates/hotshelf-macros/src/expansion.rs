@@ -2,9 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{
-    Error, Expr, FnArg, GenericParam, Ident, ItemFn, Pat, Result, Visibility, parse_quote, parse2,
-};
+use syn::{Error, Expr, FnArg, Ident, ItemFn, Pat, Result, Visibility, parse_quote, parse2};
 
 use crate::arguments::Arguments;
 use crate::function::{Argument, Function};
@@ -151,25 +149,28 @@ impl Cached {
 
     /// Returns the function that callers call.
     fn outer(&self) -> TokenStream {
+        let attributes = self.function.attributes();
+        let calling = self.calling(self.function.name(), &quote!(false));
+        quote!(#(#attributes)* #calling)
+    }
+
+    /// Returns a function of this name that calls the one that loads.
+    fn calling(&self, name: &Ident, reload: &TokenStream) -> TokenStream {
         let ItemFn { vis, sig, .. } = &self.function.item;
         let mut sig = sig.clone();
         let output = self.function.returned.shared();
+        sig.ident = name.clone();
         sig.output = parse_quote!(-> #output);
         sig.inputs.iter_mut().for_each(plain);
-        let call = self.call(&quote!(false));
-        let attributes = self.function.attributes();
-        quote!(#(#attributes)* #vis #sig { #call.await })
+        let call = self.call(reload);
+        quote!(#vis #sig { #call.await })
     }
 
     /// Returns a call of the function that loads.
     fn call(&self, reload: &TokenStream) -> TokenStream {
-        let Function { item, receiver, arguments, .. } = &self.function;
+        let Function { receiver, arguments, .. } = &self.function;
         let names = arguments.iter().map(|it| &it.name);
-        let parameters = item.sig.generics.params.iter().filter_map(|it| match it {
-            GenericParam::Type(parameter) => Some(&parameter.ident),
-            GenericParam::Const(parameter) => Some(&parameter.ident),
-            GenericParam::Lifetime(_) => None,
-        });
+        let parameters = self.function.parameters();
         let own = receiver.as_ref().map(|_| quote!(self.));
         let name = self.loading_name();
         quote!(#own #name::<#reload #(, #parameters)*>(#(#names),*))
@@ -235,18 +236,13 @@ impl Cached {
     /// Returns the function that loads in any case, and for a free function the module that shows
     /// it.
     fn companions(&self) -> TokenStream {
-        let ItemFn { vis, sig, .. } = &self.function.item;
+        let vis = &self.function.item.vis;
         let (invalidating, refreshing) = (self.invalidating_name(), self.refreshing_name());
         let name = self.function.name();
-        let mut sig = sig.clone();
-        let output = self.function.returned.shared();
-        sig.ident = refreshing.clone();
-        sig.output = parse_quote!(-> #output);
-        sig.inputs.iter_mut().for_each(plain);
-        let call = self.call(&quote!(true));
         let attributes =
             self.companion_attributes("Loads and stores the value, even if it is cached, of");
-        let refresh = quote!(#attributes #vis #sig { #call.await });
+        let calling = self.calling(&refreshing, &quote!(true));
+        let refresh = quote!(#attributes #calling);
         if self.function.receiver.is_some() {
             return refresh;
         }
@@ -275,9 +271,6 @@ impl Cached {
 fn shown_from_within(vis: &Visibility) -> TokenStream {
     match vis {
         Visibility::Inherited => quote!(pub(super)),
-        Visibility::Restricted(restricted) if restricted.path.is_ident("super") => {
-            quote!(pub(in super::super))
-        }
         Visibility::Restricted(restricted) if restricted.path.is_ident("self") => {
             quote!(pub(super))
         }

@@ -78,16 +78,20 @@ impl Function {
         self.item.attrs.iter().filter(|it| it.path().is_ident("cfg"))
     }
 
+    /// Returns the type and const parameters.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = &Ident> {
+        self.item.sig.generics.params.iter().filter_map(|it| match it {
+            GenericParam::Type(parameter) => Some(&parameter.ident),
+            GenericParam::Const(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) => None,
+        })
+    }
+
     /// Returns the type and const parameters that no argument mentions.
     pub(crate) fn unmentioned_parameters(&self) -> Vec<&Ident> {
         let all = self.arguments.iter().map(|it| it.typed.ty.to_token_stream());
         let names = mentioned(all.collect());
-        let parameters = self.item.sig.generics.params.iter().filter_map(|it| match it {
-            GenericParam::Type(parameter) => Some(&parameter.ident),
-            GenericParam::Const(parameter) => Some(&parameter.ident),
-            GenericParam::Lifetime(_) => None,
-        });
-        parameters.filter(|name| !names.contains(&text_of(name))).collect()
+        self.parameters().filter(|name| !names.contains(&text_of(name))).collect()
     }
 
     /// Returns the generic parameters that some tokens mention, and those that these need.

@@ -57,10 +57,9 @@ impl ByteCache {
     pub async fn load(
         &self,
         key: Result<EntryKey, Error>,
-        options: CallOptions,
+        mut options: CallOptions,
         errors: TypeId,
     ) -> Loaded {
-        let mut options = options;
         if let Some(outer) = options.take_tags_into() {
             return self.load_part(outer, key, options, errors).await;
         }

@@ -143,7 +143,7 @@ impl<'a, T: CacheValue> Entry<'a, T> {
         Self { options: self.options.traced(trace.clone()), ..self }
     }
 
-    /// Gives the tags of the call's value to the load that it is a part of: a value that is made of
+    /// Passes the tags of the call's value to the load that it is a part of: a value that is made of
     /// cached ones is then invalidated with each of them.
     ///
     /// ```

@@ -67,8 +67,8 @@ impl Turn<'_> {
         self.begin_with(id.process, PART, caller);
     }
 
-    /// Gives a load its part, if it is a load that has called, and the version of the tag under
-    /// which the part is valid, if that is known.
+    /// Passes a part to the load that called for it, if the caller is one, with the version of the
+    /// tag under which the part is valid, if that is known.
     pub(super) fn give_part(
         &mut self,
         process: usize,
@@ -88,7 +88,7 @@ impl Turn<'_> {
         self.give_part(process, caller, entry.version, Some(entry.tag));
     }
 
-    /// Tells a load, if it is one that has called, what another call has loaded or found.
+    /// Notes what another call has loaded or found, if the caller is a load.
     pub(super) fn share_part(&mut self, process: usize, caller: Caller, part: Version) {
         let Some(id) = self.load_of(process, caller) else { return };
         if let Step::AwaitingPart { shared, .. } = &mut self.flight_mut(id).step {

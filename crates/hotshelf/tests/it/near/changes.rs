@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use hotshelf::{Cache, KeyLayout, LoadContext, NearOptions, Store};
-use hotshelf_testkit::{Conditions, Failover, Proxy, RedisCluster, RedisSentinels, Reply};
+use hotshelf_testkit::{
+    Conditions, Failover, Proxy, RedisCluster, RedisSentinels, RedisServer, Reply,
+};
 
 use super::{BOUND, near_store, numbers, tagged, until_missing, until_near};
 use crate::support::{now, on_tokio, pause, server};
@@ -159,15 +161,20 @@ fn value_made_of_an_outdated_part_is_no_hit() {
     });
 }
 
+/// A store whose near tier hears of no changes, and is outdated for a minute.
+fn unreported_store(server: &RedisServer) -> Store {
+    let url = format!("{}?protocol=2", server.url());
+    let near = NearOptions::default().max_staleness(Duration::from_secs(60)).without_reports(true);
+    Store::builder().url(&url).near(near).build().unwrap()
+}
+
 /// So that not every load ends unstored until the near tier's bound is over.
 #[test]
 fn outdated_part_is_not_given_again() {
     on_tokio(async {
         let server = server();
-        let url = format!("{}?protocol=2", server.url());
-        let near = NearOptions::default().max_staleness(Duration::from_secs(60));
-        let store = Store::builder().url(&url).near(near.without_reports(true)).build().unwrap();
-        let others = Store::connect(&server.url()).await.unwrap();
+        let (store, others) =
+            (unreported_store(&server), Store::connect(&server.url()).await.unwrap());
         let (parts, writer) = (numbers(&store), numbers(&others));
         let wholes: Cache<u64> = store.cache("wholes").near(false).build().unwrap();
         for named in [false, true] {
@@ -200,10 +207,8 @@ fn outdated_part_is_not_given_again() {
 fn token_of_the_outer_call_is_presented_by_its_parts() {
     on_tokio(async {
         let server = server();
-        let url = format!("{}?protocol=2", server.url());
-        let near = NearOptions::default().max_staleness(Duration::from_secs(60));
-        let store = Store::builder().url(&url).near(near.without_reports(true)).build().unwrap();
-        let others = Store::connect(&server.url()).await.unwrap();
+        let (store, others) =
+            (unreported_store(&server), Store::connect(&server.url()).await.unwrap());
         let (cache, writer) = (numbers(&store), numbers(&others));
         cache.insert("part", 1).await;
         until_near(&cache, "part").await;
