@@ -95,6 +95,29 @@ fn unchanged_value_stays_where_it_is() {
     });
 }
 
+/// The key may have become one of another type meanwhile.
+#[test]
+fn unchanged_value_replaces_what_is_no_entry() {
+    on_tokio(async {
+        let server = server();
+        let store = Store::connect(&server.url()).await.unwrap();
+        let pages = store.cache::<String>("pages").stale_if_error(MINUTE).build().unwrap();
+        let (key, page) = (pages.wire_key("k"), "x".repeat(1_000));
+        pages.insert("k", page.clone()).await;
+        assert!(pages.expire("k").await.unwrap());
+        while pages.get("k").await.is_some() {
+            pause(Duration::from_millis(5)).await;
+        }
+        let load = async |context: LoadContext<String>| {
+            server.command(&["DEL", key.as_str()]);
+            server.command(&["HSET", key.as_str(), "a", "b"]);
+            Ok::<_, ()>(Arc::clone(context.previous().expect("it is stale")))
+        };
+        pages.entry("k").or_load(load).await.unwrap();
+        assert_eq!(pages.get("k").await.as_deref(), Some(&page));
+    });
+}
+
 async fn held_keys_are_not_stored(store: Store) {
     let cache = store.cache::<u32>("held").hold(MINUTE).build().unwrap();
     assert_eq!(*cache.get_or_insert_with("k", async || 1).await, 1);
