@@ -2,7 +2,7 @@
 
 A cold value is computed once across all processes, and an invalidated value is never served
 again. The engine and the Redis/Valkey client are written in Rust and run on the event loop
-itself, without a thread of their own.
+itself, without a thread of their own. `hotshelf.sync` is the same without `await`.
 
     cache = hotshelf.CacheManager("redis://localhost")
     app = FastAPI(lifespan=cache.lifespan)
@@ -14,6 +14,7 @@ itself, without a thread of their own.
         return await products.get_or_set(id, lambda: fetch(id))
 """
 
+from hotshelf import sync
 from hotshelf._cached import CachedFunction
 from hotshelf._codec import Codec
 from hotshelf._codecs import ValueCodec
@@ -105,4 +106,5 @@ __all__ = [
     "declare_prefix",
     "escape_pattern",
     "get_ttl_with_jitter",
+    "sync",
 ]

@@ -53,7 +53,9 @@ class BackgroundTasks:
         """Cancels all tasks, and waits for those of this loop, for a second at most."""
         if not self._tasks or self._process != os.getpid():
             return
-        loop, current = asyncio.get_running_loop(), asyncio.current_task()
+        loop = asyncio._get_running_loop()
+        # `hotshelf.sync` has no loop.
+        current = None if loop is None else asyncio.current_task()
         tasks = [task for task in list(self._tasks) if task is not current]
         for task in tasks:
             cancel_task(task)

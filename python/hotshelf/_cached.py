@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overload
 
 from typing_extensions import Concatenate, ParamSpec, Self
 
@@ -21,6 +21,7 @@ from hotshelf._running import current_runs
 from hotshelf._signature import CallKey, KeyFunction, call_key
 
 if TYPE_CHECKING:
+    from hotshelf import sync
     from hotshelf._context import LoadContext
     from hotshelf._options import Lifetime, LoadOptions
     from hotshelf._service import CacheService
@@ -34,7 +35,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 #: What the memory of the process may return instead of a decoded value.
-_NOT_DECODED = frozenset((Encoded, Missing, bytes))
+NOT_DECODED = frozenset((Encoded, Missing, bytes))
 
 #: The arguments of a call that leaves them out.
 _EMPTY: dict[Any, Any] = {
@@ -46,17 +47,12 @@ _EMPTY: dict[Any, Any] = {
 CallTags = Sequence[str] | Callable[..., Sequence[str]]
 
 
-class CachedFunction(Generic[P, R]):
-    """An async function whose results are cached. It is called, and looks, like the function:
-    with its signature, defaults and types.
-
-    Of all concurrent callers, in this process and in others, one runs it. What it raises reaches
-    the callers; a failure of the cache doesn't.
-    """
+class CachedCall(Generic[P, R]):
+    """What async and sync functions have in common whose results are cached."""
 
     def __init__(
         self,
-        function: Callable[P, Awaitable[R]],
+        function: Callable[P, Any],
         service: CacheService[Any],
         key: CallKey,
         tags: CallTags,
@@ -79,17 +75,9 @@ class CachedFunction(Generic[P, R]):
             options["tags"] = list_of_names(tags, "tags")
         #: Whether a value in the memory of this process is a hit by its key alone.
         self._peeks = not tags and service._copy is None
-        if hasattr(inspect, "markcoroutinefunction"):
-            inspect.markcoroutinefunction(self)
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Returns the result of the function, from the cache if it is there."""
-        identifier, params = self._key(*args, **kwargs)
-        if params is None and self._peeks and not current_runs():
-            found = self._service._core.peek(identifier)
-            if type(found) not in _NOT_DECODED:
-                return cast("R", found)
-        return await self._load(identifier, params, args, kwargs, False)
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        raise NotImplementedError
 
     async def _load(
         self,
@@ -110,14 +98,23 @@ class CachedFunction(Generic[P, R]):
     def _tagged(
         self,
         tags: Callable[..., Sequence[str]],
-        run: Callable[[], Awaitable[R]],
+        run: Callable[[], Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> Callable[[LoadContext[Any]], Awaitable[R]]:
+    ) -> Callable[[LoadContext[Any]], Any]:
         """Returns a factory that adds the tags of its result."""
 
-        async def load(context: LoadContext[Any]) -> R:
+        async def load(context: LoadContext[Any]) -> Any:
             result = await run()
+            add_tags(context, result)
+            return result
+
+        def load_here(context: LoadContext[Any]) -> Any:
+            result = run()
+            add_tags(context, result)
+            return result
+
+        def add_tags(context: LoadContext[Any], result: Any) -> None:
             bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {**bound.arguments, "result": result}
@@ -132,36 +129,13 @@ class CachedFunction(Generic[P, R]):
                 self._tags_fail = True
             else:
                 self._tags_fail = False
-            return result
 
-        return load
-
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Runs the function, and stores its result in place of what is cached."""
-        identifier, params = self._key(*args, **kwargs)
-        return await self._load(identifier, params, args, kwargs, True)
-
-    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
-        """Removes the result of a call with these arguments, and refuses calls in flight; those
-        that aren't part of the key may be left out. Returns `False` if the backend failed.
-
-        After it has returned `True`, no later call in any process gets an older result.
-
-        Raises:
-            KeyError, TypeError: If the arguments make no key.
-        """
-        return await self._invalidate(*self._key_of(args, kwargs))
+        return load if inspect.iscoroutinefunction(self._function) else load_here
 
     async def _invalidate(self, identifier: Any, params: dict[str, Any] | None) -> bool:
         # Raises for an invalid key: `False` is for a backend that fails.
         self._service.key(identifier, params)
         return await self._service.delete(identifier, params)
-
-    async def peek(self, *args: Any, **kwargs: Any) -> R | None:
-        """Returns the cached result of a call with these arguments, or `None`; it never runs the
-        function. Arguments that aren't part of the key may be left out."""
-        identifier, params = self._key_of(args, kwargs)
-        return cast("R | None", await self._service.get(identifier, params))
 
     def key(self, *args: Any, **kwargs: Any) -> str:
         """Returns the exact key of a call with these arguments. Those that aren't part of it may be
@@ -189,6 +163,62 @@ class CachedFunction(Generic[P, R]):
         """Returns the counters of the function's cache in this process."""
         return self._service.stats()
 
+    def __repr__(self) -> str:
+        return f"<cached {self._function!r}>"
+
+
+class CachedFunction(CachedCall[P, R]):
+    """An async function whose results are cached. It is called, and looks, like the function:
+    with its signature, defaults and types.
+
+    Of all concurrent callers, in this process and in others, one runs it. What it raises reaches
+    the callers; a failure of the cache doesn't.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Awaitable[R]],
+        service: CacheService[Any],
+        key: CallKey,
+        tags: CallTags,
+        options: LoadOptions,
+        ttl: float | None,
+    ) -> None:
+        super().__init__(function, service, key, tags, options, ttl)
+        if hasattr(inspect, "markcoroutinefunction"):
+            inspect.markcoroutinefunction(self)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Returns the result of the function, from the cache if it is there."""
+        identifier, params = self._key(*args, **kwargs)
+        if params is None and self._peeks and not current_runs():
+            found = self._service._core.peek(identifier)
+            if type(found) not in NOT_DECODED:
+                return cast("R", found)
+        return await self._load(identifier, params, args, kwargs, False)
+
+    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the function, and stores its result in place of what is cached."""
+        identifier, params = self._key(*args, **kwargs)
+        return await self._load(identifier, params, args, kwargs, True)
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """Removes the result of a call with these arguments, and refuses calls in flight; those
+        that aren't part of the key may be left out. Returns `False` if the backend failed.
+
+        After it has returned `True`, no later call in any process gets an older result.
+
+        Raises:
+            KeyError, TypeError: If the arguments make no key.
+        """
+        return await self._invalidate(*self._key_of(args, kwargs))
+
+    async def peek(self, *args: Any, **kwargs: Any) -> R | None:
+        """Returns the cached result of a call with these arguments, or `None`; it never runs the
+        function. Arguments that aren't part of the key may be left out."""
+        identifier, params = self._key_of(args, kwargs)
+        return cast("R | None", await self._service.get(identifier, params))
+
     @property
     def service(self) -> CacheService[Any]:
         """The cache of the results."""
@@ -205,28 +235,58 @@ class CachedFunction(Generic[P, R]):
     def __get__(self, instance: Any, owner: type[Any]) -> Any:
         return self if instance is None else _Bound(self, instance)
 
-    def __repr__(self) -> str:
-        return f"<cached {self._function!r}>"
 
+class BoundCall:
+    """What async and sync methods of one object have in common whose results are cached."""
 
-class _Bound:
-    """A method whose results are cached, of one object."""
-
-    def __init__(self, function: CachedFunction[..., Any], instance: Any) -> None:
+    def __init__(self, function: CachedCall[..., Any], instance: Any) -> None:
         functools.update_wrapper(self, function)
         del self.__dict__["__wrapped__"]
         self.__self__ = instance
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        signature = self._function._signature
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+    def key(self, *args: Any, **kwargs: Any) -> str:
+        return self._function._service.key(*self._key_of(args, kwargs))
+
+    def _key_of(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any] | None]:
+        return self._function._key_of(args, kwargs, self.__self__)
+
+    def cache_info(self) -> Stats:
+        return self._function.cache_info()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundCall):
+            return NotImplemented
+        return self.__self__ is other.__self__ and self._function is other._function
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), id(self._function)))
+
+    def __repr__(self) -> str:
+        return f"<bound {self._function!r} of {self.__self__!r}>"
+
+
+class _Bound(BoundCall):
+    """An async method of one object, whose results are cached."""
+
+    def __init__(self, function: CachedFunction[..., Any], instance: Any) -> None:
+        super().__init__(function, instance)
         self.__func__ = function
         if hasattr(inspect, "markcoroutinefunction"):
             inspect.markcoroutinefunction(self)
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return await self.__func__(self.__self__, *args, **kwargs)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        signature = self.__func__._signature
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
     async def refresh(self, *args: Any, **kwargs: Any) -> Any:
         return await self.__func__.refresh(self.__self__, *args, **kwargs)
@@ -237,35 +297,25 @@ class _Bound:
     async def peek(self, *args: Any, **kwargs: Any) -> Any:
         return await self.service.get(*self._key_of(args, kwargs))
 
-    def key(self, *args: Any, **kwargs: Any) -> str:
-        return self.service.key(*self._key_of(args, kwargs))
-
-    def _key_of(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Any, dict[str, Any] | None]:
-        return self.__func__._key_of(args, kwargs, self.__self__)
-
-    def cache_info(self) -> Stats:
-        return self.__func__.cache_info()
-
     @property
     def service(self) -> CacheService[Any]:
         return self.__func__.service
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Bound):
-            return NotImplemented
-        return self.__self__ is other.__self__ and self.__func__ is other.__func__
 
-    def __hash__(self) -> int:
-        return hash((id(self.__self__), id(self.__func__)))
+class CachedDecorator(Protocol):
+    """A decorator for a function whose results are cached."""
 
-    def __repr__(self) -> str:
-        return f"<bound {self.__func__!r} of {self.__self__!r}>"
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]]
+    ) -> CachedFunction[P, R]: ...
+
+    @overload
+    def __call__(self, function: Callable[P, R]) -> sync.CachedFunction[P, R]: ...
 
 
 def cached_function(
-    function: Callable[P, Coroutine[Any, Any, R]],
+    function: Callable[P, Any],
     service: CacheService[Any],
     *,
     key: KeyFunction | None = None,
@@ -275,12 +325,14 @@ def cached_function(
     ttl: Lifetime | str | None = None,
     is_own: bool = False,
     **options: Any,
-) -> CachedFunction[P, R]:
+) -> Any:
     """Returns a function whose results are cached.
 
     Raises:
         ConfigurationError: For a function that can't be cached so, and says why.
     """
+    from hotshelf.sync._cached import CachedFunction as SyncFunction
+
     name = check_cacheable(function)
     call = call_key(function, key=key, skip=list_of_names(skip or (), "skip"), vary=vary)
     if callable(tags):
@@ -290,23 +342,24 @@ def cached_function(
     if options.get("negative_ttl") is not None:
         options["negative_ttl"] = seconds_of("negative_ttl", options["negative_ttl"])
     lifetime = None if ttl is None else seconds_of("ttl", ttl)
-    return CachedFunction(function, service, call, tags, cast("LoadOptions", options), lifetime)
+    kind = CachedFunction if inspect.iscoroutinefunction(function) else SyncFunction
+    return kind(function, service, call, tags, cast("LoadOptions", options), lifetime)
 
 
 def check_cacheable(function: Any) -> str:
-    """Checks that a function is async, and returns its name.
+    """Checks that results of a function can be cached, and returns its name.
 
     Raises:
-        ConfigurationError: If it isn't.
+        ConfigurationError: If they can't.
     """
     name: str = getattr(function, "__qualname__", repr(function))
     if isinstance(function, staticmethod | classmethod):
         kind = type(function).__name__
         raise ConfigurationError(f"put @{kind} above the decorator that caches {name}")
     if not isinstance(function, types.FunctionType) and not hasattr(function, "__wrapped__"):
-        raise ConfigurationError(f"{name} is no function: only `async def` functions can be cached")
-    if not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{name} is not async: only `async def` functions can be cached")
+        raise ConfigurationError(f"{name} is no function: only functions can be cached")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(f"{name} is a generator, whose values can't be cached: return a list")
     return name
 
 

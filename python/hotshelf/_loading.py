@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from hotshelf._background import LimitReached, cancel_task, end_limit, in_time
+from hotshelf._blocking import finished
 from hotshelf._context import LoadContext
 from hotshelf._errors import LoadTimeoutError, own_copy
 from hotshelf._hotshelf import Failed, Missing, Pending, Refresh, Ticket, Unencoded
@@ -63,11 +64,10 @@ class Load(Generic[T]):
         if self._background or self._on is not None:
             self._check(found)
         match found:
+            case Ticket() if self._background:
+                return await self._lead_apart(found)
             case Ticket():
-                limit = found.time_limit()
-                if limit is not None and self._background:
-                    return await self._lead_apart(found, limit)
-                return await self._lead(found, limit)
+                return await self._lead_here(found)
             case Refresh():
                 return self._begin_refresh(found)
             case Failed():
@@ -90,6 +90,10 @@ class Load(Generic[T]):
             if isinstance(found, Ticket | Refresh):
                 found.abandon()
             raise
+
+    async def _lead_here(self, ticket: Ticket) -> Made:
+        """Runs the factory for its caller, which stops it at its time limit."""
+        return await self._lead(ticket, ticket.time_limit())
 
     async def _lead(self, ticket: Ticket, limit: Pending | None = None) -> Made:
         """Runs the factory in this task, and completes the load with its result or exception."""
@@ -123,8 +127,7 @@ class Load(Generic[T]):
         return self._on_limit(cast("Pending", limit))
 
     async def _run(self, context: LoadContext[T] | None) -> Any:
-        made = self._factory() if context is None else self._factory(context)
-        return await made if inspect.isawaitable(made) else made
+        return await finished(self._factory() if context is None else self._factory(context))
 
     async def _fail(
         self, ticket: Ticket, error: Exception, context: LoadContext[T] | None
@@ -168,13 +171,24 @@ class Load(Generic[T]):
         if error is not None:
             # The traceback of the future's own exception would refer to the future.
             raise own_copy(error)
-        made = self._stored(limit.future.result())
+        return self._instead(limit.future.result())
+
+    def _instead(self, found: Any) -> Made:
+        """Returns the stored value that a call is given when it stops waiting.
+
+        Raises:
+            LoadTimeoutError: If it can't be decoded.
+        """
+        made = self._stored(found)
         if made is None:
             raise LoadTimeoutError("the load takes longer than `soft_timeout`")
         return made
 
-    async def _lead_apart(self, ticket: Ticket, limit: Pending) -> Made:
+    async def _lead_apart(self, ticket: Ticket) -> Made:
         """Runs the factory in a task of its own, which goes on when the caller stops waiting."""
+        limit = ticket.time_limit()
+        if limit is None:
+            return await self._lead(ticket)
         leading = asyncio.get_running_loop().create_task(self._lead(ticket))
         tasks = self._service._manager._background
         try:
@@ -201,10 +215,13 @@ class Load(Generic[T]):
         if made is None:
             refresh.abandon()
             return None
+        self._start_refresh(refresh)
+        return made
+
+    def _start_refresh(self, refresh: Refresh) -> None:
         refreshing = asyncio.get_running_loop().create_task(self._refresh(refresh))
         self._service._manager._background.keep(refreshing)
         refreshing.add_done_callback(self._note_failure)
-        return made
 
     async def _refresh(self, refresh: Refresh) -> None:
         ticket = refresh.begin()
@@ -213,8 +230,39 @@ class Load(Generic[T]):
         if ticket is not None:
             await self._lead(cast("Ticket", ticket))
 
-    def _note_failure(self, task: asyncio.Task[Any]) -> None:
+    def _note_failure(self, task: asyncio.Task[Any] | Future[Any]) -> None:
         """Notes an exception that no caller gets."""
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self._service._load_failed(error)
+
+
+class BlockingLoad(Load[T]):
+    """A load of a thread without an event loop."""
+
+    __slots__ = ()
+
+    async def _lead_here(self, ticket: Ticket) -> Made:
+        """Runs the factory for its caller. A sync factory can't be stopped."""
+        return await self._lead(ticket)
+
+    async def _lead_apart(self, ticket: Ticket) -> Made:
+        """Runs the factory in another thread, which goes on when the caller stops waiting."""
+        limit = ticket.limit()
+        threads = self._service._manager._threads
+        leading = None if limit is None else threads.start(lambda: self._lead(ticket))
+        if limit is None or leading is None:
+            return await self._lead(ticket)
+        leading.add_done_callback(lambda _: limit.end())
+        found = limit.wait()
+        if leading.done():
+            return leading.result()
+        leading.add_done_callback(self._note_failure)
+        return self._instead(found)
+
+    def _start_refresh(self, refresh: Refresh) -> None:
+        refreshing = self._service._manager._threads.start(lambda: self._refresh(refresh))
+        if refreshing is None:
+            refresh.abandon()
+        else:
+            refreshing.add_done_callback(self._note_failure)

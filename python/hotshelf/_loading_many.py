@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from hotshelf._background import LimitReached, in_time
+from hotshelf._blocking import finished
 from hotshelf._errors import own_copy
-from hotshelf._hotshelf import Failed, ManyLoad, Pending, Unencoded
+from hotshelf._hotshelf import Failed, ManyLoad, Pending, Unencoded, is_blocking
 from hotshelf._keys import Identifier, comparable
 from hotshelf._options import stale_condition
 from hotshelf._pending import result_of
@@ -72,7 +72,8 @@ class LoadOfMany(Generic[T]):
         limit: Pending | None = None
         try:
             names = [self._names[at] for at in positions]
-            limit = step.time_limit()
+            # A sync factory of a thread can't be stopped.
+            limit = None if is_blocking() else step.time_limit()
             with running(service._owned_keys([(name, None) for name in names])):
                 run = self._run(names)
                 made = await (run if limit is None else in_time(limit, run))
@@ -104,9 +105,7 @@ class LoadOfMany(Generic[T]):
         distinct: dict[Any, Any] = {}
         for name in names:
             distinct.setdefault(comparable(name), name)
-        made = self._factory(list(distinct.values()))
-        if inspect.isawaitable(made):
-            made = await made
+        made = await finished(self._factory(list(distinct.values())))
         found = {comparable(name): value for name, value in _pairs(made)}
         if found and found.keys().isdisjoint(distinct):
             logger.warning(

@@ -8,14 +8,15 @@ import multiprocessing
 import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, TypedDict, Unpack
 
 from hotshelf import _hotshelf
 from hotshelf._background import BackgroundTasks
+from hotshelf._blocking import BackgroundThreads
 from hotshelf._cached import (
-    CachedFunction,
+    CachedDecorator,
     CallTags,
     cached_function,
     check_cacheable,
@@ -43,6 +44,9 @@ from hotshelf._stats import Stats
 from hotshelf._near import Near
 from hotshelf._tls import Tls
 
+if TYPE_CHECKING:
+    from hotshelf.sync import CacheManager as BlockingManager
+
 logger = logging.getLogger("hotshelf")
 
 P = ParamSpec("P")
@@ -64,7 +68,11 @@ declare_prefix(_DEFAULT_PREFIX)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_hotshelf.after_fork)
+    os.register_at_fork(
+        before=_hotshelf.before_fork,
+        after_in_parent=_hotshelf.after_fork_in_parent,
+        after_in_child=_hotshelf.after_fork,
+    )
 
 
 class Health(TypedDict):
@@ -163,6 +171,7 @@ class CacheManager:
         self._unopened: Store | None = None
         self._cores: dict[Any, _hotshelf.Cache] = {}
         self._background = BackgroundTasks()
+        self._threads = BackgroundThreads()
         #: The functions whose arguments are the keys of a cache.
         self._claims: dict[tuple[str, str, str], Callable[..., Any]] = {}
         self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
@@ -230,6 +239,13 @@ class CacheManager:
         """
         return RedisClient(self.store)
 
+    @property
+    def sync(self) -> BlockingManager:
+        """The same manager, with methods that block their thread."""
+        from hotshelf.sync import CacheManager
+
+        return CacheManager._of(self)
+
     @overload
     def service(
         self, namespace: str, model: type[T], **options: Unpack[CacheServiceOptions]
@@ -278,7 +294,7 @@ class CacheManager:
         negative_ttl: Lifetime | str | None = None,
         background: bool = False,
         **options: Unpack[CachedOptions],
-    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], CachedFunction[P, R]]:
+    ) -> CachedDecorator:
         """Returns a decorator for an async function whose results are cached, in a cache of its
         own:
 
@@ -303,7 +319,7 @@ class CacheManager:
         """
         check_called(misplaced, "cache.cached")
 
-        def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
+        def decorate(function: Callable[..., Any]) -> Any:
             check_cacheable(function)
             namespace = full_name(function) if name is None else name
             kind = return_type(function) if model is None else model
@@ -316,7 +332,7 @@ class CacheManager:
                 background=background, is_own=True,
             )  # fmt: skip
 
-        return decorate
+        return cast("CachedDecorator", decorate)
 
     def _claim(self, service: CacheService[Any], function: Callable[..., Any]) -> None:
         """Notes that the keys of a cache are the arguments of a function.
@@ -476,6 +492,7 @@ class CacheManager:
         if store is None:
             return True
         await self._background.cancel()
+        self._threads.close()
         closing = store.close()
         if type(closing) is Pending:
             closing = await result_of(closing)

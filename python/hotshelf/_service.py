@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import copy as copying
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, Self, Unpack
 
-from hotshelf._cached import CachedFunction, CallTags, cached_function, check_called
+from hotshelf._cached import CachedDecorator, CallTags, cached_function, check_called
 from hotshelf._codecs import CodecName, ValueCodec, codec_for
 from hotshelf._context import LoadContext, OuterLoad
 from hotshelf._diagnosis import Explanation, Trace
@@ -25,10 +24,11 @@ from hotshelf._hotshelf import (
     Refresh,
     Ticket,
     Unencoded,
+    is_blocking,
     mode_after_undecodable,
 )
 from hotshelf._keys import Identifier, comparable, dumped_params, listed, params_text
-from hotshelf._loading import Load, Made
+from hotshelf._loading import BlockingLoad, Load, Made
 from hotshelf._loading_many import LoadOfMany
 from hotshelf._options import (
     DEFAULT_JITTER,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from hotshelf._manager import CacheManager
+    from hotshelf.sync import CacheService as BlockingService
 
 logger = logging.getLogger("hotshelf")
 
@@ -284,6 +285,13 @@ class CacheService(Generic[T]):
     async def __call__(self) -> Self:
         """Returns the cache itself, as a dependency of FastAPI."""
         return self
+
+    @property
+    def sync(self) -> BlockingService[T]:
+        """The same cache, with methods that block their thread."""
+        from hotshelf.sync import CacheService
+
+        return CacheService._of(self)
 
     def key(self, identifier: Identifier, params: Params = None) -> str:
         """Returns the exact key of an entry.
@@ -539,7 +547,7 @@ class CacheService(Generic[T]):
                 else:
                     if trace is not None and isinstance(found, Ticket | Refresh):
                         trace._load_begins()
-                    load = Load(
+                    load = self._load_type()(
                         self, (identifier, text), factory, takes_context=with_context,
                         background=background, on=stale_if_error_on,
                     )
@@ -753,7 +761,7 @@ class CacheService(Generic[T]):
                 if type(found) in _LOADING:
                     if trace is not None and isinstance(found, Ticket | Refresh):
                         trace._load_begins()
-                    load = Load(
+                    load = self._load_type()(
                         self, (identifier, text), factory, takes_context=with_context,
                         background=background, on=stale_if_error_on, encoded=True,
                     )
@@ -775,6 +783,10 @@ class CacheService(Generic[T]):
         finally:
             if trace is not None:
                 trace._end()
+
+    @staticmethod
+    def _load_type() -> type[Load[Any]]:
+        return BlockingLoad if is_blocking() else Load
 
     def _mode_within(
         self, runs: Iterable[Run], identifier: Any, params: Any, mode: str
@@ -915,7 +927,7 @@ class CacheService(Generic[T]):
         negative_ttl: Lifetime | str | None = None,
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
-    ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], CachedFunction[P, R]]:
+    ) -> CachedDecorator:
         """Returns a decorator for an async function whose results are cached: an endpoint or a
         method, too. It keeps its signature and types, and gains `invalidate`, `refresh`, `peek`,
         `key` and `cache_info`:
@@ -958,14 +970,14 @@ class CacheService(Generic[T]):
         """
         check_called(misplaced, "service.cached")
 
-        def decorate(function: Callable[P, Coroutine[Any, Any, R]]) -> CachedFunction[P, R]:
+        def decorate(function: Callable[..., Any]) -> Any:
             return cached_function(
                 function, self, key=key, skip=skip, vary=vary, tags=tags, ttl=ttl,
                 negative_ttl=negative_ttl, background=background,
                 stale_if_error_on=stale_if_error_on,
             )  # fmt: skip
 
-        return decorate
+        return cast("CachedDecorator", decorate)
 
     async def warm(
         self,
@@ -1001,11 +1013,21 @@ class CacheService(Generic[T]):
             TypeError: For a string instead of a list.
         """
         names = listed(identifiers, "identifiers")
+        warming = self._warming(factory, ttl, tags, stagger, progress)
+        return await warming.run(names, concurrency)
+
+    def _warming(
+        self,
+        factory: Callable[[K], Any],
+        ttl: Lifetime | None,
+        tags: Sequence[str] | Callable[[K], Sequence[str]],
+        stagger: float,
+        progress: Callable[[int], object] | None,
+    ) -> Warming[K]:
         lifetime = seconds("ttl", self.ttl if ttl is None else ttl)
-        warming: Warming[K] = Warming(
+        return Warming(
             self, factory, ttl=lifetime, tags=tags, stagger=stagger, progress=progress
         )
-        return await warming.run(names, concurrency)
 
     async def write_through_many(
         self,
@@ -1257,8 +1279,3 @@ class CacheService(Generic[T]):
         except CacheError:
             return False
         return True
-
-    @staticmethod
-    async def _call(factory: Callable[[], Any]) -> Any:
-        made = factory()
-        return await made if inspect.isawaitable(made) else made

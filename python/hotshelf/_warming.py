@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hotshelf._blocking import wait
 from hotshelf._diagnosis import Trace
 from hotshelf._errors import ConfigurationError
 
@@ -68,9 +71,7 @@ class Warming(Generic[K]):
     async def run(self, names: list[K], concurrency: int) -> Warmed[K]:
         """Loads keys. When it is cancelled, or an exception isn't one of a load, its tasks end
         before it does."""
-        if not isinstance(concurrency, int) or concurrency < 1:
-            message = f"invalid `concurrency` {concurrency!r}: use a whole number from 1 on"
-            raise ConfigurationError(message)
+        _check_concurrency(concurrency)
         numbered = enumerate(names)
         create_task = asyncio.get_running_loop().create_task
         workers = [create_task(self._work(numbered)) for _ in range(min(concurrency, len(names)))]
@@ -83,25 +84,57 @@ class Warming(Generic[K]):
             raise
         return Warmed(self._loaded, self._cached, self._failed)
 
+    def run_in_threads(self, names: list[K], concurrency: int) -> Warmed[K]:
+        """Loads keys in threads, and counts in this one. When it is interrupted, loads that run
+        end before it does."""
+        _check_concurrency(concurrency)
+        with ThreadPoolExecutor(concurrency, "hotshelf-warm") as pool:
+            try:
+                loads = [pool.submit(self._in_context(*each)) for each in enumerate(names)]
+                for load in as_completed(loads):
+                    self._count(*load.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return Warmed(self._loaded, self._cached, self._failed)
+
+    def _in_context(self, position: int, name: K) -> Callable[[], tuple[K, bool | Exception]]:
+        """Returns a load of a key, with a copy of the context variables."""
+        context = contextvars.copy_context()
+        return lambda: (name, context.run(lambda: wait(self._load(position, name))))
+
     async def _work(self, numbered: Iterable[tuple[int, K]]) -> None:
         """Loads what is left of the keys, which all workers share, one after another."""
         for position, name in numbered:
-            trace = Trace()
-            try:
-                await self._load(position, name, trace)
-            except Exception as error:
-                self._failed.append((name, error))
-            else:
-                self._loaded += trace.outcome.loaded
-                self._cached += not trace.outcome.loaded
-            if self._progress is not None:
-                self._progress(self._loaded + self._cached + len(self._failed))
+            self._count(name, await self._load(position, name))
 
-    async def _load(self, position: int, name: K, trace: Trace) -> None:
+    def _count(self, name: K, loaded: bool | Exception) -> None:
+        if isinstance(loaded, Exception):
+            self._failed.append((name, loaded))
+        elif loaded:
+            self._loaded += 1
+        else:
+            self._cached += 1
+        if self._progress is not None:
+            self._progress(self._loaded + self._cached + len(self._failed))
+
+    async def _load(self, position: int, name: K) -> bool | Exception:
+        """Returns whether this call loaded the key, or why that failed."""
         share = 1 - self._stagger * (position * _GOLDEN % 1)
-        tags = self._tags(name) if callable(self._tags) else self._tags
         identifier: Any = name
-        await self._service.get_or_set(
-            identifier, lambda: self._factory(name), max(self._ttl * share, _SHORTEST),
-            tags=tags, trace=trace,
-        )  # fmt: skip
+        trace = Trace()
+        try:
+            tags = self._tags(name) if callable(self._tags) else self._tags
+            await self._service.get_or_set(
+                identifier, lambda: self._factory(name), max(self._ttl * share, _SHORTEST),
+                tags=tags, trace=trace,
+            )  # fmt: skip
+        except Exception as error:
+            return error
+        return trace.outcome.loaded
+
+
+def _check_concurrency(concurrency: int) -> None:
+    if not isinstance(concurrency, int) or concurrency < 1:
+        message = f"invalid `concurrency` {concurrency!r}: use a whole number from 1 on"
+        raise ConfigurationError(message)

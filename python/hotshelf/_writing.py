@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from hotshelf._blocking import finished
 from hotshelf._errors import CacheError
 from hotshelf._hotshelf import Pending, WriteGuard
 from hotshelf._pending import result_of
@@ -47,7 +48,7 @@ class GuardedWrite:
         """Runs the user's write, and returns its result as `prepare` converts it."""
         try:
             with running(self._keys):
-                return prepare(await self._service._call(write))
+                return prepare(await finished(write()))
         except Exception:
             await self.finish([])
             raise

@@ -12,8 +12,9 @@ use pyo3::types::{PyBytes, PyList};
 use crate::arguments::duration;
 use crate::convert;
 use crate::errors::exception;
+use crate::host::begin;
 use crate::pending::outcome;
-use crate::store::{Shared, Store, begin};
+use crate::store::{Shared, Store};
 
 /// Sends commands to the servers of a store.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]

@@ -11,7 +11,6 @@ use futures_util::FutureExt;
 use hotshelf_core::Moment;
 use hotshelf_core::sync::Mutex;
 use mio::{Events, Poll};
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -62,18 +61,19 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Returns the driver of the loop that runs on this thread. The first call starts it.
-    pub(crate) fn on_this_loop(py: Python<'_>) -> PyResult<Bound<'_, Self>> {
-        let running = running_loop(py)?;
+    /// Returns the driver of the loop that runs on this thread, if one does. The first call
+    /// starts it.
+    pub(crate) fn on_this_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, Self>>> {
+        let Some(running) = running_loop(py)? else { return Ok(None) };
         let drivers = DRIVERS.lock();
         let registered =
             drivers.iter().find(|registered| registered.event_loop == address_of(&running));
         let driver = registered.map(|registered| registered.driver.clone_ref(py));
         drop(drivers);
-        match driver.and_then(|driver| driver.bind(py).upgrade()) {
-            Some(driver) => Ok(driver.cast_into::<Self>()?),
-            None => Self::start(&running),
-        }
+        Ok(Some(match driver.and_then(|driver| driver.bind(py).upgrade()) {
+            Some(driver) => driver.cast_into::<Self>()?,
+            None => Self::start(&running)?,
+        }))
     }
 
     fn start<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, Self>> {
@@ -157,20 +157,18 @@ impl Driver {
         }
     }
 
-    /// Runs a future in the background of the loop that runs on this thread.
+    /// Runs a future in the background of the loop.
     pub(crate) fn background(
-        py: Python<'_>,
+        slf: &Bound<'_, Self>,
         work: impl Future<Output = ()> + Send + 'static,
-    ) -> PyResult<Background> {
-        let _inside = finalization::enter(py);
-        let driver = Self::on_this_loop(py)?;
-        let executor = &driver.get().executor;
+    ) -> PyResult<Arc<Task>> {
+        let executor = &slf.get().executor;
         let entered = executor.enter();
         let task = Task::new(executor, Box::pin(work));
         task.run();
         drop(entered);
-        driver.get().set_timer(&driver)?;
-        Ok(Background(task))
+        slf.get().set_timer(slf)?;
+        Ok(task)
     }
 
     /// Removes a waiting future, and returns it.
@@ -325,28 +323,6 @@ impl Alarm {
     }
 }
 
-/// A background task, which is stopped on drop.
-pub(crate) struct Background(Arc<Task>);
-
-impl Background {
-    /// Stops the task.
-    pub(crate) fn stop(&self) {
-        self.0.abandon();
-    }
-
-    /// Stops the task, and drops a value of the same loop. It may be called on any thread.
-    pub(crate) fn stop_and_drop<T>(&self, value: T) {
-        self.stop();
-        self.0.drop_on_its_loop(value);
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
 /// Returns the executor of an open loop that meets a condition.
 pub(crate) fn open_executor(picks: impl Fn(&Executor) -> bool) -> Option<Arc<Executor>> {
     let drivers = DRIVERS.lock();
@@ -354,20 +330,10 @@ pub(crate) fn open_executor(picks: impl Fn(&Executor) -> bool) -> Option<Arc<Exe
     open.find(|executor| !executor.is_closed() && picks(executor))
 }
 
-/// Forgets the loops of the parent in a forked process. Their sockets are closed, or the
-/// parent's connections would outlive it. Everything else is leaked, since dropping it would
-/// continue operations of the parent.
-pub(crate) fn forget_all(py: Python<'_>) -> PyResult<()> {
+/// Forgets the loops of the parent in a forked process, and returns their executors.
+pub(crate) fn forget_all() -> Vec<Arc<Executor>> {
     let drivers = std::mem::take(&mut *DRIVERS.lock());
-    let close = py.import("os")?.getattr("close")?;
-    for executor in drivers.iter().filter_map(|registered| registered.executor.upgrade()) {
-        for descriptor in executor.sockets().descriptors() {
-            // It fails if the descriptor is already closed.
-            let _ = close.call1((descriptor,));
-        }
-        std::mem::forget(executor);
-    }
-    Ok(())
+    drivers.iter().filter_map(|registered| registered.executor.upgrade()).collect()
 }
 
 /// Returns the address of an object.
@@ -375,17 +341,12 @@ fn address_of(object: &Bound<'_, PyAny>) -> usize {
     object.as_ptr() as usize
 }
 
-fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// Returns the event loop that runs on this thread, if one does.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     static RUNNING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let running = RUNNING.get_or_try_init(py, || {
         Ok::<_, PyErr>(py.import("asyncio.events")?.getattr("_get_running_loop")?.unbind())
     })?;
     let running = running.bind(py).call0()?;
-    match running.is_none() {
-        true => Err(PyRuntimeError::new_err(
-            "no running event loop of asyncio: call it from a coroutine on asyncio or uvloop (trio \
-             is not supported)",
-        )),
-        false => Ok(running),
-    }
+    Ok(if running.is_none() { None } else { Some(running) })
 }

@@ -47,6 +47,24 @@ pub(crate) fn enter(py: Python<'_>) -> Inside {
     Inside(())
 }
 
+/// Waits without the GIL, in a call of this thread that finalization doesn't wait for meanwhile.
+/// If the interpreter is finalized then, this doesn't return.
+pub(crate) fn detached<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T + Send) -> T {
+    let count = DEPTH.get().min(1);
+    let finalizes_here = FINALIZES_HERE.get();
+    py.detach(move || {
+        INSIDE.fetch_sub(count, Ordering::SeqCst);
+        let result = wait();
+        INSIDE.fetch_add(count, Ordering::SeqCst);
+        while FINALIZING.load(Ordering::SeqCst) && !finalizes_here {
+            INSIDE.fetch_sub(count, Ordering::SeqCst);
+            park_timeout(PARK_TIMEOUT);
+            INSIDE.fetch_add(count, Ordering::SeqCst);
+        }
+        result
+    })
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         let depth = DEPTH.get() - 1;

@@ -1,10 +1,10 @@
-//! hotshelf's engine and Redis client on Python's event loops.
+//! hotshelf's engine and Redis client on Python's event loops, and in threads without one.
 //!
 //! The engine's futures run on the loop's own thread, between its callbacks
 //! ([`executor`], [`driver`]): Rust encodes, decodes, matches replies and completes futures;
 //! the loop only signals ready sockets and due timers. Rust never awaits Python: on a miss it
 //! returns a ticket to Python code, which awaits the factory in the caller's own task and then
-//! completes the load.
+//! completes the load. In a thread without an event loop, operations block ([`threads`]).
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -17,7 +17,9 @@ mod errors;
 mod executor;
 mod finalization;
 mod fork;
+mod host;
 mod kept;
+mod limit;
 mod load_many;
 mod log;
 mod pending;
@@ -25,6 +27,7 @@ mod refresh;
 mod runtime;
 mod socket;
 mod store;
+mod threads;
 mod ticket;
 mod trace;
 mod transport;
@@ -47,6 +50,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<pending::Pending>()?;
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<refresh::Refresh>()?;
+    module.add_class::<limit::Limit>()?;
     module.add_class::<load_many::ManyLoad>()?;
     module.add_class::<ticket::Failed>()?;
     module.add_class::<trace::Trace>()?;
@@ -54,7 +58,11 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<value::Unencoded>()?;
     module.add_class::<value::Encoded>()?;
     module.add_class::<value::Missing>()?;
+    module.add_function(wrap_pyfunction!(fork::before_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(fork::after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
+    module.add_function(wrap_pyfunction!(threads::is_blocking, module)?)?;
+    module.add_function(wrap_pyfunction!(threads::set_blocking, module)?)?;
     module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;
     module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;

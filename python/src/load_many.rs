@@ -9,10 +9,9 @@ use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::driver::{Background, Driver};
 use crate::errors::{backing_off, load_timed_out, value_error};
+use crate::host::{Background, begin};
 use crate::pending::{Outcome, outcome};
-use crate::store::begin;
 use crate::ticket::{Failed, Failure};
 use crate::value::{Form, PyValue, to_python};
 
@@ -38,8 +37,8 @@ impl ManyLoad {
         let positions = load.next().await;
         outcome(move |py| {
             let renewal = match &positions {
-                Some(_) => Driver::background(py, load.keep_alive())?,
-                None => Driver::background(py, ready(()))?,
+                Some(_) => Background::start(py, load.keep_alive())?,
+                None => Background::start(py, ready(()))?,
             };
             let load = Mutex::new(Some(load));
             Ok(Py::new(py, Self { load, positions, form, renewal })?.into_any())

@@ -5,8 +5,8 @@ use hotshelf_core::sync::Mutex;
 use pyo3::prelude::*;
 
 use crate::errors::value_error;
+use crate::host::begin;
 use crate::pending::outcome;
-use crate::store::begin;
 use crate::ticket::Ticket;
 use crate::value::{Form, to_python};
 

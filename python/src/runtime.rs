@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use hotshelf_core::runtime::{BusyTime, RuntimeId};
 use hotshelf_core::{BoxFuture, Moment, Runtime};
 
-use crate::driver;
 use crate::executor::{Executor, Sleep};
+use crate::host;
 
 /// The time at which this process first read its clock.
 #[expect(clippy::disallowed_methods, reason = "this is the runtime")]
@@ -22,7 +22,7 @@ pub(crate) fn now() -> Moment {
     Moment::after_start(START.elapsed())
 }
 
-/// The runtime of the event loop on which the engine runs.
+/// The runtime of the event loop, or of the threads, on which the engine runs.
 #[derive(Debug)]
 pub(crate) struct LoopRuntime;
 
@@ -47,7 +47,7 @@ impl Runtime for LoopRuntime {
     /// with them.
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         let here = Executor::current().filter(|executor| !executor.is_closed());
-        if let Some(executor) = here.or_else(|| driver::open_executor(|_| true)) {
+        if let Some(executor) = here.or_else(|| host::open_executor(|_| true)) {
             executor.spawn(future);
         }
     }
@@ -61,7 +61,7 @@ impl Runtime for LoopRuntime {
     }
 
     fn is_running(&self, id: RuntimeId) -> bool {
-        driver::open_executor(|executor| executor.id() == id).is_some()
+        host::open_executor(|executor| executor.id() == id).is_some()
     }
 
     fn note_busy(&self, late: Duration) {
@@ -77,7 +77,7 @@ impl Runtime for LoopRuntime {
         future: BoxFuture<'static, ()>,
     ) -> Result<(), BoxFuture<'static, ()>> {
         let here = self.current();
-        match driver::open_executor(|executor| Some(executor.id()) != here) {
+        match host::open_executor(|executor| Some(executor.id()) != here) {
             Some(executor) => {
                 executor.spawn(future);
                 Ok(())

@@ -15,14 +15,13 @@ use pyo3::types::PyDict;
 use crate::arguments::{duration, names};
 use crate::cache::boolean;
 use crate::convert;
-use crate::driver::Driver;
 use crate::errors::exception;
-use crate::finalization;
 use crate::fork::{self, Process};
-use crate::log;
-use crate::pending::{Outcome, outcome};
+use crate::host::{self, begin};
+use crate::pending::outcome;
 use crate::runtime::LoopRuntime;
 use crate::transport::LoopTransport;
+use crate::{finalization, log};
 
 /// The state of a store in one process; a forked process creates its own.
 pub(crate) struct State {
@@ -330,22 +329,13 @@ pub(crate) fn declare_prefix(prefix: &Bound<'_, PyAny>) {
     }
 }
 
-/// Begins an operation on the running loop.
-pub(crate) fn begin<F>(py: Python<'_>, operation: F) -> PyResult<Bound<'_, PyAny>>
-where
-    F: Future<Output = Outcome> + Send + 'static,
-{
-    let _inside = finalization::enter(py);
-    Driver::begin(&Driver::on_this_loop(py)?, operation)
-}
-
 /// Discards the state of the parent in a forked process.
 #[pyfunction]
 pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     fork::mark_fork();
     finalization::after_fork();
     log::clear();
-    crate::driver::forget_all(py)
+    host::forget_all(py)
 }
 
 impl fmt::Debug for Shared {

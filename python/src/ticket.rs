@@ -13,10 +13,10 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments;
 use crate::cache::boolean;
-use crate::driver::{Background, Driver};
 use crate::errors::{load_timed_out, value_error};
+use crate::host::{Background, begin};
+use crate::limit::Limit;
 use crate::pending::outcome;
-use crate::store::begin;
 use crate::trace::InheritedTags;
 use crate::value::{Form, PyValue, missing, to_python};
 
@@ -67,8 +67,8 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn begin(py: Python<'_>, ticket: LoadTicket, form: Form) -> PyResult<Py<Self>> {
         let renewal = match ticket.keep_alive() {
-            Some(renewal) => Driver::background(py, renewal)?,
-            None => Driver::background(py, ready(()))?,
+            Some(renewal) => Background::start(py, renewal)?,
+            None => Background::start(py, ready(()))?,
         };
         Py::new(py, Self { ticket: Mutex::new(Some(ticket)), form, renewal })
     }
@@ -98,6 +98,12 @@ impl Ticket {
             Some(value) => to_python(py, value, self.form),
             None => missing(py),
         }
+    }
+
+    /// Returns the limit of a call whose factory runs in another thread; `None` if there is none.
+    fn limit(&self) -> Option<Limit> {
+        let timeouts = self.ticket.lock().as_ref()?.timeouts();
+        timeouts.next().is_some().then(|| Limit::new(timeouts, self.form))
     }
 
     /// Waits until the call should stop waiting for its factory, and returns the value that it is

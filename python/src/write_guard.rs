@@ -6,10 +6,9 @@ use hotshelf_core::sync::Mutex;
 use pyo3::prelude::*;
 
 use crate::cache::boolean;
-use crate::driver::{Background, Driver};
 use crate::errors::value_error;
+use crate::host::{Background, begin};
 use crate::pending::outcome;
-use crate::store::begin;
 use crate::value::PyValue;
 
 /// The encoded form of a value, or the reason why it has none.
@@ -25,7 +24,7 @@ pub(crate) struct PyWriteGuard {
 
 impl PyWriteGuard {
     pub(crate) fn begin(py: Python<'_>, guard: WriteGuard) -> PyResult<Self> {
-        let renewal = Driver::background(py, guard.keep_alive())?;
+        let renewal = Background::start(py, guard.keep_alive())?;
         Ok(Self { guard: Mutex::new(Some(guard)), renewal })
     }
 }

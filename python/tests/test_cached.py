@@ -8,7 +8,7 @@ import enum
 import functools
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -356,14 +356,14 @@ async def test_parameters_that_are_no_key_are_refused_by_name(manager: CacheMana
 
 
 async def test_functions_that_cannot_be_cached_are_refused(manager: CacheManager) -> None:
-    def sync(id: int) -> int:
-        return id
+    async def numbers(id: int) -> AsyncIterator[int]:
+        yield id
 
     async def untyped(id: int):  # type: ignore[no-untyped-def]
         return id
 
-    with pytest.raises(ConfigurationError, match="sync is not async"):
-        manager.cached()(sync)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="numbers is a generator, .*: return a list"):
+        manager.cached()(numbers)
     with pytest.raises(ConfigurationError, match="untyped returns isn't known: annotate it"):
         manager.cached()(untyped)
     assert await manager.cached(model=int)(untyped)(1) == 1

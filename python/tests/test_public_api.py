@@ -16,8 +16,14 @@ from conftest import TESTS
 LISTING = TESTS / "data" / "public_api.txt"
 
 
+def attributes(owner: type) -> dict[str, Any]:
+    """Returns the attributes of a class, and of its private bases."""
+    private = (it for it in owner.__mro__ if it.__module__.startswith("hotshelf._") or it is owner)
+    return {name: value for base in reversed(list(private)) for name, value in vars(base).items()}
+
+
 def members(name: str, owner: type) -> Iterator[str]:
-    for attribute, value in sorted(vars(owner).items()):
+    for attribute, value in sorted(attributes(owner).items()):
         if attribute.startswith("_") and attribute != "__init__":
             continue
         if isinstance(value, classmethod | staticmethod):
@@ -37,6 +43,9 @@ def described(name: str, value: Any) -> Iterator[str]:
         bases = ", ".join(f"{base.__module__}.{base.__name__}" for base in value.__bases__)
         yield f"class {name}({bases})"
         yield from members(name, value)
+    elif inspect.ismodule(value):
+        for member in sorted(value.__all__):
+            yield from described(f"{name}.{member}", getattr(value, member))
     elif inspect.isfunction(value):
         yield f"def {name}{inspect.signature(value)}"
     elif callable(value):

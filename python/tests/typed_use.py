@@ -21,6 +21,7 @@ from hotshelf import (
     Trace,
     ValueCodec,
     Warmed,
+    sync,
 )
 
 
@@ -190,3 +191,58 @@ class Shelf:
 
 manager.cached(tll=5)  # type: ignore[call-arg]
 manager.cached(ttl=b"15m")  # type: ignore[arg-type]
+
+
+@manager.cached(ttl="15m")
+def cached_price(id: int, *, currency: str = "EUR") -> float:
+    return 1.0
+
+
+assert_type(cached_price(1, currency="USD"), float)
+assert_type(cached_price.refresh(1), float)
+assert_type(cached_price.peek(1), float | None)
+assert_type(cached_price.invalidate(1), bool)
+cached_price("1")  # type: ignore[arg-type]
+
+
+def maybe(id: int) -> Product | None:
+    return known(id) if id else None
+
+
+def deciding(context: LoadContext[Product]) -> Product:
+    return context.previous or known(1)
+
+
+blocking = sync.CacheManager("memory://", near=True)
+assert_type(manager.sync, sync.CacheManager)
+assert_type(blocking.asynchronous, CacheManager)
+shelves = blocking.service("shelves", Product, ttl=60)
+assert_type(shelves, sync.CacheService[Product])
+assert_type(products.sync, sync.CacheService[Product])
+assert_type(shelves.asynchronous, CacheService[Product])
+assert_type(shelves.get("1"), Product | None)
+assert_type(shelves.get_many(["1"]), list[Product | None])
+assert_type(shelves.get_or_set("1", lambda: known(1), ttl=5, tags=["a"]), Product)
+assert_type(shelves.get_or_set("1", lambda: maybe(1)), Product | None)
+assert_type(shelves.get_or_set("1", deciding, with_context=True), Product)
+shelves.get_or_set("1", lambda: 1)  # type: ignore[arg-type,return-value]
+shelves.get_or_set("1", lambda: known(1), tag="a")  # type: ignore[call-overload]
+shelves.get_or_set("1", lambda: fetch(1))  # type: ignore[arg-type,return-value]
+assert_type(shelves.get_or_load_many([1], lambda ids: [(1, known(1))]), list[Product | None])
+assert_type(shelves.set("1", known(1)), bool)
+assert_type(shelves.write_through("1", lambda: known(1)), Product)
+assert_type(shelves.write_through("1", lambda: maybe(1)), Product | None)
+assert_type(shelves.write_through_many([1], lambda: {1: known(1)}), Mapping[int, Product])
+assert_type(shelves.warm([1], known), Warmed[int])
+assert_type(shelves.delete("1"), bool)
+assert_type(shelves.explain("1"), Explanation)
+assert_type(blocking.invalidate_tags(["a"]), bool)
+
+
+@shelves.cached(key=lambda id: id)
+def shelf(id: int) -> Product:
+    return known(id)
+
+
+assert_type(shelf(1), Product)
+assert_type(shelf.invalidate(1), bool)

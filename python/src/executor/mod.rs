@@ -174,8 +174,13 @@ impl Executor {
     /// Updates the readiness of the sockets.
     pub(crate) fn take_readiness(&self, poll: &mut Poll, events: &mut Events) -> Result<()> {
         poll.poll(events, Some(std::time::Duration::ZERO))?;
-        self.sockets.mark_ready(events);
+        self.mark_ready(events);
         Ok(())
+    }
+
+    /// Marks the sockets of events as ready.
+    pub(crate) fn mark_ready(&self, events: &Events) {
+        self.sockets.mark_ready(events);
     }
 
     /// Wakes the tasks whose timers are due.
@@ -204,6 +209,14 @@ impl Executor {
     /// Returns the time at which the next timer is due.
     pub(crate) fn next_timer(&self) -> Option<Moment> {
         self.timers.lock().next()
+    }
+
+    /// Wakes the thread that waits for timers, if it is another one: there is an earlier one.
+    fn note_timer(self: &Arc<Self>) {
+        if !self.is_polled_here() {
+            // As in `push`.
+            let _ = self.waker.wake();
+        }
     }
 
     fn push(self: &Arc<Self>, task: Arc<Task>) {

@@ -69,7 +69,13 @@ impl Future for Sleep {
             (None, None) => return Poll::Pending,
         };
         let waker = context.waker().clone();
-        executor.timers.lock().due.insert((until, id), waker);
+        let mut timers = executor.timers.lock();
+        let is_first = timers.next().is_none_or(|next| until < next);
+        timers.due.insert((until, id), waker);
+        drop(timers);
+        if is_first {
+            executor.note_timer();
+        }
         Poll::Pending
     }
 }
