@@ -26,6 +26,7 @@ __all__ = [
     "Pending",
     "Refresh",
     "Store",
+    "TestBackend",
     "Ticket",
     "Unencoded",
     "WriteGuard",
@@ -77,6 +78,8 @@ class Store:
         near: tuple[int, float, float, list[str], bool] | None,
         enabled: bool,
     ) -> Store: ...
+    @staticmethod
+    def for_tests(backend: TestBackend) -> Store: ...
     @property
     def backend(self) -> str: ...
     @property
@@ -92,6 +95,12 @@ class Store:
     def stats(self) -> dict[str, dict[str, int]]: ...
     def close(self) -> Pending | None: ...
     def reopen(self) -> None: ...
+
+@final
+class TestBackend:
+    def __new__(cls) -> TestBackend: ...
+    def advance(self, seconds: float) -> None: ...
+    def fail(self, groups: list[str], error: str, executed: bool) -> None: ...
 
 @final
 class Cache:

@@ -28,6 +28,7 @@ from hotshelf._errors import CacheError, ClosedError, ConfigurationError
 from hotshelf._hotshelf import Pending, Store, declare_prefix
 from hotshelf._keys import is_text, list_of_names
 from hotshelf._options import (
+    DEFAULT_JITTER,
     CacheManagerOptions,
     CachedOptions,
     CacheServiceOptions,
@@ -169,6 +170,9 @@ class CacheManager:
         self._closed: Store | None = None
         #: The store of services until the manager is open: nothing is cached.
         self._unopened: Store | None = None
+        #: What replaces the servers in tests, and what it replaces: the open and the closed store.
+        self._replacement: Store | None = None
+        self._replaced: tuple[Store | None, Store | None] = None, None
         self._cores: dict[Any, _hotshelf.Cache] = {}
         self._background = BackgroundTasks()
         self._threads = BackgroundThreads()
@@ -201,13 +205,37 @@ class CacheManager:
             self._closed.reopen()
             self._store = self._closed
             return
-        chosen = {**self._options, **_switched_off(url), **options}
-        self._store = Store(_text(url), **checked_options(chosen))
-        if self._store.backend == "memory" and url is not None:
+        chosen = checked_options({**self._options, **_switched_off(url), **options})
+        text = _text(url)
+        self._use(Store(text, **chosen) if self._replacement is None else self._replacement)
+        if self._replacement is None and self.store.backend == "memory" and url is not None:
             _warn_of_workers()
+
+    def _use(self, store: Store | None) -> None:
+        """Uses a store, and attaches all services to it."""
+        self._store = store
         self._cores.clear()
         for service in list(self._services):
             service._attach()
+
+    def _stand_in(self, store: Store | None) -> None:
+        """Replaces the servers by a store for tests, or restores them. A manager that isn't open
+        uses it when it is opened.
+
+        Raises:
+            ConfigurationError: If they are replaced already.
+        """
+        if store is None:
+            self._replacement = None
+            opened, self._closed = self._replaced
+            self._use(opened)
+            return
+        if self._replacement is not None:
+            raise ConfigurationError("the manager is in memory already: leave `in_memory` first")
+        self._replaced = self._store, self._closed
+        self._replacement = store
+        self._closed = None if self._closed is None else store
+        self._use(None if self._store is None else store)
 
     @property
     def store(self) -> Store:
@@ -505,10 +533,12 @@ class CacheManager:
 
     def _cache(self, namespace: str, **options: Any) -> _hotshelf.Cache:
         """Returns the engine's view of a cache, from a dict: creating one is slow."""
+        store = self._store or self._closed or self._unopened
+        if store is self._replacement is not None and options["jitter"] == DEFAULT_JITTER:
+            options["jitter"] = 0.0
         key = (namespace, *options.values())
         core = self._cores.get(key)
         if core is None:
-            store = self._store or self._closed or self._unopened
             if store is None:
                 # Of no use in memory, and not converted yet.
                 unused = dict.fromkeys(("tls", "sentinel_tls", "near"))

@@ -27,6 +27,7 @@ mod refresh;
 mod runtime;
 mod socket;
 mod store;
+mod test_backend;
 mod threads;
 mod ticket;
 mod trace;
@@ -42,6 +43,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::load(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
+    module.add_class::<test_backend::TestBackend>()?;
     module.add_class::<cache::Cache>()?;
     module.add_class::<write_guard::PyWriteGuard>()?;
     module.add_class::<client::Client>()?;

@@ -8,6 +8,7 @@ use hotshelf_core::near::NearOptions;
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Backend, ByteStore, Error, ErrorKind, Runtime, cache};
 use hotshelf_memory::MemoryBackend;
+use hotshelf_memory::testing::{ScriptedBackend, SimulatedTime};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions, TlsOptions, Tracking};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -20,6 +21,7 @@ use crate::fork::{self, Process};
 use crate::host::{self, begin};
 use crate::pending::outcome;
 use crate::runtime::LoopRuntime;
+use crate::test_backend::TestBackend;
 use crate::transport::LoopTransport;
 use crate::{finalization, log};
 
@@ -39,6 +41,7 @@ pub(crate) struct Shared {
 
 enum Target {
     Memory { capacity: u64 },
+    Test(Arc<ScriptedBackend>, Arc<SimulatedTime<LoopRuntime>>),
     Redis(Box<RedisOptions>, Arc<LoopTransport>, Option<NearOptions>),
 }
 
@@ -69,11 +72,15 @@ impl Shared {
 impl Target {
     /// Creates a store on a new backend, with the caches of the previous one.
     fn state(&self, previous: Option<&ByteStore>) -> Arc<State> {
-        let runtime: Arc<dyn Runtime> = Arc::new(LoopRuntime);
+        let runtime: Arc<dyn Runtime> = match self {
+            Self::Test(_, time) => Arc::clone(time) as _,
+            Self::Memory { .. } | Self::Redis(..) => Arc::new(LoopRuntime),
+        };
         let (backend, redis, near): (Arc<dyn Backend>, _, _) = match self {
             Self::Memory { capacity } => {
                 (Arc::new(MemoryBackend::new(*capacity, Arc::clone(&runtime))), None, None)
             }
+            Self::Test(backend, _) => (Arc::new(backend.another()), None, None),
             Self::Redis(options, transport, near) => {
                 let transport = Arc::clone(transport);
                 let backend = RedisBackend::on(transport, options, Arc::clone(&runtime));
@@ -217,6 +224,14 @@ impl Store {
         Ok(Self { shared: Arc::new(Shared { target, state: Mutex::new(state) }) })
     }
 
+    /// Creates a store on a backend for tests.
+    #[staticmethod]
+    fn for_tests(backend: &TestBackend) -> Self {
+        let target = Target::Test(Arc::clone(&backend.backend), Arc::clone(&backend.time));
+        let state = Mutex::new(target.state(None));
+        Self { shared: Arc::new(Shared { target, state }) }
+    }
+
     /// Returns the kind of backend: `memory` or `redis`.
     #[getter]
     fn backend(&self) -> &'static str {
@@ -227,7 +242,7 @@ impl Store {
     #[getter]
     fn address(&self) -> String {
         match &self.shared.target {
-            Target::Memory { .. } => "memory://".to_owned(),
+            Target::Memory { .. } | Target::Test(..) => "memory://".to_owned(),
             Target::Redis(options, ..) => options.to_string(),
         }
     }

@@ -11,5 +11,8 @@
 mod backend;
 mod entry;
 mod leases;
+#[cfg(feature = "test-util")]
+#[cfg_attr(docsrs, doc(cfg(feature = "test-util")))]
+pub mod testing;
 
 pub use backend::{DEFAULT_CAPACITY, MemoryBackend};

@@ -44,19 +44,19 @@
 //! # }
 //! ```
 
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hotshelf_core::backend::{Answer, Layer, Operation, Result};
-use hotshelf_core::sync::Mutex;
-use hotshelf_core::{Backend, BoxFuture, Error, ErrorKind, Moment, Runtime};
-use hotshelf_memory::{DEFAULT_CAPACITY, MemoryBackend};
+use hotshelf_core::backend::Operation;
+use hotshelf_core::{Backend, ErrorKind, Runtime};
+pub use hotshelf_memory::testing::Fault;
+use hotshelf_memory::testing::{ScriptedBackend, SimulatedTime};
 
 use crate::runtime::TokioRuntime;
 use crate::store::Store;
+
+/// tokio's runtime with simulated time and deterministic randomness.
+type TestRuntime = SimulatedTime<TokioRuntime>;
 
 /// A store in memory with simulated time and injected failures.
 ///
@@ -69,33 +69,12 @@ pub struct TestStore {
     backend: Arc<ScriptedBackend>,
 }
 
-/// A fault of one operation of a [`TestStore`]'s backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The operation fails without being executed.
-    Fail(ErrorKind),
-    /// The operation is executed, but its answer is lost: the caller gets the error.
-    LoseAnswer(ErrorKind),
-    /// The operation is executed after this delay in tokio's time, which `tokio::time::pause`
-    /// can skip. After a delay beyond the default deadlines of a server (100 ms for reads and
-    /// leases, 250 ms for writes and invalidations) it isn't executed, and fails with
-    /// [`ErrorKind::Timeout`] at that deadline.
-    Delay(Duration),
-}
-
 impl TestStore {
     /// Creates an empty store without faults.
     #[must_use]
     pub fn new() -> Self {
-        let runtime = Arc::new(TestRuntime::default());
-        let shared = Arc::clone(&runtime) as Arc<dyn Runtime>;
-        let memory = MemoryBackend::new(DEFAULT_CAPACITY, Arc::clone(&shared));
-        let backend = Arc::new(ScriptedBackend {
-            memory,
-            runtime: shared,
-            script: Mutex::new(Arc::new(|_| None)),
-        });
+        let runtime = Arc::new(TestRuntime::new(TokioRuntime::new()));
+        let backend = Arc::new(ScriptedBackend::new(Arc::clone(&runtime) as Arc<dyn Runtime>));
         let store = store_on(&backend, &runtime);
         Self { store, runtime, backend }
     }
@@ -107,10 +86,11 @@ impl TestStore {
     }
 
     /// Creates another store on the same backend, as another process would have it. The stores
-    /// share entries, leases, time and faults, but neither loads in flight nor counters.
+    /// share entries, leases, time and faults, but neither loads in flight nor counters, and
+    /// each is closed by itself.
     #[must_use]
     pub fn another_store(&self) -> Store {
-        store_on(&self.backend, &self.runtime)
+        store_on(&Arc::new(self.backend.another()), &self.runtime)
     }
 
     /// Advances the time of entries and leases.
@@ -118,9 +98,7 @@ impl TestStore {
     /// Timers that your code awaits, and waiting for another process's load, use tokio's time:
     /// control that with `tokio::time::pause`.
     pub fn advance(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let later = |now: u64| Some(now.saturating_add(nanos));
-        let _ = self.runtime.nanos.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        self.runtime.advance(duration);
     }
 
     /// Sets whether every operation fails as if the server were unreachable. Entries remain
@@ -154,7 +132,7 @@ impl TestStore {
     /// # }
     /// ```
     pub fn inject(&self, script: impl Fn(&Operation<'_>) -> Option<Fault> + Send + Sync + 'static) {
-        *self.backend.script.lock() = Arc::new(script);
+        self.backend.inject(script);
     }
 }
 
@@ -168,112 +146,6 @@ fn store_on(backend: &Arc<ScriptedBackend>, runtime: &Arc<TestRuntime>) -> Store
     let builder = Store::builder().backend(Arc::clone(backend) as Arc<dyn Backend>);
     let builder = builder.runtime(Arc::clone(runtime) as Arc<dyn Runtime>).without_jitter();
     builder.build().expect("a store with a backend needs no URL")
-}
-
-/// tokio's runtime with simulated time and deterministic randomness.
-#[derive(Debug)]
-struct TestRuntime {
-    /// The time since the start, in nanoseconds: enough for 584 years.
-    nanos: AtomicU64,
-    /// The state of a SplitMix64 generator (Steele, Lea and Flood, OOPSLA 2014). Its outputs
-    /// never repeat, as tokens and versions require.
-    random: AtomicU64,
-    tokio: TokioRuntime,
-}
-
-impl Default for TestRuntime {
-    fn default() -> Self {
-        let (nanos, random) = (AtomicU64::default(), AtomicU64::default());
-        Self { nanos, random, tokio: TokioRuntime::new() }
-    }
-}
-
-impl Runtime for TestRuntime {
-    fn now(&self) -> Moment {
-        Moment::after_start(Duration::from_nanos(self.nanos.load(Ordering::Relaxed)))
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.tokio.sleep(duration)
-    }
-
-    fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.tokio.spawn(future);
-    }
-
-    fn random(&self) -> u64 {
-        const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-        let state = self.random.fetch_add(GAMMA, Ordering::Relaxed).wrapping_add(GAMMA);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-}
-
-type Script = Arc<dyn Fn(&Operation<'_>) -> Option<Fault> + Send + Sync>;
-
-/// A backend whose operations, except for `close`, fail and delay as a script decides.
-struct ScriptedBackend {
-    memory: MemoryBackend,
-    runtime: Arc<dyn Runtime>,
-    script: Mutex<Script>,
-}
-
-impl Layer for ScriptedBackend {
-    type Inner = MemoryBackend;
-
-    fn inner(&self) -> Result<impl Deref<Target = MemoryBackend> + Send> {
-        Ok(&self.memory)
-    }
-
-    fn around<'a, A: Answer + 'a>(
-        &'a self,
-        operation: Operation<'a>,
-        run: BoxFuture<'a, A>,
-    ) -> BoxFuture<'a, A> {
-        if matches!(operation, Operation::Close) {
-            return run;
-        }
-        let script = Arc::clone(&self.script.lock());
-        let failure =
-            move |kind| A::failure(operation, Error::new(kind, "fault injected by the test"));
-        match script(&operation) {
-            None => run,
-            Some(Fault::Fail(kind)) => Box::pin(std::future::ready(failure(kind))),
-            Some(Fault::LoseAnswer(kind)) => Box::pin(async move {
-                drop(run.await);
-                failure(kind)
-            }),
-            Some(Fault::Delay(duration)) => Box::pin(async move {
-                let deadline = deadline(&operation);
-                self.runtime.sleep(duration.min(deadline)).await;
-                if duration > deadline { failure(ErrorKind::Timeout) } else { run.await }
-            }),
-        }
-    }
-}
-
-/// Returns the deadline that an operation has by default on a server.
-fn deadline(operation: &Operation<'_>) -> Duration {
-    match operation {
-        Operation::Read(_) | Operation::Remaining(_) => READ_TIMEOUT,
-        Operation::Acquire(_) | Operation::AcquireMany(_) => READ_TIMEOUT,
-        Operation::Capture(_) | Operation::CaptureWithAge(_) => READ_TIMEOUT,
-        Operation::Ping | Operation::Info => READ_TIMEOUT,
-        _ => STORE_TIMEOUT,
-    }
-}
-
-const READ_TIMEOUT: Duration = Duration::from_millis(100);
-const STORE_TIMEOUT: Duration = Duration::from_millis(250);
-
-impl fmt::Debug for ScriptedBackend {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ScriptedBackend")
-            .field("memory", &self.memory)
-            .finish_non_exhaustive()
-    }
 }
 
 #[cfg(test)]
@@ -333,6 +205,18 @@ mod tests {
         test.fail(false);
         assert_eq!(*cache.get_or_insert_with("k", async || 2).await, 2);
         assert_eq!(cache.get("k").await.as_deref(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn stores_are_closed_by_themselves() {
+        let test = TestStore::new();
+        let other = test.another_store();
+        let [one, two] =
+            [test.store(), &other].map(|store| store.cache::<u32>("n").build().unwrap());
+        one.insert("k", 1).await;
+        test.store().close().await;
+        assert_eq!(one.get("k").await, None);
+        assert_eq!(two.get("k").await.as_deref(), Some(&1));
     }
 
     #[tokio::test]
