@@ -1,9 +1,9 @@
-"""An HTTP API for a product catalogue, with FastAPI, SQLite and hotshelf.
+"""An HTTP API for a product catalogue, with FastAPI, SQLAlchemy, SQLite and hotshelf.
 
 It is the same API as the one in Rust (`../product-api`), with the same keys and tags, so that
 both can run on one Redis and one database file:
 
-    pip install ../../python fastapi uvicorn
+    pip install ../../python fastapi uvicorn 'sqlalchemy[asyncio]' aiosqlite
     REDIS_URL=redis://localhost uvicorn product_api:app
 
 | setting | default |
@@ -27,7 +27,6 @@ The following are in seconds; 0 switches each of them off.
 
 import math
 import os
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
@@ -35,20 +34,26 @@ from typing import Annotated, Any
 
 import hotshelf
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from hotshelf import CacheService, CacheServiceOptions
-from pydantic import BaseModel
+from hotshelf.sqlalchemy import invalidate_after_commit
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import NullPool, delete, event, func, insert, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 PAGES = "product-list"
 NO_DATABASE = "Database unavailable"
-#: What SQLite raises if it can't answer: the only errors that a stale value may answer. Any other one
-#: is a fault of the service, which must not stay unnoticed.
-OUTAGE = sqlite3.OperationalError
+#: What is raised if SQLite can't answer: the only errors that a stale value may answer. Any other
+#: one is a fault of the service, which must not stay unnoticed.
+OUTAGE = OperationalError
 
 
 class Product(BaseModel):
-    """A product, as stored, cached and returned."""
+    """A product, as cached and returned."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: str
     name: str
@@ -67,96 +72,70 @@ class ProductList(BaseModel):
     per_page: int
 
 
-class Db:
-    """A connection to the database of products, for one request or one load in the background. Its
-    first query opens it, so that a hit doesn't. SQLite runs on a thread, and never blocks the loop."""
+class Base(DeclarativeBase):
+    """The tables, which the service in Rust creates alike."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._opened: sqlite3.Connection | None = None
 
-    @property
-    def _connection(self) -> sqlite3.Connection:
-        if self._opened is None:
-            self._opened = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
-            self._opened.row_factory = sqlite3.Row
-        return self._opened
+class Row(Base):
+    """A product, as stored."""
 
-    async def close(self) -> None:
-        if self._opened is not None:
-            await run_in_threadpool(self._opened.close)
+    __tablename__ = "products"
 
-    def create(self) -> None:
-        """Creates the table, and fills it if it is empty."""
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        with self._connection:
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS products (id TEXT PRIMARY KEY, name TEXT NOT NULL,"
-                " category TEXT NOT NULL, price DOUBLE PRECISION NOT NULL,"
-                " in_stock BOOLEAN NOT NULL, created_at TEXT NOT NULL)"
-            )
-            self._connection.execute(
-                "CREATE INDEX IF NOT EXISTS products_by_category ON products (category)"
-            )
-            if self._one("SELECT COUNT(*) FROM products") == 0:
-                self._upsert(seed())
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    category: Mapped[str] = mapped_column(index=True)
+    price: Mapped[float]
+    in_stock: Mapped[bool]
+    #: In ISO 8601.
+    created_at: Mapped[str]
 
-    async def find(self, product_id: str) -> Product | None:
-        rows = await self._rows("SELECT * FROM products WHERE id = ?", product_id)
-        return Product.model_validate(dict(rows[0])) if rows else None
 
-    async def page(self, category: str | None, page: int, per_page: int) -> ProductList:
-        wanted = category or ""
-        # Identifiers are strings: ordering by length first puts 2 before 10.
-        rows = await self._rows(
-            "SELECT * FROM products WHERE ? = '' OR category = ?"
-            " ORDER BY LENGTH(id), id LIMIT ? OFFSET ?",
-            wanted, wanted, per_page, (page - 1) * per_page,
-        )
-        total = await self._rows(
-            "SELECT COUNT(*) AS total FROM products WHERE ? = '' OR category = ?", wanted, wanted
-        )
-        items = [Product.model_validate(dict(row)) for row in rows]
-        return ProductList(items=items, total=total[0]["total"], page=page, per_page=per_page)
+#: Each session opens a connection with its first query, so that a hit opens none. SQLite runs on a
+#: thread, and never blocks the loop.
+engine = create_async_engine(
+    f"sqlite+aiosqlite:///{os.environ.get('DATABASE', 'products.db')}",
+    connect_args={"timeout": 10},
+    poolclass=NullPool,
+)
+sessions = async_sessionmaker(engine)
 
-    async def upsert(self, products: list[Product]) -> None:
-        def write() -> None:
-            with self._connection:
-                self._upsert(products)
 
-        await run_in_threadpool(write)
+@event.listens_for(engine.sync_engine, "connect")
+def use_log(connection: Any, _: Any) -> None:
+    """Lets readers and a writer of SQLite go on side by side."""
+    connection.execute("PRAGMA journal_mode = WAL")
 
-    async def set_stock(self, product_id: str, in_stock: bool) -> str | None:
-        """Returns the category of the product; `None` if there is no such product."""
-        rows = await self._rows(
-            "UPDATE products SET in_stock = ? WHERE id = ? RETURNING category", in_stock, product_id
-        )
-        return rows[0]["category"] if rows else None
 
-    async def delete_category(self, category: str) -> list[str]:
-        rows = await self._rows("DELETE FROM products WHERE category = ? RETURNING id", category)
-        return [row["id"] for row in rows]
+async def create_tables() -> None:
+    """Creates the table, and fills it if it is empty."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with sessions.begin() as session:
+        if not await session.scalar(select(func.count(Row.id))):
+            await upsert(session, seed())
 
-    async def _rows(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        def run() -> list[sqlite3.Row]:
-            with self._connection:
-                return self._connection.execute(statement, values).fetchall()
 
-        return await run_in_threadpool(run)
+async def find(product_id: str) -> Product | None:
+    async with sessions() as session:
+        row = await session.get(Row, product_id)
+        return None if row is None else Product.model_validate(row)
 
-    def _one(self, statement: str) -> Any:
-        return self._connection.execute(statement).fetchone()[0]
 
-    def _upsert(self, products: list[Product]) -> None:
-        self._connection.executemany(
-            "INSERT INTO products VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " name = excluded.name, category = excluded.category, price = excluded.price,"
-            " in_stock = excluded.in_stock, created_at = excluded.created_at",
-            [
-                (p.id, p.name, p.category, p.price, p.in_stock, p.created_at.isoformat())
-                for p in products
-            ],
-        )
+async def find_page(category: str | None, page: int, per_page: int) -> ProductList:
+    of_category = () if category is None else (Row.category == category,)
+    # Identifiers are strings: ordering by length first puts 2 before 10.
+    wanted = select(Row).where(*of_category).order_by(func.length(Row.id), Row.id)
+    async with sessions() as session:
+        rows = await session.scalars(wanted.limit(per_page).offset((page - 1) * per_page))
+        items = [Product.model_validate(row) for row in rows]
+        total = await session.scalar(select(func.count(Row.id)).where(*of_category))
+    return ProductList(items=items, total=total or 0, page=page, per_page=per_page)
+
+
+async def upsert(session: AsyncSession, products: list[Product]) -> None:
+    """Inserts products, in place of those of the same identifiers."""
+    values = [{**it.model_dump(), "created_at": it.created_at.isoformat()} for it in products]
+    await session.execute(insert(Row).prefix_with("OR REPLACE"), values)
 
 
 def seed() -> list[Product]:
@@ -213,19 +192,8 @@ Pages = Annotated[CacheService[ProductList], Depends(pages)]
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[Db]:
-    """Yields a connection of the caller's own."""
-    db = Db(os.environ.get("DATABASE", "products.db"))
-    try:
-        yield db
-    finally:
-        await db.close()
-
-
-@asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with connect() as db:
-        db.create()
+    await create_tables()
     async with cache.lifespan(app):
         yield
 
@@ -239,7 +207,7 @@ app = FastAPI(title="Product API", lifespan=lifespan)
 
 
 @app.exception_handler(OUTAGE)
-async def database_is_down(request: Request, error: sqlite3.OperationalError) -> JSONResponse:
+async def database_is_down(request: Request, error: OperationalError) -> JSONResponse:
     return JSONResponse({"detail": NO_DATABASE}, 503)
 
 
@@ -260,13 +228,13 @@ async def service_failed(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "Internal Server Error"}, 500)
 
 
-async def get_db() -> AsyncIterator[Db]:
-    """Yields the connection of a request."""
-    async with connect() as db:
-        yield db
+async def get_session() -> AsyncIterator[AsyncSession]:
+    """Yields the session of a request."""
+    async with sessions() as session:
+        yield session
 
 
-Database = Annotated[Db, Depends(get_db)]
+Database = Annotated[AsyncSession, Depends(get_session)]
 
 
 def tag_of(category: str | None) -> str:
@@ -274,9 +242,10 @@ def tag_of(category: str | None) -> str:
     return f"category:{category or ''}"
 
 
-async def invalidate_pages(category: str) -> None:
-    """Invalidates the pages that a write to products of a category may change."""
-    await cache.invalidate_tags([tag_of(category), tag_of(None)])
+def invalidate_pages(session: AsyncSession, category: str) -> None:
+    """Invalidates the pages that a write to products of a category may change, once it is
+    committed."""
+    invalidate_after_commit(session, cache, tag_of(category), tag_of(None))
 
 
 def tell(response: Response, outcome: hotshelf.Outcome) -> None:
@@ -297,14 +266,11 @@ def tell(response: Response, outcome: hotshelf.Outcome) -> None:
 
 @app.get("/products/{product_id}", responses=FAILURES)
 async def get_product(product_id: str, products: Products, response: Response) -> Product:
-    async def load() -> Product | None:
-        # Not the request's connection: a load that takes too long goes on when the request has been
-        # answered. A thread can't be interrupted.
-        async with connect() as db:
-            return await db.find(product_id)
-
+    # It opens its own session: a load that takes too long goes on when the request is answered.
     trace = hotshelf.Trace()
-    found = await products.get_or_set(product_id, load, background=True, trace=trace)
+    found = await products.get_or_set(
+        product_id, lambda: find(product_id), background=True, trace=trace
+    )
     tell(response, trace.outcome)
     if found is None:
         raise HTTPException(404, "Product not found")
@@ -319,15 +285,11 @@ async def list_products(
     page: Annotated[int, Query(ge=1)] = 1,
     per_page: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ProductList:
-    async def load() -> ProductList:
-        # As above; besides, a stale page is returned at once, and loaded anew in the background.
-        async with connect() as db:
-            return await db.page(category, page, per_page)
-
+    # As above; besides, a stale page is returned at once, and loaded anew in the background.
     trace = hotshelf.Trace()
     found = await pages.get_or_set(
         "list",
-        load,
+        lambda: find_page(category, page, per_page),
         params={"category": category, "page": page, "per_page": per_page},
         tags=[PAGES, tag_of(category)],
         background=True,
@@ -340,7 +302,8 @@ async def list_products(
 @app.post("/products/batch", status_code=status.HTTP_201_CREATED, responses={503: FAILURES[503]})
 async def create_products(batch: list[Product], products: Products, db: Database) -> dict[str, Any]:
     async def write() -> dict[str, Product]:
-        await db.upsert(batch)
+        async with db.begin():
+            await upsert(db, batch)
         return {product.id: product for product in batch}
 
     await products.write_through_many([product.id for product in batch], write)
@@ -353,20 +316,24 @@ async def create_products(batch: list[Product], products: Products, db: Database
 async def set_stock(
     product_id: str, in_stock: bool, products: Products, db: Database
 ) -> dict[str, Any]:
-    category = await db.set_stock(product_id, in_stock)
-    if category is None:
-        raise HTTPException(404, "Product not found")
-    await products.delete(product_id)
-    await invalidate_pages(category)
+    async with db.begin():
+        changed = update(Row).where(Row.id == product_id).values(in_stock=in_stock)
+        category = await db.scalar(changed.returning(Row.category))
+        if category is None:
+            raise HTTPException(404, "Product not found")
+        invalidate_after_commit(db, products, product_id)
+        invalidate_pages(db, category)
     return {"product_id": product_id, "in_stock": in_stock}
 
 
 @app.delete("/categories/{category}", responses={503: FAILURES[503]})
 async def delete_category(category: str, products: Products, db: Database) -> dict[str, Any]:
-    ids = await db.delete_category(category)
-    if ids:
-        await products.delete_many(ids)
-        await invalidate_pages(category)
+    async with db.begin():
+        deleted = delete(Row).where(Row.category == category).returning(Row.id)
+        ids = (await db.scalars(deleted)).all()
+        if ids:
+            invalidate_after_commit(db, products, *ids)
+            invalidate_pages(db, category)
     return {"category_deleted": category, "products_deleted": len(ids)}
 
 

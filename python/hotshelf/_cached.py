@@ -132,6 +132,18 @@ class CachedCall(Generic[P, R]):
 
         return load if inspect.iscoroutinefunction(self._function) else load_here
 
+    def _entry(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[CacheService[Any], tuple[Any, dict[str, Any] | None]]:
+        """Returns the cache and the key of a call.
+
+        Raises:
+            KeyError, TypeError: If the arguments make no key.
+        """
+        key = self._key_of(args, kwargs)
+        self._service.key(*key)
+        return self._service, key
+
     async def _invalidate(self, identifier: Any, params: dict[str, Any] | None) -> bool:
         # Raises for an invalid key: `False` is for a backend that fails.
         self._service.key(identifier, params)
@@ -255,6 +267,13 @@ class BoundCall:
 
     def key(self, *args: Any, **kwargs: Any) -> str:
         return self._function._service.key(*self._key_of(args, kwargs))
+
+    def _entry(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[CacheService[Any], tuple[Any, dict[str, Any] | None]]:
+        key = self._key_of(args, kwargs)
+        self._function._service.key(*key)
+        return self._function._service, key
 
     def _key_of(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

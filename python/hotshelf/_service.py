@@ -1082,7 +1082,11 @@ class CacheService(Generic[T]):
             TypeError: For a string instead of a list.
         """
         names = listed(identifiers, "identifiers")
-        return await self._succeeded(self._core.invalidate, [(name, None) for name in names])
+        return await self._delete_all([(name, None) for name in names])
+
+    async def _delete_all(self, keys: Iterable[tuple[Any, Params]]) -> bool:
+        texts = [(name, None if it is None else params_text(it)) for name, it in keys]
+        return await self._succeeded(self._core.invalidate, texts)
 
     async def expire(self, identifier: Identifier, params: Params = None) -> bool:
         """Makes the value of an entry stale, as if its `ttl` had ended, and returns whether there

@@ -12,7 +12,7 @@ from typing import Any
 
 import hotshelf
 from conftest import TESTS
-from hotshelf import testing
+from hotshelf import sqlalchemy, testing
 
 LISTING = TESTS / "data" / "public_api.txt"
 
@@ -57,7 +57,8 @@ def described(name: str, value: Any) -> Iterator[str]:
 
 def test_public_api_is_as_listed() -> None:
     names = [(name, getattr(hotshelf, name)) for name in sorted(hotshelf.__all__)]
-    lines = [line for each in [*names, ("testing", testing)] for line in described(*each)]
+    modules = [("sqlalchemy", sqlalchemy), ("testing", testing)]
+    lines = [line for each in [*names, *modules] for line in described(*each)]
     found = "\n".join(lines) + "\n"
     if os.environ.get("HOTSHELF_ACCEPT"):
         LISTING.parent.mkdir(exist_ok=True)
