@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast, overloa
 
 from typing_extensions import Concatenate, ParamSpec, Self
 
+from hotshelf._blocking import finished
 from hotshelf._errors import ConfigurationError
 from hotshelf._hotshelf import Encoded, Missing
 from hotshelf._keys import list_of_names
-from hotshelf._options import seconds_of
+from hotshelf._options import seconds
 from hotshelf._running import current_runs
 from hotshelf._signature import CallKey, KeyFunction, call_key
 
 if TYPE_CHECKING:
     from hotshelf import sync
     from hotshelf._context import LoadContext
-    from hotshelf._options import Lifetime, LoadOptions
+    from hotshelf._options import Duration, LoadOptions
     from hotshelf._service import CacheService
     from hotshelf._stats import Stats
 
@@ -68,8 +69,9 @@ class CachedCall(Generic[P, R]):
         self._is_method = next(iter(self._signature.parameters), None) in ("self", "cls")
         self._ttl = ttl
         self._options = options
-        #: Returns the tags of a result.
+        #: Returns the tags of a call, and whether it takes the result.
         self._tags = tags if callable(tags) else None
+        self._tags_of_result = callable(tags) and "result" in inspect.signature(tags).parameters
         self._tags_fail = False
         if not callable(tags) and tags:
             options["tags"] = list_of_names(tags, "tags")
@@ -89,18 +91,19 @@ class CachedCall(Generic[P, R]):
     ) -> R:
         run: Callable[..., Any] = functools.partial(self._function, *args, **kwargs)
         options: dict[str, Any] = {**self._options, "reload": reload}
-        if self._tags is not None:
-            run = self._tagged(self._tags, run, args, kwargs)
+        if self._tags_of_result:
+            run = self._tagged(run, args, kwargs)
             options["with_context"] = True
+        elif self._tags is not None:
+            names = self._tag_names(args, kwargs)
+            if names is None:
+                return cast("R", await finished(run()))
+            options["tags"] = names
         made = await self._service.get_or_set(identifier, run, self._ttl, params, **options)
         return cast("R", made)
 
     def _tagged(
-        self,
-        tags: Callable[..., Sequence[str]],
-        run: Callable[[], Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, run: Callable[[], Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Callable[[LoadContext[Any]], Any]:
         """Returns a factory that adds the tags of its result."""
 
@@ -115,22 +118,33 @@ class CachedCall(Generic[P, R]):
             return result
 
         def add_tags(context: LoadContext[Any], result: Any) -> None:
-            bound = self._signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            given = {**bound.arguments, "result": result}
-            try:
-                names = tags(**{it: given[it] for it in inspect.signature(tags).parameters})
-                context.tags(*([names] if isinstance(names, str) else names))
-            except Exception as error:
-                # The caller is given the result all the same.
+            names = self._tag_names(args, kwargs, result=result)
+            if names is None:
                 context.skip_store()
-                if not self._tags_fail:
-                    logger.warning("the tags of %r fail, nothing is stored: %r", self, error)
-                self._tags_fail = True
             else:
-                self._tags_fail = False
+                context.tags(*names)
 
         return load if inspect.iscoroutinefunction(self._function) else load_here
+
+    def _tag_names(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], **result: Any
+    ) -> Sequence[str] | None:
+        """Returns the tags of a call; `None` if their function fails, which is logged once: the
+        caller is given the result all the same, and it isn't stored."""
+        tags = cast("Callable[..., Sequence[str]]", self._tags)
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = {**bound.arguments, **result}
+            names = tags(**{it: given[it] for it in inspect.signature(tags).parameters})
+            names = list_of_names([names] if isinstance(names, str) else names, "tags")
+        except Exception as error:
+            if not self._tags_fail:
+                logger.warning("the tags of %r fail, nothing is stored: %r", self, error)
+            self._tags_fail = True
+            return None
+        self._tags_fail = False
+        return names
 
     def _entry(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -341,7 +355,7 @@ def cached_function(
     skip: Sequence[str] = (),
     vary: Callable[[Any], Any] | None = None,
     tags: CallTags = (),
-    ttl: Lifetime | str | None = None,
+    ttl: Duration | None = None,
     is_own: bool = False,
     **options: Any,
 ) -> Any:
@@ -359,8 +373,8 @@ def cached_function(
     if call.is_derived or is_own:
         service._manager._claim(service, function)
     if options.get("negative_ttl") is not None:
-        options["negative_ttl"] = seconds_of("negative_ttl", options["negative_ttl"])
-    lifetime = None if ttl is None else seconds_of("ttl", ttl)
+        options["negative_ttl"] = seconds("negative_ttl", options["negative_ttl"])
+    lifetime = None if ttl is None else seconds("ttl", ttl)
     kind = CachedFunction if inspect.iscoroutinefunction(function) else SyncFunction
     return kind(function, service, call, tags, cast("LoadOptions", options), lifetime)
 

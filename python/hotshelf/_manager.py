@@ -32,10 +32,10 @@ from hotshelf._options import (
     CacheManagerOptions,
     CachedOptions,
     CacheServiceOptions,
-    Lifetime,
+    Duration,
     check_names,
     checked_options,
-    seconds_of,
+    seconds,
 )
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
@@ -318,8 +318,8 @@ class CacheManager:
         skip: Sequence[str] = (),
         vary: Callable[[Any], Any] | None = None,
         tags: CallTags = (),
-        ttl: Lifetime | str = 300,
-        negative_ttl: Lifetime | str | None = None,
+        ttl: Duration = 300,
+        negative_ttl: Duration | None = None,
         background: bool = False,
         **options: Unpack[CachedOptions],
     ) -> CachedDecorator:
@@ -351,9 +351,9 @@ class CacheManager:
             check_cacheable(function)
             namespace = full_name(function) if name is None else name
             kind = return_type(function) if model is None else model
-            chosen = cast("CacheServiceOptions", {**options, "ttl": seconds_of("ttl", ttl)})
+            chosen = cast("CacheServiceOptions", {**options, "ttl": seconds("ttl", ttl)})
             if negative_ttl is not None:
-                chosen["negative_ttl"] = seconds_of("negative_ttl", negative_ttl)
+                chosen["negative_ttl"] = seconds("negative_ttl", negative_ttl)
             service = self.service(namespace, kind, **chosen)
             return cached_function(
                 function, service, key=key, skip=skip, vary=vary, tags=tags,

@@ -19,6 +19,8 @@ from hotshelf._near import Near, near_options
 from hotshelf._tls import Tls, with_contents
 
 Lifetime = float | timedelta
+#: A duration that is declared: text such as "15m", too.
+Duration = Lifetime | str
 KeyLayout = Literal["injective", "fastapi_rc"]
 Copy = Literal["none", "shallow", "deep"]
 
@@ -41,20 +43,20 @@ class CachedOptions(TypedDict, total=False):
     strict_plain: bool
     epoch: bool
     key_layout: KeyLayout
-    wait_timeout: Lifetime
-    backend_budget: Lifetime
+    wait_timeout: Duration
+    backend_budget: Duration
     max_waiters: int
     max_value_bytes: int
     near: bool
-    stale_while_revalidate: Lifetime
-    stale_if_error: Lifetime
+    stale_while_revalidate: Duration
+    stale_if_error: Duration
     stale_if_error_on: Annotated[StaleIfErrorOn, _UNCHECKED]
-    error_throttle: Lifetime
+    error_throttle: Duration
     early_refresh: bool | float
-    soft_timeout: Lifetime | None
-    hard_timeout: Lifetime | None
-    error_backoff: Lifetime
-    hold: Lifetime
+    soft_timeout: Duration | None
+    hard_timeout: Duration | None
+    error_backoff: Duration
+    hold: Duration
     plain_readers: bool
     codec: CodecName | Annotated[ValueCodec[Any], _UNCHECKED] | None
     copy: Copy
@@ -67,9 +69,9 @@ class CacheServiceOptions(CachedOptions, total=False):
     `CacheService` documents each option and its default.
     """
 
-    ttl: Lifetime
-    default_ttl: Lifetime | None
-    negative_ttl: Lifetime | None
+    ttl: Duration
+    default_ttl: Duration | None
+    negative_ttl: Duration | None
 
 
 class LoadOptions(TypedDict, total=False):
@@ -157,14 +159,22 @@ def _check_known(owner: str, options: Mapping[str, object], known: frozenset[str
         raise TypeError(f"unknown option {unknown[0]!r} of {owner}: use {names}")
 
 
-def seconds(option: str, time: Lifetime) -> float:
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(option: str, time: Duration) -> float:
     """Returns the duration of an option in seconds.
 
     Raises:
-        ConfigurationError: For a value that is neither a number of seconds from 0 on nor a
-            `timedelta`.
+        ConfigurationError: For a value that is neither a number of seconds from 0 on, nor a
+            `timedelta`, nor text such as `"15m"`.
     """
-    message = f"invalid `{option}` {time!r}: use a number of seconds from 0 on, or a timedelta"
+    if isinstance(time, str):
+        return _seconds_of_text(option, time)
+    message = (
+        f'invalid `{option}` {time!r}: use a number of seconds from 0 on, text such as "15m", or a'
+        " timedelta"
+    )
     try:
         duration = time.total_seconds() if isinstance(time, timedelta) else float(time)
     except (TypeError, ValueError, OverflowError) as error:
@@ -174,17 +184,7 @@ def seconds(option: str, time: Lifetime) -> float:
     return duration
 
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds_of(option: str, time: Lifetime | str) -> float:
-    """Returns a duration in seconds, which may also be text such as `"15m"`.
-
-    Raises:
-        ConfigurationError: As `seconds`, and for invalid text.
-    """
-    if not isinstance(time, str):
-        return seconds(option, time)
+def _seconds_of_text(option: str, time: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|[smhd])", time)
     if not parts or "".join(number + unit for number, unit in parts) != time:
         raise ConfigurationError(
@@ -194,7 +194,7 @@ def seconds_of(option: str, time: Lifetime | str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def seconds_or_none(option: str, time: Lifetime | None) -> float | None:
+def seconds_or_none(option: str, time: Duration | None) -> float | None:
     """Returns the duration of an option in seconds; `None` if it is off.
 
     Raises:

@@ -34,6 +34,7 @@ from hotshelf._options import (
     DEFAULT_JITTER,
     CacheServiceOptions,
     Copy,
+    Duration,
     KeyLayout,
     Lifetime,
     LoadOptions,
@@ -129,33 +130,33 @@ class CacheService(Generic[T]):
         namespace: str,
         model: Any = None,
         *,
-        ttl: Lifetime = 300,
+        ttl: Duration = 300,
         jitter: bool | float = DEFAULT_JITTER,
         prefix: str = "cache",
         version: str = "v1",
-        negative_ttl: Lifetime | None = None,
+        negative_ttl: Duration | None = None,
         foreign: bool = False,
         strict_plain: bool = False,
         epoch: bool = False,
         key_layout: KeyLayout = "injective",
-        wait_timeout: Lifetime = 2.0,
-        backend_budget: Lifetime = 0.25,
+        wait_timeout: Duration = 2.0,
+        backend_budget: Duration = 0.25,
         max_waiters: int = 10_000,
         max_value_bytes: int = 1 << 20,
         near: bool = True,
-        stale_while_revalidate: Lifetime = 0,
-        stale_if_error: Lifetime = 0,
+        stale_while_revalidate: Duration = 0,
+        stale_if_error: Duration = 0,
         stale_if_error_on: StaleIfErrorOn = Exception,
-        error_throttle: Lifetime = 30,
+        error_throttle: Duration = 30,
         early_refresh: bool | float = 0,
-        soft_timeout: Lifetime | None = None,
-        hard_timeout: Lifetime | None = None,
-        error_backoff: Lifetime = 0,
-        hold: Lifetime = 0,
+        soft_timeout: Duration | None = None,
+        hard_timeout: Duration | None = None,
+        error_backoff: Duration = 0,
+        hold: Duration = 0,
         plain_readers: bool = False,
         codec: CodecName | ValueCodec[Any] | None = None,
         copy: Copy = "none",
-        default_ttl: Lifetime | None = None,
+        default_ttl: Duration | None = None,
     ) -> None:
         """Creates a view.
 
@@ -164,7 +165,8 @@ class CacheService(Generic[T]):
             namespace: The third part of keys.
             model: The type of the values: a pydantic model, a dataclass, a `TypedDict`, any
                 annotation that pydantic supports, `bytes`, or `None` for plain JSON.
-            ttl: The lifetime of entries, in seconds.
+            ttl: The lifetime of entries: seconds, a `timedelta`, or text such as `"15m"`, as are
+                all durations here.
             jitter: The ratio by which lifetimes vary at random, so that entries stored
                 together don't expire together: 0.1 or `True` for ±10 %, 0 or `False` to turn
                 it off.
@@ -923,8 +925,8 @@ class CacheService(Generic[T]):
         skip: Sequence[str] = (),
         vary: Callable[[Any], Any] | None = None,
         tags: CallTags = _NO_TAGS,
-        ttl: Lifetime | str | None = None,
-        negative_ttl: Lifetime | str | None = None,
+        ttl: Duration | None = None,
+        negative_ttl: Duration | None = None,
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
     ) -> CachedDecorator:
@@ -955,8 +957,8 @@ class CacheService(Generic[T]):
                 is hashed into the key. A function that takes a request needs it, or a `skip` of
                 the request; one that reads its cookies, its headers or its user, or takes
                 credentials, needs it in any case.
-            tags: The tags of the entries: names, or a function of the `result` and of parameters,
-                by name, whose tags are late ones (`LoadContext.tags`).
+            tags: The tags of the entries: names, or a function that takes parameters, by name. If it
+                takes the `result`, too, its tags are late ones (`LoadContext.tags`).
             ttl: The lifetime of the entries, in seconds, or text such as `"15m"`. Default: that
                 of the cache.
             negative_ttl: The lifetime of a `None`. Default: that of the cache.

@@ -22,7 +22,7 @@ from hotshelf._errors import CacheError, ConfigurationError, OutOfMemoryError, U
 from hotshelf._errors import TimeoutError as CacheTimeoutError
 from hotshelf._hotshelf import Store, TestBackend
 from hotshelf._manager import CacheManager
-from hotshelf._options import Lifetime, seconds_of
+from hotshelf._options import Duration, seconds
 
 __all__ = ["Clock", "Failures", "TestStore", "in_memory"]
 
@@ -47,13 +47,13 @@ class Clock:
     def __init__(self, backend: TestBackend) -> None:
         self._backend = backend
 
-    def advance(self, time: Lifetime | str) -> None:
+    def advance(self, time: Duration) -> None:
         """Advances the time, by seconds, a `timedelta`, or text such as `"15m"`.
 
         Raises:
             ConfigurationError: For an invalid time.
         """
-        self._backend.advance(seconds_of("time", time))
+        self._backend.advance(seconds("time", time))
 
 
 class Failures:

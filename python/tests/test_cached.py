@@ -355,6 +355,32 @@ async def test_parameters_that_are_no_key_are_refused_by_name(manager: CacheMana
         manager.cached(skip="page")(paged)
 
 
+async def test_tags_of_arguments_are_known_before_the_load(manager: CacheManager) -> None:
+    loads = 0
+
+    @manager.cached(tags=lambda category, page: [f"category:{category}"])
+    async def names(category: str, page: int = 1) -> list[str]:
+        nonlocal loads
+        loads += 1
+        return [f"{category} {page}"]
+
+    @manager.cached(tags=lambda number: [1 / number])
+    def inverse(number: int) -> float:
+        return 1 / number if number else 0
+
+    for _ in range(2):
+        assert await names("books") == ["books 1"]
+        assert await names("toys", page=2) == ["toys 2"]
+    assert loads == 2
+    assert await manager.invalidate_tag("category:books")
+    await names("books")
+    await names("toys", page=2)
+    assert loads == 3
+    for _ in range(2):
+        assert await asyncio.to_thread(inverse, 0) == 0
+    assert inverse.cache_info()["loads"] == 0, "its tags are unknown"
+
+
 async def test_functions_that_cannot_be_cached_are_refused(manager: CacheManager) -> None:
     async def numbers(id: int) -> AsyncIterator[int]:
         yield id

@@ -34,7 +34,8 @@ declared = manager.service("products", Product, ttl=900, negative_ttl=30, jitter
 manager.service("products", Product, jitter=0.2, version="v2")
 # Each of these lines is an error: type checkers report unused `type: ignore` comments.
 manager.service("products", Product, tll=900)  # type: ignore[call-overload]
-manager.service("products", Product, ttl="15m")  # type: ignore[call-overload]
+manager.service("products", Product, ttl="15m", stale_if_error="1h30m")
+manager.service("products", Product, ttl=b"15m")  # type: ignore[call-overload]
 manager.service("products", Product, 900)  # type: ignore[call-overload]
 CacheService(manager, "products", Product, use_jitter=True)  # type: ignore[call-overload]
 manager.open("memory://", read_timout=3)  # type: ignore[call-arg]

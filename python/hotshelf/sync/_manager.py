@@ -12,7 +12,7 @@ from hotshelf import _manager
 from hotshelf._blocking import wait
 from hotshelf._cached import CallTags
 from hotshelf._manager import Health
-from hotshelf._options import CachedOptions, CacheManagerOptions, CacheServiceOptions, Lifetime
+from hotshelf._options import CachedOptions, CacheManagerOptions, CacheServiceOptions, Duration
 from hotshelf._signature import KeyFunction
 from hotshelf.sync._cached import CachedFunction, only_sync
 from hotshelf.sync._service import CacheService
@@ -115,8 +115,8 @@ class CacheManager:
         skip: Sequence[str] = (),
         vary: Callable[[Any], Any] | None = None,
         tags: CallTags = (),
-        ttl: Lifetime | str = 300,
-        negative_ttl: Lifetime | str | None = None,
+        ttl: Duration = 300,
+        negative_ttl: Duration | None = None,
         background: bool = False,
         **options: Unpack[CachedOptions],
     ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:

@@ -16,6 +16,7 @@ from hotshelf._diagnosis import Explanation, Trace
 from hotshelf._keys import Identifier, listed
 from hotshelf._options import (
     CacheServiceOptions,
+    Duration,
     Lifetime,
     LoadOptions,
     StaleIfErrorOn,
@@ -123,12 +124,12 @@ class CacheService(Generic[T]):
         return self._service.version
 
     @property
-    def ttl(self) -> Lifetime:
+    def ttl(self) -> Duration:
         """The lifetime of entries."""
         return self._service.ttl
 
     @property
-    def negative_ttl(self) -> Lifetime | None:
+    def negative_ttl(self) -> Duration | None:
         """The lifetime of a `None`."""
         return self._service.negative_ttl
 
@@ -410,8 +411,8 @@ class CacheService(Generic[T]):
         skip: Sequence[str] = (),
         vary: Callable[[Any], Any] | None = None,
         tags: CallTags = _NO_TAGS,
-        ttl: Lifetime | str | None = None,
-        negative_ttl: Lifetime | str | None = None,
+        ttl: Duration | None = None,
+        negative_ttl: Duration | None = None,
         background: bool = False,
         stale_if_error_on: StaleIfErrorOn | None = None,
     ) -> Callable[[Callable[P, R]], CachedFunction[P, R]]:
