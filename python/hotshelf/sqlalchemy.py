@@ -30,7 +30,7 @@ from sqlalchemy.util.concurrency import in_greenlet
 
 from hotshelf import sync
 from hotshelf._blocking import wait
-from hotshelf._cached import BoundCall, CachedCall
+from hotshelf._cached import BoundCall, CachedCall, CachedFunction
 from hotshelf._errors import ConfigurationError
 from hotshelf._keys import Identifier
 from hotshelf._manager import CacheManager
@@ -40,9 +40,7 @@ __all__ = ["invalidate_after_commit", "invalidate_changes"]
 
 logger = logging.getLogger("hotshelf")
 
-AnySession = (
-    Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]
-)
+AnySession = Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]
 
 #: Where the changes of a session are kept, in its `info`.
 _INFO = "hotshelf"
@@ -65,7 +63,10 @@ def invalidate_after_commit(
 
 @overload
 def invalidate_after_commit(
-    session: AnySession, cache: Callable[..., Any], *args: Any, **kwargs: Any
+    session: AnySession,
+    cache: CachedFunction[..., Any] | sync.CachedFunction[..., Any],
+    *args: Any,
+    **kwargs: Any,
 ) -> None: ...
 
 
