@@ -339,7 +339,8 @@ class CacheService(Generic[T]):
         except CacheError:
             return None
         if type(found) not in _INTERNAL and self._copy is None:
-            return cast("T", found)
+            hit: T = found
+            return hit
         value = self._value(found)
         return None if value is _UNDECODABLE else cast("T | None", value)
 
@@ -516,7 +517,8 @@ class CacheService(Generic[T]):
             # Most calls, and most of these are hits.
             found = self._core.peek(identifier)
             if type(found) not in _INTERNAL and self._copy is None:
-                return cast("T", found)
+                hit: T = found
+                return hit
             if type(found) is not Missing:
                 value = self._value(found)
                 if value is not _UNDECODABLE:

@@ -32,13 +32,16 @@ class CachedFunction(CachedCall[P, R]):
     loop, calls raise a `RuntimeError`.
     """
 
+    __slots__ = ()
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Returns the result of the function, from the cache if it is there."""
         identifier, params = self._key(*args, **kwargs)
         if params is None and self._peeks and not current_runs() and _get_running_loop() is None:
             found = self._service._core.peek(identifier)
             if type(found) not in NOT_DECODED:
-                return cast("R", found)
+                hit: R = found
+                return hit
         return wait(self._load(identifier, params, args, kwargs, False))
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:
