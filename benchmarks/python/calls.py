@@ -1,6 +1,6 @@
-"""Measures the calls of one library: `calls.py LIBRARY hit|miss PORT SIZE CALLERS LOOP SECONDS`.
+"""Measures async calls on Redis: `calls.py TABLE SUBJECT PORT hit|miss SIZE CALLERS LOOP SECONDS`.
 
-Prints the CPU time of the whole process per call, in µs, and the calls per second.
+Prints the CPU time of the whole process per call, in µs.
 """
 
 from __future__ import annotations
@@ -12,56 +12,48 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from libraries import LIBRARIES, Calls, is_product
-from products import product
+from libraries import subject
+from subjects import Source, Subject, is_product
 
-#: The number of entries that are read in turn.
-ENTRIES = 100
+#: The number of entries that are read in turn: more than there are callers, since some libraries
+#: answer concurrent calls for one key by one read.
+ENTRIES = 1000
 
 
-async def measure(library: str, kind: str, port: int, size: int, callers: int, seconds: float) -> dict[str, float]:
-    calls = await LIBRARIES[library](port)
-    call, keys = await (hits if kind == "hit" else misses)(calls, size)
-    await run(call, keys, callers, max(callers * 2, 500))
+async def measure(
+    measured: Subject, port: int, kind: str, size: int, callers: int, seconds: float
+) -> dict[str, float]:
+    source = Source(size)
+    calls = await measured.open(port, source)
+    if kind == "hit":
+        keys: Iterator[str] = itertools.cycle([f"4711-{number}" for number in range(ENTRIES)])
+        for name in itertools.islice(keys, ENTRIES):
+            await (calls.store or calls.call)(name)
+    else:
+        keys = (f"{os.getpid()}-{number}" for number in itertools.count())
+    if not is_product(await calls.call(next(keys))):
+        raise SystemExit("the read value differs from the written one")
+    await run(calls.call, keys, callers, max(callers * 2, 500))
     # As many calls as take the given time, based on their cost after warm-up.
     count = max(callers * 4, 400)
-    seconds_each = (await cost(call, keys, callers, count))[0] / count
-    count = max(count, int(seconds / seconds_each))
+    count = max(count, int(seconds / await cost(calls.call, keys, callers, count)))
     gc.collect()
-    cpu, wall = await cost(call, keys, callers, count)
+    made = source.calls
+    cpu = await cost(calls.call, keys, callers, count)
     done = count // callers * callers
-    return {"cpu": cpu * 1e6 / done, "throughput": done / wall}
+    if source.calls - made != (0 if kind == "hit" else done):
+        raise SystemExit(f"{source.calls - made} of {done} calls were misses")
+    return {"cpu": cpu * 1e6}
 
 
-async def hits(calls: Calls, size: int) -> tuple[Callable[[str], Awaitable[Any]], Iterator[str]]:
-    names = [f"4711-{number}" for number in range(ENTRIES)]
-    for name in names:
-        await calls.write(name, product(size))
-        if not is_product(await calls.read(name)):
-            raise SystemExit("the read value differs from the written one")
-    return calls.read, itertools.cycle(names)
-
-
-async def misses(calls: Calls, size: int) -> tuple[Callable[[str], Awaitable[Any]], Iterator[str]]:
-    load, made = calls.load, product(size)
-    assert load is not None
-
-    async def factory() -> Any:
-        return made
-
-    async def miss(name: str) -> None:
-        await load(name, factory)
-
-    return miss, (f"{os.getpid()}-{number}" for number in itertools.count())
-
-
-async def cost(call: Any, keys: Iterator[str], callers: int, count: int) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
+async def cost(call: Any, keys: Iterator[str], callers: int, count: int) -> float:
+    """Returns the CPU time of a call, in seconds."""
+    cpu = time.process_time()
     await run(call, keys, callers, count)
-    return time.process_time() - cpu, time.perf_counter() - wall
+    return (time.process_time() - cpu) / (count // callers * callers)
 
 
 async def run(call: Any, keys: Iterator[str], callers: int, count: int) -> None:
@@ -76,8 +68,9 @@ async def run(call: Any, keys: Iterator[str], callers: int, count: int) -> None:
 
 
 def main() -> None:
-    library, kind, port, size, callers, loop, seconds = sys.argv[1:]
-    work = measure(library, kind, int(port), int(size), int(callers), float(seconds))
+    table, name, port, kind, size, callers, loop, seconds = sys.argv[1:]
+    measured = subject(table, name)
+    work = measure(measured, int(port), kind, int(size), int(callers), float(seconds))
     if loop == "uvloop":
         import uvloop
 

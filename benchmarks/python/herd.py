@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Any
 
-from libraries import NAMESPACE, TTL
 from products import Product, product
+from subjects import NAMESPACE, TTL
 
 
 def service(library: str, port: int) -> Any:

@@ -1,35 +1,30 @@
 """Compares the cost of a call with other Python libraries: CPU time of the process.
 
-`main.py [memory] [quick]`: runs alternate between the libraries, each in its own process,
-against one server. `memory` measures hits in the memory of the process alone. Tables show the
-best run and the median; `target/bench/python.json` has all.
+`main.py [redis|memory|sync|outages] [quick]`: runs alternate between the libraries, each in its
+own process, against one server. Without a section, all are measured. Tables show the best run and
+the median; `target/bench/python.json` has all.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from memory import memory
-from rows import Rows
-from server import redis_server
+from comparisons import ComparedRows
+from goals import at_least, at_most
+from libraries import TABLES
+from memory import memory, sync_memory
+from server import Server, redis_server
 from situations import frozen, herd
-from turns import CALLERS, Plan, has_fastapi_rc, take_turns
+from subjects import Subject
+from turns import Plan, print_table, take_turns
 
-HITS = [
-    "hotshelf get_or_set",
-    "hotshelf get",
-    "hotshelf undecoded",
-    "hotshelf bare",
-    "hotshelf command",
-    "fastapi-rc get_or_set",
-    "redis-py by hand",
-    "redis-py raw GET",
-    "valkey-glide raw GET",
-]
-MISSES = ["hotshelf get_or_set", "fastapi-rc get_or_set", "redis-py by hand"]
+CALLERS = (1, 32, 256)
+THREADS = (1, 8)
 
 
 @dataclass
@@ -47,67 +42,106 @@ QUICK = Effort(2, 0.1, (200,), ("uvloop",), 5)
 
 def main() -> None:
     words = sys.argv[1:]
-    if words not in ([], ["quick"], ["memory"], ["memory", "quick"]):
-        raise SystemExit("usage: ./bench python [memory] [quick]")
+    sections = [word for word in words if word != "quick"]
+    if len(sections) > 1 or not set(sections) <= set(SECTIONS):
+        raise SystemExit(f"usage: ./bench python [{'|'.join(SECTIONS)}] [quick]")
     effort = QUICK if "quick" in words else FULL
-    rows = Rows()
-    if "memory" in words:
-        with redis_server() as server:
-            memory(server, rows, effort.repeats + 2, effort.seconds)
-    else:
-        compare(effort, rows)
+    rows = ComparedRows()
+    with redis_server() as server:
+        for section in sections or SECTIONS:
+            SECTIONS[section](server, rows, effort)
+    rows.summary()
     path = Path("target/bench/python.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows.rows, indent=2, ensure_ascii=False))
 
 
-def compare(effort: Effort, rows: Rows) -> None:
-    if not has_fastapi_rc():
-        print("skipping fastapi-rc, which needs Python 3.12 or newer")
-    with redis_server() as server:
-        for loop in effort.loops:
-            for size in effort.sizes:
-                take_turns(server, rows, plan(effort, "hit", size, loop, HITS))
-            take_turns(server, rows, plan(effort, "miss", 200, loop, MISSES))
-        herd(server, rows)
-        frozen(server, rows, effort.frozen_most)
-        memory(server, rows, effort.repeats + 2, effort.seconds)
+def redis(server: Server, rows: ComparedRows, effort: Effort) -> None:
+    """Measures async hits and misses on Redis."""
+    subjects = TABLES["redis"]
+    loading = [subject for subject in subjects if subject.makes_products]
+    for loop in effort.loops:
+        for size in effort.sizes:
+            calls(server, rows, effort, "hit", subjects, size, loop)
+        calls(server, rows, effort, "miss", loading, 200, loop)
     goals(rows, effort)
 
 
-def plan(effort: Effort, kind: str, size: int, loop: str, libraries: list[str]) -> Plan:
-    return Plan(kind, size, loop, libraries, effort.repeats, effort.seconds)
+def calls(server: Server, rows: ComparedRows, effort: Effort, kind: str, subjects: list[Subject],
+          size: int, loop: str) -> None:
+    columns = {
+        variant(size, callers, loop): (kind, size, callers, loop, effort.seconds)
+        for callers in CALLERS
+    }
+    plan = Plan(f"a {kind} on Redis", "redis", subjects, "calls.py", columns, effort.repeats)
+    print_table(plan, take_turns(server, rows, plan))
 
 
-def goals(rows: Rows, effort: Effort) -> None:
+def in_memory(server: Server, rows: ComparedRows, effort: Effort) -> None:
+    """Measures async hits in memory."""
+    memory(server, rows, effort.repeats + 2, effort.seconds)
+
+
+def sync(server: Server, rows: ComparedRows, effort: Effort) -> None:
+    """Measures sync hits in memory and on Redis."""
+    sync_memory(server, rows, present("sync memory"), effort.repeats + 2, effort.seconds)
+    # With several threads, costs depend on who holds the interpreter's lock on which core: they
+    # vary more, so that there are more and longer runs.
+    repeats, seconds = effort.repeats + 5, effort.seconds * 3
+    for size in effort.sizes:
+        columns = {
+            f"{size} bytes, {threads} thread{'s' * (threads > 1)}": (size, threads, seconds)
+            for threads in THREADS
+        }
+        plan = Plan("a sync hit on Redis", "sync redis", present("sync redis"), "threads.py",
+                    columns, repeats)
+        print_table(plan, take_turns(server, rows, plan))
+
+
+def present(table: str) -> list[Subject]:
+    """Returns the subjects of a table, without those that this build of hotshelf lacks."""
+    if importlib.util.find_spec("hotshelf.sync") is not None:
+        return TABLES[table]
+    print(f"\n{table}: skipping hotshelf.sync, which this build doesn't have")
+    return [subject for subject in TABLES[table] if subject.role != "hotshelf"]
+
+
+def outages(server: Server, rows: ComparedRows, effort: Effort) -> None:
+    """Counts loads of a cold key, and measures calls while Redis is stopped."""
+    herd(server, rows)
+    frozen(server, rows, effort.frozen_most)
+
+
+SECTIONS: dict[str, Callable[[Server, ComparedRows, Effort], None]] = {
+    "redis": redis,
+    "memory": in_memory,
+    "sync": sync,
+    "outages": outages,
+}
+
+
+def variant(size: int, callers: int, loop: str) -> str:
+    return f"{size} bytes, {callers} caller{'s' * (callers > 1)}, {loop}"
+
+
+def goals(rows: ComparedRows, effort: Effort) -> None:
     print("\nGoals, by the best runs\n")
     for loop in effort.loops:
         for callers, goal in zip(CALLERS, (4, 10, 10), strict=True):
             ratio = ratio_of(rows, "fastapi-rc get_or_set", "hotshelf get_or_set", callers, loop)
-            text = f"{loop}, {callers} callers: times less CPU for a hit than fastapi-rc"
-            goal_line(text, ratio, f"{goal}", ratio is not None and ratio >= goal)
+            at_least(f"{loop}, {callers} callers: times less CPU for a hit than fastapi-rc",
+                     ratio, goal)
         for callers in CALLERS:
             ratio = ratio_of(rows, "hotshelf undecoded", "hotshelf bare", callers, loop)
-            text = f"{loop}, {callers} callers: times the CPU of the bare read, without pydantic"
-            goal_line(text, ratio, "1.6", ratio is not None and ratio <= 1.6)
-    calls = rows.best("factory calls", "hotshelf", "4 processes of 200 callers")
-    goal_line("factory calls of 800 callers", calls, "1", calls == 1)
-    slow = rows.best("p99 latency", "hotshelf", "20 callers, Redis stopped")
-    goal_line("p99 with Redis stopped, ms", slow, "300", slow is not None and slow < 300)
+            at_most(f"{loop}, {callers} callers: times the CPU of the bare read, without pydantic",
+                    ratio, 1.6)
 
 
-def ratio_of(rows: Rows, one: str, other: str, callers: int, loop: str) -> float | None:
+def ratio_of(rows: ComparedRows, one: str, other: str, callers: int, loop: str) -> float:
     """Returns the CPU time of a hit of 200 bytes, as a multiple of the other library's."""
-    variant = f"200 bytes, {callers} callers, {loop}"
-    costs = [rows.best("CPU of a hit", library, variant) for library in (one, other)]
-    if costs[0] is None or costs[1] is None:
-        return None
+    where = variant(200, callers, loop)
+    costs = [rows.costs("a hit on Redis", library, where)[0] for library in (one, other)]
     return costs[0] / costs[1]
-
-
-def goal_line(text: str, value: float | None, goal: str, reached: bool) -> None:
-    if value is not None:
-        print(f"- {text}: {value:.2f}, goal {goal}: {'reached' if reached else 'missed'}")
 
 
 main()

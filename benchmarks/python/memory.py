@@ -1,40 +1,41 @@
-"""Hits in the memory of the process, compared with awaiting a read of a dict."""
+"""Hits in the memory of the process, compared with a read of a dict."""
 
 from __future__ import annotations
 
-from local import GETS, LOADS
-from rows import Rows
+from comparisons import ComparedRows
+from goals import at_most
+from libraries import TABLES
 from server import Server
-from turns import command, result, start
+from subjects import Subject
+from turns import Plan, print_table, take_turns
+
+MEASURE = "a hit in memory"
+VARIANT = "200 bytes, uvloop"
 
 #: The most that a hit costs, in ns and as a multiple of the awaited read of a dict.
 GOAL, MOST = 450, 3
 
 
-def memory(server: Server, rows: Rows, repeats: int, seconds: float) -> None:
-    """Measures all subjects in turns, and prints a table and the goals."""
-    subjects = [*GETS, *LOADS]
-    runs: dict[str, list[float]] = {subject: [] for subject in subjects}
-    for _ in range(repeats):
-        for subject in subjects:
-            words = command("local.py", subject, server.port, "uvloop", seconds)
-            runs[subject].append(result(subject, start(words))["cpu"])
-    print("\nA hit in memory, a pydantic model: CPU ns, best / median\n")
-    print("| | ns | times dict, by the best |\n| --- | ---: | ---: |")
-    found = {
-        subject: rows.add_all("CPU of a hit in memory", subject, "uvloop", values, "ns")
-        for subject, values in runs.items()
-    }
-    least = found["dict"][0]
-    for subject, (best, median) in found.items():
-        print(f"| {subject} | {best:.0f} / {median:.0f} | {best / least:.2f} |")
+def memory(server: Server, rows: ComparedRows, repeats: int, seconds: float) -> None:
+    """Measures async hits, and prints tables and the goals."""
+    found: dict[Subject, list[tuple[float, float]]] = {}
+    for table, measure in (("memory", MEASURE), ("near", f"{MEASURE}, in front of Redis")):
+        plan = Plan(measure, table, TABLES[table], "local.py", {VARIANT: (seconds,)}, repeats, "ns")
+        costs = take_turns(server, rows, plan)
+        print_table(plan, costs)
+        found |= costs
     print()
-    for subject, (best, median) in found.items():
-        if subject.startswith("hotshelf"):
-            goal_line(f"{subject}, ns", median, GOAL)
-            goal_line(f"{subject}, times dict", best / least, MOST)
+    least = rows.costs(MEASURE, "dict", VARIANT)[0]
+    for subject, [(best, median)] in found.items():
+        if subject.environment == "hotshelf" and subject.name != "dict":
+            at_most(f"{subject.name}, ns", median, GOAL)
+            at_most(f"{subject.name}, times dict", best / least, MOST)
 
 
-def goal_line(text: str, value: float, most: float) -> None:
-    verdict = "reached" if value <= most else "missed"
-    print(f"- {text}: {value:.2f}, goal {most}: {verdict}")
+def sync_memory(server: Server, rows: ComparedRows, subjects: list[Subject], repeats: int,
+                seconds: float) -> None:
+    """Measures sync hits, and prints a table."""
+    plan = Plan(f"a sync {MEASURE[2:]}", "sync memory", subjects, "local.py",
+                {"200 bytes": (seconds,)}, repeats, "ns")
+    print_table(plan, take_turns(server, rows, plan))
+

@@ -10,7 +10,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
-        self._best: dict[tuple[str, str, str], float] = {}
+        self._costs: dict[tuple[str, str, str], tuple[float, float]] = {}
 
     def add(self, measure: str, library: str, variant: str, value: float, unit: str) -> None:
         row = {"measure": measure, "library": library, "variant": variant}
@@ -22,12 +22,12 @@ class Rows:
         """Adds runs, their best and their median, and returns those two."""
         for value in values:
             self.add(measure, library, variant, value, unit)
-        best = max(values) if unit == "1/s" else min(values)
-        median = statistics.median(values)
+        best, median = min(values), statistics.median(values)
         self.add(f"{measure}, best", library, variant, best, unit)
         self.add(f"{measure}, median", library, variant, median, unit)
-        self._best[measure, library, variant] = best
+        self._costs[measure, library, variant] = best, median
         return best, median
 
-    def best(self, measure: str, library: str, variant: str) -> float | None:
-        return self._best.get((measure, library, variant))
+    def costs(self, measure: str, library: str, variant: str) -> tuple[float, float]:
+        """Returns the best run and the median."""
+        return self._costs[measure, library, variant]

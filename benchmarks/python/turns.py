@@ -4,46 +4,49 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rows import Rows
+from comparisons import ComparedRows
 from server import Server
-
-CALLERS = (1, 32, 256)
+from subjects import Subject
 
 HERE = Path(__file__).parent
 ENVIRONMENTS = Path("target/bench-python")
 
+#: The best run and the median of each row, for each column.
+Costs = dict[Subject, list[tuple[float, float]]]
+
 
 @dataclass
 class Plan:
-    kind: str
-    size: int
-    loop: str
-    libraries: list[str]
+    """A table: what is measured, of which subjects, and in which situations."""
+
+    measure: str
+    #: The table in `libraries.TABLES`.
+    table: str
+    subjects: list[Subject]
+    #: The program, which prints the CPU time of a call.
+    program: str
+    #: The arguments of the program, by the situation that they stand for.
+    columns: Mapping[str, tuple[object, ...]]
     repeats: int
-    #: The duration of each run.
-    seconds: float
+    unit: str = "µs"
 
 
-def has_fastapi_rc() -> bool:
-    return (ENVIRONMENTS / "fastapi-rc").exists()
-
-
-def command(program: str, library: str, *arguments: object) -> list[str]:
-    """Returns the command of a program in the environment of the library."""
-    environment = "fastapi-rc" if library.startswith("fastapi-rc") else "hotshelf"
+def command(program: str, environment: str, *arguments: object) -> list[str]:
+    """Returns the command of a program in an environment."""
     python = ENVIRONMENTS / environment / "bin/python"
-    return [str(python), str(HERE / program), library, *map(str, arguments)]
+    return [str(python), str(HERE / program), *map(str, arguments)]
 
 
-def result(library: str, process: subprocess.Popen[str]) -> dict[str, Any]:
+def result(name: str, process: subprocess.Popen[str]) -> dict[str, Any]:
     """Waits for a program and returns its output."""
     output, error = process.communicate()
     if process.returncode != 0:
-        raise SystemExit(f"{library} failed: {error}")
+        raise SystemExit(f"{name} failed: {error}")
     found: dict[str, Any] = json.loads(output)
     return found
 
@@ -52,33 +55,28 @@ def start(words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def take_turns(server: Server, rows: Rows, plan: Plan) -> None:
-    """Measures the libraries of a plan, and prints a table."""
-    libraries = [name for name in plan.libraries if has_fastapi_rc() or "fastapi-rc" not in name]
-    lines = {library: [library] for library in libraries}
-    for callers in CALLERS:
-        runs: dict[str, list[dict[str, Any]]] = {library: [] for library in libraries}
+def take_turns(server: Server, rows: ComparedRows, plan: Plan) -> Costs:
+    """Measures the subjects of a plan, and adds the rows."""
+    costs: Costs = {subject: [] for subject in plan.subjects}
+    for variant, arguments in plan.columns.items():
+        runs: dict[Subject, list[float]] = {subject: [] for subject in plan.subjects}
         for _ in range(plan.repeats):
-            for library in libraries:
+            for subject in plan.subjects:
                 server.flush()
-                what = (plan.kind, server.port, plan.size, callers, plan.loop, plan.seconds)
-                runs[library].append(result(library, start(command("calls.py", library, *what))))
-        for library in libraries:
-            lines[library].append(add(rows, library, plan, callers, runs[library]))
-    print(f"\n{plan.kind}, {plan.size} bytes, {plan.loop}: CPU µs of a call, best / median"
-          " (best thousand calls a second)\n")
-    print(f"| callers | {' | '.join(map(str, CALLERS))} |\n| --- |{' ---: |' * len(CALLERS)}")
-    for cells in lines.values():
-        print(f"| {' | '.join(cells)} |", flush=True)
+                what = (plan.table, subject.name, server.port, *arguments)
+                process = start(command(plan.program, subject.environment, *what))
+                runs[subject].append(result(subject.name, process)["cpu"])
+        for subject, values in runs.items():
+            found = rows.add_all(plan.measure, subject.name, variant, values, plan.unit)
+            costs[subject].append(found)
+        rows.compare(plan.measure, plan.subjects, variant)
+    return costs
 
 
-def add(
-    rows: Rows, library: str, plan: Plan, callers: int, runs: list[dict[str, Any]]
-) -> str:
-    variant = f"{plan.size} bytes, {callers} callers, {plan.loop}"
-    cpu = [run["cpu"] for run in runs]
-    best, median = rows.add_all(f"CPU of a {plan.kind}", library, variant, cpu, "µs")
-    measure = f"throughput of a {plan.kind}"
-    speeds = [run["throughput"] for run in runs]
-    most, _ = rows.add_all(measure, library, variant, speeds, "1/s")
-    return f"{best:.1f} / {median:.1f} ({most / 1e3:.1f})"
+def print_table(plan: Plan, costs: Costs) -> None:
+    print(f"\n{plan.measure}: CPU {plan.unit} of a call, best / median\n")
+    print(f"| | {' | '.join(plan.columns)} |\n| --- |{' ---: |' * len(plan.columns)}")
+    digits = 0 if plan.unit == "ns" else 1
+    for subject, found in costs.items():
+        cells = [f"{best:.{digits}f} / {median:.{digits}f}" for best, median in found]
+        print(f"| {subject.name} | {' | '.join(cells)} |", flush=True)
