@@ -7,7 +7,6 @@ the median; `target/bench/python.json` has all.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -84,7 +83,7 @@ def in_memory(server: Server, rows: ComparedRows, effort: Effort) -> None:
 
 def sync(server: Server, rows: ComparedRows, effort: Effort) -> None:
     """Measures sync hits in memory and on Redis."""
-    sync_memory(server, rows, present("sync memory"), effort.repeats + 2, effort.seconds)
+    sync_memory(server, rows, effort.repeats + 2, effort.seconds)
     # With several threads, costs depend on who holds the interpreter's lock on which core: they
     # vary more, so that there are more and longer runs.
     repeats, seconds = effort.repeats + 5, effort.seconds * 3
@@ -93,17 +92,9 @@ def sync(server: Server, rows: ComparedRows, effort: Effort) -> None:
             f"{size} bytes, {threads} thread{'s' * (threads > 1)}": (size, threads, seconds)
             for threads in THREADS
         }
-        plan = Plan("a sync hit on Redis", "sync redis", present("sync redis"), "threads.py",
+        plan = Plan("a sync hit on Redis", "sync redis", TABLES["sync redis"], "threads.py",
                     columns, repeats)
         print_table(plan, take_turns(server, rows, plan))
-
-
-def present(table: str) -> list[Subject]:
-    """Returns the subjects of a table, without those that this build of hotshelf lacks."""
-    if importlib.util.find_spec("hotshelf.sync") is not None:
-        return TABLES[table]
-    print(f"\n{table}: skipping hotshelf.sync, which this build doesn't have")
-    return [subject for subject in TABLES[table] if subject.role != "hotshelf"]
 
 
 def outages(server: Server, rows: ComparedRows, effort: Effort) -> None:

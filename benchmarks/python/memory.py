@@ -32,10 +32,8 @@ def memory(server: Server, rows: ComparedRows, repeats: int, seconds: float) -> 
             at_most(f"{subject.name}, times dict", best / least, MOST)
 
 
-def sync_memory(server: Server, rows: ComparedRows, subjects: list[Subject], repeats: int,
-                seconds: float) -> None:
+def sync_memory(server: Server, rows: ComparedRows, repeats: int, seconds: float) -> None:
     """Measures sync hits, and prints a table."""
-    plan = Plan(f"a sync {MEASURE[2:]}", "sync memory", subjects, "local.py",
+    plan = Plan(f"a sync {MEASURE[2:]}", "sync memory", TABLES["sync memory"], "local.py",
                 {"200 bytes": (seconds,)}, repeats, "ns")
     print_table(plan, take_turns(server, rows, plan))
-
