@@ -158,6 +158,13 @@ class CacheService(Generic[T]):
     ) -> T | None:
         """Returns the value of an entry, or `None` on a miss. Costs one round trip, and none for
         an entry in the memory of this process."""
+        plain = params is None and after is None and trace is None and tags_into is None
+        service = self._service
+        if plain and service._copy is None and _get_running_loop() is None:
+            found = service._core.peek(identifier)
+            if type(found) not in _service._INTERNAL:
+                hit: T | None = found
+                return hit
         return wait(
             self._service.get(identifier, params, after=after, trace=trace, tags_into=tags_into)
         )
@@ -252,14 +259,14 @@ class CacheService(Generic[T]):
             LoadBackoffError: If a load has failed within `error_backoff`.
             TypeError: If the factory is async.
         """
-        if params is None and not options and _get_running_loop() is None:
+        plain = params is None and not options and not current_runs()
+        service = self._service
+        if plain and service._copy is None and _get_running_loop() is None:
             # Most calls, and most of these are hits.
-            service = self._service
-            if service._copy is None and not current_runs():
-                found = service._core.peek(identifier)
-                if type(found) not in _service._INTERNAL:
-                    hit: T = found
-                    return hit
+            found = service._core.peek(identifier)
+            if type(found) not in _service._INTERNAL:
+                hit: T = found
+                return hit
         loading = self._service.get_or_set(identifier, factory, ttl, params, **options)
         made: T | None = wait(loading)
         return made
