@@ -47,7 +47,7 @@ mod transport;
 
 pub use addresses::connect_to_any;
 pub use backend::RedisBackend;
-pub use client::{Expiry, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
+pub use client::{Expiry, Optimistic, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
 pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use options::{

@@ -97,8 +97,8 @@ pub use hotshelf_core::{
 pub use hotshelf_macros::cached;
 #[cfg(feature = "redis")]
 pub use hotshelf_redis::{
-    Credentials, CredentialsProvider, Expiry, Message, PubSub, RedisClient, RedisOptions, Reply,
-    Scan, Script, SetIf, SetOptions, TlsOptions, Tracking,
+    Credentials, CredentialsProvider, Expiry, Message, Optimistic, PubSub, RedisClient,
+    RedisOptions, Reply, Scan, Script, SetIf, SetOptions, TlsOptions, Tracking,
 };
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;

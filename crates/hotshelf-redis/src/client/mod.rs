@@ -2,10 +2,12 @@
 
 mod commands;
 mod evalsha;
+mod optimistic;
 mod pub_sub;
 mod reply;
 mod scan;
 mod shared;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub(crate) use evalsha::ScriptCall;
 /// The maximum size of one step: the commands in one round trip, the keys in one command, and
 /// the keys that a step of a scan visits. Some services accept fewer than 4,000 arguments.
 pub(crate) use hotshelf_core::BATCH;
+pub use optimistic::Optimistic;
 pub use pub_sub::PubSub;
 pub use reply::Reply;
 pub use scan::Scan;
@@ -37,8 +40,8 @@ pub use scan::Scan;
 ///
 /// It shares the cache's connections. Commands that change a connection's state or block it
 /// (`SELECT`, `CLIENT TRACKING`, `BLPOP`) are refused; instead of `SUBSCRIBE` use
-/// [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`], and for
-/// commands that block [`RedisClient::blocking`]. If it
+/// [`RedisClient::pub_sub`], instead of `MULTI` use [`RedisClient::transaction`], instead of
+/// `WATCH` [`RedisClient::optimistic`], and for commands that block [`RedisClient::blocking`]. If it
 /// writes a cache's keys, the cache's guarantees don't hold for them.
 ///
 /// In a Cluster a command goes to the node that owns its first key, and follows redirections.
@@ -151,45 +154,6 @@ impl RedisClient {
             true => replies.into_iter().map(|reply| reply.map(Reply::from)).collect(),
             false => Ok(replies.into_iter().map(Reply::from_result).collect()),
         }
-    }
-
-    /// Executes several commands as a transaction (`MULTI`, `EXEC`) and returns their replies
-    /// in order: no commands of other clients run in between. In a Cluster all keys have to be
-    /// in one slot.
-    ///
-    /// A command that fails ([`Reply::Error`]) doesn't stop the others. If one is invalid,
-    /// none is executed. A server or an ACL that refuses `MULTI` executes them one by one, and
-    /// the error says that it does.
-    ///
-    /// # Errors
-    /// Same as [`RedisClient::command`]. After an error either all or none of them were
-    /// executed, unless it is that of `MULTI`.
-    ///
-    /// # Cancel safety
-    /// Same as [`RedisClient::command`].
-    pub async fn transaction<C, A>(&self, commands: &[C]) -> Result<Vec<Reply>, Error>
-    where
-        C: AsRef<[A]>,
-        A: AsRef<[u8]>,
-    {
-        let mut requests = vec![Command::new("MULTI").into()];
-        for command in commands {
-            requests.push(self.packed(command.as_ref())?.queued().into());
-        }
-        requests.push(Command::new("EXEC").into());
-        let mut replies =
-            self.servers.current()?.send_together(&requests, self.store_timeout).await?;
-        if let Some(Value::Error(_)) = replies.first() {
-            return Reply::from(replies.swap_remove(0)).array();
-        }
-        let executed = Reply::from(replies.pop().unwrap_or(Value::Nil));
-        if !matches!(executed, Reply::Error(_)) {
-            return executed.array();
-        }
-        // The error of the command is more specific than that of `EXEC`.
-        let mut replies = replies.into_iter().map(Reply::from);
-        let reason = replies.find(|reply| matches!(reply, Reply::Error(_)));
-        reason.unwrap_or(executed).array()
     }
 
     /// Sends a command to each primary and returns the replies: for `DBSIZE`, `FLUSHALL` or

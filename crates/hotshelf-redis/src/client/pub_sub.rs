@@ -98,15 +98,41 @@ impl PubSub {
             // To the server, no names mean all of them.
             return;
         }
-        let is_named = |known: &Bytes| names.iter().any(|name| name.as_ref() == &known[..]);
-        self.channels.retain(|name| !is_named(name));
-        self.patterns.retain(|name| !is_named(name));
-        if let Some(open) = &self.open {
-            for verb in ["UNSUBSCRIBE", "PUNSUBSCRIBE"] {
-                let command = Command::new(verb).args(names);
-                // A closed connection has no subscriptions.
-                let _ = open.connection.send_without_reply(&command);
-            }
+        self.unsubscribe_channels(names);
+        self.unsubscribe_patterns(names);
+    }
+
+    /// Unsubscribes from channels, and keeps patterns of the same names.
+    pub fn unsubscribe_channels<C: AsRef<[u8]>>(&mut self, channels: &[C]) {
+        remove(&mut self.channels, channels);
+        self.send_unsubscription("UNSUBSCRIBE", channels);
+    }
+
+    /// Unsubscribes from patterns, and keeps channels of the same names.
+    pub fn unsubscribe_patterns<C: AsRef<[u8]>>(&mut self, patterns: &[C]) {
+        remove(&mut self.patterns, patterns);
+        self.send_unsubscription("PUNSUBSCRIBE", patterns);
+    }
+
+    fn send_unsubscription<C: AsRef<[u8]>>(&self, verb: &str, names: &[C]) {
+        if let (Some(open), false) = (&self.open, names.is_empty()) {
+            // A closed connection has no subscriptions.
+            let _ = open.connection.send_without_reply(&Command::new(verb).args(names));
+        }
+    }
+
+    /// Connects and renews all subscriptions, unless the connection is open or its end wasn't
+    /// reported by [`PubSub::next`] yet: for callers that give `next` little time.
+    ///
+    /// # Errors
+    /// Same as [`PubSub::subscribe`].
+    ///
+    /// # Cancel safety
+    /// Same as [`PubSub::subscribe`].
+    pub async fn connect(&mut self) -> Result<(), Error> {
+        match self.open.is_none() && !(self.channels.is_empty() && self.patterns.is_empty()) {
+            true => self.open().await,
+            false => Ok(()),
         }
     }
 
@@ -207,6 +233,11 @@ impl PubSub {
             }
         }
     }
+}
+
+/// Removes names from those of subscriptions.
+fn remove<C: AsRef<[u8]>>(known: &mut Vec<Bytes>, names: &[C]) {
+    known.retain(|name| !names.iter().any(|other| other.as_ref() == &name[..]));
 }
 
 impl Open {

@@ -25,6 +25,8 @@ const START: &[u8] = b"0";
 pub struct Scan {
     client: RedisClient,
     pattern: Vec<u8>,
+    /// The type of the values; `None` for all.
+    value_type: Option<Vec<u8>>,
     /// The servers that are still to be scanned; `None` before the first step.
     rest: Option<VecDeque<Arc<Link>>>,
     /// The cursor on the first of these servers.
@@ -34,6 +36,14 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Returns only keys with values of a type: `string`, `hash`, `list`, `set`, `zset` or
+    /// `stream`.
+    #[must_use]
+    pub fn of_type(mut self, name: impl AsRef<[u8]>) -> Self {
+        self.value_type = Some(name.as_ref().to_vec());
+        self
+    }
+
     /// Takes the next step and returns the matching keys, possibly none; `None` at the end.
     ///
     /// Costs one round trip, in which the server scans about 1,000 keys. The first step of a
@@ -58,7 +68,11 @@ impl Scan {
             self.cursor = Bytes::from_static(START);
         }
         let scan = Command::new("SCAN").arg(&self.cursor).arg("MATCH").arg(&self.pattern);
-        let request: Request = scan.arg("COUNT").number(BATCH as u64).into();
+        let mut scan = scan.arg("COUNT").number(BATCH as u64);
+        if let Some(name) = &self.value_type {
+            scan = scan.arg("TYPE").arg(name);
+        }
+        let request: Request = scan.into();
         let reply = connection.send(&request, Routing::Owner, timeout)?.await?;
         let (next, keys) = read_step(reply.into())?;
         if next == START {
@@ -92,6 +106,7 @@ impl RedisClient {
         Scan {
             client: self.clone(),
             pattern,
+            value_type: None,
             rest: None,
             cursor: Bytes::from_static(START),
             connection: None,

@@ -9,7 +9,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("SUBSCRIBE", PUB_SUB), ("PSUBSCRIBE", PUB_SUB), ("SSUBSCRIBE", PUB_SUB),
     ("UNSUBSCRIBE", PUB_SUB), ("PUNSUBSCRIBE", PUB_SUB), ("SUNSUBSCRIBE", PUB_SUB),
     ("MULTI", TRANSACTION), ("EXEC", TRANSACTION), ("DISCARD", TRANSACTION),
-    ("WATCH", TRANSACTION), ("UNWATCH", TRANSACTION),
+    ("WATCH", WATCH), ("UNWATCH", WATCH),
     ("SELECT", URL), ("AUTH", URL), ("HELLO", URL), ("RESET", URL), ("QUIT", URL),
     ("CLIENT REPLY", URL), ("CLIENT TRACKING", URL), ("CLIENT CACHING", URL),
     ("CLIENT SETNAME", URL), ("CLIENT NO-TOUCH", URL), ("CLIENT NO-EVICT", URL),
@@ -21,11 +21,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("WAIT", BLOCKING), ("WAITAOF", BLOCKING),
 ];
 
-const PUB_SUB: &str = "use a connection of its own: `pub_sub` in Rust, another client in Python";
+const PUB_SUB: &str = "use a connection of its own: `pub_sub` in Rust, `pubsub()` in Python";
 const TRANSACTION: &str = "use a transaction, whose commands are sent together: `transaction` in \
     Rust, `pipeline()` in Python";
+const WATCH: &str =
+    "use a connection of its own: `optimistic` in Rust, `pipeline().watch` in Python";
 const URL: &str = "set it in the URL or the options of the store";
-const BLOCKING: &str = "use a connection of its own: `blocking` in Rust, another client in Python";
+const BLOCKING: &str = "use a connection of its own: `blocking` in Rust, the client's method of \
+    that name in Python";
 const OTHER: &str = "use a connection of your own, with another client";
 
 /// The commands that block if they have the option `BLOCK`, and the number of arguments before

@@ -114,6 +114,18 @@ impl Topology {
         }
     }
 
+    /// Returns a dialer and a resolver for a connection of its own to the server of a command.
+    pub(crate) async fn listening_for(
+        &self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
+        match self {
+            Self::Single(link) => Ok(link.listening()),
+            Self::Cluster(cluster) => cluster.listening_for(request, timeout).await,
+        }
+    }
+
     /// Returns `true` if the server of a key reports its changes.
     pub(crate) fn is_tracking(&self, key: &[u8]) -> bool {
         match self {

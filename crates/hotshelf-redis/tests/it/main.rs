@@ -15,6 +15,7 @@ mod log;
 mod middleboxes;
 mod network;
 mod operations;
+mod optimistic;
 mod patterns;
 mod pub_sub;
 mod sentinels;

@@ -125,6 +125,16 @@ impl Cluster {
         Ok((self.dialer.for_listening(), Arc::new(Fixed::node(Address::Tcp(node.clone())))))
     }
 
+    pub(super) async fn listening_for(
+        self: &Arc<Self>,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<(Dialer, Arc<dyn Resolver>), Error> {
+        let map = self.map(timeout).await?;
+        let node = self.target(&map, request)?.node;
+        Ok((self.dialer.for_listening(), Arc::new(Fixed::node(Address::Tcp(node)))))
+    }
+
     /// Returns the link to the node that owns a key's slot, if there is one.
     pub(super) fn owner(&self, key: &[u8]) -> Option<Arc<Link>> {
         let state = self.state.lock();
