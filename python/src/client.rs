@@ -13,7 +13,10 @@ use crate::arguments::duration;
 use crate::convert;
 use crate::errors::exception;
 use crate::host::begin;
+use crate::idle::Idle;
+use crate::optimistic::Optimistic;
 use crate::pending::outcome;
+use crate::pub_sub::PubSub;
 use crate::store::{Shared, Store};
 
 /// Sends commands to the servers of a store.
@@ -21,9 +24,17 @@ use crate::store::{Shared, Store};
 pub(crate) struct Client {
     shared: Arc<Shared>,
     timeout: Option<Duration>,
+    /// Connections for commands that block.
+    idle: Arc<Idle>,
 }
 
-type Command = Vec<Vec<u8>>;
+pub(crate) type Command = Vec<Vec<u8>>;
+
+/// How long a command may block without a limit of its own.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long the reply may take after the time for which the command blocks.
+const REPLY: Duration = Duration::from_secs(5);
 
 #[pymethods]
 impl Client {
@@ -33,7 +44,7 @@ impl Client {
     #[pyo3(signature = (store, timeout=None))]
     fn new(store: &Store, timeout: Option<f64>) -> PyResult<Self> {
         let timeout = timeout.map(duration).transpose()?;
-        Ok(Self { shared: Arc::clone(&store.shared), timeout })
+        Ok(Self { shared: Arc::clone(&store.shared), timeout, idle: Arc::new(Idle::new()) })
     }
 
     /// Sends a command, and returns its reply.
@@ -68,10 +79,61 @@ impl Client {
         })
     }
 
-    /// Begins a scan of the keys that match a pattern, on all primaries.
-    fn scan(&self, pattern: Vec<u8>) -> KeyScan {
+    /// Sends a command that may block for so many seconds, over a connection that no other
+    /// command uses meanwhile, and returns its reply. `None` means without limit.
+    #[pyo3(signature = (command, seconds))]
+    fn blocking<'py>(
+        &self,
+        py: Python<'py>,
+        command: Command,
+        seconds: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let limit = seconds.map_or(Ok(FOREVER), duration)?.min(FOREVER);
         let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
-        KeyScan { shared, timeout, pattern, scan: Arc::default() }
+        let idle = Arc::clone(&self.idle);
+        begin(py, async move {
+            let reply = async {
+                let reply_time = timeout.unwrap_or(REPLY);
+                let limit = limit.saturating_add(reply_time);
+                let state = shared.state();
+                let own = match idle.take(&state) {
+                    Some(own) => own.with_timeout(limit),
+                    None => client(&shared, timeout)?.blocking(limit),
+                };
+                let reply = own.command(&command).await?;
+                // One that has failed, or whose caller is gone, may still be blocked.
+                idle.keep(&state, own);
+                Ok(reply)
+            };
+            let reply: Result<_, Error> = reply.await;
+            outcome(move |py| convert::reply(py, reply.map_err(|error| exception(&error))?))
+        })
+    }
+
+    /// Creates a subscriber, which opens its connection on first use.
+    fn pub_sub(&self) -> PubSub {
+        PubSub::new(&self.shared)
+    }
+
+    /// Creates a handle for transactions on watched keys, which opens its connection on first
+    /// use.
+    fn optimistic(&self) -> PyResult<Optimistic> {
+        let client = client(&self.shared, self.timeout).map_err(|error| exception(&error))?;
+        Ok(Optimistic::new(client.optimistic()))
+    }
+
+    /// Returns whether keys are distributed over several servers.
+    fn is_cluster(&self) -> PyResult<bool> {
+        let client = self.shared.client().map_err(|error| exception(&error))?;
+        Ok(client.is_cluster())
+    }
+
+    /// Begins a scan of the keys that match a pattern, on all primaries. `kind` is the type of
+    /// their values.
+    #[pyo3(signature = (pattern, kind=None))]
+    fn scan(&self, pattern: Vec<u8>, kind: Option<Vec<u8>>) -> KeyScan {
+        let (shared, timeout) = (Arc::clone(&self.shared), self.timeout);
+        KeyScan { shared, timeout, pattern, kind, scan: Arc::default() }
     }
 }
 
@@ -81,6 +143,7 @@ pub(crate) struct KeyScan {
     shared: Arc<Shared>,
     timeout: Option<Duration>,
     pattern: Vec<u8>,
+    kind: Option<Vec<u8>>,
     scan: Arc<Mutex<Option<Scan>>>,
 }
 
@@ -89,10 +152,16 @@ impl KeyScan {
     /// Returns the next keys, or `None` at the end. Costs one round trip.
     fn step<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (shared, state) = (Arc::clone(&self.shared), Arc::clone(&self.scan));
-        let (timeout, pattern) = (self.timeout, self.pattern.clone());
+        let (timeout, pattern, kind) = (self.timeout, self.pattern.clone(), self.kind.clone());
         begin(py, async move {
             let begun = state.lock().take();
-            let start = || Ok(client(&shared, timeout)?.scan(&pattern));
+            let start = || {
+                let scan = client(&shared, timeout)?.scan(&pattern);
+                Ok(match &kind {
+                    Some(kind) => scan.of_type(kind),
+                    None => scan,
+                })
+            };
             let mut scan = match begun.map_or_else(start, Ok) {
                 Ok(scan) => scan,
                 Err(error) => return outcome(move |_| Err(exception(&error))),
