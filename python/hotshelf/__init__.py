@@ -30,12 +30,15 @@ from hotshelf._errors import (
     KeyError,
     LoadBackoffError,
     LoadTimeoutError,
+    LockError,
+    LockNotOwnedError,
     NoScriptError,
     OutOfMemoryError,
     PermissionError,
     ServerError,
     TimeoutError,
     UnavailableError,
+    WatchError,
     WrongTypeError,
 )
 from hotshelf._hotshelf import __version__, declare_prefix
@@ -53,7 +56,7 @@ from hotshelf._options import (
     CacheServiceOptions,
     LoadOptions,
 )
-from hotshelf._redis import Pipeline, RedisClient
+from hotshelf._redis import Lock, Pipeline, PubSub, RedisClient, Script
 from hotshelf._request_scoped import RequestScopedWarning
 from hotshelf._service import CacheService
 from hotshelf._stats import Stats
@@ -82,14 +85,19 @@ __all__ = [
     "LoadContext",
     "LoadOptions",
     "LoadTimeoutError",
+    "Lock",
+    "LockError",
+    "LockNotOwnedError",
     "Near",
     "NoScriptError",
     "OutOfMemoryError",
     "Outcome",
     "PermissionError",
     "Pipeline",
+    "PubSub",
     "RedisClient",
     "RequestScopedWarning",
+    "Script",
     "ServerError",
     "Stats",
     "TagInfo",
@@ -99,6 +107,7 @@ __all__ = [
     "UnavailableError",
     "ValueCodec",
     "Warmed",
+    "WatchError",
     "WrongTypeError",
     "__version__",
     "build_cache_key",

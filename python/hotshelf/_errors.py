@@ -21,12 +21,15 @@ __all__ = [
     "KeyError",
     "LoadBackoffError",
     "LoadTimeoutError",
+    "LockError",
+    "LockNotOwnedError",
     "NoScriptError",
     "OutOfMemoryError",
     "PermissionError",
     "ServerError",
     "TimeoutError",
     "UnavailableError",
+    "WatchError",
     "WrongTypeError",
 ]
 
@@ -105,6 +108,18 @@ class WrongTypeError(ServerError):
 
 class NoScriptError(ServerError):
     """The server doesn't have the script of an `EVALSHA`: send it with `EVAL`."""
+
+
+class WatchError(CacheError):
+    """A watched key has changed, so that a transaction was not executed."""
+
+
+class LockError(CacheError, ValueError):
+    """A lock can't be acquired, or isn't acquired."""
+
+
+class LockNotOwnedError(LockError):
+    """A lock was lost: it has timed out, or another owner has it."""
 
 
 class ClosedError(CacheError):

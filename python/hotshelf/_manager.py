@@ -167,6 +167,7 @@ class CacheManager:
             "enabled": enabled,
         }
         self._store: Store | None = None
+        self._redis: RedisClient | None = None
         self._closed: Store | None = None
         #: The store of services until the manager is open: nothing is cached.
         self._unopened: Store | None = None
@@ -265,7 +266,10 @@ class CacheManager:
         Raises:
             ClosedError: Before `open`, and after `close`.
         """
-        return RedisClient(self.store)
+        store = self.store
+        if self._redis is None or self._redis.store is not store:
+            self._redis = RedisClient(store)
+        return self._redis
 
     @property
     def sync(self) -> BlockingManager:

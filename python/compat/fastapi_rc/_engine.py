@@ -82,7 +82,7 @@ class DisabledClient(Client):
     def __init__(self) -> None:
         super().__init__(_disabled_manager(), decode_responses=True, timeout=None)
 
-    async def execute_command(self, *words: Any) -> Any:
+    async def execute_command(self, *words: Any, read: Any = None, block: Any = None) -> Any:
         """Fails.
 
         Raises:
@@ -90,11 +90,17 @@ class DisabledClient(Client):
         """
         raise NotAvailable("Redis is not available: the cache was initialized without a URL")
 
-    async def scan_iter(self, match: Any = None, count: int | None = None) -> AsyncIterator[Any]:
+    async def scan_iter(
+        self, match: Any = None, count: int | None = None, _type: str | None = None
+    ) -> AsyncIterator[Any]:
         """Fails like `execute_command`."""
         yield await self.execute_command()
 
     def pipeline(self, transaction: bool = True) -> hotshelf.Pipeline:
+        """Fails like `execute_command`."""
+        raise NotAvailable("Redis is not available: the cache was initialized without a URL")
+
+    def pubsub(self, ignore_subscribe_messages: bool = False) -> hotshelf.PubSub:
         """Fails like `execute_command`."""
         raise NotAvailable("Redis is not available: the cache was initialized without a URL")
 
