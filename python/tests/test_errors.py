@@ -29,6 +29,9 @@ BASES: dict[type[Exception], tuple[type[Exception], ...]] = {
     hotshelf.NoScriptError: (hotshelf.ServerError,),
     hotshelf.ClosedError: (),
     hotshelf.LoadTimeoutError: (builtins.TimeoutError,),
+    hotshelf.WatchError: (),
+    hotshelf.LockError: (ValueError,),
+    hotshelf.LockNotOwnedError: (hotshelf.LockError,),
 }
 
 

@@ -17,14 +17,8 @@ from hotshelf import sqlalchemy, testing
 LISTING = TESTS / "data" / "public_api.txt"
 
 
-def attributes(owner: type) -> dict[str, Any]:
-    """Returns the attributes of a class, and of its private bases."""
-    private = (it for it in owner.__mro__ if it.__module__.startswith("hotshelf._") or it is owner)
-    return {name: value for base in reversed(list(private)) for name, value in vars(base).items()}
-
-
 def members(name: str, owner: type) -> Iterator[str]:
-    for attribute, value in sorted(attributes(owner).items()):
+    for attribute, value in sorted(vars(owner).items()):
         if attribute.startswith("_") and attribute != "__init__":
             continue
         if isinstance(value, classmethod | staticmethod):
@@ -37,6 +31,13 @@ def members(name: str, owner: type) -> Iterator[str]:
     for key, annotation in sorted(getattr(owner, "__annotations__", {}).items()):
         if not key.startswith("_") and hasattr(owner, "__total__"):
             yield f"{name}[{key!r}]: {getattr(annotation, '__forward_arg__', annotation)}"
+
+
+def private_bases(owner: type) -> Iterator[type]:
+    public = {value for value in vars(hotshelf).values() if inspect.isclass(value)}
+    for base in owner.__mro__[1:]:
+        if base.__module__.startswith("hotshelf._") and base not in public:
+            yield base
 
 
 def described(name: str, value: Any) -> Iterator[str]:
@@ -56,9 +57,13 @@ def described(name: str, value: Any) -> Iterator[str]:
 
 
 def test_public_api_is_as_listed() -> None:
-    names = [(name, getattr(hotshelf, name)) for name in sorted(hotshelf.__all__)]
-    modules = [("sqlalchemy", sqlalchemy), ("testing", testing)]
-    lines = [line for each in [*names, *modules] for line in described(*each)]
+    modules = {"sqlalchemy": sqlalchemy, "testing": testing}
+    values = {name: getattr(hotshelf, name) for name in sorted(hotshelf.__all__)} | modules
+    listed = [*values.values(), *vars(hotshelf.sync).values()]
+    classes = [it for it in listed if inspect.isclass(it)]
+    bases = dict.fromkeys(base for it in classes for base in private_bases(it))
+    lines = [line for name, value in values.items() for line in described(name, value)]
+    lines += [line for base in bases for line in described(f"({base.__name__})", base)]
     found = "\n".join(lines) + "\n"
     if os.environ.get("HOTSHELF_ACCEPT"):
         LISTING.parent.mkdir(exist_ok=True)

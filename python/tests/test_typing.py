@@ -21,8 +21,10 @@ ASYNC = {
         "delete_many", "invalidate_pattern", "invalidate_all", "exists", "get_ttl", "expire",
         "response", "get_or_load_many", "explain", "warm",
     },
-    hotshelf.RedisClient: {"execute_command", "aclose"},
-    hotshelf.Pipeline: {"execute", "reset"},
+    hotshelf.RedisClient: {"execute_command", "transaction", "aclose"},
+    hotshelf.Pipeline: {"watch", "unwatch", "execute", "reset"},
+    hotshelf.PubSub: {"subscribe", "psubscribe", "unsubscribe", "get_message", "aclose"},
+    hotshelf.Lock: {"acquire", "release", "extend", "reacquire", "locked", "owned"},
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 from pydantic import BaseModel
 from typing_extensions import Unpack, assert_type
@@ -17,7 +17,11 @@ from hotshelf import (
     Explanation,
     LoadContext,
     LoadOptions,
+    Lock,
     Outcome,
+    Pipeline,
+    RedisClient,
+    Script,
     Trace,
     ValueCodec,
     Warmed,
@@ -161,6 +165,38 @@ async def use() -> None:
     assert_type(await pages.get_or_set("1", lambda: [known(1)]), list[Product])
     assert_type(Codec.of(Product).decode(b"{}"), Product)
     assert_type(await manager.redis.execute_command("PING") is None, bool)
+    await use_redis(manager.redis)
+
+
+async def use_redis(redis: RedisClient) -> None:
+    assert_type(await redis.get("k"), str | None)
+    assert_type(await redis.hgetall("k"), dict[str, str])
+    assert_type(await redis.mget("k", b"l"), list[str | None])
+    assert_type(await redis.expire("k", timedelta(seconds=5), nx=True), bool)
+    assert_type(await redis.blpop(["k"], 5), tuple[str, str] | None)
+    assert_type(await redis.zscore("k", 1), float | None)
+    assert_type([key async for key in redis.scan_iter("a*", _type="hash")], list[str])
+    binary = RedisClient(manager.store, decode_responses=False)
+    assert_type(binary, RedisClient[bytes])
+    assert_type(await binary.get("k"), bytes | None)
+    assert_type(await binary.xrange("k"), list[tuple[bytes, dict[bytes, bytes]]])
+    await redis.get(None)  # type: ignore[arg-type]
+    await redis.set("k", 1, ttl=5)  # type: ignore[call-arg]
+    async with redis.pipeline() as pipe:
+        assert_type(pipe.set("k", 1).get("k"), Pipeline[str])
+        await pipe.watch("k")
+        value = await pipe.get("k")
+        pipe.multi()
+        pipe.set("k", int(value) + 1)
+        assert_type(await pipe.execute(), list[Any])
+    async with redis.lock("k", timeout=5) as lock, redis.pubsub() as messages:
+        assert_type(lock, Lock)
+        assert_type(await lock.extend(5), bool)
+        await messages.subscribe("c", d=print)
+        assert_type(await messages.get_message(timeout=1), dict[str, Any] | None)
+    script = redis.register_script("return 1")
+    assert_type(script, Script)
+    await script(keys=["k"], args=[1], client=pipe)
 
 
 @products.cached(key=lambda id: id, skip=["database"], ttl="15m", negative_ttl=30)
