@@ -1,7 +1,8 @@
 """Runs redis-py's own tests on hotshelf's client: the `conftest.py` beside them.
 
 It provides their fixtures, and gives redis-py's exceptions the classes of hotshelf. A test that
-uses a method which `redis.asyncio` has and hotshelf doesn't is skipped, and no other one.
+uses a method, or an option of the client, which `redis.asyncio` has and hotshelf doesn't is
+skipped, and no other one.
 """
 
 from __future__ import annotations
