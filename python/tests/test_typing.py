@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 import hotshelf
 from conftest import TESTS
 from hotshelf import sqlalchemy, testing
-from hotshelf._redis import Commands
+from hotshelf._redis._commands import Commands
 
 ASYNC = {
     hotshelf.CacheManager: {"ping", "health", "invalidate_tag", "invalidate_tags", "close"},

@@ -25,10 +25,13 @@ from hotshelf import (
     EntryInfo,
     Explanation,
     Health,
+    Lock,
     Near,
     Outcome,
     Pipeline,
+    PubSub,
     RedisClient,
+    Script,
     Stats,
     TagInfo,
     Tls,
@@ -167,10 +170,62 @@ def testing(store: TestStore, clock: Clock, failures: Failures) -> None:
     assert_type((store.clock, store.failures), tuple[Clock, Failures])
 
 
+async def locks(client: RedisClient, lock: Lock, other: sync.Lock) -> None:
+    assert_type(client.lock("a", timeout=5), Lock)
+    assert_type(await lock.acquire(blocking_timeout=1), bool)
+    assert_type((await lock.locked(), await lock.owned()), tuple[bool, bool])
+    assert_type((await lock.extend(5), await lock.reacquire()), tuple[bool, bool])
+    await lock.release()
+    assert_type((other.acquire(), other.locked(), other.owned()), tuple[bool, bool, bool])
+    assert_type((other.extend(5), other.reacquire()), tuple[bool, bool])
+    other.release()
+    print(lock.blocking, lock.blocking_timeout, lock.local, lock.name, other.name, lock.redis)
+    print(lock.sleep, lock.thread_local, lock.timeout, lock.raise_on_release_error)
+
+
+async def subscriptions(messages: PubSub, other: sync.PubSub) -> None:
+    await messages.subscribe("a", b=print)
+    await messages.psubscribe("a*")
+    await messages.unsubscribe()
+    await messages.punsubscribe()
+    message = await messages.get_message(timeout=None)
+    assert_type(message, dict[str, Any] | None)
+    async for each in messages.listen():
+        assert_type(each, dict[str, Any])
+    await messages.run()
+    await messages.reset()
+    await messages.aclose()
+    for each in other.listen():
+        assert_type(each, dict[str, Any])
+    print(messages.channels, messages.patterns, messages.subscribed)
+    print(messages.ignore_subscribe_messages)
+
+
+async def scripts(script: Script, other: sync.Script) -> None:
+    print(await script(["a"], [1]), other(["a"], [1]), script.registered_client)
+    assert_type(script.sha, str)
+    assert_type(script.script, str | bytes)
+
+
 async def commands(client: RedisClient) -> None:
     async with client.pipeline() as pipeline:
         assert_type(pipeline, Pipeline)
         assert_type(await pipeline.execute(), list[Any])
+
+
+def blocking_commands(client: sync.RedisClient[str]) -> None:
+    assert_type(client.get("a"), str | None)
+    assert_type(client.incr("a"), int)
+    with client.pipeline() as pipeline:
+        assert_type(pipeline, sync.Pipeline[str])
+        assert_type(pipeline.get("a"), sync.Pipeline[str])
+        assert_type(pipeline.execute(), list[Any])
+    with client.lock("a") as lock, client.pubsub() as messages:
+        assert_type(lock, sync.Lock)
+        assert_type(messages, sync.PubSub)
+    assert_type(client.register_script("return 1"), sync.Script)
+    assert_type(client.asynchronous, RedisClient[str])
+    assert_type(sync.CacheManager("redis://a").redis, sync.RedisClient[str])
 
 
 def codecs(codec: Codec[Product]) -> None:
@@ -198,6 +253,8 @@ def errors(error: hotshelf.CacheError) -> str:
             return "server"
         case hotshelf.WrongTypeError() | hotshelf.NoScriptError() | hotshelf.OutOfMemoryError():
             return "command"
+        case hotshelf.WatchError() | hotshelf.LockNotOwnedError() | hotshelf.LockError():
+            return "concurrency"
         case hotshelf.ServerError() | hotshelf.LoadTimeoutError():
             return "other"
         case hotshelf.ConfigurationError() | hotshelf.KeyError():

@@ -11,6 +11,16 @@ connections, their loads in flight and the near tier, also with the event loops 
 
 from hotshelf.sync._cached import CachedFunction
 from hotshelf.sync._manager import CacheManager
+from hotshelf.sync._redis import Lock, Pipeline, PubSub, RedisClient, Script
 from hotshelf.sync._service import CacheService
 
-__all__ = ["CacheManager", "CacheService", "CachedFunction"]
+__all__ = [
+    "CacheManager",
+    "CacheService",
+    "CachedFunction",
+    "Lock",
+    "Pipeline",
+    "PubSub",
+    "RedisClient",
+    "Script",
+]

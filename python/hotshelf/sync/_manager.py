@@ -15,6 +15,7 @@ from hotshelf._manager import Health
 from hotshelf._options import CachedOptions, CacheManagerOptions, CacheServiceOptions, Duration
 from hotshelf._signature import KeyFunction
 from hotshelf.sync._cached import CachedFunction, only_sync
+from hotshelf.sync._redis import RedisClient
 from hotshelf.sync._service import CacheService
 
 P = ParamSpec("P")
@@ -77,6 +78,15 @@ class CacheManager:
     def is_open(self) -> bool:
         """Whether the manager is open."""
         return self._manager.is_open
+
+    @property
+    def redis(self) -> RedisClient[str]:
+        """A client for commands and pipelines on the servers.
+
+        Raises:
+            ClosedError: Before `open`, and after `close`.
+        """
+        return RedisClient(self._manager.redis)
 
     @overload
     def service(
