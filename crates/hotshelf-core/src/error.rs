@@ -26,7 +26,7 @@ struct Inner {
 }
 
 /// The kind of an [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An option or a URL is invalid. The message says how to fix it.
@@ -68,6 +68,34 @@ pub enum ErrorKind {
     Server,
     /// The store was closed.
     Closed,
+}
+
+impl ErrorKind {
+    /// Returns the name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Configuration => "configuration",
+            Self::Unsupported => "unsupported",
+            Self::Key => "key",
+            Self::Encode => "encode",
+            Self::Decode => "decode",
+            Self::TooLarge => "too_large",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::Loading => "loading",
+            Self::ReadOnly => "read_only",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Moved => "moved",
+            Self::NoScript => "no_script",
+            Self::WrongType => "wrong_type",
+            Self::Protocol => "protocol",
+            Self::Server => "server",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl Error {

@@ -37,6 +37,7 @@ mod error;
 mod gate;
 pub mod key;
 pub mod near;
+pub mod observe;
 mod outage;
 pub mod runtime;
 pub mod shards;

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::observe::LoadTimes;
+
 /// Declares the counters once, for the enum that names them and the struct that shows them.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident => $field:ident),+ $(,)?) => {
@@ -37,9 +39,13 @@ counters! {
     Hit => hits,
     /// Those of the hits that the near tier answered.
     NearHit => near_hits,
+    /// Answers that a value is known to be absent.
+    Negative => negatives,
     /// Those of the hits whose value was stale, and calls that got one instead of an error or of a
     /// slow load.
     Stale => stale,
+    /// Those of the stale values that were given instead of an error, or of a slow load.
+    StaleInstead => stale_instead,
     /// Calls that found no usable entry in the backend.
     Miss => misses,
     /// Loaders that were run.
@@ -62,6 +68,8 @@ counters! {
     /// Misses because the entry has other tags than the call: two call sites name different
     /// tags for one key.
     OtherTags => other_tags,
+    /// Values that were stored: loaded, inserted and written ones.
+    Stored => stored,
     /// Loaded or inserted values that were not stored, because the key was invalidated or
     /// written meanwhile.
     Refused => refused,
@@ -76,9 +84,18 @@ counters! {
 
 /// The live counters of a cache.
 #[derive(Debug, Default)]
-pub struct Stats([AtomicU64; COUNTERS]);
+pub struct Stats {
+    counters: [AtomicU64; COUNTERS],
+    load_times: LoadTimes,
+}
 
 impl Stats {
+    /// Returns how long loaders took.
+    #[must_use]
+    pub fn load_times(&self) -> &LoadTimes {
+        &self.load_times
+    }
+
     /// Adds one.
     pub fn count(&self, counter: Counter) {
         self.add(counter, 1);
@@ -86,11 +103,11 @@ impl Stats {
 
     /// Adds `amount`.
     pub fn add(&self, counter: Counter, amount: u64) {
-        self.0[counter as usize].fetch_add(amount, Ordering::Relaxed);
+        self.counters[counter as usize].fetch_add(amount, Ordering::Relaxed);
     }
 
     fn get(&self, counter: Counter) -> u64 {
-        self.0[counter as usize].load(Ordering::Relaxed)
+        self.counters[counter as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -12,6 +12,7 @@ use hotshelf_core::backend::{
     Acquire, Acquired, Backend, Fill, LocalEntries, LocalFound, Pause, Result, Retrail, ServerInfo,
     Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
+use hotshelf_core::observe::MemoryUse;
 use hotshelf_core::tag::{self, random_version};
 use hotshelf_core::trailer::MAGIC;
 use hotshelf_core::{
@@ -238,6 +239,10 @@ impl LocalEntries for MemoryBackend {
 
     fn millis(&self, found: &LocalFound) -> Option<u64> {
         Some(self.clock_at(found.now))
+    }
+
+    fn memory_use(&self) -> Option<MemoryUse> {
+        Some(self.entries.memory_use())
     }
 }
 

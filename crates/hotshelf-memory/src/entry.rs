@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use hotshelf_core::backend::{LocalEntry, LocalFound};
+use hotshelf_core::observe::MemoryUse;
 use hotshelf_core::shards::{TYPICAL_BYTES, shards};
 use hotshelf_core::{Moment, Remaining, Runtime, Ttl, WireKey};
 use quick_cache::sync::Cache;
@@ -21,6 +23,8 @@ const OVERHEAD: usize = 330;
 pub(crate) struct Entries {
     cache: Cache<WireKey, Entry, ByBytes, RandomState, SetAside>,
     runtime: Arc<dyn Runtime>,
+    /// The number of entries that were removed for others.
+    evictions: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -40,16 +44,16 @@ impl Weighter<WireKey, Entry> for ByBytes {
     }
 }
 
-/// Keeps evicted entries until the locks are released: the values in them run code of their own
+/// Keeps entries that are evicted or replaced until the locks are released: the values in them run code of their own
 /// when they are dropped.
 #[derive(Clone)]
 struct SetAside;
 
 impl Lifecycle<WireKey, Entry> for SetAside {
-    type RequestState = Vec<Entry>;
+    type RequestState = Vec<(WireKey, Entry)>;
 
-    fn on_evict(&self, evicted: &mut Vec<Entry>, _: WireKey, entry: Entry) {
-        evicted.push(entry);
+    fn on_evict(&self, evicted: &mut Vec<(WireKey, Entry)>, key: WireKey, entry: Entry) {
+        evicted.push((key, entry));
     }
 }
 
@@ -75,7 +79,7 @@ impl Entries {
             .build();
         let options = options.expect("capacity, items and shards are set, and HOT is below 1");
         let cache = Cache::with_options(options, ByBytes, RandomState::default(), SetAside);
-        Self { cache, runtime }
+        Self { cache, runtime, evictions: AtomicU64::new(0) }
     }
 
     /// Returns `true` if an entry is small enough to be stored at all.
@@ -98,7 +102,17 @@ impl Entries {
     pub(crate) fn insert(&self, key: WireKey, value: Bytes, decoded_size: usize, ttl: Ttl) {
         let expires = self.runtime.now() + ttl.as_duration();
         let weight = weight(&key, &value, decoded_size);
-        self.cache.insert(key, Entry { local: Arc::new(LocalEntry::new(value)), weight, expires });
+        self.put(key, Entry { local: Arc::new(LocalEntry::new(value)), weight, expires });
+    }
+
+    /// Inserts an entry, and counts those that are evicted for it.
+    fn put(&self, key: WireKey, entry: Entry) {
+        let mut removed = Vec::new();
+        self.cache.insert_with_lifecycle(key.clone(), entry, &mut removed);
+        let evicted = removed.iter().filter(|(evicted, _)| *evicted != key).count();
+        if evicted > 0 {
+            self.evictions.fetch_add(evicted as u64, Ordering::Relaxed);
+        }
     }
 
     /// Replaces an entry by another one that ends at the same time, unless another one has been
@@ -110,7 +124,7 @@ impl Entries {
         };
         let weight = found.weight + value.len() as u64 - old.raw().len() as u64;
         let entry = Entry { local: Arc::new(LocalEntry::new(value)), weight, ..found };
-        self.cache.insert(key.clone(), entry);
+        self.put(key.clone(), entry);
         true
     }
 
@@ -149,6 +163,16 @@ impl Entries {
         match left {
             None | Some(Duration::ZERO) => Remaining::Missing,
             Some(left) => Remaining::After(left),
+        }
+    }
+
+    /// Returns how much memory the entries take.
+    pub(crate) fn memory_use(&self) -> MemoryUse {
+        MemoryUse {
+            entries: self.cache.len() as u64,
+            used_bytes: self.cache.weight(),
+            max_bytes: self.cache.capacity(),
+            evictions: self.evictions.load(Ordering::Relaxed),
         }
     }
 

@@ -37,6 +37,7 @@
 //! | `uuid` | no | `uuid::Uuid` as a key |
 //! | `msgpack` | no | [`codec::MessagePack`] |
 //! | `axum` | no | `IntoResponse` for [`LoadError`], and the extractor `CacheControl` |
+//! | `metrics` | no | [`MetricsReporter`], for the exporters of the `metrics` crate |
 //! | `test-util` | no | `testing`: a store with simulated time and injected failures, for your tests |
 //!
 //! With `tls`, the first store of a process installs *ring* as the cryptography provider of
@@ -72,6 +73,12 @@ mod load_error;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub mod macros;
+#[cfg(feature = "metrics")]
+mod metrics_reporter;
+/// Metrics and events of a store.
+pub mod observe {
+    pub use hotshelf_core::observe::*;
+}
 mod runtime;
 mod store;
 #[cfg(feature = "test-util")]
@@ -102,6 +109,8 @@ pub use hotshelf_redis::{
 };
 pub use invalidation::{Applied, Invalidation};
 pub use load_error::LoadError;
+#[cfg(feature = "metrics")]
+pub use metrics_reporter::MetricsReporter;
 pub use store::{Store, StoreBuilder, StoreInfo};
 
 #[cfg(doctest)]

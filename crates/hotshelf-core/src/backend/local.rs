@@ -12,6 +12,7 @@ use crate::codec::Decoded;
 use crate::engine::Freshness;
 use crate::key::WireKey;
 use crate::near::Sourced;
+use crate::observe::MemoryUse;
 use crate::runtime::Moment;
 use crate::tag::TagStamp;
 use crate::trailer::{CodecId, Trailer, TrailerError};
@@ -42,6 +43,11 @@ pub trait LocalEntries: Send + Sync {
     /// Returns `true`, the default, if there are no other entries: what isn't found is missing.
     fn is_complete(&self) -> bool {
         true
+    }
+
+    /// Returns how much memory the entries take, if that is known.
+    fn memory_use(&self) -> Option<MemoryUse> {
+        None
     }
 }
 

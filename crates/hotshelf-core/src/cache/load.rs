@@ -125,7 +125,7 @@ impl ByteCache {
                 self.count(Counter::Hit);
                 let trace = wanted.options.trace().into_iter();
                 trace.for_each(|trace| trace.note(|traced| traced.is_instead = true));
-                return Loaded::Value(self.served(stale.into()));
+                return Loaded::Value(self.served_instead(stale.into()));
             }
             self.count(Counter::Miss);
             let miss = Miss::new(MissReason::Expired, stale.seen.clone());
@@ -250,7 +250,7 @@ impl ByteCache {
             return None;
         }
         options.trace().into_iter().for_each(|trace| trace.instead(&usable));
-        Some(self.served(usable))
+        Some(self.served_instead(usable))
     }
 
     /// Counts a value that is given to a caller, if it is stale.
@@ -259,6 +259,14 @@ impl ByteCache {
             self.count(Counter::Stale);
         }
         usable.value
+    }
+
+    /// Counts a value that is given to a caller instead of an error, or of a slow load.
+    pub(super) fn served_instead(&self, usable: Usable) -> Value {
+        if usable.is_stale {
+            self.count(Counter::StaleInstead);
+        }
+        self.served(usable)
     }
 
     /// Acquires the right to fill a key manually, for loads that don't fit into one call.

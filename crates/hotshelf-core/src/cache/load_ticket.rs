@@ -295,7 +295,7 @@ impl LoadTicket {
         match is_apart {
             // Its caller was given the value before.
             true => usable.map(|usable| usable.value),
-            false => usable.map(|usable| cache.served(usable)),
+            false => usable.map(|usable| cache.served_instead(usable)),
         }
     }
 

@@ -101,7 +101,7 @@ impl LoadTimeouts {
                 cache.engine.refreshes.pause(key, *edition, now, SLOW);
                 self.trace.iter().for_each(|trace| trace.instead(&usable));
                 self.tags_into.iter().for_each(InheritedTags::cannot_know);
-                Some(Waited::Stale(cache.served(usable)))
+                Some(Waited::Stale(cache.served_instead(usable)))
             }
             Ok(None) => None,
             Err(_) => {

@@ -13,6 +13,7 @@ use crate::codec::ErasedCodec;
 use crate::context::{CacheContext, CacheOptions, TagRule};
 use crate::error::{Error, ErrorKind};
 use crate::key::{KeyLayout, Namespace};
+use crate::observe::CacheMetrics;
 use crate::stats::CacheStats;
 use crate::sync::Mutex;
 
@@ -168,6 +169,20 @@ impl Registry {
         let declared = DECLARED.lock();
         let others = declared.iter().filter(|prefix| !own.contains(*prefix)).cloned().collect();
         (own, others)
+    }
+
+    /// Returns the metrics of the caches, in the same order as [`infos`](Self::infos).
+    pub(crate) fn metrics(&self) -> Vec<CacheMetrics> {
+        let times: Vec<_> = {
+            let caches = self.caches.lock();
+            caches.values().map(|context| context.stats.load_times().read()).collect()
+        };
+        // A cache that is built in between is left out.
+        self.infos()
+            .into_iter()
+            .zip(times)
+            .map(|(info, times)| CacheMetrics::new(info, times))
+            .collect()
     }
 
     /// Returns the caches, ordered by prefix, version and name.

@@ -12,6 +12,7 @@ use crate::engine::{Engine, LEASE, drain, remove};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
 use crate::near::{ConsistencyToken, NearOptions, NearTier};
+use crate::observe::{EventKind, Events, MemoryUse, NearUse, StoreMetrics};
 use crate::runtime::Runtime;
 use crate::tag::TagId;
 
@@ -141,7 +142,9 @@ impl ByteStore {
     /// entry that it would have replaced; otherwise outdated entries would reappear when the
     /// caches are enabled again.
     pub fn set_enabled(&self, enabled: bool) {
-        self.registry.enabled.store(enabled, Ordering::Relaxed);
+        if self.registry.enabled.swap(enabled, Ordering::Relaxed) != enabled {
+            self.events().add(EventKind::Enabled { enabled });
+        }
     }
 
     /// Invalidates all entries that carry one of these tags, and revokes every load of them in
@@ -193,6 +196,40 @@ impl ByteStore {
     #[must_use]
     pub fn near(&self) -> Option<&NearTier> {
         self.engine.gate.near().map(|near| &**near)
+    }
+
+    /// Returns a snapshot of all counters.
+    #[must_use]
+    pub fn metrics(&self) -> StoreMetrics {
+        let gate = &self.engine.gate;
+        let (failures, fails) = gate.failures();
+        let near = gate.near().map(|near| near.info()).map(|info| NearUse {
+            memory: MemoryUse {
+                entries: info.entries as u64,
+                used_bytes: info.used_bytes,
+                max_bytes: info.max_bytes,
+                evictions: info.evictions,
+            },
+            max_staleness: info.max_staleness.as_secs_f64(),
+            validity_age: info.validity_age.map(|age| age.as_secs_f64()),
+        });
+        StoreMetrics {
+            backend: self.backend(),
+            backend_up: !fails,
+            enabled: self.is_enabled(),
+            failures,
+            invalidations: gate.invalidations(),
+            memory: gate.memory_use(),
+            near,
+            caches: self.registry.metrics(),
+        }
+    }
+
+    /// Returns the latest events: a backend that begins to fail or works again, invalidations, slow
+    /// loads.
+    #[must_use]
+    pub fn events(&self) -> &Arc<Events> {
+        self.engine.gate.events()
     }
 
     /// Returns the kind of backend.

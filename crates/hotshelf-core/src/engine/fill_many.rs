@@ -69,7 +69,10 @@ pub(crate) async fn fill_many(
     for (ticket, entry, value) in loaded {
         match ticket.leadership.lease.is_some() {
             true => filling.push((ticket, entry, value)),
-            false => ticket.leadership.complete_loaded(ticket.loader_began, &value),
+            false => {
+                ticket.load_ended();
+                ticket.leadership.complete_loaded(ticket.loader_began, &value);
+            }
         }
     }
     while !filling.is_empty() {
@@ -95,7 +98,7 @@ async fn store(
 ) {
     let (mut fills, mut sent) = (Vec::new(), Vec::new());
     for (ticket, filling, value) in batch {
-        let load_time = ticket.load_time();
+        let load_time = ticket.load_ended();
         let Ticket { leadership, loader_began, .. } = ticket;
         let Some(lease) = leadership.lease.clone() else { continue };
         // The backend's answer is valid only for callers that are waiting now.

@@ -228,7 +228,10 @@ pub(super) fn decoded_for(
     takes_absent: bool,
 ) -> Result<Value, MissReason> {
     match (absent, takes_absent) {
-        (true, true) => Ok(Value::Absent),
+        (true, true) => {
+            cache.stats.count(Counter::Negative);
+            Ok(Value::Absent)
+        }
         (true, false) => Err(MissReason::KnownAbsent),
         (false, _) => decode().map(Value::Present).map_err(|_| {
             cache.stats.count(Counter::Foreign);

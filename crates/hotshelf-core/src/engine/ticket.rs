@@ -20,6 +20,7 @@ use crate::backend::{Pause, Stored, Token};
 use crate::error::{Error, ErrorKind};
 use crate::gate::Removal;
 use crate::key::WireKey;
+use crate::observe::EventKind;
 use crate::outage::OperationKind;
 use crate::runtime::Moment;
 use crate::stats::Counter;
@@ -38,6 +39,9 @@ pub(crate) struct Ticket {
     pub(super) loader_began: TicketNumber,
     pub(super) began: Moment,
 }
+
+/// How long a load takes that is an event.
+const SLOW_LOAD: Duration = Duration::from_secs(1);
 
 /// The outcome of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,9 +84,18 @@ impl Ticket {
         self.leadership.found.take().map(|stale| *stale)
     }
 
-    /// Returns how long the loader has run so far.
-    pub(super) fn load_time(&self) -> Duration {
-        self.leadership.engine.runtime.now().since(self.began)
+    /// Records how long the loader has run, and returns it. It has ended.
+    pub(super) fn load_ended(&self) -> Duration {
+        let Leadership { engine, flight, .. } = &self.leadership;
+        let time = engine.runtime.now().since(self.began);
+        flight.cache.stats.load_times().record(time);
+        if time >= SLOW_LOAD {
+            engine.gate.events().add(EventKind::SlowLoad {
+                cache: flight.cache.namespace.name().to_owned(),
+                seconds: time.as_secs_f64(),
+            });
+        }
+        time
     }
 
     /// Returns the key.
@@ -192,8 +205,9 @@ impl Ticket {
     /// Once it was sent, the operation completes even if the future is dropped. Before that,
     /// dropping it hands the flight over.
     pub(crate) async fn fill(self, filling: Filling, loaded: Value) -> Filled {
+        let load_time = self.load_ended();
         let permit = self.permit().await;
-        let Self { leadership, loader_began, began } = self;
+        let Self { leadership, loader_began, .. } = self;
         let (engine, mut budget) = (Arc::clone(&leadership.engine), leadership.budget);
         let (Some(lease), Some(permit)) = (leadership.lease.clone(), permit) else {
             leadership.complete_loaded(loader_began, &loaded);
@@ -201,7 +215,6 @@ impl Ticket {
         };
         let (runtime, flight) = (Arc::clone(&engine.runtime), Arc::clone(&leadership.flight));
         let waker = leadership.waker();
-        let load_time = runtime.now() - began;
         let cache = Arc::clone(&flight.cache);
         let storing = async move {
             // The backend's answer is valid only for callers that are waiting now.
@@ -231,6 +244,7 @@ impl Ticket {
     /// # Cancel safety
     /// Once polled, the operation completes even if the future is dropped.
     pub(crate) async fn share(self, value: Value) {
+        self.load_ended();
         let Self { mut leadership, loader_began, .. } = self;
         let mut budget = leadership.budget;
         let occupant = leadership.lease.as_ref().and_then(|lease| lease.occupant);
@@ -256,6 +270,7 @@ impl Ticket {
 
     /// Shares the loader's error with the callers that joined before it began.
     pub(crate) fn fail(self, error: &SharedError, rejects: Rejects) {
+        self.load_ended();
         self.leadership.flight.cache.stats.count(Counter::LoadError);
         self.leadership.complete_failed(self.loader_began, error, rejects);
     }
@@ -279,6 +294,7 @@ impl Ticket {
         takes_stale: bool,
         rejects: Rejects,
     ) -> Result<Option<Usable>, Error> {
+        self.load_ended();
         let Self { mut leadership, loader_began, .. } = self;
         let (engine, flight) = (Arc::clone(&leadership.engine), Arc::clone(&leadership.flight));
         let cache = Arc::clone(&flight.cache);

@@ -14,6 +14,7 @@ mod duty;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,6 +27,7 @@ use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, WireKey};
 use crate::near::{Before, ConsistencyToken, NearOptions, NearTier, TrackedRead};
+use crate::observe::{EventKind, Events, Failures, Invalidations, MemoryUse};
 use crate::outage::{Health, OperationKind};
 use crate::runtime::{Moment, Runtime};
 use crate::stats::Counter;
@@ -44,6 +46,8 @@ pub(crate) struct Gate {
     pub(crate) duties: Duties,
     runtime: Arc<dyn Runtime>,
     health: Health,
+    events: Arc<Events>,
+    invalidations: InvalidationCounts,
 }
 
 /// State of this process that mirrors the backend, and so has to be discarded when the backend
@@ -85,7 +89,9 @@ impl Gate {
         mut local: Vec<Arc<dyn LocalState>>,
         near: Option<NearOptions>,
     ) -> Self {
-        let (duties, health) = (Duties::default(), Health::new(Arc::clone(&runtime)));
+        let events = Arc::new(Events::new(Arc::clone(&runtime)));
+        let health = Health::new(Arc::clone(&runtime), Arc::clone(&events));
+        let (duties, invalidations) = (Duties::default(), InvalidationCounts::default());
         let near = near.map(|options| Arc::new(NearTier::new(options, Arc::clone(&runtime))));
         // What is in memory needs none.
         let near = near.filter(|_| backend.local().is_none());
@@ -99,12 +105,32 @@ impl Gate {
             );
         }
         local.extend(near.iter().map(|near| Arc::clone(near) as Arc<dyn LocalState>));
-        Self { backend, local, near, is_told, duties, runtime, health }
+        Self { backend, local, near, is_told, duties, runtime, health, events, invalidations }
     }
 
     /// Returns the near tier, if there is one.
     pub(crate) fn near(&self) -> Option<&Arc<NearTier>> {
         self.near.as_ref()
+    }
+
+    /// Returns the events of the store.
+    pub(crate) fn events(&self) -> &Arc<Events> {
+        &self.events
+    }
+
+    /// Returns what has failed so far, and whether anything fails now.
+    pub(crate) fn failures(&self) -> (Vec<Failures>, bool) {
+        self.health.failures()
+    }
+
+    /// Returns the number of invalidations so far.
+    pub(crate) fn invalidations(&self) -> Invalidations {
+        self.invalidations.read()
+    }
+
+    /// Returns how much memory the backend's entries take, if they are in this process.
+    pub(crate) fn memory_use(&self) -> Option<MemoryUse> {
+        self.backend.local()?.memory_use()
     }
 
     /// Returns the kind of backend.
@@ -285,6 +311,8 @@ impl Gate {
 
     pub(crate) async fn store(&self, cache: &CacheContext, fills: &[Fill]) -> Vec<Result<Stored>> {
         let stored = self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await);
+        let succeeded = stored.iter().filter(|answer| matches!(answer, Ok(Stored::Stored))).count();
+        cache.stats.add(Counter::Stored, succeeded as u64);
         if let Some(near) = &self.near {
             // The caller's next read finds what it has stored, if it was a reload.
             fills.iter().for_each(|fill| near.changed(&fill.key));
@@ -443,7 +471,10 @@ impl Gate {
             };
             self.noted(cache, OperationKind::Invalidate, removed)
         };
-        self.changing(&change, removing).await
+        let removed = self.changing(&change, removing).await;
+        self.invalidations.count(removal);
+        self.events.add(invalidated(cache, removal, removed.is_ok()));
+        removed
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -495,6 +526,55 @@ impl Gate {
             self.health.note(Some(cache), operation, answer.as_ref().err());
         }
         answers
+    }
+}
+
+/// Returns the event of an invalidation.
+fn invalidated(cache: Option<&CacheContext>, removal: &Removal, succeeded: bool) -> EventKind {
+    let first = |keys: &[WireKey]| -> Vec<String> {
+        keys.iter().take(NAMED).map(|key| key.as_str().to_owned()).collect()
+    };
+    let (by, names, count) = match removal {
+        Removal::Keys(keys) => ("key", first(keys), keys.len()),
+        Removal::Tags(tags) => ("tag", first(tags), tags.len()),
+        Removal::Matching(pattern) => {
+            let is_all = cache.is_some_and(|cache| {
+                pattern.as_str().strip_suffix('*') == Some(cache.key_prefix.as_str())
+            });
+            let by = if is_all { "all" } else { "pattern" };
+            (by, vec![pattern.as_str().to_owned()], 1)
+        }
+    };
+    EventKind::Invalidated { by, names, count, succeeded }
+}
+
+/// The number of names in the event of an invalidation.
+const NAMED: usize = 3;
+
+/// The number of invalidations, by their kind.
+#[derive(Default)]
+struct InvalidationCounts {
+    keys: AtomicU64,
+    tags: AtomicU64,
+    patterns: AtomicU64,
+}
+
+impl InvalidationCounts {
+    fn count(&self, removal: &Removal) {
+        let (counter, amount) = match removal {
+            Removal::Keys(keys) => (&self.keys, keys.len()),
+            Removal::Tags(tags) => (&self.tags, tags.len()),
+            Removal::Matching(_) => (&self.patterns, 1),
+        };
+        counter.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Invalidations {
+        Invalidations {
+            keys: self.keys.load(Ordering::Relaxed),
+            tags: self.tags.load(Ordering::Relaxed),
+            patterns: self.patterns.load(Ordering::Relaxed),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ mod tests;
 
 use std::fmt;
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,6 +60,9 @@ pub struct NearTier {
     /// The number of times that everything was forgotten.
     flushed: AtomicU64,
     presented: Mutex<Presented>,
+    evictions: AtomicU64,
+    /// The connections on which changes are reported.
+    sources: Mutex<Vec<Weak<Source>>>,
 }
 
 /// An entry, and for how long it may be used.
@@ -96,11 +99,11 @@ impl Weighter<WireKey, Held> for ByBytes {
 struct Removed;
 
 impl Lifecycle<WireKey, Held> for Removed {
-    type RequestState = Vec<Held>;
+    type RequestState = Vec<(WireKey, Held)>;
 
-    fn on_evict(&self, removed: &mut Vec<Held>, _: WireKey, held: Held) {
+    fn on_evict(&self, removed: &mut Vec<(WireKey, Held)>, key: WireKey, held: Held) {
         held.entry.outdate();
-        removed.push(held);
+        removed.push((key, held));
     }
 }
 
@@ -116,6 +119,11 @@ pub struct NearInfo {
     pub max_bytes: u64,
     /// The bound of staleness.
     pub max_staleness: Duration,
+    /// The number of entries that were removed for others.
+    pub evictions: u64,
+    /// How long ago the last answered ping was sent, on the connection on which that is longest:
+    /// beyond `max_staleness` its entries aren't used. `None` without connections.
+    pub validity_age: Option<Duration>,
 }
 
 /// What was known about a key before its read was sent.
@@ -146,6 +154,9 @@ impl TrackedRead {
     }
 }
 
+/// After which time without an answer a connection counts as lost.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
 impl NearTier {
     pub(crate) fn new(options: NearOptions, runtime: Arc<dyn Runtime>) -> Self {
         let items =
@@ -160,7 +171,8 @@ impl NearTier {
         let hasher = FixedState::with_seed(runtime.random());
         let epochs = (0..STRIPES).map(|_| Mutex::new(0)).collect();
         let (flushed, presented) = (AtomicU64::new(0), Mutex::default());
-        Self { table, epochs, hasher, options, runtime, flushed, presented }
+        let (evictions, sources) = (AtomicU64::new(0), Mutex::default());
+        Self { table, epochs, hasher, options, runtime, flushed, presented, evictions, sources }
     }
 
     /// Returns the options.
@@ -178,7 +190,12 @@ impl NearTier {
     /// Returns a source for a new connection on which the server reports changes.
     #[must_use]
     pub fn source(&self) -> Arc<Source> {
-        Arc::new(Source::default())
+        let source = Arc::new(Source::default());
+        let mut sources = self.sources.lock();
+        sources.retain(|source| source.strong_count() > 0);
+        sources.push(Arc::downgrade(&source));
+        drop(sources);
+        source
     }
 
     /// Forgets a key, of an entry or of a tag: the server has reported a change.
@@ -208,7 +225,16 @@ impl NearTier {
             used_bytes: self.table.weight(),
             max_bytes: self.options.max_bytes,
             max_staleness: self.options.max_staleness,
+            evictions: self.evictions.load(Ordering::Relaxed),
+            validity_age: self.validity_age(),
         }
+    }
+
+    fn validity_age(&self) -> Option<Duration> {
+        let (now, sources) = (self.now(), self.sources.lock());
+        let ages = sources.iter().filter_map(Weak::upgrade).filter_map(|source| source.age(now));
+        // Entries may keep the source of a connection that was lost long ago.
+        ages.filter(|age| *age < FORGOTTEN).max()
     }
 
     fn epoch_of(&self, key: &WireKey) -> &Mutex<u64> {
@@ -279,6 +305,10 @@ impl NearTier {
             self.table.insert_with_lifecycle(key.clone(), held, &mut removed);
         }
         drop(epoch);
+        let evicted = removed.iter().filter(|(evicted, _)| evicted != key).count();
+        if evicted > 0 {
+            self.evictions.fetch_add(evicted as u64, Ordering::Relaxed);
+        }
     }
 
     /// Returns when an entry ends here: after the tier's own lifetime, or when it ends at the

@@ -51,6 +51,12 @@ impl Source {
         self.valid_as_of.fetch_max(nanos(sent) + 1, Ordering::SeqCst);
     }
 
+    /// Returns how long ago the last answered ping was sent; `None` before one was.
+    pub(crate) fn age(&self, now: Moment) -> Option<Duration> {
+        let sent = self.valid_as_of.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Duration::from_nanos(nanos(now).saturating_sub(sent)))
+    }
+
     /// Records what the server's clock showed, in milliseconds, between two moments.
     pub fn read_clock(&self, sent: Moment, now: Moment, server: Option<u64>) {
         if let Some(server) = server {

@@ -1,12 +1,15 @@
 //! Records which operations of a backend fail, and logs it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
+use crate::observe::{EventKind, Events, Failures};
 use crate::runtime::{Moment, Runtime};
+use crate::sync::Mutex;
 
 /// The state of each kind of operation: working, or failing.
 ///
@@ -15,7 +18,10 @@ use crate::runtime::{Moment, Runtime};
 /// now and then is logged once.
 pub(crate) struct Health {
     runtime: Arc<dyn Runtime>,
+    events: Arc<Events>,
     operations: [OperationHealth; OperationKind::ALL.len()],
+    /// The number of failures so far, by operation and kind of error.
+    counts: Mutex<BTreeMap<(&'static str, ErrorKind), u64>>,
 }
 
 /// The kinds of operations that may fail while others work, for example because of an ACL or a
@@ -55,6 +61,20 @@ impl OperationKind {
         Self::Invalidate,
     ];
 
+    /// Returns the name in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Acquire => "acquire",
+            Self::Capture => "capture",
+            Self::Store => "store",
+            Self::Take => "take",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Invalidate => "invalidate",
+        }
+    }
+
     /// Returns the failing action, and what hotshelf does meanwhile.
     fn consequence(self) -> (&'static str, &'static str) {
         match self {
@@ -73,8 +93,21 @@ impl OperationKind {
 }
 
 impl Health {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self { runtime, operations: std::array::from_fn(|_| OperationHealth::default()) }
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, events: Arc<Events>) -> Self {
+        let operations = std::array::from_fn(|_| OperationHealth::default());
+        Self { runtime, events, operations, counts: Mutex::default() }
+    }
+
+    /// Returns what has failed so far, and whether anything fails now.
+    pub(crate) fn failures(&self) -> (Vec<Failures>, bool) {
+        let counts = self.counts.lock();
+        let failures = counts.iter().map(|(&(operation, error), &count)| Failures {
+            operation,
+            error: error.name(),
+            count,
+        });
+        let fails = |health: &OperationHealth| health.last_failure.load(Ordering::Relaxed) != 0;
+        (failures.collect(), self.operations.iter().any(fails))
     }
 
     /// Records the outcome of an operation.
@@ -105,10 +138,12 @@ impl Health {
         error: &Error,
     ) {
         health.failures.fetch_add(1, Ordering::Relaxed);
+        *self.counts.lock().entry((operation.name(), error.kind())).or_default() += 1;
         if health.last_failure.swap(self.millis() + 1, Ordering::Relaxed) != 0 {
             return;
         }
         let (action, consequence) = operation.consequence();
+        self.events.add(EventKind::BackendFails { operation: action, error: error.to_string() });
         let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
         let cause = cause.unwrap_or_default();
         // The first cache with the failure; others are affected too.
@@ -133,6 +168,7 @@ impl Health {
         if update.is_ok() {
             let failures = health.failures.swap(0, Ordering::Relaxed);
             let (action, _) = operation.consequence();
+            self.events.add(EventKind::BackendWorks { operation: action, failures });
             tracing::info!("{action} the cache works again after {failures} failures");
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hotshelf_core::cache::Unfinished;
 use hotshelf_core::near::{ConsistencyToken, NearTier};
+use hotshelf_core::observe::{EventStream, StoreMetrics};
 use hotshelf_core::{ByteStore, Error, Jitter};
 
 use crate::cache::{CacheBuilder, CacheValue};
@@ -214,6 +215,27 @@ impl Store {
             near: self.bytes.near().map(NearTier::info),
             caches: self.bytes.caches(),
         }
+    }
+
+    /// Returns all counters, and the state of the backend as far as it is known without asking.
+    /// `to_string` writes them in the text format of Prometheus. Costs no round trip, and calls
+    /// nothing.
+    ///
+    /// ```
+    /// let store = hotshelf::Store::memory();
+    /// assert!(store.metrics().to_string().contains("cache_backend_up{backend=\"memory\"} 1"));
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> StoreMetrics {
+        self.bytes.metrics()
+    }
+
+    /// Returns the events from now on: a backend that begins to fail or works again, invalidations
+    /// with their outcome, loads that took longer than a second. The last 256 are kept for a reader
+    /// that is slow.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        self.bytes.events().stream()
     }
 
     /// Returns the client of the server, for commands beyond caching; `None` in memory.

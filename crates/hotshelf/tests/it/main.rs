@@ -17,6 +17,7 @@ mod invalid_input;
 mod invalidation;
 mod many;
 mod many_loads;
+mod metrics;
 mod near;
 mod negatives;
 mod outage;

@@ -1,0 +1,14 @@
+//! What a store does, for those who run it: metrics, and events.
+//!
+//! Metrics are read from counters that exist anyway, so that they cost a hit nothing. Events are
+//! what happens seldom: a backend that begins to fail, an invalidation, a slow load.
+
+mod events;
+mod families;
+mod load_times;
+mod metrics;
+
+pub use events::{Event, EventKind, EventStream, Events};
+pub use families::{Family, FamilyKind, Sample, SampleValue};
+pub use load_times::{LoadTimes, LoadTimesSnapshot};
+pub use metrics::{CacheMetrics, Failures, Invalidations, MemoryUse, NearUse, StoreMetrics};

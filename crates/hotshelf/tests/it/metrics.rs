@@ -1,0 +1,173 @@
+//! Metrics and events.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hotshelf::observe::{EventKind, StoreMetrics};
+use hotshelf::testing::TestStore;
+use hotshelf::{Cache, Store};
+
+use crate::support::on_each_backend;
+
+/// Returns the value of a line of Prometheus's text format.
+fn value(metrics: &StoreMetrics, line: &str) -> Option<f64> {
+    let text = metrics.to_string();
+    let found = text.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(' '))?;
+    Some(found.parse().unwrap())
+}
+
+fn of_numbers(name: &str, labels: &str) -> String {
+    let labels = if labels.is_empty() { String::new() } else { format!(",{labels}") };
+    format!("{name}{{cache=\"numbers\",prefix=\"cache\",version=\"v1\"{labels}}}")
+}
+
+#[test]
+fn each_call_is_counted_once() {
+    on_each_backend(async |store| {
+        let ttl = Duration::from_secs(60);
+        let cache: Cache<u32> = store.cache("numbers").negative_ttl(ttl).build().unwrap();
+        cache.insert("a", 1).await;
+        cache.get("a").await;
+        cache.get("missing").await;
+        for _ in 0..3 {
+            assert_eq!(cache.entry("none").or_insert_optional_with(async || None).await, None);
+        }
+        let failed = cache.get_or_try_insert_with("fails", async || Err("no")).await;
+        assert!(failed.is_err());
+        cache.invalidate_many(["a", "b"]).await.unwrap();
+        store.invalidate_tag("t").await.unwrap();
+        cache.invalidate_pattern("x*").await.unwrap();
+
+        let metrics = store.metrics();
+        let tier = if store.backend() == "memory" { "memory" } else { "backend" };
+        let get = |result: &str| {
+            let labels = format!("tier=\"{tier}\",result=\"{result}\"");
+            value(&metrics, &of_numbers("cache_gets_total", &labels)).unwrap()
+        };
+        assert_eq!([get("hit"), get("negative"), get("miss"), get("stale")], [1.0, 2.0, 3.0, 0.0]);
+        let of = |name, labels| value(&metrics, &of_numbers(name, labels)).unwrap();
+        assert_eq!(of("cache_puts_total", ""), 2.0);
+        assert_eq!(of("cache_loads_total", "result=\"success\""), 1.0);
+        assert_eq!(of("cache_loads_total", "result=\"failure\""), 1.0);
+        assert_eq!(of("cache_load_duration_seconds_count", ""), 2.0);
+        for (kind, count) in [("key", 2.0), ("tag", 1.0), ("pattern", 1.0)] {
+            let line = format!("cache_invalidations_total{{kind=\"{kind}\"}}");
+            assert_eq!(value(&metrics, &line), Some(count), "{kind}");
+        }
+        let up = format!("cache_backend_up{{backend=\"{}\"}}", store.backend());
+        assert_eq!(value(&metrics, &up), Some(1.0));
+    });
+}
+
+#[tokio::test]
+async fn evictions_are_counted_and_replacements_are_not() {
+    let store = Store::builder().memory_capacity(200_000).build().unwrap();
+    let cache = store.cache::<String>("texts").build().unwrap();
+    for _ in 0..50 {
+        cache.insert("same", "x".repeat(100)).await;
+    }
+    let memory = || store.metrics().memory.unwrap();
+    assert_eq!((memory().entries, memory().evictions), (1, 0));
+    for key in 0..5_000 {
+        cache.insert(key, "x".repeat(1_000)).await;
+    }
+    let memory = memory();
+    assert!(memory.used_bytes <= memory.max_bytes);
+    assert!(memory.evictions + memory.entries >= 4_900, "{memory:?}");
+}
+
+#[tokio::test]
+async fn failing_backend_is_an_event_once() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    let mut events = test.store().events();
+    test.fail(true);
+    for _ in 0..3 {
+        cache.get("a").await;
+    }
+    assert!(matches!(
+        events.next().await.kind,
+        EventKind::BackendFails { operation: "reading from", .. }
+    ));
+    let metrics = test.store().metrics();
+    assert!(!metrics.backend_up);
+    let line = "cache_backend_errors_total{op=\"read\",kind=\"unavailable\"}";
+    assert_eq!(value(&metrics, line), Some(3.0));
+    assert!(cache.invalidate("a").await.is_err());
+    let EventKind::Invalidated { by: "key", names, count: 1, succeeded: false } =
+        events.next().await.kind
+    else {
+        // The kind of operation fails for the first time, too.
+        return assert!(matches!(events.next().await.kind, EventKind::Invalidated { .. }));
+    };
+    assert_eq!(names, ["cache:v1:numbers:a"]);
+}
+
+#[tokio::test]
+async fn invalidations_and_switches_are_events() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    let mut events = test.store().events();
+    cache.invalidate("a").await.unwrap();
+    test.store().invalidate_tags(["t", "u"]).await.unwrap();
+    test.store().set_enabled(false);
+    test.store().set_enabled(false);
+    let mut next = || events.next().now_or_never().map(|event| event.kind);
+    assert!(matches!(
+        next(),
+        Some(EventKind::Invalidated { by: "key", count: 1, succeeded: true, .. })
+    ));
+    assert!(matches!(next(), Some(EventKind::Invalidated { by: "tag", count: 2, .. })));
+    assert_eq!(next(), Some(EventKind::Enabled { enabled: false }));
+    assert_eq!(next(), None);
+}
+
+#[tokio::test]
+async fn slow_loads_are_events() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    let mut events = test.store().events();
+    for (key, millis) in [("quick", 999), ("slow", 1_500)] {
+        let load = async || {
+            test.advance(Duration::from_millis(millis));
+            1
+        };
+        cache.get_or_insert_with(key, load).await;
+    }
+    let event = events.next().now_or_never().unwrap();
+    assert_eq!(event.kind, EventKind::SlowLoad { cache: "numbers".to_owned(), seconds: 1.5 });
+    assert!(events.next().now_or_never().is_none());
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn reporter_tells_the_recorder() {
+    use hotshelf::MetricsReporter;
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    let mut reporter = MetricsReporter::new(test.store());
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    for round in 1..=2_u32 {
+        cache.get_or_insert_with(round, async || 1).await;
+        metrics::with_local_recorder(&recorder, || reporter.report());
+        let snapshot = snapshotter.snapshot().into_vec();
+        let find = |name: &str, label: &str| {
+            let found = snapshot.iter().find(|(key, ..)| {
+                let key = key.key();
+                key.name() == name
+                    && (label.is_empty() || key.labels().any(|it| it.value() == label))
+            });
+            &found.unwrap_or_else(|| panic!("{name} is missing")).3
+        };
+        assert_eq!(find("cache_puts_total", ""), &DebugValue::Counter(round.into()));
+        assert_eq!(find("cache_loads_total", "success"), &DebugValue::Counter(round.into()));
+        assert!(matches!(find("cache_backend_up", ""), DebugValue::Gauge(up) if up.0 == 1.0));
+        let DebugValue::Histogram(times) = find("cache_load_duration_seconds", "") else {
+            panic!("a histogram");
+        };
+        assert_eq!(times.len(), 1, "each load is reported once");
+    }
+}
