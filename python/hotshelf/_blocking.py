@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import inspect
 import os
+import sys
+import threading
 from asyncio import _get_running_loop
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +24,11 @@ def wait(coroutine: Coroutine[Any, Any, R]) -> R:
     Raises:
         RuntimeError: If an event loop runs in this thread, which would be blocked.
     """
-    if _get_running_loop() is not None:
-        coroutine.close()
-        raise RuntimeError(
-            "this call blocks, and an event loop is running in this thread: await the method of the"
-            " async class, as in `await service.asynchronous.get(…)`, or make the call in a thread,"
-            " as `asyncio.to_thread` does"
-        )
+    if _get_running_loop() is not None or "trio" in sys.modules or "gevent" in sys.modules:
+        error = _refusal()
+        if error is not None:
+            coroutine.close()
+            raise RuntimeError(error)
     before = set_blocking(True)
     try:
         coroutine.send(None)
@@ -39,6 +39,26 @@ def wait(coroutine: Coroutine[Any, Any, R]) -> R:
         set_blocking(before)
     coroutine.close()
     raise RuntimeError("this coroutine can't be run without an event loop")
+
+
+def _refusal() -> str | None:
+    """Returns why a call can't block its thread, if it can't."""
+    if _get_running_loop() is not None:
+        return (
+            "this call blocks, and an event loop is running in this thread: await the method of the"
+            " async class, as in `await service.asynchronous.get(…)`, or make the call in a thread,"
+            " as `asyncio.to_thread` does"
+        )
+    trio: Any = sys.modules.get("trio")
+    if trio is not None and trio.lowlevel.in_trio_run():
+        return (
+            "this call blocks, and trio is running in this thread: make it in another one, as"
+            " `trio.to_thread.run_sync` does"
+        )
+    gevent: Any = sys.modules.get("gevent.monkey")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "this call blocks all greenlets of its thread: hotshelf.sync doesn't support gevent"
+    return None
 
 
 def wait_for_each(iterator: AsyncIterator[R]) -> Iterator[R]:
@@ -76,11 +96,18 @@ class BackgroundThreads:
     """The threads in which loads of a manager go on without their callers: a pool, as large as
     `ThreadPoolExecutor` makes it."""
 
-    __slots__ = ("_pool", "_process")
+    __slots__ = ("_here", "_pool", "_process")
 
     def __init__(self) -> None:
+        #: Is set in threads of the pool.
+        self._here = threading.local()
         self._pool: ThreadPoolExecutor | None = None
         self._process = os.getpid()
+
+    def lead(self, work: Callable[[], Coroutine[Any, Any, R]]) -> Future[R] | None:
+        """Runs a coroutine that the caller waits for in a thread of the pool. Returns `None` in such
+        a thread, since all of them could wait for each other."""
+        return None if getattr(self._here, "works", False) else self.start(work)
 
     def start(self, work: Callable[[], Coroutine[Any, Any, R]]) -> Future[R] | None:
         """Runs a coroutine in a thread of the pool, with a copy of the context variables. Returns
@@ -90,8 +117,13 @@ class BackgroundThreads:
             self._pool = ThreadPoolExecutor(thread_name_prefix="hotshelf-load")
             self._process = os.getpid()
         context = contextvars.copy_context()
+
+        def run() -> R:
+            self._here.works = True
+            return context.run(lambda: wait(work()))
+
         try:
-            return self._pool.submit(context.run, lambda: wait(work()))
+            return self._pool.submit(run)
         except RuntimeError:
             return None
 

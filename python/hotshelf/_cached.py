@@ -193,6 +193,10 @@ class CachedCall(Generic[P, R]):
         """Returns the counters of the function's cache in this process."""
         return self._service.stats()
 
+    def __reduce__(self) -> str:
+        # By its name, like a function.
+        return self._function.__qualname__
+
     def __repr__(self) -> str:
         return f"<cached {self._function!r}>"
 
@@ -304,6 +308,9 @@ class BoundCall:
     def cache_info(self) -> Stats:
         return self._function.cache_info()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self._function._function.__name__)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BoundCall):
             return NotImplemented
@@ -375,6 +382,11 @@ def cached_function(
 
     name = check_cacheable(function)
     call = call_key(function, key=key, skip=list_of_names(skip or (), "skip"), vary=vary)
+    if "cls" in call.needs and next(iter(inspect.signature(function).parameters)) == "cls":
+        raise ConfigurationError(
+            f"`cls` of {name} can't be part of a key: leave it out with `skip`, and put @classmethod"
+            " above the decorator; subclasses then share the entries"
+        )
     if callable(tags):
         _check_tags(name, function, tags)
     if call.is_derived or is_own:

@@ -250,11 +250,18 @@ class BlockingLoad(Load[T]):
         """Runs the factory in another thread, which goes on when the caller stops waiting."""
         limit = ticket.limit()
         threads = self._service._manager._threads
-        leading = None if limit is None else threads.start(lambda: self._lead(ticket))
+        leading = None if limit is None else threads.lead(lambda: self._lead(ticket))
         if limit is None or leading is None:
             return await self._lead(ticket)
         leading.add_done_callback(lambda _: limit.end())
-        found = limit.wait()
+        try:
+            found = limit.wait()
+        except BaseException:
+            leading.add_done_callback(self._note_failure)
+            raise
+        if leading.cancelled():
+            # The manager was closed before the load has begun.
+            return await self._lead(ticket)
         if leading.done():
             return leading.result()
         leading.add_done_callback(self._note_failure)

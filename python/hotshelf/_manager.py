@@ -105,6 +105,8 @@ class CacheManager:
     event loops, each with its own connections, and in forked processes.
     """
 
+    _blocking: BlockingManager | None = None
+
     def __init__(
         self,
         url: str | Any = _NO_URL,
@@ -276,7 +278,9 @@ class CacheManager:
         """The same manager, with methods that block their thread."""
         from hotshelf.sync import CacheManager
 
-        return CacheManager._of(self)
+        if self._blocking is None:
+            self._blocking = CacheManager._of(self)
+        return self._blocking
 
     @overload
     def service(

@@ -102,7 +102,7 @@ class CacheService(Generic[T]):
     first time.
     """
 
-    __slots__ = ("__weakref__", "_codec", "_copy", "_core", "_loads_fail", "_manager", "_options",
+    __slots__ = ("__weakref__", "_blocking", "_codec", "_copy", "_core", "_loads_fail", "_manager", "_options",
                  "_serves_stale", "jitter", "model", "namespace", "negative_ttl", "prefix", "ttl",
                  "version")
 
@@ -234,6 +234,7 @@ class CacheService(Generic[T]):
                 Types that the model refers to may be defined later, before the first use.
         """
         self._manager = manager
+        self._blocking: BlockingService[T] | None = None
         self.namespace = namespace
         self.model = model
         self.ttl = ttl = ttl if default_ttl is None else default_ttl
@@ -293,7 +294,10 @@ class CacheService(Generic[T]):
         """The same cache, with methods that block their thread."""
         from hotshelf.sync import CacheService
 
-        return CacheService._of(self)
+        # The same object each time, as a key of `dependency_overrides`.
+        if self._blocking is None:
+            self._blocking = CacheService._of(self)
+        return self._blocking
 
     def key(self, identifier: Identifier, params: Params = None) -> str:
         """Returns the exact key of an entry.

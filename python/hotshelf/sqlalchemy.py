@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast, overload
 
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
 from sqlalchemy.orm import (
     Mapper,
@@ -80,6 +80,10 @@ def invalidate_after_commit(session: AnySession, cache: Any, *args: Any, **kwarg
     `commit` returns after the invalidation, which costs one round trip for each cache, and one for
     all tags of a manager. A failure is logged, and counted; the commit has succeeded nevertheless.
 
+    A session that joins a transaction of its connection invalidates when the session commits, and
+    one with the isolation level `AUTOCOMMIT` when it commits, too, although the database has changed
+    before.
+
     A sync session invalidates in its thread. Where an event loop runs in that thread, `commit`
     doesn't wait for the invalidation: use an `AsyncSession` there.
 
@@ -110,17 +114,20 @@ def invalidate_changes(
 
         invalidate_changes(Row, products, key=lambda row: row.id, tags=lambda row: ["catalogue"])
 
-    An `update()`, `delete()` or `insert()` that a session executes doesn't say which rows it
-    changes: it invalidates all entries of the cache, or the `bulk_tags`. Statements that a
-    connection executes, triggers of the database, and the legacy methods `bulk_save_objects`,
-    `bulk_insert_mappings` and `bulk_update_mappings` aren't seen.
+    If attributes change that `key` or `tags` read, both the former and the new entries are
+    invalidated. An `update()`, `delete()` or `insert()` of the class or its tables that a session
+    executes doesn't say which rows it changes: it invalidates all entries of the cache, or the
+    `bulk_tags`. Textual statements, those that a connection executes, triggers of the database, and
+    the legacy methods `bulk_save_objects`, `bulk_insert_mappings` and `bulk_update_mappings` aren't
+    seen.
 
     Args:
         model: The mapped class. Its subclasses are included.
         cache: The service whose entries are made of its rows.
         key: Returns the identifier of a row's entry, or a list of them. It is called when the
-            change is flushed, so it must not load attributes.
-        tags: Returns the tags to invalidate when a row changes.
+            change is flushed, so it must not load attributes; and once more, with an object of the
+            former attributes.
+        tags: Returns the tags to invalidate when a row changes; called likewise.
         bulk_tags: The tags to invalidate for statements, in place of the whole cache. Otherwise
             that is invalidated as by `CacheService.invalidate_all`.
 
@@ -137,6 +144,7 @@ def invalidate_changes(
         event.listen(model, name, rule.on_row, propagate=True)
     if not _rules:
         event.listen(Session, "do_orm_execute", _on_execute)
+        event.listen(Session, "before_commit", _flush)
     _rules.append(rule)
 
 
@@ -210,10 +218,10 @@ class Changes:
             self._added[transaction] = self._added.pop(None)
 
     def _prepare(self, session: Session) -> None:
-        if self._added and not session.in_nested_transaction():
+        if not session.in_nested_transaction():
             # What fails in here is rolled back. After it the outcome may be unknown.
             session.flush()
-            self._commits = True
+            self._commits = bool(self._added)
 
     def _commit(self, session: Session) -> None:
         self._released = session.get_nested_transaction()
@@ -320,12 +328,12 @@ class _Rule:
         if session is None or (row not in session.deleted and row in session.dirty
                                and not session.is_modified(row)):  # fmt: skip
             return
-        key = self._key(row)
-        keys = key if isinstance(key, list) else [key]
-        targets = _targets(self._service, tuple(keys), {})
-        if self._tags is not None:
-            targets += _targets(self._service._manager, tuple(self._tags(row)), {})
-        Changes.of(session).add(*targets)
+        changes = Changes.of(session)
+        for state in (row, Former(row)):
+            key = self._key(state)
+            changes.add(*_targets(self._service, tuple(key if isinstance(key, list) else [key]), {}))
+            if self._tags is not None:
+                changes.add(*_targets(self._service._manager, tuple(self._tags(state)), {}))
 
     def on_statement(self, session: Session) -> None:
         """Adds what a statement may change."""
@@ -336,13 +344,37 @@ class _Rule:
         Changes.of(session).add(*targets)
 
 
+class Former:
+    """The attributes of a row before it was changed."""
+
+    def __init__(self, row: Any) -> None:
+        self._row = row
+
+    def __getattr__(self, name: str) -> Any:
+        attributes = inspect(self._row).attrs
+        before = attributes[name].history.deleted if name in attributes else ()
+        return before[0] if before else getattr(self._row, name)
+
+
 _rules: list[_Rule] = []
 
 
 def _on_execute(state: ORMExecuteState) -> None:
-    mapper = state.bind_mapper
-    if mapper is None or not (state.is_insert or state.is_update or state.is_delete):
+    """Adds what a statement may change, which names a class or its table."""
+    if not (state.is_insert or state.is_update or state.is_delete):
         return
+    mapper, table = state.bind_mapper, getattr(state.statement, "table", None)
     for rule in _rules:
-        if mapper.isa(rule.mapper) or rule.mapper.isa(mapper):
+        own = rule.mapper
+        is_related = mapper is not None and (mapper.isa(own) or own.isa(mapper))
+        if is_related or any(table in it.tables for it in own.self_and_descendants):
             rule.on_statement(state.session)
+
+
+def _flush(session: Session) -> None:
+    """Flushes before a commit, so that what changes is known before its outcome may not be."""
+    if not session.in_nested_transaction():
+        session.flush()
+        changes = session.info.get(_INFO)
+        if changes is not None:
+            changes._prepare(session)

@@ -18,7 +18,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Literal
 
-from hotshelf._errors import CacheError, ConfigurationError, OutOfMemoryError, UnavailableError
+from hotshelf import sync
+from hotshelf._errors import ConfigurationError, OutOfMemoryError, UnavailableError
 from hotshelf._errors import TimeoutError as CacheTimeoutError
 from hotshelf._hotshelf import Store, TestBackend
 from hotshelf._manager import CacheManager
@@ -31,9 +32,10 @@ Operations = Literal["reads", "stores", "invalidations"]
 
 _ALL: tuple[Operations, ...] = ("reads", "stores", "invalidations")
 
-_ERRORS: dict[type[CacheError], str] = {
+_ERRORS: dict[type[Exception], str] = {
     UnavailableError: "unavailable",
     CacheTimeoutError: "timeout",
+    TimeoutError: "timeout",
     OutOfMemoryError: "out of memory",
 }
 
@@ -65,7 +67,7 @@ class Failures:
     def start(
         self,
         *operations: Operations,
-        error: type[CacheError] = UnavailableError,
+        error: type[Exception] = UnavailableError,
         executed: bool = False,
     ) -> None:
         """Lets operations fail until `stop`.
@@ -83,7 +85,7 @@ class Failures:
             message = f"unknown operations {', '.join(unknown)}: use {', '.join(map(repr, _ALL))}"
             raise ConfigurationError(message)
         if error not in _ERRORS:
-            known = ", ".join(it.__name__ for it in _ERRORS)
+            known = ", ".join(dict.fromkeys(it.__name__ for it in _ERRORS))
             raise ConfigurationError(f"invalid `error` {error!r}: use one of {known}")
         self._backend.fail(list(operations or _ALL), _ERRORS[error], executed)
 
@@ -95,7 +97,7 @@ class Failures:
     def during(
         self,
         *operations: Operations,
-        error: type[CacheError] = UnavailableError,
+        error: type[Exception] = UnavailableError,
         executed: bool = False,
     ) -> Iterator[None]:
         """Lets operations fail in the enclosed code; see `start`."""
@@ -130,7 +132,7 @@ class TestStore:
 
 
 @contextlib.contextmanager
-def in_memory(*managers: CacheManager) -> Iterator[TestStore]:
+def in_memory(*managers: CacheManager | sync.CacheManager) -> Iterator[TestStore]:
     """Lets managers of an application use a new `TestStore` in the enclosed code, and their own
     servers afterwards. Managers that are opened in between, as by a lifespan, use it whatever their
     URL is.
@@ -139,10 +141,17 @@ def in_memory(*managers: CacheManager) -> Iterator[TestStore]:
         def cache_in_memory():
             with hotshelf.testing.in_memory(app.cache) as store:
                 yield store
+
+    Raises:
+        ConfigurationError: For another object than a manager, or one that is in memory already.
     """
     test = TestStore()
     with contextlib.ExitStack() as replaced:
-        for manager in managers:
+        for each in managers:
+            manager = each.asynchronous if isinstance(each, sync.CacheManager) else each
+            if not isinstance(manager, CacheManager):
+                kind = type(each).__name__
+                raise ConfigurationError(f"`in_memory` takes managers, not a {kind}")
             manager._stand_in(Store.for_tests(test._backend))
             replaced.callback(manager._stand_in, None)
         yield test

@@ -47,8 +47,8 @@ pub(crate) fn enter(py: Python<'_>) -> Inside {
     Inside(())
 }
 
-/// Waits without the GIL, in a call of this thread that finalization doesn't wait for meanwhile.
-/// If the interpreter is finalized then, this doesn't return.
+/// Waits without the GIL, in a call of this thread that finalization doesn't wait for meanwhile. If
+/// another thread has begun to finalize the interpreter then, the call is kept out like a new one.
 pub(crate) fn detached<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T + Send) -> T {
     let count = DEPTH.get().min(1);
     let finalizes_here = FINALIZES_HERE.get();
@@ -56,7 +56,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T + Send)
         INSIDE.fetch_sub(count, Ordering::SeqCst);
         let result = wait();
         INSIDE.fetch_add(count, Ordering::SeqCst);
-        while FINALIZING.load(Ordering::SeqCst) && !finalizes_here {
+        if FINALIZING.load(Ordering::SeqCst) && !finalizes_here {
             INSIDE.fetch_sub(count, Ordering::SeqCst);
             park_timeout(PARK_TIMEOUT);
             INSIDE.fetch_add(count, Ordering::SeqCst);

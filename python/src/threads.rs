@@ -8,7 +8,7 @@
 //! what servers report, and waits for timers.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread, park_timeout};
@@ -17,10 +17,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hotshelf_core::sync::Mutex;
 use mio::{Events, Poll};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::driver::running_loop;
 use crate::executor::{Executor, Task};
+use crate::fork::Process;
 use crate::pending::Outcome;
 use crate::runtime::now;
 use crate::{finalization, fork, kept, log};
@@ -65,7 +67,7 @@ pub(crate) fn run<'py, F>(py: Python<'py>, operation: F) -> PyResult<Bound<'py, 
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let driver = ThreadDriver::of_this_process()?;
+    let (process, driver) = (Process::current(), ThreadDriver::of_this_process()?);
     let call = Arc::new(Call::of_this_thread());
     let finished = Arc::clone(&call);
     let work = operation.map(move |outcome| finished.finish(outcome));
@@ -77,7 +79,15 @@ where
         if let Some(outcome) = outcome {
             break outcome(py).map(|result| result.into_bound(py));
         }
-        if let Err(error) = waited.map_err(PyErr::from).and_then(|()| py.check_signals()) {
+        let signals = waited.map_err(PyErr::from).and_then(|()| py.check_signals());
+        if process.is_parent() {
+            // A signal handler has forked: the call belongs to the parent.
+            std::mem::forget((task, driver, call));
+            return Err(PyRuntimeError::new_err(
+                "the process was forked in the middle of the call",
+            ));
+        }
+        if let Err(error) = signals {
             task.abandon();
             break Err(error);
         }
@@ -194,8 +204,8 @@ impl ThreadDriver {
         drop(held);
     }
 
-    /// Runs ready tasks and waits for sockets and timers until `ends`; with a limit, it waits
-    /// only once.
+    /// Runs ready tasks and waits for sockets and timers until `ends`, or for a limit, or until a
+    /// signal arrives.
     fn drive(
         &self,
         seat: &mut Seat,
@@ -206,21 +216,23 @@ impl ThreadDriver {
         if limit.is_some() {
             self.used.store(true, Ordering::Relaxed);
         }
+        let end = limit.map(|limit| now() + limit);
         loop {
             let timeout = self.run_tasks(poll, events)?;
-            if ends() {
+            let left = end.map(|end| end.since(now()));
+            if ends() || left == Some(Duration::ZERO) {
                 return Ok(());
             }
-            let most = [timeout, limit].into_iter().flatten().min();
-            poll.poll(events, most)?;
+            match poll.poll(events, [timeout, left].into_iter().flatten().min()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+                Err(error) => return Err(error),
+            }
             let held = fork::hold_off();
             let entered = self.executor.enter();
             self.executor.mark_ready(events);
             drop(entered);
             drop(held);
-            if limit.is_some() && most == limit && events.is_empty() {
-                return Ok(());
-            }
         }
     }
 
@@ -265,7 +277,7 @@ impl ThreadDriver {
                 park_timeout(PAUSE);
             }
             if let Some(mut seat) = self.seat.try_lock() {
-                // It fails only if the system call was interrupted.
+                // It fails only if the system is out of resources.
                 let _ = self.drive(&mut seat, || !self.waiting.lock().is_empty(), None);
             }
             self.used.store(true, Ordering::Relaxed);

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 
 import pytest
@@ -136,3 +138,35 @@ async def test_caches_switch_on_and_off(manager: CacheManager, on: bool) -> None
     assert await cache.delete("1")
     manager.set_enabled(True)
     assert await cache.get("1") is None
+
+
+STALLS = """
+import asyncio, os, signal, sys, time
+from hotshelf import CacheManager
+
+async def main():
+    manager = CacheManager(sys.argv[1], near=True)
+    cache = manager.service("numbers", int, ttl=5)
+
+    async def work(number):
+        for _ in range(20):
+            await cache.write_through(number % 50, lambda: number)
+
+    # More work in the background than an executor keeps without looking through it.
+    os.kill(int(sys.argv[2]), signal.SIGSTOP)
+    working = asyncio.gather(*(work(number) for number in range(200)))
+    await asyncio.sleep(1.5)
+    os.kill(int(sys.argv[2]), signal.SIGCONT)
+    await working
+    print("done", flush=True)
+    await manager.close()
+
+asyncio.run(main())
+"""
+
+
+def test_many_writes_survive_silent_server(own_server: RedisServer) -> None:
+    assert own_server.process is not None
+    arguments = [sys.executable, "-c", STALLS, own_server.url, str(own_server.process.pid)]
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert ended.stdout == "done\n", ended.stderr

@@ -343,6 +343,7 @@ def forget(names: CacheService[str]) -> None:
             event.remove(Row, name, rule.on_row)
     if not module._rules:
         event.remove(Session, "do_orm_execute", module._on_execute)
+        event.remove(Session, "before_commit", module._flush)
 
 
 def test_changed_rows_are_invalidated(
@@ -368,14 +369,48 @@ def test_changed_rows_are_invalidated(
     assert cached(tracked, 1, 2, 3) == [1, 2]
 
 
+def test_former_entries_are_invalidated(
+    engine: sqlalchemy.Engine, cache: CacheManager
+) -> None:
+    names = cache.service("names", str)
+    invalidate_changes(Row, names, key=lambda row: row.name, tags=lambda row: [f"of:{row.name}"])
+    try:
+        names.sync.set_many({"one": "cached", "two": "cached", "new": "cached"})
+        names.sync.set("list", "cached", tags=["of:one"])
+        with Session(engine) as session, session.begin():
+            session.get_one(Row, 1).name = "new"
+        found = names.sync.get_many(["one", "two", "new", "list"])
+        assert found == [None, "cached", None, None]
+    finally:
+        forget(names)
+
+
+def test_flush_within_a_commit_of_unknown_outcome(
+    engine: sqlalchemy.Engine, tracked: CacheService[str]
+) -> None:
+    fill(tracked)
+
+    def lose(_: Any) -> None:
+        raise ConnectionError("the answer is lost")
+
+    with Session(engine) as session:
+        session.get_one(Row, 1).name = "changed"
+        event.listen(engine, "commit", lose)
+        with pytest.raises(ConnectionError):
+            session.commit()
+        event.remove(engine, "commit", lose)
+    assert cached(tracked) == [2]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
+        update(Row.__table__).where(Row.id == 1).values(name="changed"),  # type: ignore[arg-type]
         update(Row).where(Row.id == 1).values(name="changed"),
         delete(Row).where(Row.id == 1),
         insert(Row).values(id=3, name="three"),
     ],
-    ids=["update", "delete", "insert"],
+    ids=["update of the table", "update", "delete", "insert"],
 )
 def test_statements_invalidate_all_entries(
     engine: sqlalchemy.Engine, tracked: CacheService[str], statement: Any

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -462,6 +466,227 @@ def test_signal_ends_wait(own_server: RedisServer) -> None:
             assert products.get_or_set(1, Loads()).name == "load 1"
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_other_signals_go_unnoticed(own_server: RedisServer) -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        with CacheManager(own_server.url, read_timeout=5, store_timeout=5) as cache:
+            products, slow = products_of(cache), Loads(pause=0.3)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+            for number in range(500):
+                products.get(number)
+            with ThreadPoolExecutor(1) as thread:
+                leading = thread.submit(products.get_or_set, 1, slow)
+                eventually(lambda: slow.count)
+                assert products.get_or_set(1, slow).name == "load 1"
+                assert leading.result().name == "load 1"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_interrupt_is_seen_beside_traffic(server: RedisServer, script: Script) -> None:
+    code = (
+        "import os, signal, sys, threading, time; from hotshelf.sync import CacheManager\n"
+        "cache = CacheManager(sys.argv[1], read_timeout=5, store_timeout=5)\n"
+        "numbers = cache.service('numbers', int, backend_budget=30, wait_timeout=30)\n"
+        "threading.Thread(target=lambda: numbers.get_or_set('slow', lambda: time.sleep(60)),"
+        " daemon=True).start()\n"
+        "def work():\n"
+        "    while True: numbers.get(1); time.sleep(0.02)\n"
+        "for _ in range(3): threading.Thread(target=work, daemon=True).start()\n"
+        "time.sleep(0.3)\n"
+        "def interrupt(): time.sleep(0.5); os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=interrupt, daemon=True).start()\n"
+        "begun = time.monotonic()\n"
+        "try: numbers.get_or_set('slow', lambda: 1)\n"
+        "except KeyboardInterrupt: print(time.monotonic() - begun < 3)\n"
+    )
+    assert script.run(code) == "True\n"
+
+
+def test_loads_within_background_loads_are_no_deadlock(cache: CacheManager) -> None:
+    products = products_of(cache, hard_timeout=10)
+    count = 2 * (os.cpu_count() or 1) + 8
+
+    def outer(number: int) -> Product:
+        time.sleep(0.05)
+        return products.get_or_set(("inner", number), Loads(pause=0.01), background=True)
+
+    def call(number: int) -> str:
+        return products.get_or_set(number, lambda: outer(number), background=True).name
+
+    begun = time.monotonic()
+    with ThreadPoolExecutor(count) as threads:
+        assert set(threads.map(call, range(count))) == {"load 1"}
+    assert time.monotonic() - begun < 8
+
+
+def test_closing_serves_calls_that_wait_for_a_thread(cache: CacheManager) -> None:
+    products, loads = products_of(cache, hard_timeout=30), Loads(pause=0.3)
+    count = (os.cpu_count() or 1) + 4 + 5
+
+    def call(number: int) -> str:
+        return products.get_or_set(number, loads, background=True).name
+
+    with ThreadPoolExecutor(count) as threads:
+        calls = [threads.submit(call, number) for number in range(count)]
+        eventually(lambda: loads.count)
+        cache.close()
+        assert {it.result().partition(" ")[0] for it in calls} == {"load"}
+
+
+def test_failure_of_abandoned_load_is_logged(
+    cache: CacheManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    products = products_of(cache, hard_timeout=0.05)
+
+    def fail() -> Product:
+        time.sleep(0.2)
+        raise LookupError("late")
+
+    with pytest.raises(LoadTimeoutError):
+        products.get_or_set(1, fail, background=True)
+    eventually(lambda: "LookupError" in caplog.text)
+
+
+def test_dependency_can_be_overridden(cache: CacheManager) -> None:
+    products = products_of(cache)
+    assert products.asynchronous.sync is products
+    assert cache.asynchronous.sync is cache
+    service = cache.asynchronous.service("others", int)
+    assert service.sync is service.sync
+
+
+def test_other_loops_are_not_blocked(cache: CacheManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    products = products_of(cache)
+
+    class Trio:
+        class lowlevel:
+            in_trio_run = staticmethod(lambda: True)
+
+    monkeypatch.setitem(sys.modules, "trio", Trio)
+    with pytest.raises(RuntimeError, match=r"trio\.to_thread"):
+        products.delete(1)
+    monkeypatch.delitem(sys.modules, "trio")
+
+    class Gevent:
+        is_module_patched = staticmethod(lambda name: name == "threading")
+
+    monkeypatch.setitem(sys.modules, "gevent", object())
+    monkeypatch.setitem(sys.modules, "gevent.monkey", Gevent)
+    with pytest.raises(RuntimeError, match="doesn't support gevent"):
+        products.delete(1)
+
+
+PICKLED = """
+import multiprocessing, sys
+from hotshelf.sync import CacheManager
+cache = CacheManager(sys.argv[1])
+
+@cache.cached(name="doubled")
+def doubled(number: int) -> int:
+    return number * 2
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print(pool.map(doubled, [1, 2, 3]), doubled.peek(2))
+"""
+
+
+def test_functions_are_pickled_by_name(server: RedisServer, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PICKLED)
+    command = [sys.executable, "program.py", server.url]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "[2, 4, 6] 4\n", run.stderr
+
+
+def test_class_is_no_part_of_a_key(cache: CacheManager) -> None:
+    with pytest.raises(ConfigurationError, match="`cls` of .*build can't be part of a key"):
+
+        class Model:
+            @classmethod
+            @cache.cached(key=lambda cls, id: (cls.__name__, id))
+            def build(cls, id: int) -> int:
+                return id
+
+    class Other:
+        @classmethod
+        @cache.cached(name="others", skip=["cls"])
+        def build(cls, id: int) -> int:
+            return id
+
+    assert Other.build(1) == 1
+
+
+FORKING_HANDLER = """
+import os, signal, sys, threading, time
+from hotshelf.sync import CacheManager
+cache = CacheManager(sys.argv[1], read_timeout=5, store_timeout=5)
+numbers = cache.service("numbers", int, backend_budget=5, wait_timeout=30)
+begun = threading.Event()
+children = []
+
+def slow():
+    begun.set()
+    time.sleep(1)
+    return 7
+
+def fork(*_):
+    pid = os.fork()
+    if pid:
+        children.append(pid)
+
+signal.signal(signal.SIGALRM, fork)
+leading = threading.Thread(target=lambda: numbers.get_or_set("slow", slow))
+leading.start()
+begun.wait()
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+try:
+    found = numbers.get_or_set("slow", slow)
+except RuntimeError as error:
+    ok = "forked in the middle" in str(error) and numbers.get_or_set("child", lambda: 1) == 1
+    os._exit(0 if ok else 1)
+leading.join()
+print(found, [os.waitpid(pid, 0)[1] for pid in children], numbers.get("child"))
+cache.close()
+"""
+
+
+def test_fork_within_a_signal_handler(script: Script) -> None:
+    printed = script.run(FORKING_HANDLER, options=("-W", "ignore::DeprecationWarning"))
+    assert printed == "7 [0] 1\n"
+
+
+JOINS_AT_EXIT = """
+import atexit, sys, threading, time
+stop = False
+
+def join():
+    global stop
+    stop = True
+    thread.join(20)
+    print("alive" if thread.is_alive() else "joined", flush=True)
+
+# It runs after the handler of hotshelf, which is imported later.
+atexit.register(join)
+from hotshelf.sync import CacheManager
+cache = CacheManager(sys.argv[1], read_timeout=5, store_timeout=5)
+numbers = cache.service("numbers", int, backend_budget=5)
+
+def work():
+    while not stop:
+        numbers.delete(1)
+
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+time.sleep(0.2)
+"""
+
+
+def test_exit_handler_may_join_a_thread(script: Script) -> None:
+    assert script.run(JOINS_AT_EXIT) == "joined\n"
 
 
 FORKS = """

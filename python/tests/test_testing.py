@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import re
 import subprocess
 import sys
@@ -154,6 +155,19 @@ async def test_manager_may_be_opened_in_memory() -> None:
         assert await numbers.set(1, 1)
     assert not cache.is_open
     assert await numbers.get(1) is None
+
+
+def test_sync_application_is_tested_in_memory() -> None:
+    cache = hotshelf.sync.CacheManager("redis://127.0.0.1:1")
+    numbers = cache.service("numbers", int)
+    with in_memory(cache) as store:
+        assert numbers.set(1, 1)
+        with store.failures.during("reads", error=builtins.TimeoutError):
+            assert numbers.get(1) is None
+    assert not numbers.set(1, 1)
+    with pytest.raises(ConfigurationError, match="takes managers, not a CacheService"):
+        with in_memory(numbers):  # type: ignore[arg-type]
+            pass
 
 
 PLUGIN = """

@@ -45,6 +45,7 @@ class CacheManager:
             ConfigurationError: For an invalid URL or option.
         """
         self._manager = _manager.CacheManager(url, **options)
+        self._manager._blocking = self
 
     @classmethod
     def _of(cls, manager: _manager.CacheManager) -> CacheManager:

@@ -55,7 +55,7 @@ class CacheService(Generic[T]):
     In a thread that runs an event loop, its methods raise a `RuntimeError`.
     """
 
-    __slots__ = ("_service",)
+    __slots__ = ("__weakref__", "_service")
 
     @overload
     def __init__(
@@ -86,6 +86,7 @@ class CacheService(Generic[T]):
         self._service: _service.CacheService[T] = manager.asynchronous.service(
             namespace, model, **options
         )
+        self._service._blocking = self
 
     @classmethod
     def _of(cls, service: _service.CacheService[T]) -> CacheService[T]:

@@ -11,7 +11,7 @@ mod timers;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -58,7 +58,8 @@ pub(crate) struct Executor {
 
 #[derive(Default)]
 struct Background {
-    tasks: Vec<Weak<Task>>,
+    /// The tasks, and whether they run. To ask a task itself could drop it under the lock.
+    tasks: Vec<(Weak<Task>, Arc<AtomicBool>)>,
     /// The number of tasks at which completed ones are removed.
     limit: usize,
 }
@@ -132,10 +133,10 @@ impl Executor {
         let task = Task::new(self, future);
         let mut background = self.background.lock();
         if background.tasks.len() >= background.limit {
-            background.tasks.retain(|task| task.upgrade().is_some_and(|it| it.is_running()));
+            background.tasks.retain(|(_, running)| running.load(Ordering::Relaxed));
             background.limit = (2 * background.tasks.len()).max(64);
         }
-        background.tasks.push(Arc::downgrade(&task));
+        background.tasks.push((Arc::downgrade(&task), task.running()));
         drop(background);
         self.push(task);
     }
@@ -155,7 +156,7 @@ impl Executor {
         }
         self.closed.store(true, Ordering::Release);
         let background = std::mem::take(&mut *self.background.lock());
-        for task in background.tasks.iter().filter_map(Weak::upgrade) {
+        for task in background.tasks.iter().filter_map(|(task, _)| task.upgrade()) {
             task.abandon();
         }
         let tasks = std::mem::take(&mut self.ready.lock().tasks);
@@ -173,8 +174,10 @@ impl Executor {
 
     /// Updates the readiness of the sockets.
     pub(crate) fn take_readiness(&self, poll: &mut Poll, events: &mut Events) -> Result<()> {
-        poll.poll(events, Some(std::time::Duration::ZERO))?;
-        self.mark_ready(events);
+        match poll.poll(events, Some(std::time::Duration::ZERO)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            _ => self.mark_ready(events),
+        }
         Ok(())
     }
 

@@ -14,6 +14,8 @@ use crate::fork::Process;
 pub(crate) struct Task {
     /// `None` after it has completed or was abandoned.
     future: Mutex<Option<BoxFuture<'static, ()>>>,
+    /// Whether there is a future. The lock is held while it is polled, by code that may ask.
+    running: Arc<AtomicBool>,
     queued: AtomicBool,
     executor: Weak<Executor>,
     process: Process,
@@ -23,7 +25,8 @@ impl Task {
     pub(crate) fn new(executor: &Arc<Executor>, future: BoxFuture<'static, ()>) -> Arc<Self> {
         let (future, queued) = (Mutex::new(Some(future)), AtomicBool::new(false));
         let (executor, process) = (Arc::downgrade(executor), Process::current());
-        Arc::new(Self { future, queued, executor, process })
+        let running = Arc::new(AtomicBool::new(true));
+        Arc::new(Self { future, running, queued, executor, process })
     }
 
     /// Polls the future. A wake during the poll queues the task again.
@@ -35,19 +38,23 @@ impl Task {
             future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready()
         });
         let completed = if is_complete { future.take() } else { None };
+        if completed.is_some() {
+            self.running.store(false, Ordering::Relaxed);
+        }
         drop(future);
         // Dropping it may wake or drop other tasks, so not under the lock.
         drop(completed);
     }
 
-    /// Returns `true` if the future has neither completed nor been abandoned.
-    pub(crate) fn is_running(&self) -> bool {
-        self.future.lock().is_some()
+    /// Returns a flag that is set until the future has completed or was abandoned.
+    pub(super) fn running(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.running)
     }
 
     /// Drops the future. It may be called on any thread.
     pub(crate) fn abandon(&self) {
         let future = self.future.lock().take();
+        self.running.store(false, Ordering::Relaxed);
         if let Some(future) = future {
             self.drop_on_its_loop(future);
         }
