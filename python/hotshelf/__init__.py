@@ -15,6 +15,7 @@ itself, without a thread of their own. `hotshelf.sync` is the same without `awai
 """
 
 from hotshelf import sync
+from hotshelf._admin import AdminPage
 from hotshelf._cached import CachedFunction
 from hotshelf._codec import Codec
 from hotshelf._codecs import ValueCodec
@@ -64,6 +65,7 @@ from hotshelf._tls import Tls
 from hotshelf._warming import Warmed
 
 __all__ = [
+    "AdminPage",
     "AuthenticationError",
     "CacheError",
     "CacheManager",

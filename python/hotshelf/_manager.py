@@ -456,6 +456,36 @@ class CacheManager:
             "caches": cast("dict[str, Stats]", store.stats()),
         }
 
+    def metrics_text(self) -> str:
+        """Returns all counters, and the state of the backend as far as it is known without asking,
+        in the text format of Prometheus, with the names of Micrometer's convention. Costs no round
+        trip.
+
+            @app.get("/metrics")
+            def metrics() -> PlainTextResponse:
+                return PlainTextResponse(cache.metrics_text())
+
+        `hotshelf.prometheus` adds them to the registry of `prometheus_client`, and
+        `hotshelf.opentelemetry` to a meter.
+
+        Raises:
+            ClosedError: If the manager was never opened.
+        """
+        return self._latest.metrics_text()
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """Returns the latest events, oldest first, at most 256: a backend that begins to fail or
+        works again, invalidations with their outcome, factories that took longer than a second.
+        Each has a `number`, a `kind` and an `age` in seconds.
+
+        Args:
+            since: The first number to return.
+
+        Raises:
+            ClosedError: If the manager was never opened.
+        """
+        return self._latest.events(since)
+
     async def invalidate_tag(self, name: str, *, prefixes: Iterable[str] = ()) -> bool:
         """Invalidates all entries that carry a tag; see `invalidate_tags`. Costs one round
         trip, however many entries there are."""

@@ -11,8 +11,10 @@ class Stats(TypedDict):
     Attributes:
         hits: Calls that got a value, or a cached `None`, from the backend.
         near_hits: Those of the hits that the near tier answered.
+        negatives: Answers that a value is known to be `None`.
         stale: Those of the hits whose value was stale, and calls that got a stale value instead of an
             exception or of waiting for a slow factory.
+        stale_instead: Those of the stale values that were given instead.
         misses: Calls that found no usable entry in the backend.
         loads: Runs of factories.
         refreshes: Those of the runs that replace a value which is served meanwhile.
@@ -23,6 +25,7 @@ class Stats(TypedDict):
         errors: Failed operations of the backend, and invalid arguments.
         foreign: Entries that are not a value of this cache: corrupt, or of another model.
         other_tags: Entries with other tags than those of the call, which are misses.
+        stored: Values that were stored.
         refused: Values that were not stored, since the key was invalidated or written
             meanwhile.
         degraded: Runs of factories without the right to store: the backend was unreachable,
@@ -33,7 +36,9 @@ class Stats(TypedDict):
 
     hits: int
     near_hits: int
+    negatives: int
     stale: int
+    stale_instead: int
     misses: int
     loads: int
     refreshes: int
@@ -44,6 +49,7 @@ class Stats(TypedDict):
     errors: int
     foreign: int
     other_tags: int
+    stored: int
     refused: int
     degraded: int
     handed_over: int

@@ -1,6 +1,7 @@
 //! Converts results of the core and of servers to Python objects.
 
 use hotshelf_core::near::NearInfo;
+use hotshelf_core::observe::{FamilyKind, SampleValue, StoreMetrics};
 use hotshelf_core::{CacheStats, ServerInfo};
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
@@ -11,25 +12,39 @@ use crate::errors::{exception, value_error};
 
 /// Converts the counters of a cache.
 pub(crate) fn stats<'py>(py: Python<'py>, stats: &CacheStats) -> PyResult<Bound<'py, PyDict>> {
-    let all = PyDict::new(py);
-    all.set_item("hits", stats.hits)?;
-    all.set_item("near_hits", stats.near_hits)?;
-    all.set_item("stale", stats.stale)?;
-    all.set_item("misses", stats.misses)?;
-    all.set_item("loads", stats.loads)?;
-    all.set_item("refreshes", stats.refreshes)?;
-    all.set_item("load_errors", stats.load_errors)?;
-    all.set_item("timed_out", stats.timed_out)?;
-    all.set_item("backed_off", stats.backed_off)?;
-    all.set_item("coalesced", stats.coalesced)?;
-    all.set_item("errors", stats.errors)?;
-    all.set_item("foreign", stats.foreign)?;
-    all.set_item("other_tags", stats.other_tags)?;
-    all.set_item("refused", stats.refused)?;
-    all.set_item("degraded", stats.degraded)?;
-    all.set_item("handed_over", stats.handed_over)?;
-    all.set_item("unstorable", stats.unstorable)?;
-    Ok(all)
+    Ok(serialized(py, serde_json::to_value(stats))?.cast_into()?)
+}
+
+/// Converts metrics: families of a name, a description, a type and samples.
+pub(crate) fn families<'py>(
+    py: Python<'py>,
+    metrics: &StoreMetrics,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut families = Vec::new();
+    for family in metrics.families() {
+        let kind = match family.kind {
+            FamilyKind::Counter => "counter",
+            FamilyKind::Gauge => "gauge",
+            _ => "histogram",
+        };
+        let mut samples = Vec::new();
+        for sample in family.samples {
+            let labels = PyDict::new(py);
+            for (name, value) in sample.labels {
+                labels.set_item(name, value)?;
+            }
+            let value = match sample.value {
+                SampleValue::Number(value) => value.into_pyobject(py)?.into_any(),
+                SampleValue::Times(times) => {
+                    (times.buckets, times.sum).into_pyobject(py)?.into_any()
+                }
+                _ => continue,
+            };
+            samples.push((labels, value));
+        }
+        families.push((family.name, family.help, kind, samples));
+    }
+    Ok(families.into_pyobject(py)?.into_any())
 }
 
 /// Converts information about a server.

@@ -7,6 +7,7 @@
 //! completes the load. In a thread without an event loop, operations block ([`threads`]).
 #![forbid(unsafe_code)]
 
+mod admin;
 mod arguments;
 mod cache;
 mod client;
@@ -49,6 +50,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<store::Store>()?;
     module.add_class::<test_backend::TestBackend>()?;
     module.add_class::<cache::Cache>()?;
+    module.add_class::<admin::Admin>()?;
     module.add_class::<write_guard::PyWriteGuard>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<client::KeyScan>()?;

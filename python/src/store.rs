@@ -11,7 +11,7 @@ use hotshelf_memory::MemoryBackend;
 use hotshelf_memory::testing::{ScriptedBackend, SimulatedTime};
 use hotshelf_redis::{RedisBackend, RedisClient, RedisOptions, TlsOptions, Tracking};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::arguments::{duration, names};
 use crate::cache::boolean;
@@ -240,7 +240,7 @@ impl Store {
 
     /// Returns the addresses of the servers, without passwords.
     #[getter]
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         match &self.shared.target {
             Target::Memory { .. } | Target::Test(..) => "memory://".to_owned(),
             Target::Redis(options, ..) => options.to_string(),
@@ -314,6 +314,29 @@ impl Store {
             all.set_item(name, convert::stats(py, &cache.stats)?)?;
         }
         Ok(all)
+    }
+
+    /// Returns the metrics: a list of families, each with its name, description, type and samples of
+    /// labels and a value. The value of a histogram is its buckets, of bounds and counts, and its sum.
+    fn metrics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        convert::families(py, &self.shared.state().store.metrics())
+    }
+
+    /// Returns the text of the metrics for Prometheus.
+    fn metrics_text(&self) -> String {
+        self.shared.state().store.metrics().to_string()
+    }
+
+    /// Returns the latest events from a number on, oldest first.
+    fn events<'py>(&self, py: Python<'py>, since: u64) -> PyResult<Bound<'py, PyList>> {
+        let state = self.shared.state();
+        let events = state.store.events();
+        let shown = events.since(since).into_iter().map(|event| {
+            let shown = convert::serialized(py, serde_json::to_value(&event))?;
+            shown.set_item("age", events.age(&event).as_secs_f64())?;
+            Ok(shown)
+        });
+        PyList::new(py, shown.collect::<PyResult<Vec<_>>>()?)
     }
 
     /// Reopens the store after it was closed, with its caches.

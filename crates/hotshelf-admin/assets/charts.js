@@ -15,6 +15,9 @@ function scale(value, floor) {
   return { top: Math.ceil((largest / step) * 0.9999) * step, step };
 }
 
+/** A label of the axis, without zeros behind the point. */
+const trimmed = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+
 /** A chart over time. Options: title, note, kind ("lines" or "areas"), series of {name, tone,
  *  read(row)}, format, and either a fixed `top` or a `floor` for the end of the scale. */
 export class TimeChart {
@@ -37,6 +40,7 @@ export class TimeChart {
     const { title, note, series } = this.options;
     this.grid = s("g", { class: "grid" });
     this.marks = s("g");
+    this.names = s("g", { class: "names-in", "aria-hidden": "true" });
     this.line = s("line", { class: "cursor", y1: EDGE.top, y2: HEIGHT - EDGE.bottom, visibility: "hidden" });
     this.svg = s("svg", { role: "img", tabindex: 0, height: HEIGHT, class: "plot" },
       s("title", {}, title), this.grid, this.marks, this.line);
@@ -136,10 +140,10 @@ export class TimeChart {
     for (let value = 0; value <= this.top * 1.0001; value += step) {
       const y = Math.round(this.y(value)) + 0.5;
       parts.push(s("line", { x1: EDGE.left, x2: right, y1: y, y2: y }));
-      parts.push(s("text", { x: EDGE.left - 6, y: y + 3.5, "text-anchor": "end" }, this.options.format(value)));
+      parts.push(s("text", { x: EDGE.left - 6, y: y + 3.5, "text-anchor": "end" }, trimmed(this.options.format(value))));
     }
     const span = end - start;
-    const unit = span > 150 ? 60 : span > 75 ? 30 : 15;
+    const unit = [15, 30, 60, 120].find((it) => (it / span) * (right - EDGE.left) >= 58) ?? 300;
     for (let back = 0; back <= span + 0.5; back += unit) {
       const x = this.x(end - back);
       const anchor = back === 0 ? "end" : x < EDGE.left + 24 ? "start" : "middle";
@@ -170,9 +174,30 @@ export class TimeChart {
       line.setAttribute("d", outline);
       if (stacked) area.setAttribute("d", surface);
     });
+    if (stacked) this.drawNames(levels);
     if (this.marks.firstChild) return;
     if (stacked) this.marks.append(...this.shapes.map(({ area }) => area));
-    this.marks.append(...this.shapes.map(({ line }) => line));
+    this.marks.append(...this.shapes.map(({ line }) => line), this.names);
+  }
+
+  /** Writes the name of each area into it, as far right as there is room. */
+  drawNames(levels) {
+    const xs = this.frame.times.map((time) => this.x(time));
+    const texts = this.options.series.map(({ name }, index) => {
+      const width = name.length * 6.5 + 8;
+      for (let left = this.width - EDGE.right - width; left > EDGE.left; left -= 24) {
+        let [top, bottom, points] = [-Infinity, Infinity, 0];
+        levels.forEach((level, at) => {
+          if (!level || xs[at] < left || xs[at] > left + width) return;
+          points += 1;
+          top = Math.max(top, this.y(level[index]));
+          bottom = Math.min(bottom, index > 0 ? this.y(level[index - 1]) : this.y(0));
+        });
+        if (points > 1 && bottom - top >= 16) return s("text", { x: left + width / 2, y: (top + bottom) / 2 + 4, "text-anchor": "middle" }, name);
+      }
+      return null;
+    });
+    this.names.replaceChildren(...texts.filter((text) => text !== null));
   }
 
   point(x) {

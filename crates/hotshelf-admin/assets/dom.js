@@ -27,6 +27,22 @@ export function data(text, className = "data") {
   return h("bdi", { class: className, dir: "auto" }, text);
 }
 
+/** Like `data`, cut after a number of characters; the title has all of it. */
+export function shortData(text, limit, className = "data mono") {
+  const characters = [...text];
+  if (characters.length <= limit) return data(text, className);
+  const element = data(`${characters.slice(0, limit).join("")}…`, className);
+  element.title = text;
+  return element;
+}
+
+/** Creates a line that spells out invisible characters, which can make a text look like another;
+ *  `null` if it has none. */
+export function hiddenCharacters(text) {
+  const spelt = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
+  return spelt === text ? null : h("p", { class: "note" }, "Contains invisible characters: ", data(spelt, "data mono"));
+}
+
 /** Sets an element's text, unless it has it already. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -45,7 +61,7 @@ export function replace(element, ...children) {
 }
 
 /** Encodes text for a part of an address; invalid UTF-16 is replaced. */
-export function encode(text) {
+function encode(text) {
   return encodeURIComponent(text.toWellFormed ? text.toWellFormed() : text);
 }
 
@@ -69,6 +85,19 @@ export function panel(title, ...children) {
 export function facts(pairs) {
   const rows = pairs.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)));
   return h("dl", { class: "facts" }, rows);
+}
+
+/** Updates such a list in place, so that a selection in it stays. Values are text or elements. */
+export function updateFacts(list, pairs) {
+  const rows = [...list.children];
+  const isSame = rows.length === pairs.length && pairs.every(([name], at) => rows[at].firstChild.textContent === name);
+  if (!isSame) return list.replaceChildren(...facts(pairs).children);
+  pairs.forEach(([, value], at) => {
+    const old = rows[at].lastChild;
+    const text = typeof value === "string" ? value : value.textContent;
+    if (old.textContent !== text) old.replaceChildren(value);
+  });
+  return undefined;
 }
 
 /** Creates the text of an empty place, which says what to do. */

@@ -72,12 +72,14 @@ export class History {
     const seconds = before ? sample.at - before.at : 0;
     const point = { at: sample.at, seconds, up: sample.up, caches: new Map(), total: null };
     if (!before || seconds > LONGEST_GAP) return point;
+    let isWhole = true;
     for (const [id, counters] of Object.entries(sample.caches)) {
       const known = Object.hasOwn(before.caches, id) ? before.caches[id] : null;
       const row = ratesOf(known, counters, seconds);
       if (row) point.caches.set(id, row);
+      else isWhole = false;
     }
-    point.total = totalOf(point.caches.values());
+    if (isWhole) point.total = totalOf(point.caches.values());
     return point;
   }
 

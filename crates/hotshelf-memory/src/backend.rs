@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, LocalEntries, LocalFound, Pause, Result, Retrail, ServerInfo,
-    Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
+    Acquire, Acquired, Backend, Fill, KeyScan, LocalEntries, LocalFound, Pause, Result, Retrail,
+    ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch, Watchers,
 };
 use hotshelf_core::observe::MemoryUse;
 use hotshelf_core::tag::{self, random_version};
@@ -406,6 +406,11 @@ impl Backend for MemoryBackend {
         Some(self.watchers.watch(key))
     }
 
+    fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        let matching = self.entries.keys().filter(|key| pattern.matches(key));
+        Some(Box::new(MemoryScan(matching.collect::<Vec<_>>().into_iter())))
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         done(self.begin())
     }
@@ -432,6 +437,16 @@ impl Backend for MemoryBackend {
         self.entries.clear();
         self.watchers.wake_all();
         done(())
+    }
+}
+
+/// The keys of entries when a scan began.
+struct MemoryScan(std::vec::IntoIter<WireKey>);
+
+impl KeyScan for MemoryScan {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<WireKey>>>> {
+        let step: Vec<WireKey> = self.0.by_ref().take(STEP).collect();
+        done(Ok(if step.is_empty() { None } else { Some(step) }))
     }
 }
 

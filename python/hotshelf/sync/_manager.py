@@ -166,6 +166,23 @@ class CacheManager:
         """
         return wait(self._manager.health())
 
+    def metrics_text(self) -> str:
+        """Returns all counters in the text format of Prometheus; see
+        `hotshelf.CacheManager.metrics_text`.
+
+        Raises:
+            ClosedError: If the manager was never opened.
+        """
+        return self._manager.metrics_text()
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """Returns the latest events, oldest first; see `hotshelf.CacheManager.events`.
+
+        Raises:
+            ClosedError: If the manager was never opened.
+        """
+        return self._manager.events(since)
+
     def invalidate_tag(self, name: str, *, prefixes: Iterable[str] = ()) -> bool:
         """Invalidates all entries that carry a tag; see `invalidate_tags`. Costs one round
         trip, however many entries there are."""

@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Acquire, Acquired, Answer, Backend, Fill, LocalEntries, Operation, Pause, Result, Retrail,
-    ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Answer, Backend, Fill, KeyScan, LocalEntries, Operation, Pause, Result,
+    Retrail, ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use crate::key::{Pattern, WireKey};
 use crate::near::{NearTier, TrackedRead};
@@ -247,6 +247,11 @@ pub trait Layer: fmt::Debug + Send + Sync + 'static {
         self.inner().ok()?.watch(key)
     }
 
+    /// Implements [`Backend::scan`].
+    fn on_scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        self.inner().ok()?.scan(pattern)
+    }
+
     /// Implements [`Backend::ping`].
     fn on_ping(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.inner()?.ping().await })
@@ -379,6 +384,10 @@ impl<L: Layer> Backend for L {
 
     fn watch(&self, key: &WireKey) -> Option<Watch> {
         self.on_watch(key)
+    }
+
+    fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        self.on_scan(pattern)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {

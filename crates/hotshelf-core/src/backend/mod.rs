@@ -182,6 +182,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Begins a scan of the keys that match a pattern, those of other clients included. Returns
+    /// `None`, the default, if the backend can't scan.
+    fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        let _unscanned = pattern;
+        None
+    }
+
     /// Checks that the backend answers.
     fn ping(&self) -> BoxFuture<'_, Result<()>>;
 
@@ -362,6 +369,12 @@ pub enum Stored {
     /// The token no longer holds the lease: the key was invalidated or written, or the lease
     /// expired. Nothing was changed.
     Refused,
+}
+
+/// A scan of keys, step by step.
+pub trait KeyScan: Send {
+    /// Returns further keys, possibly none; `None` at the end. A key may be returned again.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<WireKey>>>>;
 }
 
 /// The status of a backend, as it reports it.

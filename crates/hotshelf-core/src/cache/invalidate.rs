@@ -111,8 +111,25 @@ impl ByteCache {
             let epoch = self.context.tags.keys().to_vec();
             return self.carry_out(Removal::Tags(epoch)).await;
         }
-        let prefix = Pattern::escape(&self.context.key_prefix);
-        self.carry_out(Removal::Matching(Pattern::new(format!("{prefix}*")))).await
+        self.remove_matching(&Pattern::new(self.key_pattern())).await
+    }
+
+    /// Returns the glob pattern of the keys of all entries.
+    #[must_use]
+    pub fn key_pattern(&self) -> String {
+        format!("{}*", Pattern::escape(&self.context.key_prefix))
+    }
+
+    /// Removes all entries whose exact keys match a pattern, which must match keys of this cache
+    /// only.
+    ///
+    /// # Errors
+    /// Returns an error if the backend fails; some entries may then still exist.
+    ///
+    /// # Cancel safety
+    /// Once polled, the operation completes even if the future is dropped.
+    pub async fn remove_matching(&self, pattern: &Pattern) -> Result<u64, Error> {
+        self.carry_out(Removal::Matching(pattern.clone())).await
     }
 
     /// Completes an invalidation even if its caller is dropped, and counts its failure.

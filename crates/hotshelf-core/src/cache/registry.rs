@@ -171,6 +171,11 @@ impl Registry {
         (own, others)
     }
 
+    /// Returns the contexts of all caches.
+    pub(crate) fn contexts(&self) -> Vec<Arc<CacheContext>> {
+        self.caches.lock().values().cloned().collect()
+    }
+
     /// Returns the metrics of the caches, in the same order as [`infos`](Self::infos).
     pub(crate) fn metrics(&self) -> Vec<CacheMetrics> {
         let times: Vec<_> = {

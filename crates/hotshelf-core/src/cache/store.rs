@@ -19,8 +19,8 @@ use crate::tag::TagId;
 /// A backend and all caches on it. A cheap handle.
 #[derive(Clone)]
 pub struct ByteStore {
-    engine: Arc<Engine>,
-    registry: Arc<Registry>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) registry: Arc<Registry>,
 }
 
 /// How long closing a store takes at most.
@@ -196,6 +196,12 @@ impl ByteStore {
     #[must_use]
     pub fn near(&self) -> Option<&NearTier> {
         self.engine.gate.near().map(|near| &**near)
+    }
+
+    /// Returns the runtime.
+    #[must_use]
+    pub fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.engine.runtime
     }
 
     /// Returns a snapshot of all counters.

@@ -20,8 +20,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::backend::{
-    Acquire, Acquired, Backend, Fill, LocalEntries, LocalEntry, Pause, Result, Retrail, ServerInfo,
-    Stored, TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Backend, Fill, KeyScan, LocalEntries, LocalEntry, Pause, Result, Retrail,
+    ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
@@ -475,6 +475,16 @@ impl Gate {
         self.invalidations.count(removal);
         self.events.add(invalidated(cache, removal, removed.is_ok()));
         removed
+    }
+
+    /// Reads entries of any cache, for people and their tools.
+    pub(crate) async fn raw(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
+        self.backend.read(keys).await
+    }
+
+    /// Begins a scan of keys.
+    pub(crate) fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        self.backend.scan(pattern)
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

@@ -242,7 +242,7 @@ fn write_times(
     let mut sum = 0;
     for (bound, count) in &times.buckets {
         sum += count;
-        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+        let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".to_owned() };
         let labels = [labels, &[("le", bound)]].concat();
         write_sample(formatter, &format!("{name}_bucket"), &labels, sum as f64)?;
     }

@@ -53,6 +53,20 @@ impl LoadTimes {
 }
 
 impl LoadTimesSnapshot {
+    /// Returns what was added since an earlier snapshot.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let added = |(at, (bound, count)): (usize, &(f64, u64))| {
+            let before = earlier.buckets.get(at).map_or(0, |(_, count)| *count);
+            (*bound, count.saturating_sub(before))
+        };
+        Self {
+            buckets: self.buckets.iter().enumerate().map(added).collect(),
+            count: self.count.saturating_sub(earlier.count),
+            sum: self.sum - earlier.sum,
+        }
+    }
+
     /// Returns the time that a share of all loads took at most, in seconds: the bound of its
     /// bucket. `None` without loads, and for times above the last bound.
     #[must_use]

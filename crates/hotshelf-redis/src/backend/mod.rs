@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, Pause, Result, Retrail, ServerInfo, Stored, TagVersion, Take,
-    Taken, Token, Watch,
+    Acquire, Acquired, Backend, Fill, KeyScan, Pause, Result, Retrail, ServerInfo, Stored,
+    TagVersion, Take, Taken, Token, Watch,
 };
 use hotshelf_core::near::{NearTier, TrackedRead};
 use hotshelf_core::{BoxFuture, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
 use hotshelf_wire::resp::Command;
 
-use crate::client::{RedisClient, Reply, ScriptCall};
+use crate::client::{RedisClient, Reply, Scan, ScriptCall};
 use crate::connection::{Request, SourceCell};
 use crate::errors::{is_refused, unexpected_reply, with_cause};
 use crate::options::RedisOptions;
@@ -314,6 +314,10 @@ impl Backend for RedisBackend {
         Box::pin(self.persistently(move || self.invalidate_matching_now(pattern)))
     }
 
+    fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
+        Some(Box::new(RedisScan(self.client.scan(pattern.as_str()))))
+    }
+
     fn clock(&self, key: &WireKey) -> Option<u64> {
         self.client.clock(key.as_bytes())
     }
@@ -347,5 +351,18 @@ impl Backend for RedisBackend {
     fn close(&self) -> BoxFuture<'_, ()> {
         self.client.close();
         Box::pin(std::future::ready(()))
+    }
+}
+
+/// A scan of the keys of all primaries. Keys that aren't valid UTF-8 are left out.
+struct RedisScan(Scan);
+
+impl KeyScan for RedisScan {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<WireKey>>>> {
+        Box::pin(async move {
+            let text = |key: &Bytes| std::str::from_utf8(key).ok().map(WireKey::from);
+            let keys = self.0.next_keys().await?;
+            Ok(keys.map(|keys| keys.iter().filter_map(text).collect()))
+        })
     }
 }

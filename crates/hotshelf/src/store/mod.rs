@@ -217,6 +217,18 @@ impl Store {
         }
     }
 
+    /// Returns the address of the server, without a password; `None` in memory.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// Returns the store as the core knows it, for crates that build on that.
+    #[must_use]
+    pub fn bytes(&self) -> &ByteStore {
+        &self.bytes
+    }
+
     /// Returns all counters, and the state of the backend as far as it is known without asking.
     /// `to_string` writes them in the text format of Prometheus. Costs no round trip, and calls
     /// nothing.

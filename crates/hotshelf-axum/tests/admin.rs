@@ -1,0 +1,214 @@
+//! The admin page in an axum application.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::response::Response;
+use hotshelf::{Cache, ErrorKind, Store};
+use hotshelf_axum::AdminPage;
+use http::request::Parts;
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+async fn filled() -> (Store, Cache<String>) {
+    let store = Store::memory();
+    let ttl = Duration::from_secs(600);
+    let cache = store.cache("products").prefix("shop").time_to_live(ttl).build().unwrap();
+    for key in ["1", "2", "<script>alert(1)</script>"] {
+        cache.entry(key).tags(["all"]).insert("a lamp".to_owned()).await;
+    }
+    cache.get("1").await;
+    (store, cache)
+}
+
+fn with_token(request: Parts) -> std::future::Ready<Option<String>> {
+    let is_known = request.headers.get("authorization").is_some_and(|it| it == "Bearer secret");
+    std::future::ready(is_known.then(|| "ann".to_owned()))
+}
+
+fn open(store: &Store) -> AdminPage {
+    AdminPage::new(store).insecure_open()
+}
+
+async fn get(app: &Router, path: &str) -> Response {
+    let request = Request::get(path).header("host", "cache.example").body(Body::empty()).unwrap();
+    app.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+async fn json_of(app: &Router, path: &str) -> Value {
+    let response = get(app, path).await;
+    assert_eq!(response.status(), 200, "{path}");
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+fn invalidation(by: &str, name: &str, dry_run: bool) -> http::request::Builder {
+    let _ = (by, name, dry_run);
+    Request::post("/admin/api/invalidate")
+        .header("host", "cache.example")
+        .header("origin", "https://cache.example")
+        .header("sec-fetch-site", "same-origin")
+        .header("x-hotshelf-admin", "1")
+}
+
+async fn invalidate(app: &Router, by: &str, name: &str, dry_run: bool) -> (StatusCode, Value) {
+    let body = json!({ "by": by, "name": name, "dry_run": dry_run }).to_string();
+    let request = invalidation(by, name, dry_run).body(Body::from(body)).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    (response.status(), serde_json::from_str(&text(response).await).unwrap())
+}
+
+#[tokio::test]
+async fn page_needs_auth() {
+    let (store, _) = filled().await;
+    let refused = AdminPage::new(&store).at::<()>("/admin").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Configuration);
+    assert!(refused.to_string().contains("insecure_open"));
+    let app: Router = AdminPage::new(&store).auth(with_token).at("/admin").unwrap();
+    for path in ["/admin", "/admin/", "/admin/app.js", "/admin/api/state", "/admin/api/keys"] {
+        assert_eq!(get(&app, path).await.status(), 401, "{path}");
+        let request = Request::get(path).header("authorization", "Bearer secret");
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn page_works_below_every_path() {
+    let (store, _) = filled().await;
+    let app = || -> Router { open(&store).at("/tools/admin").unwrap() };
+    let nested = Router::new().nest("/outer", app());
+    for (app, base) in [(app(), "/tools/admin"), (nested, "/outer/tools/admin")] {
+        for slash in ["", "/"] {
+            let response = get(&app, &format!("{base}{slash}")).await;
+            assert_eq!(response.status(), 200);
+            let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+            assert!(policy.starts_with("default-src 'self'"));
+            let page = text(response).await;
+            assert!(page.contains(&format!("<base href=\"{base}/\"")), "{base}{slash}\n{page}");
+            assert!(!page.contains("<script>") && !page.contains("style="), "nothing is inline");
+        }
+        assert_eq!(get(&app, &format!("{base}/app.js")).await.status(), 200);
+        assert_eq!(get(&app, &format!("{base}/../Cargo.toml")).await.status(), 404);
+        assert_eq!(get(&app, &format!("{base}/%2e%2e/Cargo.toml")).await.status(), 404);
+    }
+}
+
+#[tokio::test]
+async fn state_tells_what_the_store_does() {
+    let (store, cache) = filled().await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    let state = json_of(&app, "/admin/api/state").await;
+    assert_eq!((&state["backend"], &state["up"]), (&json!("memory"), &json!(true)));
+    assert_eq!(state["metrics"]["caches"][0]["id"], "shop:v1:products");
+    assert_eq!(state["metrics"]["caches"][0]["stats"]["hits"], 1);
+    let samples = state["samples"].as_array().unwrap();
+    assert_eq!(samples.last().unwrap()["caches"]["shop:v1:products"][0], 1.0);
+    cache.invalidate("2").await.unwrap();
+    let state = json_of(&app, "/admin/api/state?since=1000000").await;
+    assert_eq!(state["samples"], json!([]));
+    assert_eq!(state["events"][0]["kind"], "invalidated");
+    assert_eq!(state["events"][0]["names"][0], "shop:v1:products:2");
+}
+
+#[tokio::test]
+async fn keys_are_listed_and_values_are_redacted() {
+    let (store, _) = filled().await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    let page = json_of(&app, "/admin/api/keys?pattern=shop:*").await;
+    let keys = page["keys"].as_array().unwrap();
+    assert_eq!((keys.len(), &page["scan"]), (3, &Value::Null));
+    assert_eq!((&keys[0]["cache"], &keys[0]["tags"]), (&json!("shop:v1:products"), &json!(1)));
+    let shown = json_of(&app, "/admin/api/key?key=shop%3Av1%3Aproducts%3A1").await;
+    assert_eq!((&shown["found"], &shown["value"]), (&json!(true), &Value::Null));
+    assert!(shown["explanation"].as_str().unwrap().contains("shop:v1:products:1"));
+    let app: Router = open(&store).values(true).at("/admin").unwrap();
+    let shown = json_of(&app, "/admin/api/key?key=shop%3Av1%3Aproducts%3A1").await;
+    assert_eq!(shown["value"], "\"a lamp\"");
+    assert_eq!(json_of(&app, "/admin/api/key?key=none").await["found"], false);
+}
+
+#[tokio::test]
+async fn long_lists_come_in_pages() {
+    let store = Store::memory();
+    let cache = store.cache::<u32>("numbers").build().unwrap();
+    cache.insert_many((0..120).map(|key| (key, key))).await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    let (mut found, mut path) = (Vec::new(), "/admin/api/keys".to_owned());
+    loop {
+        let page = json_of(&app, &path).await;
+        found.extend(page["keys"].as_array().unwrap().iter().map(|it| it["key"].to_string()));
+        match page["scan"].as_str() {
+            Some(scan) => path = format!("/admin/api/keys?scan={scan}"),
+            None => break,
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 120);
+    assert_eq!(get(&app, "/admin/api/keys?scan=77").await.status(), 410);
+}
+
+#[tokio::test]
+async fn invalidations_are_tried_out_first_and_logged() {
+    let (store, cache) = filled().await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    assert_eq!(invalidate(&app, "key", "shop:v1:products:1", true).await.0, 403, "read-only");
+    let app: Router = open(&store).writes(true).at("/admin").unwrap();
+    let (status, tried) = invalidate(&app, "cache", "shop:v1:products", true).await;
+    assert_eq!(
+        (status, &tried["matches"], &tried["applied"]),
+        (StatusCode::OK, &json!(3), &json!(false))
+    );
+    assert!(cache.get("1").await.is_some(), "a dry run removes nothing");
+    let (_, done) = invalidate(&app, "key", "shop:v1:products:1", false).await;
+    assert_eq!((&done["applied"], &done["removed"]), (&json!(true), &json!(1)));
+    assert!(cache.get("1").await.is_none());
+    let (_, done) = invalidate(&app, "tag", "all", false).await;
+    assert_eq!(done["applied"], true);
+    assert!(cache.get("2").await.is_none());
+    let (_, refused) = invalidate(&app, "pattern", "*", false).await;
+    assert_eq!(refused["applied"], false);
+    let (_, refused) = invalidate(&app, "key", "other:v1:products:1", false).await;
+    assert_eq!(refused["applied"], false, "another application's key");
+    let log = json_of(&app, "/admin/api/log").await;
+    assert_eq!(log["entries"].as_array().unwrap().len(), 4);
+    assert_eq!(log["entries"][2]["what"], "invalidated the tag all");
+    assert_eq!(log["entries"][2]["who"], "anybody");
+    assert_eq!(invalidate(&app, "everything", "x", false).await.0, 400);
+}
+
+#[tokio::test]
+async fn other_sites_cannot_invalidate() {
+    let (store, cache) = filled().await;
+    let app: Router = open(&store).writes(true).at("/admin").unwrap();
+    let body = json!({ "by": "key", "name": "shop:v1:products:1", "dry_run": false }).to_string();
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("origin", "https://evil.example"),
+        ("x-hotshelf-admin", ""),
+    ] {
+        let mut request = invalidation("", "", false).body(Body::from(body.clone())).unwrap();
+        request.headers_mut().insert(header, value.parse().unwrap());
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 403, "{header}");
+    }
+    assert_eq!(get(&app, "/admin/api/invalidate").await.status(), 405);
+    assert!(cache.get("1").await.is_some());
+}
+
+#[tokio::test]
+async fn one_cache_shows_its_options() {
+    let (store, _) = filled().await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    let cache = json_of(&app, "/admin/api/cache?id=shop:v1:products").await;
+    assert_eq!(cache["options"][0], json!(["time_to_live", "600s"]));
+    assert_eq!(cache["ttl"]["sampled"], 3);
+    assert_eq!(get(&app, "/admin/api/cache?id=none").await.status(), 404);
+}
