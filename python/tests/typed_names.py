@@ -16,6 +16,7 @@ from typing_extensions import Unpack, assert_type
 
 import hotshelf
 from hotshelf import (
+    AdminPage,
     CachedFunction,
     CachedOptions,
     CacheManager,
@@ -226,6 +227,14 @@ def blocking_commands(client: sync.RedisClient[str]) -> None:
     assert_type(client.register_script("return 1"), sync.Script)
     assert_type(client.asynchronous, RedisClient[str])
     assert_type(sync.CacheManager("redis://a").redis, sync.RedisClient[str])
+
+
+def operations(scope: dict[str, Any]) -> None:
+    page = AdminPage(manager.sync, auth=lambda scope: "ann", writes=True, values=False)
+    AdminPage(manager, auth="ann")  # type: ignore[arg-type]
+    print(page)
+    assert_type(manager.metrics_text(), str)
+    assert_type(manager.events(since=5), list[dict[str, Any]])
 
 
 def codecs(codec: Codec[Product]) -> None:

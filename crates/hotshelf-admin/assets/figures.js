@@ -71,7 +71,7 @@ export class Tiles {
 }
 
 /** The figures of a cache, or of all: ratio, gets, loads, load time, coalesced. */
-export const FIGURES = ["Hit ratio", "Gets", "Loads", "Load time, p95", "Coalesced"];
+export const FIGURES = ["Hit ratio", "Gets", "Loads", "Load p95", "Coalesced"];
 
 export function figures(history, id, stats) {
   const now = history.mean(id, NOW);

@@ -24,6 +24,13 @@ macro_rules! counters {
             $($(#[$doc])* pub $field: u64),+
         }
 
+        impl CacheStats {
+            /// Adds the counters of another cache.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)+
+            }
+        }
+
         impl Stats {
             /// Reads all counters. They are not read atomically.
             #[must_use]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::FromRef;
 use hotshelf::{Cache, KeyLayout, Store};
+use hotshelf_axum::AdminPage;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
@@ -28,7 +29,17 @@ pub struct App {
     products: Cache<Product>,
     pages: Cache<ProductList>,
     #[from_ref(skip)]
-    is_debug: bool,
+    extras: Extras,
+}
+
+/// What differs from the defaults, and what the service offers beside its API.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extras {
+    /// How long values are fresh, in place of the defaults.
+    time_to_live: Option<Duration>,
+    explains: bool,
+    has_admin_page: bool,
+    is_demo: bool,
 }
 
 #[derive(OpenApi)]
@@ -44,7 +55,7 @@ impl App {
     /// # Errors
     /// Same as [`App::configured`].
     pub fn new(store: Store, db: Db) -> Result<Self, hotshelf::Error> {
-        Self::with(store, db, Staleness::default(), false)
+        Self::with(store, db, Staleness::default(), Extras::default())
     }
 
     /// Creates the service on a store.
@@ -56,21 +67,23 @@ impl App {
     /// Fails if the store already has such a cache with other options, or if they contradict each
     /// other.
     pub fn configured(store: Store, db: Db, config: &Config) -> Result<Self, hotshelf::Error> {
-        Self::with(store, db, config.staleness, config.is_debug)
+        let Config { time_to_live, is_debug: explains, has_admin_page, is_demo, .. } = *config;
+        let extras = Extras { time_to_live, explains, has_admin_page, is_demo };
+        Self::with(store, db, config.staleness, extras)
     }
 
     fn with(
         store: Store,
         db: Db,
         staleness: Staleness,
-        is_debug: bool,
+        extras: Extras,
     ) -> Result<Self, hotshelf::Error> {
         let products = store
             .cache("products")
             .key_layout(KeyLayout::FastapiRc)
             .prefix("api")
             .version("v1")
-            .time_to_live(PRODUCT_TTL)
+            .time_to_live(extras.time_to_live.unwrap_or(PRODUCT_TTL))
             .negative_ttl(UNKNOWN_TTL);
         let products = staleness.on_failure(products).build()?;
         let pages = store
@@ -78,10 +91,10 @@ impl App {
             .key_layout(KeyLayout::FastapiRc)
             .prefix("api")
             .version("v1")
-            .time_to_live(PAGE_TTL)
+            .time_to_live(extras.time_to_live.unwrap_or(PAGE_TTL))
             .stale_while_revalidate(staleness.while_revalidating);
         let pages = staleness.on_failure(pages).build()?;
-        Ok(Self { store, db, products, pages, is_debug })
+        Ok(Self { store, db, products, pages, extras })
     }
 
     /// Returns the cache of products.
@@ -101,10 +114,17 @@ impl App {
         let mut router = OpenApiRouter::with_openapi(Description::openapi())
             .merge(routes::products())
             .merge(routes::operations());
-        if self.is_debug {
+        if self.extras.explains {
             router = router.merge(routes::explain());
         }
-        let (router, description) = router.split_for_parts();
+        let (mut router, description) = router.split_for_parts();
+        if self.extras.is_demo {
+            router = router.merge(routes::demo());
+        }
+        if self.extras.has_admin_page {
+            let page = AdminPage::new(&self.store).insecure_open().writes(true).values(true);
+            router = router.merge(page.at("/admin").expect("the page is open, and the path valid"));
+        }
         router
             .merge(SwaggerUi::new("/docs").url("/openapi.json", description))
             .fallback(routes::not_found)

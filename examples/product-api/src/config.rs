@@ -17,10 +17,16 @@ pub struct Config {
     pub redis_url: Option<String>,
     /// `NEAR_TIER`: `1` to keep what is read from Redis in the memory of this process, too.
     pub has_near_tier: bool,
+    /// `TIME_TO_LIVE`: how long products and pages are fresh, in seconds.
+    pub time_to_live: Option<Duration>,
     /// `STALE_…`, `ERROR_…` and `…_TIMEOUT`, in seconds: see [`Staleness`].
     pub staleness: Staleness,
     /// `DEBUG`: `1` to serve `/cache/explain`.
     pub is_debug: bool,
+    /// `ADMIN`: `open` to serve the admin page at `/admin` to everybody, who may invalidate.
+    pub has_admin_page: bool,
+    /// `DEMO`: `1` to serve `/demo/database`, which breaks the database and repairs it.
+    pub is_demo: bool,
 }
 
 /// A setting that is not what it should be.
@@ -42,8 +48,14 @@ impl Config {
             database_url: setting("DATABASE_URL").unwrap_or_else(|| "sqlite::memory:".to_owned()),
             redis_url: setting("REDIS_URL"),
             has_near_tier: setting("NEAR_TIER").as_deref() == Some("1"),
+            time_to_live: match setting("TIME_TO_LIVE") {
+                None => None,
+                text => Some(seconds("TIME_TO_LIVE", text, Duration::ZERO)?),
+            },
             staleness: Staleness::read(setting)?,
             is_debug: setting("DEBUG").as_deref() == Some("1"),
+            has_admin_page: setting("ADMIN").as_deref() == Some("open"),
+            is_demo: setting("DEMO").as_deref() == Some("1"),
         })
     }
 

@@ -176,18 +176,22 @@ impl Registry {
         self.caches.lock().values().cloned().collect()
     }
 
-    /// Returns the metrics of the caches, in the same order as [`infos`](Self::infos).
+    /// Returns the metrics of the caches. Those of several kinds of values under one name are one.
     pub(crate) fn metrics(&self) -> Vec<CacheMetrics> {
         let times: Vec<_> = {
             let caches = self.caches.lock();
             caches.values().map(|context| context.stats.load_times().read()).collect()
         };
+        let mut metrics: Vec<CacheMetrics> = Vec::with_capacity(times.len());
         // A cache that is built in between is left out.
-        self.infos()
-            .into_iter()
-            .zip(times)
-            .map(|(info, times)| CacheMetrics::new(info, times))
-            .collect()
+        for (info, times) in self.infos().into_iter().zip(times) {
+            let of_one = CacheMetrics::new(info, times);
+            match metrics.last_mut().filter(|last| last.is_same_name(&of_one)) {
+                Some(last) => last.add(&of_one),
+                None => metrics.push(of_one),
+            }
+        }
+        metrics
     }
 
     /// Returns the caches, ordered by prefix, version and name.

@@ -67,6 +67,15 @@ impl LoadTimesSnapshot {
         }
     }
 
+    /// Adds the loads of another cache.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for ((_, count), (_, further)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += further;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+    }
+
     /// Returns the time that a share of all loads took at most, in seconds: the bound of its
     /// bucket. `None` without loads, and for times above the last bound.
     #[must_use]

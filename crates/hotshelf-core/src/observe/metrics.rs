@@ -106,4 +106,15 @@ impl CacheMetrics {
         let CacheInfo { prefix, version, name, value_type, stats, .. } = info;
         Self { prefix, version, name, value_type, stats, load_times }
     }
+
+    pub(crate) fn is_same_name(&self, other: &Self) -> bool {
+        (&self.prefix, &self.version, &self.name) == (&other.prefix, &other.version, &other.name)
+    }
+
+    /// Adds a cache of other values under the same name.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.value_type = format!("{}, {}", self.value_type, other.value_type).into();
+        self.stats.add(&other.stats);
+        self.load_times.add(&other.load_times);
+    }
 }

@@ -59,6 +59,18 @@ impl Db {
         Ok(db)
     }
 
+    /// Makes all queries fail, or succeed again.
+    ///
+    /// # Errors
+    /// Fails if the database already is so.
+    pub async fn break_down(&self, down: bool) -> Result<(), sqlx::Error> {
+        let rename = match down {
+            true => "ALTER TABLE products RENAME TO broken",
+            false => "ALTER TABLE broken RENAME TO products",
+        };
+        sqlx::query(rename).execute(&self.pool).await.map(drop)
+    }
+
     /// Returns a product by its id.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The endpoints.
 
+mod demo;
 mod explain;
 mod info;
 mod operations;
@@ -14,6 +15,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::error::{AppError, detail};
+pub(crate) use demo::demo;
 
 /// axum's `Path`, with our error response.
 #[derive(FromRequestParts)]
@@ -38,6 +40,7 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(operations::index))
         .routes(routes!(operations::health))
         .routes(routes!(operations::cache_info))
+        .routes(routes!(operations::metrics))
 }
 
 /// Returns the endpoints that explain what is in the cache: keys, ages and tags, which not every

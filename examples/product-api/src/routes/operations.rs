@@ -81,3 +81,13 @@ pub(super) async fn health(State(store): State<Store>, State(db): State<Db>) -> 
 pub(super) async fn cache_info(State(store): State<Store>) -> Json<CacheReport> {
     Json(store.info().await.into())
 }
+
+/// Returns the metrics of the caches, in the text format of Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
+pub(super) async fn metrics(State(store): State<Store>) -> String {
+    store.metrics().to_string()
+}

@@ -20,6 +20,7 @@ async fn every_endpoint_is_described() {
     let expected = BTreeSet::from([
         ("/", "get"),
         ("/cache/info", "get"),
+        ("/metrics", "get"),
         ("/categories/{id}", "delete"),
         ("/health", "get"),
         ("/products", "get"),

@@ -7,6 +7,7 @@ mod database_outages;
 mod documentation;
 mod explanations;
 mod golden_traces;
+mod metrics;
 mod outages;
 mod process;
 mod stale_values;
