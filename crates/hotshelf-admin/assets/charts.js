@@ -143,7 +143,9 @@ export class TimeChart {
       parts.push(s("text", { x: EDGE.left - 6, y: y + 3.5, "text-anchor": "end" }, trimmed(this.options.format(value))));
     }
     const span = end - start;
-    const unit = (span > 150 ? [60, 120] : [15, 30, 60]).find((it) => (it / span) * (right - EDGE.left) >= 58) ?? 300;
+    const room = right - EDGE.left;
+    // Labels of whole minutes are shorter than those with seconds.
+    const unit = [15, 30, 60, 120].find((it) => (it / span) * room >= (it < 60 && span > 60 ? 84 : 58)) ?? 300;
     for (let back = 0; back <= span + 0.5; back += unit) {
       const x = this.x(end - back);
       const anchor = back === 0 ? "end" : x < EDGE.left + 24 ? "start" : "middle";

@@ -1,8 +1,9 @@
 //! One cache: its options, and when its entries end.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
-use hotshelf_core::cache::ByteCache;
+use hotshelf_core::cache::{ByteCache, NegativeTtl};
 use hotshelf_core::{Error, Pattern};
 use serde_json::json;
 
@@ -11,6 +12,9 @@ use crate::http::{Request, Response};
 
 /// The number of entries that are looked at.
 const SAMPLED: usize = 500;
+
+/// The number of keys that are shown as the hottest.
+const HOTTEST: usize = 10;
 
 /// The bounds of the histogram, in seconds, with their labels.
 const BOUNDS: [(&str, u64); 7] = [
@@ -26,16 +30,17 @@ const BOUNDS: [(&str, u64); 7] = [
 impl Admin {
     pub(crate) async fn cache(&self, request: &Request<'_>) -> Response {
         let id = request.parameter("id").unwrap_or_default();
-        let Some(cache) = self.store.cache_by_id(&id) else {
+        let caches = self.store.caches_by_id(&id);
+        let Some(cache) = caches.first() else {
             return Response::error(404, "there is no such cache");
         };
-        let (sampled, buckets) = match self.ends(&cache).await {
+        let (sampled, buckets) = match self.ends(cache).await {
             Ok(ends) => ends,
             Err(error) => return Response::error(502, &error.to_string()),
         };
         Response::json(&json!({
-            "options": options(&cache),
-            "hot": [],
+            "options": self.options(cache),
+            "hot": hottest(&caches),
             "ttl": { "sampled": sampled, "buckets": buckets },
         }))
     }
@@ -61,32 +66,51 @@ impl Admin {
         }
         Ok((sampled, buckets))
     }
+
+    /// Returns the options in force, as text.
+    fn options(&self, cache: &ByteCache) -> Vec<(&'static str, String)> {
+        let it = cache.options();
+        let on = |it: bool| if it { "on" } else { "off" }.to_owned();
+        let text = |time: Duration| format!("{time:?}");
+        let unless_zero =
+            |time: Duration| if time.is_zero() { "off".to_owned() } else { text(time) };
+        let limit = |time: Option<Duration>| time.map_or_else(|| "off".to_owned(), text);
+        let negatives = match it.negative_ttl {
+            NegativeTtl::Off => "off".to_owned(),
+            NegativeTtl::SameAsValues => "as values".to_owned(),
+            NegativeTtl::For(time) => text(time),
+            _ => "on".to_owned(),
+        };
+        let early = if it.early_refresh > 0.0 { it.early_refresh.to_string() } else { on(false) };
+        let near = it.near && self.store.metrics().near.is_some();
+        vec![
+            ("time_to_live", text(it.time_to_live)),
+            ("jitter", format!("±{:.0} %", it.jitter.as_ratio() * 100.0)),
+            ("negative_ttl", negatives),
+            ("stale_while_revalidate", unless_zero(it.stale_while_revalidate)),
+            ("stale_if_error", unless_zero(it.stale_if_error)),
+            ("error_throttle", unless_zero(it.error_throttle)),
+            ("error_backoff", unless_zero(it.error_backoff)),
+            ("early_refresh", early),
+            ("soft_timeout", limit(it.soft_timeout)),
+            ("hard_timeout", limit(it.hard_timeout)),
+            ("hold", unless_zero(it.hold)),
+            ("wait_timeout", text(it.wait_timeout)),
+            ("backend_budget", text(it.backend_budget)),
+            ("max_value_bytes", it.max_value_bytes.to_string()),
+            ("near tier", on(near)),
+            ("epoch", on(it.epoch)),
+            ("strict_plain", on(it.strict_plain)),
+            ("plain_readers", on(it.plain_readers)),
+        ]
+    }
 }
 
-/// Returns the options in force, as text.
-fn options(cache: &ByteCache) -> Vec<(&'static str, String)> {
-    let it = cache.options();
-    let off = |time: Duration| if time.is_zero() { "off".to_owned() } else { format!("{time:?}") };
-    let limit =
-        |time: Option<Duration>| time.map_or_else(|| "off".to_owned(), |it| format!("{it:?}"));
-    vec![
-        ("time_to_live", format!("{:?}", it.time_to_live)),
-        ("jitter", format!("{:?}", it.jitter)),
-        ("negative_ttl", format!("{:?}", it.negative_ttl)),
-        ("stale_while_revalidate", off(it.stale_while_revalidate)),
-        ("stale_if_error", off(it.stale_if_error)),
-        ("error_throttle", off(it.error_throttle)),
-        ("error_backoff", off(it.error_backoff)),
-        ("early_refresh", format!("{}", it.early_refresh)),
-        ("soft_timeout", limit(it.soft_timeout)),
-        ("hard_timeout", limit(it.hard_timeout)),
-        ("hold", off(it.hold)),
-        ("wait_timeout", format!("{:?}", it.wait_timeout)),
-        ("backend_budget", format!("{:?}", it.backend_budget)),
-        ("max_value_bytes", it.max_value_bytes.to_string()),
-        ("near", it.near.to_string()),
-        ("epoch", it.epoch.to_string()),
-        ("strict_plain", it.strict_plain.to_string()),
-        ("plain_readers", it.plain_readers.to_string()),
-    ]
+/// Returns the keys that are read most, the hottest first.
+fn hottest(caches: &[ByteCache]) -> Vec<(String, u64)> {
+    let keys = caches.iter().flat_map(|cache| cache.hot_keys(HOTTEST));
+    let mut keys: Vec<_> = keys.map(|(key, reads)| (key.as_str().to_owned(), reads)).collect();
+    keys.sort_by_key(|(_, reads)| Reverse(*reads));
+    keys.truncate(HOTTEST);
+    keys
 }

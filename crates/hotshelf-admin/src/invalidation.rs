@@ -44,7 +44,7 @@ impl Admin {
         let found = match wanted.by.as_str() {
             "key" => self.existing(&WireKey::from(wanted.name.as_str())).await,
             "pattern" => self.matching(&wanted.name).await,
-            "cache" => match self.store.cache_by_id(&wanted.name) {
+            "cache" => match self.store.caches_by_id(&wanted.name).into_iter().next() {
                 Some(cache) => self.matching(&cache.key_pattern()).await,
                 None => Err(Error::new(ErrorKind::Key, "there is no such cache")),
             },
@@ -83,7 +83,7 @@ impl Admin {
         let done = match by.as_str() {
             "key" => self.remove_key(name).await,
             "tag" => self.store.invalidate_tags([Ok(name.as_str())], []).await.map(|()| None),
-            "cache" => match self.store.cache_by_id(name) {
+            "cache" => match self.store.caches_by_id(name).into_iter().next() {
                 Some(cache) => cache.invalidate_all().await.map(Some),
                 None => Err(Error::new(ErrorKind::Key, "there is no such cache")),
             },

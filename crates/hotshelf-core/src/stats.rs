@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::observe::LoadTimes;
+use crate::key::WireKey;
+use crate::observe::{HotKeys, LoadTimes};
 
 /// Declares the counters once, for the enum that names them and the struct that shows them.
 macro_rules! counters {
@@ -94,6 +95,7 @@ counters! {
 pub struct Stats {
     counters: [AtomicU64; COUNTERS],
     load_times: LoadTimes,
+    hot_keys: HotKeys,
 }
 
 impl Stats {
@@ -101,6 +103,19 @@ impl Stats {
     #[must_use]
     pub fn load_times(&self) -> &LoadTimes {
         &self.load_times
+    }
+
+    /// Returns which keys are read most.
+    #[must_use]
+    pub fn hot_keys(&self) -> &HotKeys {
+        &self.hot_keys
+    }
+
+    /// Adds a read of a key.
+    #[inline]
+    pub(crate) fn count_read(&self, counter: Counter, key: &WireKey) {
+        let before = self.counters[counter as usize].fetch_add(1, Ordering::Relaxed);
+        self.hot_keys.note(before, key);
     }
 
     /// Adds one.

@@ -125,14 +125,15 @@ impl ByteStore {
         Some(ByteCache { engine: std::sync::Arc::clone(&self.engine), context })
     }
 
-    /// Returns the cache with an [id](ByteCache::id).
+    /// Returns the caches with an [id](ByteCache::id): one for each kind of value that was given
+    /// the same name.
     #[must_use]
-    pub fn cache_by_id(&self, id: &str) -> Option<ByteCache> {
+    pub fn caches_by_id(&self, id: &str) -> Vec<ByteCache> {
         let engine = &self.engine;
         let caches = self.registry.contexts().into_iter();
-        let mut caches =
+        let caches =
             caches.map(|context| ByteCache { engine: std::sync::Arc::clone(engine), context });
-        caches.find(|cache| cache.id() == id)
+        caches.filter(|cache| cache.id() == id).collect()
     }
 }
 

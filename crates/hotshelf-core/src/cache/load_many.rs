@@ -460,10 +460,10 @@ impl ByteCache {
         let miss = Miss::new(MissReason::Expired, stale.seen.clone());
         let (engine, now) = (&self.engine, self.engine.runtime.now());
         if usable == Use::OnError && !engine.refreshes.is_paused(key, edition, now) {
-            self.count(Counter::Miss);
+            self.context.stats.count_read(Counter::Miss, key);
             return State::unasked(miss, Some(stale));
         }
-        self.count(Counter::Hit);
+        self.context.stats.count_read(Counter::Hit, key);
         let claims = usable != Use::OnError;
         match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {

@@ -109,6 +109,13 @@ impl ByteCache {
         self.context.stats.read()
     }
 
+    /// Returns the keys that this process reads most, the hottest first, each with the number of
+    /// its reads among those that were looked at, one in 61.
+    #[must_use]
+    pub fn hot_keys(&self, most: usize) -> Vec<(WireKey, u64)> {
+        self.context.stats.hot_keys().top(most)
+    }
+
     /// Returns the runtime of the cache's store.
     #[must_use]
     pub fn runtime(&self) -> &dyn Runtime {

@@ -320,11 +320,11 @@ impl ByteCache {
     #[inline]
     pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
         match outcome {
-            ReadOutcome::Hit(_) => self.count(Counter::Hit),
+            ReadOutcome::Hit(_) => self.context.stats.count_read(Counter::Hit, key),
             // Counted when it is used.
             ReadOutcome::Stale(_) => {}
             ReadOutcome::Miss(miss) => {
-                self.count(Counter::Miss);
+                self.context.stats.count_read(Counter::Miss, key);
                 self.note_miss(key, miss.reason());
             }
         }

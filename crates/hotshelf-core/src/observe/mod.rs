@@ -5,10 +5,12 @@
 
 mod events;
 mod families;
+mod hot_keys;
 mod load_times;
 mod metrics;
 
 pub use events::{Event, EventKind, EventStream, Events};
 pub use families::{Family, FamilyKind, Sample, SampleValue};
+pub use hot_keys::HotKeys;
 pub use load_times::{LoadTimes, LoadTimesSnapshot};
 pub use metrics::{CacheMetrics, Failures, Invalidations, MemoryUse, NearUse, StoreMetrics};
