@@ -18,7 +18,10 @@ use hotshelf_wire::{SLOTS, hash_tag, slot};
 pub(crate) const LEASE_PREFIX: &str = "hs:l:";
 
 /// Returns the name of a key's lease.
-pub(crate) fn lease(key: &WireKey) -> String {
+///
+/// A tool may read it: it exists while the key is loaded, or a mark stands in its place.
+#[must_use]
+pub fn lease(key: &WireKey) -> String {
     let key = key.as_str();
     if let Some(tag) = hash_tag(key.as_bytes()) {
         return format!("{LEASE_PREFIX}{{{}}}:{key}", String::from_utf8_lossy(tag));

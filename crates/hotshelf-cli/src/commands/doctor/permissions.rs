@@ -1,0 +1,193 @@
+//! What the server and its ACL allow: each command that a cache sends is tried, on keys of the
+//! doctor's own.
+
+use super::probe::{Probe, dry_run, probe, probed};
+use super::{Finding, Status};
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// A script that no server knows, for `EVALSHA`.
+const UNKNOWN_SCRIPT: &str = "0000000000000000000000000000000000000000";
+
+pub(super) async fn check(session: &Session, prefix: &str) -> Result<Vec<Finding>, Failure> {
+    let user = user(session).await?;
+    let random = session.store.runtime().random();
+    let key = format!("{prefix}:v1:doctor:{random:016x}");
+    let mut findings = vec![Finding::ok(
+        "user",
+        user.as_deref().unwrap_or("unknown: ACL WHOAMI is denied").to_owned(),
+    )];
+    let user = user.unwrap_or_else(|| "default".to_owned());
+    findings.extend(commands(session, &user, &key).await?);
+    findings.push(scripts(session, &user, &key).await?);
+    findings.push(tracking(session, &user).await?);
+    Ok(findings)
+}
+
+async fn user(session: &Session) -> Result<Option<String>, Failure> {
+    match session.redis.command(&["ACL", "WHOAMI"]).await {
+        Ok(reply) => {
+            let name = reply.bytes()?;
+            Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
+        }
+        Err(error) => probed(&error).map_or_else(|| Err(error.into()), |_| Ok(None)),
+    }
+}
+
+/// Tries the commands that every cache sends, and those of single features.
+async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Finding>, Failure> {
+    let write = [vec!["SET", key, "1", "PX", "1000"]];
+    let needed = [
+        vec!["GET", key],
+        vec!["MGET", key],
+        vec!["PTTL", key],
+        vec!["UNLINK", key],
+        vec!["SCAN", "0", "COUNT", "1"],
+    ];
+    let mut denied = Vec::new();
+    let mut findings = Vec::new();
+    for command in write.iter().chain(&needed) {
+        let name = command[0];
+        match probe(session, command).await? {
+            Probe::Allowed => {}
+            Probe::Denied | Probe::Unknown if name == "UNLINK" => findings.push(Finding::warning(
+                "unlink",
+                "UNLINK is refused",
+                "DEL is used instead, which may block the server for large values",
+                format!("redis-cli ACL SETUSER {user} +unlink"),
+            )),
+            Probe::Denied => denied.push(name.to_lowercase()),
+            Probe::DeniedKey => {
+                findings.push(Finding::warning(
+                    "keys",
+                    format!("the user {user} may not access keys such as {key}"),
+                    "what it may do with its own keys is not checked",
+                    "hotshelf doctor --prefix <the prefix of a cache>",
+                ));
+                break;
+            }
+            Probe::Unknown => findings.push(missing(name)),
+            Probe::Failed(error) => findings.push(Finding::fault(
+                "commands",
+                format!("{name} fails: {error}"),
+                "a cache can't work without it",
+                "mend what the other findings name, and run this again",
+            )),
+        }
+    }
+    if !denied.is_empty() {
+        let grants: Vec<String> = denied.iter().map(|name| format!("+{name}")).collect();
+        findings.push(Finding::fault(
+            "commands",
+            format!("the ACL denies {}", denied.join(", ")),
+            "a cache reads, stores and invalidates by them",
+            format!("redis-cli ACL SETUSER {user} {}; SECURITY.md lists all", grants.join(" ")),
+        ));
+    }
+    if findings.iter().all(|finding| finding.status != Status::Fault) {
+        findings.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
+    }
+    Ok(findings)
+}
+
+fn missing(name: &str) -> Finding {
+    Finding::fault(
+        "commands",
+        format!("the server doesn't know {name}"),
+        "a cache reads, stores and invalidates by it",
+        format!("remove `rename-command {name} …` from redis.conf, and restart the server"),
+    )
+}
+
+async fn scripts(session: &Session, user: &str, key: &str) -> Result<Finding, Failure> {
+    const WHY: &str = "leases and fills are scripts: values are read, and never stored";
+    let calls = [
+        ("EVALSHA", vec!["EVALSHA", UNKNOWN_SCRIPT, "1", key]),
+        ("EVAL", vec!["EVAL", "return redis.call('EXISTS', KEYS[1])", "1", key]),
+    ];
+    for (name, call) in &calls {
+        match probe(session, call).await? {
+            Probe::Allowed | Probe::DeniedKey => {}
+            Probe::Denied => {
+                let cure = format!("redis-cli ACL SETUSER {user} +eval +evalsha");
+                return Ok(Finding::fault("scripts", format!("the ACL denies {name}"), WHY, cure));
+            }
+            Probe::Unknown => {
+                let what = format!("the server doesn't know {name}");
+                let cure = format!(
+                    "remove `rename-command {name} …` from redis.conf, and restart the server"
+                );
+                return Ok(Finding::fault("scripts", what, WHY, cure));
+            }
+            Probe::Failed(error) => {
+                let cure = "redis-cli SCRIPT FLUSH, if the server is out of memory for scripts";
+                return Ok(Finding::fault("scripts", format!("{name} fails: {error}"), WHY, cure));
+            }
+        }
+    }
+    Ok(Finding::ok("scripts", "EVAL and EVALSHA are allowed"))
+}
+
+/// Checks that the server reports changes, which this connection has asked for.
+async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
+    const WHY: &str = "callers that wait for another process poll, and a near tier stays empty";
+    let grant = format!("redis-cli ACL SETUSER {user} +client|tracking +client|caching");
+    let denied = || {
+        let what = "the ACL denies CLIENT TRACKING";
+        Finding::fault("tracking", what, WHY, grant.clone())
+    };
+    if dry_run(session, user, &["CLIENT", "TRACKING", "ON", "OPTIN"]).await? == Some(false) {
+        return Ok(denied());
+    }
+    let flags = match session.redis.command(&["CLIENT", "TRACKINGINFO"]).await {
+        Ok(reply) => tracking_flags(reply),
+        Err(error) => match probed(&error) {
+            None => return Err(error.into()),
+            // A user of SECURITY.md has `client|tracking` alone.
+            Some(Probe::Denied) if has_no_limitation(session).await? => {
+                return Ok(Finding::ok("tracking", "not denied; CLIENT TRACKINGINFO is"));
+            }
+            Some(Probe::Denied) => return Ok(denied()),
+            Some(_) => {
+                let cure = "install Redis 7 or Valkey 8";
+                let what = "the server doesn't know CLIENT TRACKINGINFO";
+                return Ok(Finding::warning("tracking", what, WHY, cure));
+            }
+        },
+    };
+    if flags.iter().any(|flag| flag == "on") {
+        return Ok(Finding::ok("tracking", "changes of keys are reported"));
+    }
+    if has_no_limitation(session).await? {
+        // Over RESP2 that was asked for.
+        let cure = "remove `protocol=2` from the URL";
+        return Ok(Finding::warning("tracking", "changes of keys are not reported", WHY, cure));
+    }
+    Ok(denied())
+}
+
+/// Returns `true` if the connection knows of no reason why changes aren't reported.
+async fn has_no_limitation(session: &Session) -> Result<bool, Failure> {
+    match session.store.info().await {
+        Ok(info) => Ok(!info.limitations.iter().any(|it| it.contains("key changes"))),
+        Err(error) => probed(&error).map_or_else(|| Err(error.into()), |_| Ok(false)),
+    }
+}
+
+fn tracking_flags(reply: hotshelf_redis::Reply) -> Vec<String> {
+    use hotshelf_redis::Reply;
+
+    let text = |reply: Reply| reply.bytes().ok().flatten();
+    let text = |reply| text(reply).map(|it| String::from_utf8_lossy(&it).into_owned());
+    let pairs = match reply {
+        Reply::Map(pairs) => pairs,
+        Reply::Array(items) => {
+            let mut items = items.into_iter();
+            std::iter::from_fn(|| Some((items.next()?, items.next()?))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let flags = pairs.into_iter().find(|(name, _)| text(name.clone()).as_deref() == Some("flags"));
+    let flags = flags.and_then(|(_, flags)| flags.array().ok()).unwrap_or_default();
+    flags.into_iter().filter_map(text).collect()
+}

@@ -1,0 +1,69 @@
+//! Trying what the server lets its user do.
+
+use hotshelf_core::ErrorKind;
+use hotshelf_redis::Reply;
+
+use crate::failure::{Failure, with_causes};
+use crate::session::Session;
+
+/// What came of a command that was tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// It was executed.
+    Allowed,
+    /// The ACL denies the command.
+    Denied,
+    /// The ACL denies the key.
+    DeniedKey,
+    /// The server doesn't know it: it was renamed, or is that of another product.
+    Unknown,
+    /// It failed for another reason.
+    Failed(String),
+}
+
+/// Tries a command.
+pub(super) async fn probe<A: AsRef<[u8]>>(
+    session: &Session,
+    command: &[A],
+) -> Result<Probe, Failure> {
+    match session.redis.command(command).await {
+        Ok(_) => Ok(Probe::Allowed),
+        Err(error) => probed(&error).map_or_else(|| Err(error.into()), Ok),
+    }
+}
+
+/// Returns what an error means; `None` for one of the connection.
+pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
+    let text = with_causes(error);
+    Some(match error.kind() {
+        ErrorKind::NoScript => Probe::Allowed,
+        ErrorKind::Permission if is_about_keys(&text) => Probe::DeniedKey,
+        ErrorKind::Permission => Probe::Denied,
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Closed => return None,
+        _ if text.contains("unknown command") || text.contains("unknown subcommand") => {
+            Probe::Unknown
+        }
+        _ => Probe::Failed(text),
+    })
+}
+
+/// Returns what `ACL DRYRUN` says of a command, for the user of the connection; `None` where it is
+/// denied or not known.
+pub(super) async fn dry_run(
+    session: &Session,
+    user: &str,
+    command: &[&str],
+) -> Result<Option<bool>, Failure> {
+    let words: Vec<&str> = ["ACL", "DRYRUN", user].iter().chain(command).copied().collect();
+    match session.redis.command(&words).await {
+        Ok(Reply::Text(text)) => Ok(Some(text == "OK")),
+        Ok(reply) => Ok(reply.bytes()?.map(|text| &text[..] == b"OK")),
+        Err(error) => probed(&error).map_or_else(|| Err(error.into()), |_| Ok(None)),
+    }
+}
+
+fn is_about_keys(text: &str) -> bool {
+    text.contains("access one of the keys")
+        || text.contains("access a key")
+        || text.contains("the '") && text.contains("' key")
+}

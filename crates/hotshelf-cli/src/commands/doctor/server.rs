@@ -1,0 +1,123 @@
+//! The version and the role of the server, and its persistence.
+
+use super::{Facts, Finding};
+use crate::output::separated;
+use crate::server_info::ServerInfo;
+
+/// The first version with RESP3, and so with reports of changes.
+const OLDEST: (u32, u32) = (6, 0);
+
+/// The oldest version that hotshelf is tested with.
+const TESTED: (u32, u32) = (6, 2);
+
+pub(super) fn check(facts: &Facts) -> Vec<Finding> {
+    let Some(info) = &facts.info else {
+        return vec![Finding::warning(
+            "version",
+            "INFO is denied",
+            "neither the version nor the memory of the server is known",
+            "redis-cli ACL SETUSER <user> +info",
+        )];
+    };
+    let mut findings = vec![version(info), topology(info, facts.is_cluster)];
+    findings.extend(persistence(info, facts));
+    findings.extend(rejected(info));
+    findings
+}
+
+fn version(info: &ServerInfo) -> Finding {
+    let product = info.product();
+    match info.version() {
+        Some(version) if version < OLDEST => Finding::fault(
+            "version",
+            product,
+            "it has no RESP3: it reports no changes, and a near tier stays empty",
+            "install Redis 7 or Valkey 8",
+        ),
+        Some(version) if version < TESTED => Finding::warning(
+            "version",
+            product,
+            "hotshelf is tested with Redis 6.2 and later, and with Valkey",
+            "install Redis 7 or Valkey 8",
+        ),
+        _ => Finding::ok("version", product),
+    }
+}
+
+fn topology(info: &ServerInfo, is_cluster: bool) -> Finding {
+    let is_node = info.text("cluster_enabled") == Some("1");
+    let (role, servers) = (info.text("role").unwrap_or("unknown"), info.servers());
+    if info.text("redis_mode") == Some("sentinel") {
+        return Finding::fault(
+            "topology",
+            "a Sentinel, which holds no keys",
+            "nothing can be stored on it",
+            "use redis+sentinel://host:26379/service in the URL",
+        );
+    }
+    if is_node && !is_cluster {
+        return Finding::fault(
+            "topology",
+            "a node of a Cluster, used as a single server",
+            "it holds only a part of the keys, and redirects calls for the others",
+            "use redis+cluster:// in the URL, and then: redis-cli CLUSTER INFO",
+        );
+    }
+    match role {
+        "slave" => Finding::fault(
+            "topology",
+            "a read-only replica",
+            "nothing is stored, and invalidations fail",
+            "use the address of the primary, which this shows: redis-cli ROLE",
+        ),
+        _ if is_node => Finding::ok("topology", format!("a Cluster with {servers} primaries")),
+        _ => Finding::ok("topology", format!("{role}, not in a Cluster")),
+    }
+}
+
+fn persistence(info: &ServerInfo, facts: &Facts) -> Option<Finding> {
+    let failed = |name| info.text(name).is_some_and(|status| status == "err");
+    if failed("rdb_last_bgsave_status") {
+        let stops = facts.setting("stop-writes-on-bgsave-error") != Some("no");
+        let why = match stops {
+            true => "the server refuses all writes until a snapshot succeeds",
+            false => "a restart loses the entries since the last snapshot",
+        };
+        let cure =
+            "free its disk and: redis-cli BGSAVE; for a cache alone: redis-cli CONFIG SET save ''";
+        let finding = match stops {
+            true => Finding::fault,
+            false => Finding::warning,
+        };
+        return Some(finding(
+            "persistence",
+            "the last snapshot failed".to_owned(),
+            why.to_owned(),
+            cure.to_owned(),
+        ));
+    }
+    if failed("aof_last_write_status") {
+        return Some(Finding::fault(
+            "persistence",
+            "the last write to the append-only file failed",
+            "the server refuses all writes until one succeeds",
+            "free its disk; for a cache alone: redis-cli CONFIG SET appendonly no",
+        ));
+    }
+    info.text("aof_enabled").map(|aof| {
+        let aof = if aof == "1" { "with" } else { "without" };
+        Finding::ok("persistence", format!("{aof} an append-only file; snapshots succeed"))
+    })
+}
+
+fn rejected(info: &ServerInfo) -> Option<Finding> {
+    let rejected = info.sum("rejected_connections");
+    (rejected > 0).then(|| {
+        Finding::warning(
+            "clients",
+            format!("{} connections were rejected", separated(rejected)),
+            "processes that aren't let in work without a cache",
+            "redis-cli CONFIG SET maxclients 20000",
+        )
+    })
+}

@@ -1,0 +1,178 @@
+//! `hotshelf ls`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hotshelf_core::ErrorKind;
+use hotshelf_redis::Reply;
+use serde::Serialize;
+
+use crate::entry::{Entry, LONGEST_TRAILER, State};
+use crate::failure::Failure;
+use crate::names::{Group, shown};
+use crate::output::{Align, Table, bytes, duration, escape, seconds};
+use crate::session::Session;
+
+/// The number of keys that are looked at in one round trip.
+const AT_ONCE: usize = 300;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct LsArguments {
+    /// A glob of exact keys, such as `shop:v1:*`
+    #[arg(default_value = "*")]
+    pattern: String,
+    /// The largest number of keys; 0 for all
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// List leases and tags, too
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    keys: Vec<Listed>,
+    /// Whether there are no further keys.
+    complete: bool,
+}
+
+/// Times are in seconds.
+#[derive(Serialize)]
+struct Listed {
+    key: String,
+    /// Whether the key isn't UTF-8, and is shown with escapes.
+    escaped: bool,
+    state: State,
+    age: Option<f64>,
+    fresh_for: Option<f64>,
+    /// When the server removes it; `None` if it never does.
+    expires_in: Option<f64>,
+    /// With the trailer.
+    bytes: u64,
+    tags: usize,
+    #[serde(skip)]
+    raw: Bytes,
+}
+
+pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8, Failure> {
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    let own = arguments.all || arguments.pattern.starts_with("hs:");
+    let is_own = |key: &Bytes| matches!(Group::of(key), Group::Leases | Group::Tags);
+    let mut scan = session.scan(&arguments.pattern).await?;
+    let (mut found, mut complete) = (Vec::new(), false);
+    while found.len() <= limit {
+        let Some(mut keys) = scan.next().await? else {
+            complete = true;
+            break;
+        };
+        keys.retain(|key| own || !is_own(key));
+        found.extend(keys);
+    }
+    drop(scan);
+    complete &= found.len() <= limit;
+    found.truncate(limit);
+    let now = session.time().await?;
+    let mut keys = Vec::with_capacity(found.len());
+    for found in found.chunks(AT_ONCE) {
+        keys.extend(look_at(session, found, now).await?);
+    }
+    let listing = Listing { keys, complete };
+    session.show(&listing, || text(&listing, session))
+}
+
+/// Reads what is shown of keys. Those that are gone are left out.
+async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<Listed>, Failure> {
+    let tail = format!("-{LONGEST_TRAILER}");
+    let words = |words: &[&str], key: &Bytes| -> Vec<Bytes> {
+        let mut command: Vec<_> =
+            words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+        command.insert(1, key.clone());
+        command
+    };
+    let commands: Vec<Vec<Bytes>> = keys
+        .iter()
+        .flat_map(|key| {
+            [words(&["PTTL"], key), words(&["STRLEN"], key), words(&["GETRANGE", &tail, "-1"], key)]
+        })
+        .collect();
+    let replies = session.redis.pipeline(&commands).await?;
+    let mut listed = Vec::with_capacity(keys.len());
+    let mut replies = replies.into_iter();
+    for key in keys {
+        let (Some(remaining), Some(size), Some(tail)) =
+            (replies.next(), replies.next(), replies.next())
+        else {
+            break;
+        };
+        listed.extend(listed_key(key, remaining.integer()?, size, tail, now)?);
+    }
+    Ok(listed)
+}
+
+fn listed_key(
+    key: &Bytes,
+    remaining: i64,
+    size: Reply,
+    tail: Reply,
+    now: u64,
+) -> Result<Option<Listed>, Failure> {
+    if remaining == -2 {
+        return Ok(None);
+    }
+    let mut listed = Listed {
+        key: shown(key),
+        escaped: std::str::from_utf8(key).is_err(),
+        state: State::OtherType,
+        age: None,
+        fresh_for: None,
+        expires_in: u64::try_from(remaining).ok().map(seconds),
+        bytes: 0,
+        tags: 0,
+        raw: key.clone(),
+    };
+    match tail {
+        Reply::Error(error) if error.kind() == ErrorKind::WrongType => {}
+        tail => {
+            let tail = tail.bytes()?.unwrap_or_default();
+            let entry = Entry::decode(&tail, now);
+            listed.state = entry.state;
+            listed.age = entry.age.map(seconds);
+            listed.fresh_for = entry.fresh_for.map(seconds);
+            listed.tags = entry.trailer.map_or(0, |trailer| trailer.tags.len());
+            listed.bytes = size.count()?;
+        }
+    }
+    Ok(Some(listed))
+}
+
+fn text(listing: &Listing, session: &Session) -> String {
+    if listing.keys.is_empty() {
+        return "no keys\n".to_owned();
+    }
+    let columns = [
+        ("key", Align::Left),
+        ("state", Align::Left),
+        ("age", Align::Right),
+        ("fresh for", Align::Right),
+        ("expires in", Align::Right),
+        ("size", Align::Right),
+        ("tags", Align::Right),
+    ];
+    let time = |seconds: Option<f64>, none: &str| {
+        seconds.map_or_else(|| none.to_owned(), |it| duration(Duration::from_secs_f64(it)))
+    };
+    let mut table = Table::new(&columns);
+    for listed in &listing.keys {
+        table.row([
+            escape(&listed.raw),
+            listed.state.name().replace('_', " "),
+            time(listed.age, "-"),
+            time(listed.fresh_for, "-"),
+            time(listed.expires_in, "never"),
+            bytes(listed.bytes as f64),
+            listed.tags.to_string(),
+        ]);
+    }
+    let further = if listing.complete { "" } else { "there are further keys; see --limit\n" };
+    table.render(session.style) + further
+}

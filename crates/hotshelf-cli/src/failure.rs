@@ -1,0 +1,137 @@
+//! Why a command failed, and with which exit code.
+
+use std::error::Error as _;
+use std::io;
+
+use hotshelf_core::{Error, ErrorKind};
+use serde_json::json;
+
+use crate::output::escape;
+use crate::terminal::Terminal;
+
+/// Done.
+pub(crate) const DONE: u8 = 0;
+/// Not found, or something to fix.
+pub(crate) const NOT_FOUND: u8 = 1;
+/// Invalid arguments.
+pub(crate) const USAGE: u8 = 2;
+/// The server can't be reached, or refuses the command.
+pub(crate) const SERVER: u8 = 3;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The arguments are invalid.
+    Usage(String),
+    /// What was asked for doesn't exist, or wasn't confirmed.
+    NotFound(String),
+    /// The server, or the connection to it.
+    Server(Error),
+    /// Nobody reads the output any more.
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Configuration | ErrorKind::Unsupported | ErrorKind::Key => {
+                Self::Usage(with_causes(&error))
+            }
+            _ => Self::Server(error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// Writes what happened, and returns the exit code.
+    pub(crate) fn report(self, json: bool, terminal: &dyn Terminal) -> u8 {
+        let (code, kind, message) = match self {
+            Self::Usage(message) => (USAGE, "usage", message),
+            Self::NotFound(message) => (NOT_FOUND, "not_found", message),
+            Self::Server(error) => (SERVER, error.kind().name(), with_causes(&error)),
+            // A reader such as `head` has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
+            Self::Output(error) => (SERVER, "output", format!("can't write the output: {error}")),
+        };
+        let message = escape(message.as_bytes());
+        match json {
+            true => terminal.write_error(&format!(
+                "{}\n",
+                json!({ "error": { "kind": kind, "message": message } })
+            )),
+            false => terminal.write_error(&format!("hotshelf: {message}\n")),
+        }
+        code
+    }
+}
+
+/// Returns the message of an error, and those of what has caused it, unless it contains them.
+pub(crate) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Writes what is wrong with the arguments, or the help that was asked for, and returns the exit
+/// code.
+pub(crate) fn report_usage(error: &clap::Error, terminal: &dyn Terminal) -> u8 {
+    let text = without_passwords(&error.to_string());
+    match error.use_stderr() {
+        true => {
+            terminal.write_error(&text);
+            USAGE
+        }
+        false => terminal.write(text.as_bytes()).map_or(SERVER, |()| DONE),
+    }
+}
+
+/// Replaces the credentials of the URLs in a text: a URL in the wrong position is repeated in the
+/// message.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end = after.find(char::is_whitespace).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(at) => {
+                shown.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (text, shown) in [
+            ("found 'redis://:secret@host/1'", "found 'redis://***@host/1'"),
+            ("redis://a:p@ss@host redis://b", "redis://***@host redis://b"),
+            ("no URL: a@b", "no URL: a@b"),
+            ("x://", "x://"),
+        ] {
+            assert_eq!(without_passwords(text), shown);
+        }
+    }
+}

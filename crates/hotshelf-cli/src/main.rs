@@ -1,0 +1,31 @@
+//! The program `hotshelf`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use hotshelf_cli::{Outcome, StandardTerminal, Terminal, TokioHost, run, serve};
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.to_string(), 3),
+    };
+    runtime.block_on(async {
+        let (host, terminal) = (Arc::new(TokioHost::new()), Arc::new(StandardTerminal::new()));
+        match run(std::env::args_os(), host, terminal).await {
+            Outcome::Exit(code) => ExitCode::from(code),
+            Outcome::Serve(dashboard) => match serve(&dashboard).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error.to_string(), 2),
+            },
+            _ => ExitCode::SUCCESS,
+        }
+    })
+}
+
+fn failed(message: &str, code: u8) -> ExitCode {
+    StandardTerminal::new().write_error(&format!("hotshelf: {message}\n"));
+    ExitCode::from(code)
+}
