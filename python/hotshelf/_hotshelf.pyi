@@ -16,6 +16,7 @@ __all__ = [
     "Cache",
     "Client",
     "Collected",
+    "Dashboard",
     "Driver",
     "Encoded",
     "Failed",
@@ -41,6 +42,7 @@ __all__ = [
     "defaults",
     "is_blocking",
     "mode_after_undecodable",
+    "run_cli",
     "set_blocking",
 ]
 
@@ -109,6 +111,19 @@ class Admin:
     def respond(
         self, asked: Any
     ) -> Pending | tuple[int, list[tuple[bytes, bytes]], bytes]: ...
+
+@final
+class Dashboard:
+    @property
+    def url(self) -> str: ...
+    @property
+    def listen(self) -> tuple[str, int]: ...
+    @property
+    def writes(self) -> bool: ...
+    @property
+    def values(self) -> bool: ...
+    def allows_host(self, host: str | None) -> bool: ...
+    def build_caches(self, store: Store) -> None: ...
 
 @final
 class TestBackend:
@@ -338,6 +353,7 @@ class PubSub:
 
 def declare_prefix(prefix: object) -> None: ...
 def mode_after_undecodable(name: str) -> str: ...
+def run_cli(arguments: list[str]) -> int | Dashboard: ...
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...
 def after_fork() -> None: ...

@@ -10,6 +10,7 @@
 mod admin;
 mod arguments;
 mod cache;
+mod cli;
 mod client;
 mod convert;
 mod defaults;
@@ -52,6 +53,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<cache::Cache>()?;
     module.add_class::<admin::Admin>()?;
     module.add_class::<write_guard::PyWriteGuard>()?;
+    module.add_class::<cli::Dashboard>()?;
     module.add_class::<client::Client>()?;
     module.add_class::<client::KeyScan>()?;
     module.add_class::<optimistic::Optimistic>()?;
@@ -73,6 +75,7 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(threads::is_blocking, module)?)?;
     module.add_function(wrap_pyfunction!(threads::set_blocking, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;
     module.add_function(wrap_pyfunction!(defaults::defaults, module)?)?;

@@ -31,6 +31,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use clap::Parser;
+use hotshelf_core::BoxFuture;
 
 use arguments::Arguments;
 pub use commands::dashboard::{Dashboard, Namespaces};
@@ -54,16 +55,19 @@ pub enum Outcome {
 /// # Cancel safety
 /// If dropped, it is unknown whether the server executes the command. An invalidation that was
 /// begun is completed.
-pub async fn run(
+pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     host: Arc<dyn Host>,
     terminal: Arc<dyn Terminal>,
-) -> Outcome {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) => return Outcome::Exit(failure::report_usage(&error, &*terminal)),
-    };
-    let json = arguments.common.json;
-    let done = commands::run(arguments, &*host, Arc::clone(&terminal)).await;
-    done.unwrap_or_else(|failure| Outcome::Exit(failure.report(json, &*terminal)))
+) -> BoxFuture<'static, Outcome> {
+    let arguments = Arguments::try_parse_from(arguments);
+    Box::pin(async move {
+        let arguments = match arguments {
+            Ok(arguments) => arguments,
+            Err(error) => return Outcome::Exit(failure::report_usage(&error, &*terminal)),
+        };
+        let json = arguments.common.json;
+        let done = commands::run(arguments, &*host, Arc::clone(&terminal)).await;
+        done.unwrap_or_else(|failure| Outcome::Exit(failure.report(json, &*terminal)))
+    })
 }

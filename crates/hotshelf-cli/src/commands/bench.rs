@@ -67,58 +67,65 @@ pub(crate) async fn run(arguments: &BenchArguments, session: &Session) -> Result
     session.show(&bench, || text(&bench, session))
 }
 
+/// A run of one operation on all keys.
+struct Run<'a> {
+    session: &'a Session,
+    arguments: &'a BenchArguments,
+    prefix: &'a str,
+    /// The value to set; `None` to get.
+    value: Option<String>,
+}
+
 async fn measure(
     arguments: &BenchArguments,
     session: &Session,
     prefix: &str,
 ) -> Result<Vec<Measured>, Error> {
-    let value = "x".repeat(arguments.bytes as usize);
     // The first command connects.
     session.redis.command(&["PING"]).await?;
-    let set = async |key: String| {
-        session.redis.command(&["SET", &key, &value, "PX", LIFETIME]).await.map(drop)
-    };
-    let get = async |key: String| session.redis.command(&["GET", &key]).await.map(drop);
-    Ok(vec![
-        each(arguments, session, prefix, "set", set).await?,
-        each(arguments, session, prefix, "get", get).await?,
-    ])
+    let value = Some("x".repeat(arguments.bytes as usize));
+    let set = Run { session, arguments, prefix, value };
+    let get = Run { session, arguments, prefix, value: None };
+    Ok(vec![set.measure("set").await?, get.measure("get").await?])
 }
 
-/// Measures an operation on each key.
-async fn each(
-    arguments: &BenchArguments,
-    session: &Session,
-    prefix: &str,
-    operation: &'static str,
-    run: impl AsyncFn(String) -> Result<(), Error>,
-) -> Result<Measured, Error> {
-    let runtime = session.store.runtime();
-    let BenchArguments { requests, callers, .. } = *arguments;
-    let (run, began) = (&run, runtime.now());
-    let caller = async |number: u32| {
+impl Run<'_> {
+    async fn measure(&self, operation: &'static str) -> Result<Measured, Error> {
+        let runtime = self.session.store.runtime();
+        let BenchArguments { requests, callers, .. } = *self.arguments;
+        let began = runtime.now();
+        let times = try_join_all((0..callers).map(|number| self.caller(number))).await?;
+        let took = runtime.now().since(began);
+        let mut times: Vec<Duration> = times.into_iter().flatten().collect();
+        times.sort_unstable();
+        let last = (times.len() - 1) as f64;
+        let at = |share: f64| times[(last * share).round() as usize].as_secs_f64();
+        Ok(Measured {
+            operation,
+            per_second: f64::from(requests) / took.as_secs_f64().max(1e-6),
+            min: at(0.0),
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: at(1.0),
+        })
+    }
+
+    /// Sends one request after the other, and returns the time that each took.
+    async fn caller(&self, number: u32) -> Result<Vec<Duration>, Error> {
+        let Self { session, arguments, prefix, value } = self;
+        let runtime = session.store.runtime();
         let mut times = Vec::new();
-        for key in (number..requests).step_by(callers as usize) {
-            let began = runtime.now();
-            run(format!("{prefix}{key}")).await?;
+        for key in (number..arguments.requests).step_by(arguments.callers as usize) {
+            let (key, began) = (format!("{prefix}{key}"), runtime.now());
+            match value {
+                Some(value) => session.redis.command(&["SET", &key, value, "PX", LIFETIME]).await?,
+                None => session.redis.command(&["GET", &key]).await?,
+            };
             times.push(runtime.now().since(began));
         }
-        Ok::<_, Error>(times)
-    };
-    let times = try_join_all((0..callers).map(caller)).await?;
-    let took = runtime.now().since(began);
-    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize].as_secs_f64();
-    Ok(Measured {
-        operation,
-        per_second: f64::from(requests) / took.as_secs_f64().max(1e-6),
-        min: at(0.0),
-        p50: at(0.5),
-        p95: at(0.95),
-        p99: at(0.99),
-        max: at(1.0),
-    })
+        Ok(times)
+    }
 }
 
 async fn clean_up(

@@ -38,11 +38,12 @@ struct Size {
 pub(crate) async fn run(arguments: &SizesArguments, session: &Session) -> Result<u8, Failure> {
     let SampleArguments { scan, sample } = arguments.sampling;
     let sampled = Sample::take(session, scan, sample.max(1)).await?;
+    let scale = sampled.scale();
     let mut namespaces = Vec::new();
-    for (group, keys) in &sampled.groups {
+    for (group, keys) in sampled.groups {
         let measured = numbers(session, &["MEMORY", "USAGE"], &keys.keys).await?;
         let measured: Vec<f64> = measured.into_iter().flatten().collect();
-        let count = keys.count as f64 * sampled.scale();
+        let count = keys.count as f64 * scale;
         let Mean { mean, error } = Mean::of(&measured, count as u64);
         namespaces.push(Size {
             kind: group.kind(),

@@ -81,15 +81,16 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     };
     let SampleArguments { scan, sample } = arguments.sampling;
     let sampled = Sample::take(session, scan, sample.max(1)).await?;
+    let scale = sampled.scale();
     let (mut namespaces, mut hottest) = (Vec::new(), Vec::new());
-    for (group, keys) in &sampled.groups {
+    for (group, keys) in sampled.groups {
         let measured = numbers(session, command, &keys.keys).await?;
         let found = keys.keys.iter().zip(&measured).filter_map(|(key, value)| {
             Some(HotKey { key: shown(key), value: (*value)?, bytes: key.clone() })
         });
         hottest.extend(found);
         let values: Vec<f64> = measured.into_iter().flatten().collect();
-        let count = keys.count as f64 * sampled.scale();
+        let count = keys.count as f64 * scale;
         let mean = Mean::of(&values, count as u64).mean;
         namespaces.push(Heat {
             kind: group.kind(),

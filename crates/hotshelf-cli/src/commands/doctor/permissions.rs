@@ -67,12 +67,15 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
                 break;
             }
             Probe::Unknown => findings.push(missing(name)),
-            Probe::Failed(error) => findings.push(Finding::fault(
-                "commands",
-                format!("{name} fails: {error}"),
-                "a cache can't work without it",
-                "mend what the other findings name, and run this again",
-            )),
+            Probe::Failed(error) => {
+                findings.push(Finding::fault(
+                    "commands",
+                    format!("{name} fails: {error}"),
+                    "a cache can't work without it",
+                    "mend what the other findings name, and run this again",
+                ));
+                break;
+            }
         }
     }
     if !denied.is_empty() {
@@ -120,7 +123,7 @@ async fn scripts(session: &Session, user: &str, key: &str) -> Result<Finding, Fa
                 return Ok(Finding::fault("scripts", what, WHY, cure));
             }
             Probe::Failed(error) => {
-                let cure = "redis-cli SCRIPT FLUSH, if the server is out of memory for scripts";
+                let cure = "mend what the other findings name, and run this again";
                 return Ok(Finding::fault("scripts", format!("{name} fails: {error}"), WHY, cure));
             }
         }

@@ -39,6 +39,7 @@ pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
         ErrorKind::NoScript => Probe::Allowed,
         ErrorKind::Permission if is_about_keys(&text) => Probe::DeniedKey,
         ErrorKind::Permission => Probe::Denied,
+        ErrorKind::Unavailable if is_from_server(error) => Probe::Failed(text),
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Closed => return None,
         _ if text.contains("unknown command") || text.contains("unknown subcommand") => {
             Probe::Unknown
@@ -62,8 +63,14 @@ pub(super) async fn dry_run(
     }
 }
 
+/// Returns `true` if a server has sent the error, which can't execute the command for now.
+fn is_from_server(error: &hotshelf_core::Error) -> bool {
+    const CODES: [&str; 4] = ["CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY "];
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    source.is_some_and(|text| CODES.iter().any(|code| text.starts_with(code)))
+}
+
+/// Redis 6 and 7, and Valkey, name keys in different words.
 fn is_about_keys(text: &str) -> bool {
-    text.contains("access one of the keys")
-        || text.contains("access a key")
-        || text.contains("the '") && text.contains("' key")
+    text.contains("access one of the keys") || text.contains("access a key")
 }

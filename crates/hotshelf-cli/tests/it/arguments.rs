@@ -1,0 +1,122 @@
+//! Arguments, exit codes, and servers that can't be reached.
+
+use hotshelf_testkit::RedisServer;
+
+use crate::program::{json, run, run_with};
+
+#[test]
+fn invalid_arguments_exit_with_2() {
+    for arguments in [
+        &["unknown"][..],
+        &[],
+        &["get"],
+        &["invalidate"],
+        &["ls", "--url", "http://localhost"],
+        &["ls", "--timeout", "0"],
+        &["ls", "--timeout", "nan"],
+        &["stats", "--interval", "0"],
+        &["get", "--escaped", "\\q"],
+        &["invalidate", "--tag", "lamps", "--yes"],
+        &["invalidate", "--key", "a", "--pattern", "b*", "--yes"],
+        &["bench", "--requests", "0"],
+        &["key", "products", "1", "{"],
+        &["key", "--prefix", "hs", "products", "1"],
+    ] {
+        let run = run_with(&[], arguments);
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        assert!(run.output.is_empty() && !run.errors.is_empty(), "{run:?}");
+    }
+}
+
+#[test]
+fn passwords_are_never_written() {
+    let server = RedisServer::start_with(&["--requirepass", "sesame-42"]).unwrap();
+    let url = format!("redis://:sesame-42@127.0.0.1:{}", server.port());
+    let wrong = format!("redis://:sesame-43@127.0.0.1:{}", server.port());
+    let malformed = "redis://:sesame-42@[::1";
+    for (arguments, code) in [
+        (&["doctor", "--url", &url][..], 0),
+        (&["info", "--json", "--url", &url], 0),
+        (&["doctor", "--url", &wrong], 3),
+        (&["info", "--url", &wrong], 3),
+        (&["info", &url], 2),
+        (&[&url], 2),
+        (&["info", "--url", malformed], 2),
+    ] {
+        let run = run_with(&[("REDIS_URL", &url)], arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {run:?}");
+        assert!(!format!("{run:?}").contains("sesame"), "{run:?}");
+    }
+    let help = run_with(&[("REDIS_URL", &url)], &["--help"]);
+    assert_eq!(help.code, 0);
+    assert!(help.output.contains("REDIS_URL") && !help.output.contains("sesame"));
+}
+
+#[test]
+fn unreachable_server_exits_with_3() {
+    let mut server = RedisServer::start().unwrap();
+    server.kill();
+    for arguments in [
+        &["info"][..],
+        &["stats"],
+        &["top"],
+        &["ls"],
+        &["get", "a"],
+        &["explain", "a"],
+        &["ttl", "a"],
+        &["sizes"],
+        &["bench", "--requests", "1"],
+        &["invalidate", "--key", "a", "--yes"],
+        &["dashboard"],
+        &["doctor"],
+    ] {
+        let run = run(&server, arguments);
+        assert_eq!(run.code, 3, "{arguments:?}: {run:?}");
+    }
+    let run = run(&server, &["ls", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&run.errors).unwrap();
+    assert_eq!(error["error"]["kind"], "unavailable", "{run:?}");
+}
+
+#[test]
+fn silent_server_times_out() {
+    let server = RedisServer::start().unwrap();
+    server.pause();
+    let run = run(&server, &["ls", "--timeout", "0.2"]);
+    assert_eq!(run.code, 3, "{run:?}");
+}
+
+#[test]
+fn key_is_that_of_the_engine() {
+    let cache = hotshelf::Store::memory().cache::<String>("products").build().unwrap();
+    let params = std::collections::BTreeMap::from([("page", 2)]);
+    let expected = cache.wire_key(hotshelf::Key::new("7").with_params(&params).unwrap());
+    let key = |arguments: &[&str]| run_with(&[], &[&["key"], arguments].concat()).output;
+    assert_eq!(key(&["products", "7"]), "cache:v1:products:7\n");
+    assert_eq!(
+        key(&["--prefix", "shop", "--version", "v2", "products", "a b"]),
+        "shop:v2:products:a%20b\n"
+    );
+    assert_eq!(key(&["--version", "", "products", "7"]), "cache::products:7\n");
+    assert_eq!(key(&["--tuple", "products", "acme,7"]), "cache:v1:products:acme,7\n");
+    let expected = expected.as_str();
+    assert_eq!(key(&["products", "7", "{\"page\": 2}"]), format!("{expected}\n"));
+    let run = run_with(&[], &["key", "--json", "--layout", "fastapi-rc", "products", "a b"]);
+    assert_eq!(run.json()["key"], "cache:v1:products:a b");
+}
+
+#[test]
+fn completions_are_printed() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let run = run_with(&[], &["completions", shell]);
+        assert!(run.code == 0 && run.output.contains("invalidate"), "{shell}");
+    }
+}
+
+#[test]
+fn url_has_precedence_over_the_environment() {
+    let (server, other) = (RedisServer::start().unwrap(), RedisServer::start().unwrap());
+    let _ = server.cli(&["SET", "a:v1:b:c", "1"]);
+    assert_eq!(json(&other, &["info", "--url", &server.url()])["keys"], 1);
+    assert_eq!(json(&other, &["info"])["keys"], 0);
+}

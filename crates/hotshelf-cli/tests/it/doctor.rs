@@ -1,0 +1,135 @@
+//! `hotshelf doctor`.
+
+use hotshelf_testkit::RedisServer;
+use serde_json::Value;
+
+use crate::program::{json, run, run_with};
+
+/// Returns the checks with a status.
+fn with_status<'a>(diagnosis: &'a Value, status: &str) -> Vec<&'a str> {
+    let findings = diagnosis["findings"].as_array().unwrap().iter();
+    findings.filter(|it| it["status"] == status).map(|it| it["check"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn healthy_server_has_no_faults() {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"])
+            .unwrap();
+    let diagnosis = json(&server, &["doctor"]);
+    assert_eq!(
+        (&diagnosis["faults"], &diagnosis["warnings"]),
+        (&0.into(), &0.into()),
+        "{diagnosis}"
+    );
+    let checks = with_status(&diagnosis, "ok");
+    for check in [
+        "url",
+        "connection",
+        "latency",
+        "slow_log",
+        "clock",
+        "version",
+        "topology",
+        "persistence",
+        "memory",
+        "evictions",
+        "user",
+        "commands",
+        "scripts",
+        "tracking",
+        "password",
+        "timeout",
+        "tcp_keepalive",
+        "output_buffers",
+    ] {
+        assert!(checks.contains(&check), "{check}: {diagnosis}");
+    }
+    assert_eq!(server.cli(&["DBSIZE"]), "0", "nothing is left behind");
+}
+
+#[test]
+fn faults_have_cures() {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "50mb", "--maxmemory-policy", "noeviction"])
+            .unwrap();
+    let user =
+        ["ACL", "SETUSER", "app", "on", ">pw", "~*", "+@all", "-@scripting", "-client|tracking"];
+    assert_eq!(server.cli(&user), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port());
+    let run = run_with(&[], &["doctor", "--json", "--url", &url]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let diagnosis = run.json();
+    assert_eq!(with_status(&diagnosis, "fault"), ["memory", "scripts", "tracking"], "{diagnosis}");
+    // Each cure is a command that works.
+    for finding in diagnosis["findings"].as_array().unwrap() {
+        if finding["status"] == "fault" {
+            let cure = finding["cure"].as_str().unwrap().strip_prefix("redis-cli ").unwrap();
+            assert_eq!(server.cli(&cure.split(' ').collect::<Vec<_>>()), "OK", "{cure}");
+        }
+    }
+    assert_eq!(run_with(&[], &["doctor", "--url", &url]).code, 0);
+}
+
+#[test]
+fn renamed_commands_are_faults() {
+    let server = RedisServer::start_with(&[
+        "--rename-command",
+        "EVAL",
+        "",
+        "--rename-command",
+        "MGET",
+        "xx",
+    ])
+    .unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(with_status(&run.json(), "fault"), ["commands", "scripts"], "{run:?}");
+}
+
+#[test]
+fn minimal_user_of_the_security_page_has_no_faults() {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"])
+            .unwrap();
+    let user = "ACL SETUSER app on >pw resetkeys ~app:* ~hs:l:{app:* ~hs:l:{*}:app:* ~hs:t:app:* -@all +@read +@write +@scripting -@dangerous -script|flush -script|kill -function +hello +auth +select +ping +time +info +client|setname +client|id +client|tracking +client|caching";
+    assert_eq!(server.cli(&user.split(' ').collect::<Vec<_>>()), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port());
+    let run = run_with(&[], &["doctor", "--json", "--prefix", "app", "--url", &url]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(with_status(&run.json(), "warning"), ["settings"], "{run:?}");
+    let run = run_with(&[], &["doctor", "--json", "--url", &url]);
+    assert_eq!(with_status(&run.json(), "warning"), ["keys", "settings"], "{run:?}");
+}
+
+#[test]
+fn settings_of_connections_are_checked() {
+    let server = RedisServer::start_with(&[
+        "--timeout",
+        "10",
+        "--tcp-keepalive",
+        "0",
+        "--client-output-buffer-limit",
+        "pubsub 1000 0 0",
+    ])
+    .unwrap();
+    let diagnosis = json(&server, &["doctor"]);
+    let warnings = with_status(&diagnosis, "warning");
+    assert_eq!(warnings, ["memory", "timeout", "tcp_keepalive", "output_buffers"], "{diagnosis}");
+}
+
+#[test]
+fn node_of_a_cluster_is_a_fault() {
+    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(with_status(&run.json(), "fault").contains(&"topology"), "{run:?}");
+}
+
+#[test]
+fn unreachable_server_is_a_finding() {
+    let mut server = RedisServer::start().unwrap();
+    server.kill();
+    let run = run(&server, &["doctor", "--json"]);
+    assert_eq!((run.code, with_status(&run.json(), "fault")), (3, vec!["connection"]));
+}

@@ -1,0 +1,88 @@
+//! `info`, `sizes`, `top` and `stats`.
+
+use hotshelf_testkit::RedisServer;
+
+use crate::program::{filled, json, run};
+
+#[tokio::test]
+async fn keys_are_counted_by_cache() {
+    let server = filled().await;
+    let info = json(&server, &["info"]);
+    assert_eq!((&info["keys"], &info["complete"]), (&4.into(), &true.into()), "{info}");
+    let first = &info["namespaces"][0];
+    assert_eq!((&first["namespace"], &first["keys"]), (&"shop:v1:products".into(), &3.into()));
+    assert_eq!(info["namespaces"][1]["kind"], "tags");
+    let text = run(&server, &["info"]).output;
+    assert!(text.contains("Redis ") && text.contains("shop:v1:products"), "{text}");
+}
+
+#[test]
+fn part_of_the_keys_is_an_estimate() {
+    let server = RedisServer::start().unwrap();
+    let script = "for i = 1, 9000 do redis.call('SET', 'a:v1:' .. i % 3 .. ':' .. i, 'x') end";
+    let _ = server.cli(&["EVAL", script, "0"]);
+    let info = json(&server, &["info", "--scan", "3000"]);
+    assert_eq!(info["complete"], false);
+    for namespace in info["namespaces"].as_array().unwrap() {
+        let keys = namespace["keys"].as_u64().unwrap();
+        assert!((2_500..3_500).contains(&keys), "{info}");
+    }
+    assert!(run(&server, &["info", "--scan", "3000"]).output.contains('~'));
+}
+
+#[test]
+fn sizes_are_estimated() {
+    let server = RedisServer::start().unwrap();
+    let script = "for i = 1, 3000 do \
+        redis.call('SET', 'a:v1:small:' .. i, string.rep('x', 100)) \
+        redis.call('SET', 'a:v1:large:' .. i, string.rep('x', 2000 + i % 1000)) end";
+    let _ = server.cli(&["EVAL", script, "0"]);
+    let sizes = json(&server, &["sizes", "--sample", "100"]);
+    let large = &sizes["namespaces"][0];
+    assert_eq!((&large["namespace"], &large["measured"]), (&"a:v1:large".into(), &100.into()));
+    let (bytes, error) = (large["bytes"].as_f64().unwrap(), large["error"].as_f64().unwrap());
+    let usage = |i: usize| server.cli(&["MEMORY", "USAGE", &format!("a:v1:large:{i}")]);
+    let all: f64 = (1..=3_000).step_by(10).map(|i| usage(i).parse::<f64>().unwrap()).sum();
+    assert!((bytes - 10.0 * all).abs() < 3.0 * error, "{bytes} ± {error}, not {}", 10.0 * all);
+    assert_eq!(json(&server, &["sizes", "--sample", "5000"])["namespaces"][0]["error"], 0.0);
+    assert!(run(&server, &["sizes"]).output.contains("±"));
+}
+
+#[test]
+fn hottest_caches_come_first() {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lfu"])
+            .unwrap();
+    for (key, size) in [("a:v1:cold:1", 9_000), ("a:v1:hot:1", 10)] {
+        let _ = server.cli(&["SET", key, &"x".repeat(size)]);
+    }
+    for _ in 0..300 {
+        let _ = server.cli(&["GET", "a:v1:hot:1"]);
+    }
+    let top = json(&server, &["top"]);
+    assert_eq!(
+        (&top["by"], &top["namespaces"][0]["namespace"]),
+        (&"frequency".into(), &"a:v1:hot".into())
+    );
+    assert_eq!(top["hottest"][0]["key"], "a:v1:hot:1");
+    let top = json(&server, &["top", "--by", "memory", "--limit", "1"]);
+    assert_eq!(top["namespaces"][0]["namespace"], "a:v1:cold");
+    assert_eq!(top["namespaces"].as_array().unwrap().len(), 1);
+    let _ = server.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    assert_eq!(run(&server, &["top", "--by", "frequency"]).code, 1);
+    assert_eq!(json(&server, &["top"])["by"], "memory");
+}
+
+#[test]
+fn stats_are_lines() {
+    let server = RedisServer::start().unwrap();
+    let watch = ["stats", "--watch", "--interval", "0.02", "--count", "3"];
+    let run_json = run(&server, &[&watch[..], &["--json"]].concat());
+    let lines: Vec<serde_json::Value> =
+        run_json.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0]["ops"].as_f64().unwrap() > 0.0 && lines[0]["hit_ratio"].is_null());
+    let text = run(&server, &watch).output;
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert_eq!(run(&server, &["stats", "--interval", "0.02"]).output.lines().count(), 2);
+}
