@@ -10,6 +10,7 @@ use hotshelf_redis::RedisOptions;
 use super::invalidate::definition;
 use crate::failure::Failure;
 use crate::names::{Group, namespace};
+use crate::output::counted;
 use crate::sample::Sample;
 use crate::session::Session;
 
@@ -119,8 +120,8 @@ pub(crate) async fn run(
         .collect();
     let caches: Vec<_> = names.into_iter().filter_map(|name| namespace(name)).take(MOST).collect();
     let DashboardArguments { listen, writes, values, .. } = *arguments;
-    let count = caches.len();
-    session.terminal.write_error(&format!("{count} caches; the page is at http://{listen}/\n"));
+    let count = counted(caches.len() as u64, "cache", "caches");
+    session.terminal.write_error(&format!("{count}; the page is at http://{listen}/\n"));
     if !listen.ip().is_loopback() {
         session.terminal.write_error("everybody who can reach this address is let in\n");
     }

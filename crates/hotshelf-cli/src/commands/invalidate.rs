@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::failure::{Failure, NOT_FOUND};
 use crate::names::wire_key;
-use crate::output::{escape, separated};
+use crate::output::{counted, escape};
 use crate::session::Session;
 use crate::terminal::Stream;
 
@@ -160,7 +160,7 @@ async fn find(what: &What, session: &Session) -> Result<(Option<usize>, Vec<Stri
 /// Asks on the error output, so that the output holds the result alone.
 fn confirm(found: &Invalidated, session: &Session) -> Result<bool, Failure> {
     let what = match found.matches {
-        Some(count) => format!("{} entries", separated(count as u64)),
+        Some(count) => counted(count as u64, "entry", "entries"),
         None => "all entries with these tags".to_owned(),
     };
     let mut question = String::new();
@@ -213,13 +213,13 @@ pub(super) fn definition(namespace: Namespace) -> CacheDefinition {
 
 fn text(invalidated: &Invalidated) -> String {
     if let Some(removed) = invalidated.removed {
-        return format!("removed {} entries and leases\n", separated(removed));
+        return format!("removed {}\n", counted(removed, "entry or lease", "entries and leases"));
     }
     if invalidated.applied {
         return "invalidated the tags\n".to_owned();
     }
     let mut text = match invalidated.matches {
-        Some(count) => format!("would remove {} entries\n", separated(count as u64)),
+        Some(count) => format!("would remove {}\n", counted(count as u64, "entry", "entries")),
         None => "would invalidate all entries with these tags\n".to_owned(),
     };
     for name in &invalidated.names {

@@ -20,6 +20,7 @@ pub(crate) fn bytes(count: f64) -> String {
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
+        0 if time.is_zero() => "0 s".to_owned(),
         0 if time < Duration::from_millis(1) => format!("{} µs", time.as_micros()),
         0 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
         1..60 => format!("{:.1} s", time.as_secs_f64()),
@@ -32,6 +33,11 @@ pub(crate) fn duration(time: Duration) -> String {
 /// Returns seconds as JSON shows them.
 pub(crate) fn seconds(milliseconds: u64) -> f64 {
     milliseconds as f64 / 1e3
+}
+
+/// Returns a number with the noun that it counts.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", separated(number), if number == 1 { one } else { many })
 }
 
 /// Returns a share in percent; a dash without a whole.
@@ -59,6 +65,8 @@ mod tests {
     #[test]
     fn numbers_have_units() {
         assert_eq!([0.0, 1023.0, 1536.0, 5e7].map(bytes), ["0 B", "1023 B", "1.5 KB", "47.7 MB"]);
+        assert_eq!(duration(Duration::ZERO), "0 s");
+        assert_eq!(counted(1, "key", "keys") + &counted(0, "key", "keys"), "1 key0 keys");
         let times = [900, 1_500_000, 2_500_000_000, 90_000_000_000, 7_260_000_000_000];
         let shown = times.map(|nanos| duration(Duration::from_nanos(nanos)));
         assert_eq!(shown, ["0 µs", "1.5 ms", "2.5 s", "1m 30s", "2h 01m"]);

@@ -38,7 +38,7 @@ async fn entries_are_removed() {
     let removed = json(&server, &["invalidate", "--yes", "--cache", "shop:v1:products"]);
     assert_eq!(removed["removed"], 2);
     let removed = run(&server, &["invalidate", "--yes", "--pattern", "shop:v1:*"]);
-    assert_eq!(removed.output, "removed 1 entries and leases\n");
+    assert_eq!(removed.output, "removed 1 entry or lease\n");
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ async fn answers_decide() {
         assert_eq!(code, u8::from(removed == 0), "{answer:?}");
         let errors = screen.errors.lock().unwrap().clone();
         assert!(
-            errors.contains(&format!("  {key}\nInvalidate 1 entries on redis://127.0.0.1")),
+            errors.contains(&format!("  {key}\nInvalidate 1 entry on redis://127.0.0.1")),
             "{errors}"
         );
         assert_eq!(server.cli(&["DBSIZE"]), (4 - removed).to_string());

@@ -13,7 +13,7 @@ use hotshelf_core::ErrorKind;
 use serde::Serialize;
 
 use crate::failure::{DONE, Failure, NOT_FOUND, SERVER};
-use crate::output::{Color, escape};
+use crate::output::{Color, counted, escape};
 use crate::server_info::ServerInfo;
 use crate::session::Session;
 
@@ -171,7 +171,8 @@ fn text(diagnosis: &Diagnosis, session: &Session) -> String {
             }
         }
     }
-    let Diagnosis { faults, warnings, .. } = diagnosis;
-    text.push_str(&format!("\n{faults} faults, {warnings} warnings\n"));
+    let faults = counted(diagnosis.faults as u64, "fault", "faults");
+    let warnings = counted(diagnosis.warnings as u64, "warning", "warnings");
+    text.push_str(&format!("\n{faults}, {warnings}\n"));
     text
 }
