@@ -12,6 +12,7 @@ both can run on one Redis and one database file:
 | `NEAR_TIER` | `1`: what is read from Redis stays in the memory of the process, too |
 | `DATABASE` | `products.db`, created if missing |
 | `DEBUG` | none; `1`: `/cache/explain` is served |
+| `ADMIN` | none; `open`: the admin page is served at `/admin`, to everybody, who may invalidate |
 
 The following are in seconds; 0 switches each of them off.
 
@@ -34,7 +35,7 @@ from typing import Annotated, Any
 
 import hotshelf
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from hotshelf import CacheService, CacheServiceOptions
 from hotshelf.sqlalchemy import invalidate_after_commit
 from pydantic import BaseModel, ConfigDict
@@ -340,6 +341,15 @@ async def delete_category(category: str, products: Products, db: Database) -> di
 @app.get("/cache/info")
 async def cache_info() -> hotshelf.Health:
     return await cache.health()
+
+
+@app.get("/metrics", response_class=PlainTextResponse)
+async def metrics() -> str:
+    return cache.metrics_text()
+
+
+if os.environ.get("ADMIN") == "open":
+    app.mount("/admin", hotshelf.AdminPage(cache, insecure_open=True, writes=True))
 
 
 @app.get("/health")

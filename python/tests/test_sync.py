@@ -489,6 +489,8 @@ def test_other_signals_go_unnoticed(own_server: RedisServer) -> None:
 def test_interrupt_is_seen_beside_traffic(server: RedisServer, script: Script) -> None:
     code = (
         "import os, signal, sys, threading, time; from hotshelf.sync import CacheManager\n"
+        # Ignored where the tests run in the background of a shell.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "cache = CacheManager(sys.argv[1], read_timeout=5, store_timeout=5)\n"
         "numbers = cache.service('numbers', int, backend_budget=30, wait_timeout=30)\n"
         "threading.Thread(target=lambda: numbers.get_or_set('slow', lambda: time.sleep(60)),"

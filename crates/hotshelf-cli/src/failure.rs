@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 
+use clap::error::ErrorKind as Wrong;
 use hotshelf_core::{Error, ErrorKind};
 use serde_json::json;
 
@@ -89,7 +90,11 @@ pub(crate) fn with_causes(error: &Error) -> String {
 /// Writes what is wrong with the arguments, or the help that was asked for, and returns the exit
 /// code.
 pub(crate) fn report_usage(error: &clap::Error, terminal: &dyn Terminal) -> u8 {
-    let text = without_passwords(&error.to_string());
+    let mut text = without_passwords(&error.to_string());
+    let misplaced = matches!(error.kind(), Wrong::UnknownArgument | Wrong::InvalidSubcommand);
+    if misplaced && text.contains("://") {
+        text.push_str("\nA server is given by --url URL, or by REDIS_URL.\n");
+    }
     match error.use_stderr() {
         true => {
             terminal.write_error(&text);

@@ -75,12 +75,6 @@ impl Dashboard {
 pub struct Namespaces(Vec<Namespace>);
 
 impl Namespaces {
-    /// Returns the namespaces.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Namespace] {
-        &self.0
-    }
-
     /// Builds the caches on a store, so that its admin page shows them.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ fn invalid_arguments_exit_with_2() {
         &["ls", "--timeout", "nan"],
         &["stats", "--interval", "0"],
         &["get", "--escaped", "\\q"],
+        &["get", "--raw", "--json", "a"],
         &["invalidate", "--tag", "lamps", "--yes"],
         &["invalidate", "--key", "a", "--pattern", "b*", "--yes"],
         &["bench", "--requests", "0"],
@@ -47,6 +48,8 @@ fn passwords_are_never_written() {
         assert_eq!(run.code, code, "{arguments:?}: {run:?}");
         assert!(!format!("{run:?}").contains("sesame"), "{run:?}");
     }
+    let misplaced = run_with(&[], &["info", &url]);
+    assert!(misplaced.errors.contains("--url URL"), "{misplaced:?}");
     let help = run_with(&[("REDIS_URL", &url)], &["--help"]);
     assert_eq!(help.code, 0);
     assert!(help.output.contains("REDIS_URL") && !help.output.contains("sesame"));

@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tracing::Instrument;
 
 use super::call::{CallOptions, Mode};
 use super::entry_key::EntryKey;
@@ -355,6 +356,7 @@ impl ManyLoad {
         let tickets: Vec<&Ticket> =
             self.led.iter().filter_map(|(_, ticket)| ticket.engine_ticket()).collect();
         let ByteCache { engine, context } = &self.cache;
+        let loader = loader.instrument(self.cache.load_span(self.led.len()));
         engine::run_many(engine, context, &tickets, loader).await
     }
 
@@ -463,7 +465,7 @@ impl ByteCache {
             self.context.stats.count_read(Counter::Miss, key);
             return State::unasked(miss, Some(stale));
         }
-        self.context.stats.count_read(Counter::Hit, key);
+        self.count_hit(key, &stale.value);
         let claims = usable != Use::OnError;
         match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {

@@ -4,6 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::call::{CallOptions, RefreshMode, keep, plain_entries_have_no_tags};
 use super::inherited::InheritedTags;
 use super::load_timeouts::{LoadTimeouts, Served};
@@ -151,7 +153,7 @@ impl LoadTicket {
     /// # Cancel safety
     /// Dropping it drops the loader.
     pub async fn run<F: Future>(&self, loader: F) -> F::Output {
-        let loader = pin!(loader);
+        let loader = pin!(loader.instrument(self.cache.load_span(1)));
         match &self.ticket {
             Some(ticket) => ticket.run(loader).await,
             None => loader.await,

@@ -48,7 +48,7 @@ impl ByteCache {
             // One that isn't fresh has to be loaded anew.
             Ok(ReadOutcome::Stale(_)) => None,
             Ok(ReadOutcome::Hit(value)) => {
-                self.context.stats.count_read(Counter::Hit, &key.wire);
+                self.count_hit(&key.wire, &value);
                 self.count_near_hits(1);
                 Some(value)
             }

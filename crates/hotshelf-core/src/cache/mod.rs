@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use tracing::Span;
 
 use crate::codec::Opaque;
 use crate::context::CacheContext;
@@ -142,6 +143,11 @@ impl ByteCache {
 
     fn is_enabled(&self) -> bool {
         self.context.enabled.load(Ordering::Relaxed)
+    }
+
+    /// Returns the span of a loader of some keys. It ends with the loader.
+    fn load_span(&self, keys: usize) -> Span {
+        tracing::debug_span!("cache.load", cache = self.context.namespace.name(), keys)
     }
 
     fn count(&self, counter: Counter) {

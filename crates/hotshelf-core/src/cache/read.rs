@@ -10,7 +10,7 @@ use super::call::{CallOptions, Mode};
 use super::trace::{Outcome, Source};
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
-use crate::engine::{Freshness, Inspected, Miss, MissReason, ReadOutcome};
+use crate::engine::{Freshness, Inspected, Miss, MissReason, ReadOutcome, Value};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
@@ -320,13 +320,22 @@ impl ByteCache {
     #[inline]
     pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
         match outcome {
-            ReadOutcome::Hit(_) => self.context.stats.count_read(Counter::Hit, key),
+            ReadOutcome::Hit(value) => self.count_hit(key, value),
             // Counted when it is used.
             ReadOutcome::Stale(_) => {}
             ReadOutcome::Miss(miss) => {
                 self.context.stats.count_read(Counter::Miss, key);
                 self.note_miss(key, miss.reason());
             }
+        }
+    }
+
+    /// Counts a fresh value.
+    #[inline]
+    pub(super) fn count_hit(&self, key: &WireKey, value: &Value) {
+        self.context.stats.count_read(Counter::Hit, key);
+        if matches!(value, Value::Absent) {
+            self.count(Counter::Negative);
         }
     }
 
@@ -339,8 +348,8 @@ impl ByteCache {
                 let cure = "encoded by another codec: change the `version` of a cache with it";
                 self.report(Mistake::Entry, &Error::new(ErrorKind::Decode, cure).with_key(key));
             }
-            // It was counted where it was decoded.
             MissReason::Undecodable => {
+                self.count(Counter::Foreign);
                 let error = Error::new(ErrorKind::Decode, "corrupt, or of another type");
                 self.report(Mistake::Entry, &error.with_key(key));
             }

@@ -133,7 +133,7 @@ impl View<'_> {
             // What can't be decoded is counted when the backend has been asked.
             return decoded().map(Value::Present).map_err(|_| MissReason::Undecodable);
         }
-        decoded_for(cache, decoded, absent, takes_absent)
+        decoded_for(decoded, absent, takes_absent)
     }
 
     /// Compares an entry's tags with the caller's, and their versions with the current ones.

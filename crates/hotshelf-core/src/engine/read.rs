@@ -15,7 +15,6 @@ use crate::codec::Decoded;
 use crate::context::{CacheContext, Format};
 use crate::error::Error;
 use crate::key::WireKey;
-use crate::stats::Counter;
 use crate::tag::{TagStamp, Tags};
 use crate::trailer::CodecId;
 
@@ -171,7 +170,7 @@ impl Engine {
         if used == Use::Expired {
             return ReadOutcome::Miss(Miss::new(MissReason::Expired, Seen::entry(&raw)));
         }
-        match decoded_for(cache, || cache.codec.decode(&raw, length), absent, takes_absent) {
+        match decoded_for(|| cache.codec.decode(&raw, length), absent, takes_absent) {
             Ok(value) => match edition.filter(|_| used != Use::Fresh) {
                 None => ReadOutcome::Hit(value),
                 Some(edition) => {
@@ -219,23 +218,16 @@ impl Inspected {
     }
 }
 
-/// Decodes an entry's value for a call. Values that cannot be decoded are counted.
+/// Decodes an entry's value for a call.
 #[inline]
 pub(super) fn decoded_for(
-    cache: &CacheContext,
     decode: impl FnOnce() -> Result<Decoded, Error>,
     absent: bool,
     takes_absent: bool,
 ) -> Result<Value, MissReason> {
     match (absent, takes_absent) {
-        (true, true) => {
-            cache.stats.count(Counter::Negative);
-            Ok(Value::Absent)
-        }
+        (true, true) => Ok(Value::Absent),
         (true, false) => Err(MissReason::KnownAbsent),
-        (false, _) => decode().map(Value::Present).map_err(|_| {
-            cache.stats.count(Counter::Foreign);
-            MissReason::Undecodable
-        }),
+        (false, _) => decode().map(Value::Present).map_err(|_| MissReason::Undecodable),
     }
 }

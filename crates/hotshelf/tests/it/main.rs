@@ -27,6 +27,7 @@ mod round_trips;
 mod runtimes;
 mod secrets;
 mod sharing;
+mod spans;
 mod staleness;
 mod stores;
 mod support;

@@ -116,7 +116,43 @@ fn buffers(facts: &Facts) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Status;
     use super::*;
+
+    /// Returns the facts of a server with these settings.
+    fn facts(settings: &[(&str, &str)], is_local: bool, has_tls: bool) -> Facts {
+        let setting = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let config = Some(settings.iter().map(setting).collect());
+        Facts { info: None, config, is_cluster: false, has_tls, is_local }
+    }
+
+    #[test]
+    fn public_server_needs_a_password() {
+        let status = |bind, password, protected, is_local, has_tls| {
+            let settings =
+                [("bind", bind), ("requirepass", password), ("protected-mode", protected)];
+            super::password(&facts(&settings, is_local, has_tls)).status
+        };
+        assert_eq!(status("* -::*", "", "no", true, false), Status::Fault);
+        assert_eq!(status("* -::*", "", "yes", true, false), Status::Warning);
+        assert_eq!(status("10.0.0.1", "", "no", false, true), Status::Fault);
+        assert_eq!(status("10.0.0.1", "secret", "yes", false, false), Status::Warning);
+        assert_eq!(status("10.0.0.1", "secret", "yes", false, true), Status::Ok);
+        assert_eq!(status("127.0.0.1 -::1", "", "yes", true, false), Status::Ok);
+    }
+
+    #[test]
+    fn low_limits_are_named() {
+        let checks = |settings: &[(&str, &str)]| -> Vec<_> {
+            let found = super::check(&facts(settings, true, false)).into_iter();
+            found.filter(|it| it.status == Status::Warning).map(|it| it.check).collect()
+        };
+        let usual = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
+        assert!(checks(&[("bind", "127.0.0.1"), ("client-output-buffer-limit", usual)]).is_empty());
+        let low = "normal 4096 0 0 slave 1 1 1 pubsub 0 0 0";
+        let settings = [("bind", "::1"), ("client-output-buffer-limit", low), ("timeout", "5")];
+        assert_eq!(checks(&settings), ["timeout", "output_buffers"]);
+    }
 
     #[test]
     fn public_addresses_are_known() {

@@ -1,0 +1,70 @@
+//! Clusters, Sentinels, Unix sockets and Valkey.
+
+use hotshelf::Store;
+use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, valkey_server};
+use serde_json::Value;
+
+use crate::program::run_with;
+
+/// Runs a command with `--json`, and returns what it has written.
+fn json(url: &str, arguments: &[&str]) -> Value {
+    let run = run_with(&[], &[arguments, &["--json", "--url", url]].concat());
+    assert_eq!(run.code, 0, "{arguments:?}: {run:?}");
+    run.json()
+}
+
+/// Stores 30 entries, looks at them, and removes them.
+async fn check_commands(url: &str) {
+    let store = Store::connect(url).await.unwrap();
+    let cache = store.cache::<String>("products").prefix("shop").build().unwrap();
+    for key in 0..30 {
+        assert!(cache.entry(key).tags(["all"]).insert("lamp".to_owned()).await);
+    }
+    let info = json(url, &["info"]);
+    assert_eq!((&info["keys"], &info["namespaces"][0]["keys"]), (&31.into(), &30.into()), "{info}");
+    let listing = json(url, &["ls"]);
+    assert_eq!(listing["keys"].as_array().unwrap().len(), 30);
+    assert!(listing["keys"].as_array().unwrap().iter().all(|key| key["state"] == "fresh"));
+    assert_eq!(json(url, &["sizes"])["namespaces"][0]["measured"], 30);
+    assert_eq!(json(url, &["explain", "shop:v1:products:7"])["tags"][0]["valid"], true);
+    assert_eq!(json(url, &["doctor"])["faults"], 0);
+    json(url, &["stats", "--interval", "0.02"]);
+    json(url, &["bench", "--requests", "100"]);
+    let tag = ["invalidate", "--yes", "--tag", "all", "--prefix", "shop"];
+    assert_eq!(json(url, &tag)["applied"], true);
+    assert_eq!(cache.get(7).await, None);
+    let keys =
+        ["invalidate", "--yes", "--key", "shop:v1:products:1", "--key", "shop:v1:products:2"];
+    assert_eq!(json(url, &keys)["removed"], 2);
+    let removed = json(url, &["invalidate", "--yes", "--cache", "shop:v1:products"]);
+    assert_eq!(removed["removed"], 28);
+    assert_eq!(json(url, &["info"])["keys"], 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn commands_work_on_a_cluster() {
+    let cluster = RedisCluster::start().unwrap();
+    check_commands(&cluster.url()).await;
+    let topology = json(&cluster.url(), &["info"]);
+    assert_eq!(topology["servers"], 3);
+}
+
+#[tokio::test]
+async fn commands_work_behind_sentinels() {
+    check_commands(&RedisSentinels::start().unwrap().url()).await;
+}
+
+#[tokio::test]
+async fn commands_work_on_a_socket() {
+    let server = RedisServer::start().unwrap();
+    check_commands(&format!("unix://{}", server.socket())).await;
+}
+
+#[tokio::test]
+async fn commands_work_on_valkey() {
+    if let Some(program) = valkey_server() {
+        let server = RedisServer::start_program(program, &[]).unwrap();
+        check_commands(&server.url()).await;
+    }
+}
