@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -122,8 +123,7 @@ class AdminPage:
             if type(answer) is Pending:
                 answer = await result_of(answer)
         except ClosedError as error:
-            text = str(error).replace('"', "'")
-            body = f'{{"error": "{text}"}}'.encode()
+            body = json.dumps({"error": str(error)}).encode()
             return 503, [(b"content-type", b"application/json")], body
         return cast("tuple[int, list[tuple[bytes, bytes]], bytes]", answer)
 

@@ -53,7 +53,8 @@ class CachedCall(Generic[P, R]):
 
     # What a call reads is in slots, which are faster than the dict of the function's own attributes.
     __slots__ = ("__dict__", "__weakref__", "_function", "_is_method", "_key", "_needs", "_options",
-                 "_peeks", "_service", "_signature", "_tags", "_tags_fail", "_tags_of_result", "_ttl")
+                 "_peeks", "_service", "_signature", "_tags", "_tags_fail", "_tags_given",
+                 "_tags_of_result", "_ttl")
 
     def __init__(
         self,
@@ -75,7 +76,9 @@ class CachedCall(Generic[P, R]):
         self._options = options
         #: Returns the tags of a call, and whether it takes the result.
         self._tags = tags if callable(tags) else None
-        self._tags_of_result = callable(tags) and "result" in inspect.signature(tags).parameters
+        #: What the function of the tags is given.
+        self._tags_given = tuple(inspect.signature(tags).parameters) if callable(tags) else ()
+        self._tags_of_result = "result" in self._tags_given
         self._tags_fail = False
         if not callable(tags) and tags:
             options["tags"] = list_of_names(tags, "tags")
@@ -140,7 +143,7 @@ class CachedCall(Generic[P, R]):
             bound = self._signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = {**bound.arguments, **result}
-            names = tags(**{it: given[it] for it in inspect.signature(tags).parameters})
+            names = tags(**{it: given[it] for it in self._tags_given})
             names = list_of_names([names] if isinstance(names, str) else names, "tags")
         except Exception as error:
             if not self._tags_fail:

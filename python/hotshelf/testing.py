@@ -59,7 +59,7 @@ class Clock:
 
 
 class Failures:
-    """Failures of a `TestStore`. There are none at first. Entries stay stored."""
+    """Failures of a `TestStore`, which works until one is set. Entries stay stored."""
 
     def __init__(self, backend: TestBackend) -> None:
         self._backend = backend

@@ -100,7 +100,8 @@ impl Ticket {
         }
     }
 
-    /// Returns the limit of a call whose factory runs in another thread; `None` if there is none.
+    /// Returns the limit of a call whose factory runs in another thread; `None` if it waits without
+    /// one.
     fn limit(&self) -> Option<Limit> {
         let timeouts = self.ticket.lock().as_ref()?.timeouts();
         timeouts.next().is_some().then(|| Limit::new(timeouts, self.form))

@@ -96,7 +96,7 @@ export function create({ store, signal }, id) {
         replace(heading, data(cache.name));
         replace(line, link(route(""), {}, "All caches"), badge("plain", data(cache.value_type)), h("span", {}, "prefix ", data(cache.prefix, "data mono")),
           cache.version === null ? null : h("span", {}, "version ", data(cache.version, "data mono")),
-          link(route("keys") + "?" + new URLSearchParams({ by: "prefix", q: `${cache.id}:` }), {}, "Keys"),
+          link(route("keys") + "?" + new URLSearchParams({ by: "prefix", q: cache.key_prefix }), {}, "Keys"),
           state.writes ? link(route("invalidate") + "?" + new URLSearchParams({ by: "cache", name: cache.id }), {}, "Invalidate") : null);
         seen = "known";
       }

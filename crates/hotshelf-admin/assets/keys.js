@@ -10,7 +10,7 @@ export const STATES = {
   fresh: ["good", "fresh"],
   stale: ["warn", "stale"],
   absent: ["plain", "known absent"],
-  outdated: ["warn", "outdated"],
+  unreadable: ["warn", "unreadable"],
   foreign: ["plain", "untracked"],
 };
 

@@ -42,12 +42,6 @@ pub(crate) struct Shown {
     caches: BTreeMap<String, Vec<Option<f64>>>,
 }
 
-/// Returns the id of a cache.
-pub(crate) fn id_of(cache: &CacheMetrics) -> String {
-    let version = cache.version.as_deref().unwrap_or("-");
-    format!("{}:{version}:{}", cache.prefix, cache.name)
-}
-
 impl Samples {
     /// Takes a sample, unless there is one of the last second.
     pub(crate) fn take(&self, store: &ByteStore) {
@@ -74,7 +68,7 @@ impl Samples {
 impl Sample {
     fn new(at: f64, metrics: &StoreMetrics, before: Option<&Self>) -> Self {
         let counters = |cache: &CacheMetrics| {
-            let (id, stats) = (id_of(cache), &cache.stats);
+            let (id, stats) = (cache.id(), &cache.stats);
             let counts = [
                 stats.hits,
                 stats.near_hits,

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use crate::Admin;
 use crate::http::{Request, Response};
-use crate::samples::id_of;
 
 /// The number of events that a page is sent.
 const EVENTS: usize = 100;
@@ -30,7 +29,7 @@ impl Admin {
             .iter()
             .map(|cache| {
                 let mut shown = json!(cache);
-                shown["id"] = id_of(cache).into();
+                shown["id"] = cache.id().into();
                 shown
             })
             .collect();

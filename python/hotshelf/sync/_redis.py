@@ -364,8 +364,9 @@ class PubSub:
     def get_message(
         self, ignore_subscribe_messages: bool = False, timeout: float | None = 0.0
     ) -> Message | None:
-        """Returns the next message or confirmation, or `None` if there is none within `timeout`
-        seconds; `None` waits forever. A message with a handler is passed to it instead.
+        """Returns the next message or confirmation, or `None` if nothing arrives within `timeout`
+        seconds. A timeout of `None` waits forever. A message with a handler is passed to it
+        instead.
 
         Raises:
             UnavailableError: If the connection was lost: messages may be missing.

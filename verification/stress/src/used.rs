@@ -28,7 +28,7 @@ impl Used {
         self.near_hits > 0
     }
 
-    /// Returns `true` if values were stale, refreshed, waited for in vain, and not loaded.
+    /// Returns `true` if values were served stale and refreshed, calls timed out, and loads failed.
     pub(crate) fn stale(&self) -> bool {
         ![self.stale, self.refreshes, self.timed_out, self.load_errors].contains(&0)
     }

@@ -108,7 +108,7 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
         return Ok(What::Matching(Pattern::new(format!("{}:*", Pattern::escape(cache)))));
     }
     if let Some(glob) = &target.pattern {
-        let literal = glob.find(['*', '?', '[']).unwrap_or(glob.len());
+        let literal = glob.find(['*', '?', '[', '\\']).unwrap_or(glob.len());
         // `hs:` must not match in full or in part.
         let is_own = b"hs:".starts_with(&glob.as_bytes()[..literal.min(3)]);
         if literal == 0 || is_own {

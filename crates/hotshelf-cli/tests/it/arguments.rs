@@ -19,6 +19,8 @@ fn invalid_arguments_exit_with_2() {
         &["get", "--raw", "--json", "a"],
         &["invalidate", "--tag", "lamps", "--yes"],
         &["invalidate", "--key", "a", "--pattern", "b*", "--yes"],
+        // Leases and tags, by an escape.
+        &["invalidate", "--pattern", "\\hs:*", "--yes"],
         &["bench", "--requests", "0"],
         &["key", "products", "1", "{"],
         &["key", "--prefix", "hs", "products", "1"],

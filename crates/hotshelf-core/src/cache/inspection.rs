@@ -142,9 +142,13 @@ impl ByteCache {
     #[must_use]
     pub fn id(&self) -> String {
         let namespace = self.namespace();
-        let version = namespace.version_name().unwrap_or("-");
-        format!("{}:{version}:{}", namespace.prefix_name(), namespace.name())
+        cache_id(namespace.prefix_name(), namespace.version_name(), namespace.name())
     }
+}
+
+/// Returns the text that tells a cache from others.
+pub(crate) fn cache_id(prefix: &str, version: Option<&str>, name: &str) -> String {
+    format!("{prefix}:{}:{name}", version.unwrap_or("-"))
 }
 
 /// A scan of the keys of entries, step by step. Keys of hotshelf's own, of leases and tags, are left

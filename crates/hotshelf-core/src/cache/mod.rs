@@ -53,6 +53,7 @@ pub use entry_key::EntryKey;
 pub use explain::{EntryInfo, Explanation, TagInfo, Verdict};
 pub use inherited::InheritedTags;
 pub use insert::Inserts;
+pub(crate) use inspection::cache_id;
 pub use inspection::{EntryScan, EntryState, Inspection};
 pub use load::Loaded;
 pub use load_many::{Ended, ManyLoad};

@@ -178,14 +178,9 @@ impl Registry {
 
     /// Returns the metrics of the caches. Those of several kinds of values under one name are one.
     pub(crate) fn metrics(&self) -> Vec<CacheMetrics> {
-        let times: Vec<_> = {
-            let caches = self.caches.lock();
-            caches.values().map(|context| context.stats.load_times().read()).collect()
-        };
-        let mut metrics: Vec<CacheMetrics> = Vec::with_capacity(times.len());
-        // A cache that is built in between is left out.
-        for (info, times) in self.infos().into_iter().zip(times) {
-            let of_one = CacheMetrics::new(info, times);
+        let mut metrics: Vec<CacheMetrics> = Vec::new();
+        for (id, context) in &*self.caches.lock() {
+            let of_one = CacheMetrics::new(info(id, context), context);
             match metrics.last_mut().filter(|last| last.is_same_name(&of_one)) {
                 Some(last) => last.add(&of_one),
                 None => metrics.push(of_one),
@@ -196,16 +191,7 @@ impl Registry {
 
     /// Returns the caches, ordered by prefix, version and name.
     pub(crate) fn infos(&self) -> Vec<CacheInfo> {
-        let info =
-            |((prefix, version, name, kind), context): (&CacheId, &Arc<CacheContext>)| CacheInfo {
-                prefix: prefix.clone(),
-                version: version.clone(),
-                name: name.clone(),
-                value_type: kind.name.clone(),
-                codec: context.codec.name(),
-                stats: context.stats.read(),
-            };
-        self.caches.lock().iter().map(info).collect()
+        self.caches.lock().iter().map(|(id, context)| info(id, context)).collect()
     }
 }
 
@@ -213,6 +199,17 @@ impl CacheDefinition {
     fn into_context(self, number: u64, enabled: &Arc<AtomicBool>) -> Result<CacheContext, Error> {
         let Self { namespace, options, codec, tag_rule, .. } = self;
         CacheContext::new(namespace, options, codec, tag_rule, number, enabled)
+    }
+}
+
+fn info((prefix, version, name, kind): &CacheId, context: &CacheContext) -> CacheInfo {
+    CacheInfo {
+        prefix: prefix.clone(),
+        version: version.clone(),
+        name: name.clone(),
+        value_type: kind.name.clone(),
+        codec: context.codec.name(),
+        stats: context.stats.read(),
     }
 }
 

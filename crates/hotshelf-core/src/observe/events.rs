@@ -59,7 +59,7 @@ pub enum EventKind {
         /// Whether they are on.
         enabled: bool,
     },
-    /// Somebody did something by an admin page or the command line.
+    /// Somebody did something by an admin page.
     Admin {
         /// Who, as the application says.
         who: String,

@@ -301,6 +301,7 @@ mod tests {
                 value_type: "u64".into(),
                 stats,
                 load_times: times.read(),
+                key_prefix: "cache:v1:numbers:".into(),
             }],
         }
     }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::LoadTimesSnapshot;
-use crate::cache::CacheInfo;
+use crate::cache::{CacheInfo, cache_id};
+use crate::context::CacheContext;
 use crate::stats::CacheStats;
 
 /// The metrics of a store, at one moment.
@@ -99,12 +100,22 @@ pub struct CacheMetrics {
     pub stats: CacheStats,
     /// How long loaders took.
     pub load_times: LoadTimesSnapshot,
+    /// What all its keys begin with.
+    pub key_prefix: String,
 }
 
 impl CacheMetrics {
-    pub(crate) fn new(info: CacheInfo, load_times: LoadTimesSnapshot) -> Self {
+    pub(crate) fn new(info: CacheInfo, context: &CacheContext) -> Self {
         let CacheInfo { prefix, version, name, value_type, stats, .. } = info;
-        Self { prefix, version, name, value_type, stats, load_times }
+        let load_times = context.stats.load_times().read();
+        let key_prefix = context.key_prefix.clone();
+        Self { prefix, version, name, value_type, stats, load_times, key_prefix }
+    }
+
+    /// Returns the [id](crate::cache::ByteCache::id) of the cache.
+    #[must_use]
+    pub fn id(&self) -> String {
+        cache_id(&self.prefix, self.version.as_deref(), &self.name)
     }
 
     pub(crate) fn is_same_name(&self, other: &Self) -> bool {

@@ -171,3 +171,17 @@ async fn reporter_tells_the_recorder() {
         assert_eq!(times.len(), 1, "each load is reported once");
     }
 }
+
+#[test]
+fn metrics_of_a_cache_name_the_beginning_of_its_keys() {
+    on_each_backend(async |store| {
+        for name in ["numbers", "two words"] {
+            let cache: Cache<u32> = store.cache(name).build().unwrap();
+            let metrics = store.metrics();
+            let of_cache = metrics.caches.iter().find(|it| it.name == name).unwrap();
+            let key = cache.wire_key("a");
+            assert!(key.as_str().starts_with(&of_cache.key_prefix), "{key:?}: {of_cache:?}");
+            assert_eq!(of_cache.id(), format!("cache:v1:{name}"));
+        }
+    });
+}
