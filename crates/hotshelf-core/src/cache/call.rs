@@ -26,6 +26,8 @@ pub struct CallOptions {
     pub(crate) nested: bool,
     pub(crate) refresh: RefreshMode,
     pub(crate) must_load: bool,
+    /// Whether the call has a span.
+    pub(super) in_span: bool,
 }
 
 /// Where a value that isn't fresh is loaded anew.
@@ -91,6 +93,7 @@ impl CallOptions {
             nested: false,
             refresh: RefreshMode::Inline,
             must_load: false,
+            in_span: false,
         }
     }
 

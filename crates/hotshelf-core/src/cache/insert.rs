@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Instrument;
 
 use super::call::CallOptions;
 use super::{ByteCache, EntryKey};
@@ -106,6 +107,11 @@ impl Inserts {
     /// # Cancel safety
     /// Same as [`Inserts::send`].
     pub async fn send_each(self) -> Vec<Result<bool, Error>> {
+        let span = self.cache.put_span(self.slots.len());
+        self.send_in_span().instrument(span).await
+    }
+
+    async fn send_in_span(self) -> Vec<Result<bool, Error>> {
         let Self { cache, ttl, keep, slots } = self;
         let outdated = slots.iter().filter_map(|slot| match slot {
             Slot::Remove(key, _) => Some(key.clone()),

@@ -4,11 +4,14 @@ use std::any::TypeId;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::call::{CallOptions, Mode, RefreshMode};
 use super::entry_key::EntryKey;
 use super::load_ticket::LoadTicket;
 use super::load_timeouts::{LoadTimeouts, Served, Waited};
 use super::refresh::{Begun, Refresh};
+use super::span::CallSpan;
 use super::trace::Source;
 use super::{ByteCache, Mistake};
 use crate::engine::{
@@ -60,6 +63,9 @@ impl ByteCache {
         mut options: CallOptions,
         errors: TypeId,
     ) -> Loaded {
+        if let Some(span) = self.get_span(&key, &options) {
+            return Box::pin(self.load_in_span(*span, key, options, errors)).await;
+        }
         if let Some(outer) = options.take_tags_into() {
             return self.load_part(outer, key, options, errors).await;
         }
@@ -109,6 +115,20 @@ impl ByteCache {
             }
         })
         .await
+    }
+
+    /// Loads a key within the span of the call. That ends when the caller is to load.
+    async fn load_in_span(
+        &self,
+        mut span: CallSpan,
+        key: Result<EntryKey, Error>,
+        options: CallOptions,
+        errors: TypeId,
+    ) -> Loaded {
+        let options = span.options(options);
+        let loaded = self.load(key, options, errors).instrument(span.span.clone()).await;
+        span.record();
+        loaded
     }
 
     /// Serves a value that is to be loaded anew, or loads it first.

@@ -108,12 +108,17 @@ impl ByteCache {
         options: CallOptions,
         errors: TypeId,
     ) -> ManyLoad {
-        let budget = self.budget_for(keys.len());
+        let count = keys.len();
+        let budget = self.budget_for(count);
         let (positions, slots) = self.distinct(keys, &options);
         let cache = self.clone();
-        let led = Vec::new();
+        let (led, span) = (Vec::new(), self.get_many_span(count));
         let mut load = ManyLoad { cache, options, errors, budget, positions, slots, led };
-        load.read().await;
+        load.read().instrument(span.clone()).await;
+        if !span.is_disabled() {
+            let is_hit = |slot: &&Slot| matches!(slot.state, State::Ended(_));
+            span.record("cache.hits", load.slots.iter().filter(is_hit).count());
+        }
         load
     }
 
@@ -389,6 +394,11 @@ impl ManyLoad {
     /// # Cancel safety
     /// Once they were sent, the fills complete even if the future is dropped.
     pub async fn complete(&mut self, values: impl IntoIterator<Item = Value>) {
+        let span = self.cache.put_span(self.led.len());
+        self.complete_in_span(values).instrument(span).await;
+    }
+
+    async fn complete_in_span(&mut self, values: impl IntoIterator<Item = Value>) {
         let led = std::mem::take(&mut self.led).into_iter().zip(values);
         let completing = led.map(|((position, ticket), value)| async move {
             let completed = ticket.begin_complete(&value).await;

@@ -178,6 +178,11 @@ impl LoadTicket {
     /// Once the fill was sent, it completes even if the future is dropped. Before that,
     /// dropping it hands the load over.
     pub async fn complete(self, value: Value) -> Filled {
+        let span = self.cache.put_span(1);
+        self.complete_in_span(value).instrument(span).await
+    }
+
+    async fn complete_in_span(self, value: Value) -> Filled {
         match self.begin_complete(&value).await {
             Completing::Fill(fill) => {
                 let (ticket, filling, claim) = *fill;

@@ -26,6 +26,7 @@ mod local;
 mod read;
 mod refresh;
 mod registry;
+mod span;
 mod store;
 mod trace;
 mod write_guard;
@@ -35,7 +36,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use tracing::Span;
 
 use crate::codec::Opaque;
 use crate::context::CacheContext;
@@ -144,11 +144,6 @@ impl ByteCache {
 
     fn is_enabled(&self) -> bool {
         self.context.enabled.load(Ordering::Relaxed)
-    }
-
-    /// Returns the span of a loader of some keys. It ends with the loader.
-    fn load_span(&self, keys: usize) -> Span {
-        tracing::debug_span!("cache.load", cache = self.context.namespace.name(), keys)
     }
 
     fn count(&self, counter: Counter) {

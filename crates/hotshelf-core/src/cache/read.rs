@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join;
+use tracing::Instrument;
 
 use super::call::{CallOptions, Mode};
+use super::span::CallSpan;
 use super::trace::{Outcome, Source};
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
@@ -33,6 +35,9 @@ impl ByteCache {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn read(&self, key: Result<EntryKey, Error>) -> Result<ReadOutcome, Error> {
+        if let Some(span) = self.get_span(&key, &READ) {
+            return Box::pin(self.read_in_span(*span, key, CallOptions::none())).await;
+        }
         if !self.is_enabled() {
             return Ok(miss(MissReason::Disabled));
         }
@@ -54,6 +59,9 @@ impl ByteCache {
         key: Result<EntryKey, Error>,
         call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
+        if let Some(span) = self.get_span(&key, call) {
+            return Box::pin(self.read_in_span(*span, key, call.clone())).await;
+        }
         if let Some(outer) = call.tags_into() {
             return self.read_part(outer, key, call).await;
         }
@@ -68,6 +76,19 @@ impl ByteCache {
         let key = key.inspect_err(|_| call.note_reason(MissReason::InvalidKey))?;
         let tags = self.checked(Mistake::Tags, call.tags_in(&self.context, Some(&key)))?;
         self.read_with(&key.wire, &tags, call).await
+    }
+
+    /// Reads a key within the span of the call.
+    async fn read_in_span(
+        &self,
+        mut span: CallSpan,
+        key: Result<EntryKey, Error>,
+        call: CallOptions,
+    ) -> Result<ReadOutcome, Error> {
+        let call = span.options(call);
+        let read = self.read_as(key, &call).instrument(span.span.clone()).await;
+        span.record();
+        read
     }
 
     async fn read_with(
@@ -232,6 +253,19 @@ impl ByteCache {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn read_many(
+        &self,
+        keys: Vec<Result<EntryKey, Error>>,
+    ) -> Result<Vec<ReadOutcome>, Error> {
+        let span = self.get_many_span(keys.len());
+        let read = self.read_many_unobserved(keys).instrument(span.clone()).await;
+        if !span.is_disabled() {
+            let is_hit = |outcome: &&ReadOutcome| !matches!(outcome, ReadOutcome::Miss(_));
+            span.record("cache.hits", read.iter().flatten().filter(is_hit).count());
+        }
+        read
+    }
+
+    async fn read_many_unobserved(
         &self,
         keys: Vec<Result<EntryKey, Error>>,
     ) -> Result<Vec<ReadOutcome>, Error> {

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tracing::Instrument;
 
 use super::call::CallOptions;
 use super::{ByteCache, EntryKey, Mistake};
@@ -264,13 +265,13 @@ impl WrittenValues {
     pub async fn send(self) -> Result<Written, Error> {
         let Self { mut guard, values, failed } = self;
         let (cache, budget) = (guard.cache.clone(), guard.budget);
-        let engine = Arc::clone(&cache.engine);
+        let (engine, span) = (Arc::clone(&cache.engine), cache.put_span(values.len()));
         let storing = async move {
             guard.store(values).await;
             guard.remove_rest().await
         };
         let written = finish_even_if_dropped(&engine.runtime, storing);
-        let written = in_budget(&cache, budget, written).await;
+        let written = in_budget(&cache, budget, written).instrument(span).await;
         written.and_then(|written| failed.map(|()| written))
     }
 }

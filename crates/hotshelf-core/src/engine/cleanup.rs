@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tracing::{Instrument, Span, debug_span};
 
 use super::Engine;
 use super::held::{Held, Purpose};
@@ -184,11 +185,25 @@ pub(crate) async fn remove(
 ) -> Result<u64> {
     let mut removing = Removing { engine, cache, removal: Some(removal) };
     let removed = match &removing.removal {
-        Some(removal) => engine.gate.remove(cache.map(|cache| &**cache), removal).await,
+        Some(removal) => {
+            let span = span_of(cache, removal);
+            engine.gate.remove(cache.map(|cache| &**cache), removal).instrument(span).await
+        }
         None => Ok(0),
     };
     removing.removal = None;
     removed
+}
+
+/// Returns the span of an invalidation.
+fn span_of(cache: Option<&Arc<CacheContext>>, removal: &Removal) -> Span {
+    let (kind, keys) = match removal {
+        Removal::Keys(keys) => ("key", Some(keys.len())),
+        Removal::Tags(keys) => ("tag", Some(keys.len())),
+        Removal::Matching(_) => ("pattern", None),
+    };
+    let name = cache.map(|cache| cache.namespace.name());
+    debug_span!("cache.invalidate", cache.name = name, cache.kind = kind, cache.keys = keys)
 }
 
 /// A removal in its caller's task. If it fails, or the caller is dropped before it is done, it

@@ -10,6 +10,7 @@ mod finding;
 mod liveness;
 mod resolver;
 mod role;
+mod span;
 mod state;
 mod supervisor;
 mod vouching;
@@ -55,13 +56,25 @@ impl Link {
         &self,
         request: &Request,
         routing: Routing,
-        mut timeout: Duration,
+        timeout: Duration,
     ) -> Result<Value, Error> {
         if request.is_large() && self.bulk().is_ready() {
             let sent = self.bulk().send_all(std::iter::once(request), routing, timeout);
             // Boxed, as it is rare.
             return Box::pin(sent).await?.pop().unwrap_or(Ok(Value::Nil));
         }
+        let span = span::sending(std::iter::once(request));
+        let reply = self.send_one(request, routing, timeout).await;
+        span::end(&span, &self.shared, [&reply]);
+        reply
+    }
+
+    async fn send_one(
+        &self,
+        request: &Request,
+        routing: Routing,
+        mut timeout: Duration,
+    ) -> Result<Value, Error> {
         let queue = |connection: &Connection, timeout| {
             let began = request.clock.map(|_| self.shared.dialer.runtime.uptime());
             Ok((began, connection.send(request, routing, timeout)?))
@@ -102,6 +115,21 @@ impl Link {
     }
 
     async fn send_at_once<'a>(
+        &self,
+        requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
+        routing: Routing,
+        timeout: Duration,
+    ) -> Result<Vec<Result<Value, Error>>, Error> {
+        let span = span::sending(requests.clone());
+        let replies = self.send_together(requests, routing, timeout).await;
+        match &replies {
+            Ok(replies) => span::end(&span, &self.shared, replies),
+            Err(error) => span::end(&span, &self.shared, [&Err(error.clone())]),
+        }
+        replies
+    }
+
+    async fn send_together<'a>(
         &self,
         requests: impl ExactSizeIterator<Item = &'a Request> + Clone,
         routing: Routing,

@@ -13,6 +13,7 @@ use super::clock::ServerClock;
 use super::dialer::Dialer;
 use super::resolver::Resolver;
 use crate::connection::{Connection, Listener};
+use crate::options::Address;
 
 pub(super) struct Shared {
     pub(super) dialer: Dialer,
@@ -46,7 +47,7 @@ pub(super) enum State {
     /// of a connection that worked.
     New,
     /// Connected.
-    Up { connection: Connection, tracking: bool },
+    Up { connection: Connection, address: Address, tracking: bool },
     /// The last attempt has failed, or the connection was lost.
     Down(Error),
     /// Closed for good.
@@ -71,6 +72,14 @@ impl Shared {
     pub(super) fn connection(&self) -> Option<Connection> {
         match &self.supervision.read().state {
             State::Up { connection, .. } => Some(connection.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the address of the server, if the link is up.
+    pub(super) fn address(&self) -> Option<Address> {
+        match &self.supervision.read().state {
+            State::Up { address, .. } => Some(address.clone()),
             _ => None,
         }
     }

@@ -128,7 +128,11 @@ impl Shared {
             tracing::warn!("{address} doesn't report key changes; {instead}");
         }
         self.clock.restart(clock);
-        let up = State::Up { connection: connection.clone(), tracking: agreed.tracking };
+        let up = State::Up {
+            connection: connection.clone(),
+            address: address.clone(),
+            tracking: agreed.tracking,
+        };
         if !self.set(up) {
             let reason = CloseReason::Closed;
             return Served::Lost(Loss { reason, worked: true, idle: true });
