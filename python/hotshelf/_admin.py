@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hotshelf._errors import ClosedError, ConfigurationError
-from hotshelf._hotshelf import Admin, Pending
+from hotshelf._hotshelf import Admin, Pending, admin_error
 from hotshelf._pending import result_of
 
 if TYPE_CHECKING:
@@ -92,11 +91,7 @@ class AdminPage:
         """Answers a request."""
         if scope["type"] != "http":
             return
-        answer = await self._answer(scope, receive)
-        if answer is None:
-            body = b'{"error": "you have to log in"}'
-            answer = 401, [(b"content-type", b"application/json")], body
-        status, headers, body = answer
+        status, headers, body = await self._answer(scope, receive)
         length = (b"content-length", str(len(body)).encode())
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         shown = b"" if scope["method"] == "HEAD" else body
@@ -104,27 +99,28 @@ class AdminPage:
 
     async def _answer(
         self, scope: dict[str, Any], receive: Any
-    ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         who: Any = "anybody"
         if self._auth is not None:
             who = self._auth(scope)
             who = await who if inspect.isawaitable(who) else who
         if not isinstance(who, str):
-            return None
+            return admin_error(401, "you have to log in")
         body = b""
         while scope["method"] == "POST" and len(body) <= _LARGEST:
             message = await receive()
             body += message.get("body", b"")
             if message["type"] != "http.request" or not message.get("more_body"):
                 break
-        asked = _asked(scope, body[: _LARGEST + 1], who)
+        if len(body) > _LARGEST:
+            return admin_error(413, "the request is too large")
+        asked = _asked(scope, body, who)
         try:
             answer = self._opened().respond(asked)
             if type(answer) is Pending:
                 answer = await result_of(answer)
         except ClosedError as error:
-            body = json.dumps({"error": str(error)}).encode()
-            return 503, [(b"content-type", b"application/json")], body
+            return admin_error(503, str(error))
         return cast("tuple[int, list[tuple[bytes, bytes]], bytes]", answer)
 
     def _opened(self) -> Admin:

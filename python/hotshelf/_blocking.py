@@ -24,11 +24,11 @@ def wait(coroutine: Coroutine[Any, Any, R]) -> R:
     Raises:
         RuntimeError: If an event loop runs in this thread, which would be blocked.
     """
-    if _get_running_loop() is not None or "trio" in sys.modules or "gevent" in sys.modules:
-        error = _refusal()
-        if error is not None:
-            coroutine.close()
-            raise RuntimeError(error)
+    try:
+        check_may_block()
+    except RuntimeError:
+        coroutine.close()
+        raise
     before = set_blocking(True)
     try:
         coroutine.send(None)
@@ -39,6 +39,18 @@ def wait(coroutine: Coroutine[Any, Any, R]) -> R:
         set_blocking(before)
     coroutine.close()
     raise RuntimeError("this coroutine can't be run without an event loop")
+
+
+def check_may_block() -> None:
+    """Checks that a call may block this thread.
+
+    Raises:
+        RuntimeError: If an event loop runs in it.
+    """
+    if _get_running_loop() is not None or "trio" in sys.modules or "gevent" in sys.modules:
+        error = _refusal()
+        if error is not None:
+            raise RuntimeError(error)
 
 
 def _refusal() -> str | None:

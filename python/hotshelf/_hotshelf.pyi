@@ -5,7 +5,7 @@ A method that uses the backend returns its result if it completes immediately, o
 """
 
 from asyncio import Future
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, final
 
@@ -35,9 +35,11 @@ __all__ = [
     "Unencoded",
     "WriteGuard",
     "__version__",
+    "admin_error",
     "after_fork",
     "after_fork_in_parent",
     "before_fork",
+    "collect_spans",
     "declare_prefix",
     "defaults",
     "is_blocking",
@@ -229,6 +231,11 @@ class Cache:
     def stats(self) -> dict[str, int]: ...
     def undecodable(self, reason: str) -> None: ...
 
+def admin_error(status: int, text: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]: ...
+def collect_spans(
+    context: Callable[[], Any], emit: Callable[[Any, dict[str, Any], int, int], None]
+) -> None: ...
+
 @final
 class Ticket:
     @property
@@ -287,6 +294,7 @@ class ManyLoad:
 class Collected:
     def __new__(cls) -> Collected: ...
     def outcome(self) -> tuple[dict[str, Any], str]: ...
+    def lookup(self) -> tuple[bool, bool, str]: ...
     def undecodable(self) -> None: ...
 
 @final

@@ -120,14 +120,16 @@ class Load(Generic[T]):
         else:
             service._load_succeeded()
             unchanged = context is not None and context._is_unchanged(made)
-            completing = ticket.complete(value, *encoded, unchanged=unchanged)
-            if type(completing) is Pending:
-                await result_of(completing)
+            with service._manager._observing.put(service, 1):
+                completing = ticket.complete(value, *encoded, unchanged=unchanged)
+                if type(completing) is Pending:
+                    await result_of(completing)
             return Made(value, encoded)
         return self._on_limit(cast("Pending", limit))
 
     async def _run(self, context: LoadContext[T] | None) -> Any:
-        return await finished(self._factory() if context is None else self._factory(context))
+        with self._service._manager._observing.load(self._service, 1):
+            return await finished(self._factory() if context is None else self._factory(context))
 
     async def _fail(
         self, ticket: Ticket, error: Exception, context: LoadContext[T] | None

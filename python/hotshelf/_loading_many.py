@@ -92,9 +92,10 @@ class LoadOfMany(Generic[T]):
         else:
             service._load_succeeded()
             own.update((at, value) for at, (value, _, _) in zip(positions, prepared, strict=True))
-            completing = step.complete(prepared)
-            if type(completing) is Pending:
-                completing = await result_of(completing)
+            with service._manager._observing.put(service, len(prepared)):
+                completing = step.complete(prepared)
+                if type(completing) is Pending:
+                    completing = await result_of(completing)
             return cast("ManyLoad", completing)
         # The traceback of the future's own exception would refer to the future.
         raise own_copy(cast("BaseException", cast("Pending", limit).future.exception()))
@@ -105,7 +106,8 @@ class LoadOfMany(Generic[T]):
         distinct: dict[Any, Any] = {}
         for name in names:
             distinct.setdefault(comparable(name), name)
-        made = await finished(self._factory(list(distinct.values())))
+        with self._service._manager._observing.load(self._service, len(distinct)):
+            made = await finished(self._factory(list(distinct.values())))
         found = {comparable(name): value for name, value in _pairs(made)}
         if found and found.keys().isdisjoint(distinct):
             logger.warning(

@@ -37,12 +37,13 @@ from hotshelf._options import (
     checked_options,
     seconds,
 )
+from hotshelf._near import Near
+from hotshelf._observing import Observing
 from hotshelf._pending import result_of
 from hotshelf._redis import RedisClient
 from hotshelf._service import CacheService
 from hotshelf._signature import KeyFunction, return_type
 from hotshelf._stats import Stats
-from hotshelf._near import Near
 from hotshelf._tls import Tls
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ class CacheManager:
         #: The functions whose arguments are the keys of a cache.
         self._claims: dict[tuple[str, str, str], Callable[..., Any]] = {}
         self._services: weakref.WeakSet[CacheService[Any]] = weakref.WeakSet()
+        self._observing = Observing()
         #: The number of lifespans that have begun and not ended.
         self._lifespans = 0
         if url is not _NO_URL:
@@ -511,13 +513,13 @@ class CacheManager:
             TypeError: For a string instead of a list of strings.
         """
         all_prefixes = [prefix for prefix in list_of_names(prefixes, "prefixes") if is_text(prefix)]
-        try:
-            done = self.store.invalidate_tags(all_prefixes, list_of_names(names, "names"))
+        tags = list_of_names(names, "names")
+        with contextlib.suppress(CacheError), self._observing.invalidate_tags(len(tags)):
+            done = self.store.invalidate_tags(all_prefixes, tags)
             if type(done) is Pending:
                 await result_of(done)
-        except CacheError:
-            return False
-        return True
+            return True
+        return False
 
     def consistency_token(self) -> str:
         """Returns a token for the changes that were applied before this call: `delete`, `set`,
@@ -563,6 +565,12 @@ class CacheManager:
         if type(closing) is Pending:
             closing = await result_of(closing)
         return cast("bool", closing)
+
+    def _observe(self, observing: Observing) -> None:
+        """Tells of the calls of all caches, from now on."""
+        self._observing = observing
+        for service in list(self._services):
+            service._attach()
 
     def _add(self, service: CacheService[Any]) -> None:
         """Attaches a service to the servers, now and whenever the manager is opened."""

@@ -283,7 +283,7 @@ class CacheService(Generic[T]):
     def _attach(self) -> None:
         """Uses the servers that the manager was opened with last."""
         core = self._manager._cache(self.namespace, **self._options)
-        self._core = core.decoded_by(self._codec.number)
+        self._core = self._manager._observing.core(self, core.decoded_by(self._codec.number))
 
     async def __call__(self) -> Self:
         """Returns the cache itself, as a dependency of FastAPI."""
@@ -1213,6 +1213,10 @@ class CacheService(Generic[T]):
             # It could be copied before. Code of the value may raise anything.
             self._core.undecodable(f"can't be copied: {type(error).__name__}")
             return _UNDECODABLE
+
+    def _peeked(self, found: Any) -> Any:
+        """Returns the value of what `peek` has found; what is undecodable if it has found none."""
+        return _UNDECODABLE if type(found) is Missing else self._value(found)
 
     @staticmethod
     def _is_undecodable(value: Any) -> bool:

@@ -11,9 +11,12 @@ class Stats(TypedDict):
     Attributes:
         hits: Calls that got a value, or a cached `None`, from the backend.
         near_hits: Those of the hits that the near tier answered.
-        negatives: Answers that a value is known to be `None`.
-        stale: Those of the hits whose value was stale, and calls that got a stale value instead of an
-            exception or of waiting for a slow factory.
+        stale_hits: Those of the hits whose value was stale.
+        near_stale_hits: Those of the stale hits that the near tier answered.
+        negatives: Those of the hits that said that the value is `None`, and were fresh.
+        near_negatives: Those of the negatives that the near tier answered.
+        stale: Stale values that callers were given: stale hits, and values instead of an exception or
+            of waiting for a slow factory.
         stale_instead: Those of the stale values that were given instead.
         misses: Calls that found no usable entry in the backend.
         loads: Runs of factories.
@@ -36,7 +39,10 @@ class Stats(TypedDict):
 
     hits: int
     near_hits: int
+    stale_hits: int
+    near_stale_hits: int
     negatives: int
+    near_negatives: int
     stale: int
     stale_instead: int
     misses: int

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hotshelf._blocking import wait
+from hotshelf._blocking import check_may_block, wait
 from hotshelf._diagnosis import Trace
 from hotshelf._errors import ConfigurationError
 
@@ -86,7 +86,12 @@ class Warming(Generic[K]):
 
     def run_in_threads(self, names: list[K], concurrency: int) -> Warmed[K]:
         """Loads keys in threads, and counts in this one. When it is interrupted, loads that run
-        end before it does."""
+        end before it does.
+
+        Raises:
+            RuntimeError: If an event loop runs in this thread, which would be blocked.
+        """
+        check_may_block()
         _check_concurrency(concurrency)
         with ThreadPoolExecutor(concurrency, "hotshelf-warm") as pool:
             try:

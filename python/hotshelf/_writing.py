@@ -64,9 +64,10 @@ class GuardedWrite:
         if self._guard is None:
             return
         try:
-            finishing = self._guard.finish(values)
-            if type(finishing) is Pending:
-                await result_of(finishing)
+            with self._service._manager._observing.put(self._service, len(values)):
+                finishing = self._guard.finish(values)
+                if type(finishing) is Pending:
+                    await result_of(finishing)
         except CacheError:
             # The engine has counted and logged it.
             return

@@ -82,15 +82,28 @@ impl Admin {
                 who: &asked.who,
             };
             let response = page.respond(request).await;
-            outcome(move |py| {
-                let headers = response.headers.iter().map(|(name, value)| {
-                    (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()))
-                });
-                let headers = PyList::new(py, headers.collect::<Vec<_>>())?;
-                let body = PyBytes::new(py, &response.body);
-                let parts = (response.status, headers, body).into_pyobject(py)?;
-                Ok(parts.cast_into::<PyTuple>()?.into_any().unbind())
-            })
+            outcome(move |py| Ok(parts(py, &response)?.into_any().unbind()))
         })
     }
+}
+
+/// Returns the response to a request that isn't answered, with the text of an error.
+#[pyfunction]
+pub(crate) fn admin_error<'py>(
+    py: Python<'py>,
+    status: u16,
+    text: &str,
+) -> PyResult<Bound<'py, PyTuple>> {
+    parts(py, &hotshelf_admin::Response::error(status, text))
+}
+
+fn parts<'py>(
+    py: Python<'py>,
+    response: &hotshelf_admin::Response,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let headers = response.headers.iter().map(|(name, value)| {
+        (PyBytes::new(py, name.as_bytes()), PyBytes::new(py, value.as_bytes()))
+    });
+    let headers = PyList::new(py, headers.collect::<Vec<_>>())?;
+    (response.status, headers, PyBytes::new(py, &response.body)).into_pyobject(py)
 }

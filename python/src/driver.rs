@@ -21,9 +21,10 @@ use slab::Slab;
 use crate::executor::{Executor, Task};
 use crate::finalization;
 use crate::fork::Process;
+use crate::host::hand_over;
 use crate::pending::{Operation, Outcome, Pending};
 use crate::runtime::now;
-use crate::{kept, log};
+use crate::spans;
 
 /// The maximum number of times that a turn runs ready tasks, before it returns to the loop.
 const ROUNDS: usize = 64;
@@ -120,7 +121,6 @@ impl Driver {
         F: Future<Output = Outcome> + Send + 'static,
     {
         let driver = slf.get();
-        let entered = driver.executor.enter();
         let state = Operation::new();
         let (finished, operation_state) = (Arc::clone(&driver.finished), Arc::clone(&state));
         // Not an async block, which would reserve space for the operation twice.
@@ -129,14 +129,15 @@ impl Driver {
                 finished.lock().push(operation_state);
             }
         });
-        let task = Task::new(&driver.executor, Box::pin(work));
+        let work = spans::recorded(slf.py(), Box::pin(work));
+        let entered = driver.executor.enter();
+        let task = Task::new(&driver.executor, work);
         task.run();
         let result = Self::result_or_pending(slf, state, task);
         // Even if the result is an error: the operation may have woken or spawned tasks.
         driver.send_or_schedule(slf)?;
         drop(entered);
-        log::flush(slf.py());
-        kept::release(slf.py());
+        hand_over(slf.py());
         result
     }
 
@@ -235,8 +236,7 @@ impl Driver {
         }
         let timer = self.set_timer(slf);
         drop(entered);
-        log::flush(py);
-        kept::release(py);
+        hand_over(py);
         timer
     }
 

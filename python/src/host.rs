@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::driver::{self, Driver};
 use crate::executor::{Executor, Task};
 use crate::pending::Outcome;
-use crate::{finalization, threads};
+use crate::{finalization, kept, log, spans, threads};
 
 /// Begins an operation. On an event loop it returns the result if it completes immediately, or
 /// else a [`Pending`]; in a thread that operations may block, it returns the result.
@@ -60,6 +60,13 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Hands over to Python what operations have left for it, when its code may run.
+pub(crate) fn hand_over(py: Python<'_>) {
+    log::flush(py);
+    spans::flush(py);
+    kept::release(py);
 }
 
 /// Returns the executor of an open loop that meets a condition, or else that of the threads.

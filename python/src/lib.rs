@@ -31,6 +31,7 @@ mod pub_sub;
 mod refresh;
 mod runtime;
 mod socket;
+mod spans;
 mod store;
 mod test_backend;
 mod threads;
@@ -75,6 +76,8 @@ fn _hotshelf(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::after_fork, module)?)?;
     module.add_function(wrap_pyfunction!(threads::is_blocking, module)?)?;
     module.add_function(wrap_pyfunction!(threads::set_blocking, module)?)?;
+    module.add_function(wrap_pyfunction!(admin::admin_error, module)?)?;
+    module.add_function(wrap_pyfunction!(spans::collect_spans, module)?)?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(store::declare_prefix, module)?)?;
     module.add_function(wrap_pyfunction!(arguments::mode_after_undecodable, module)?)?;

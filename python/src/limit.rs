@@ -1,5 +1,7 @@
 //! Limits of calls that wait for a factory in another thread.
 
+use std::future::pending;
+
 use futures_channel::oneshot;
 use hotshelf_core::cache::{LoadTimeouts, Waited};
 use hotshelf_core::sync::Mutex;
@@ -9,6 +11,29 @@ use crate::errors::{load_timed_out, value_error};
 use crate::host::begin;
 use crate::pending::outcome;
 use crate::value::{Form, to_python};
+
+/// Waits until a call should stop waiting for its factory, and returns the value that it is given
+/// instead, in a form, or raises. Without a form there is none. Returns `None` if there is no limit.
+pub(crate) fn time_limit(
+    py: Python<'_>,
+    timeouts: Option<LoadTimeouts>,
+    form: Option<Form>,
+) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let limited = timeouts.filter(|timeouts| timeouts.next().is_some());
+    let begin_limit = |timeouts: LoadTimeouts| {
+        begin(py, async move {
+            // It doesn't wait for a load, but for its own end.
+            let (waited, _) = timeouts.wait(pending::<()>()).await;
+            outcome(move |py| match (waited, form) {
+                (Waited::Stale(value), Some(form)) => to_python(py, value, form),
+                (Waited::Stale(_) | Waited::TimedOut | Waited::Done(()), _) => {
+                    Err(load_timed_out())
+                }
+            })
+        })
+    };
+    limited.map(begin_limit).transpose()
+}
 
 /// How long a call waits for a factory that runs in another thread.
 #[pyclass(frozen, module = "hotshelf._hotshelf")]

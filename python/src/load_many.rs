@@ -1,9 +1,9 @@
 //! Loads of many keys.
 
-use std::future::{pending, ready};
+use std::future::ready;
 use std::sync::Arc;
 
-use hotshelf_core::cache::{self, Ended, SharedError, Value, Waited};
+use hotshelf_core::cache::{self, Ended, SharedError, Value};
 use hotshelf_core::sync::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use pyo3::types::PyList;
 
 use crate::errors::{backing_off, load_timed_out, value_error};
 use crate::host::{Background, begin};
+use crate::limit::time_limit;
 use crate::pending::{Outcome, outcome};
 use crate::ticket::{Failed, Failure};
 use crate::value::{Form, PyValue, to_python};
@@ -68,18 +69,7 @@ impl ManyLoad {
     /// Waits until the call should stop waiting for its factory, and raises. Returns `None` if
     /// there is no limit.
     fn time_limit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let timeouts = self.load.lock().as_ref().map(cache::ManyLoad::timeouts);
-        let Some(timeouts) = timeouts.filter(|timeouts| timeouts.next().is_some()) else {
-            return Ok(None);
-        };
-        let limit = begin(py, async move {
-            // It doesn't wait for a load, but for its own end.
-            let (waited, _) = timeouts.wait(pending::<()>()).await;
-            outcome(move |_| match waited {
-                Waited::Stale(_) | Waited::TimedOut | Waited::Done(()) => Err(load_timed_out()),
-            })
-        })?;
-        Ok(Some(limit))
+        time_limit(py, self.load.lock().as_ref().map(cache::ManyLoad::timeouts), None)
     }
 
     /// Stores the values of the keys at `positions`, in their order, shares them with the callers

@@ -1,4 +1,5 @@
-//! Forwards log events of the core and of the Redis client to Python's `logging`.
+//! Forwards log events of the core and of the Redis client to Python's `logging`, and spans to
+//! [`spans`].
 //!
 //! Events occur while operations are polled, when no Python code may run. So they are queued,
 //! and emitted at the end of the driver's turn.
@@ -13,6 +14,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::spans;
 
 /// The queued lines, each with its level in `logging`.
 static LINES: Mutex<Vec<(u8, String)>> = Mutex::new(Vec::new());
@@ -76,9 +79,13 @@ struct Line {
 }
 
 impl Subscriber for Lines {
-    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
-        // The result of `enabled` depends on the logger's current level.
-        Interest::sometimes()
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match metadata.is_span() {
+            true if spans::is_wanted(metadata) => Interest::always(),
+            true => Interest::never(),
+            // The result of `enabled` depends on the logger's current level.
+            false => Interest::sometimes(),
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -89,14 +96,21 @@ impl Subscriber for Lines {
             }
             _ => true,
         };
-        wanted && metadata.is_event()
+        if metadata.is_span() { spans::is_wanted(metadata) } else { wanted }
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        spans::begin(attributes)
     }
 
-    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record(&self, id: &Id, values: &Record<'_>) {
+        spans::record(id, values);
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        spans::end(&id);
+        true
+    }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hotshelf_core::Error;
 use hotshelf_redis::Reply;
 use pyo3::prelude::*;
 
@@ -10,7 +9,7 @@ use crate::client::Command;
 use crate::convert;
 use crate::errors::exception;
 use crate::host::begin;
-use crate::pending::{Outcome, outcome};
+use crate::pending::{done, outcome};
 use crate::turns::Turns;
 
 /// Transactions that are executed only if watched keys are unchanged, on a connection of their
@@ -69,8 +68,4 @@ impl Optimistic {
             async move { done(async { transactions.next(false).await?.unwatch().await }.await) },
         )
     }
-}
-
-fn done(result: Result<(), Error>) -> Outcome {
-    outcome(move |py| result.map(|()| py.None()).map_err(|error| exception(&error)))
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use hotshelf_core::Error;
 use hotshelf_core::sync::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::driver::Driver;
+use crate::errors::exception;
 use crate::executor::Task;
 use crate::load_many::ManyLoad;
 use crate::refresh::Refresh;
@@ -22,6 +24,12 @@ pub(crate) fn outcome(
     convert: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static,
 ) -> Outcome {
     Box::new(convert)
+}
+
+/// Creates the outcome of an operation that has no result, only success.
+pub(crate) fn done<T>(result: Result<T, Error>) -> Outcome {
+    let done = result.map(drop);
+    outcome(move |py| done.map(|()| py.None()).map_err(|error| exception(&error)))
 }
 
 /// The state of an operation.

@@ -15,7 +15,7 @@ use pyo3::types::PyBytes;
 use crate::arguments::duration;
 use crate::errors::exception;
 use crate::host::begin;
-use crate::pending::outcome;
+use crate::pending::{done, outcome};
 use crate::runtime::LoopRuntime;
 use crate::store::Shared;
 use crate::turns::Turns;
@@ -71,8 +71,7 @@ impl PubSub {
                 let mut turn = subscriptions.next(true).await?;
                 turn.subscribe(&shared, names, patterns).await
             };
-            let subscribed = subscribed.await;
-            outcome(move |py| subscribed.map(|()| py.None()).map_err(|error| exception(&error)))
+            done(subscribed.await)
         })
     }
 
@@ -87,8 +86,7 @@ impl PubSub {
         let subscriptions = Arc::clone(&self.subscriptions);
         begin(py, async move {
             let turn = subscriptions.next(true).await;
-            let unsubscribed = turn.map(|mut turn| turn.unsubscribe(names, patterns));
-            outcome(move |py| unsubscribed.map(|()| py.None()).map_err(|error| exception(&error)))
+            done(turn.map(|mut turn| turn.unsubscribe(names, patterns)))
         })
     }
 
@@ -113,12 +111,11 @@ impl PubSub {
         let subscriptions = Arc::clone(&self.subscriptions);
         begin(py, async move {
             let turn = subscriptions.next(true).await;
-            let closed = turn.map(|mut turn| {
+            done(turn.map(|mut turn| {
                 let returned = std::mem::take(&mut turn.returned);
                 returned.lock().clear();
                 *turn = Subscriptions { returned, ..Subscriptions::default() };
-            });
-            outcome(move |py| closed.map(|()| py.None()).map_err(|error| exception(&error)))
+            }))
         })
     }
 }

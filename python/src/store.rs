@@ -19,11 +19,11 @@ use crate::convert;
 use crate::errors::exception;
 use crate::fork::{self, Process};
 use crate::host::{self, begin};
-use crate::pending::outcome;
+use crate::pending::{done, outcome};
 use crate::runtime::LoopRuntime;
 use crate::test_backend::TestBackend;
 use crate::transport::LoopTransport;
-use crate::{finalization, log};
+use crate::{finalization, log, spans};
 
 /// The state of a store in one process; a forked process creates its own.
 pub(crate) struct State {
@@ -267,10 +267,7 @@ impl Store {
     /// Sends a `PING`, and raises an exception if the backend doesn't answer.
     fn ping<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
-        begin(py, async move {
-            let answer = state.store.ping().await;
-            outcome(move |py| answer.map(|_| py.None()).map_err(|error| exception(&error)))
-        })
+        begin(py, async move { done(state.store.ping().await) })
     }
 
     /// Returns information about the server.
@@ -294,10 +291,7 @@ impl Store {
     ) -> PyResult<Bound<'py, PyAny>> {
         let state = self.shared.state();
         let names = names(tags)?.map_err(|error| exception(&error))?;
-        begin(py, async move {
-            let answer = state.store.invalidate_tags(names, prefixes).await;
-            outcome(move |py| answer.map(|()| py.None()).map_err(|error| exception(&error)))
-        })
+        begin(py, async move { done(state.store.invalidate_tags(names, prefixes).await) })
     }
 
     /// Returns the text of a token for the changes that were applied so far.
@@ -373,6 +367,7 @@ pub(crate) fn after_fork(py: Python<'_>) -> PyResult<()> {
     fork::mark_fork();
     finalization::after_fork();
     log::clear();
+    spans::clear();
     host::forget_all(py)
 }
 

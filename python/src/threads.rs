@@ -21,11 +21,12 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::driver::running_loop;
-use crate::executor::{Executor, Task};
-use crate::fork::Process;
+use crate::executor::{Entered, Executor, Task};
+use crate::fork::{HeldOff, Process};
+use crate::host::hand_over;
 use crate::pending::Outcome;
 use crate::runtime::now;
-use crate::{finalization, fork, kept, log};
+use crate::{finalization, fork, spans};
 
 /// How often a thread that waits looks for signals.
 const SIGNALS: Duration = Duration::from_millis(100);
@@ -71,7 +72,7 @@ where
     let call = Arc::new(Call::of_this_thread());
     let finished = Arc::clone(&call);
     let work = operation.map(move |outcome| finished.finish(outcome));
-    let task = Task::new(&driver.executor, Box::pin(work));
+    let task = Task::new(&driver.executor, spans::recorded(py, Box::pin(work)));
     let mut new = Some(&task);
     let result = loop {
         let waited = finalization::detached(py, || driver.wait(&call, new.take()));
@@ -92,8 +93,7 @@ where
             break Err(error);
         }
     };
-    log::flush(py);
-    kept::release(py);
+    hand_over(py);
     result
 }
 
@@ -194,14 +194,18 @@ impl ThreadDriver {
 
     /// Polls a new task. `has_seat` is whether this thread will run those that it wakes.
     fn begin(&self, task: &Arc<Task>, has_seat: bool) {
+        let _entered = self.enter(has_seat);
+        task.run();
+    }
+
+    /// Makes the executor that of this thread, and holds off forks meanwhile.
+    fn enter(&self, has_seat: bool) -> (Entered, HeldOff) {
         let held = fork::hold_off();
         let entered = match has_seat {
             true => self.executor.enter(),
             false => self.executor.enter_without_polling(),
         };
-        task.run();
-        drop(entered);
-        drop(held);
+        (entered, held)
     }
 
     /// Runs ready tasks and waits for sockets and timers until `ends`, or for a limit, or until a
@@ -228,11 +232,8 @@ impl ThreadDriver {
                 Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
                 Err(error) => return Err(error),
             }
-            let held = fork::hold_off();
-            let entered = self.executor.enter();
+            let _entered = self.enter(true);
             self.executor.mark_ready(events);
-            drop(entered);
-            drop(held);
         }
     }
 
@@ -241,8 +242,7 @@ impl ThreadDriver {
     fn run_tasks(&self, poll: &mut Poll, events: &mut Events) -> io::Result<Option<Duration>> {
         let executor = &self.executor;
         loop {
-            let held = fork::hold_off();
-            let entered = executor.enter();
+            let _entered = self.enter(true);
             executor.run_ready();
             if !executor.has_ready() {
                 match executor.next_timer() {
@@ -255,8 +255,6 @@ impl ThreadDriver {
                 executor.run_ready();
                 executor.end_timers(now());
             }
-            drop(entered);
-            drop(held);
         }
     }
 

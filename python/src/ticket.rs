@@ -1,10 +1,10 @@
 //! Tickets: the right and the duty to load a key.
 
 use std::any::Any;
-use std::future::{pending, ready};
+use std::future::ready;
 use std::sync::Arc;
 
-use hotshelf_core::cache::{Decision, Filled, LoadTicket, SharedError, Value, Waited};
+use hotshelf_core::cache::{Decision, Filled, LoadTicket, SharedError, Value};
 use hotshelf_core::sync::Mutex;
 use pyo3::exceptions::PyBaseException;
 use pyo3::prelude::*;
@@ -13,9 +13,9 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::arguments;
 use crate::cache::boolean;
-use crate::errors::{load_timed_out, value_error};
+use crate::errors::value_error;
 use crate::host::{Background, begin};
-use crate::limit::Limit;
+use crate::limit::{Limit, time_limit};
 use crate::pending::outcome;
 use crate::trace::InheritedTags;
 use crate::value::{Form, PyValue, missing, to_python};
@@ -111,19 +111,7 @@ impl Ticket {
     /// given instead, as `Cache.read` does, or raises. Returns `None` if there is no limit.
     fn time_limit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let timeouts = self.ticket.lock().as_ref().map(LoadTicket::timeouts);
-        let Some(timeouts) = timeouts.filter(|timeouts| timeouts.next().is_some()) else {
-            return Ok(None);
-        };
-        let form = self.form;
-        let limit = begin(py, async move {
-            // It doesn't wait for a load, but for its own end.
-            let (waited, _) = timeouts.wait(pending::<()>()).await;
-            outcome(move |py| match waited {
-                Waited::Stale(value) => to_python(py, value, form),
-                Waited::TimedOut | Waited::Done(()) => Err(load_timed_out()),
-            })
-        })?;
-        Ok(Some(limit))
+        time_limit(py, timeouts, Some(self.form))
     }
 
     /// Returns what collects the tags of the values that the factory builds on; `None` if the load

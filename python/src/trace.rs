@@ -25,6 +25,13 @@ impl Trace {
         Ok((convert::serialized(py, serde_json::to_value(&outcome))?, outcome.to_string()))
     }
 
+    /// Returns whether the call has found a value, whether that was stale, and what gave it.
+    fn lookup<'py>(&self, py: Python<'py>) -> PyResult<(bool, bool, Bound<'py, PyAny>)> {
+        let outcome = self.trace.outcome();
+        let source = convert::serialized(py, serde_json::to_value(outcome.source))?;
+        Ok((outcome.is_hit(), outcome.is_stale, source))
+    }
+
     /// Notes that the entry that was found can't be decoded.
     fn undecodable(&self) {
         self.trace.undecodable();

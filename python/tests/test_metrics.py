@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -38,6 +39,38 @@ async def used(cache: CacheManager) -> None:
     await numbers.delete(1)
     with pytest.raises(ZeroDivisionError):
         await numbers.get_or_set(3, lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("name", ["get", "get_or_set", "cached"])
+async def test_each_read_is_one_get(hotshelf_cache: CacheManager, name: str) -> None:
+    """The first hit of an entry, too, which is decoded then."""
+    numbers = hotshelf_cache.service("numbers", int)
+    blocking = numbers.sync
+
+    @numbers.cached(key=lambda: 1)
+    async def awaited() -> int:
+        return 7
+
+    @blocking.cached(key=lambda: 1)
+    def called() -> int:
+        return 7
+
+    reads = {
+        "get": (numbers.get, blocking.get, (1,)),
+        "get_or_set": (numbers.get_or_set, blocking.get_or_set, (1, lambda: 7)),
+        "cached": (awaited, called, ()),
+    }
+    read, read_in_thread, arguments = reads[name]
+    expected = 0
+    for _ in range(2):
+        assert await numbers.set(1, 7)
+        for _ in range(2):
+            assert await read(*arguments) == 7  # type: ignore[operator]
+        assert await numbers.set(1, 7)
+        for _ in range(2):
+            assert await asyncio.to_thread(read_in_thread, *arguments) == 7  # type: ignore[arg-type]
+        expected += 4
+        assert numbers.stats()["hits"] == expected
 
 
 async def test_text_is_that_of_prometheus(hotshelf_cache: CacheManager) -> None:

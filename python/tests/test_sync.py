@@ -150,6 +150,7 @@ async def test_blocking_calls_raise_inside_loop(cache: CacheManager) -> None:
     calls: list[Callable[[], object]] = [
         lambda: products.get(1), lambda: products.get_or_set(1, Loads()), lambda: fetch(1),
         cache.ping, cache.close, lambda: products.delete(1), lambda: fetch.invalidate(1),
+        lambda: products.warm([1], lambda id: Product(id=id, name="warm")),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(RuntimeError, match="blocks, and an event loop is running"):

@@ -9,8 +9,11 @@ import { bars, table } from "./table.js";
 const COUNTERS = {
   hits: "Hits, all tiers",
   near_hits: "Near hits",
+  stale_hits: "Stale hits",
+  near_stale_hits: "Stale hits in the near tier",
   negatives: "Negatives: known to be absent",
-  stale: "Stale values",
+  near_negatives: "Negatives in the near tier",
+  stale: "Stale values that callers got",
   stale_instead: "Stale instead of an error or a slow load",
   misses: "Misses",
   loads: "Loads",

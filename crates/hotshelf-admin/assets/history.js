@@ -12,13 +12,9 @@ function ratesOf(before, after, seconds) {
     // A counter that shrinks: the process was restarted.
     if (change[at] < 0) return null;
   }
-  const [hits, near, stale, negative, misses, loads, errors, coalesced] = change;
-  // Hits contain near hits, negatives and stale values; a stale value that was given instead of
-  // an error was counted as a miss.
-  const plain = Math.max(0, hits - near - negative);
-  const staleHits = Math.min(stale, plain);
-  const miss = Math.max(0, misses - (stale - staleHits));
-  const counts = { gets: hits + misses, hits, near, hit: plain - staleHits, stale, negative, miss, loads, errors, coalesced };
+  const [near, hit, stale, negative, miss, loads, errors, coalesced] = change;
+  const hits = near + hit + stale + negative;
+  const counts = { gets: hits + miss, hits, near, hit, stale, negative, miss, loads, errors, coalesced };
   for (const name of Object.keys(counts)) counts[name] /= seconds;
   counts.ratio = counts.gets > 0 ? counts.hits / counts.gets : null;
   [counts.p50, counts.p95, counts.p99] = after.slice(COUNTERS, COUNTERS + 3).map((it) => it ?? null);

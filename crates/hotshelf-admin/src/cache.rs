@@ -13,6 +13,9 @@ use crate::http::{Request, Response};
 /// The number of entries that are looked at.
 const SAMPLED: usize = 500;
 
+/// The number of steps of the scan for them: a small cache may be one of many on a server.
+const STEPS: usize = 50;
+
 /// The number of keys that are shown as the hottest.
 const HOTTEST: usize = 10;
 
@@ -51,7 +54,8 @@ impl Admin {
         buckets.push(("longer", 0));
         let mut scan = self.store.scan(&Pattern::new(cache.key_pattern()))?;
         let mut sampled = 0;
-        while let Some(keys) = scan.next().await? {
+        for _ in 0..STEPS {
+            let Some(keys) = scan.next().await? else { break };
             let keys = &keys[..keys.len().min(SAMPLED - sampled)];
             for entry in self.store.inspect(keys).await?.into_iter().flatten() {
                 sampled += 1;

@@ -8,9 +8,11 @@ use serde_json::json;
 use crate::Admin;
 use crate::http::{Request, Response};
 
-/// The number of names that are shown, and the number of keys that a dry run looks at.
+/// The number of names that are shown, the number of matches up to which a dry run counts them, and
+/// the number of steps of its scan.
 const NAMED: usize = 20;
 const COUNTED: usize = 10_000;
+const STEPS: usize = 200;
 
 /// The longest name, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -67,15 +69,16 @@ impl Admin {
     async fn matching(&self, pattern: &str) -> Result<(Option<usize>, Vec<String>), Error> {
         let (mut count, mut names) = (0, Vec::new());
         let mut scan = self.store.scan(&Pattern::new(pattern))?;
-        while let Some(keys) = scan.next().await? {
+        for _ in 0..STEPS {
+            let Some(keys) = scan.next().await? else { return Ok((Some(count), names)) };
             count += keys.len();
             let further = keys.iter().take(NAMED - names.len()).map(|key| key.as_str().to_owned());
             names.extend(further);
             if count >= COUNTED {
-                return Ok((None, names));
+                break;
             }
         }
-        Ok((Some(count), names))
+        Ok((None, names))
     }
 
     async fn carry_out(&self, who: &str, wanted: &Wanted) -> Response {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hotshelf_core::observe::{CacheMetrics, LoadTimesSnapshot, StoreMetrics};
+use hotshelf_core::observe::{CacheMetrics, LoadTimesSnapshot};
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{ByteStore, Moment};
 use serde::Serialize;
@@ -16,21 +16,25 @@ const SPAN: usize = 10;
 /// The least time between two samples, in seconds.
 const INTERVAL: f64 = 0.9;
 
+/// The samples, and the load times at the last of them, which are large.
 #[derive(Default)]
-pub(crate) struct Samples(Mutex<VecDeque<Sample>>);
+pub(crate) struct Samples(Mutex<Ring>);
+
+#[derive(Default)]
+struct Ring {
+    samples: VecDeque<Sample>,
+    times: VecDeque<BTreeMap<String, LoadTimesSnapshot>>,
+}
 
 /// The counters of all caches at one moment.
-#[derive(Clone)]
 struct Sample {
     at: f64,
     up: bool,
     caches: BTreeMap<String, Counters>,
 }
 
-#[derive(Clone)]
 struct Counters {
     counts: [u64; 8],
-    times: LoadTimesSnapshot,
     /// The quantiles of the last seconds, in milliseconds.
     quantiles: [Option<f64>; 3],
 }
@@ -46,49 +50,55 @@ impl Samples {
     /// Takes a sample, unless there is one of the last second.
     pub(crate) fn take(&self, store: &ByteStore) {
         let at = store.runtime().now().since(Moment::default()).as_secs_f64();
-        if self.0.lock().back().is_some_and(|last| at - last.at < INTERVAL) {
+        if self.0.lock().samples.back().is_some_and(|last| at - last.at < INTERVAL) {
             return;
         }
         let metrics = store.metrics();
-        let mut samples = self.0.lock();
-        let before = samples.len().checked_sub(SPAN).and_then(|first| samples.get(first));
-        let sample = Sample::new(at, &metrics, before);
-        if samples.len() == KEPT {
-            samples.pop_front();
+        let mut ring = self.0.lock();
+        let earlier = if ring.times.len() < SPAN { None } else { ring.times.pop_front() };
+        let counters = |cache: &CacheMetrics| {
+            let before = earlier.as_ref().and_then(|times| times.get(&cache.id()));
+            (cache.id(), Counters::new(cache, before))
+        };
+        let caches = metrics.caches.iter().map(counters).collect();
+        if ring.samples.len() == KEPT {
+            ring.samples.pop_front();
         }
-        samples.push_back(sample);
+        ring.samples.push_back(Sample { at, up: metrics.backend_up, caches });
+        let times = metrics.caches.into_iter().map(|cache| (cache.id(), cache.load_times));
+        ring.times.push_back(times.collect());
     }
 
     /// Returns the samples that are newer than a moment.
     pub(crate) fn since(&self, at: f64) -> Vec<Shown> {
-        self.0.lock().iter().filter(|sample| sample.at > at).map(Sample::shown).collect()
+        let ring = self.0.lock();
+        ring.samples.iter().filter(|sample| sample.at > at).map(Sample::shown).collect()
+    }
+}
+
+impl Counters {
+    fn new(cache: &CacheMetrics, before: Option<&LoadTimesSnapshot>) -> Self {
+        let (stats, times) = (&cache.stats, &cache.load_times);
+        // Each read once: by the near tier, or else by its result.
+        let near = stats.near_hits.saturating_sub(stats.near_stale_hits + stats.near_negatives);
+        let others = near + stats.stale_hits + stats.negatives;
+        let counts = [
+            near,
+            stats.hits.saturating_sub(others),
+            stats.stale_hits,
+            stats.negatives,
+            stats.misses,
+            stats.loads,
+            stats.load_errors,
+            stats.coalesced,
+        ];
+        let recent = before.map_or_else(|| times.clone(), |before| times.since(before));
+        let quantiles = [0.5, 0.95, 0.99].map(|share| recent.quantile(share).map(|it| it * 1e3));
+        Self { counts, quantiles }
     }
 }
 
 impl Sample {
-    fn new(at: f64, metrics: &StoreMetrics, before: Option<&Self>) -> Self {
-        let counters = |cache: &CacheMetrics| {
-            let (id, stats) = (cache.id(), &cache.stats);
-            let counts = [
-                stats.hits,
-                stats.near_hits,
-                stats.stale,
-                stats.negatives,
-                stats.misses,
-                stats.loads,
-                stats.load_errors,
-                stats.coalesced,
-            ];
-            let times = cache.load_times.clone();
-            let earlier = before.and_then(|sample| sample.caches.get(&id));
-            let recent = earlier.map_or_else(|| times.clone(), |it| times.since(&it.times));
-            let quantiles =
-                [0.5, 0.95, 0.99].map(|share| recent.quantile(share).map(|it| it * 1e3));
-            (id, Counters { counts, times, quantiles })
-        };
-        Self { at, up: metrics.backend_up, caches: metrics.caches.iter().map(counters).collect() }
-    }
-
     fn shown(&self) -> Shown {
         let caches = self.caches.iter().map(|(id, counters)| {
             let counts = counters.counts.iter().map(|count| Some(*count as f64));

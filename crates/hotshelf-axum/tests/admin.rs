@@ -109,7 +109,7 @@ async fn state_tells_what_the_store_does() {
     assert_eq!(state["metrics"]["caches"][0]["id"], "shop:v1:products");
     assert_eq!(state["metrics"]["caches"][0]["stats"]["hits"], 1);
     let samples = state["samples"].as_array().unwrap();
-    assert_eq!(samples.last().unwrap()["caches"]["shop:v1:products"][0], 1.0);
+    assert_eq!(samples.last().unwrap()["caches"]["shop:v1:products"][1], 1.0);
     cache.invalidate("2").await.unwrap();
     let state = json_of(&app, "/admin/api/state?since=1000000").await;
     assert_eq!(state["samples"], json!([]));

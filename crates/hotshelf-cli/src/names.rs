@@ -4,13 +4,11 @@ use std::borrow::Cow;
 
 use hotshelf_core::tag::TAG_PREFIX;
 use hotshelf_core::{Namespace, WireKey};
+use hotshelf_redis::LEASE_PREFIX;
 use percent_encoding::percent_decode;
 
 use crate::failure::Failure;
 use crate::output::{escape, unescape};
-
-/// The prefix of leases.
-const LEASE_PREFIX: &str = "hs:l:";
 
 /// What a key belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -47,10 +47,16 @@ counters! {
     Hit => hits,
     /// Those of the hits that the near tier answered.
     NearHit => near_hits,
-    /// Answers that a value is known to be absent.
+    /// Those of the hits whose value was stale.
+    StaleHit => stale_hits,
+    /// Those of the stale hits that the near tier answered.
+    NearStaleHit => near_stale_hits,
+    /// Those of the hits that said that there is no value, and were fresh.
     Negative => negatives,
-    /// Those of the hits whose value was stale, and calls that got one instead of an error or of a
-    /// slow load.
+    /// Those of the negatives that the near tier answered.
+    NearNegative => near_negatives,
+    /// Stale values that callers were given: stale hits, and values instead of an error or of a slow
+    /// load.
     Stale => stale,
     /// Those of the stale values that were given instead of an error, or of a slow load.
     StaleInstead => stale_instead,

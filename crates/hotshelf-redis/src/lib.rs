@@ -46,11 +46,12 @@ mod topology;
 mod transport;
 
 pub use addresses::connect_to_any;
+pub use backend::LeaseState;
 pub use backend::RedisBackend;
 pub use client::{Expiry, Optimistic, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
 pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
 pub use hotshelf_wire::{Endpoint, Tracking};
-pub use names::lease as lease_name;
+pub use names::{LEASE_PREFIX, lease as lease_name};
 pub use options::{
     Address, Credentials, CredentialsProvider, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT,
     DEFAULT_STORE_TIMEOUT, RedisOptions, TlsOptions,

@@ -15,7 +15,7 @@ use hotshelf_core::WireKey;
 use hotshelf_wire::{SLOTS, hash_tag, slot};
 
 /// The prefix of all leases.
-pub(crate) const LEASE_PREFIX: &str = "hs:l:";
+pub const LEASE_PREFIX: &str = "hs:l:";
 
 /// Returns the name of a key's lease.
 ///

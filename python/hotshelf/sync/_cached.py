@@ -42,6 +42,9 @@ class CachedFunction(CachedCall[P, R]):
             if type(found) not in NOT_DECODED:
                 hit: R = found
                 return hit
+            value = self._service._peeked(found)
+            if not self._service._is_undecodable(value):
+                return cast("R", value)
         return wait(self._load(identifier, params, args, kwargs, False))
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from typing_extensions import ParamSpec, Self, Unpack
 
@@ -166,6 +166,9 @@ class CacheService(Generic[T]):
             if type(found) not in _service._INTERNAL:
                 hit: T | None = found
                 return hit
+            value = service._peeked(found)
+            if not service._is_undecodable(value):
+                return cast("T | None", value)
         return wait(
             self._service.get(identifier, params, after=after, trace=trace, tags_into=tags_into)
         )
@@ -268,6 +271,9 @@ class CacheService(Generic[T]):
             if type(found) not in _service._INTERNAL:
                 hit: T = found
                 return hit
+            value = service._peeked(found)
+            if not service._is_undecodable(value):
+                return cast("T", value)
         loading = self._service.get_or_set(identifier, factory, ttl, params, **options)
         made: T | None = wait(loading)
         return made

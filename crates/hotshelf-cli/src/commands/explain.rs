@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use hotshelf_core::WireKey;
+use hotshelf_core::cache::{DecodedEntry, EntryState};
 use hotshelf_core::tag::{self, TagId};
-use hotshelf_redis::lease_name;
+use hotshelf_redis::{LeaseState, lease_name};
 use serde::Serialize;
 
-use crate::entry::{Entry, State, hexadecimal};
+use crate::entry::{codec_of, hexadecimal};
 use crate::failure::{DONE, Failure, NOT_FOUND};
 use crate::names::{Group, decoded, wire_key};
 use crate::output::{Color, bytes, duration, escape, seconds};
@@ -41,7 +42,7 @@ struct Explained {
 
 #[derive(Serialize)]
 struct EntryShown {
-    state: State,
+    state: EntryState,
     bytes: usize,
     value_bytes: usize,
     codec: Option<&'static str>,
@@ -80,7 +81,7 @@ pub(crate) async fn run(arguments: &ExplainArguments, session: &Session) -> Resu
     let raw = session.command(&["GET", key.as_str()]).await?.bytes()?;
     let remaining = session.command(&["PTTL", key.as_str()]).await?.integer()?;
     let now = session.time().await?;
-    let entry = raw.as_deref().map(|raw| (raw, Entry::decode(raw, now)));
+    let entry = raw.as_deref().map(|raw| (raw, DecodedEntry::decode(raw, Some(now))));
     let tags = match &entry {
         Some((_, entry)) => tags_of(arguments, session, &key, entry).await?,
         None => Vec::new(),
@@ -100,18 +101,18 @@ pub(crate) async fn run(arguments: &ExplainArguments, session: &Session) -> Resu
     Ok(if explained.found { DONE } else { NOT_FOUND })
 }
 
-fn shown(raw: &[u8], entry: &Entry, remaining: i64) -> EntryShown {
+fn shown(raw: &[u8], entry: &DecodedEntry, remaining: i64) -> EntryShown {
     let trailer = entry.trailer.as_ref();
     EntryShown {
         state: entry.state,
         bytes: raw.len(),
         value_bytes: entry.value.len(),
-        codec: entry.codec(),
+        codec: codec_of(entry),
         fill: trailer.map(|trailer| hexadecimal(&trailer.fill)),
         loaded_at: trailer.filter(|it| it.loaded_at > 0).map(|it| seconds(it.loaded_at)),
-        age: entry.age.map(seconds),
+        age: entry.age.map(|age| age.as_secs_f64()),
         load_time: trailer.map(|trailer| seconds(trailer.load_time)),
-        fresh_for: entry.fresh_for.map(seconds),
+        fresh_for: entry.fresh_for.map(|left| left.as_secs_f64()),
         expires_in: u64::try_from(remaining).ok().map(seconds),
         late_tags: trailer.is_some_and(|trailer| trailer.late_tags),
     }
@@ -122,7 +123,7 @@ async fn tags_of(
     arguments: &ExplainArguments,
     session: &Session,
     key: &WireKey,
-    entry: &Entry,
+    entry: &DecodedEntry,
 ) -> Result<Vec<TagShown>, Failure> {
     let stamps = entry.trailer.as_ref().map_or(&[][..], |trailer| &trailer.tags);
     let own = || decoded(key.as_str().split(':').next()?);
@@ -134,9 +135,12 @@ async fn tags_of(
     if let Group::Cache(cache) = Group::of(key.as_bytes()) {
         names.push((TagId::of_epoch(&format!("{cache}:")), "(epoch of the cache)".to_owned()));
     }
+    let keys: Vec<WireKey> = stamps.iter().map(|stamp| stamp.id.key(&prefix)).collect();
+    let commands: Vec<_> = keys.iter().map(|key| ["GET", key.as_str()]).collect();
+    let versions = session.redis.pipeline(&commands).await?;
     let mut tags = Vec::with_capacity(stamps.len());
-    for stamp in stamps {
-        let raw = session.command(&["GET", stamp.id.key(&prefix).as_str()]).await?.bytes()?;
+    for (stamp, version) in stamps.iter().zip(versions) {
+        let raw = version.bytes()?;
         let current = raw.as_deref().and_then(tag::read).map(|(version, _)| version);
         tags.push(TagShown {
             id: hexadecimal(stamp.id.as_bytes()),
@@ -153,26 +157,26 @@ async fn lease_of(session: &Session, key: &WireKey) -> Result<Option<Lease>, Fai
     let name = lease_name(key);
     let Some(held) = session.command(&["GET", &name]).await?.bytes()? else { return Ok(None) };
     let remaining = session.command(&["PTTL", &name]).await?.integer()?;
-    let (kind, fill) = match &held[..] {
-        [b't', b':', fill @ ..] if fill.len() == 16 => ("load", Some(hexadecimal(&fill[..5]))),
-        [b'H', b':', ..] => ("hold", None),
-        [b'E', b':', ..] => ("failed", None),
+    let (kind, fill) = match LeaseState::of(&held) {
+        LeaseState::Load(fill) => ("load", Some(hexadecimal(&fill))),
+        LeaseState::Hold => ("hold", None),
+        LeaseState::Failed => ("failed", None),
         _ => ("unknown", None),
     };
     Ok(Some(Lease { kind, fill, expires_in: u64::try_from(remaining).ok().map(seconds) }))
 }
 
-fn judge(entry: Option<&Entry>, tags: &[TagShown]) -> (&'static str, Option<&'static str>) {
+fn judge(entry: Option<&DecodedEntry>, tags: &[TagShown]) -> (&'static str, Option<&'static str>) {
     let Some(entry) = entry else { return ("miss", Some("not_found")) };
     if tags.iter().any(|tag| !tag.valid) {
         return ("miss", Some("invalidated_tag"));
     }
     match entry.state {
-        State::Fresh => ("hit", None),
-        State::Stale => ("stale", None),
-        State::Absent => ("negative", None),
-        State::Foreign => ("miss", Some("foreign")),
-        State::Unreadable | State::OtherType => ("miss", Some("unreadable")),
+        EntryState::Fresh => ("hit", None),
+        EntryState::Stale => ("stale", None),
+        EntryState::Absent => ("negative", None),
+        EntryState::Foreign => ("miss", Some("foreign")),
+        _ => ("miss", Some("unreadable")),
     }
 }
 

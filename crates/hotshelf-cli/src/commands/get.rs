@@ -1,9 +1,10 @@
 //! `hotshelf get`.
 
+use hotshelf_core::cache::{DecodedEntry, EntryState};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::entry::{Entry, State, hexadecimal};
+use crate::entry::{codec_of, hexadecimal};
 use crate::failure::{DONE, Failure};
 use crate::names::shown;
 use crate::output::{escape, escape_text};
@@ -21,7 +22,7 @@ pub(crate) struct GetArguments {
 #[derive(Serialize)]
 struct Found<'a> {
     key: String,
-    state: State,
+    state: EntryState,
     codec: Option<&'static str>,
     #[serde(flatten)]
     value: Shown<'a>,
@@ -42,18 +43,19 @@ pub(crate) async fn run(arguments: &GetArguments, session: &Session) -> Result<u
     let Some(raw) = found else {
         return Err(Failure::NotFound(format!("no such key: {}", escape(&key))));
     };
-    let entry = Entry::decode(&raw, session.time().await?);
-    let value = &raw[entry.value.clone()];
     if arguments.raw {
-        session.terminal.write(value)?;
+        let value = DecodedEntry::decode(&raw, None).value;
+        session.terminal.write(&raw[value])?;
         return Ok(DONE);
     }
+    let entry = DecodedEntry::decode(&raw, Some(session.time().await?));
+    let value = &raw[entry.value.clone()];
     let shown_value = match std::str::from_utf8(value) {
         Err(_) => Shown::Hex(hexadecimal(value)),
         Ok(text) => serde_json::from_str(text).map_or(Shown::Text(text), Shown::Json),
     };
     let result =
-        Found { key: shown(&key), state: entry.state, codec: entry.codec(), value: shown_value };
+        Found { key: shown(&key), state: entry.state, codec: codec_of(&entry), value: shown_value };
     session.show(&result, || {
         let mut text = escape_text(value);
         if !text.ends_with('\n') {

@@ -2,6 +2,7 @@
 
 use hotshelf_core::cache::{CacheDefinition, CacheOptions, ValueKind};
 use hotshelf_core::codec::{Raw, erase};
+use hotshelf_core::key::OWN_PREFIX;
 use hotshelf_core::{ByteCache, Namespace, Pattern, WireKey};
 use serde::Serialize;
 
@@ -100,7 +101,7 @@ pub(crate) async fn run(arguments: InvalidateArguments, session: &Session) -> Re
 
 fn what(target: &Target, session: &Session) -> Result<What, Failure> {
     if let Some(cache) = &target.cache {
-        if cache.matches(':').count() != 2 || cache.starts_with("hs:") {
+        if cache.matches(':').count() != 2 || cache.starts_with(OWN_PREFIX) {
             let message =
                 format!("invalid cache {cache:?}: use prefix:version:name, as `info` shows it");
             return Err(Failure::Usage(message));
@@ -109,8 +110,9 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
     }
     if let Some(glob) = &target.pattern {
         let literal = glob.find(['*', '?', '[', '\\']).unwrap_or(glob.len());
-        // `hs:` must not match in full or in part.
-        let is_own = b"hs:".starts_with(&glob.as_bytes()[..literal.min(3)]);
+        // It must not match in full or in part.
+        let begin = &glob.as_bytes()[..literal.min(OWN_PREFIX.len())];
+        let is_own = OWN_PREFIX.as_bytes().starts_with(begin);
         if literal == 0 || is_own {
             let message = format!(
                 "invalid pattern {glob:?}: begin it with the prefix of a cache, as in `shop:v1:*`"
@@ -131,12 +133,10 @@ async fn find(what: &What, session: &Session) -> Result<(Option<usize>, Vec<Stri
     match what {
         What::Tags(tags) => Ok((None, tags.clone())),
         What::Keys(keys) => {
-            let mut words = vec!["EXISTS"];
+            let commands: Vec<_> = keys.iter().map(|key| ["EXISTS", key.as_str()]).collect();
             let mut count = 0;
-            for key in keys {
-                words.truncate(1);
-                words.push(key.as_str());
-                count += session.command(&words).await?.count()? as usize;
+            for reply in session.redis.pipeline(&commands).await? {
+                count += reply.count()? as usize;
             }
             let names = keys.iter().take(NAMED).map(|key| key.as_str().to_owned());
             Ok((Some(count), names.collect()))

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::ErrorKind;
+use hotshelf_core::cache::DecodedEntry;
+use hotshelf_core::key::OWN_PREFIX;
 use hotshelf_redis::Reply;
 use serde::Serialize;
 
-use crate::entry::{Entry, LONGEST_TRAILER, State};
+use crate::entry::LONGEST_TRAILER;
 use crate::failure::Failure;
 use crate::names::{Group, shown};
 use crate::output::{Align, Table, bytes, duration, escape, seconds};
@@ -15,6 +17,9 @@ use crate::session::Session;
 
 /// The number of keys that are looked at in one round trip.
 const AT_ONCE: usize = 300;
+
+/// The state of a hash, a list or the like.
+const OTHER_TYPE: &str = "other_type";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArguments {
@@ -42,7 +47,7 @@ struct Listed {
     key: String,
     /// Whether the key isn't UTF-8, and is shown with escapes.
     escaped: bool,
-    state: State,
+    state: &'static str,
     age: Option<f64>,
     fresh_for: Option<f64>,
     /// When the server removes it; `None` if it never does.
@@ -56,7 +61,7 @@ struct Listed {
 
 pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8, Failure> {
     let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
-    let own = arguments.all || arguments.pattern.starts_with("hs:");
+    let own = arguments.all || arguments.pattern.starts_with(OWN_PREFIX);
     let is_own = |key: &Bytes| matches!(Group::of(key), Group::Leases | Group::Tags);
     let mut scan = session.scan(&arguments.pattern).await?;
     let (mut found, mut complete) = (Vec::new(), false);
@@ -122,7 +127,7 @@ fn listed_key(
     let mut listed = Listed {
         key: shown(key),
         escaped: std::str::from_utf8(key).is_err(),
-        state: State::OtherType,
+        state: OTHER_TYPE,
         age: None,
         fresh_for: None,
         expires_in: u64::try_from(remaining).ok().map(seconds),
@@ -134,10 +139,10 @@ fn listed_key(
         Reply::Error(error) if error.kind() == ErrorKind::WrongType => {}
         tail => {
             let tail = tail.bytes()?.unwrap_or_default();
-            let entry = Entry::decode(&tail, now);
-            listed.state = entry.state;
-            listed.age = entry.age.map(seconds);
-            listed.fresh_for = entry.fresh_for.map(seconds);
+            let entry = DecodedEntry::decode(&tail, Some(now));
+            listed.state = entry.state.name();
+            listed.age = entry.age.map(|age| age.as_secs_f64());
+            listed.fresh_for = entry.fresh_for.map(|left| left.as_secs_f64());
             listed.tags = entry.trailer.map_or(0, |trailer| trailer.tags.len());
             listed.bytes = size.count()?;
         }
@@ -165,7 +170,7 @@ fn text(listing: &Listing, session: &Session) -> String {
     for listed in &listing.keys {
         table.row([
             escape(&listed.raw),
-            listed.state.name().replace('_', " "),
+            listed.state.replace('_', " "),
             time(listed.age, "-"),
             time(listed.fresh_for, "-"),
             time(listed.expires_in, "never"),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use hotshelf_core::cache::{DecodedEntry, EntryState};
 use serde::Serialize;
 
-use crate::entry::{Entry, LONGEST_TRAILER, State};
+use crate::entry::LONGEST_TRAILER;
 use crate::failure::Failure;
 use crate::names::shown;
 use crate::output::{duration, escape, seconds};
@@ -20,7 +21,7 @@ pub(crate) struct TtlArguments {
 #[derive(Serialize)]
 struct Lifetime {
     key: String,
-    state: State,
+    state: EntryState,
     fresh_for: Option<f64>,
     /// When the server removes it; `None` if it never does.
     expires_in: Option<f64>,
@@ -34,11 +35,12 @@ pub(crate) async fn run(arguments: &TtlArguments, session: &Session) -> Result<u
     }
     let start = format!("-{LONGEST_TRAILER}");
     let tail = session.command(&[b"GETRANGE", &key[..], start.as_bytes(), b"-1"]).await?.bytes()?;
-    let entry = Entry::decode(&tail.unwrap_or_default(), session.time().await?);
+    let now = session.time().await?;
+    let entry = DecodedEntry::decode(&tail.unwrap_or_default(), Some(now));
     let lifetime = Lifetime {
         key: shown(&key),
         state: entry.state,
-        fresh_for: entry.fresh_for.map(seconds),
+        fresh_for: entry.fresh_for.map(|left| left.as_secs_f64()),
         expires_in: u64::try_from(remaining).ok().map(seconds),
     };
     session.show(&lifetime, || {

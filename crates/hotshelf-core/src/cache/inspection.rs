@@ -1,20 +1,18 @@
 //! Looking at the entries of a store from outside of its caches: for people and their tools.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::decoded_entry::{DecodedEntry, EntryState};
 use super::trace::optional_seconds;
 use super::{ByteCache, ByteStore};
 use crate::backend::KeyScan;
+use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Pattern, WireKey};
-use crate::tag::TAG_PREFIX;
-use crate::trailer::{Trailer, TrailerError};
-
-/// The prefix of all keys of hotshelf's own.
-const OWN: &str = "hs:";
+use crate::key::{Namespace, OWN_PREFIX, Pattern, WireKey};
 
 /// What an entry says of itself. Its times are seconds when it is serialized.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,23 +40,6 @@ pub struct Inspection {
     pub value: Bytes,
 }
 
-/// What an entry is, as far as it says so itself: whether its tags were invalidated isn't known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum EntryState {
-    /// A fresh value.
-    Fresh,
-    /// A value whose lifetime has ended, in a cache with a stale window.
-    Stale,
-    /// The knowledge that there is no value.
-    Absent,
-    /// It was not written by hotshelf, or without metadata.
-    Foreign,
-    /// Its metadata can't be read.
-    Unreadable,
-}
-
 impl ByteStore {
     /// Begins a scan of the keys of entries that match a pattern.
     ///
@@ -80,49 +61,34 @@ impl ByteStore {
     /// May be dropped at any point.
     pub async fn inspect(&self, keys: &[WireKey]) -> Result<Vec<Option<Inspection>>, Error> {
         let found = self.engine.gate.raw(keys).await?;
-        let inspect = |(key, raw): (&WireKey, Option<Bytes>)| Some(self.inspected(key, &raw?));
+        let contexts = self.registry.contexts();
+        let inspect = |(key, raw): (&WireKey, Option<Bytes>)| {
+            let cache = owner(&contexts, key).map(|context| id_of(&context.namespace));
+            Some(self.inspected(key, cache, &raw?))
+        };
         Ok(keys.iter().zip(found).map(inspect).collect())
     }
 
-    fn inspected(&self, key: &WireKey, raw: &Bytes) -> Inspection {
-        let cache = self.cache_of(key).map(|cache| cache.id());
-        let mut inspection = Inspection {
+    fn inspected(&self, key: &WireKey, cache: Option<String>, raw: &Bytes) -> Inspection {
+        let entry = DecodedEntry::decode(raw, self.engine.gate.clock(key));
+        Inspection {
             key: key.as_str().to_owned(),
             cache,
             size: raw.len(),
-            state: EntryState::Foreign,
-            age: None,
-            fresh_for: None,
-            tags: 0,
-            value: raw.clone(),
-        };
-        let (value, trailer) = match Trailer::find(raw) {
-            Ok(found) => found,
-            Err(TrailerError::Missing) => return inspection,
-            Err(_) => return Inspection { state: EntryState::Unreadable, ..inspection },
-        };
-        inspection.value = raw.slice(value);
-        inspection.tags = trailer.tags.len();
-        let now = self.engine.gate.clock(key).filter(|_| trailer.loaded_at > 0);
-        let until = trailer.loaded_at.saturating_add(trailer.fresh_for);
-        inspection.age =
-            now.map(|now| Duration::from_millis(now.saturating_sub(trailer.loaded_at)));
-        inspection.fresh_for = now.map(|now| Duration::from_millis(until.saturating_sub(now)));
-        inspection.state = match (trailer.absent, inspection.fresh_for) {
-            (true, _) => EntryState::Absent,
-            (false, Some(Duration::ZERO)) => EntryState::Stale,
-            (false, _) => EntryState::Fresh,
-        };
-        inspection
+            state: entry.state,
+            age: entry.age,
+            fresh_for: entry.fresh_for,
+            tags: entry.trailer.map_or(0, |trailer| trailer.tags.len()),
+            value: raw.slice(entry.value),
+        }
     }
 
     /// Returns the cache of this store that an entry belongs to.
     #[must_use]
     pub fn cache_of(&self, key: &WireKey) -> Option<ByteCache> {
-        let contexts = self.registry.contexts().into_iter();
-        let own = contexts.filter(|it| key.as_str().starts_with(it.key_prefix.as_str()));
-        let context = own.max_by_key(|it| it.key_prefix.len())?;
-        Some(ByteCache { engine: std::sync::Arc::clone(&self.engine), context })
+        let contexts = self.registry.contexts();
+        let context = Arc::clone(owner(&contexts, key)?);
+        Some(ByteCache { engine: Arc::clone(&self.engine), context })
     }
 
     /// Returns the caches with an [id](ByteCache::id): one for each kind of value that was given
@@ -131,8 +97,7 @@ impl ByteStore {
     pub fn caches_by_id(&self, id: &str) -> Vec<ByteCache> {
         let engine = &self.engine;
         let caches = self.registry.contexts().into_iter();
-        let caches =
-            caches.map(|context| ByteCache { engine: std::sync::Arc::clone(engine), context });
+        let caches = caches.map(|context| ByteCache { engine: Arc::clone(engine), context });
         caches.filter(|cache| cache.id() == id).collect()
     }
 }
@@ -141,9 +106,18 @@ impl ByteCache {
     /// Returns `prefix:version:name`, which tells the caches of a store apart.
     #[must_use]
     pub fn id(&self) -> String {
-        let namespace = self.namespace();
-        cache_id(namespace.prefix_name(), namespace.version_name(), namespace.name())
+        id_of(self.namespace())
     }
+}
+
+/// Returns the cache whose keys begin as a key does.
+fn owner<'a>(contexts: &'a [Arc<CacheContext>], key: &WireKey) -> Option<&'a Arc<CacheContext>> {
+    let own = contexts.iter().filter(|it| key.as_str().starts_with(it.key_prefix.as_str()));
+    own.max_by_key(|it| it.key_prefix.len())
+}
+
+fn id_of(namespace: &Namespace) -> String {
+    cache_id(namespace.prefix_name(), namespace.version_name(), namespace.name())
 }
 
 /// Returns the text that tells a cache from others.
@@ -165,8 +139,7 @@ impl EntryScan {
     /// # Cancel safety
     /// A dropped step is repeated by the next call.
     pub async fn next(&mut self) -> Result<Option<Vec<WireKey>>, Error> {
-        let is_entry =
-            |key: &WireKey| !key.as_str().starts_with(OWN) && !key.as_str().starts_with(TAG_PREFIX);
+        let is_entry = |key: &WireKey| !key.as_str().starts_with(OWN_PREFIX);
         let keys = self.0.next().await?;
         Ok(keys.map(|keys| keys.into_iter().filter(is_entry).collect()))
     }

@@ -142,7 +142,7 @@ impl ByteCache {
         }
         if stale.usable == Use::OnError {
             if engine.refreshes.is_paused(&wanted.key, stale.edition, engine.runtime.now()) {
-                self.count_hit(&wanted.key, &stale.value);
+                self.count_stale_hit(&wanted.key, &stale);
                 let trace = wanted.options.trace().into_iter();
                 trace.for_each(|trace| trace.note(|traced| traced.is_instead = true));
                 return Loaded::Value(self.served_instead(stale.into()));
@@ -151,7 +151,7 @@ impl ByteCache {
             let miss = Miss::new(MissReason::Expired, stale.seen.clone());
             return self.load_missing(wanted, miss, Some(stale)).await;
         }
-        self.count_hit(&wanted.key, &stale.value);
+        self.count_stale_hit(&wanted.key, &stale);
         let usable = Usable::from(stale.clone());
         let claim = Claim::new(engine, &wanted.key, stale.edition);
         let Some(claim) = claim else { return Loaded::Value(self.served(usable)) };

@@ -175,20 +175,20 @@ impl ManyLoad {
                 keys.push(key);
                 tags.push(own);
             }
-            let read = match reads {
+            let (read, is_local) = match reads {
                 true => {
                     let budget = &mut self.budget;
                     self.cache.read_many_for_load(&keys, &tags, &self.options, budget).await
                 }
                 false => {
                     let reload = || ReadOutcome::Miss(Miss::without_entry(MissReason::Reload));
-                    keys.iter().map(|_| reload()).collect()
+                    (keys.iter().map(|_| reload()).collect(), false)
                 }
             };
             let mut read = read.into_iter();
             for (slot, (key, tags)) in batch.iter_mut().zip(keys.into_iter().zip(tags)) {
                 if let Some(outcome) = read.next() {
-                    slot.state = self.cache.state_of(&key, outcome);
+                    slot.state = self.cache.state_of(&key, outcome, is_local);
                 }
                 slot.key = Some((key, tags));
             }
@@ -461,8 +461,8 @@ impl ManyLoad {
 
 impl ByteCache {
     /// Returns what a batch does about a key that was read, and counts it.
-    fn state_of(&self, key: &WireKey, outcome: ReadOutcome) -> State {
-        self.count_outcome(key, &outcome);
+    fn state_of(&self, key: &WireKey, outcome: ReadOutcome, is_local: bool) -> State {
+        self.count_outcome(key, &outcome, is_local);
         let stale = match outcome {
             ReadOutcome::Hit(value) => return State::Ended(Ended::Value(value)),
             ReadOutcome::Miss(miss) => return State::unasked(miss, None),
@@ -475,7 +475,7 @@ impl ByteCache {
             self.context.stats.count_read(Counter::Miss, key);
             return State::unasked(miss, Some(stale));
         }
-        self.count_hit(key, &stale.value);
+        self.count_stale_hit(key, &stale);
         let claims = usable != Use::OnError;
         match claims.then(|| Claim::new(engine, key, edition)).flatten() {
             Some(claim) => {

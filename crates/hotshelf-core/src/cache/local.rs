@@ -6,11 +6,10 @@ use std::task::{Poll, ready};
 
 use super::call::{CallOptions, Mode};
 use super::{ByteCache, EntryKey};
-use crate::engine::{ReadOutcome, Use, Value};
+use crate::engine::{ReadOutcome, Value};
 use crate::error::Error;
 use crate::key::WireKey;
 use crate::runtime::Moment;
-use crate::stats::Counter;
 use crate::tag::Tags;
 
 impl ByteCache {
@@ -48,35 +47,16 @@ impl ByteCache {
             // One that isn't fresh has to be loaded anew.
             Ok(ReadOutcome::Stale(_)) => None,
             Ok(ReadOutcome::Hit(value)) => {
-                self.count_hit(&key.wire, &value);
-                self.count_near_hits(1);
+                self.count_hit(&key.wire, &value, true);
                 Some(value)
             }
             Ok(ReadOutcome::Miss(_)) | Err(_) => None,
         }
     }
 
-    /// Reads what is in the memory of this process, and counts a hit in the near tier. Returns
-    /// `None` if the backend has to be asked.
+    /// Reads what is in the memory of this process, and counts nothing. Returns `None` if the backend
+    /// has to be asked. A task that reads again and again lets others run now and then.
     pub(super) async fn read_local(
-        &self,
-        key: &WireKey,
-        tags: &Tags,
-        takes_absent: bool,
-        call: &CallOptions,
-    ) -> Option<Result<ReadOutcome, Error>> {
-        let outcome = self.look_locally(key, tags, takes_absent, call).await;
-        if let Some(Ok(found)) = &outcome
-            && is_hit(found)
-        {
-            self.count_near_hits(1);
-        }
-        outcome
-    }
-
-    /// Reads like [`ByteCache::read_local`] without counting. A task that reads again and again
-    /// lets others run now and then.
-    async fn look_locally(
         &self,
         key: &WireKey,
         tags: &Tags,
@@ -103,30 +83,11 @@ impl ByteCache {
     ) -> Option<Result<Vec<ReadOutcome>, Error>> {
         let mut read = Vec::new();
         for (key, tags) in keys.iter().zip(tags) {
-            match self.look_locally(key, tags, call.takes_absent, call).await? {
+            match self.read_local(key, tags, call.takes_absent, call).await? {
                 Ok(outcome) => read.push(outcome),
                 Err(error) => return Some(Err(error)),
             }
         }
-        // Only now it is certain that none of them is read again.
-        self.count_near_hits(read.iter().filter(|outcome| is_hit(outcome)).count() as u64);
         Some(Ok(read))
-    }
-
-    /// Counts answers of the near tier, if it is that which was read without waiting.
-    #[inline]
-    fn count_near_hits(&self, amount: u64) {
-        if self.engine.gate.has_near_tier(&self.context) {
-            self.context.stats.add(Counter::NearHit, amount);
-        }
-    }
-}
-
-/// Returns `true` if a value was found that needs no load.
-fn is_hit(outcome: &ReadOutcome) -> bool {
-    match outcome {
-        ReadOutcome::Hit(_) => true,
-        ReadOutcome::Stale(stale) => stale.usable != Use::OnError,
-        ReadOutcome::Miss(_) => false,
     }
 }

@@ -11,6 +11,7 @@
 //!   [`invalidate`](ByteCache::invalidate).
 
 mod call;
+mod decoded_entry;
 mod entry_key;
 mod expire;
 mod explain;
@@ -49,12 +50,13 @@ use crate::ttl::Ttl;
 pub use crate::context::{CacheOptions, Foreign, NegativeTtl, TagRule};
 pub use crate::engine::{Filled, LEASE, Miss, MissReason, ReadOutcome, SharedError, Stale, Value};
 pub use call::{CallOptions, Mode, RefreshMode};
+pub use decoded_entry::{DecodedEntry, EntryState};
 pub use entry_key::EntryKey;
 pub use explain::{EntryInfo, Explanation, TagInfo, Verdict};
 pub use inherited::InheritedTags;
 pub use insert::Inserts;
 pub(crate) use inspection::cache_id;
-pub use inspection::{EntryScan, EntryState, Inspection};
+pub use inspection::{EntryScan, Inspection};
 pub use load::Loaded;
 pub use load_many::{Ended, ManyLoad};
 pub use load_ticket::{Decision, LoadTicket};

@@ -12,7 +12,7 @@ use super::span::CallSpan;
 use super::trace::{Outcome, Source};
 use super::{ByteCache, EntryKey, Mistake};
 use crate::backend::BATCH;
-use crate::engine::{Freshness, Inspected, Miss, MissReason, ReadOutcome, Value};
+use crate::engine::{Freshness, Inspected, Miss, MissReason, ReadOutcome, Stale, Use, Value};
 use crate::error::{Error, ErrorKind};
 use crate::key::WireKey;
 use crate::outage::{Budget, OperationKind};
@@ -97,7 +97,9 @@ impl ByteCache {
         tags: &Tags,
         call: &CallOptions,
     ) -> Result<ReadOutcome, Error> {
-        let outcome = match self.read_local(key, tags, true, call).await {
+        let local = self.read_local(key, tags, true, call).await;
+        let is_local = local.is_some();
+        let outcome = match local {
             Some(outcome) => outcome,
             None => {
                 let inspected = self.engine.inspect(&self.context, key, tags).await;
@@ -110,7 +112,7 @@ impl ByteCache {
         let outcome = outcome.map(|outcome| outcome.without_load(false));
         self.note_miss_of(call, outcome.as_ref().ok());
         match &outcome {
-            Ok(found) => self.count_outcome(key, found),
+            Ok(found) => self.count_outcome(key, found, is_local),
             Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),
         }
         outcome
@@ -125,7 +127,9 @@ impl ByteCache {
         options: &CallOptions,
         budget: &mut Budget,
     ) -> ReadOutcome {
-        let outcome = match self.read_local(key, tags, options.takes_absent, options).await {
+        let local = self.read_local(key, tags, options.takes_absent, options).await;
+        let is_local = local.is_some();
+        let outcome = match local {
             Some(outcome) => outcome,
             None => {
                 // Boxed, so that a call that loads afterwards takes little memory.
@@ -142,7 +146,7 @@ impl ByteCache {
             self.count(Counter::Error);
             miss(MissReason::Unreadable)
         });
-        self.count_outcome(key, &outcome);
+        self.count_outcome(key, &outcome, is_local);
         self.note_miss_of(options, Some(&outcome));
         outcome
     }
@@ -166,16 +170,18 @@ impl ByteCache {
         trace.note(|traced| *traced = Outcome { reason: Some(reason), ..Outcome::default() });
     }
 
-    /// Reads keys for a loading call, within its budget. A failure of the backend makes all of them
-    /// misses, and is counted.
+    /// Reads keys for a loading call, within its budget, and returns whether it found them in the
+    /// memory of this process. A failure of the backend makes all of them misses, and is counted.
     pub(super) async fn read_many_for_load(
         &self,
         keys: &[WireKey],
         tags: &[Arc<Tags>],
         options: &CallOptions,
         budget: &mut Budget,
-    ) -> Vec<ReadOutcome> {
-        let read = match self.read_many_locally(keys, tags, options).await {
+    ) -> (Vec<ReadOutcome>, bool) {
+        let local = self.read_many_locally(keys, tags, options).await;
+        let is_local = local.is_some();
+        let read = match local {
             Some(read) => read,
             None => {
                 let Self { engine, context } = self;
@@ -189,10 +195,11 @@ impl ByteCache {
                 inspected.map(|all| all.into_iter().zip(keys).map(outcome).collect())
             }
         };
-        read.unwrap_or_else(|_| {
+        let read = read.unwrap_or_else(|_| {
             self.count(Counter::Error);
             keys.iter().map(|_| miss(MissReason::Unreadable)).collect()
-        })
+        });
+        (read, is_local)
     }
 
     /// Inspects an entry within a budget. Hits, which are many, need no timer if the backend
@@ -280,7 +287,9 @@ impl ByteCache {
             if !outcomes.is_empty() {
                 self.engine.runtime.yield_now().await;
             }
-            let read = match self.read_many_locally(wire, tags, &READ).await {
+            let local = self.read_many_locally(wire, tags, &READ).await;
+            let is_local = local.is_some();
+            let read = match local {
                 Some(read) => read,
                 None => {
                     let own = self.context.tag_rule.is_some().then_some(tags);
@@ -295,7 +304,9 @@ impl ByteCache {
             let read: Vec<ReadOutcome> = self.counted(read)?;
             let read: Vec<_> =
                 read.into_iter().map(|outcome| outcome.without_load(false)).collect();
-            wire.iter().zip(&read).for_each(|(key, outcome)| self.count_outcome(key, outcome));
+            for (key, outcome) in wire.iter().zip(&read) {
+                self.count_outcome(key, outcome, is_local);
+            }
             outcomes.extend(read);
         }
         let mut outcomes = outcomes.into_iter();
@@ -351,11 +362,11 @@ impl ByteCache {
         self.counted(remaining.map_err(|error| error.with_key(&key)))
     }
 
+    /// Counts what a call has found. A stale value is counted when it is used.
     #[inline]
-    pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome) {
+    pub(super) fn count_outcome(&self, key: &WireKey, outcome: &ReadOutcome, is_local: bool) {
         match outcome {
-            ReadOutcome::Hit(value) => self.count_hit(key, value),
-            // Counted when it is used.
+            ReadOutcome::Hit(value) => self.count_hit(key, value, is_local),
             ReadOutcome::Stale(_) => {}
             ReadOutcome::Miss(miss) => {
                 self.context.stats.count_read(Counter::Miss, key);
@@ -364,12 +375,32 @@ impl ByteCache {
         }
     }
 
-    /// Counts a fresh value.
+    /// Counts a hit with a fresh value.
     #[inline]
-    pub(super) fn count_hit(&self, key: &WireKey, value: &Value) {
+    pub(super) fn count_hit(&self, key: &WireKey, value: &Value, is_local: bool) {
         self.context.stats.count_read(Counter::Hit, key);
+        let is_near = is_local && self.engine.gate.has_near_tier(&self.context);
+        if is_near {
+            self.count(Counter::NearHit);
+        }
         if matches!(value, Value::Absent) {
             self.count(Counter::Negative);
+            if is_near {
+                self.count(Counter::NearNegative);
+            }
+        }
+    }
+
+    /// Counts a hit with a value that is to be loaded anew, and may still be fresh.
+    pub(super) fn count_stale_hit(&self, key: &WireKey, stale: &Stale) {
+        if stale.usable == Use::RefreshEarly {
+            return self.count_hit(key, &stale.value, stale.is_local);
+        }
+        self.context.stats.count_read(Counter::Hit, key);
+        self.count(Counter::StaleHit);
+        if stale.is_local && self.engine.gate.has_near_tier(&self.context) {
+            self.count(Counter::NearHit);
+            self.count(Counter::NearStaleHit);
         }
     }
 

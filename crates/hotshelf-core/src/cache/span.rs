@@ -4,10 +4,10 @@
 use tracing::field::Empty;
 use tracing::{Level, Span, debug_span};
 
+use super::ByteCache;
 use super::call::CallOptions;
 use super::entry_key::EntryKey;
 use super::trace::{Source, Trace};
-use super::{ByteCache, Outcome};
 use crate::error::Error;
 
 /// The span of a call that reads a key, and what that notes for it.
@@ -91,15 +91,13 @@ impl CallSpan {
 
     /// Records what the call has found.
     pub(super) fn record(&self) {
-        let Outcome { source, is_stale, loaded, in_background, is_instead, .. } =
-            self.trace.outcome();
-        let tier = match source {
+        let outcome = self.trace.outcome();
+        let tier = match outcome.source {
             Source::Local => Some(self.local),
             Source::Server => Some("backend"),
             Source::None | Source::OtherCall | Source::Loader => None,
         };
-        let is_hit = tier.is_some() && !is_instead && (!loaded || in_background);
-        self.span.record("cache.hit", is_hit).record("cache.stale", is_stale);
+        self.span.record("cache.hit", outcome.is_hit()).record("cache.stale", outcome.is_stale);
         if let Some(tier) = tier {
             self.span.record("cache.tier", tier);
         }

@@ -66,6 +66,13 @@ pub enum Source {
 pub struct Trace(Arc<Mutex<Outcome>>);
 
 impl Outcome {
+    /// Returns whether an entry answered the call at once, with a fresh value or a stale one.
+    #[must_use]
+    pub fn is_hit(&self) -> bool {
+        let is_stored = matches!(self.source, Source::Local | Source::Server);
+        is_stored && !self.is_instead && (!self.loaded || self.in_background)
+    }
+
     /// Notes a value that was loaded for the call.
     pub(crate) fn from(&mut self, source: Source) {
         let Self { loaded, waited, reason, .. } = std::mem::take(self);

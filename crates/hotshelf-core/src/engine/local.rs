@@ -85,7 +85,8 @@ impl Engine {
                                 let (seen, edition) =
                                     (local.seen(&found), stamp.freshness.edition());
                                 let tags = stamp.tags.clone();
-                                let stale = Stale { value, seen, edition, tags, usable };
+                                let is_local = true;
+                                let stale = Stale { value, seen, edition, tags, usable, is_local };
                                 return Some(Ok(ReadOutcome::Stale(Box::new(stale))));
                             }
                             return Some(Ok(ReadOutcome::Hit(value)));

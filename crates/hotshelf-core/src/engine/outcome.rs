@@ -47,6 +47,8 @@ pub struct Stale {
     /// The versions of its tags, which were valid when it was read.
     pub(crate) tags: Box<[TagStamp]>,
     pub(crate) usable: Use,
+    /// Whether it was read in the memory of this process.
+    pub(crate) is_local: bool,
 }
 
 /// A value that is served instead of an error, or while its load takes too long.

@@ -176,7 +176,9 @@ impl Engine {
                 Some(edition) => {
                     let (seen, usable) = (Seen::entry(&raw), used);
                     let tags = tags_of(&raw).into_boxed_slice();
-                    ReadOutcome::Stale(Box::new(Stale { value, seen, edition, tags, usable }))
+                    let is_local = false;
+                    let stale = Stale { value, seen, edition, tags, usable, is_local };
+                    ReadOutcome::Stale(Box::new(stale))
                 }
             },
             Err(reason) => ReadOutcome::Miss(Miss::new(reason, Seen::entry(&raw))),

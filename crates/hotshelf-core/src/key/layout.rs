@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 #[cfg(test)]
 use super::{IntoKey, Params};
-use super::{Key, Pattern, WireKey, hash_hex};
+use super::{Key, OWN_PREFIX, Pattern, WireKey, hash_hex};
 use crate::error::{Error, ErrorKind};
 
 /// The layout of keys.
@@ -123,7 +123,7 @@ impl Namespace {
     /// reserved for the keys of leases and tags. In the injective layout, also if prefix,
     /// version and name leave no room for an identifier.
     pub fn key_prefix(&self) -> Result<String, Error> {
-        if self.prefix == "hs" || self.prefix.starts_with("hs:") {
+        if self.prefix.split(':').next() == OWN_PREFIX.strip_suffix(':') {
             let prefix = &self.prefix;
             return Err(Error::new(
                 ErrorKind::Configuration,

@@ -23,6 +23,9 @@ pub use layout::{KeyLayout, Namespace};
 pub use params::{Params, ParamsError};
 pub use pattern::Pattern;
 
+/// The prefix of the keys that belong to hotshelf itself: of leases and of tags.
+pub const OWN_PREFIX: &str = "hs:";
+
 /// The name of an entry within its cache: an identifier and, optionally, parameters.
 ///
 /// Most calls don't name this type: `cache.get("42")`, `cache.get(42)` and `cache.get(("acme",

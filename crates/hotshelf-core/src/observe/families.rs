@@ -102,21 +102,23 @@ fn alone(count: u64) -> Vec<Part> {
     vec![(Vec::new(), count)]
 }
 
-/// Returns the calls of a cache that read, by the tier that answered and the result.
+/// Returns the calls of a cache that read, by the tier that answered and the result: each call once.
 fn gets(metrics: &StoreMetrics, stats: &CacheStats) -> Vec<Part> {
     let tier = if metrics.backend == "memory" { "memory" } else { "backend" };
-    // Stale values and known absences are hits, too.
-    let others =
-        stats.near_hits + stats.negatives + stats.stale - stats.stale_instead.min(stats.stale);
-    let get = |tier, result, count| (vec![("tier", tier), ("result", result)], count);
-    let mut gets = vec![
-        get(tier, "hit", stats.hits.saturating_sub(others)),
-        get(tier, "miss", stats.misses),
-        get(tier, "stale", stats.stale),
-        get(tier, "negative", stats.negatives),
-    ];
+    let near = [stats.near_hits, stats.near_stale_hits, stats.near_negatives];
+    let all = [stats.hits, stats.stale_hits, stats.negatives];
+    // The counters are not read atomically.
+    let far: Vec<u64> = all.iter().zip(near).map(|(all, near)| all.saturating_sub(near)).collect();
+    let by_result = |tier, counts: &[u64]| {
+        let [hits, stale, negatives] = *counts else { return Vec::new() };
+        let fresh = hits.saturating_sub(stale + negatives);
+        let get = |result, count| (vec![("tier", tier), ("result", result)], count);
+        vec![get("hit", fresh), get("stale", stale), get("negative", negatives)]
+    };
+    let mut gets = by_result(tier, &far);
+    gets.push((vec![("tier", tier), ("result", "miss")], stats.misses));
     if metrics.near.is_some() {
-        gets.push(get("near", "hit", stats.near_hits));
+        gets.extend(by_result("near", &near));
     }
     gets
 }

@@ -111,8 +111,37 @@ fn clock_of_take(answer: &Value) -> Option<u64> {
     }
 }
 
+/// What stands in the place of the lease of a key, for tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseState {
+    /// The key is being loaded, by the fill with this id.
+    Load([u8; 5]),
+    /// The key is on hold after an invalidation: nothing is stored.
+    Hold,
+    /// A load has failed, and isn't repeated for now.
+    Failed,
+    /// A newer release wrote it.
+    Unknown,
+}
+
+impl LeaseState {
+    /// Reads what stands in the place of a lease.
+    #[must_use]
+    pub fn of(value: &[u8]) -> Self {
+        match value {
+            [b't', b':', fill @ ..] if fill.len() == 16 => {
+                Self::Load([fill[0], fill[1], fill[2], fill[3], fill[4]])
+            }
+            [b'H', b':', ..] => Self::Hold,
+            [b'E', b':', ..] => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Returns the value of a lease that a token holds. Its prefix distinguishes it from a hold
-/// ([`hold_mark`]) and a failed load (`E:`).
+/// ([`hold_mark`]) and a failed load (`E:`); see [`LeaseState`].
 pub(super) fn lease_value(token: Token) -> [u8; 18] {
     let mut value = *b"t:................";
     value[2..].copy_from_slice(token.as_bytes());

@@ -9,6 +9,8 @@ mod store;
 mod tags;
 mod tracking;
 
+pub use leases::LeaseState;
+
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

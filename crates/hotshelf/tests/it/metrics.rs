@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hotshelf::observe::{EventKind, StoreMetrics};
+use hotshelf::observe::{EventKind, SampleValue, StoreMetrics};
 use hotshelf::testing::TestStore;
-use hotshelf::{Cache, Store};
+use hotshelf::{Cache, NearOptions, Store};
 
-use crate::support::on_each_backend;
+use crate::support::{now, on_each_backend, on_tokio, pause, server};
 
 /// Returns the value of a line of Prometheus's text format.
 fn value(metrics: &StoreMetrics, line: &str) -> Option<f64> {
@@ -56,6 +56,44 @@ fn each_call_is_counted_once() {
         }
         let up = format!("cache_backend_up{{backend=\"{}\"}}", store.backend());
         assert_eq!(value(&metrics, &up), Some(1.0));
+    });
+}
+
+/// Negatives and stale values of the near tier, and stale values while a failed load isn't repeated.
+#[test]
+fn each_read_is_one_get_whatever_it_finds_and_where() {
+    on_tokio(async {
+        let server = server();
+        let near = NearOptions::default();
+        let store = Store::builder().url(server.url()).near(near).build().unwrap();
+        let long = Duration::from_secs(600);
+        let cache = store.cache::<u32>("numbers").negative_ttl(long).stale_if_error(long);
+        let cache = cache.build().unwrap();
+        cache.insert("old", 1).await;
+        cache.expire("old").await.unwrap();
+
+        let (mut reads, began) = (0.0, now());
+        let stats = || cache.stats();
+        while stats().near_negatives == 0 || stats().near_stale_hits == 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "{:?}", stats());
+            assert_eq!(cache.entry("none").or_insert_optional_with(async || None).await, None);
+            let old = cache.get_or_try_insert_with("old", async || Err("no")).await;
+            assert_eq!(*old.unwrap(), 1);
+            reads += 2.0;
+            pause(Duration::from_millis(2)).await;
+        }
+        let metrics = store.metrics();
+        let families = metrics.families();
+        let gets = families.iter().find(|family| family.name == "cache_gets_total").unwrap();
+        let counts = gets.samples.iter().map(|sample| match sample.value {
+            SampleValue::Number(count) => count,
+            _ => panic!("{sample:?}"),
+        });
+        assert_eq!(counts.sum::<f64>(), reads, "{gets:#?}");
+        for result in ["stale", "negative"] {
+            let labels = format!("tier=\"near\",result=\"{result}\"");
+            assert!(value(&metrics, &of_numbers("cache_gets_total", &labels)).unwrap() > 0.0);
+        }
     });
 }
 
