@@ -11,6 +11,7 @@
 //!   [`invalidate`](ByteCache::invalidate).
 
 mod call;
+mod counting;
 mod decoded_entry;
 mod entry_key;
 mod expire;

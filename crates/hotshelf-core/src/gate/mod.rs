@@ -11,30 +11,32 @@
 //!   ([`Health`]).
 
 mod duty;
+mod local_state;
+mod reading;
+mod removing;
+mod settling;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-
 use crate::backend::{
-    Acquire, Acquired, Backend, Fill, KeyScan, LocalEntries, LocalEntry, Pause, Result, Retrail,
-    ServerInfo, Stored, TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Backend, Fill, Pause, Result, Retrail, ServerInfo, Stored, TagVersion, Take,
+    Taken, Token, Watch,
 };
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
-use crate::key::{Pattern, WireKey};
-use crate::near::{Before, ConsistencyToken, NearOptions, NearTier, TrackedRead};
-use crate::observe::{EventKind, Events, Failures, Invalidations, MemoryUse};
+use crate::key::WireKey;
+use crate::near::{NearOptions, NearTier};
+use crate::observe::{Events, Failures, Invalidations, MemoryUse};
 use crate::outage::{Health, OperationKind};
-use crate::runtime::{Moment, Runtime};
+use crate::runtime::Runtime;
 use crate::stats::Counter;
-use crate::ttl::{Remaining, Ttl};
-use bytes::Bytes;
+use crate::ttl::Ttl;
 use duty::Duties;
 pub(crate) use duty::{Duty, DutyKind, Removal};
+pub(crate) use local_state::{Change, LocalState};
+use removing::InvalidationCounts;
 
 /// The path to a backend.
 pub(crate) struct Gate {
@@ -48,38 +50,6 @@ pub(crate) struct Gate {
     health: Health,
     events: Arc<Events>,
     invalidations: InvalidationCounts,
-}
-
-/// State of this process that mirrors the backend, and so has to be discarded when the backend
-/// changes.
-pub(crate) trait LocalState: Send + Sync {
-    /// Discards the state that a change makes outdated.
-    ///
-    /// Called twice: before the operation is sent, and again after its answer, for state that
-    /// came meanwhile from a read that was sent earlier.
-    fn forget(&self, change: &Change<'_>);
-}
-
-/// A change that this process makes in the backend.
-pub(crate) enum Change<'a> {
-    /// Entries and leases are removed.
-    Keys(&'a [WireKey]),
-    /// The versions of tags are removed.
-    Tags(&'a [WireKey]),
-    /// All entries and leases whose key matches are removed.
-    Matching(&'a Pattern),
-    /// An insert or a write guard takes leases over, or stores what was written.
-    Written(&'a [WireKey]),
-}
-
-impl<'a> From<&'a Removal> for Change<'a> {
-    fn from(removal: &'a Removal) -> Self {
-        match removal {
-            Removal::Keys(keys) => Self::Keys(keys),
-            Removal::Tags(tags) => Self::Tags(tags),
-            Removal::Matching(pattern) => Self::Matching(pattern),
-        }
-    }
 }
 
 impl Gate {
@@ -141,88 +111,6 @@ impl Gate {
     /// Returns how long a read takes at most, if that is known.
     pub(crate) fn longest_read(&self) -> Option<Duration> {
         self.backend.longest_read()
-    }
-
-    /// Returns the entries that can be read without waiting, if there are any, and if nothing
-    /// is about to be removed.
-    #[inline]
-    pub(crate) fn local(&self, cache: &CacheContext) -> Option<&dyn LocalEntries> {
-        let local = match self.near_for(cache) {
-            Some(near) => Some(&**near as &dyn LocalEntries),
-            None => self.backend.local(),
-        };
-        local.filter(|_| self.duties.is_empty())
-    }
-
-    /// Returns when a token was first presented to this process, if there is a near tier: what
-    /// is read elsewhere is that of now.
-    pub(crate) fn presented(
-        &self,
-        cache: &CacheContext,
-        token: ConsistencyToken,
-    ) -> Option<Moment> {
-        self.near_for(cache).map(|near| near.presented(token))
-    }
-
-    /// Returns `true` if what is read without waiting is that of the near tier.
-    #[inline]
-    pub(crate) fn has_near_tier(&self, cache: &CacheContext) -> bool {
-        self.near_for(cache).is_some()
-    }
-
-    #[inline]
-    fn near_for(&self, cache: &CacheContext) -> Option<&Arc<NearTier>> {
-        self.near.as_ref().filter(|_| cache.options.near)
-    }
-
-    pub(crate) async fn read(
-        &self,
-        cache: &CacheContext,
-        keys: &[WireKey],
-    ) -> Result<Vec<Option<Bytes>>> {
-        let before = (!self.duties.is_empty()).then(|| self.duties.removing(keys));
-        let found = match self.near_for(cache) {
-            None => self.backend.read(keys).await,
-            Some(near) => Box::pin(self.read_through(near, cache, keys)).await,
-        };
-        let found = self.noted(Some(cache), OperationKind::Read, found);
-        if before.is_none() && self.duties.is_empty() {
-            return found;
-        }
-        let removing = [before.unwrap_or_default(), self.duties.removing(keys)];
-        found.map(|found| without(found, removing))
-    }
-
-    /// Reads from the backend, and admits what was found to the near tier.
-    async fn read_through(
-        &self,
-        near: &NearTier,
-        cache: &CacheContext,
-        keys: &[WireKey],
-    ) -> Result<Vec<Option<Bytes>>> {
-        let before = near.before(keys);
-        let read = match self.is_told {
-            true => self.backend.read_tracked(keys).await?,
-            false => {
-                let read = self.backend.read(keys).await?.into_iter();
-                read.map(TrackedRead::unreported).collect()
-            }
-        };
-        let admitted = |((key, before), read): ((&WireKey, Before), TrackedRead)| {
-            let is_kept =
-                read.source.is_some() || read.is_unreported && near.options().without_reports;
-            if let Some(raw) = read.raw.as_ref().filter(|_| is_kept) {
-                let decoded_size = |entry: &LocalEntry| cache.decoded_size(key, entry);
-                near.admit(key, raw, decoded_size, read.source, before);
-            }
-            read.raw
-        };
-        Ok(keys.iter().zip(before).zip(read).map(admitted).collect())
-    }
-
-    /// Returns the remaining time to live of an entry, which was read before.
-    pub(crate) async fn remaining(&self, cache: &CacheContext, key: &WireKey) -> Result<Remaining> {
-        self.noted(Some(cache), OperationKind::Read, self.backend.remaining(key).await)
     }
 
     pub(crate) async fn acquire(
@@ -304,11 +192,6 @@ impl Gate {
         self.changing(&Change::Written(keys), replacing).await
     }
 
-    /// Returns what the clock of the server that keeps a key shows, in milliseconds.
-    pub(crate) fn clock(&self, key: &WireKey) -> Option<u64> {
-        self.backend.clock(key)
-    }
-
     pub(crate) async fn store(&self, cache: &CacheContext, fills: &[Fill]) -> Vec<Result<Stored>> {
         let stored = self.each_noted(cache, OperationKind::Store, self.backend.store(fills).await);
         let succeeded = stored.iter().filter(|answer| matches!(answer, Ok(Stored::Stored))).count();
@@ -361,85 +244,6 @@ impl Gate {
         self.backend.watch(key)
     }
 
-    /// Carries out what was begun for keys or tags, as far as it concerns these, before a lease
-    /// or a version is requested.
-    ///
-    /// # Errors
-    /// If what is about to be removed cannot be.
-    async fn settle(&self, keys: &[WireKey]) -> Result<()> {
-        if self.duties.is_empty() {
-            return Ok(());
-        }
-        for key in keys {
-            for duty in self.duties.concerning(key) {
-                if self.settle_one(key, &duty).await? {
-                    self.duties.settle(key, &duty);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns `true` if a duty is done as far as it concerns a key or a tag.
-    async fn settle_one(&self, key: &WireKey, duty: &Duty) -> Result<bool> {
-        let cache = duty.cache.as_deref();
-        let removal = match &duty.kind {
-            DutyKind::Release(leases) => {
-                let of_key = leases.iter().filter(|(leased, _)| leased == key);
-                let released = of_key.map(|(_, token)| self.release(cache, key, *token));
-                return Ok(join_all(released).await.iter().all(Result::is_ok));
-            }
-            DutyKind::Remove(Removal::Tags(_)) => Removal::Tags(vec![key.clone()]),
-            DutyKind::Remove(_) => Removal::Keys(vec![key.clone()]),
-        };
-        match self.remove(cache, &removal).await {
-            Ok(_) => Ok(true),
-            Err(_) => {
-                let message = "an earlier invalidation of the key is not finished";
-                Err(Error::new(ErrorKind::Unavailable, message))
-            }
-        }
-    }
-
-    /// Attempts to carry out a duty. Returns `true`, and removes it from the list, if it is done
-    /// or need not be done any more. The first failure is counted.
-    pub(crate) async fn carry_out(&self, duty: &Arc<Duty>) -> bool {
-        if !self.duties.contains(duty) {
-            return true;
-        }
-        duty.touch(self.runtime.now());
-        let (failure, cache) = (self.attempt(duty).await.err(), duty.cache.as_deref());
-        if failure.is_some()
-            && duty.has_failed()
-            && let Some(cache) = cache
-        {
-            cache.stats.count(Counter::Error);
-        }
-        let is_over = failure.as_ref().is_none_or(|error| error.kind() == ErrorKind::Closed)
-            || self.runtime.now() >= duty.until;
-        if is_over {
-            self.duties.remove(duty);
-        }
-        is_over
-    }
-
-    /// Carries out a duty, whether or not it is on the list.
-    pub(crate) async fn attempt(&self, duty: &Duty) -> Result<()> {
-        let cache = duty.cache.as_deref();
-        match &duty.kind {
-            DutyKind::Release(leases) => {
-                let release = |(key, token): &(WireKey, Token)| {
-                    let (key, token) = (key.clone(), *token);
-                    async move { self.release(cache, &key, token).await }
-                };
-                let released = join_all(leases.iter().map(release)).await;
-                let failed = released.into_iter().filter_map(Result::err);
-                failed.filter(Error::is_temporary).map(Err).next().unwrap_or(Ok(()))
-            }
-            DutyKind::Remove(removal) => self.remove(cache, removal).await.map(drop),
-        }
-    }
-
     pub(crate) async fn take(&self, cache: &CacheContext, takes: &[Take]) -> Vec<Result<Taken>> {
         if self.duties.is_closing() {
             let closed = || Err(Error::new(ErrorKind::Closed, "the store was closed"));
@@ -449,42 +253,6 @@ impl Gate {
         let taking =
             async { self.each_noted(cache, OperationKind::Take, self.backend.take(takes).await) };
         self.changing(&Change::Written(&keys), taking).await
-    }
-
-    /// Removes entries, and returns the number of what was removed, if the backend counts it.
-    ///
-    /// `cache` is for the log. It is `None` for tags of several caches.
-    pub(crate) async fn remove(
-        &self,
-        cache: Option<&CacheContext>,
-        removal: &Removal,
-    ) -> Result<u64> {
-        let (change, backend) = (Change::from(removal), &self.backend);
-        let removing = async {
-            let removed = match removal {
-                Removal::Keys(keys) => match cache.map(|cache| cache.options.hold) {
-                    Some(hold) if !hold.is_zero() => backend.hold(keys, hold).await,
-                    _ => backend.invalidate(keys).await,
-                },
-                Removal::Tags(tags) => backend.invalidate_tags(tags).await.map(|()| 0),
-                Removal::Matching(pattern) => backend.invalidate_matching(pattern).await,
-            };
-            self.noted(cache, OperationKind::Invalidate, removed)
-        };
-        let removed = self.changing(&change, removing).await;
-        self.invalidations.count(removal);
-        self.events.add(invalidated(cache, removal, removed.is_ok()));
-        removed
-    }
-
-    /// Reads entries of any cache, for people and their tools.
-    pub(crate) async fn raw(&self, keys: &[WireKey]) -> Result<Vec<Option<Bytes>>> {
-        self.backend.read(keys).await
-    }
-
-    /// Begins a scan of keys.
-    pub(crate) fn scan(&self, pattern: &Pattern) -> Option<Box<dyn KeyScan>> {
-        self.backend.scan(pattern)
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -539,65 +307,6 @@ impl Gate {
     }
 }
 
-/// Returns the event of an invalidation.
-fn invalidated(cache: Option<&CacheContext>, removal: &Removal, succeeded: bool) -> EventKind {
-    let first = |keys: &[WireKey]| -> Vec<String> {
-        keys.iter().take(NAMED).map(|key| key.as_str().to_owned()).collect()
-    };
-    let (by, names, count) = match removal {
-        Removal::Keys(keys) => ("key", first(keys), keys.len()),
-        Removal::Tags(tags) => ("tag", first(tags), tags.len()),
-        Removal::Matching(pattern) => {
-            let is_all = cache.is_some_and(|cache| {
-                pattern.as_str().strip_suffix('*') == Some(cache.key_prefix.as_str())
-            });
-            let by = if is_all { "all" } else { "pattern" };
-            (by, vec![pattern.as_str().to_owned()], 1)
-        }
-    };
-    EventKind::Invalidated { by, names, count, succeeded }
-}
-
-/// The number of names in the event of an invalidation.
-const NAMED: usize = 3;
-
-/// The number of invalidations, by their kind.
-#[derive(Default)]
-struct InvalidationCounts {
-    keys: AtomicU64,
-    tags: AtomicU64,
-    patterns: AtomicU64,
-}
-
-impl InvalidationCounts {
-    fn count(&self, removal: &Removal) {
-        let (counter, amount) = match removal {
-            Removal::Keys(keys) => (&self.keys, keys.len()),
-            Removal::Tags(tags) => (&self.tags, tags.len()),
-            Removal::Matching(_) => (&self.patterns, 1),
-        };
-        counter.fetch_add(amount as u64, Ordering::Relaxed);
-    }
-
-    fn read(&self) -> Invalidations {
-        Invalidations {
-            keys: self.keys.load(Ordering::Relaxed),
-            tags: self.tags.load(Ordering::Relaxed),
-            patterns: self.patterns.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// Leaves out the entries that are about to be removed.
-#[cold]
-fn without(mut found: Vec<Option<Bytes>>, removing: [Vec<bool>; 2]) -> Vec<Option<Bytes>> {
-    for removing in removing {
-        let all = found.iter_mut().zip(removing);
-        all.filter(|(_, removing)| *removing).for_each(|(entry, _)| *entry = None);
-    }
-    found
-}
-
 impl fmt::Debug for Gate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.backend.fmt(formatter)
@@ -606,11 +315,14 @@ impl fmt::Debug for Gate {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use futures_util::FutureExt;
 
     use super::*;
     use crate::backend::Seen;
     use crate::backend::recorder::Recorder;
+    use crate::key::Pattern;
+    use crate::runtime::Moment;
     use crate::runtime::fixed::FixedRuntime;
 
     /// Records what it discards, among the operations of the backend.
