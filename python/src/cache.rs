@@ -4,8 +4,8 @@ use std::any::TypeId;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{
-    ByteCache, CacheDefinition, CacheOptions, CallOptions, EntryKey, Foreign, Loaded, NegativeTtl,
-    ReadOutcome, RefreshMode, ValueKind,
+    ByteCache, CacheDefinition, CacheOptions, CallOptions, EntryKey, Foreign, Loaded, Mode,
+    NegativeTtl, ReadOutcome, RefreshMode, ValueKind,
 };
 use hotshelf_core::codec::Opaque;
 use hotshelf_core::{Error, ErrorKind, Jitter, Namespace, Remaining};
@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyList};
 use crate::arguments::{self, KeyArguments};
 use crate::convert;
 use crate::errors::{backing_off, exception, load_timed_out};
-use crate::host::begin;
+use crate::host::{Here, begin};
 use crate::load_many::ManyLoad;
 use crate::pending::outcome;
 use crate::refresh::Refresh;
@@ -234,7 +234,12 @@ impl Cache {
             return Ok(value);
         }
         let form = if encoded { Form::Encoded } else { self.form(&cache) };
-        begin(py, async move {
+        let here = Here::find(py)?;
+        if here.is_nothing() {
+            // The caller loads by itself, which needs no backend.
+            options = options.mode(Mode::OwnKey);
+        }
+        here.begin(py, async move {
             let loaded = cache.load(key, options, TypeId::of::<Failure>()).await;
             outcome(move |py| match loaded {
                 Loaded::Value(value) => to_python(py, value, form),
@@ -277,7 +282,9 @@ impl Cache {
         let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
         let options = options.nested(nested);
         let form = self.form(&cache);
-        begin(py, async move {
+        let here = Here::find(py)?;
+        let options = if here.is_nothing() { options.mode(Mode::Bypass) } else { options };
+        here.begin(py, async move {
             let load = cache.load_many(keys, options, TypeId::of::<Failure>()).await;
             ManyLoad::next(load, form).await
         })

@@ -77,7 +77,8 @@ impl Dashboard {
 #[pyfunction]
 pub(crate) fn run_cli(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<Bound<'_, PyAny>> {
     let _inside = finalization::enter(py);
-    threads::run(py, async move {
+    let driver = threads::ThreadDriver::of_this_process()?;
+    threads::run(py, &driver, async move {
         let (host, terminal) = (Arc::new(ThreadHost), Arc::new(StandardTerminal::new()));
         let done = hotshelf_cli::run(arguments, host, terminal).await;
         outcome(move |py| match done {

@@ -2,13 +2,72 @@
 
 use std::sync::Arc;
 
-use pyo3::exceptions::PyRuntimeError;
+use futures_util::FutureExt;
+use hotshelf_core::{Error, ErrorKind};
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use crate::driver::{self, Driver};
+use crate::errors::exception;
 use crate::executor::{Executor, Task};
 use crate::pending::Outcome;
+use crate::threads::ThreadDriver;
 use crate::{finalization, kept, log, spans, threads};
+
+/// What operations of a thread run on.
+pub(crate) enum Here<'py> {
+    /// Its event loop.
+    Loop(Bound<'py, Driver>),
+    /// The thread itself, which they block.
+    Thread(Arc<ThreadDriver>),
+    /// Nothing: the system has no more files, or threads.
+    Nothing(PyErr),
+}
+
+impl<'py> Here<'py> {
+    /// Returns what operations of this thread run on.
+    ///
+    /// # Errors
+    /// If it has no event loop, and may not be blocked.
+    pub(crate) fn find(py: Python<'py>) -> PyResult<Self> {
+        let found = match Driver::on_this_loop(py) {
+            Ok(Some(driver)) => Ok(Self::Loop(driver)),
+            Ok(None) if threads::may_block() => {
+                ThreadDriver::of_this_process().map(Self::Thread).map_err(PyErr::from)
+            }
+            Ok(None) => return Err(no_loop()),
+            Err(error) => Err(error),
+        };
+        found.or_else(|error| match error.is_instance_of::<PyOSError>(py) {
+            true => Ok(Self::Nothing(error)),
+            false => Err(error),
+        })
+    }
+
+    /// Returns `true` if only operations run that complete at once.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing(_))
+    }
+
+    /// Begins an operation, see [`begin`].
+    pub(crate) fn begin<F>(self, py: Python<'py>, operation: F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        let _inside = finalization::enter(py);
+        match self {
+            Self::Loop(driver) => Driver::begin(&driver, operation),
+            Self::Thread(driver) => threads::run(py, &driver, operation),
+            Self::Nothing(error) => match operation.now_or_never() {
+                Some(outcome) => Ok(outcome(py)?.into_bound(py)),
+                None => {
+                    let message = format!("the cache can't run: {error}");
+                    Err(exception(&Error::new(ErrorKind::Unavailable, message)))
+                }
+            },
+        }
+    }
+}
 
 /// Begins an operation. On an event loop it returns the result if it completes immediately, or
 /// else a [`Pending`]; in a thread that operations may block, it returns the result.
@@ -18,16 +77,11 @@ pub(crate) fn begin<F>(py: Python<'_>, operation: F) -> PyResult<Bound<'_, PyAny
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let _inside = finalization::enter(py);
-    match Driver::on_this_loop(py)? {
-        Some(driver) => Driver::begin(&driver, operation),
-        None if threads::may_block() => threads::run(py, operation),
-        None => Err(no_loop()),
-    }
+    Here::find(py)?.begin(py, operation)
 }
 
 /// A background task, which is stopped on drop.
-pub(crate) struct Background(Arc<Task>);
+pub(crate) struct Background(Option<Arc<Task>>);
 
 impl Background {
     /// Runs a future in the background of the loop that runs on this thread, or of the threads.
@@ -36,23 +90,26 @@ impl Background {
         work: impl Future<Output = ()> + Send + 'static,
     ) -> PyResult<Self> {
         let _inside = finalization::enter(py);
-        match Driver::on_this_loop(py)? {
-            Some(driver) => Driver::background(&driver, work),
-            None if threads::may_block() => threads::background(py, work),
-            None => Err(no_loop()),
-        }
-        .map(Self)
+        let task = match Here::find(py)? {
+            Here::Loop(driver) => Some(Driver::background(&driver, work)?),
+            Here::Thread(driver) => Some(threads::background(py, &driver, work)),
+            Here::Nothing(_) => None,
+        };
+        Ok(Self(task))
     }
 
     /// Stops the task.
     pub(crate) fn stop(&self) {
-        self.0.abandon();
+        self.0.iter().for_each(|task| task.abandon());
     }
 
     /// Stops the task, and drops a value of the same loop. It may be called on any thread.
     pub(crate) fn stop_and_drop<T>(&self, value: T) {
         self.stop();
-        self.0.drop_on_its_loop(value);
+        match &self.0 {
+            Some(task) => task.drop_on_its_loop(value),
+            None => drop(value),
+        }
     }
 }
 

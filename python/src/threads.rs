@@ -43,7 +43,7 @@ thread_local! {
 }
 
 /// Drives the executor of all threads without an event loop.
-struct ThreadDriver {
+pub(crate) struct ThreadDriver {
     executor: Arc<Executor>,
     /// Held by the thread that runs the ready tasks and waits for sockets.
     seat: Mutex<Seat>,
@@ -64,11 +64,15 @@ struct Call {
 
 /// Runs an operation, and returns its result. Signal handlers of Python run meanwhile; if one
 /// raises, the operation is dropped.
-pub(crate) fn run<'py, F>(py: Python<'py>, operation: F) -> PyResult<Bound<'py, PyAny>>
+pub(crate) fn run<'py, F>(
+    py: Python<'py>,
+    driver: &Arc<ThreadDriver>,
+    operation: F,
+) -> PyResult<Bound<'py, PyAny>>
 where
     F: Future<Output = Outcome> + Send + 'static,
 {
-    let (process, driver) = (Process::current(), ThreadDriver::of_this_process()?);
+    let process = Process::current();
     let call = Arc::new(Call::of_this_thread());
     let finished = Arc::clone(&call);
     let work = operation.map(move |outcome| finished.finish(outcome));
@@ -83,7 +87,7 @@ where
         let signals = waited.map_err(PyErr::from).and_then(|()| py.check_signals());
         if process.is_parent() {
             // A signal handler has forked: the call belongs to the parent.
-            std::mem::forget((task, driver, call));
+            std::mem::forget((task, call));
             return Err(PyRuntimeError::new_err(
                 "the process was forked in the middle of the call",
             ));
@@ -100,12 +104,12 @@ where
 /// Runs a future in the background.
 pub(crate) fn background(
     py: Python<'_>,
+    driver: &Arc<ThreadDriver>,
     work: impl Future<Output = ()> + Send + 'static,
-) -> PyResult<Arc<Task>> {
-    let driver = ThreadDriver::of_this_process()?;
+) -> Arc<Task> {
     let task = Task::new(&driver.executor, Box::pin(work));
     py.detach(|| driver.begin(&task, false));
-    Ok(task)
+    task
 }
 
 /// Lets operations block this thread, and returns whether they did before.
@@ -141,7 +145,7 @@ pub(crate) fn forget() -> Option<Arc<Executor>> {
 
 impl ThreadDriver {
     /// Returns the driver of this process. The first call starts it.
-    fn of_this_process() -> io::Result<Arc<Self>> {
+    pub(crate) fn of_this_process() -> io::Result<Arc<Self>> {
         let mut driver = DRIVER.lock();
         if let Some(driver) = &*driver {
             return Ok(Arc::clone(driver));

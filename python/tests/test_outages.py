@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from conftest import RedisServer, eventually, free_port
+from conftest import RedisServer, Script, eventually, free_port
 
 from hotshelf import CacheManager, CacheService
 
@@ -170,3 +170,63 @@ def test_many_writes_survive_silent_server(own_server: RedisServer) -> None:
     arguments = [sys.executable, "-c", STALLS, own_server.url, str(own_server.process.pid)]
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert ended.stdout == "done\n", ended.stderr
+
+
+FULL = """
+import asyncio, resource, sys
+import hotshelf
+from hotshelf import CacheManager
+
+manager = CacheManager(sys.argv[1])
+numbers = manager.service("numbers", int)
+blocking = numbers.sync
+assert asyncio.run(numbers.set(4, 1))
+loop = asyncio.new_event_loop()
+loop.run_until_complete(asyncio.sleep(0))
+kept = resource.getrlimit(resource.RLIMIT_NOFILE)
+files = []
+try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, kept[1]))
+    while True:
+        files.append(open("/dev/null"))
+except OSError:
+    pass
+
+async def use():
+    assert await numbers.get_or_set(1, lambda: 7) == 7
+    assert await numbers.get(1) is None
+    await numbers.set(1, 8)
+    await numbers.delete(1)
+    assert await numbers.get_or_load_many([1, 2], lambda missing: {it: it for it in missing}) == [1, 2]
+    assert await numbers.write_through(1, lambda: 9) == 9
+    assert await numbers.write_through(4, lambda: 9) == 9
+    await manager.invalidate_tag("t")
+
+loop.run_until_complete(use())
+assert blocking.get_or_set(2, lambda: 7) == 7
+assert numbers.stats()["degraded"] >= 2, numbers.stats()
+for file in files:
+    file.close()
+
+async def work_again():
+    for _ in range(100):
+        await numbers.get_or_set(3, lambda: 7)
+        if await numbers.get(3) == 7:
+            return
+        await asyncio.sleep(0.05)
+    raise SystemExit("the cache never works again")
+
+loop.run_until_complete(work_again())
+assert blocking.get_or_set(3, lambda: 8) == 7
+# The write has removed what was there before.
+assert blocking.get(4) is None
+loop.run_until_complete(manager.close())
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("backend", ["memory", "redis"])
+def test_process_without_descriptors_runs_factories(
+    server: RedisServer, script: Script, backend: str
+) -> None:
+    script.run(FULL, "memory://" if backend == "memory" else server.url)
