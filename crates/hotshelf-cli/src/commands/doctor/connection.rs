@@ -61,7 +61,7 @@ pub(super) async fn reach(session: &Session) -> Finding {
         _ => ("the server can't be reached", "redis-cli PING"),
     };
     let why = with_causes(&error);
-    Finding::fault("connection", what, why, format!("check the URL, and: {cure}"))
+    Finding::fault("connection", what, why, format!("{cure}   # and check the URL"))
 }
 
 pub(super) async fn check(session: &Session) -> Result<Vec<Finding>, Failure> {
@@ -90,7 +90,7 @@ async fn latency(session: &Session) -> Result<Finding, Failure> {
             "latency",
             what,
             "each hit takes a round trip, and a read is given up after 100 ms by default",
-            "move the server next to the application, or use a near tier: redis-cli --latency",
+            "redis-cli --latency   # move the server nearer to the application, or use a near tier",
         ),
     })
 }
@@ -107,7 +107,7 @@ async fn slow_log(session: &Session) -> Result<Option<Finding>, Failure> {
             "slow_log",
             format!("{} slow commands", separated(length)),
             "while the server executes one, all other calls wait",
-            "redis-cli SLOWLOG GET 10",
+            "redis-cli SLOWLOG GET 10   # shows them; avoid such commands, then SLOWLOG RESET",
         ),
     }))
 }
@@ -122,7 +122,7 @@ async fn clock(session: &Session) -> Result<Finding, Failure> {
                 "clock",
                 "TIME is denied",
                 "scripts ask for the time: nothing is stored",
-                "redis-cli ACL SETUSER <user> +time",
+                "redis-cli ACL SETUSER {user} +time",
             ));
         }
         Err(failure) => return Err(failure),

@@ -10,7 +10,7 @@ const LOW: u64 = 1 << 20;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     if facts.config.is_none() {
-        let cure = "redis-cli ACL SETUSER <user> +config|get, for the time of the check";
+        let cure = "redis-cli ACL SETUSER {user} '+config|get'   # for the time of the check";
         let what = "CONFIG GET is denied";
         let why = "the password, timeouts and limits of the server are not checked";
         return vec![Finding::warning("settings", what, why, cure)];
@@ -32,13 +32,13 @@ fn password(facts: &Facts) -> Finding {
             "password",
             "the server listens on all or public addresses, and its default user has no password",
             "everybody who can reach it can read, change and remove all entries, and run code",
-            "redis-cli CONFIG SET requirepass <secret>, or CONFIG SET bind 127.0.0.1",
+            "redis-cli CONFIG SET requirepass SECRET   # or CONFIG SET bind 127.0.0.1",
         ),
         (true, false) => Finding::warning(
             "password",
             "the server listens on all or public addresses, in protected mode and without a password",
             "it lets nobody in but this machine; other machines need a password",
-            "redis-cli CONFIG SET bind 127.0.0.1, or CONFIG SET requirepass <secret>",
+            "redis-cli CONFIG SET bind 127.0.0.1   # or CONFIG SET requirepass SECRET",
         ),
         (true, true) if !facts.has_tls && !facts.is_local => Finding::warning(
             "password",

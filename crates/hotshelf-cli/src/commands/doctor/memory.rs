@@ -60,7 +60,7 @@ fn evictions(info: &ServerInfo) -> Finding {
             "evictions",
             what,
             "more entries are evicted than read: the memory is too small for what is stored",
-            "redis-cli CONFIG SET maxmemory <more>; `hotshelf sizes` shows what takes it",
+            "redis-cli CONFIG SET maxmemory SIZE   # `hotshelf sizes` shows what takes it",
         ),
         false => Finding::ok("evictions", what),
     }

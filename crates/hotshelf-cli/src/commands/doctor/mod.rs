@@ -1,6 +1,7 @@
 //! `hotshelf doctor`.
 
 mod connection;
+mod cure;
 mod exposure;
 mod memory;
 mod permissions;
@@ -9,6 +10,7 @@ mod server;
 
 use std::collections::HashMap;
 
+use cure::Target;
 use hotshelf_core::ErrorKind;
 use serde::Serialize;
 
@@ -100,6 +102,7 @@ impl Facts {
 
 pub(crate) async fn run(arguments: &DoctorArguments, session: &Session) -> Result<u8, Failure> {
     let mut findings = vec![connection::url(session)];
+    let mut user = None;
     let reached = connection::reach(session).await;
     let is_reached = reached.status == Status::Ok;
     findings.push(reached);
@@ -108,8 +111,13 @@ pub(crate) async fn run(arguments: &DoctorArguments, session: &Session) -> Resul
         findings.extend(connection::check(session).await?);
         findings.extend(server::check(&facts));
         findings.extend(memory::check(&facts));
-        findings.extend(permissions::check(session, &arguments.prefix).await?);
+        user = permissions::user(session).await?;
+        findings.extend(permissions::check(session, user.as_deref(), &arguments.prefix).await?);
         findings.extend(exposure::check(&facts));
+    }
+    let target = Target::new(session, user.as_deref());
+    for cure in findings.iter_mut().filter_map(|finding| finding.cure.as_mut()) {
+        *cure = target.fill(cure);
     }
     let count = |status| findings.iter().filter(|it| it.status == status).count();
     let (faults, warnings) = (count(Status::Fault), count(Status::Warning));
@@ -143,6 +151,10 @@ async fn read_facts(session: &Session) -> Result<Facts, Failure> {
     Ok(Facts { info, config, is_cluster, has_tls, is_local })
 }
 
+/// What the cures leave out.
+const KEEPING: &str = "Cures need a user who may administer the server: add --user NAME --askpass. \
+    They last until it restarts, unless CONFIG REWRITE and ACL SAVE keep them.\n";
+
 /// Returns `true` for the error of a server that lacks or denies a command.
 fn is_refusal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Permission | ErrorKind::Server)
@@ -174,5 +186,10 @@ fn text(diagnosis: &Diagnosis, session: &Session) -> String {
     let faults = counted(diagnosis.faults as u64, "fault", "faults");
     let warnings = counted(diagnosis.warnings as u64, "warning", "warnings");
     text.push_str(&format!("\n{faults}, {warnings}\n"));
+    let cures = diagnosis.findings.iter().filter_map(|finding| finding.cure.as_deref());
+    if cures.into_iter().any(|cure| cure.contains(" CONFIG SET ") || cure.contains(" ACL SETUSER "))
+    {
+        text.push_str(KEEPING);
+    }
     text
 }

@@ -1,6 +1,7 @@
 //! What the server and its ACL allow: each command that a cache sends is tried, on keys of the
 //! doctor's own.
 
+use super::cure::user_of;
 use super::probe::{Probe, dry_run, probe, probed};
 use super::{Finding, Status};
 use crate::failure::Failure;
@@ -9,22 +10,27 @@ use crate::session::Session;
 /// A script that no server knows, for `EVALSHA`.
 const UNKNOWN_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
-pub(super) async fn check(session: &Session, prefix: &str) -> Result<Vec<Finding>, Failure> {
-    let user = user(session).await?;
+pub(super) async fn check(
+    session: &Session,
+    user: Option<&str>,
+    prefix: &str,
+) -> Result<Vec<Finding>, Failure> {
     let random = session.store.runtime().random();
     let key = format!("{prefix}:v1:doctor:{random:016x}");
     let mut findings = vec![Finding::ok(
         "user",
-        user.as_deref().unwrap_or("unknown: ACL WHOAMI is denied").to_owned(),
+        user.map_or_else(|| "that of the URL: ACL WHOAMI is denied".to_owned(), str::to_owned),
     )];
-    let user = user.unwrap_or_else(|| "default".to_owned());
-    findings.extend(commands(session, &user, &key).await?);
-    findings.push(scripts(session, &user, &key).await?);
-    findings.push(tracking(session, &user).await?);
+    let url = session.redis_options.to_string();
+    let user = user.or_else(|| user_of(&url)).unwrap_or("default");
+    findings.extend(commands(session, user, &key).await?);
+    findings.push(scripts(session, &key).await?);
+    findings.push(tracking(session, user).await?);
     Ok(findings)
 }
 
-async fn user(session: &Session) -> Result<Option<String>, Failure> {
+/// Returns the user of the connection; `None` if the server doesn't tell.
+pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
     match session.redis.command(&["ACL", "WHOAMI"]).await {
         Ok(reply) => {
             let name = reply.bytes()?;
@@ -46,24 +52,32 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
     ];
     let mut denied = Vec::new();
     let mut findings = Vec::new();
+    let mut is_complete = true;
     for command in write.iter().chain(&needed) {
         let name = command[0];
         match probe(session, command).await? {
             Probe::Allowed => {}
-            Probe::Denied | Probe::Unknown if name == "UNLINK" => findings.push(Finding::warning(
-                "unlink",
-                "UNLINK is refused",
-                "DEL is used instead, which may block the server for large values",
-                format!("redis-cli ACL SETUSER {user} +unlink"),
-            )),
+            refused @ (Probe::Denied | Probe::Unknown) if name == "UNLINK" => {
+                let cure = match refused {
+                    Probe::Denied => "redis-cli ACL SETUSER {user} +unlink".to_owned(),
+                    _ => not_renamed(name),
+                };
+                findings.push(Finding::warning(
+                    "unlink",
+                    "UNLINK is refused",
+                    "DEL is used instead, which may block the server for large values",
+                    cure,
+                ));
+            }
             Probe::Denied => denied.push(name.to_lowercase()),
             Probe::DeniedKey => {
                 findings.push(Finding::warning(
                     "keys",
                     format!("the user {user} may not access keys such as {key}"),
                     "what it may do with its own keys is not checked",
-                    "hotshelf doctor --prefix <the prefix of a cache>",
+                    "hotshelf doctor --prefix PREFIX   # that of a cache",
                 ));
+                is_complete = false;
                 break;
             }
             Probe::Unknown => findings.push(missing(name)),
@@ -84,10 +98,13 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
             "commands",
             format!("the ACL denies {}", denied.join(", ")),
             "a cache reads, stores and invalidates by them",
-            format!("redis-cli ACL SETUSER {user} {}; SECURITY.md lists all", grants.join(" ")),
+            format!(
+                "redis-cli ACL SETUSER {{user}} {}   # SECURITY.md lists all",
+                grants.join(" ")
+            ),
         ));
     }
-    if findings.iter().all(|finding| finding.status != Status::Fault) {
+    if is_complete && findings.iter().all(|finding| finding.status != Status::Fault) {
         findings.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
     }
     Ok(findings)
@@ -98,11 +115,15 @@ fn missing(name: &str) -> Finding {
         "commands",
         format!("the server doesn't know {name}"),
         "a cache reads, stores and invalidates by it",
-        format!("remove `rename-command {name} …` from redis.conf, and restart the server"),
+        not_renamed(name),
     )
 }
 
-async fn scripts(session: &Session, user: &str, key: &str) -> Result<Finding, Failure> {
+fn not_renamed(name: &str) -> String {
+    format!("remove `rename-command {name} …` from redis.conf, and restart the server")
+}
+
+async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
     const WHY: &str = "leases and fills are scripts: values are read, and never stored";
     let calls = [
         ("EVALSHA", vec!["EVALSHA", UNKNOWN_SCRIPT, "1", key]),
@@ -112,15 +133,12 @@ async fn scripts(session: &Session, user: &str, key: &str) -> Result<Finding, Fa
         match probe(session, call).await? {
             Probe::Allowed | Probe::DeniedKey => {}
             Probe::Denied => {
-                let cure = format!("redis-cli ACL SETUSER {user} +eval +evalsha");
+                let cure = "redis-cli ACL SETUSER {user} +eval +evalsha";
                 return Ok(Finding::fault("scripts", format!("the ACL denies {name}"), WHY, cure));
             }
             Probe::Unknown => {
                 let what = format!("the server doesn't know {name}");
-                let cure = format!(
-                    "remove `rename-command {name} …` from redis.conf, and restart the server"
-                );
-                return Ok(Finding::fault("scripts", what, WHY, cure));
+                return Ok(Finding::fault("scripts", what, WHY, not_renamed(name)));
             }
             Probe::Failed(error) => {
                 let cure = "mend what the other findings name, and run this again";
@@ -134,10 +152,10 @@ async fn scripts(session: &Session, user: &str, key: &str) -> Result<Finding, Fa
 /// Checks that the server reports changes, which this connection has asked for.
 async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
     const WHY: &str = "callers that wait for another process poll, and a near tier stays empty";
-    let grant = format!("redis-cli ACL SETUSER {user} +client|tracking +client|caching");
     let denied = || {
         let what = "the ACL denies CLIENT TRACKING";
-        Finding::fault("tracking", what, WHY, grant.clone())
+        let grant = "redis-cli ACL SETUSER {user} '+client|tracking' '+client|caching'";
+        Finding::fault("tracking", what, WHY, grant)
     };
     if dry_run(session, user, &["CLIENT", "TRACKING", "ON", "OPTIN"]).await? == Some(false) {
         return Ok(denied());

@@ -16,7 +16,7 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
             "version",
             "INFO is denied",
             "neither the version nor the memory of the server is known",
-            "redis-cli ACL SETUSER <user> +info",
+            "redis-cli ACL SETUSER {user} +info",
         )];
     };
     let mut findings = vec![version(info), topology(info, facts.is_cluster)];
@@ -60,7 +60,7 @@ fn topology(info: &ServerInfo, is_cluster: bool) -> Finding {
             "topology",
             "a node of a Cluster, used as a single server",
             "it holds only a part of the keys, and redirects calls for the others",
-            "use redis+cluster:// in the URL, and then: redis-cli CLUSTER INFO",
+            "use redis+cluster:// in the URL",
         );
     }
     match role {
@@ -68,7 +68,7 @@ fn topology(info: &ServerInfo, is_cluster: bool) -> Finding {
             "topology",
             "a read-only replica",
             "nothing is stored, and invalidations fail",
-            "use the address of the primary, which this shows: redis-cli ROLE",
+            "redis-cli ROLE   # shows the address of the primary: use it in the URL",
         ),
         _ if is_node => Finding::ok("topology", format!("a Cluster with {servers} primaries")),
         _ => Finding::ok("topology", format!("{role}, not in a Cluster")),
@@ -83,8 +83,7 @@ fn persistence(info: &ServerInfo, facts: &Facts) -> Option<Finding> {
             true => "the server refuses all writes until a snapshot succeeds",
             false => "a restart loses the entries since the last snapshot",
         };
-        let cure =
-            "free its disk and: redis-cli BGSAVE; for a cache alone: redis-cli CONFIG SET save ''";
+        let cure = "redis-cli CONFIG SET save ''   # for a cache alone; otherwise free its disk";
         let finding = match stops {
             true => Finding::fault,
             false => Finding::warning,
@@ -101,12 +100,13 @@ fn persistence(info: &ServerInfo, facts: &Facts) -> Option<Finding> {
             "persistence",
             "the last write to the append-only file failed",
             "the server refuses all writes until one succeeds",
-            "free its disk; for a cache alone: redis-cli CONFIG SET appendonly no",
+            "redis-cli CONFIG SET appendonly no   # for a cache alone; otherwise free its disk",
         ));
     }
     info.text("aof_enabled").map(|aof| {
         let aof = if aof == "1" { "with" } else { "without" };
-        Finding::ok("persistence", format!("{aof} an append-only file; snapshots succeed"))
+        let snapshots = if facts.setting("save") == Some("") { "are off" } else { "succeed" };
+        Finding::ok("persistence", format!("{aof} an append-only file; snapshots {snapshots}"))
     })
 }
 
