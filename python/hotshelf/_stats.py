@@ -19,7 +19,7 @@ class Stats(TypedDict):
             of waiting for a slow factory.
         stale_instead: Those of the stale values that were given instead.
         misses: Calls that found no usable entry in the backend.
-        loads: Runs of factories.
+        loads: Keys that were loaded: runs of factories, and each key of a run for many.
         refreshes: Those of the runs that replace a value which is served meanwhile.
         load_errors: Runs of factories that raised an exception.
         timed_out: Calls that stopped waiting for a load, by `soft_timeout` or `hard_timeout`.

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Span,
     SpanKind,
     Status,
@@ -21,11 +23,12 @@ from opentelemetry.trace import (
     Tracer,
     TracerProvider,
     get_tracer_provider,
-    use_span,
+    set_span_in_context,
 )
 
 from hotshelf._errors import CacheError
 from hotshelf._hotshelf import Cache, Collected, Missing, Pending, __version__, collect_spans
+from hotshelf._metric_names import COUNTERS, GAUGES, HISTOGRAM
 from hotshelf._observing import Observing
 
 if TYPE_CHECKING:
@@ -34,17 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["instrument"]
 
-#: The metrics, with their types: a manager that isn't open doesn't know them.
-_COUNTERS = (
-    "cache_gets_total", "cache_puts_total", "cache_loads_total", "cache_coalesced_total",
-    "cache_stale_served_total", "cache_refused_total", "cache_degraded_total",
-    "cache_load_timeouts_total", "cache_errors_total", "cache_invalidations_total",
-    "cache_backend_errors_total", "cache_evictions_total",
-)  # fmt: skip
-_GAUGES = (
-    "cache_backend_up", "cache_size", "cache_weight_bytes", "cache_max_weight_bytes",
-    "cache_near_validity_age_seconds",
-)  # fmt: skip
+logger = logging.getLogger("hotshelf")
 
 #: How long metrics that were read are used, in seconds: one export observes each by itself.
 _ONE_EXPORT = 0.5
@@ -109,26 +102,24 @@ def _observe_metrics(owner: CacheManager, provider: MeterProvider) -> None:
 
         return observe
 
-    for name in _COUNTERS:
+    for name in COUNTERS:
         meter.create_observable_counter(name, [observed(name)])
-    for name in _GAUGES:
+    for name in GAUGES:
         meter.create_observable_gauge(name, [observed(name)])
-    name = "cache_load_duration_seconds"
-    meter.create_observable_counter(f"{name}_sum", [observed(name, 0)], unit="s")
-    meter.create_observable_counter(f"{name}_count", [observed(name, 1)])
+    sum_of, count_of = observed(HISTOGRAM, 0), observed(HISTOGRAM, 1)
+    meter.create_observable_counter(f"{HISTOGRAM}_sum", [sum_of], unit="s")
+    meter.create_observable_counter(f"{HISTOGRAM}_count", [count_of])
 
 
 def _round_trips(tracer: Tracer) -> Callable[[Context, dict[str, Any], int, int], None]:
     """Returns what makes spans of round trips, from their contexts, attributes and times."""
 
     def emit(context: Context, attributes: dict[str, Any], began: int, ended: int) -> None:
-        span = tracer.start_span(
-            attributes["db.operation.name"], context, SpanKind.CLIENT, attributes,
-            start_time=began,
+        span = _start(
+            tracer, attributes["db.operation.name"], attributes, context=context,
+            kind=SpanKind.CLIENT, start_time=began,
         )  # fmt: skip
-        if "error.type" in attributes:
-            span.set_status(Status(StatusCode.ERROR))
-        span.end(ended)
+        _end(span, attributes.get("error.type"), at=ended)
 
     return emit
 
@@ -146,18 +137,26 @@ class _Spans(Observing):
         return cast("Cache", _ObservedCache(self, service, core))
 
     def load(self, service: CacheService[Any], keys: int) -> AbstractContextManager[Any]:
-        return self._current("cache.load", service.namespace, keys)
+        return self._current("cache.load", {"cache.name": service.namespace, "cache.keys": keys})
 
     def put(self, service: CacheService[Any], keys: int) -> AbstractContextManager[Any]:
-        return self._current("cache.put", service.namespace, keys)
+        return self._current("cache.put", {"cache.name": service.namespace, "cache.keys": keys})
 
     def invalidate_tags(self, tags: int) -> AbstractContextManager[Any]:
-        attributes: dict[str, Any] = {"cache.kind": "tag", "cache.keys": tags}
-        return self.tracer.start_as_current_span("cache.invalidate", attributes=attributes)
+        return self._current("cache.invalidate", {"cache.kind": "tag", "cache.keys": tags})
 
-    def _current(self, name: str, cache: str, keys: int) -> AbstractContextManager[Any]:
-        attributes: dict[str, Any] = {"cache.name": cache, "cache.keys": keys}
-        return self.tracer.start_as_current_span(name, attributes=attributes)
+    @contextmanager
+    def _current(self, name: str, attributes: Mapping[str, Any]) -> Iterator[None]:
+        """Surrounds code by a span. What it raises is recorded by its type alone: the text may hold
+        a key."""
+        span = _start(self.tracer, name, attributes)
+        try:
+            with _as_current(span):
+                yield
+        except BaseException as error:
+            _end(span, _type_of(error))
+            raise
+        _end(span)
 
 
 class _ObservedCache:
@@ -183,9 +182,7 @@ class _ObservedCache:
         if type(found) is not Missing:
             hit = {"cache.hit": True, "cache.stale": False, "cache.tier": self._tier}
             attributes = {**self._cache, **hit, **self._digest(identifier, None)}
-            self._spans.tracer.start_span(
-                "cache.get", attributes=attributes, start_time=began
-            ).end()
+            _end(_start(self._spans.tracer, "cache.get", attributes, start_time=began))
         return found
 
     def read(
@@ -276,35 +273,76 @@ class _ObservedCache:
     ) -> Any:
         """Begins an operation in a span, which ends with it. The span is current for its round trips
         alone, not for what the caller does meanwhile."""
-        span = self._spans.tracer.start_span(name, attributes={**self._cache, **attributes})
+        span = _start(self._spans.tracer, name, {**self._cache, **attributes})
         try:
-            with use_span(span):
+            with _as_current(span):
                 found = begin()
-        except BaseException:
-            span.end()
+        except BaseException as error:
+            _end(span, _type_of(error))
             raise
         if type(found) is Pending:
-            found.future.add_done_callback(lambda future: _end(span, future, ends))
+            found.future.add_done_callback(lambda future: _end_of(span, future, ends))
         else:
             _end_with(span, found, ends)
         return found
 
 
-def _end(span: Span, future: Any, ends: Callable[[Span, Any], None] | None) -> None:
+def _end_of(span: Span, future: Any, ends: Callable[[Span, Any], None] | None) -> None:
     """Ends the span of an operation that the caller had to wait for."""
-    if future.cancelled():
-        span.end()
-        return
-    error = future.exception()
-    if error is not None:
-        span.record_exception(error)
-        span.set_status(Status(StatusCode.ERROR, str(error)))
-        span.end()
-        return
-    _end_with(span, future.result(), ends)
+    error = None if future.cancelled() else future.exception()
+    if error is not None or future.cancelled():
+        _end(span, None if error is None else _type_of(error))
+    else:
+        _end_with(span, future.result(), ends)
 
 
 def _end_with(span: Span, found: Any, ends: Callable[[Span, Any], None] | None) -> None:
     if ends is not None and span.is_recording():
         ends(span, found)
-    span.end()
+    _end(span)
+
+
+def _type_of(error: BaseException) -> str | None:
+    """Returns the type of an exception; `None` for one that is no failure, as a cancellation."""
+    return type(error).__qualname__ if isinstance(error, Exception) else None
+
+
+# What tracers and their processors raise is logged, and reaches no call of the cache.
+
+
+def _start(tracer: Tracer, name: str, attributes: Mapping[str, Any], **options: Any) -> Span:
+    try:
+        return tracer.start_span(name, attributes=attributes, **options)
+    except Exception as error:
+        _report(error)
+        return INVALID_SPAN
+
+
+def _end(span: Span, error: str | None = None, at: int | None = None) -> None:
+    try:
+        if error is not None:
+            span.set_attribute("error.type", error)
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(at)
+    except Exception as raised:
+        _report(raised)
+
+
+@contextmanager
+def _as_current(span: Span) -> Iterator[None]:
+    token = attach(set_span_in_context(span))
+    try:
+        yield
+    finally:
+        # A coroutine may be closed in another context.
+        detach(token)
+
+
+_reported = False
+
+
+def _report(error: Exception) -> None:
+    global _reported
+    level = logging.DEBUG if _reported else logging.WARNING
+    _reported = True
+    logger.log(level, "cache: a span is lost, as the tracer failed: %r", error)

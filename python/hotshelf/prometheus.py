@@ -17,6 +17,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from hotshelf._metric_names import COUNTERS, GAUGES, HISTOGRAM
+
 if TYPE_CHECKING:
     from hotshelf import CacheManager, sync
 
@@ -24,33 +26,72 @@ __all__ = ["CacheCollector"]
 
 
 class CacheCollector(Collector):
-    """Collects the metrics of a manager when they are scraped. They exist anyway, so that calls cost
-    nothing more. With several worker processes, each has its own: scrape each of them."""
+    """Collects the metrics of managers when they are scraped. They exist anyway, so that calls cost
+    nothing more. With several worker processes, each has its own: scrape each of them.
 
-    def __init__(self, manager: CacheManager | sync.CacheManager) -> None:
-        asynchronous: Any = getattr(manager, "asynchronous", manager)
-        self._manager: CacheManager = asynchronous
+    A registry takes one collector: with several managers, name each, for the label `store`:
+
+        REGISTRY.register(CacheCollector(main=cache, sessions=sessions))
+    """
+
+    def __init__(
+        self,
+        manager: CacheManager | sync.CacheManager | None = None,
+        **managers: CacheManager | sync.CacheManager,
+    ) -> None:
+        """Creates a collector.
+
+        Args:
+            manager: The only manager.
+            managers: Several, by their names.
+
+        Raises:
+            TypeError: Without a manager, or for an unnamed one among several.
+        """
+        if (manager is None) == (not managers):
+            raise TypeError("pass one manager, or several by name: CacheCollector(main=cache, …)")
+        if manager is not None:
+            managers = {"": manager}
+        asynchronous: dict[str, Any] = {
+            name: getattr(it, "asynchronous", it) for name, it in managers.items()
+        }
+        self._managers: dict[str, CacheManager] = asynchronous
 
     def describe(self) -> Iterator[Metric]:
-        """Returns nothing: which metrics there are depends on the manager, which may not be open."""
-        return iter(())
+        """Returns the metrics without values, so that a registry refuses a second collector."""
+        for name in COUNTERS:
+            yield CounterMetricFamily(name, "")
+        for name in GAUGES:
+            yield GaugeMetricFamily(name, "")
+        yield HistogramMetricFamily(HISTOGRAM, "")
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of now."""
-        store = self._manager._store
-        for name, text, kind, samples in [] if store is None else store.metrics():
-            names = list(samples[0][0]) if samples else []
-            if kind == "histogram":
-                histogram = HistogramMetricFamily(name, text, labels=names)
-                for labels, (buckets, total) in samples:
-                    histogram.add_metric(list(labels.values()), _cumulative(buckets), total)
-                yield histogram
-                continue
-            family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-            metric = family(name, text, labels=names)
-            for labels, value in samples:
-                metric.add_metric(list(labels.values()), value)
-            yield metric
+        families: dict[str, Metric] = {}
+        for store, manager in self._managers.items():
+            opened = manager._store
+            for name, text, kind, samples in [] if opened is None else opened.metrics():
+                if not samples:
+                    continue
+                label = {"store": store} if store else {}
+                names = [*label, *samples[0][0]]
+                metric = families.setdefault(name, _FAMILIES[kind](name, text, labels=names))
+                for labels, value in samples:
+                    _add(metric, [*label.values(), *labels.values()], value)
+        yield from families.values()
+
+
+_FAMILIES: dict[str, Any] = {
+    "counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily,
+}  # fmt: skip
+
+
+def _add(metric: Any, labels: list[str], value: Any) -> None:
+    if isinstance(metric, HistogramMetricFamily):
+        buckets, total = value
+        metric.add_metric(labels, _cumulative(buckets), total)
+    else:
+        metric.add_metric(labels, value)
 
 
 def _cumulative(buckets: list[tuple[float, int]]) -> list[tuple[str, float]]:

@@ -9,6 +9,8 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families
 
 from hotshelf import CacheManager
@@ -108,6 +110,25 @@ async def test_collector_of_prometheus_client_says_the_same(hotshelf_cache: Cach
     assert generate_latest(other) == b"", "a manager that isn't open"
 
 
+async def test_registry_takes_several_managers_by_name(hotshelf_cache: CacheManager) -> None:
+    registry, other = CollectorRegistry(), CacheManager("memory://")
+    await used(hotshelf_cache)
+    await used(other)
+    registry.register(CacheCollector(main=hotshelf_cache, other=other.sync))
+    with pytest.raises(ValueError, match="Duplicated"):
+        registry.register(CacheCollector(other))
+    text = openmetrics.generate_latest(registry).decode()
+    families = list(parser.text_string_to_metric_families(text))
+    puts = {
+        sample.labels["store"]: sample.value
+        for family in families if family.name == "cache_puts" for sample in family.samples
+    }  # fmt: skip
+    assert puts == {"main": 2, "other": 2}
+    for arguments in ({"manager": other, "main": other}, {}):
+        with pytest.raises(TypeError, match="one manager, or several by name"):
+            CacheCollector(**arguments)
+
+
 async def test_meter_of_opentelemetry_observes_the_same(hotshelf_cache: CacheManager) -> None:
     reader = InMemoryMetricReader()
     instrument(hotshelf_cache, MeterProvider([reader]))
@@ -139,7 +160,7 @@ async def test_events_tell_what_happened(
         "invalidated", "key", True,
     )  # fmt: skip
     assert invalidated["names"] == ["cache:v1:numbers:1"]
-    assert (fails["kind"], fails["operation"]) == ("backend_fails", "reading from")
+    assert (fails["kind"], fails["operation"]) == ("backend_fails", "read")
     assert disabled["kind"] == "enabled" and disabled["age"] >= 0
     assert hotshelf_cache.sync.events(disabled["number"]) == [
         {**disabled, "age": pytest.approx(disabled["age"], abs=5)}

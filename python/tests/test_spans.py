@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from conftest import RedisServer
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from hotshelf import CacheManager
 from hotshelf.opentelemetry import instrument
@@ -106,15 +106,51 @@ async def test_calls_loads_and_stores_are_spans(spans: Spans) -> None:
 
 
 async def test_failed_factory_fails_its_span(spans: Spans) -> None:
+    """Without the text of its exception, which may hold a key."""
     manager = CacheManager("memory://")
     numbers = manager.service("numbers", int)
     spans.instrument(manager)
-    with pytest.raises(ZeroDivisionError):
-        await numbers.get_or_set(1, lambda: 1 // 0)
+
+    def fail() -> int:
+        raise LookupError("nobody has the address ann@example.org")
+
+    with pytest.raises(LookupError):
+        await numbers.get_or_set(1, fail)
     get, load = spans.take()
     assert (get.name, get.status.is_ok) == ("cache.get", True)
     assert (load.name, load.status.is_ok) == ("cache.load", False)
-    assert load.events[0].name == "exception"
+    assert dict(load.attributes or {})["error.type"] == "LookupError"
+    assert "example.org" not in load.to_json()
+
+
+class Broken(SpanProcessor):
+    """A processor that fails."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise OSError("the collector is away")
+
+    def on_end(self, span: Any) -> None:
+        raise OSError("the collector is away")
+
+
+async def test_failing_tracer_fails_no_call(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotshelf.opentelemetry._reported", False)
+    provider = TracerProvider()
+    provider.add_span_processor(Broken())
+    for url in ("memory://", server.url):
+        manager = CacheManager(url)
+        numbers = manager.service("numbers", int)
+        instrument(manager, tracer_provider=provider, spans=True)
+        for _ in range(2):
+            assert await numbers.get_or_set(1, lambda: 7) == 7
+        assert await numbers.set(1, 8) and await numbers.get(1) == 8
+        assert await numbers.delete(1) and await manager.invalidate_tag("t")
+        assert numbers.stats()["loads"] == 1
+        await manager.close()
+    warnings = [it for it in caplog.records if it.levelname == "WARNING"]
+    assert len(warnings) == 1 and "the collector is away" in warnings[0].getMessage()
 
 
 async def test_keys_are_digests_by_request(spans: Spans) -> None:
@@ -182,6 +218,31 @@ def test_threads_have_the_same_spans(server: RedisServer, spans: Spans) -> None:
         "task",
     ]  # fmt: skip
     manager.close()
+
+
+async def test_script_that_a_server_lacks_is_no_error(server: RedisServer, spans: Spans) -> None:
+    manager = CacheManager(server.url)
+    numbers = manager.service("numbers", int)
+    await numbers.get_or_set("first", lambda: 1)
+    spans.instrument(manager)
+    server.command("SCRIPT", "FLUSH")
+    await numbers.get_or_set("second", lambda: 1)
+    ended = spans.take()
+    assert [span.name for span in ended].count("EVAL") > 0
+    assert all(span.status.status_code is StatusCode.UNSET for span in ended)
+    await manager.close()
+
+
+async def test_failure_in_a_transaction_fails_its_span(server: RedisServer, spans: Spans) -> None:
+    manager = CacheManager(server.url)
+    await manager.redis.set("text", "x")
+    spans.instrument(manager)
+    with pytest.raises(Exception, match="not an integer"):
+        async with manager.redis.pipeline(transaction=True) as pipe:
+            await pipe.incr("text").execute()
+    failed = [span for span in spans.take() if not span.status.is_ok]
+    assert [dict(span.attributes or {})["error.type"] for span in failed] == ["ERR"]
+    await manager.close()
 
 
 async def test_cancelled_call_ends_its_span(own_server: RedisServer, spans: Spans) -> None:

@@ -63,7 +63,8 @@ export function create({ store, signal }, id) {
     replace(details,
       panel("Hottest keys", keys),
       panel("Time to live", histogram),
-      panel("Options in force", options.length === 0 ? empty("All options have their defaults.") : facts(options.map(([name, text]) => [data(name), data(text)]))));
+      ...options.map((of) => panel(options.length > 1 ? `Options in force: ${of.type}` : "Options in force",
+        facts(of.options.map(([name, text]) => [data(name), data(text)])))));
   }
 
   async function load() {

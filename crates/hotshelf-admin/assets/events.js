@@ -13,13 +13,18 @@ const KINDS = {
   admin: ["plain", "Admin page"],
 };
 
+const OPERATIONS = {
+  read: "Reading", acquire: "Acquiring leases", capture: "Reading tags", store: "Storing", take: "Writing",
+  renew: "Renewing leases", release: "Releasing leases", invalidate: "Invalidating",
+};
+
 /** Returns what an event says, as parts of text. */
 function describe(event) {
   switch (event.kind) {
     case "backend_fails":
-      return [data(event.operation), ": ", data(event.error)];
+      return [`${OPERATIONS[event.operation] ?? event.operation} failed: `, data(event.error)];
     case "backend_works":
-      return [data(event.operation), ` works again after ${plural(event.failures, "failure")}`];
+      return [`${OPERATIONS[event.operation] ?? event.operation} works again after ${plural(event.failures, "failure")}`];
     case "invalidated": {
       const names = event.names.flatMap((name, at) => (at === 0 ? [shortData(name, 120)] : [", ", shortData(name, 120)]));
       const more = event.count > event.names.length ? ` and ${count(event.count - event.names.length)} more` : "";

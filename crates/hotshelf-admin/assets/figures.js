@@ -71,7 +71,7 @@ export class Tiles {
 }
 
 /** The figures of a cache, or of all: ratio, gets, loads, load time, coalesced. */
-export const FIGURES = ["Hit ratio", "Gets", "Loads", "Load p95", "Coalesced"];
+export const FIGURES = ["Hit ratio, 10 s", "Gets, 10 s", "Loads, 10 s", "Load p95", "Coalesced, 10 s"];
 
 export function figures(history, id, stats) {
   const now = history.mean(id, NOW);

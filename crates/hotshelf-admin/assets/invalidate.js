@@ -9,7 +9,7 @@ const KINDS = {
   key: { label: "Key", hint: "The exact key of one entry, as the keys page shows it.", noun: "the key" },
   tag: { label: "Tag", hint: "All entries that carry this tag.", noun: "the tag" },
   cache: { label: "Cache", hint: "All entries of one cache.", noun: "the cache" },
-  pattern: { label: "Pattern", hint: "All keys that match; * stands for any text.", noun: "the pattern" },
+  pattern: { label: "Pattern", hint: "All keys that match; * stands for any text. It begins with the prefix, version and name of a cache, as its keys do.", noun: "the pattern" },
 };
 const LOG_INTERVAL = 10000;
 
@@ -119,7 +119,7 @@ export function create({ store, signal, query, announce }) {
         const answer = await invalidate(kind, name, false, signal);
         discard();
         if (answer.applied && !answer.error) succeed(kind, name, answer.removed);
-        else fail(`Not invalidated: ${answer.error ?? "the service did not apply it"}. The entries may still be served. Try again.`);
+        else fail(`Not invalidated: ${answer.error ?? "the service did not apply it"}. The entries may still be served.`);
       } catch (error) {
         if (signal.aborted) return;
         discard();

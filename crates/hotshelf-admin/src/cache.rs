@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hotshelf_core::cache::{ByteCache, NegativeTtl};
 use hotshelf_core::{Error, Pattern};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Admin;
 use crate::http::{Request, Response};
@@ -42,7 +42,7 @@ impl Admin {
             Err(error) => return Response::error(502, &error.to_string()),
         };
         Response::json(&json!({
-            "options": self.options(cache),
+            "options": self.options_by_type(&id, &caches),
             "hot": hottest(&caches),
             "ttl": { "sampled": sampled, "buckets": buckets },
         }))
@@ -69,6 +69,14 @@ impl Admin {
             }
         }
         Ok((sampled, buckets))
+    }
+
+    /// Returns the options of each kind of values that the cache was given.
+    fn options_by_type(&self, id: &str, caches: &[ByteCache]) -> Vec<Value> {
+        let infos = self.store.caches();
+        let types = infos.iter().filter(|info| info.id() == id).map(|info| &info.value_type);
+        let of = |(cache, kind): (&ByteCache, _)| json!({ "type": kind, "options": self.options(cache) });
+        caches.iter().zip(types).map(of).collect()
     }
 
     /// Returns the options in force, as text.

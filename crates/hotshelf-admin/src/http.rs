@@ -51,7 +51,8 @@ impl Request<'_> {
         if self.intent == Some("1") && is_same_site && is_same_host {
             return Ok(());
         }
-        Err(Response::error(403, "requests of other sites are refused"))
+        let error = "requests of other sites are refused, and such without `x-hotshelf-admin: 1`";
+        Err(Response::error(403, error))
     }
 }
 

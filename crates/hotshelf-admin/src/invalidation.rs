@@ -1,7 +1,8 @@
 //! Invalidating: what it would remove first, then by whom it was done.
 
 use hotshelf_core::observe::EventKind;
-use hotshelf_core::{Error, ErrorKind, Pattern, WireKey};
+use hotshelf_core::tag::TagId;
+use hotshelf_core::{ByteCache, Error, ErrorKind, Pattern, WireKey};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -41,17 +42,21 @@ impl Admin {
         }
     }
 
-    /// Finds what an invalidation would remove.
+    /// Finds what an invalidation would remove. What would be refused is an error here, too.
     async fn try_out(&self, wanted: &Wanted) -> Response {
+        let name = &wanted.name;
         let found = match wanted.by.as_str() {
-            "key" => self.existing(&WireKey::from(wanted.name.as_str())).await,
-            "pattern" => self.matching(&wanted.name).await,
-            "cache" => match self.store.caches_by_id(&wanted.name).into_iter().next() {
-                Some(cache) => self.matching(&cache.key_pattern()).await,
-                None => Err(Error::new(ErrorKind::Key, "there is no such cache")),
+            "key" => self.existing(name).await,
+            "pattern" => match self.cache_of_pattern(name) {
+                Ok(_) => self.matching(name).await,
+                Err(error) => Err(error),
+            },
+            "cache" => match self.cache_by_id(name) {
+                Ok(cache) => self.matching(&cache.key_pattern()).await,
+                Err(error) => Err(error),
             },
             // Entries aren't known by their tags.
-            "tag" => Ok((None, vec![wanted.name.clone()])),
+            "tag" => TagId::of(name).map(|_| (None, vec![name.clone()])),
             _ => return Response::error(400, "invalidate by key, tag, cache or pattern"),
         };
         let error = found.as_ref().err().map(ToString::to_string);
@@ -61,9 +66,12 @@ impl Admin {
         }))
     }
 
-    async fn existing(&self, key: &WireKey) -> Result<(Option<usize>, Vec<String>), Error> {
-        let found = self.store.inspect(std::slice::from_ref(key)).await?;
-        Ok((Some(found.into_iter().flatten().count()), vec![key.as_str().to_owned()]))
+    async fn existing(&self, name: &str) -> Result<(Option<usize>, Vec<String>), Error> {
+        let key = WireKey::from(name);
+        self.cache_of_key(&key)?;
+        let found = self.store.inspect(std::slice::from_ref(&key)).await?;
+        let names: Vec<String> = found.into_iter().flatten().map(|found| found.key).collect();
+        Ok((Some(names.len()), names))
     }
 
     async fn matching(&self, pattern: &str) -> Result<(Option<usize>, Vec<String>), Error> {
@@ -86,9 +94,9 @@ impl Admin {
         let done = match by.as_str() {
             "key" => self.remove_key(name).await,
             "tag" => self.store.invalidate_tags([Ok(name.as_str())], []).await.map(|()| None),
-            "cache" => match self.store.caches_by_id(name).into_iter().next() {
-                Some(cache) => cache.invalidate_all().await.map(Some),
-                None => Err(Error::new(ErrorKind::Key, "there is no such cache")),
+            "cache" => match self.cache_by_id(name) {
+                Ok(cache) => cache.invalidate_all().await.map(Some),
+                Err(error) => Err(error),
             },
             "pattern" => self.remove_matching(name).await,
             _ => return Response::error(400, "invalidate by key, tag, cache or pattern"),
@@ -97,11 +105,12 @@ impl Admin {
             Ok(removed) => (removed, None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let what = format!("invalidated the {by} {name}");
-        let outcome = match (&error, removed) {
-            (Some(error), _) => error.clone(),
-            (None, Some(removed)) => format!("{removed} removed"),
-            (None, None) => "done".to_owned(),
+        let (what, outcome) = match (&error, removed) {
+            (Some(error), _) => (format!("failed to invalidate the {by} {name}"), error.clone()),
+            (None, Some(removed)) => {
+                (format!("invalidated the {by} {name}"), format!("{removed} removed"))
+            }
+            (None, None) => (format!("invalidated the {by} {name}"), "done".to_owned()),
         };
         self.log.add(self.now(), who, &what, &outcome);
         self.store.events().add(EventKind::Admin { who: who.to_owned(), what });
@@ -113,18 +122,31 @@ impl Admin {
 
     async fn remove_key(&self, name: &str) -> Result<Option<u64>, Error> {
         let key = WireKey::from(name);
-        let unknown = || Error::new(ErrorKind::Key, "the key is of no cache of this process");
-        let cache = self.store.cache_of(&key).ok_or_else(unknown)?;
+        let cache = self.cache_of_key(&key)?;
         cache.invalidate(vec![Ok(key.into())]).await.map(Some)
     }
 
     /// Removes what matches a pattern of exact keys, in the caches that it may be of.
     async fn remove_matching(&self, pattern: &str) -> Result<Option<u64>, Error> {
+        let cache = self.cache_of_pattern(pattern)?;
+        cache.remove_matching(&Pattern::new(pattern)).await.map(Some)
+    }
+
+    fn cache_by_id(&self, id: &str) -> Result<ByteCache, Error> {
+        let unknown = || Error::new(ErrorKind::Key, "there is no such cache");
+        self.store.caches_by_id(id).into_iter().next().ok_or_else(unknown)
+    }
+
+    fn cache_of_key(&self, key: &WireKey) -> Result<ByteCache, Error> {
+        let unknown = || Error::new(ErrorKind::Key, "the key is of no cache of this process");
+        self.store.cache_of(key).ok_or_else(unknown)
+    }
+
+    fn cache_of_pattern(&self, pattern: &str) -> Result<ByteCache, Error> {
         let unknown = || {
             let message = "the pattern has to begin with the prefix, version and name of a cache";
             Error::new(ErrorKind::Key, message)
         };
-        let cache = self.store.cache_of(&WireKey::from(pattern)).ok_or_else(unknown)?;
-        cache.remove_matching(&Pattern::new(pattern)).await.map(Some)
+        self.store.cache_of(&WireKey::from(pattern)).ok_or_else(unknown)
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hotshelf_core::cache::{CallOptions, EntryScan, EntryState, Inspection};
+use hotshelf_core::cache::{
+    ByteCache, CallOptions, EntryScan, EntryState, Explanation, Inspection, Verdict,
+};
 use hotshelf_core::sync::Mutex;
 use hotshelf_core::{Error, Pattern, WireKey};
 use serde_json::json;
@@ -105,6 +107,23 @@ impl Admin {
         }
     }
 
+    /// Explains a key as its cache finds it. Where several kinds of values have the same name, that is
+    /// the one that can use the entry.
+    async fn explained(&self, key: &WireKey) -> Result<Option<(ByteCache, Explanation)>, Error> {
+        let mut found = None;
+        for cache in self.store.caches_of(key) {
+            let explained = cache.explain(Ok(key.clone().into()), &CallOptions::default()).await?;
+            let is_usable = explained.verdict != Verdict::Miss;
+            if found.is_none() || is_usable {
+                found = Some((cache, explained));
+            }
+            if is_usable {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     async fn one(&self, key: &WireKey) -> Result<Response, Error> {
         let found =
             self.store.inspect(std::slice::from_ref(key)).await?.into_iter().flatten().next();
@@ -115,9 +134,8 @@ impl Admin {
         shown["found"] = found.is_some().into();
         shown["tags"] = json!([]);
         shown["explanation"] = "No cache of this process has keys of this kind.".into();
-        if let Some(cache) = self.store.cache_of(key) {
+        if let Some((cache, explained)) = self.explained(key).await? {
             shown["cache"] = cache.id().into();
-            let explained = cache.explain(Ok(key.clone().into()), &CallOptions::default()).await?;
             let name = |tag: &hotshelf_core::cache::TagInfo| {
                 tag.name.clone().unwrap_or_else(|| format!("#{}", tag.id))
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
-use hotshelf::{Cache, ErrorKind, Store};
+use hotshelf::{Cache, ErrorKind, KeyLayout, Store};
 use hotshelf_axum::AdminPage;
 use http::request::Parts;
 use http::{Request, StatusCode};
@@ -184,6 +184,55 @@ async fn invalidations_are_tried_out_first_and_logged() {
     assert_eq!(invalidate(&app, "everything", "x", false).await.0, 400);
 }
 
+/// The preview promises nothing that is refused afterwards.
+#[tokio::test]
+async fn refused_invalidations_are_refused_at_once_and_logged_as_such() {
+    let (store, _) = filled().await;
+    let app: Router = open(&store).writes(true).at("/admin").unwrap();
+    for (by, name) in
+        [("pattern", "*"), ("pattern", "list:*"), ("key", "products:1"), ("cache", "none")]
+    {
+        for dry_run in [true, false] {
+            let (status, answer) = invalidate(&app, by, name, dry_run).await;
+            let refused = (answer["error"].is_string(), &answer["applied"], &answer["matches"]);
+            assert_eq!((status, refused), (StatusCode::OK, (true, &json!(false), &Value::Null)));
+        }
+    }
+    let events = json_of(&app, "/admin/api/state").await;
+    assert_eq!(events["events"][0]["what"], "failed to invalidate the cache none");
+    let log = json_of(&app, "/admin/api/log").await;
+    assert_eq!(log["entries"][0]["what"], "failed to invalidate the cache none");
+    let (_, missing) = invalidate(&app, "key", "shop:v1:products:9", true).await;
+    assert_eq!((&missing["matches"], &missing["names"]), (&json!(0), &json!([])));
+}
+
+/// In fastapi-rc's layout several kinds of values have one name.
+#[tokio::test]
+async fn entries_are_explained_by_the_kind_that_they_are_of() {
+    let store = Store::memory();
+    let layout = KeyLayout::FastapiRc;
+    let numbers = store.cache::<u32>("things").key_layout(layout).build().unwrap();
+    let window = Duration::from_secs(60);
+    let texts = store.cache::<String>("things").key_layout(layout);
+    let texts = texts.stale_while_revalidate(window).build().unwrap();
+    numbers.insert("n", 1).await;
+    texts.insert("t", "one".to_owned()).await;
+    let app: Router = open(&store).at("/admin").unwrap();
+    for key in ["n", "t"] {
+        let shown = json_of(&app, &format!("/admin/api/key?key=cache%3Av1%3Athings%3A{key}")).await;
+        let explanation = shown["explanation"].as_str().unwrap();
+        assert!(explanation.contains("hit"), "{key}: {explanation}");
+    }
+    let cache = json_of(&app, "/admin/api/cache?id=cache:v1:things").await;
+    let windows = cache["options"].as_array().unwrap().iter().map(|of| {
+        let options = of["options"].as_array().unwrap();
+        let window = options.iter().find(|it| it[0] == "stale_while_revalidate").unwrap();
+        (of["type"].as_str().unwrap().rsplit("::").next().unwrap(), window[1].as_str().unwrap())
+    });
+    let windows: std::collections::BTreeMap<_, _> = windows.collect();
+    assert_eq!(windows, [("String", "60s"), ("u32", "off")].into());
+}
+
 #[tokio::test]
 async fn other_sites_cannot_invalidate() {
     let (store, cache) = filled().await;
@@ -208,7 +257,7 @@ async fn one_cache_shows_its_options() {
     let (store, _) = filled().await;
     let app: Router = open(&store).at("/admin").unwrap();
     let cache = json_of(&app, "/admin/api/cache?id=shop:v1:products").await;
-    assert_eq!(cache["options"][0], json!(["time_to_live", "600s"]));
+    assert_eq!(cache["options"][0]["options"][0], json!(["time_to_live", "600s"]));
     assert_eq!(cache["ttl"]["sampled"], 3);
     assert_eq!(get(&app, "/admin/api/cache?id=none").await.status(), 404);
 }

@@ -121,6 +121,15 @@ impl Error {
         Self { inner: Arc::new(Inner { kind, message, key, source }) }
     }
 
+    /// Returns the text of its cause, after a colon, if the message doesn't contain it already.
+    pub(crate) fn further_cause(&self) -> String {
+        let cause = self.source().map(ToString::to_string).unwrap_or_default();
+        match cause.is_empty() || self.to_string().contains(&cause) {
+            true => String::new(),
+            false => format!(": {cause}"),
+        }
+    }
+
     /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

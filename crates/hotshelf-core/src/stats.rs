@@ -62,7 +62,7 @@ counters! {
     StaleInstead => stale_instead,
     /// Calls that found no usable entry in the backend.
     Miss => misses,
-    /// Loaders that were run.
+    /// Keys that were loaded: loaders that were run, and each key of a run for many.
     Load => loads,
     /// Those of the loaders that ran to replace a value that was served meanwhile.
     Refresh => refreshes,

@@ -40,6 +40,9 @@ fn announce(config: &Config, listener: &TcpListener) -> std::io::Result<()> {
     for path in ["/docs", "/products/1", "/products?category=books", "/cache/info", "/health"] {
         println!("  {url}{path}");
     }
+    if config.has_admin_page {
+        println!("  {url}/admin");
+    }
     if config.is_debug {
         println!("  {url}/cache/explain/products/1");
     }

@@ -83,12 +83,25 @@ impl ByteStore {
         }
     }
 
-    /// Returns the cache of this store that an entry belongs to.
+    /// Returns the cache of this store that an entry belongs to: one of them, if several kinds of
+    /// values were given the same name.
     #[must_use]
     pub fn cache_of(&self, key: &WireKey) -> Option<ByteCache> {
+        self.caches_of(key).into_iter().next()
+    }
+
+    /// Returns the caches of this store that an entry may belong to: one for each kind of value that
+    /// was given the same name.
+    #[must_use]
+    pub fn caches_of(&self, key: &WireKey) -> Vec<ByteCache> {
         let contexts = self.registry.contexts();
-        let context = Arc::clone(owner(&contexts, key)?);
-        Some(ByteCache { engine: Arc::clone(&self.engine), context })
+        let Some(owner) = owner(&contexts, key) else { return Vec::new() };
+        let same = contexts.iter().filter(|it| it.key_prefix == owner.key_prefix);
+        let cache = |context: &Arc<CacheContext>| {
+            let (engine, context) = (Arc::clone(&self.engine), Arc::clone(context));
+            ByteCache { engine, context }
+        };
+        same.map(cache).collect()
     }
 
     /// Returns the caches with an [id](ByteCache::id): one for each kind of value that was given

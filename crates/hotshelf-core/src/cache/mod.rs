@@ -195,8 +195,7 @@ impl ByteCache {
     fn report(&self, mistake: Mistake, error: &Error) {
         let cache = self.context.namespace.name();
         let what = mistake.text();
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-        let cause = cause.unwrap_or_default();
+        let cause = error.further_cause();
         let bit = 1 << mistake as u32;
         if self.context.logged.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
             tracing::warn!("cache {cache:?}: {what}: {error}{cause}");

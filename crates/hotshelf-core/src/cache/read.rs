@@ -113,7 +113,10 @@ impl ByteCache {
         self.note_miss_of(call, outcome.as_ref().ok());
         match &outcome {
             Ok(found) => self.count_outcome(key, found, is_local),
-            Err(_) => return self.counted(outcome.map_err(|error| error.with_key(key))),
+            Err(_) => {
+                self.count_outcome(key, &miss(MissReason::Unreadable), is_local);
+                return self.counted(outcome.map_err(|error| error.with_key(key)));
+            }
         }
         outcome
     }
@@ -301,6 +304,10 @@ impl ByteCache {
                     inspected.map(decoded)
                 }
             };
+            if read.is_err() {
+                let unreadable = miss(MissReason::Unreadable);
+                wire.iter().for_each(|key| self.count_outcome(key, &unreadable, is_local));
+            }
             let read: Vec<ReadOutcome> = self.counted(read)?;
             let read: Vec<_> =
                 read.into_iter().map(|outcome| outcome.without_load(false)).collect();

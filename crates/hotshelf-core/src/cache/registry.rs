@@ -85,6 +85,14 @@ pub struct CacheInfo {
     pub stats: CacheStats,
 }
 
+impl CacheInfo {
+    /// Returns the [id](super::ByteCache::id) of the cache.
+    #[must_use]
+    pub fn id(&self) -> String {
+        super::cache_id(&self.prefix, self.version.as_deref(), &self.name)
+    }
+}
+
 impl ValueKind {
     /// Returns the kind of the values of a Rust type.
     #[must_use]

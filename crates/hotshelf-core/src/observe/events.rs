@@ -14,6 +14,9 @@ use crate::sync::Mutex;
 /// The number of events that are kept. A reader that is slower misses the oldest ones.
 const KEPT: usize = 256;
 
+/// The number of these up to which frequent ones, such as invalidations, replace others.
+const FREQUENT: usize = KEPT / 2;
+
 /// The number of readers that may wait at once.
 const READERS: usize = 64;
 
@@ -24,7 +27,7 @@ const READERS: usize = 64;
 pub enum EventKind {
     /// Operations of a kind begin to fail.
     BackendFails {
-        /// What fails, as the log words it.
+        /// What fails: `read`, `acquire`, `store`, `invalidate` and others, as in metrics.
         operation: &'static str,
         /// The error. It contains no passwords and no values.
         error: String,
@@ -96,6 +99,25 @@ struct State {
     waiting: Vec<Waker>,
 }
 
+impl EventKind {
+    /// Returns `true` if a busy service has many of them.
+    fn is_frequent(&self) -> bool {
+        matches!(self, Self::Invalidated { .. } | Self::SlowLoad { .. })
+    }
+}
+
+impl State {
+    /// Drops an event: the oldest, unless most are frequent ones, which don't push others out.
+    fn make_room(&mut self) {
+        let frequent = self.kept.iter().filter(|event| event.kind.is_frequent()).count();
+        let oldest = match frequent > FREQUENT {
+            true => self.kept.iter().position(|event| event.kind.is_frequent()),
+            false => None,
+        };
+        self.kept.remove(oldest.unwrap_or(0));
+    }
+}
+
 impl Events {
     pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
         Self { runtime, state: Mutex::default() }
@@ -108,7 +130,7 @@ impl Events {
         let number = state.count;
         state.count += 1;
         if state.kept.len() == KEPT {
-            state.kept.pop_front();
+            state.make_room();
         }
         state.kept.push_back(Event { number, at, kind });
         let waiting = std::mem::take(&mut state.waiting);
@@ -138,8 +160,8 @@ impl Events {
     }
 }
 
-/// The events of a store from a moment on. A reader that falls behind by more than 256 events
-/// misses the oldest ones: their numbers are missing.
+/// The events of a store from a moment on. A reader that falls behind misses some: their numbers
+/// are missing.
 #[derive(Debug)]
 pub struct EventStream {
     events: Arc<Events>,
@@ -195,6 +217,24 @@ mod tests {
 
     fn enabled(enabled: bool) -> EventKind {
         EventKind::Enabled { enabled }
+    }
+
+    #[test]
+    fn invalidations_push_no_outage_out() {
+        let events = Events::new(Arc::new(FixedRuntime(0)));
+        events.add(EventKind::BackendFails { operation: "read", error: "timeout".into() });
+        for _ in 0..2 * KEPT {
+            let (names, count) = (Vec::new(), 1);
+            events.add(EventKind::Invalidated { by: "key", names, count, succeeded: true });
+        }
+        let kept = events.since(0);
+        assert_eq!((kept.len(), kept[0].number), (KEPT, 0));
+        for _ in 0..KEPT {
+            events.add(enabled(true));
+        }
+        let kept = events.since(0);
+        assert_eq!(kept.len(), KEPT);
+        assert!(kept.iter().filter(|event| event.kind.is_frequent()).count() <= FREQUENT);
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Health {
         Self { runtime, events, operations, counts: Mutex::default() }
     }
 
-    /// Returns what has failed so far, and whether anything fails now.
+    /// Returns what has failed so far, and whether anything has failed in the last five seconds.
     pub(crate) fn failures(&self) -> (Vec<Failures>, bool) {
         let counts = self.counts.lock();
         let failures = counts.iter().map(|(&(operation, error), &count)| Failures {
@@ -106,7 +106,12 @@ impl Health {
             error: error.name(),
             count,
         });
-        let fails = |health: &OperationHealth| health.last_failure.load(Ordering::Relaxed) != 0;
+        // Not whether one is known to work again, which only its next call would tell.
+        let now = self.millis();
+        let fails = |health: &OperationHealth| {
+            let last_failure = health.last_failure.load(Ordering::Relaxed).checked_sub(1);
+            last_failure.is_some_and(|it| u128::from(now.saturating_sub(it)) < QUIET.as_millis())
+        };
         (failures.collect(), self.operations.iter().any(fails))
     }
 
@@ -143,9 +148,9 @@ impl Health {
             return;
         }
         let (action, consequence) = operation.consequence();
-        self.events.add(EventKind::BackendFails { operation: action, error: error.to_string() });
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-        let cause = cause.unwrap_or_default();
+        let (operation_name, text) = (operation.name(), error.to_string());
+        self.events.add(EventKind::BackendFails { operation: operation_name, error: text });
+        let cause = error.further_cause();
         // The first cache with the failure; others are affected too.
         let cache = cache.map(|cache| format!(" {:?}", cache.namespace.name()));
         let cache = cache.unwrap_or_default();
@@ -168,7 +173,7 @@ impl Health {
         if update.is_ok() {
             let failures = health.failures.swap(0, Ordering::Relaxed);
             let (action, _) = operation.consequence();
-            self.events.add(EventKind::BackendWorks { operation: action, failures });
+            self.events.add(EventKind::BackendWorks { operation: operation.name(), failures });
             tracing::info!("{action} the cache works again after {failures} failures");
         }
     }

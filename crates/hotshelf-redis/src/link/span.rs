@@ -62,8 +62,10 @@ pub(super) fn end<'a>(
         }
         None => {}
     }
-    for reply in replies {
+    for reply in replies.into_iter().flat_map(with_parts) {
         match reply {
+            // It is sent once more, with its text.
+            Ok(Value::Error(error)) if error.code() == b"NOSCRIPT" => continue,
             Ok(Value::Error(error)) => {
                 let code = String::from_utf8_lossy(error.code()).into_owned();
                 span.record("db.response.status_code", &code).record("error.type", &code);
@@ -76,6 +78,15 @@ pub(super) fn end<'a>(
         span.record("otel.status_code", "ERROR");
         return;
     }
+}
+
+/// Returns a reply and, if it is that of a transaction, those of its commands.
+fn with_parts(reply: &Result<Value, Error>) -> impl Iterator<Item = Result<&Value, &Error>> {
+    let parts = match reply {
+        Ok(Value::Array(parts)) => parts.as_slice(),
+        _ => &[],
+    };
+    std::iter::once(reply.as_ref()).chain(parts.iter().map(Ok))
 }
 
 /// Returns the name of a command.

@@ -59,6 +59,36 @@ fn each_call_is_counted_once() {
     });
 }
 
+/// No call has to tell: a service that seldom invalidates would keep a false alarm.
+#[tokio::test]
+async fn backend_is_up_five_seconds_after_its_last_failure() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    let is_up = || test.store().metrics().backend_up;
+    assert!(is_up());
+    test.fail(true);
+    cache.get("a").await;
+    cache.invalidate("a").await.unwrap_err();
+    test.fail(false);
+    cache.get("a").await;
+    assert!(!is_up());
+    test.advance(Duration::from_millis(4_999));
+    assert!(!is_up());
+    test.advance(Duration::from_millis(1));
+    assert!(is_up());
+}
+
+#[tokio::test]
+async fn reads_of_a_failing_backend_are_misses() {
+    let test = TestStore::new();
+    let cache = test.store().cache::<u32>("numbers").build().unwrap();
+    test.fail(true);
+    cache.get("a").await;
+    cache.get_many(["b", "c"]).await;
+    cache.get_or_insert_with("d", async || 1).await;
+    assert_eq!((cache.stats().misses, cache.stats().errors), (4, 3));
+}
+
 /// Negatives and stale values of the near tier, and stale values while a failed load isn't repeated.
 #[test]
 fn each_read_is_one_get_whatever_it_finds_and_where() {
@@ -123,10 +153,7 @@ async fn failing_backend_is_an_event_once() {
     for _ in 0..3 {
         cache.get("a").await;
     }
-    assert!(matches!(
-        events.next().await.kind,
-        EventKind::BackendFails { operation: "reading from", .. }
-    ));
+    assert!(matches!(events.next().await.kind, EventKind::BackendFails { operation: "read", .. }));
     let metrics = test.store().metrics();
     assert!(!metrics.backend_up);
     let line = "cache_backend_errors_total{op=\"read\",kind=\"unavailable\"}";
