@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from hotshelf._errors import ClosedError, ConfigurationError
 from hotshelf._hotshelf import Admin, Pending, admin_error
+from hotshelf._keys import list_of_names
 from hotshelf._pending import result_of
 
 if TYPE_CHECKING:
     from hotshelf import sync
     from hotshelf._manager import CacheManager
 
-#: The largest body of a request, in bytes.
+#: The largest body of a request, in bytes, and how long it is waited for, in seconds: a shutdown
+#: waits as long.
 _LARGEST = 128 << 10
+_PATIENCE = 2.0
 
 #: Returns the name of the visitor, or `None` to refuse them. It takes the scope of ASGI.
 Auth = Callable[[dict[str, Any]], "str | None | Awaitable[str | None]"]
@@ -60,18 +63,23 @@ class AdminPage:
         insecure_open: bool = False,
         writes: bool = False,
         values: bool = False,
+        hosts: Iterable[str] = (),
     ) -> None:
         """Creates the page.
 
         Args:
             manager: The manager.
             auth: Decides who is let in: a function, sync or async, of the scope of ASGI, which
-                returns the name of the visitor, for the log of what was removed by whom, or `None`.
-                It is called for each request, files included.
+                returns the name of the visitor, for the log of what was removed by whom, or `None`
+                or an empty name to refuse them. It is called for each request, files included. A
+                browser sends cookies and the credentials of a login that the application or a proxy
+                asks for; it sends no bearer token by itself.
             insecure_open: Lets everybody in who can reach the address: for development, or behind a
-                proxy that decides.
+                proxy that decides. The page then answers only for `localhost`, IP addresses and
+                `hosts`, since any site could have a name of its own lead here (DNS rebinding).
             writes: Whether visitors may invalidate.
             values: Whether visitors may see values.
+            hosts: The names by which an open page is reached, as in `Host`, without ports.
 
         Raises:
             ConfigurationError: Without `auth` and `insecure_open`.
@@ -83,12 +91,16 @@ class AdminPage:
         asynchronous: Any = getattr(manager, "asynchronous", manager)
         self._manager: CacheManager = asynchronous
         self._auth = auth
-        self._options = (bool(writes), bool(values))
+        names = list_of_names(hosts, "hosts")
+        self._options = (bool(writes), bool(values), auth is None, names)
         self._store: Any = None
         self._page: Admin | None = None
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """Answers a request."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
         if scope["type"] != "http":
             return
         status, headers, body = await self._answer(scope, receive)
@@ -104,14 +116,12 @@ class AdminPage:
         if self._auth is not None:
             who = self._auth(scope)
             who = await who if inspect.isawaitable(who) else who
-        if not isinstance(who, str):
+        if not isinstance(who, str) or not who:
             return admin_error(401, "you have to log in")
-        body = b""
-        while scope["method"] == "POST" and len(body) <= _LARGEST:
-            message = await receive()
-            body += message.get("body", b"")
-            if message["type"] != "http.request" or not message.get("more_body"):
-                break
+        try:
+            body = await asyncio.wait_for(_body(scope, receive), _PATIENCE)
+        except asyncio.TimeoutError:
+            return admin_error(408, "the request is too slow")
         if len(body) > _LARGEST:
             return admin_error(413, "the request is too large")
         asked = _asked(scope, body, who)
@@ -145,16 +155,28 @@ class AdminPage:
         self._manager._background.keep(task)
 
 
+async def _body(scope: dict[str, Any], receive: Any) -> bytes:
+    """Returns the body of a request that has one, or a part of one that is too large."""
+    body = b""
+    while scope["method"] == "POST" and len(body) <= _LARGEST:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body"):
+            break
+    return body
+
+
 def _asked(scope: dict[str, Any], body: bytes, who: str) -> _Asked:
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     root = scope.get("root_path", "")
     path: str = scope["path"]
     # Frameworks differ in whether the path contains that of the mount.
-    rest = path.removeprefix(root) if root and path.startswith(root) else path
+    root = root.rstrip("/")
+    rest = path.removeprefix(root) if path == root or path.startswith(root + "/") else path
     return _Asked(
         method=scope["method"],
         path=rest.lstrip("/"),
-        base=root.rstrip("/") + "/",
+        base=root + "/",
         query=scope.get("query_string", b"").decode("latin-1"),
         body=body,
         host=headers.get(b"host"),

@@ -108,7 +108,9 @@ class Store:
 
 @final
 class Admin:
-    def __new__(cls, store: Store, writes: bool, values: bool) -> Admin: ...
+    def __new__(
+        cls, store: Store, writes: bool, values: bool, is_open: bool, hosts: list[str]
+    ) -> Admin: ...
     def sample(self) -> None: ...
     def respond(
         self, asked: Any

@@ -52,10 +52,12 @@ impl Admin {
 #[pymethods]
 impl Admin {
     #[new]
-    fn new(store: &Store, writes: bool, values: bool) -> Self {
+    fn new(store: &Store, writes: bool, values: bool, is_open: bool, hosts: Vec<String>) -> Self {
         let mut options = hotshelf_admin::AdminOptions::default();
         options.writes = writes;
         options.values = values;
+        options.is_open = is_open;
+        options.hosts = hosts;
         options.address = store.address();
         Self { shared: Arc::clone(&store.shared), options, page: Mutex::new(None) }
     }

@@ -16,7 +16,7 @@ const NAMED = ["cache", "key"];
 
 const main = document.getElementById("main");
 const header = createHeader(document.getElementById("live"));
-const store = { state: null, history: new History(), error: null, retry: 0, answered: null };
+const store = { state: null, history: new History(), error: null, retry: 0, answered: null, changes: [], isMixed: false };
 let view = null;
 let controller = null;
 
@@ -63,6 +63,15 @@ function go(to) {
   else location.assign(to);
 }
 
+/** Each process has counters of its own: those of another one don't go on from the last. */
+function noteProcess(process) {
+  const changed = store.state !== null && process !== store.state.process;
+  if (changed) store.history.reset();
+  // One change is a restart.
+  store.changes = [...store.changes.slice(-9), changed];
+  store.isMixed = store.changes.filter(Boolean).length > 1;
+}
+
 function update() {
   header.update(store);
   header.tick(store);
@@ -79,8 +88,7 @@ show(true);
 poll({
   since: () => store.history.since,
   onState(state) {
-    // A clock that went back: the service was restarted.
-    if (store.state && state.now < store.state.now) store.history.reset();
+    noteProcess(state.process);
     store.state = state;
     store.history.add(state.samples);
     Object.assign(store, { error: null, answered: performance.now() });

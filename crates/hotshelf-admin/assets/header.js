@@ -56,6 +56,10 @@ export function createHeader(live) {
     }
     if (state && !state.up) shown.push(notice("bad", "The backend fails.", ...failing(state.metrics), meanwhile(state.metrics)));
     if (state && !state.enabled) shown.push(notice("warn", "The cache is off.", "All calls run their loaders."));
+    if (store.isMixed) {
+      shown.push(notice("warn", "Several processes answer.",
+        "Each has counters of its own, so that the figures jump from one to another. Mount the page where one process answers."));
+    }
     replace(notices, shown);
   }
 
@@ -86,7 +90,7 @@ export function createHeader(live) {
         else status(backend, state.up ? "good" : "bad", state.up ? "Backend works" : "Backend fails");
         status(enabled, state.enabled ? "good" : "off", state.enabled ? "Cache on" : "Cache off");
       }
-      const mark = JSON.stringify([error?.message, store.retry, state?.up, state?.enabled, state?.up ? null : state?.metrics.failures]);
+      const mark = JSON.stringify([error?.message, store.retry, store.isMixed, state?.up, state?.enabled, state?.up ? null : state?.metrics.failures]);
       if (mark !== shownNotices) showNotices(store);
       shownNotices = mark;
       announceChanges(store);

@@ -57,7 +57,7 @@ export function create({ signal, query, go, announce }) {
   const more = h("button", { type: "button", click: () => scanOn() }, "Load more");
   const results = h("section", { class: "panel", hidden: true }, h("h2", {}, "Results"), status, list.element, h("p", { class: "more" }, more));
   const hint = empty("Enter the beginning of a key, for example ", h("code", {}, "shop:v1:product:"),
-    ", and choose Search. An empty text lists all keys. In a pattern, ", h("code", {}, "*"), " stands for any text.");
+    ", and choose Search. An empty text lists all keys of the caches. In a pattern, ", h("code", {}, "*"), " stands for any text.");
   const element = h("div", {}, h("h1", {}, "Keys"), h("section", { class: "panel" }, form), hint, results);
 
   const known = new Set();
@@ -95,8 +95,8 @@ export function create({ signal, query, go, announce }) {
       }
       const end = scan === null ? "That is all." : "There may be more.";
       status.textContent = known.size === 0 && scan === null
-        ? `No key matches. ${plural(scanned, "key")} scanned. Try a shorter prefix, or a pattern with * around the text.`
-        : `${plural(known.size, "key")} found, ${count(scanned)} scanned. ${end}`;
+        ? `No key matches. ${plural(scanned, "key")} of the server matched, and none is of a cache of this process. Try a shorter prefix, or a pattern with * around the text.`
+        : `${plural(known.size, "key")} found. ${end}`;
       if (before > 0 && first) first.querySelector("a").focus();
     } catch (error) {
       if (signal.aborted) return;

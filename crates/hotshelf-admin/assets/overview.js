@@ -56,7 +56,8 @@ export function create({ store }) {
   const none = empty();
   const caches = h("section", { class: "panel caches" },
     h("div", { class: "panel-head" }, h("h2", {}, "Caches"), shown, filter), list.element, none);
-  const element = h("div", {}, h("h1", {}, "Overview"), tiles.element, charts.element, caches, tiers);
+  const unused = h("p", { class: "note" }, "No call has gone through the caches of this process yet: its counters are empty. Those of a page that the command line serves stay so.");
+  const element = h("div", {}, h("h1", {}, "Overview"), unused, tiles.element, charts.element, caches, tiers);
 
   function createRow(cache) {
     const spark = new Sparkline("Gets per second");
@@ -156,7 +157,8 @@ export function create({ store }) {
       pairs.push(["Version", data(server.version)], ["Uptime", duration(server.uptime)], ["Clients", count(server.connected_clients)],
         ["Memory", server.max_memory ? meter(server.used_memory, server.max_memory) : `${bytes(server.used_memory)}, no limit`]);
     }
-    if (memory) pairs.push(...tier(memory));
+    // The size of the store in memory is shown once.
+    if (memory) pairs.push(...tier(memory).filter(([name]) => name !== "Size" || !server?.max_memory));
     setText(serverName, backend === "redis" ? "Server" : "Memory");
     updateFacts(serverFacts, pairs);
     nearPanel.hidden = !near;
@@ -185,7 +187,9 @@ export function create({ store }) {
       const used = state.server ? [bytes(state.server.used_memory), "used by the server"] : ["–", "not known"];
       const entries = held ? [count(held.entries), `${bytes(held.used_bytes)}, ${count(held.evictions)} evicted`] : used;
       setText(tiles.element.lastChild.firstChild, memory ? "Entries" : near ? "Near entries" : "Memory");
-      tiles.update([...figures(history, null, sum(state.metrics.caches)), entries]);
+      const total = sum(state.metrics.caches);
+      unused.hidden = total.hits + total.misses + total.loads > 0;
+      tiles.update([...figures(history, null, total), entries]);
       charts.update(history);
       updateCaches(state, history);
       updateTiers(state);

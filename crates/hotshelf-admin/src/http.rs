@@ -1,6 +1,7 @@
 //! Requests and responses, as far as the page needs them.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -37,22 +38,36 @@ impl Request<'_> {
     }
 
     /// Checks that the page itself has sent a request that changes something: another site's page
-    /// can send neither the header nor JSON without asking first, and a browser tells where a
-    /// request comes from.
+    /// can't send the header without asking first, and a browser tells where a request comes from.
+    /// What it tells by `Sec-Fetch-Site` holds behind proxies that change `Host`, too.
     pub(crate) fn check_origin(&self) -> Result<(), Response> {
-        let is_same_site = matches!(self.fetch_site, None | Some("same-origin" | "none"));
-        let is_same_host = match (self.origin, self.host) {
-            (None, _) => true,
-            (Some(origin), Some(host)) => {
+        let is_own = match (self.fetch_site, self.origin, self.host) {
+            (Some(site), _, _) => matches!(site, "same-origin" | "none"),
+            (None, None, _) => true,
+            (None, Some(origin), Some(host)) => {
                 origin.split_once("://").is_some_and(|(_, authority)| authority == host)
             }
-            (Some(_), None) => false,
+            (None, Some(_), None) => false,
         };
-        if self.intent == Some("1") && is_same_site && is_same_host {
+        if self.intent == Some("1") && is_own {
             return Ok(());
         }
         let error = "requests of other sites are refused, and such without `x-hotshelf-admin: 1`";
         Err(Response::error(403, error))
+    }
+
+    /// Returns `true` if the page was asked for by an IP address, by `localhost`, or by one of these
+    /// names: by none that another site could have lead here.
+    pub(crate) fn names_this_machine(&self, hosts: &[String]) -> bool {
+        let Some(host) = self.host else { return false };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        bare.eq_ignore_ascii_case("localhost")
+            || bare.parse::<IpAddr>().is_ok()
+            || hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 }
 

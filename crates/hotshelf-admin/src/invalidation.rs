@@ -15,8 +15,50 @@ const NAMED: usize = 20;
 const COUNTED: usize = 10_000;
 const STEPS: usize = 200;
 
+/// The number of characters of a name in the log.
+const SHOWN: usize = 200;
+
 /// The longest name, in bytes.
 const LONGEST: usize = 64 << 10;
+
+/// Records an invalidation in the log and among the events, even if its visitor doesn't wait for the
+/// end: it goes on then.
+struct Audit<'a> {
+    admin: &'a Admin,
+    who: &'a str,
+    what: String,
+    /// What came of it, once it is known.
+    done: Option<Result<Option<u64>, Error>>,
+}
+
+impl Audit<'_> {
+    fn end(mut self, done: Result<Option<u64>, Error>) {
+        self.done = Some(done);
+    }
+}
+
+impl Drop for Audit<'_> {
+    fn drop(&mut self) {
+        let Self { admin, who, what, done } = self;
+        let (verb, outcome) = match done.take() {
+            Some(Ok(Some(removed))) => ("invalidated", format!("{removed} removed")),
+            Some(Ok(None)) => ("invalidated", "done".to_owned()),
+            Some(Err(error)) => ("failed to invalidate", error.to_string()),
+            None => ("invalidated", "goes on: the visitor has left".to_owned()),
+        };
+        let what = format!("{verb} {what}");
+        admin.log.add(admin.now(), who, &what, &outcome);
+        admin.store.events().add(EventKind::Admin { who: (*who).to_owned(), what });
+    }
+}
+
+/// Returns the begin of a long name.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
 
 #[derive(Deserialize)]
 struct Wanted {
@@ -91,6 +133,11 @@ impl Admin {
 
     async fn carry_out(&self, who: &str, wanted: &Wanted) -> Response {
         let Wanted { by, name, .. } = wanted;
+        if !matches!(by.as_str(), "key" | "tag" | "cache" | "pattern") {
+            return Response::error(400, "invalidate by key, tag, cache or pattern");
+        }
+        let audit =
+            Audit { admin: self, who, what: format!("the {by} {}", short(name)), done: None };
         let done = match by.as_str() {
             "key" => self.remove_key(name).await,
             "tag" => self.store.invalidate_tags([Ok(name.as_str())], []).await.map(|()| None),
@@ -98,22 +145,11 @@ impl Admin {
                 Ok(cache) => cache.invalidate_all().await.map(Some),
                 Err(error) => Err(error),
             },
-            "pattern" => self.remove_matching(name).await,
-            _ => return Response::error(400, "invalidate by key, tag, cache or pattern"),
+            _ => self.remove_matching(name).await,
         };
-        let (removed, error) = match done {
-            Ok(removed) => (removed, None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        let (what, outcome) = match (&error, removed) {
-            (Some(error), _) => (format!("failed to invalidate the {by} {name}"), error.clone()),
-            (None, Some(removed)) => {
-                (format!("invalidated the {by} {name}"), format!("{removed} removed"))
-            }
-            (None, None) => (format!("invalidated the {by} {name}"), "done".to_owned()),
-        };
-        self.log.add(self.now(), who, &what, &outcome);
-        self.store.events().add(EventKind::Admin { who: who.to_owned(), what });
+        let removed = done.as_ref().ok().copied().flatten();
+        let error = done.as_ref().err().map(ToString::to_string);
+        audit.end(done);
         Response::json(&json!({
             "applied": error.is_none(), "matches": null, "names": [name], "removed": removed,
             "error": error,

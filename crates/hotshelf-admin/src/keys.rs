@@ -85,7 +85,8 @@ impl Admin {
             match open.scan.next().await? {
                 Some(keys) => {
                     open.scanned += keys.len();
-                    open.rest.extend(keys);
+                    // Those of others are none of the page's business.
+                    open.rest.extend(self.store.own_keys(keys));
                 }
                 None => is_over = true,
             }
@@ -125,8 +126,8 @@ impl Admin {
     }
 
     async fn one(&self, key: &WireKey) -> Result<Response, Error> {
-        let found =
-            self.store.inspect(std::slice::from_ref(key)).await?.into_iter().flatten().next();
+        let keys = self.store.own_keys(vec![key.clone()]);
+        let found = self.store.inspect(&keys).await?.into_iter().flatten().next();
         let mut shown = match &found {
             Some(found) => json!(found),
             None => json!({ "key": key.as_str() }),

@@ -41,6 +41,12 @@ pub struct AdminOptions {
     pub values: bool,
     /// The address of the server, without a password.
     pub address: String,
+    /// Whether everybody is let in who can reach the page. It then answers only requests to
+    /// `localhost`, to IP addresses and to `hosts`: any other name may be one of another site that
+    /// leads here (DNS rebinding).
+    pub is_open: bool,
+    /// The names by which an open page is reached, without ports.
+    pub hosts: Vec<String>,
 }
 
 /// The admin page of a store.
@@ -50,6 +56,8 @@ pub struct Admin {
     samples: Samples,
     scans: Scans,
     log: Log,
+    /// Tells the pages of several processes apart.
+    process: String,
 }
 
 impl Admin {
@@ -57,7 +65,8 @@ impl Admin {
     #[must_use]
     pub fn new(store: ByteStore, options: AdminOptions) -> Arc<Self> {
         let (samples, scans, log) = (Samples::default(), Scans::default(), Log::default());
-        Arc::new(Self { store, options, samples, scans, log })
+        let process = format!("{:08x}", store.runtime().random() >> 32);
+        Arc::new(Self { store, options, samples, scans, log, process })
     }
 
     /// Takes a sample of the counters, for the history that a page shows when it is opened, unless
@@ -83,15 +92,22 @@ impl Admin {
     /// Answers a request.
     pub fn respond<'a>(&'a self, request: Request<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
+            if self.options.is_open && !request.names_this_machine(&self.options.hosts) {
+                let error = "an open page answers for localhost and IP addresses: allow other names \
+                             by the option `hosts`";
+                return Response::error(403, error);
+            }
             if let Some(asset) = assets::find(&request) {
                 return asset;
             }
             match (request.method, request.path) {
                 ("GET" | "HEAD", "api/state") => self.state(&request).await,
                 ("GET" | "HEAD", "api/cache") => self.cache(&request).await,
-                ("GET" | "HEAD", "api/keys") => self.keys(&request).await,
+                ("GET", "api/keys") => self.keys(&request).await,
                 ("GET" | "HEAD", "api/key") => self.key(&request).await,
                 ("GET" | "HEAD", "api/log") => self.log.entries(self.now()),
+                // Each page ends by what it sends.
+                ("HEAD", "api/keys") => Response::error(405, "use GET"),
                 ("POST", "api/invalidate") => match request.check_origin() {
                     Ok(()) => self.invalidate(&request).await,
                     Err(refused) => refused,

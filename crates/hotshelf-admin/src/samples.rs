@@ -10,6 +10,9 @@ use serde::Serialize;
 /// The number of samples that are kept: five minutes.
 const KEPT: usize = 300;
 
+/// The number of counters of caches in all samples: with many caches, fewer samples are kept.
+const ROWS: usize = 30_000;
+
 /// The number of samples over which quantiles of load times are taken.
 const SPAN: usize = 10;
 
@@ -61,7 +64,8 @@ impl Samples {
             (cache.id(), Counters::new(cache, before))
         };
         let caches = metrics.caches.iter().map(counters).collect();
-        if ring.samples.len() == KEPT {
+        let kept = (ROWS / metrics.caches.len().max(1)).clamp(SPAN, KEPT);
+        while ring.samples.len() >= kept {
             ring.samples.pop_front();
         }
         ring.samples.push_back(Sample { at, up: metrics.backend_up, caches });

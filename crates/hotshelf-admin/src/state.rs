@@ -28,14 +28,21 @@ impl Admin {
             .caches
             .iter()
             .map(|cache| {
-                let mut shown = json!(cache);
-                shown["id"] = cache.id().into();
-                shown
+                json!({
+                    "id": cache.id(),
+                    "prefix": cache.prefix,
+                    "version": cache.version,
+                    "name": cache.name,
+                    "value_type": cache.value_type,
+                    "key_prefix": cache.key_prefix,
+                    "stats": cache.stats,
+                })
             })
             .collect();
         let is_up = server.is_some() && metrics.backend_up;
         Response::json(&json!({
             "now": self.now(),
+            "process": self.process,
             "version": env!("CARGO_PKG_VERSION"),
             "writes": self.options.writes,
             "values": self.options.values,

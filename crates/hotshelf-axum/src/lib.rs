@@ -5,19 +5,22 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{OriginalUri, Request};
 use axum::response::Response;
 use axum::routing::any;
 use hotshelf::{Error, ErrorKind, Store};
 use hotshelf_admin::{Admin, AdminOptions};
 use http::request::Parts;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, Method, StatusCode, header};
+use tokio::time::timeout;
 
-/// The largest body of a request, in bytes.
+/// The largest body of a request, in bytes, and how long it is waited for: a shutdown waits as long.
 const LARGEST: usize = 128 << 10;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Who = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 type Auth = Arc<dyn Fn(Parts) -> Who + Send + Sync>;
@@ -31,6 +34,8 @@ pub struct AdminPage {
     store: Store,
     options: AdminOptions,
     auth: Option<Auth>,
+    /// What a proxy strips from the paths of requests.
+    proxy_prefix: String,
 }
 
 impl AdminPage {
@@ -38,12 +43,13 @@ impl AdminPage {
     pub fn new(store: &Store) -> Self {
         let mut options = AdminOptions::default();
         options.address = store.address().unwrap_or("memory://").to_owned();
-        Self { store: store.clone(), options, auth: None }
+        Self { store: store.clone(), options, auth: None, proxy_prefix: String::new() }
     }
 
     /// Sets what decides who is let in: it returns the name of the visitor, for the log of what was
-    /// removed by whom, or `None` to refuse them with status 401. It is called for each request,
-    /// files included.
+    /// removed by whom, or `None` or an empty name to refuse them with status 401. It is called for
+    /// each request, files included. A browser sends cookies and the credentials of a login that the
+    /// application or a proxy asks for; it sends no bearer token by itself.
     pub fn auth<F, W>(mut self, auth: F) -> Self
     where
         F: Fn(Parts) -> W + Send + Sync + 'static,
@@ -54,8 +60,24 @@ impl AdminPage {
     }
 
     /// Lets everybody in who can reach the address: for development, or behind a proxy that decides.
-    pub fn insecure_open(self) -> Self {
+    ///
+    /// The page then answers only for `localhost`, IP addresses and [`hosts`](Self::hosts), since any
+    /// site could have a name of its own lead to this machine (DNS rebinding).
+    pub fn insecure_open(mut self) -> Self {
+        self.options.is_open = true;
         self.auth(|_| std::future::ready(Some("anybody".to_owned())))
+    }
+
+    /// Sets the names by which an open page is reached, as in `Host`, without ports. Default: none.
+    pub fn hosts<H: Into<String>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.options.hosts = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets what a proxy strips from the begin of each path, such as `/tools`. Default: nothing.
+    pub fn proxy_prefix(mut self, prefix: &str) -> Self {
+        self.proxy_prefix = prefix.trim_end_matches('/').to_owned();
+        self
     }
 
     /// Sets whether visitors may invalidate. Default: they may not.
@@ -84,8 +106,9 @@ impl AdminPage {
             let message = "the admin page needs `auth`, or `insecure_open()` to let everybody in";
             return Err(Error::new(ErrorKind::Configuration, message));
         };
+        let is_valid = path.starts_with('/') && !path.contains(['{', '}', '*']);
         let path = path.trim_end_matches('/');
-        if !path.starts_with('/') || path.contains(['{', '}', '*']) {
+        if !is_valid {
             let message =
                 format!("invalid path {path:?} of the admin page: use one like \"/admin\"");
             return Err(Error::new(ErrorKind::Configuration, message));
@@ -94,12 +117,16 @@ impl AdminPage {
         if let Ok(tokio) = tokio::runtime::Handle::try_current() {
             tokio.spawn(admin.sampling());
         }
-        let depth = path.len();
+        let (depth, prefix) = (path.len(), self.proxy_prefix);
         let answer = any(async move |OriginalUri(uri): OriginalUri, request: Request| {
-            respond(&admin, &auth, depth, uri.path(), request).await
+            let original = format!("{prefix}{}", uri.path());
+            respond(&admin, &auth, depth, &original, request).await
         });
-        Ok(Router::new()
-            .route(path, answer.clone())
+        let router = match path {
+            "" => Router::new(),
+            path => Router::new().route(path, answer.clone()),
+        };
+        Ok(router
             .route(&format!("{path}/"), answer.clone())
             .route(&format!("{path}/{{*rest}}"), answer))
     }
@@ -115,11 +142,20 @@ async fn respond(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Some(who) = auth(parts.clone()).await else {
+    let Some(who) = auth(parts.clone()).await.filter(|who| !who.is_empty()) else {
         return convert(hotshelf_admin::Response::error(401, "you have to log in"));
     };
-    let Ok(body) = to_bytes(body, LARGEST).await else {
-        return convert(hotshelf_admin::Response::error(413, "the request is too large"));
+    let body = match parts.method {
+        Method::POST => match timeout(PATIENCE, to_bytes(body, LARGEST)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => {
+                return convert(hotshelf_admin::Response::error(413, "the request is too large"));
+            }
+            Err(_) => {
+                return convert(hotshelf_admin::Response::error(408, "the request is too slow"));
+            }
+        },
+        _ => Bytes::new(),
     };
     let rest = parts.uri.path().get(depth..).unwrap_or_default().trim_start_matches('/');
     let base = original.strip_suffix(rest).unwrap_or(original).trim_end_matches('/');

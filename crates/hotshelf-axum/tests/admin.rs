@@ -1,13 +1,16 @@
 //! The admin page in an axum application.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::response::Response;
+use futures_util::FutureExt;
 use hotshelf::{Cache, ErrorKind, KeyLayout, Store};
 use hotshelf_axum::AdminPage;
+use hotshelf_testkit::RedisServer;
 use http::request::Parts;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -30,7 +33,7 @@ fn with_token(request: Parts) -> std::future::Ready<Option<String>> {
 }
 
 fn open(store: &Store) -> AdminPage {
-    AdminPage::new(store).insecure_open()
+    AdminPage::new(store).insecure_open().hosts(["cache.example"])
 }
 
 async fn get(app: &Router, path: &str) -> Response {
@@ -77,6 +80,98 @@ async fn page_needs_auth() {
         let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn visitor_without_a_name_is_refused() {
+    let (store, _) = filled().await;
+    let nobody = |_| std::future::ready(Some(String::new()));
+    let app: Router = AdminPage::new(&store).auth(nobody).at("/admin").unwrap();
+    assert_eq!(get(&app, "/admin/api/state").await.status(), 401);
+}
+
+/// Another site may have a name of its own lead to this machine.
+#[tokio::test]
+async fn open_page_answers_for_names_of_this_machine_alone() {
+    let (store, _) = filled().await;
+    let open: Router = AdminPage::new(&store).insecure_open().at("/admin").unwrap();
+    let closed: Router = AdminPage::new(&store).auth(with_token).at("/admin").unwrap();
+    for (host, status) in [
+        ("localhost:8000", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8000", 200),
+        ("10.0.0.7:8000", 200),
+        ("evil.example", 403),
+        ("localhost.evil.example:8000", 403),
+        ("127.0.0.1.evil.example", 403),
+    ] {
+        let request = || {
+            let request = Request::get("/admin/api/state").header("host", host);
+            request.header("authorization", "Bearer secret").body(Body::empty()).unwrap()
+        };
+        assert_eq!(open.clone().oneshot(request()).await.unwrap().status(), status, "{host}");
+        assert_eq!(closed.clone().oneshot(request()).await.unwrap().status(), 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn page_works_at_the_root_and_behind_a_proxy_that_strips_a_prefix() {
+    let (store, _) = filled().await;
+    let root: Router = open(&store).at("/").unwrap();
+    let page = text(get(&root, "/").await).await;
+    assert!(page.contains("<base href=\"/\""), "{page}");
+    assert_eq!(get(&root, "/app.js").await.status(), 200);
+    let behind: Router = open(&store).proxy_prefix("/tools/").at("/admin").unwrap();
+    let page = text(get(&behind, "/admin").await).await;
+    assert!(page.contains("<base href=\"/tools/admin/\""), "{page}");
+}
+
+#[tokio::test]
+async fn keys_of_others_are_not_shown() {
+    let server = RedisServer::start().unwrap();
+    assert_eq!(server.cli(&["SET", "session:7", "token"]), "OK");
+    let store = Store::connect(&server.url()).await.unwrap();
+    let cache = store.cache::<String>("products").build().unwrap();
+    cache.insert("1", "a lamp".to_owned()).await;
+    let app: Router = open(&store).values(true).at("/admin").unwrap();
+    let page = json_of(&app, "/admin/api/keys?pattern=*").await;
+    let keys: Vec<_> = page["keys"].as_array().unwrap().iter().map(|it| &it["key"]).collect();
+    assert_eq!(keys, ["cache:v1:products:1"]);
+    let shown = json_of(&app, "/admin/api/key?key=session%3A7").await;
+    assert_eq!((&shown["found"], &shown["value"]), (&json!(false), &Value::Null));
+    let shown = json_of(&app, "/admin/api/key?key=cache%3Av1%3Aproducts%3A1").await;
+    assert_eq!(shown["value"], "\"a lamp\"");
+}
+
+/// The visitor goes to another page, or a proxy gives up: the removal goes on, and is logged.
+#[tokio::test]
+async fn invalidation_whose_visitor_leaves_is_logged() {
+    let server = RedisServer::start().unwrap();
+    let store = Store::connect(&server.url()).await.unwrap();
+    let cache = store.cache::<u32>("numbers").build().unwrap();
+    cache.insert("1", 1).await;
+    let app: Router = open(&store).writes(true).at("/admin").unwrap();
+    let leaving = invalidate(&app, "pattern", "cache:v1:numbers:*", false).now_or_never();
+    assert!(leaving.is_none(), "the server takes some time");
+    let log = json_of(&app, "/admin/api/log").await;
+    assert_eq!(log["entries"][0]["what"], "invalidated the pattern cache:v1:numbers:*");
+    assert_eq!(log["entries"][0]["outcome"], "goes on: the visitor has left");
+    while cache.get("1").await.is_some() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_body_is_not_waited_for() {
+    let (store, _) = filled().await;
+    let app: Router = open(&store).writes(true).at("/admin").unwrap();
+    let endless =
+        || Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    let request = invalidation("", "", false).body(endless()).unwrap();
+    assert_eq!(app.clone().oneshot(request).await.unwrap().status(), 408);
+    let request = Request::get("/admin/app.js").header("host", "cache.example");
+    let response = app.clone().oneshot(request.body(endless()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200, "the body of a GET is not read");
 }
 
 #[tokio::test]
@@ -240,7 +335,7 @@ async fn other_sites_cannot_invalidate() {
     let body = json!({ "by": "key", "name": "shop:v1:products:1", "dry_run": false }).to_string();
     for (header, value) in [
         ("sec-fetch-site", "cross-site"),
-        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "same-site"),
         ("x-hotshelf-admin", ""),
     ] {
         let mut request = invalidation("", "", false).body(Body::from(body.clone())).unwrap();
@@ -250,6 +345,15 @@ async fn other_sites_cannot_invalidate() {
     }
     assert_eq!(get(&app, "/admin/api/invalidate").await.status(), 405);
     assert!(cache.get("1").await.is_some());
+    let mut request = invalidation("", "", false).body(Body::from(body.clone())).unwrap();
+    request.headers_mut().remove("sec-fetch-site");
+    request.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+    assert_eq!(app.clone().oneshot(request).await.unwrap().status(), 403, "an old browser");
+    // A proxy has changed `Host`: what the browser tells counts.
+    let mut request = invalidation("", "", false).body(Body::from(body)).unwrap();
+    request.headers_mut().insert("host", "127.0.0.1:8000".parse().unwrap());
+    assert_eq!(app.clone().oneshot(request).await.unwrap().status(), 200);
+    assert!(cache.get("1").await.is_none());
 }
 
 #[tokio::test]

@@ -104,6 +104,14 @@ impl ByteStore {
         same.map(cache).collect()
     }
 
+    /// Returns those of these keys that are of a cache of this store.
+    #[must_use]
+    pub fn own_keys(&self, mut keys: Vec<WireKey>) -> Vec<WireKey> {
+        let contexts = self.registry.contexts();
+        keys.retain(|key| owner(&contexts, key).is_some());
+        keys
+    }
+
     /// Returns the caches with an [id](ByteCache::id): one for each kind of value that was given
     /// the same name.
     #[must_use]
