@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use hotshelf_core::cache::{
-    ByteCache, CallOptions, EntryScan, EntryState, Explanation, Inspection, Verdict,
+    ByteCache, CallOptions, EntryScan, EntryState, Explanation, Inspection, TagInfo, Verdict,
 };
 use hotshelf_core::sync::Mutex;
-use hotshelf_core::{Error, Pattern, WireKey};
+use hotshelf_core::{Error, ErrorKind, Pattern, WireKey};
 use serde_json::json;
 
 use crate::Admin;
@@ -135,23 +136,36 @@ impl Admin {
         shown["found"] = found.is_some().into();
         shown["tags"] = json!([]);
         shown["explanation"] = "No cache of this process has keys of this kind.".into();
-        if let Some((cache, explained)) = self.explained(key).await? {
-            shown["cache"] = cache.id().into();
-            let name = |tag: &hotshelf_core::cache::TagInfo| {
-                tag.name.clone().unwrap_or_else(|| format!("#{}", tag.id))
-            };
-            shown["tags"] = explained.tags.iter().map(name).collect::<Vec<_>>().into();
-            shown["explanation"] = explained.to_string().into();
+        match self.explained(key).await {
+            Ok(None) => {}
+            Ok(Some((cache, explained))) => {
+                shown["cache"] = cache.id().into();
+                let name =
+                    |tag: &TagInfo| tag.name.clone().unwrap_or_else(|| format!("#{}", tag.id));
+                shown["tags"] = explained.tags.iter().map(name).collect::<Vec<_>>().into();
+                shown["explanation"] = explained.to_string().into();
+            }
+            // A list or the like.
+            Err(error) if error.kind() == ErrorKind::WrongType => {
+                shown["explanation"] = format!("No call can use it: {error}.").into();
+            }
+            Err(error) => return Err(error),
         }
         let readable = found.filter(|found| {
             self.options.values
                 && !matches!(found.state, EntryState::Absent | EntryState::Unreadable)
         });
-        let value = readable.map(|found| {
-            let cut = &found.value[..found.value.len().min(SHOWN)];
-            String::from_utf8_lossy(cut).into_owned()
-        });
-        shown["value"] = value.into();
+        let value = match readable {
+            Some(_) => match self.store.value_of(key).await {
+                // A list or the like.
+                Err(error) if error.kind() == ErrorKind::WrongType => None,
+                value => value?,
+            },
+            None => None,
+        };
+        let text =
+            |value: Bytes| String::from_utf8_lossy(&value[..value.len().min(SHOWN)]).into_owned();
+        shown["value"] = value.map(text).into();
         Ok(Response::json(&shown))
     }
 }

@@ -143,6 +143,33 @@ async fn keys_of_others_are_not_shown() {
     assert_eq!(shown["value"], "\"a lamp\"");
 }
 
+/// Their ends say what they are: large ones aren't read whole.
+#[tokio::test]
+async fn large_entries_and_other_types_are_listed() {
+    let server = RedisServer::start().unwrap();
+    let store = Store::connect(&server.url()).await.unwrap();
+    let cache = store.cache::<String>("texts").max_value_bytes(16 << 20).build().unwrap();
+    cache.entry("large").tags(["t"]).insert("x".repeat(8 << 20)).await;
+    assert_eq!(server.cli(&["RPUSH", "cache:v1:texts:list", "a"]), "1");
+    let app: Router = open(&store).values(true).at("/admin").unwrap();
+    let sent = || -> u64 {
+        let stats = server.cli(&["INFO", "stats"]);
+        let sent = stats.lines().find_map(|it| it.strip_prefix("total_net_output_bytes:"));
+        sent.unwrap().trim().parse().unwrap()
+    };
+    let before = sent();
+    let page = json_of(&app, "/admin/api/keys?pattern=*").await;
+    let mut keys = page["keys"].as_array().unwrap().clone();
+    keys.sort_by_key(|it| it["key"].as_str().unwrap().to_owned());
+    let shown: Vec<_> = keys.iter().map(|it| (&it["state"], &it["tags"])).collect();
+    let (fresh, foreign) = (json!("fresh"), json!("foreign"));
+    assert_eq!(shown, [(&fresh, &json!(1)), (&foreign, &json!(0))], "{keys:?}");
+    assert!(keys[0]["size"].as_u64().unwrap() > 8 << 20);
+    assert!(sent() - before < 1 << 20, "an entry was read whole");
+    let list = json_of(&app, "/admin/api/key?key=cache%3Av1%3Atexts%3Alist").await;
+    assert_eq!((&list["found"], &list["value"]), (&json!(true), &Value::Null));
+}
+
 /// The visitor goes to another page, or a proxy gives up: the removal goes on, and is logged.
 #[tokio::test]
 async fn invalidation_whose_visitor_leaves_is_logged() {

@@ -77,6 +77,9 @@ const FRESH_FOR: u32 = 19;
 const LIVES_FOR: u32 = 27;
 const LOAD_TIME: u32 = 11;
 
+/// More bytes than the longest trailer takes: the end of a long entry that is enough to read it.
+pub const LONGEST_TRAILER: usize = 8 << 10;
+
 /// The metadata of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trailer {

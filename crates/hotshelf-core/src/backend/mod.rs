@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::key::{Pattern, WireKey};
 use crate::near::{NearTier, TrackedRead};
 use crate::runtime::{BoxFuture, Runtime};
-use crate::trailer::Trailer;
+use crate::trailer::{LONGEST_TRAILER, Trailer};
 use crate::ttl::{Remaining, Ttl};
 
 pub use layer::Layer;
@@ -180,6 +180,19 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     fn watch(&self, key: &WireKey) -> Option<Watch> {
         let _unheard = key;
         None
+    }
+
+    /// Reads the size and the end of entries, in the order of their keys: the last
+    /// [`LONGEST_TRAILER`](crate::trailer::LONGEST_TRAILER) bytes. For people, who look at many
+    /// entries of any size; the default reads them whole.
+    fn read_ends<'a>(
+        &'a self,
+        keys: &'a [WireKey],
+    ) -> BoxFuture<'a, Result<Vec<Option<EntryEnd>>>> {
+        Box::pin(async move {
+            let found = self.read(keys).await?.into_iter();
+            Ok(found.map(|raw| raw.as_ref().map(EntryEnd::of)).collect())
+        })
     }
 
     /// Begins a scan of the keys that match a pattern, those of other clients included. Returns
@@ -369,6 +382,24 @@ pub enum Stored {
     /// The token no longer holds the lease: the key was invalidated or written, or the lease
     /// expired. Nothing was changed.
     Refused,
+}
+
+/// The size of an entry, and its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryEnd {
+    /// The size in bytes.
+    pub size: usize,
+    /// The last bytes, among them the trailer.
+    pub end: Bytes,
+}
+
+impl EntryEnd {
+    /// Returns the end of a whole entry.
+    #[must_use]
+    pub fn of(raw: &Bytes) -> Self {
+        let end = raw.slice(raw.len().saturating_sub(LONGEST_TRAILER)..);
+        Self { size: raw.len(), end }
+    }
 }
 
 /// A scan of keys, step by step.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::decoded_entry::{DecodedEntry, EntryState};
 use super::trace::optional_seconds;
 use super::{ByteCache, ByteStore};
-use crate::backend::KeyScan;
+use crate::backend::{EntryEnd, KeyScan};
 use crate::context::CacheContext;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Namespace, OWN_PREFIX, Pattern, WireKey};
@@ -35,9 +35,6 @@ pub struct Inspection {
     pub fresh_for: Option<Duration>,
     /// The number of tags that it carries.
     pub tags: usize,
-    /// The encoded value.
-    #[serde(skip)]
-    pub value: Bytes,
 }
 
 impl ByteStore {
@@ -52,7 +49,7 @@ impl ByteStore {
     }
 
     /// Returns what entries say of themselves, in the order of their keys; `None` for a missing one.
-    /// Costs one round trip.
+    /// Costs one round trip; of large values only the end is read.
     ///
     /// # Errors
     /// If the backend fails.
@@ -60,26 +57,38 @@ impl ByteStore {
     /// # Cancel safety
     /// May be dropped at any point.
     pub async fn inspect(&self, keys: &[WireKey]) -> Result<Vec<Option<Inspection>>, Error> {
-        let found = self.engine.gate.raw(keys).await?;
+        let found = self.engine.gate.ends(keys).await?;
         let contexts = self.registry.contexts();
-        let inspect = |(key, raw): (&WireKey, Option<Bytes>)| {
+        let inspect = |(key, entry): (&WireKey, Option<EntryEnd>)| {
             let cache = owner(&contexts, key).map(|context| id_of(&context.namespace));
-            Some(self.inspected(key, cache, &raw?))
+            Some(self.inspected(key, cache, &entry?))
         };
         Ok(keys.iter().zip(found).map(inspect).collect())
     }
 
-    fn inspected(&self, key: &WireKey, cache: Option<String>, raw: &Bytes) -> Inspection {
-        let entry = DecodedEntry::decode(raw, self.engine.gate.clock(key));
+    /// Returns the encoded value of an entry, without its trailer; `None` for a missing one. Costs one
+    /// round trip.
+    ///
+    /// # Errors
+    /// If the backend fails.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any point.
+    pub async fn value_of(&self, key: &WireKey) -> Result<Option<Bytes>, Error> {
+        let raw = self.engine.gate.raw(std::slice::from_ref(key)).await?.pop().flatten();
+        Ok(raw.map(|raw| raw.slice(DecodedEntry::decode(&raw, None).value)))
+    }
+
+    fn inspected(&self, key: &WireKey, cache: Option<String>, raw: &EntryEnd) -> Inspection {
+        let entry = DecodedEntry::decode(&raw.end, self.engine.gate.clock(key));
         Inspection {
             key: key.as_str().to_owned(),
             cache,
-            size: raw.len(),
+            size: raw.size,
             state: entry.state,
             age: entry.age,
             fresh_for: entry.fresh_for,
             tags: entry.trailer.map_or(0, |trailer| trailer.tags.len()),
-            value: raw.slice(entry.value),
         }
     }
 

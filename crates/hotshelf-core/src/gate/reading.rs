@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Gate;
-use crate::backend::{KeyScan, LocalEntries, LocalEntry, Result};
+use crate::backend::{EntryEnd, KeyScan, LocalEntries, LocalEntry, Result};
 use crate::context::CacheContext;
 use crate::key::{Pattern, WireKey};
 use crate::near::{Before, ConsistencyToken, NearTier, TrackedRead};
@@ -99,6 +99,11 @@ impl Gate {
     /// Returns what the clock of the server that keeps a key shows, in milliseconds.
     pub(crate) fn clock(&self, key: &WireKey) -> Option<u64> {
         self.backend.clock(key)
+    }
+
+    /// Reads the ends of entries of any cache, for people and their tools.
+    pub(crate) async fn ends(&self, keys: &[WireKey]) -> Result<Vec<Option<EntryEnd>>> {
+        self.backend.read_ends(keys).await
     }
 
     /// Reads entries of any cache, for people and their tools.

@@ -1,5 +1,6 @@
 //! The backend's operations.
 
+mod ends;
 mod info;
 mod invalidate;
 mod large;
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hotshelf_core::backend::{
-    Acquire, Acquired, Backend, Fill, KeyScan, Pause, Result, Retrail, ServerInfo, Stored,
-    TagVersion, Take, Taken, Token, Watch,
+    Acquire, Acquired, Backend, EntryEnd, Fill, KeyScan, Pause, Result, Retrail, ServerInfo,
+    Stored, TagVersion, Take, Taken, Token, Watch,
 };
 use hotshelf_core::near::{NearTier, TrackedRead};
 use hotshelf_core::{BoxFuture, ErrorKind, Pattern, Remaining, Runtime, Ttl, WireKey};
@@ -219,6 +220,13 @@ impl Backend for RedisBackend {
 
     fn read<'a>(&'a self, keys: &'a [WireKey]) -> BoxFuture<'a, Result<Vec<Option<Bytes>>>> {
         Box::pin(self.read_now(keys, None))
+    }
+
+    fn read_ends<'a>(
+        &'a self,
+        keys: &'a [WireKey],
+    ) -> BoxFuture<'a, Result<Vec<Option<EntryEnd>>>> {
+        Box::pin(self.read_ends_now(keys))
     }
 
     fn report_to(&self, near: &Arc<NearTier>) -> bool {
