@@ -5,10 +5,10 @@ import { data, empty, facts, h, hiddenCharacters, link, panel, replace, route } 
 import { bytes, duration } from "./format.js";
 import { stateBadge } from "./keys.js";
 
-function invalidateLink(store, by, name) {
+function invalidateLink(store, name) {
   if (store.state && !store.state.writes) return null;
-  const to = `${route("invalidate")}?${new URLSearchParams({ by, name })}`;
-  return link(to, { "aria-label": `Invalidate the ${by} ${name}` }, "Invalidate");
+  const to = `${route("invalidate")}?${new URLSearchParams({ by: "key", name })}`;
+  return link(to, { "aria-label": `Invalidate the key ${name}` }, "Invalidate");
 }
 
 export function create({ store, signal }, key) {
@@ -17,7 +17,7 @@ export function create({ store, signal }, key) {
   const reload = h("button", { type: "button", click: () => load() }, "Read again");
   const element = h("div", {},
     h("div", { class: "page-head" }, h("h1", { class: "mono" }, data(key)), hiddenCharacters(key),
-      h("p", { class: "under" }, link(route("keys"), {}, "All keys"), invalidateLink(store, "key", key), reload)),
+      h("p", { class: "under" }, link(route("keys"), {}, "All keys"), invalidateLink(store, key), reload)),
     status, content);
 
   /** The value is hidden until it is asked for: it may be personal. */
@@ -46,7 +46,8 @@ export function create({ store, signal }, key) {
         panel("Entry", facts([["State", stateBadge(entry.state)], ["Cache", cache], ["Size", bytes(entry.size)],
           ["Time to live", entry.ttl === null ? "none: it never expires" : duration(entry.ttl)], ["Age", duration(entry.age)]])),
         panel("Tags", entry.tags.length === 0 ? empty("The entry has no tags.")
-          : h("ul", { class: "tags" }, entry.tags.map((tag) => h("li", {}, data(tag, "data mono"), invalidateLink(store, "tag", tag)))))));
+          : [h("p", { class: "note" }, "Entries hold the ids of tags, not their names."),
+            h("ul", { class: "tags" }, entry.tags.map((tag) => h("li", {}, data(tag, "data mono"))))])));
     } else {
       parts.push(empty("Nothing is stored under this key. Check its spelling, or ", link(route("keys"), {}, "search by prefix"), "."));
     }
