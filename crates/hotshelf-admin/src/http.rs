@@ -164,19 +164,37 @@ mod tests {
         assert_eq!(REQUEST.parameter("none"), None);
     }
 
+    /// What a browser tells by `Sec-Fetch-Site` counts; older ones, and pages without TLS, don't tell.
     #[test]
     fn other_sites_are_refused() {
-        assert!(REQUEST.check_origin().is_ok());
+        let old = Request { fetch_site: None, ..REQUEST };
+        let behind_a_proxy = Request { host: Some("127.0.0.1:9000"), ..REQUEST };
+        for own in [REQUEST, old, behind_a_proxy, Request { origin: None, ..old }] {
+            assert!(own.check_origin().is_ok(), "{own:?}");
+        }
         for refused in [
             Request { intent: None, ..REQUEST },
             Request { fetch_site: Some("cross-site"), ..REQUEST },
             Request { fetch_site: Some("same-site"), ..REQUEST },
-            Request { origin: Some("https://evil.example"), ..REQUEST },
-            Request { origin: Some("null"), ..REQUEST },
-            Request { origin: Some("https://evil.example/cache.example:8000"), ..REQUEST },
-            Request { host: None, ..REQUEST },
+            Request { origin: Some("https://evil.example"), ..old },
+            Request { origin: Some("null"), ..old },
+            Request { origin: Some("https://evil.example/cache.example:8000"), ..old },
+            Request { host: None, ..old },
         ] {
             assert_eq!(refused.check_origin().unwrap_err().status, 403, "{refused:?}");
         }
+    }
+
+    #[test]
+    fn names_of_this_machine_are_known() {
+        let hosts = ["Admin.example".to_owned()];
+        let is_known = |host| Request { host: Some(host), ..REQUEST }.names_this_machine(&hosts);
+        for known in ["localhost", "LOCALHOST:80", "10.0.0.1:80", "[fe80::1]:80", "admin.example"] {
+            assert!(is_known(known), "{known}");
+        }
+        for unknown in ["", ":80", "evil.example", "127.0.0.1.evil.example", "localhost:x"] {
+            assert!(!is_known(unknown), "{unknown}");
+        }
+        assert!(!Request { host: None, ..REQUEST }.names_this_machine(&hosts));
     }
 }
