@@ -72,6 +72,11 @@ impl Failure {
     }
 }
 
+/// Returns `true` if the connection was lost before the server replied: a read can be repeated.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "connection lost")
+}
+
 /// Returns the message of an error, and those of what has caused it, unless it contains them.
 pub(crate) fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();

@@ -18,6 +18,7 @@ mod commands;
 mod entry;
 mod failure;
 mod host;
+mod key_scan;
 mod names;
 mod output;
 mod sample;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hotshelf_redis::Reply;
 
 use crate::failure::Failure;
+use crate::key_scan::Step;
 use crate::names::Group;
 use crate::session::Session;
 
@@ -52,9 +53,16 @@ impl Sample {
         let mut groups: BTreeMap<Group, Sampled> = BTreeMap::new();
         let mut is_complete = false;
         while limit == 0 || scan.scanned < limit {
-            let Some(keys) = scan.next().await? else {
-                is_complete = true;
-                break;
+            let keys = match scan.next().await? {
+                Step::Keys(keys) => keys,
+                Step::Restarted => {
+                    groups.clear();
+                    continue;
+                }
+                Step::End => {
+                    is_complete = true;
+                    break;
+                }
             };
             for key in keys {
                 let group = groups.entry(Group::of(&key)).or_default();
@@ -96,7 +104,7 @@ pub(crate) async fn numbers(
             words.chain([key.clone()]).collect()
         };
         let commands: Vec<Vec<Bytes>> = keys.iter().map(of_key).collect();
-        for reply in session.redis.pipeline(&commands).await? {
+        for reply in session.pipeline(&commands).await? {
             numbers.push(match reply {
                 Reply::Nil => None,
                 reply => Some(reply.double()?),

@@ -137,7 +137,7 @@ async fn tags_of(
     }
     let keys: Vec<WireKey> = stamps.iter().map(|stamp| stamp.id.key(&prefix)).collect();
     let commands: Vec<_> = keys.iter().map(|key| ["GET", key.as_str()]).collect();
-    let versions = session.redis.pipeline(&commands).await?;
+    let versions = session.pipeline(&commands).await?;
     let mut tags = Vec::with_capacity(stamps.len());
     for (stamp, version) in stamps.iter().zip(versions) {
         let raw = version.bytes()?;

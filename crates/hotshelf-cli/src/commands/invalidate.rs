@@ -7,6 +7,7 @@ use hotshelf_core::{ByteCache, Namespace, Pattern, WireKey};
 use serde::Serialize;
 
 use crate::failure::{Failure, NOT_FOUND};
+use crate::key_scan::Step;
 use crate::names::wire_key;
 use crate::output::{counted, escape};
 use crate::session::Session;
@@ -135,7 +136,7 @@ async fn find(what: &What, session: &Session) -> Result<(Option<usize>, Vec<Stri
         What::Keys(keys) => {
             let commands: Vec<_> = keys.iter().map(|key| ["EXISTS", key.as_str()]).collect();
             let mut count = 0;
-            for reply in session.redis.pipeline(&commands).await? {
+            for reply in session.pipeline(&commands).await? {
                 count += reply.count()? as usize;
             }
             let names = keys.iter().take(NAMED).map(|key| key.as_str().to_owned());
@@ -144,7 +145,15 @@ async fn find(what: &What, session: &Session) -> Result<(Option<usize>, Vec<Stri
         What::Matching(pattern) => {
             let mut scan = session.scan(pattern.as_str()).await?;
             let (mut count, mut names) = (0, Vec::new());
-            while let Some(keys) = scan.next().await? {
+            loop {
+                let keys = match scan.next().await? {
+                    Step::Keys(keys) => keys,
+                    Step::Restarted => {
+                        (count, names) = (0, Vec::new());
+                        continue;
+                    }
+                    Step::End => break,
+                };
                 // Others are left alone: hotshelf didn't write them.
                 let keys: Vec<&str> =
                     keys.iter().filter_map(|key| std::str::from_utf8(key).ok()).collect();

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::entry::LONGEST_TRAILER;
 use crate::failure::Failure;
+use crate::key_scan::Step;
 use crate::names::{Group, shown};
 use crate::output::{Align, Table, bytes, duration, escape, seconds};
 use crate::session::Session;
@@ -66,12 +67,14 @@ pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8
     let mut scan = session.scan(&arguments.pattern).await?;
     let (mut found, mut complete) = (Vec::new(), false);
     while found.len() <= limit {
-        let Some(mut keys) = scan.next().await? else {
-            complete = true;
-            break;
-        };
-        keys.retain(|key| own || !is_own(key));
-        found.extend(keys);
+        match scan.next().await? {
+            Step::Keys(keys) => found.extend(keys.into_iter().filter(|key| own || !is_own(key))),
+            Step::Restarted => found.clear(),
+            Step::End => {
+                complete = true;
+                break;
+            }
+        }
     }
     drop(scan);
     complete &= found.len() <= limit;
@@ -100,7 +103,7 @@ async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<List
             [words(&["PTTL"], key), words(&["STRLEN"], key), words(&["GETRANGE", &tail, "-1"], key)]
         })
         .collect();
-    let replies = session.redis.pipeline(&commands).await?;
+    let replies = session.pipeline(&commands).await?;
     let mut listed = Vec::with_capacity(keys.len());
     let mut replies = replies.into_iter();
     for key in keys {

@@ -31,7 +31,7 @@ pub(super) async fn check(
 
 /// Returns the user of the connection; `None` if the server doesn't tell.
 pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
-    match session.redis.command(&["ACL", "WHOAMI"]).await {
+    match session.send(&["ACL", "WHOAMI"]).await {
         Ok(reply) => {
             let name = reply.bytes()?;
             Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
@@ -160,7 +160,7 @@ async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
     if dry_run(session, user, &["CLIENT", "TRACKING", "ON", "OPTIN"]).await? == Some(false) {
         return Ok(denied());
     }
-    let flags = match session.redis.command(&["CLIENT", "TRACKINGINFO"]).await {
+    let flags = match session.send(&["CLIENT", "TRACKINGINFO"]).await {
         Ok(reply) => tracking_flags(reply),
         Err(error) => match probed(&error) {
             None => return Err(error.into()),

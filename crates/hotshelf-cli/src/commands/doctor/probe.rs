@@ -26,7 +26,7 @@ pub(super) async fn probe<A: AsRef<[u8]>>(
     session: &Session,
     command: &[A],
 ) -> Result<Probe, Failure> {
-    match session.redis.command(command).await {
+    match session.send(command).await {
         Ok(_) => Ok(Probe::Allowed),
         Err(error) => probed(&error).map_or_else(|| Err(error.into()), Ok),
     }
@@ -56,7 +56,7 @@ pub(super) async fn dry_run(
     command: &[&str],
 ) -> Result<Option<bool>, Failure> {
     let words: Vec<&str> = ["ACL", "DRYRUN", user].iter().chain(command).copied().collect();
-    match session.redis.command(&words).await {
+    match session.send(&words).await {
         Ok(Reply::Text(text)) => Ok(Some(text == "OK")),
         Ok(reply) => Ok(reply.bytes()?.map(|text| &text[..] == b"OK")),
         Err(error) => probed(&error).map_or_else(|| Err(error.into()), |_| Ok(None)),
