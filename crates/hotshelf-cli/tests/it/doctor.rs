@@ -76,6 +76,62 @@ fn faults_have_cures() {
     assert!(granted.contains("+client|tracking") && !granted.contains("+client\n"), "{granted}");
 }
 
+/// Diagnoses the rights of a user who may do everything but what the rules deny.
+fn diagnosis_without(rules: &[&str], options: &str) -> Value {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"])
+            .unwrap();
+    let user = [&["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all"], rules].concat();
+    assert_eq!(server.cli(&user), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}{options}", server.port());
+    run_with(&[], &["doctor", "--json", "--url", &url]).json()
+}
+
+#[test]
+fn denied_commands_of_scripts_are_faults() {
+    for denied in ["del", "getrange", "strlen", "setrange", "pexpire", "pttl", "get", "set"] {
+        // With and without ACL DRYRUN.
+        for rules in [&[&*format!("-{denied}")][..], &[&format!("-{denied}"), "-acl"]] {
+            let diagnosis = diagnosis_without(rules, "");
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let fault = findings.iter().find(|it| it["status"] == "fault").unwrap();
+            assert_eq!(fault["check"], "commands", "{diagnosis}");
+            let cure = fault["cure"].as_str().unwrap();
+            assert!(cure.contains(&format!("ACL SETUSER app +{denied} ")), "{cure}");
+        }
+    }
+}
+
+#[test]
+fn denied_tracking_names_the_command() {
+    for (rule, name) in [("caching", "CLIENT CACHING"), ("tracking", "CLIENT TRACKING")] {
+        for rules in [&[&*format!("-client|{rule}")][..], &[&format!("-client|{rule}"), "-acl"]] {
+            let diagnosis = diagnosis_without(rules, "");
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let fault = findings.iter().find(|it| it["status"] == "fault").unwrap();
+            assert_eq!(fault["check"], "tracking", "{diagnosis}");
+            assert_eq!(fault["what"], format!("the ACL denies {name}"), "{rules:?}");
+        }
+    }
+}
+
+/// The cache does without these.
+#[test]
+fn optional_commands_are_warnings() {
+    for denied in ["exists", "rename"] {
+        let diagnosis = diagnosis_without(&[&format!("-{denied}")], "");
+        assert_eq!(with_status(&diagnosis, "fault"), [""; 0], "{diagnosis}");
+        assert_eq!(with_status(&diagnosis, "warning"), ["commands"], "{diagnosis}");
+    }
+    for rules in [&[][..], &["-acl"]] {
+        let diagnosis = diagnosis_without(rules, "?protocol=2");
+        assert_eq!(with_status(&diagnosis, "fault"), [""; 0], "{diagnosis}");
+        let findings = diagnosis["findings"].as_array().unwrap();
+        let tracking = findings.iter().find(|it| it["check"] == "tracking").unwrap();
+        assert_eq!(tracking["cure"], "remove `protocol=2` from the URL", "{diagnosis}");
+    }
+}
+
 /// The user of the URL, where the server doesn't tell; and the keys of others aren't checked.
 #[test]
 fn cures_name_the_user_and_claim_nothing_unchecked() {

@@ -1,11 +1,16 @@
 //! What the server and its ACL allow: each command that a cache sends is tried, on keys of the
 //! doctor's own.
 
+use super::Finding;
 use super::cure::user_of;
 use super::probe::{Probe, dry_run, probe, probed};
-use super::{Finding, Status};
 use crate::failure::Failure;
 use crate::session::Session;
+
+/// The commands by which large values are stored, unless they are refused.
+const FOR_LARGE: [&str; 2] = ["EXISTS", "RENAME"];
+const WITHOUT_RENAMING: &str =
+    "large values are arguments of a script instead, which the server copies and hashes";
 
 /// A script that no server knows, for `EVALSHA`.
 const UNKNOWN_SCRIPT: &str = "0000000000000000000000000000000000000000";
@@ -42,18 +47,27 @@ pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
 
 /// Tries the commands that every cache sends, and those of single features.
 async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Finding>, Failure> {
-    let write = [vec!["SET", key, "1", "PX", "1000"]];
+    // The ACL judges the calls of scripts like those of clients. What SETRANGE creates, expires.
     let needed = [
+        vec!["SET", key, "1", "PX", "1000"],
         vec!["GET", key],
         vec!["MGET", key],
         vec!["PTTL", key],
+        vec!["STRLEN", key],
+        vec!["GETRANGE", key, "-1", "-1"],
+        vec!["SETRANGE", key, "0", "1"],
+        vec!["PEXPIRE", key, "1000"],
+        vec!["EXISTS", key],
+        vec!["RENAME", key, key],
+        vec!["DEL", key],
         vec!["UNLINK", key],
         vec!["SCAN", "0", "COUNT", "1"],
     ];
     let mut denied = Vec::new();
+    let mut denied_for_large = Vec::new();
     let mut findings = Vec::new();
     let mut is_complete = true;
-    for command in write.iter().chain(&needed) {
+    for command in &needed {
         let name = command[0];
         match probe(session, command).await? {
             Probe::Allowed => {}
@@ -69,7 +83,10 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
                     cure,
                 ));
             }
-            Probe::Denied => denied.push(name.to_lowercase()),
+            Probe::Denied if FOR_LARGE.contains(&name) => denied_for_large.push(name),
+            Probe::Denied => denied.push(name),
+            // There is nothing to rename where SET is refused.
+            Probe::Failed(error) if name == "RENAME" && error.contains("no such key") => {}
             Probe::DeniedKey => {
                 findings.push(Finding::warning(
                     "keys",
@@ -80,6 +97,12 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
                 is_complete = false;
                 break;
             }
+            Probe::Unknown if FOR_LARGE.contains(&name) => findings.push(Finding::warning(
+                "commands",
+                format!("the server doesn't know {name}"),
+                WITHOUT_RENAMING,
+                not_renamed(name),
+            )),
             Probe::Unknown => findings.push(missing(name)),
             Probe::Failed(error) => {
                 findings.push(Finding::fault(
@@ -93,21 +116,27 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
         }
     }
     if !denied.is_empty() {
-        let grants: Vec<String> = denied.iter().map(|name| format!("+{name}")).collect();
-        findings.push(Finding::fault(
-            "commands",
-            format!("the ACL denies {}", denied.join(", ")),
-            "a cache reads, stores and invalidates by them",
-            format!(
-                "redis-cli ACL SETUSER {{user}} {}   # SECURITY.md lists all",
-                grants.join(" ")
-            ),
-        ));
+        let (what, cure) = grant(&denied);
+        let why = "a cache reads, stores and invalidates by them";
+        let cure = format!("{cure}   # SECURITY.md lists all");
+        findings.push(Finding::fault("commands", what, why, cure));
     }
-    if is_complete && findings.iter().all(|finding| finding.status != Status::Fault) {
+    if !denied_for_large.is_empty() {
+        let (what, cure) = grant(&denied_for_large);
+        findings.push(Finding::warning("commands", what, WITHOUT_RENAMING, cure));
+    }
+    if is_complete && findings.iter().all(|finding| finding.check != "commands") {
         findings.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
     }
     Ok(findings)
+}
+
+/// Returns what is denied, and the cure.
+fn grant(denied: &[&str]) -> (String, String) {
+    let rules: Vec<String> =
+        denied.iter().map(|name| format!("+{}", name.to_lowercase())).collect();
+    let cure = format!("redis-cli ACL SETUSER {{user}} {}", rules.join(" "));
+    (format!("the ACL denies {}", denied.join(", ")), cure)
 }
 
 fn missing(name: &str) -> Finding {
@@ -127,7 +156,7 @@ async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
     const WHY: &str = "leases and fills are scripts: values are read, and never stored";
     let calls = [
         ("EVALSHA", vec!["EVALSHA", UNKNOWN_SCRIPT, "1", key]),
-        ("EVAL", vec!["EVAL", "return redis.call('EXISTS', KEYS[1])", "1", key]),
+        ("EVAL", vec!["EVAL", "return 1", "1", key]),
     ];
     for (name, call) in &calls {
         match probe(session, call).await? {
@@ -151,24 +180,38 @@ async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
 
 /// Checks that the server reports changes, which this connection has asked for.
 async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
+    const TRACKING: &str = "CLIENT TRACKING";
+    const CACHING: &str = "CLIENT CACHING";
     const WHY: &str = "callers that wait for another process poll, and a near tier stays empty";
-    let denied = || {
-        let what = "the ACL denies CLIENT TRACKING";
-        let grant = "redis-cli ACL SETUSER {user} '+client|tracking' '+client|caching'";
-        Finding::fault("tracking", what, WHY, grant)
+    let denied = |names: &[&str]| {
+        let what = format!("the ACL denies {}", names.join(", "));
+        let cure = "redis-cli ACL SETUSER {user} '+client|tracking' '+client|caching'";
+        Finding::fault("tracking", what, WHY, cure)
     };
-    if dry_run(session, user, &["CLIENT", "TRACKING", "ON", "OPTIN"]).await? == Some(false) {
-        return Ok(denied());
+    let (mut refused, mut is_known) = (Vec::new(), true);
+    for (name, command) in [
+        (TRACKING, &["CLIENT", "TRACKING", "ON", "OPTIN"][..]),
+        (CACHING, &["CLIENT", "CACHING", "YES"]),
+    ] {
+        match dry_run(session, user, command).await? {
+            Some(true) => {}
+            Some(false) => refused.push(name),
+            None => is_known = false,
+        }
     }
+    if !refused.is_empty() {
+        return Ok(denied(&refused));
+    }
+    let is_tracking = has_no_limitation(session).await?;
     let flags = match session.send(&["CLIENT", "TRACKINGINFO"]).await {
         Ok(reply) => tracking_flags(reply),
         Err(error) => match probed(&error) {
             None => return Err(error.into()),
             // A user of SECURITY.md has `client|tracking` alone.
-            Some(Probe::Denied) if has_no_limitation(session).await? => {
+            Some(Probe::Denied) if is_tracking => {
                 return Ok(Finding::ok("tracking", "not denied; CLIENT TRACKINGINFO is"));
             }
-            Some(Probe::Denied) => return Ok(denied()),
+            Some(Probe::Denied) => Vec::new(),
             Some(_) => {
                 let cure = "install Redis 7 or Valkey 8";
                 let what = "the server doesn't know CLIENT TRACKINGINFO";
@@ -176,15 +219,20 @@ async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
             }
         },
     };
-    if flags.iter().any(|flag| flag == "on") {
+    let is_on = flags.iter().any(|flag| flag == "on");
+    if is_on && is_tracking {
         return Ok(Finding::ok("tracking", "changes of keys are reported"));
     }
-    if has_no_limitation(session).await? {
-        // Over RESP2 that was asked for.
+    if session.url.contains("protocol=2") {
+        // Over RESP2 there are no reports.
         let cure = "remove `protocol=2` from the URL";
         return Ok(Finding::warning("tracking", "changes of keys are not reported", WHY, cure));
     }
-    Ok(denied())
+    if is_known {
+        let cure = "use RESP3: connect to the server itself, without a proxy";
+        return Ok(Finding::warning("tracking", "changes of keys are not reported", WHY, cure));
+    }
+    Ok(denied(&[if is_on { CACHING } else { TRACKING }]))
 }
 
 /// Returns `true` if the connection knows of no reason why changes aren't reported.
