@@ -24,6 +24,11 @@ impl ServerInfo {
         self.0.len()
     }
 
+    /// Returns `true` for a Sentinel, which holds no keys.
+    pub(crate) fn is_sentinel(&self) -> bool {
+        self.text("redis_mode") == Some("sentinel")
+    }
+
     /// Returns a field of the first server.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.first()?.get(name).map(String::as_str)

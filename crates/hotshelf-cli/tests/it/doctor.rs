@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use hotshelf_testkit::RedisServer;
+use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer};
 use serde_json::Value;
 
 use crate::program::{json, run, run_with};
@@ -165,6 +165,67 @@ fn renamed_commands_are_faults() {
     let run = run(&server, &["doctor", "--json"]);
     assert_eq!(run.code, 1);
     assert_eq!(with_status(&run.json(), "fault"), ["commands", "scripts"], "{run:?}");
+}
+
+/// A command that the server doesn't know isn't one that the ACL denies.
+#[test]
+fn unknown_commands_are_not_denied() {
+    let names = ["INFO", "CONFIG", "CLIENT"];
+    let renamed = names.map(|name| ["--rename-command", name, ""]);
+    let server = RedisServer::start_with(&renamed.concat()).unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let diagnosis = run.json();
+    assert_eq!(with_status(&diagnosis, "warning"), ["version", "tracking", "settings"]);
+    let findings = diagnosis["findings"].as_array().unwrap();
+    for (name, check) in names.iter().zip(["version", "settings", "tracking"]) {
+        let finding = findings.iter().find(|it| it["check"] == check).unwrap();
+        let (what, cure) = (finding["what"].as_str().unwrap(), finding["cure"].as_str().unwrap());
+        assert!(what.starts_with(&format!("the server doesn't know {name}")), "{finding}");
+        assert!(cure.contains(&format!("rename-command {name}")), "{finding}");
+    }
+}
+
+#[test]
+fn sentinel_is_one_fault() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let run = run(&sentinels.sentinels()[0], &["doctor", "--json"]);
+    assert_eq!((run.code, with_status(&run.json(), "fault")), (1, vec!["topology"]), "{run:?}");
+    assert_eq!(with_status(&run.json(), "warning"), [""; 0], "{run:?}");
+}
+
+/// twemproxy closes the connection at a command that it doesn't know.
+#[test]
+fn lost_connections_are_a_fault() {
+    let server = RedisServer::start().unwrap();
+    let proxy = Middlebox::twemproxy(&server).unwrap();
+    let run = run_with(&[], &["doctor", "--json", "--url", &proxy.url()]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let diagnosis = run.json();
+    let fault = &diagnosis["findings"][1];
+    assert_eq!((&fault["check"], &fault["status"]), (&"connection".into(), &"fault".into()));
+    let what = fault["what"].as_str().unwrap();
+    assert!(what.starts_with("no reply to INFO, ") && what.contains("CONFIG GET"), "{what}");
+    assert!(with_status(&diagnosis, "ok").contains(&"scripts"), "{diagnosis}");
+}
+
+#[test]
+fn low_output_buffer_is_named() {
+    let limit = ["--client-output-buffer-limit", "normal 4096 0 0"];
+    let server = RedisServer::start_with(&limit).unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert!(with_status(&run.json(), "warning").contains(&"output_buffers"), "{run:?}");
+}
+
+#[test]
+fn dead_node_is_a_fault() {
+    let mut cluster = RedisCluster::start_sized(3, 0, &[]).unwrap();
+    let url = cluster.url();
+    cluster.kill(2);
+    let run = run_with(&[], &["doctor", "--json", "--url", &url]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(with_status(&run.json(), "fault").contains(&"connection"), "{run:?}");
+    assert!(with_status(&run.json(), "ok").contains(&"latency"), "{run:?}");
 }
 
 #[test]

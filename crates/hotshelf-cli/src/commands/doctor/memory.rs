@@ -9,7 +9,7 @@ const FRAGMENTED: f64 = 1.8;
 const SMALL: u64 = 128 << 20;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
-    let Some(info) = &facts.info else { return Vec::new() };
+    let Ok(info) = &facts.info else { return Vec::new() };
     let mut findings = vec![policy(info), evictions(info)];
     findings.extend(fragmentation(info));
     findings

@@ -3,9 +3,12 @@
 
 use super::Finding;
 use super::cure::user_of;
-use super::probe::{Probe, dry_run, probe, probed};
+use super::probe::{Probe, dry_run, not_renamed, probe, probed};
+use super::unanswered::Unanswered;
 use crate::failure::Failure;
 use crate::session::Session;
+
+const NEEDED: &str = "a cache reads, stores and invalidates by them";
 
 /// The commands by which large values are stored, unless they are refused.
 const FOR_LARGE: [&str; 2] = ["EXISTS", "RENAME"];
@@ -19,19 +22,21 @@ pub(super) async fn check(
     session: &Session,
     user: Option<&str>,
     prefix: &str,
-) -> Result<Vec<Finding>, Failure> {
+    findings: &mut Vec<Finding>,
+    unanswered: &mut Unanswered<'_>,
+) -> Result<(), Failure> {
     let random = session.store.runtime().random();
     let key = format!("{prefix}:v1:doctor:{random:016x}");
-    let mut findings = vec![Finding::ok(
+    findings.push(Finding::ok(
         "user",
-        user.map_or_else(|| "that of the URL: ACL WHOAMI is denied".to_owned(), str::to_owned),
-    )];
+        user.map_or_else(|| "that of the URL: ACL WHOAMI is refused".to_owned(), str::to_owned),
+    ));
     let url = session.redis_options.to_string();
     let user = user.or_else(|| user_of(&url)).unwrap_or("default");
-    findings.extend(commands(session, user, &key).await?);
-    findings.push(scripts(session, &key).await?);
-    findings.push(tracking(session, user).await?);
-    Ok(findings)
+    commands(session, user, &key, findings, unanswered).await?;
+    findings.extend(unanswered.note("EVAL", scripts(session, &key).await).await?);
+    findings.extend(unanswered.note("CLIENT", tracking(session, user).await).await?);
+    Ok(())
 }
 
 /// Returns the user of the connection; `None` if the server doesn't tell.
@@ -46,9 +51,69 @@ pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
 }
 
 /// Tries the commands that every cache sends, and those of single features.
-async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Finding>, Failure> {
-    // The ACL judges the calls of scripts like those of clients. What SETRANGE creates, expires.
-    let needed = [
+async fn commands(
+    session: &Session,
+    user: &str,
+    key: &str,
+    findings: &mut Vec<Finding>,
+    unanswered: &mut Unanswered<'_>,
+) -> Result<(), Failure> {
+    let (mut found, mut denied, mut is_complete) = (Vec::new(), Vec::new(), true);
+    for command in needed(key) {
+        let name = command[0];
+        let Some(probe) = unanswered.note(name, probe(session, &command).await).await? else {
+            is_complete = false;
+            continue;
+        };
+        match probe {
+            Probe::Allowed => {}
+            // There is nothing to rename where SET is refused.
+            Probe::Failed(error) if name == "RENAME" && error.contains("no such key") => {}
+            Probe::Denied if name != "UNLINK" => denied.push(name),
+            Probe::Denied | Probe::Unknown => found.push(refused(name, &probe)),
+            Probe::DeniedKey => {
+                found.push(Finding::warning(
+                    "keys",
+                    format!("the user {user} may not access keys such as {key}"),
+                    "what it may do with its own keys is not checked",
+                    "hotshelf doctor --prefix PREFIX   # that of a cache",
+                ));
+                is_complete = false;
+                break;
+            }
+            Probe::Failed(error) => {
+                found.push(Finding::fault(
+                    "commands",
+                    format!("{name} fails: {error}"),
+                    "a cache can't work without it",
+                    "mend what the other findings name, and run this again",
+                ));
+                break;
+            }
+        }
+    }
+    let (for_large, denied): (Vec<_>, Vec<_>) =
+        denied.into_iter().partition(|name| FOR_LARGE.contains(name));
+    if !denied.is_empty() {
+        let (what, cure) = grant(&denied);
+        let cure = format!("{cure}   # SECURITY.md lists all");
+        found.push(Finding::fault("commands", what, NEEDED, cure));
+    }
+    if !for_large.is_empty() {
+        let (what, cure) = grant(&for_large);
+        found.push(Finding::warning("commands", what, WITHOUT_RENAMING, cure));
+    }
+    if is_complete && found.iter().all(|finding| finding.check != "commands") {
+        found.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
+    }
+    findings.extend(found);
+    Ok(())
+}
+
+/// Returns the commands that are tried. The ACL judges the calls of scripts like those of clients.
+/// What `SETRANGE` creates, expires.
+fn needed(key: &str) -> Vec<Vec<&str>> {
+    vec![
         vec!["SET", key, "1", "PX", "1000"],
         vec!["GET", key],
         vec!["MGET", key],
@@ -62,73 +127,24 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
         vec!["DEL", key],
         vec!["UNLINK", key],
         vec!["SCAN", "0", "COUNT", "1"],
-    ];
-    let mut denied = Vec::new();
-    let mut denied_for_large = Vec::new();
-    let mut findings = Vec::new();
-    let mut is_complete = true;
-    for command in &needed {
-        let name = command[0];
-        match probe(session, command).await? {
-            Probe::Allowed => {}
-            refused @ (Probe::Denied | Probe::Unknown) if name == "UNLINK" => {
-                let cure = match refused {
-                    Probe::Denied => "redis-cli ACL SETUSER {user} +unlink".to_owned(),
-                    _ => not_renamed(name),
-                };
-                findings.push(Finding::warning(
-                    "unlink",
-                    "UNLINK is refused",
-                    "DEL is used instead, which may block the server for large values",
-                    cure,
-                ));
-            }
-            Probe::Denied if FOR_LARGE.contains(&name) => denied_for_large.push(name),
-            Probe::Denied => denied.push(name),
-            // There is nothing to rename where SET is refused.
-            Probe::Failed(error) if name == "RENAME" && error.contains("no such key") => {}
-            Probe::DeniedKey => {
-                findings.push(Finding::warning(
-                    "keys",
-                    format!("the user {user} may not access keys such as {key}"),
-                    "what it may do with its own keys is not checked",
-                    "hotshelf doctor --prefix PREFIX   # that of a cache",
-                ));
-                is_complete = false;
-                break;
-            }
-            Probe::Unknown if FOR_LARGE.contains(&name) => findings.push(Finding::warning(
-                "commands",
-                format!("the server doesn't know {name}"),
-                WITHOUT_RENAMING,
-                not_renamed(name),
-            )),
-            Probe::Unknown => findings.push(missing(name)),
-            Probe::Failed(error) => {
-                findings.push(Finding::fault(
-                    "commands",
-                    format!("{name} fails: {error}"),
-                    "a cache can't work without it",
-                    "mend what the other findings name, and run this again",
-                ));
-                break;
-            }
-        }
+    ]
+}
+
+/// Returns the finding for a command that the server doesn't know, or for `UNLINK`.
+fn refused(name: &str, probe: &Probe) -> Finding {
+    if name == "UNLINK" {
+        let cure = match probe {
+            Probe::Denied => "redis-cli ACL SETUSER {user} +unlink".to_owned(),
+            _ => not_renamed(name),
+        };
+        let why = "DEL is used instead, which may block the server for large values";
+        return Finding::warning("unlink", "UNLINK is refused", why, cure);
     }
-    if !denied.is_empty() {
-        let (what, cure) = grant(&denied);
-        let why = "a cache reads, stores and invalidates by them";
-        let cure = format!("{cure}   # SECURITY.md lists all");
-        findings.push(Finding::fault("commands", what, why, cure));
+    let what = format!("the server doesn't know {name}");
+    match FOR_LARGE.contains(&name) {
+        true => Finding::warning("commands", what, WITHOUT_RENAMING, not_renamed(name)),
+        false => Finding::fault("commands", what, NEEDED, not_renamed(name)),
     }
-    if !denied_for_large.is_empty() {
-        let (what, cure) = grant(&denied_for_large);
-        findings.push(Finding::warning("commands", what, WITHOUT_RENAMING, cure));
-    }
-    if is_complete && findings.iter().all(|finding| finding.check != "commands") {
-        findings.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
-    }
-    Ok(findings)
 }
 
 /// Returns what is denied, and the cure.
@@ -137,19 +153,6 @@ fn grant(denied: &[&str]) -> (String, String) {
         denied.iter().map(|name| format!("+{}", name.to_lowercase())).collect();
     let cure = format!("redis-cli ACL SETUSER {{user}} {}", rules.join(" "));
     (format!("the ACL denies {}", denied.join(", ")), cure)
-}
-
-fn missing(name: &str) -> Finding {
-    Finding::fault(
-        "commands",
-        format!("the server doesn't know {name}"),
-        "a cache reads, stores and invalidates by it",
-        not_renamed(name),
-    )
-}
-
-fn not_renamed(name: &str) -> String {
-    format!("remove `rename-command {name} …` from redis.conf, and restart the server")
 }
 
 async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
@@ -212,6 +215,10 @@ async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
                 return Ok(Finding::ok("tracking", "not denied; CLIENT TRACKINGINFO is"));
             }
             Some(Probe::Denied) => Vec::new(),
+            Some(_) if probe(session, &["CLIENT", "ID"]).await? == Probe::Unknown => {
+                let what = "the server doesn't know CLIENT";
+                return Ok(Finding::warning("tracking", what, WHY, not_renamed("CLIENT")));
+            }
             Some(_) => {
                 let cure = "install Redis 7 or Valkey 8";
                 let what = "the server doesn't know CLIENT TRACKINGINFO";

@@ -32,6 +32,26 @@ pub(super) async fn probe<A: AsRef<[u8]>>(
     }
 }
 
+/// Why something isn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The ACL denies the command.
+    Denied,
+    /// The server doesn't know the command.
+    Unknown,
+    /// The connection failed.
+    Unanswered,
+}
+
+/// Returns why a server refuses a command; `None` if it has failed otherwise.
+pub(super) fn refusal(error: &hotshelf_core::Error) -> Option<Refusal> {
+    match probed(error)? {
+        Probe::Denied | Probe::DeniedKey => Some(Refusal::Denied),
+        Probe::Unknown => Some(Refusal::Unknown),
+        Probe::Allowed | Probe::Failed(_) => None,
+    }
+}
+
 /// Returns what an error means; `None` for one of the connection.
 pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
     let text = with_causes(error);
@@ -41,9 +61,7 @@ pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
         ErrorKind::Permission => Probe::Denied,
         ErrorKind::Unavailable if is_from_server(error) => Probe::Failed(text),
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Closed => return None,
-        _ if text.contains("unknown command") || text.contains("unknown subcommand") => {
-            Probe::Unknown
-        }
+        _ if is_unknown(&text.to_lowercase()) => Probe::Unknown,
         _ => Probe::Failed(text),
     })
 }
@@ -63,6 +81,11 @@ pub(super) async fn dry_run(
     }
 }
 
+/// Returns the cure for a command that a server doesn't know.
+pub(super) fn not_renamed(name: &str) -> String {
+    format!("remove `rename-command {name} …` from redis.conf, and restart the server")
+}
+
 /// Returns `true` if a server has sent the error, which can't execute the command for now.
 fn is_from_server(error: &hotshelf_core::Error) -> bool {
     const CODES: [&str; 4] = ["CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY "];
@@ -73,4 +96,8 @@ fn is_from_server(error: &hotshelf_core::Error) -> bool {
 /// Redis 6 and 7, and Valkey, name keys in different words.
 fn is_about_keys(text: &str) -> bool {
     text.contains("access one of the keys") || text.contains("access a key")
+}
+
+fn is_unknown(text: &str) -> bool {
+    text.contains("unknown command") || text.contains("unknown subcommand")
 }
