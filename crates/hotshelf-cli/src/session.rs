@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotshelf_core::{ByteStore, Error};
+use hotshelf_core::{ByteStore, Error, ErrorKind};
 use hotshelf_redis::{RedisClient, RedisOptions, Reply};
 use serde::Serialize;
 
@@ -148,21 +148,37 @@ impl Session {
 
     /// Returns the server's clock, in milliseconds since the Unix epoch.
     pub(crate) async fn time(&self) -> Result<u64, Failure> {
-        let parts = self.command(&["TIME"]).await?.array()?;
-        let parts = parts.into_iter().map(|part| {
-            let text = part.bytes().ok().flatten()?;
-            std::str::from_utf8(&text).ok()?.parse::<u64>().ok()
-        });
-        let parts: Vec<u64> = parts.flatten().collect();
-        match parts[..] {
-            [seconds, microseconds] => Ok(seconds * 1_000 + microseconds / 1_000),
-            _ => Ok(0),
+        read_time(self.command(&["TIME"]).await?)
+    }
+
+    /// Returns the server's clock; `None` if the server or a proxy refuses `TIME`, some by closing
+    /// the connection: nothing else should be asked for behind it.
+    pub(crate) async fn time_if_known(&self) -> Result<Option<u64>, Failure> {
+        match self.redis.command(&["TIME"]).await {
+            Ok(reply) => Ok(Some(read_time(reply)?)),
+            Err(error) if is_lost(&error) => Ok(None),
+            Err(error) => match error.kind() {
+                ErrorKind::Permission | ErrorKind::Server => Ok(None),
+                _ => Err(error.into()),
+            },
         }
     }
 
     /// Begins a scan of the keys that match a pattern, with progress on the error output.
     pub(crate) async fn scan(&self, pattern: &str) -> Result<KeyScan<'_>, Failure> {
         KeyScan::begin(self, pattern).await
+    }
+}
+
+fn read_time(reply: Reply) -> Result<u64, Failure> {
+    let parts = reply.array()?.into_iter().map(|part| {
+        let text = part.bytes().ok().flatten()?;
+        std::str::from_utf8(&text).ok()?.parse::<u64>().ok()
+    });
+    let parts: Vec<u64> = parts.flatten().collect();
+    match parts[..] {
+        [seconds, microseconds] => Ok(seconds * 1_000 + microseconds / 1_000),
+        _ => Ok(0),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn run(arguments: &GetArguments, session: &Session) -> Result<u
         session.terminal.write(&raw[value])?;
         return Ok(DONE);
     }
-    let entry = DecodedEntry::decode(&raw, Some(session.time().await?));
+    let entry = DecodedEntry::decode(&raw, session.time_if_known().await?);
     let value = &raw[entry.value.clone()];
     let shown_value = match std::str::from_utf8(value) {
         Err(_) => Shown::Hex(hexadecimal(value)),

@@ -79,7 +79,7 @@ pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8
     drop(scan);
     complete &= found.len() <= limit;
     found.truncate(limit);
-    let now = session.time().await?;
+    let now = session.time_if_known().await?;
     let mut keys = Vec::with_capacity(found.len());
     for found in found.chunks(AT_ONCE) {
         keys.extend(look_at(session, found, now).await?);
@@ -89,7 +89,11 @@ pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8
 }
 
 /// Reads what is shown of keys. Those that are gone are left out.
-async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<Listed>, Failure> {
+async fn look_at(
+    session: &Session,
+    keys: &[Bytes],
+    now: Option<u64>,
+) -> Result<Vec<Listed>, Failure> {
     let tail = format!("-{LONGEST_TRAILER}");
     let words = |words: &[&str], key: &Bytes| -> Vec<Bytes> {
         let mut command: Vec<_> =
@@ -122,7 +126,7 @@ fn listed_key(
     remaining: i64,
     size: Reply,
     tail: Reply,
-    now: u64,
+    now: Option<u64>,
 ) -> Result<Option<Listed>, Failure> {
     if remaining == -2 {
         return Ok(None);
@@ -142,7 +146,7 @@ fn listed_key(
         Reply::Error(error) if error.kind() == ErrorKind::WrongType => {}
         tail => {
             let tail = tail.bytes()?.unwrap_or_default();
-            let entry = DecodedEntry::decode(&tail, Some(now));
+            let entry = DecodedEntry::decode(&tail, now);
             listed.state = entry.state.name();
             listed.age = entry.age.map(|age| age.as_secs_f64());
             listed.fresh_for = entry.fresh_for.map(|left| left.as_secs_f64());

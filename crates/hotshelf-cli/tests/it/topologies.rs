@@ -1,7 +1,7 @@
 //! Clusters, Sentinels, Unix sockets and Valkey.
 
 use hotshelf::Store;
-use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, valkey_server};
+use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer, valkey_server};
 use serde_json::Value;
 
 use crate::program::{filled, run_with};
@@ -83,6 +83,21 @@ async fn reads_work_on_a_replica() {
     let mut findings = findings["findings"].as_array().unwrap().iter();
     let topology = findings.find(|it| it["check"] == "topology").unwrap();
     assert_eq!((run.code, &topology["what"]), (1, &"a read-only replica".into()), "{run:?}");
+}
+
+/// twemproxy closes the connection at `TIME`, as at all commands that it doesn't know.
+#[tokio::test]
+async fn entries_are_read_without_the_time() {
+    let server = filled().await;
+    let proxy = Middlebox::twemproxy(&server).unwrap();
+    let key = "shop:v1:products:1";
+    for arguments in [&["get", key][..], &["explain", key], &["ttl", key]] {
+        json(&proxy.url(), arguments);
+    }
+    let explained = json(&proxy.url(), &["explain", key]);
+    assert_eq!((&explained["verdict"], &explained["entry"]["age"]), (&"hit".into(), &Value::Null));
+    assert_eq!(explained["tags"][0]["valid"], true, "{explained}");
+    assert_eq!(json(&proxy.url(), &["ttl", key])["fresh_for"], Value::Null);
 }
 
 #[tokio::test]
