@@ -77,6 +77,14 @@ pub(crate) fn is_lost(error: &Error) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == "connection lost")
 }
 
+/// Returns `true` if the ACL denies a key, rather than the command. Redis 6 and 7, and Valkey, say so
+/// in different words.
+pub(crate) fn denies_key(error: &Error) -> bool {
+    let text = with_causes(error);
+    let names_key = text.contains("access one of the keys") || text.contains("access a key");
+    error.kind() == ErrorKind::Permission && names_key
+}
+
 /// Returns the message of an error, and those of what has caused it, unless it contains them.
 pub(crate) fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();

@@ -8,11 +8,11 @@ use hotshelf_redis::{RedisClient, RedisOptions, Reply};
 use serde::Serialize;
 
 use crate::arguments::Common;
-use crate::failure::{DONE, Failure, is_lost};
+use crate::failure::{DONE, Failure, denies_key, is_lost};
 use crate::host::Host;
 use crate::key_scan::KeyScan;
 use crate::names;
-use crate::output::Style;
+use crate::output::{Style, counted};
 use crate::server_info::ServerInfo;
 use crate::terminal::Terminal;
 
@@ -135,9 +135,23 @@ impl Session {
                 Err(error) => is_lost(error),
             };
             if !has_lost || repeated == REPEATED {
-                return Ok(replies?);
+                return match replies {
+                    // That of each of them.
+                    Err(error) if denies_key(&error) => {
+                        Ok(vec![Reply::Error(error); commands.len()])
+                    }
+                    replies => Ok(replies?),
+                };
             }
             repeated += 1;
+        }
+    }
+
+    /// Says on the error output how many keys the ACL denies.
+    pub(crate) fn show_skipped(&self, skipped: usize) {
+        if skipped > 0 && !self.common.json {
+            let keys = counted(skipped as u64, "key", "keys");
+            self.terminal.write_error(&format!("skipped {keys}, which the ACL denies\n"));
         }
     }
 

@@ -10,7 +10,7 @@ use hotshelf_redis::Reply;
 use serde::Serialize;
 
 use crate::entry::LONGEST_TRAILER;
-use crate::failure::Failure;
+use crate::failure::{Failure, denies_key};
 use crate::key_scan::Step;
 use crate::names::{Group, shown};
 use crate::output::{Align, Table, bytes, duration, escape, seconds};
@@ -40,6 +40,8 @@ struct Listing {
     keys: Vec<Listed>,
     /// Whether there are no further keys.
     complete: bool,
+    /// The number of keys that the ACL denies.
+    skipped: usize,
 }
 
 /// Times are in seconds.
@@ -80,11 +82,11 @@ pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8
     complete &= found.len() <= limit;
     found.truncate(limit);
     let now = session.time_if_known().await?;
-    let mut keys = Vec::with_capacity(found.len());
+    let mut listing = Listing { keys: Vec::with_capacity(found.len()), complete, skipped: 0 };
     for found in found.chunks(AT_ONCE) {
-        keys.extend(look_at(session, found, now).await?);
+        look_at(session, found, now, &mut listing).await?;
     }
-    let listing = Listing { keys, complete };
+    session.show_skipped(listing.skipped);
     session.show(&listing, || text(&listing, session))
 }
 
@@ -93,7 +95,8 @@ async fn look_at(
     session: &Session,
     keys: &[Bytes],
     now: Option<u64>,
-) -> Result<Vec<Listed>, Failure> {
+    listing: &mut Listing,
+) -> Result<(), Failure> {
     let tail = format!("-{LONGEST_TRAILER}");
     let words = |words: &[&str], key: &Bytes| -> Vec<Bytes> {
         let mut command: Vec<_> =
@@ -108,7 +111,6 @@ async fn look_at(
         })
         .collect();
     let replies = session.pipeline(&commands).await?;
-    let mut listed = Vec::with_capacity(keys.len());
     let mut replies = replies.into_iter();
     for key in keys {
         let (Some(remaining), Some(size), Some(tail)) =
@@ -116,9 +118,15 @@ async fn look_at(
         else {
             break;
         };
-        listed.extend(listed_key(key, remaining.integer()?, size, tail, now)?);
+        match remaining {
+            Reply::Error(error) if denies_key(&error) => listing.skipped += 1,
+            remaining => {
+                let listed = listed_key(key, remaining.integer()?, size, tail, now)?;
+                listing.keys.extend(listed);
+            }
+        }
     }
-    Ok(listed)
+    Ok(())
 }
 
 fn listed_key(

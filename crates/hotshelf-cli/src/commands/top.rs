@@ -39,6 +39,8 @@ struct Top {
     keys: u64,
     scanned: u64,
     complete: bool,
+    /// The number of keys that the ACL denies, of those to measure.
+    skipped: usize,
     namespaces: Vec<Heat>,
     hottest: Vec<HotKey>,
 }
@@ -82,14 +84,18 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     let SampleArguments { scan, sample } = arguments.sampling;
     let sampled = Sample::take(session, scan, sample.max(1)).await?;
     let scale = sampled.scale();
-    let (mut namespaces, mut hottest) = (Vec::new(), Vec::new());
+    let (mut namespaces, mut hottest, mut skipped) = (Vec::new(), Vec::new(), 0);
     for (group, keys) in sampled.groups {
         let measured = numbers(session, command, &keys.keys).await?;
-        let found = keys.keys.iter().zip(&measured).filter_map(|(key, value)| {
+        skipped += measured.skipped;
+        if measured.are_denied() {
+            continue;
+        }
+        let found = keys.keys.iter().zip(&measured.all).filter_map(|(key, value)| {
             Some(HotKey { key: shown(key), value: (*value)?, bytes: key.clone() })
         });
         hottest.extend(found);
-        let values: Vec<f64> = measured.into_iter().flatten().collect();
+        let values = measured.known();
         let count = keys.count as f64 * scale;
         let mean = Mean::of(&values, count as u64).mean;
         namespaces.push(Heat {
@@ -108,7 +114,8 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     hottest.sort_by(|one, other| other.value.total_cmp(&one.value));
     hottest.truncate(arguments.limit);
     let (keys, scanned, complete) = (sampled.total, sampled.scanned, sampled.is_complete);
-    let top = Top { by, keys, scanned, complete, namespaces, hottest };
+    let top = Top { by, keys, scanned, complete, skipped, namespaces, hottest };
+    session.show_skipped(skipped);
     session.show(&top, || text(&top, session))
 }
 

@@ -2,7 +2,7 @@
 
 use hotshelf_testkit::RedisServer;
 
-use crate::program::{filled, json, run};
+use crate::program::{filled, json, run, run_with};
 
 #[tokio::test]
 async fn keys_are_counted_by_cache() {
@@ -85,4 +85,27 @@ fn stats_are_lines() {
     let text = run(&server, &watch).output;
     assert_eq!(text.lines().count(), 4, "{text}");
     assert_eq!(run(&server, &["stats", "--interval", "0.02"]).output.lines().count(), 2);
+}
+
+/// `SCAN` shows a user the names of all keys.
+#[tokio::test]
+async fn denied_keys_are_skipped() {
+    let server = filled().await;
+    for key in ["other:v1:a:1", "other:v1:a:2"] {
+        let _ = server.cli(&["SET", key, "1"]);
+    }
+    let user = ["ACL", "SETUSER", "app", "on", ">pw", "~shop:*", "+@all"];
+    assert_eq!(server.cli(&user), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port());
+    for (command, skipped) in [("ls", 2), ("top", 3), ("sizes", 3)] {
+        let shown = run_with(&[], &[command, "--json", "--url", &url]).json();
+        assert_eq!(shown["skipped"], skipped, "{shown}");
+        let shown = run_with(&[], &[command, "--url", &url]);
+        assert!(shown.output.contains("shop:v1:products") && shown.code == 0, "{shown:?}");
+        assert!(!shown.output.contains("other"), "{shown:?}");
+        let message = format!("skipped {skipped} keys, which the ACL denies\n");
+        assert_eq!(shown.errors, message, "{command}");
+    }
+    let all_denied = json(&server, &["ls", "other:*", "--url", &url]);
+    assert_eq!((&all_denied["skipped"], &all_denied["keys"][0]), (&2.into(), &().into()));
 }

@@ -3,7 +3,7 @@
 use hotshelf_core::ErrorKind;
 use hotshelf_redis::Reply;
 
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, denies_key, with_causes};
 use crate::session::Session;
 
 /// What came of a command that was tried.
@@ -57,7 +57,7 @@ pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
     let text = with_causes(error);
     Some(match error.kind() {
         ErrorKind::NoScript => Probe::Allowed,
-        ErrorKind::Permission if is_about_keys(&text) => Probe::DeniedKey,
+        ErrorKind::Permission if denies_key(error) => Probe::DeniedKey,
         ErrorKind::Permission => Probe::Denied,
         ErrorKind::Unavailable if is_from_server(error) => Probe::Failed(text),
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Closed => return None,
@@ -91,11 +91,6 @@ fn is_from_server(error: &hotshelf_core::Error) -> bool {
     const CODES: [&str; 4] = ["CLUSTERDOWN ", "MASTERDOWN ", "TRYAGAIN ", "BUSY "];
     let source = std::error::Error::source(error).map(ToString::to_string);
     source.is_some_and(|text| CODES.iter().any(|code| text.starts_with(code)))
-}
-
-/// Redis 6 and 7, and Valkey, name keys in different words.
-fn is_about_keys(text: &str) -> bool {
-    text.contains("access one of the keys") || text.contains("access a key")
 }
 
 fn is_unknown(text: &str) -> bool {
