@@ -217,6 +217,21 @@ fn low_output_buffer_is_named() {
     assert!(with_status(&run.json(), "warning").contains(&"output_buffers"), "{run:?}");
 }
 
+/// `CONFIG SET` runs on each node.
+#[test]
+fn limit_of_memory_is_that_of_one_node() {
+    let cluster = RedisCluster::start().unwrap();
+    let diagnosis = run_with(&[], &["doctor", "--json", "--url", &cluster.url()]).json();
+    let info = cluster.node(0).cli(&["INFO", "memory"]);
+    let total = info.lines().find_map(|line| line.strip_prefix("total_system_memory:")).unwrap();
+    let half = total.trim().parse::<u64>().unwrap() >> 21;
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let memory = findings.iter().find(|it| it["check"] == "memory").unwrap();
+    let cure = memory["cure"].as_str().unwrap();
+    assert!(cure.contains("--cluster call"), "{cure}");
+    assert!(cure.contains(&format!(" CONFIG SET maxmemory {half}mb ")), "{cure}");
+}
+
 #[test]
 fn dead_node_is_a_fault() {
     let mut cluster = RedisCluster::start_sized(3, 0, &[]).unwrap();
