@@ -1,6 +1,9 @@
 //! `hotshelf doctor`.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
 use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer};
 use serde_json::Value;
@@ -207,6 +210,34 @@ fn lost_connections_are_a_fault() {
     let what = fault["what"].as_str().unwrap();
     assert!(what.starts_with("no reply to INFO, ") && what.contains("CONFIG GET"), "{what}");
     assert!(with_status(&diagnosis, "ok").contains(&"scripts"), "{diagnosis}");
+}
+
+#[test]
+fn rejected_connections_are_dated() {
+    let server = RedisServer::start_with(&["--maxclients", "1"]).unwrap();
+    let mut held = Vec::new();
+    loop {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut reply = String::new();
+        let _ = stream.read_to_string(&mut reply);
+        if reply.contains("max number of clients") {
+            break;
+        }
+        held.push(stream);
+    }
+    drop(held);
+    while server.cli(&["CONFIG", "SET", "maxclients", "10"]) != "OK" {}
+    let diagnosis = json(&server, &["doctor"]);
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let clients = findings.iter().find(|it| it["check"] == "clients").unwrap();
+    let what = clients["what"].as_str().unwrap();
+    assert!(what.contains("rejected since the server started, "), "{clients}");
+    assert_eq!(clients["status"], "warning");
+    // `CONFIG SET maxclients` fails beyond the limit of open files.
+    let cure = clients["cure"].as_str().unwrap();
+    let ran = Command::new("sh").args(["-c", cure]).output().unwrap();
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("connected_clients:"), "{ran:?}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The version and the role of the server, and its persistence.
 
+use std::time::Duration;
+
 use super::probe::{Refusal, not_renamed};
 use super::{Facts, Finding};
-use crate::output::separated;
+use crate::output::{counted, duration};
 use crate::server_info::ServerInfo;
 
 /// The first version with RESP3, and so with reports of changes.
@@ -122,12 +124,19 @@ fn persistence(info: &ServerInfo, facts: &Facts) -> Option<Finding> {
 
 fn rejected(info: &ServerInfo) -> Option<Finding> {
     let rejected = info.sum("rejected_connections");
+    let uptime = Duration::from_secs(info.number("uptime_in_seconds").unwrap_or_default() as u64);
     (rejected > 0).then(|| {
+        let connections = counted(rejected, "connection", "connections");
+        let were = if rejected == 1 { "was" } else { "were" };
         Finding::warning(
             "clients",
-            format!("{} connections were rejected", separated(rejected)),
+            format!(
+                "{connections} {were} rejected since the server started, {} ago",
+                duration(uptime)
+            ),
             "processes that aren't let in work without a cache",
-            "redis-cli CONFIG SET maxclients 20000",
+            "redis-cli INFO clients   # where connected_clients is near maxclients, close unused \
+             connections, or raise ulimit -n of the server and its maxclients, and restart it",
         )
     })
 }
