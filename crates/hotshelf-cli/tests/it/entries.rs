@@ -160,6 +160,23 @@ fn odd_keys_are_escaped() {
 }
 
 #[test]
+fn long_key_widens_no_other_line() {
+    let server = RedisServer::start().unwrap();
+    let long = format!("a:v1:b:{}", "x".repeat(1_000_000));
+    let _ = server.cli(&["SET", &long, "1"]);
+    for key in 0..50 {
+        let _ = server.cli(&["SET", &format!("a:v1:b:{key}"), "1"]);
+    }
+    for command in ["ls", "top"] {
+        let shown = run(&server, &[command, "--limit", "60"]).output;
+        assert!(shown.contains(&long) && shown.len() < 1_020_000, "{}", shown.len());
+    }
+    let lines = run(&server, &["ls"]).output;
+    let states = lines.lines().filter(|line| line.len() < 1_000).map(|line| line.find("foreign"));
+    assert!(states.skip(1).all(|at| at == Some(102)), "aligned");
+}
+
+#[test]
 fn bytes_are_shown_as_digits() {
     let server = RedisServer::start().unwrap();
     let _ = server.command(&[&b"SET"[..], b"a", b"\xff\x00"]);
