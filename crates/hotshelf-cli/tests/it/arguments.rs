@@ -17,6 +17,7 @@ fn invalid_arguments_exit_with_2() {
         &["stats", "--interval", "0"],
         &["get", "--escaped", "\\q"],
         &["get", "--raw", "--json", "a"],
+        &["--json", "get", "--raw", "a"],
         &["invalidate", "--tag", "lamps", "--yes"],
         &["invalidate", "--key", "a", "--pattern", "b*", "--yes"],
         // Leases and tags, by an escape.
@@ -32,6 +33,26 @@ fn invalid_arguments_exit_with_2() {
 }
 
 #[test]
+fn invalid_arguments_are_json_errors() {
+    for (arguments, message) in [
+        (&["unknown"][..], "unrecognized subcommand 'unknown'"),
+        (&[], "'hotshelf' requires a subcommand but one was not provided"),
+        (&["get"], "the following required arguments were not provided: <KEY>"),
+        (&["get", "--raw", "a"], "the argument '--raw' cannot be used with '--json'"),
+        (&["stats", "--interval", "0"], "invalid --interval: use 0.01 seconds or more"),
+        (&["info", "redis://h"], "unexpected argument 'redis://h' found; a server is given by"),
+    ] {
+        let run = run_with(&[], &[arguments, &["--json"]].concat());
+        let error: serde_json::Value = serde_json::from_str(&run.errors).unwrap();
+        assert_eq!((run.code, &error["error"]["kind"]), (2, &"usage".into()), "{run:?}");
+        let shown = error["error"]["message"].as_str().unwrap();
+        assert!(shown.starts_with(message) && !shown.contains('\n'), "{shown}");
+    }
+    let help = run_with(&[], &["--json", "--help"]);
+    assert!(help.code == 0 && help.output.contains("Usage:"), "{help:?}");
+}
+
+#[test]
 fn passwords_are_never_written() {
     let server = RedisServer::start_with(&["--requirepass", "sesame-42"]).unwrap();
     let url = format!("redis://:sesame-42@127.0.0.1:{}", server.port());
@@ -44,6 +65,8 @@ fn passwords_are_never_written() {
         (&["info", "--url", &wrong], 3),
         (&["info", &url], 2),
         (&[&url], 2),
+        (&["redis://127.0.0.1?password=sesame-42"], 2),
+        (&["info", "--json", "redis://127.0.0.1?user=a&password=sesame-42&db=1"], 2),
         (&["info", "--url", malformed], 2),
     ] {
         let run = run_with(&[("REDIS_URL", &url)], arguments);
