@@ -7,7 +7,7 @@ use clap::error::ErrorKind as Wrong;
 use hotshelf_core::{Error, ErrorKind};
 use serde_json::json;
 
-use crate::output::escape;
+use crate::output::escape_line;
 use crate::terminal::Terminal;
 
 /// Done.
@@ -60,7 +60,8 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
             Self::Output(error) => (SERVER, "output", format!("can't write the output: {error}")),
         };
-        write(kind, &escape(message.as_bytes()), json, terminal);
+        // Keys in it are escaped.
+        write(kind, &escape_line(message.as_bytes()), json, terminal);
         code
     }
 }

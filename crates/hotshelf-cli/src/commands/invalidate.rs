@@ -104,7 +104,7 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
     if let Some(cache) = &target.cache {
         if cache.matches(':').count() != 2 || cache.starts_with(OWN_PREFIX) {
             let message =
-                format!("invalid cache {cache:?}: use prefix:version:name, as `info` shows it");
+                format!("invalid cache {cache}: use prefix:version:name, as `info` shows it");
             return Err(Failure::Usage(message));
         }
         return Ok(What::Matching(Pattern::new(format!("{}:*", Pattern::escape(cache)))));
@@ -116,7 +116,7 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
         let is_own = OWN_PREFIX.as_bytes().starts_with(begin);
         if literal == 0 || is_own {
             let message = format!(
-                "invalid pattern {glob:?}: begin it with the prefix of a cache, as in `shop:v1:*`"
+                "invalid pattern {glob}: begin it with the prefix of a cache, as in `shop:v1:*`"
             );
             return Err(Failure::Usage(message));
         }

@@ -79,6 +79,15 @@ fn faults_have_cures() {
     assert!(granted.contains("+client|tracking") && !granted.contains("+client\n"), "{granted}");
 }
 
+#[test]
+fn cures_are_printed_as_they_are() {
+    let server = RedisServer::start().unwrap();
+    assert_eq!(server.cli(&["ACL", "SETUSER", "it's", "on", ">pw", "~*", "+@all", "-get"]), "OK");
+    let url = format!("redis://it's:pw@127.0.0.1:{}", server.port());
+    let shown = run_with(&[], &["doctor", "--url", &url]).output;
+    assert!(shown.contains(r"ACL SETUSER 'it'\''s' +get "), "{shown}");
+}
+
 /// Diagnoses the rights of a user who may do everything but what the rules deny.
 fn diagnosis_without(rules: &[&str], options: &str) -> Value {
     let server =

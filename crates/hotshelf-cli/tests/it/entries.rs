@@ -160,6 +160,22 @@ fn odd_keys_are_escaped() {
 }
 
 #[test]
+fn keys_in_errors_are_escaped_once() {
+    let server = RedisServer::start().unwrap();
+    for (arguments, message) in [
+        (&["get", "a\nb\\"][..], "no such key: a\\nb\\\\"),
+        (&["get", "--escaped", "a\\nb"], "no such key: a\\nb"),
+        (&["ttl", "a\x1bb"], "no such key: a\\x1bb"),
+        (
+            &["get", "--escaped", "a\\q"],
+            "invalid key a\\q: --escaped takes keys as `ls` shows them",
+        ),
+    ] {
+        assert_eq!(run(&server, arguments).errors, format!("hotshelf: {message}\n"));
+    }
+}
+
+#[test]
 fn long_key_widens_no_other_line() {
     let server = RedisServer::start().unwrap();
     let long = format!("a:v1:b:{}", "x".repeat(1_000_000));

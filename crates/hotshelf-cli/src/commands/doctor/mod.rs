@@ -17,7 +17,7 @@ use serde::Serialize;
 use unanswered::Unanswered;
 
 use crate::failure::{DONE, Failure, NOT_FOUND, SERVER};
-use crate::output::{Color, counted, escape};
+use crate::output::{Color, counted, escape_line};
 use crate::server_info::ServerInfo;
 use crate::session::Session;
 
@@ -202,7 +202,7 @@ const KEEPING: &str = "Cures need a user who may administer the server: add --us
 
 fn text(diagnosis: &Diagnosis, session: &Session) -> String {
     let style = session.style;
-    let mut text = format!("{}\n\n", escape(diagnosis.address.as_bytes()));
+    let mut text = format!("{}\n\n", escape_line(diagnosis.address.as_bytes()));
     for Finding { check, status, what, why, cure } in &diagnosis.findings {
         let (color, word) = match status {
             Status::Ok => (Color::Green, "ok     "),
@@ -214,12 +214,12 @@ fn text(diagnosis: &Diagnosis, session: &Session) -> String {
             "{}  {}{}\n",
             style.paint(color, word),
             style.paint(Color::Bold, &format!("{check:<16}")),
-            escape(what.as_bytes())
+            escape_line(what.as_bytes())
         ));
         for (name, line) in [("why", why), ("cure", cure)] {
             if let Some(line) = line {
                 let name = style.paint(Color::Dim, &format!("{name:<6}"));
-                text.push_str(&format!("           {name}{}\n", escape(line.as_bytes())));
+                text.push_str(&format!("           {name}{}\n", escape_line(line.as_bytes())));
             }
         }
     }
