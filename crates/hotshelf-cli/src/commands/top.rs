@@ -16,7 +16,7 @@ pub(crate) struct TopArguments {
     /// memory
     #[arg(long, value_enum)]
     by: Option<Measure>,
-    /// The number of caches and of keys to show
+    /// The largest number of caches and of keys to show; 0 for all
     #[arg(long, default_value_t = 10)]
     limit: usize,
     #[command(flatten)]
@@ -110,9 +110,10 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     }
     let rank = |heat: &Heat| if by == Measure::Memory { heat.total } else { heat.mean };
     namespaces.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
-    namespaces.truncate(arguments.limit);
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    namespaces.truncate(limit);
     hottest.sort_by(|one, other| other.value.total_cmp(&one.value));
-    hottest.truncate(arguments.limit);
+    hottest.truncate(limit);
     let (keys, scanned, complete) = (sampled.total, sampled.scanned, sampled.is_complete);
     let top = Top { by, keys, scanned, complete, skipped, namespaces, hottest };
     session.show_skipped(skipped);

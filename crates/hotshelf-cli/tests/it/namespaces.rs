@@ -68,6 +68,8 @@ fn hottest_caches_come_first() {
     let top = json(&server, &["top", "--by", "memory", "--limit", "1"]);
     assert_eq!(top["namespaces"][0]["namespace"], "a:v1:cold");
     assert_eq!(top["namespaces"].as_array().unwrap().len(), 1);
+    let top = json(&server, &["top", "--limit", "0"]);
+    assert_eq!(top["namespaces"].as_array().unwrap().len(), 2);
     let _ = server.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     assert_eq!(run(&server, &["top", "--by", "frequency"]).code, 1);
     assert_eq!(json(&server, &["top"])["by"], "memory");
