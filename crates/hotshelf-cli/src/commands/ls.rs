@@ -22,6 +22,10 @@ const AT_ONCE: usize = 300;
 /// The state of a hash, a list or the like.
 const OTHER_TYPE: &str = "other_type";
 
+/// The states of keys that aren't entries.
+const LEASE: &str = "lease";
+const TAG: &str = "tag";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArguments {
     /// A glob of exact keys, such as `shop:v1:*`
@@ -155,7 +159,11 @@ fn listed_key(
         tail => {
             let tail = tail.bytes()?.unwrap_or_default();
             let entry = DecodedEntry::decode(&tail, now);
-            listed.state = entry.state.name();
+            listed.state = match Group::of(key) {
+                Group::Leases => LEASE,
+                Group::Tags => TAG,
+                Group::Cache(_) | Group::Others => entry.state.name(),
+            };
             listed.age = entry.age.map(|age| age.as_secs_f64());
             listed.fresh_for = entry.fresh_for.map(|left| left.as_secs_f64());
             listed.tags = entry.trailer.map_or(0, |trailer| trailer.tags.len());

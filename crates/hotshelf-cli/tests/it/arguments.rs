@@ -24,6 +24,7 @@ fn invalid_arguments_exit_with_2() {
         &["invalidate", "--pattern", "\\hs:*", "--yes"],
         &["bench", "--requests", "0"],
         &["key", "products", "1", "{"],
+        &["key", "--tuple", "acme,7", "users"],
         &["key", "--prefix", "hs", "products", "1"],
     ] {
         let run = run_with(&[], arguments);

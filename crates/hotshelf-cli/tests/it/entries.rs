@@ -25,6 +25,7 @@ async fn keys_are_listed() {
     );
     let listing = json(&server, &["ls", "hs:t:*"]);
     assert_eq!(listing["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(listing["keys"][0]["state"], "tag");
     let text = run(&server, &["ls", "shop:v1:products:1"]).output;
     assert!(text.contains("shop:v1:products:1  fresh") && text.contains("156 B"), "{text}");
     assert_eq!(run(&server, &["ls", "none*"]).output, "no keys\n");
@@ -80,6 +81,7 @@ async fn lease_of_a_load_is_explained() {
         assert_eq!(explained["lease"]["kind"], "load", "{explained}");
         let text = run(server, &["explain", "shop:v1:products:9"]).output;
         assert!(text.contains("held: the key is being loaded"), "{text}");
+        assert_eq!(json(server, &["ls", "--all"])["keys"][0]["state"], "lease");
         "table".to_owned()
     });
     assert_eq!(*load.await, "table");
