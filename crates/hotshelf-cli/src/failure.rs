@@ -99,7 +99,8 @@ pub(crate) fn with_causes(error: &Error) -> String {
 pub(crate) fn report_usage(error: &clap::Error, json: bool, terminal: &dyn Terminal) -> u8 {
     let mut text = without_passwords(&error.to_string());
     if !error.use_stderr() {
-        return terminal.write(text.as_bytes()).map_or(SERVER, |()| DONE);
+        let written = terminal.write(text.as_bytes());
+        return written.map_or_else(|error| Failure::from(error).report(json, terminal), |()| DONE);
     }
     let misplaced = matches!(error.kind(), Wrong::UnknownArgument | Wrong::InvalidSubcommand);
     let hint = (misplaced && text.contains("://")).then_some(HINT);

@@ -51,7 +51,14 @@ fn push_byte(text: &mut String, byte: u8) {
 fn is_hidden(character: char) -> bool {
     matches!(
         character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
     )
 }
 
@@ -104,6 +111,11 @@ mod tests {
             assert!(!shown.chars().any(|it| it.is_control() || is_hidden(it)), "{shown}");
             assert_eq!(unescape(&shown).as_deref(), Some(bytes));
         }
+    }
+
+    #[test]
+    fn hidden_characters_are_shown() {
+        assert_eq!(escape("a\u{ad}b\u{e0041}\u{61c}".as_bytes()), "a\\u{ad}b\\u{e0041}\\u{61c}");
     }
 
     #[test]

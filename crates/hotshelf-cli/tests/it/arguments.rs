@@ -135,6 +135,18 @@ fn key_is_that_of_the_engine() {
 }
 
 #[test]
+fn full_disk_is_an_error() {
+    for arguments in [&["--help"][..], &["completions", "bash"], &["key", "a", "b"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_hotshelf"));
+        let done = program.args(arguments).stdout(full).output().unwrap();
+        let errors = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(3), "{arguments:?}");
+        assert!(errors.starts_with("hotshelf: can't write the output: "), "{errors}");
+    }
+}
+
+#[test]
 fn completions_are_printed() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let run = run_with(&[], &["completions", shell]);
