@@ -316,8 +316,8 @@ fn settings_of_connections_are_checked() {
 
 #[test]
 fn node_of_a_cluster_is_a_fault() {
-    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).unwrap();
-    let run = run(&server, &["doctor", "--json"]);
+    let cluster = RedisCluster::start_sized(3, 0, &[]).unwrap();
+    let run = run(cluster.node(0), &["doctor", "--json"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(with_status(&run.json(), "fault").contains(&"topology"), "{run:?}");
 }
