@@ -1,5 +1,8 @@
 //! `info`, `sizes`, `top` and `stats`.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use hotshelf_testkit::RedisServer;
 
 use crate::program::{filled, json, run, run_with};
@@ -110,4 +113,35 @@ async fn denied_keys_are_skipped() {
     }
     let all_denied = json(&server, &["ls", "other:*", "--url", &url]);
     assert_eq!((&all_denied["skipped"], &all_denied["keys"][0]), (&2.into(), &().into()));
+}
+
+#[test]
+fn watching_survives_a_restart() {
+    let mut server = RedisServer::start().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_hotshelf"));
+    program.args(["stats", "--watch", "--json", "--interval", "0.02", "--url", &server.url()]);
+    let program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut program = program.unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(program.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("{\"time\""));
+    server.kill();
+    assert!(errors.next().unwrap().unwrap().contains("\"error\""));
+    server.restart().unwrap();
+    let restarted = time_of(&server);
+    let is_new = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["time"].as_f64().unwrap() > restarted
+    };
+    assert!(lines.any(|line| is_new(&line.unwrap())));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(errors.next().is_none(), "said once");
+}
+
+/// Returns the time of a server, in seconds since the Unix epoch.
+fn time_of(server: &RedisServer) -> f64 {
+    let script =
+        "local time = redis.call('TIME') return string.format('%d.%06d', time[1], time[2])";
+    server.cli(&["EVAL", script, "0"]).trim_matches('"').parse().unwrap()
 }
