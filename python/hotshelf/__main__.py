@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
+import os
 import signal
+import socket
 import sys
 from typing import Any
 
@@ -29,8 +33,34 @@ def _serve(dashboard: Dashboard) -> int:
         sys.stderr.write(message)
         return 2
     host, port = dashboard.listen
-    uvicorn.run(_app(dashboard), host=host, port=port, log_level="warning")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        return _failed(f"can't listen on {_address(host, port)}: {reason}")
+    with listener:
+        address = _address(host, listener.getsockname()[1])
+        sys.stderr.write(f"the page is at http://{address}/\n")
+        config = uvicorn.Config(_app(dashboard), log_level="warning")
+        # It ends by the signal that interrupts it.
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _failed(message: str) -> int:
+    """Writes why the page can't be served, and returns the exit code."""
+    if "--json" in sys.argv:
+        error = {"kind": "unavailable", "message": message}
+        sys.stderr.write(json.dumps({"error": error}) + "\n")
+    else:
+        sys.stderr.write(f"hotshelf: {message}\n")
+    return 3
 
 
 def _app(dashboard: Dashboard) -> Any:

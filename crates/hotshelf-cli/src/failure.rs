@@ -7,7 +7,7 @@ use clap::error::ErrorKind as Wrong;
 use hotshelf_core::{Error, ErrorKind};
 use serde_json::json;
 
-use crate::output::escape;
+use crate::output::escape_line;
 use crate::terminal::Terminal;
 
 /// Done.
@@ -60,16 +60,23 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
             Self::Output(error) => (SERVER, "output", format!("can't write the output: {error}")),
         };
-        let message = escape(message.as_bytes());
-        match json {
-            true => terminal.write_error(&format!(
-                "{}\n",
-                json!({ "error": { "kind": kind, "message": message } })
-            )),
-            false => terminal.write_error(&format!("hotshelf: {message}\n")),
-        }
+        // Keys in it are escaped.
+        write(kind, &escape_line(message.as_bytes()), json, terminal);
         code
     }
+}
+
+/// Returns `true` if the connection was lost before the server replied: a read can be repeated.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "connection lost")
+}
+
+/// Returns `true` if the ACL denies a key, rather than the command. Redis 6 and 7, and Valkey, say so
+/// in different words.
+pub(crate) fn denies_key(error: &Error) -> bool {
+    let text = with_causes(error);
+    let names_key = text.contains("access one of the keys") || text.contains("access a key");
+    error.kind() == ErrorKind::Permission && names_key
 }
 
 /// Returns the message of an error, and those of what has caused it, unless it contains them.
@@ -89,19 +96,45 @@ pub(crate) fn with_causes(error: &Error) -> String {
 
 /// Writes what is wrong with the arguments, or the help that was asked for, and returns the exit
 /// code.
-pub(crate) fn report_usage(error: &clap::Error, terminal: &dyn Terminal) -> u8 {
+pub(crate) fn report_usage(error: &clap::Error, json: bool, terminal: &dyn Terminal) -> u8 {
     let mut text = without_passwords(&error.to_string());
+    if !error.use_stderr() {
+        let written = terminal.write(text.as_bytes());
+        return written.map_or_else(|error| Failure::from(error).report(json, terminal), |()| DONE);
+    }
     let misplaced = matches!(error.kind(), Wrong::UnknownArgument | Wrong::InvalidSubcommand);
-    if misplaced && text.contains("://") {
-        text.push_str("\nA server is given by --url URL, or by REDIS_URL.\n");
-    }
-    match error.use_stderr() {
-        true => {
-            terminal.write_error(&text);
-            USAGE
+    let hint = (misplaced && text.contains("://")).then_some(HINT);
+    if json {
+        let mut message = summary(&text);
+        if let Some(hint) = hint {
+            message.push_str(&format!("; {hint}"));
         }
-        false => terminal.write(text.as_bytes()).map_or(SERVER, |()| DONE),
+        write("usage", &message, true, terminal);
+        return USAGE;
     }
+    if let Some(hint) = hint {
+        text.push_str(&format!("\n{hint}\n"));
+    }
+    terminal.write_error(&text);
+    USAGE
+}
+
+const HINT: &str = "a server is given by --url URL, or by REDIS_URL";
+
+/// Returns what is wrong in one line, without the usage below it.
+fn summary(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let end = ["\nUsage: ", "\nFor more information"].iter().filter_map(|it| text.find(it)).min();
+    let words: Vec<&str> = text[..end.unwrap_or(text.len())].split_whitespace().collect();
+    words.join(" ")
+}
+
+/// Writes an error.
+fn write(kind: &str, message: &str, json: bool, terminal: &dyn Terminal) {
+    terminal.write_error(&match json {
+        true => format!("{}\n", json!({ "error": { "kind": kind, "message": message } })),
+        false => format!("hotshelf: {message}\n"),
+    });
 }
 
 /// Replaces the credentials of the URLs in a text: a URL in the wrong position is repeated in the
@@ -121,6 +154,25 @@ fn without_passwords(text: &str) -> String {
             None => after,
         };
     }
+    without_parameters(&(shown + rest))
+}
+
+/// Replaces the passwords among the parameters of URLs.
+fn without_parameters(text: &str) -> String {
+    const NAME: &str = "password=";
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find(NAME) {
+        let (before, after) = rest.split_at(at + NAME.len());
+        let end = after.find(|it: char| it == '&' || it.is_whitespace()).unwrap_or(after.len());
+        shown.push_str(before);
+        shown.push_str("***");
+        // The quote that clap puts behind it.
+        if after[..end].ends_with('\'') {
+            shown.push('\'');
+        }
+        rest = &after[end..];
+    }
     shown + rest
 }
 
@@ -135,6 +187,9 @@ mod tests {
             ("redis://a:p@ss@host redis://b", "redis://***@host redis://b"),
             ("no URL: a@b", "no URL: a@b"),
             ("x://", "x://"),
+            ("'redis://h?password=a'b&db=1' x", "'redis://h?password=***&db=1' x"),
+            ("'redis://h?sentinel_password=x'\n", "'redis://h?sentinel_password=***'\n"),
+            ("h?PASSWORD=x", "h?PASSWORD=***"),
         ] {
             assert_eq!(without_passwords(text), shown);
         }

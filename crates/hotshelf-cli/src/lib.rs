@@ -18,6 +18,7 @@ mod commands;
 mod entry;
 mod failure;
 mod host;
+mod key_scan;
 mod names;
 mod output;
 mod sample;
@@ -60,11 +61,14 @@ pub fn run(
     host: Arc<dyn Host>,
     terminal: Arc<dyn Terminal>,
 ) -> BoxFuture<'static, Outcome> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Also where the arguments are invalid.
+    let json = arguments.iter().take_while(|it| *it != "--").any(|it| it == "--json");
     let arguments = Arguments::try_parse_from(arguments);
     Box::pin(async move {
         let arguments = match arguments {
             Ok(arguments) => arguments,
-            Err(error) => return Outcome::Exit(failure::report_usage(&error, &*terminal)),
+            Err(error) => return Outcome::Exit(failure::report_usage(&error, json, &*terminal)),
         };
         let json = arguments.common.json;
         let done = commands::run(arguments, &*host, Arc::clone(&terminal)).await;

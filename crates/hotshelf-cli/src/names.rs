@@ -83,7 +83,7 @@ pub(crate) fn key(argument: &str, is_escaped: bool) -> Result<Vec<u8>, Failure> 
         return Ok(argument.as_bytes().to_vec());
     }
     let invalid = || {
-        Failure::Usage(format!("invalid key {argument:?}: --escaped takes keys as `ls` shows them"))
+        Failure::Usage(format!("invalid key {argument}: --escaped takes keys as `ls` shows them"))
     };
     unescape(argument).ok_or_else(invalid)
 }

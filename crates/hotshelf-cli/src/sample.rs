@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use hotshelf_redis::Reply;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, denies_key};
+use crate::key_scan::Step;
 use crate::names::Group;
 use crate::session::Session;
 
@@ -52,9 +53,16 @@ impl Sample {
         let mut groups: BTreeMap<Group, Sampled> = BTreeMap::new();
         let mut is_complete = false;
         while limit == 0 || scan.scanned < limit {
-            let Some(keys) = scan.next().await? else {
-                is_complete = true;
-                break;
+            let keys = match scan.next().await? {
+                Step::Keys(keys) => keys,
+                Step::Restarted => {
+                    groups.clear();
+                    continue;
+                }
+                Step::End => {
+                    is_complete = true;
+                    break;
+                }
             };
             for key in keys {
                 let group = groups.entry(Group::of(&key)).or_default();
@@ -82,23 +90,47 @@ impl Sample {
     }
 }
 
-/// Sends a command for each key, and returns the numbers in the replies; `None` for a key that is
-/// gone, or whose command fails.
+/// The numbers in the replies to a command for each of some keys.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    /// One for each key; `None` for a key that is gone, or that the ACL denies.
+    pub(crate) all: Vec<Option<f64>>,
+    /// The number of keys that the ACL denies.
+    pub(crate) skipped: usize,
+}
+
+impl Numbers {
+    /// Returns those of the keys that could be measured.
+    pub(crate) fn known(&self) -> Vec<f64> {
+        self.all.iter().copied().flatten().collect()
+    }
+
+    /// Returns `true` if the ACL denies all keys.
+    pub(crate) fn are_denied(&self) -> bool {
+        self.skipped > 0 && self.all.iter().all(Option::is_none)
+    }
+}
+
+/// Sends a command for each key, and returns the numbers in the replies.
 pub(crate) async fn numbers(
     session: &Session,
     command: &[&str],
     keys: &[Bytes],
-) -> Result<Vec<Option<f64>>, Failure> {
-    let mut numbers = Vec::with_capacity(keys.len());
+) -> Result<Numbers, Failure> {
+    let mut numbers = Numbers::default();
     for keys in keys.chunks(AT_ONCE) {
         let of_key = |key: &Bytes| -> Vec<Bytes> {
             let words = command.iter().map(|word| Bytes::copy_from_slice(word.as_bytes()));
             words.chain([key.clone()]).collect()
         };
         let commands: Vec<Vec<Bytes>> = keys.iter().map(of_key).collect();
-        for reply in session.redis.pipeline(&commands).await? {
-            numbers.push(match reply {
+        for reply in session.pipeline(&commands).await? {
+            numbers.all.push(match reply {
                 Reply::Nil => None,
+                Reply::Error(error) if denies_key(&error) => {
+                    numbers.skipped += 1;
+                    None
+                }
                 reply => Some(reply.double()?),
             });
         }

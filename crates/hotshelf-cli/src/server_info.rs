@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 
-use hotshelf_redis::RedisClient;
-
 use crate::failure::Failure;
+use crate::session::Session;
 
 /// The fields of `INFO`, of each primary.
 #[derive(Debug)]
 pub(crate) struct ServerInfo(Vec<HashMap<String, String>>);
 
 impl ServerInfo {
-    pub(crate) async fn read(redis: &RedisClient) -> Result<Self, Failure> {
-        let replies = redis.command_on_each(&["INFO"]).await?;
+    pub(crate) async fn read(session: &Session) -> Result<Self, Failure> {
+        let replies = session.send_to_each(&["INFO"]).await?;
         let texts: Result<Vec<_>, _> = replies.into_iter().map(|reply| reply.bytes()).collect();
         let parsed = texts?
             .into_iter()
@@ -23,6 +22,11 @@ impl ServerInfo {
     /// Returns the number of primaries.
     pub(crate) fn servers(&self) -> usize {
         self.0.len()
+    }
+
+    /// Returns `true` for a Sentinel, which holds no keys.
+    pub(crate) fn is_sentinel(&self) -> bool {
+        self.text("redis_mode") == Some("sentinel")
     }
 
     /// Returns a field of the first server.

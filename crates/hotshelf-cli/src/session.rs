@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hotshelf_core::ByteStore;
-use hotshelf_redis::{RedisClient, RedisOptions, Reply, Scan};
+use hotshelf_core::{ByteStore, Error, ErrorKind};
+use hotshelf_redis::{RedisClient, RedisOptions, Reply};
 use serde::Serialize;
 
 use crate::arguments::Common;
-use crate::failure::{DONE, Failure};
+use crate::failure::{DONE, Failure, denies_key, is_lost};
 use crate::host::Host;
+use crate::key_scan::KeyScan;
 use crate::names;
-use crate::output::Style;
+use crate::output::{Style, counted};
 use crate::server_info::ServerInfo;
-use crate::terminal::{Stream, Terminal};
+use crate::terminal::Terminal;
 
 /// The server that is used without `--url` and `REDIS_URL`.
 const DEFAULT_URL: &str = "redis://127.0.0.1";
+
+/// How often a command is repeated whose connection is lost.
+const REPEATED: u32 = 3;
 
 /// A connection, and where results go.
 pub(crate) struct Session {
@@ -86,95 +89,110 @@ impl Session {
         names::key(argument, self.common.escaped)
     }
 
-    /// Sends a command, and returns its reply.
+    /// Sends a command that may be executed twice, and returns its reply.
     pub(crate) async fn command<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Failure> {
-        Ok(self.redis.command(command).await?)
+        Ok(self.send(command).await?)
+    }
+
+    /// Sends a command that may be executed twice, and returns its reply or the server's error.
+    ///
+    /// Repeats it if the connection is lost: connections to a replica are closed again and again,
+    /// since the address may lead to the primary by now.
+    pub(crate) async fn send<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
+        let mut repeated = 0;
+        loop {
+            match self.redis.command(command).await {
+                Err(error) if is_lost(&error) && repeated < REPEATED => repeated += 1,
+                reply => return reply,
+            }
+        }
+    }
+
+    /// Sends such a command to each primary, and returns the replies.
+    pub(crate) async fn send_to_each(&self, command: &[&str]) -> Result<Vec<Reply>, Failure> {
+        let mut repeated = 0;
+        loop {
+            match self.redis.command_on_each(command).await {
+                Err(error) if is_lost(&error) && repeated < REPEATED => repeated += 1,
+                replies => return Ok(replies?),
+            }
+        }
+    }
+
+    /// Sends several such commands in one round trip, and returns the replies.
+    pub(crate) async fn pipeline<C, A>(&self, commands: &[C]) -> Result<Vec<Reply>, Failure>
+    where
+        C: AsRef<[A]>,
+        A: AsRef<[u8]>,
+    {
+        let mut repeated = 0;
+        loop {
+            let replies = self.redis.pipeline(commands).await;
+            let has_lost = match &replies {
+                Ok(replies) => replies
+                    .iter()
+                    .any(|reply| matches!(reply, Reply::Error(error) if is_lost(error))),
+                Err(error) => is_lost(error),
+            };
+            if !has_lost || repeated == REPEATED {
+                return match replies {
+                    // That of each of them.
+                    Err(error) if denies_key(&error) => {
+                        Ok(vec![Reply::Error(error); commands.len()])
+                    }
+                    replies => Ok(replies?),
+                };
+            }
+            repeated += 1;
+        }
+    }
+
+    /// Says on the error output how many keys the ACL denies.
+    pub(crate) fn show_skipped(&self, skipped: usize) {
+        if skipped > 0 && !self.common.json {
+            let keys = counted(skipped as u64, "key", "keys");
+            self.terminal.write_error(&format!("skipped {keys}, which the ACL denies\n"));
+        }
     }
 
     /// Reads `INFO` of each primary.
     pub(crate) async fn info(&self) -> Result<ServerInfo, Failure> {
-        ServerInfo::read(&self.redis).await
+        ServerInfo::read(self).await
     }
 
     /// Returns the server's clock, in milliseconds since the Unix epoch.
     pub(crate) async fn time(&self) -> Result<u64, Failure> {
-        let parts = self.command(&["TIME"]).await?.array()?;
-        let parts = parts.into_iter().map(|part| {
-            let text = part.bytes().ok().flatten()?;
-            std::str::from_utf8(&text).ok()?.parse::<u64>().ok()
-        });
-        let parts: Vec<u64> = parts.flatten().collect();
-        match parts[..] {
-            [seconds, microseconds] => Ok(seconds * 1_000 + microseconds / 1_000),
-            _ => Ok(0),
+        read_time(self.command(&["TIME"]).await?)
+    }
+
+    /// Returns the server's clock; `None` if the server or a proxy refuses `TIME`, some by closing
+    /// the connection: nothing else should be asked for behind it.
+    pub(crate) async fn time_if_known(&self) -> Result<Option<u64>, Failure> {
+        match self.redis.command(&["TIME"]).await {
+            Ok(reply) => Ok(Some(read_time(reply)?)),
+            Err(error) if is_lost(&error) => Ok(None),
+            Err(error) => match error.kind() {
+                ErrorKind::Permission | ErrorKind::Server => Ok(None),
+                _ => Err(error.into()),
+            },
         }
     }
 
     /// Begins a scan of the keys that match a pattern, with progress on the error output.
     pub(crate) async fn scan(&self, pattern: &str) -> Result<KeyScan<'_>, Failure> {
-        let sizes = self.redis.command_on_each(&["DBSIZE"]).await?;
-        let sizes: Result<Vec<u64>, _> = sizes.into_iter().map(Reply::count).collect();
-        Ok(KeyScan {
-            scan: self.redis.scan(pattern),
-            total: sizes?.iter().sum(),
-            scanned: 0,
-            progress: Progress::of(self),
-        })
+        KeyScan::begin(self, pattern).await
     }
 }
 
-/// A scan of keys.
-pub(crate) struct KeyScan<'a> {
-    scan: Scan,
-    /// The number of all keys.
-    pub(crate) total: u64,
-    /// The number of keys that were found.
-    pub(crate) scanned: u64,
-    progress: Progress<'a>,
-}
-
-impl KeyScan<'_> {
-    /// Returns further keys; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Failure> {
-        let keys = self.scan.next_keys().await?;
-        if let Some(keys) = &keys {
-            self.scanned += keys.len() as u64;
-            let (scanned, total) = (self.scanned, self.total);
-            self.progress.show(|| format!("{scanned} of {total} keys"));
-        }
-        Ok(keys)
-    }
-}
-
-/// A line on the error output that is replaced, if a person looks at it.
-struct Progress<'a> {
-    terminal: &'a dyn Terminal,
-    is_shown: bool,
-    steps: u64,
-}
-
-/// The number of steps before and between changes of the line: short scans show none.
-const STEPS: u64 = 50;
-
-impl<'a> Progress<'a> {
-    fn of(session: &'a Session) -> Self {
-        let terminal = &*session.terminal;
-        Self { terminal, is_shown: terminal.is_interactive(Stream::Error), steps: 0 }
-    }
-
-    fn show(&mut self, text: impl Fn() -> String) {
-        self.steps += 1;
-        if self.is_shown && self.steps.is_multiple_of(STEPS) {
-            self.terminal.write_error(&format!("\r\x1b[K{}", text()));
-        }
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        if self.is_shown && self.steps >= STEPS {
-            self.terminal.write_error("\r\x1b[K");
-        }
+fn read_time(reply: Reply) -> Result<u64, Failure> {
+    let parts = reply.array()?.into_iter().map(|part| {
+        let text = part.bytes().ok().flatten()?;
+        std::str::from_utf8(&text).ok()?.parse::<u64>().ok()
+    });
+    let parts: Vec<u64> = parts.flatten().collect();
+    match parts[..] {
+        [seconds, microseconds] => Ok(seconds * 1_000 + microseconds / 1_000),
+        _ => Ok(0),
     }
 }
 

@@ -13,6 +13,7 @@ use hotshelf_redis::RedisOptions;
 
 use crate::commands::dashboard::Dashboard;
 use crate::host::{Connection, Host};
+use crate::terminal::{StandardTerminal, Terminal};
 
 /// Where the page is mounted; the root leads to it.
 const PATH: &str = "/admin";
@@ -38,7 +39,7 @@ impl Host for TokioHost {
     }
 }
 
-/// Serves the admin page, until the process ends.
+/// Serves the admin page, until the process ends. Writes its address to the error output.
 ///
 /// # Errors
 /// If the address can't be listened on.
@@ -56,9 +57,11 @@ pub async fn serve(dashboard: &Dashboard) -> Result<(), Error> {
     let page = page.writes(dashboard.writes).values(dashboard.values).at(PATH)?;
     let page = page.route("/", get(Redirect::temporary(PATH)));
     let failed = |error: io::Error| {
-        let message = format!("can't listen on {}", dashboard.listen);
-        Error::new(ErrorKind::Configuration, message).with_source(error)
+        let message = format!("can't listen on {}: {error}", dashboard.listen);
+        Error::new(ErrorKind::Unavailable, message).with_source(error)
     };
     let listener = tokio::net::TcpListener::bind(dashboard.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    StandardTerminal::new().write_error(&format!("the page is at http://{address}/\n"));
     axum::serve(listener, page).await.map_err(failed)
 }

@@ -114,10 +114,13 @@ pub(crate) async fn run(
         .collect();
     let caches: Vec<_> = names.into_iter().filter_map(|name| namespace(name)).take(MOST).collect();
     let DashboardArguments { listen, writes, values, .. } = *arguments;
+    // What serves the page says where it is, once it listens.
     let count = counted(caches.len() as u64, "cache", "caches");
-    session.terminal.write_error(&format!("{count}; the page is at http://{listen}/\n"));
-    if !listen.ip().is_loopback() {
-        session.terminal.write_error("everybody who can reach this address is let in\n");
+    if !session.common.json {
+        session.terminal.write_error(&format!("{count}\n"));
+        if !listen.ip().is_loopback() {
+            session.terminal.write_error("everybody who can reach this address is let in\n");
+        }
     }
     let (url, redis) = (session.url.clone(), session.redis_options.clone());
     Ok(Dashboard { url, redis, listen, writes, values, caches: Namespaces(caches) })

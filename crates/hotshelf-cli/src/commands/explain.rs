@@ -80,13 +80,13 @@ pub(crate) async fn run(arguments: &ExplainArguments, session: &Session) -> Resu
     let key = wire_key(&session.key(&arguments.key)?)?;
     let raw = session.command(&["GET", key.as_str()]).await?.bytes()?;
     let remaining = session.command(&["PTTL", key.as_str()]).await?.integer()?;
-    let now = session.time().await?;
-    let entry = raw.as_deref().map(|raw| (raw, DecodedEntry::decode(raw, Some(now))));
-    let tags = match &entry {
-        Some((_, entry)) => tags_of(arguments, session, &key, entry).await?,
+    let lease = lease_of(session, &key).await?;
+    let tags = match raw.as_deref().map(|raw| DecodedEntry::decode(raw, None)) {
+        Some(entry) => tags_of(arguments, session, &key, &entry).await?,
         None => Vec::new(),
     };
-    let lease = lease_of(session, &key).await?;
+    let now = session.time_if_known().await?;
+    let entry = raw.as_deref().map(|raw| (raw, DecodedEntry::decode(raw, now)));
     let (verdict, reason) = judge(entry.as_ref().map(|(_, entry)| entry), &tags);
     let explained = Explained {
         key: key.as_str().to_owned(),
@@ -137,7 +137,7 @@ async fn tags_of(
     }
     let keys: Vec<WireKey> = stamps.iter().map(|stamp| stamp.id.key(&prefix)).collect();
     let commands: Vec<_> = keys.iter().map(|key| ["GET", key.as_str()]).collect();
-    let versions = session.redis.pipeline(&commands).await?;
+    let versions = session.pipeline(&commands).await?;
     let mut tags = Vec::with_capacity(stamps.len());
     for (stamp, version) in stamps.iter().zip(versions) {
         let raw = version.bytes()?;

@@ -38,6 +38,10 @@ enum Shown<'a> {
 }
 
 pub(crate) async fn run(arguments: &GetArguments, session: &Session) -> Result<u8, Failure> {
+    if arguments.raw && session.common.json {
+        // clap notices it only behind the command.
+        return Err(Failure::Usage("--raw can't be used with --json".to_owned()));
+    }
     let key = session.key(&arguments.key)?;
     let found = session.command(&[b"GET", &key[..]]).await?.bytes()?;
     let Some(raw) = found else {
@@ -48,7 +52,7 @@ pub(crate) async fn run(arguments: &GetArguments, session: &Session) -> Result<u
         session.terminal.write(&raw[value])?;
         return Ok(DONE);
     }
-    let entry = DecodedEntry::decode(&raw, Some(session.time().await?));
+    let entry = DecodedEntry::decode(&raw, session.time_if_known().await?);
     let value = &raw[entry.value.clone()];
     let shown_value = match std::str::from_utf8(value) {
         Err(_) => Shown::Hex(hexadecimal(value)),

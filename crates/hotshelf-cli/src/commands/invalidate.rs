@@ -7,8 +7,9 @@ use hotshelf_core::{ByteCache, Namespace, Pattern, WireKey};
 use serde::Serialize;
 
 use crate::failure::{Failure, NOT_FOUND};
+use crate::key_scan::Step;
 use crate::names::wire_key;
-use crate::output::{counted, escape};
+use crate::output::{counted, escape, separated};
 use crate::session::Session;
 use crate::terminal::Stream;
 
@@ -103,7 +104,7 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
     if let Some(cache) = &target.cache {
         if cache.matches(':').count() != 2 || cache.starts_with(OWN_PREFIX) {
             let message =
-                format!("invalid cache {cache:?}: use prefix:version:name, as `info` shows it");
+                format!("invalid cache {cache}: use prefix:version:name, as `info` shows it");
             return Err(Failure::Usage(message));
         }
         return Ok(What::Matching(Pattern::new(format!("{}:*", Pattern::escape(cache)))));
@@ -115,7 +116,7 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
         let is_own = OWN_PREFIX.as_bytes().starts_with(begin);
         if literal == 0 || is_own {
             let message = format!(
-                "invalid pattern {glob:?}: begin it with the prefix of a cache, as in `shop:v1:*`"
+                "invalid pattern {glob}: begin it with the prefix of a cache, as in `shop:v1:*`"
             );
             return Err(Failure::Usage(message));
         }
@@ -124,8 +125,19 @@ fn what(target: &Target, session: &Session) -> Result<What, Failure> {
     if !target.tag.is_empty() {
         return Ok(What::Tags(target.tag.clone()));
     }
-    let keys = target.key.iter().map(|key| wire_key(&session.key(key)?));
+    let keys = target.key.iter().map(|key| entry_key(&session.key(key)?));
     Ok(What::Keys(keys.collect::<Result<_, _>>()?))
+}
+
+/// Returns the key of an entry: a lease goes with its entry, and a tag has a name of its own.
+fn entry_key(key: &[u8]) -> Result<WireKey, Failure> {
+    if key.starts_with(OWN_PREFIX.as_bytes()) {
+        let key = escape(key);
+        return Err(Failure::Usage(format!(
+            "invalid key {key}: it is a lease or a tag; use the key of an entry, or --tag"
+        )));
+    }
+    wire_key(key)
 }
 
 /// Counts the entries, and returns the first of them.
@@ -134,17 +146,28 @@ async fn find(what: &What, session: &Session) -> Result<(Option<usize>, Vec<Stri
         What::Tags(tags) => Ok((None, tags.clone())),
         What::Keys(keys) => {
             let commands: Vec<_> = keys.iter().map(|key| ["EXISTS", key.as_str()]).collect();
-            let mut count = 0;
-            for reply in session.redis.pipeline(&commands).await? {
-                count += reply.count()? as usize;
+            let (mut count, mut names) = (0, Vec::new());
+            for (key, reply) in keys.iter().zip(session.pipeline(&commands).await?) {
+                if reply.count()? > 0 {
+                    count += 1;
+                    names.push(key.as_str().to_owned());
+                }
             }
-            let names = keys.iter().take(NAMED).map(|key| key.as_str().to_owned());
-            Ok((Some(count), names.collect()))
+            names.truncate(NAMED);
+            Ok((Some(count), names))
         }
         What::Matching(pattern) => {
             let mut scan = session.scan(pattern.as_str()).await?;
             let (mut count, mut names) = (0, Vec::new());
-            while let Some(keys) = scan.next().await? {
+            loop {
+                let keys = match scan.next().await? {
+                    Step::Keys(keys) => keys,
+                    Step::Restarted => {
+                        (count, names) = (0, Vec::new());
+                        continue;
+                    }
+                    Step::End => break,
+                };
                 // Others are left alone: hotshelf didn't write them.
                 let keys: Vec<&str> =
                     keys.iter().filter_map(|key| std::str::from_utf8(key).ok()).collect();
@@ -164,12 +187,7 @@ fn confirm(found: &Invalidated, session: &Session) -> Result<bool, Failure> {
         None => "all entries with these tags".to_owned(),
     };
     let mut question = String::new();
-    for name in &found.names {
-        question.push_str(&format!("  {}\n", escape(name.as_bytes())));
-    }
-    if found.matches.is_some_and(|count| count > found.names.len()) {
-        question.push_str("  …\n");
-    }
+    push_names(&mut question, found);
     let address = &session.redis_options;
     question.push_str(&format!("Invalidate {what} on {address}? [y/N] "));
     session.terminal.write_error(&question);
@@ -222,8 +240,16 @@ fn text(invalidated: &Invalidated) -> String {
         Some(count) => format!("would remove {}\n", counted(count as u64, "entry", "entries")),
         None => "would invalidate all entries with these tags\n".to_owned(),
     };
-    for name in &invalidated.names {
+    push_names(&mut text, invalidated);
+    text
+}
+
+fn push_names(text: &mut String, found: &Invalidated) {
+    for name in &found.names {
         text.push_str(&format!("  {}\n", escape(name.as_bytes())));
     }
-    text
+    match found.matches.map_or(0, |count| count - found.names.len()) {
+        0 => {}
+        more => text.push_str(&format!("  and {} more\n", separated(more as u64))),
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) struct KeyArguments {
     identifier: String,
     /// The parameters, as JSON
     params: Option<String>,
-    /// The identifier is a tuple
+    /// The identifier is a tuple, as in `key --tuple users acme,7`
     #[arg(long)]
     tuple: bool,
 }
@@ -41,6 +41,12 @@ pub(crate) fn run(
     json: bool,
     terminal: &dyn Terminal,
 ) -> Result<u8, Failure> {
+    if arguments.tuple && arguments.name.contains(',') && !arguments.identifier.contains(',') {
+        let KeyArguments { name, identifier, .. } = arguments;
+        return Err(Failure::Usage(format!(
+            "the name of the cache comes first: hotshelf key --tuple {identifier} {name}"
+        )));
+    }
     let layout = match arguments.layout {
         Layout::Injective => KeyLayout::Injective,
         Layout::FastapiRc => KeyLayout::FastapiRc,

@@ -10,7 +10,8 @@ use hotshelf_redis::Reply;
 use serde::Serialize;
 
 use crate::entry::LONGEST_TRAILER;
-use crate::failure::Failure;
+use crate::failure::{Failure, denies_key};
+use crate::key_scan::Step;
 use crate::names::{Group, shown};
 use crate::output::{Align, Table, bytes, duration, escape, seconds};
 use crate::session::Session;
@@ -20,6 +21,10 @@ const AT_ONCE: usize = 300;
 
 /// The state of a hash, a list or the like.
 const OTHER_TYPE: &str = "other_type";
+
+/// The states of keys that aren't entries.
+const LEASE: &str = "lease";
+const TAG: &str = "tag";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LsArguments {
@@ -39,6 +44,8 @@ struct Listing {
     keys: Vec<Listed>,
     /// Whether there are no further keys.
     complete: bool,
+    /// The number of keys that the ACL denies.
+    skipped: usize,
 }
 
 /// Times are in seconds.
@@ -66,27 +73,34 @@ pub(crate) async fn run(arguments: &LsArguments, session: &Session) -> Result<u8
     let mut scan = session.scan(&arguments.pattern).await?;
     let (mut found, mut complete) = (Vec::new(), false);
     while found.len() <= limit {
-        let Some(mut keys) = scan.next().await? else {
-            complete = true;
-            break;
-        };
-        keys.retain(|key| own || !is_own(key));
-        found.extend(keys);
+        match scan.next().await? {
+            Step::Keys(keys) => found.extend(keys.into_iter().filter(|key| own || !is_own(key))),
+            Step::Restarted => found.clear(),
+            Step::End => {
+                complete = true;
+                break;
+            }
+        }
     }
     drop(scan);
     complete &= found.len() <= limit;
     found.truncate(limit);
-    let now = session.time().await?;
-    let mut keys = Vec::with_capacity(found.len());
+    let now = session.time_if_known().await?;
+    let mut listing = Listing { keys: Vec::with_capacity(found.len()), complete, skipped: 0 };
     for found in found.chunks(AT_ONCE) {
-        keys.extend(look_at(session, found, now).await?);
+        look_at(session, found, now, &mut listing).await?;
     }
-    let listing = Listing { keys, complete };
+    session.show_skipped(listing.skipped);
     session.show(&listing, || text(&listing, session))
 }
 
 /// Reads what is shown of keys. Those that are gone are left out.
-async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<Listed>, Failure> {
+async fn look_at(
+    session: &Session,
+    keys: &[Bytes],
+    now: Option<u64>,
+    listing: &mut Listing,
+) -> Result<(), Failure> {
     let tail = format!("-{LONGEST_TRAILER}");
     let words = |words: &[&str], key: &Bytes| -> Vec<Bytes> {
         let mut command: Vec<_> =
@@ -100,8 +114,7 @@ async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<List
             [words(&["PTTL"], key), words(&["STRLEN"], key), words(&["GETRANGE", &tail, "-1"], key)]
         })
         .collect();
-    let replies = session.redis.pipeline(&commands).await?;
-    let mut listed = Vec::with_capacity(keys.len());
+    let replies = session.pipeline(&commands).await?;
     let mut replies = replies.into_iter();
     for key in keys {
         let (Some(remaining), Some(size), Some(tail)) =
@@ -109,9 +122,15 @@ async fn look_at(session: &Session, keys: &[Bytes], now: u64) -> Result<Vec<List
         else {
             break;
         };
-        listed.extend(listed_key(key, remaining.integer()?, size, tail, now)?);
+        match remaining {
+            Reply::Error(error) if denies_key(&error) => listing.skipped += 1,
+            remaining => {
+                let listed = listed_key(key, remaining.integer()?, size, tail, now)?;
+                listing.keys.extend(listed);
+            }
+        }
     }
-    Ok(listed)
+    Ok(())
 }
 
 fn listed_key(
@@ -119,7 +138,7 @@ fn listed_key(
     remaining: i64,
     size: Reply,
     tail: Reply,
-    now: u64,
+    now: Option<u64>,
 ) -> Result<Option<Listed>, Failure> {
     if remaining == -2 {
         return Ok(None);
@@ -139,8 +158,12 @@ fn listed_key(
         Reply::Error(error) if error.kind() == ErrorKind::WrongType => {}
         tail => {
             let tail = tail.bytes()?.unwrap_or_default();
-            let entry = DecodedEntry::decode(&tail, Some(now));
-            listed.state = entry.state.name();
+            let entry = DecodedEntry::decode(&tail, now);
+            listed.state = match Group::of(key) {
+                Group::Leases => LEASE,
+                Group::Tags => TAG,
+                Group::Cache(_) | Group::Others => entry.state.name(),
+            };
             listed.age = entry.age.map(|age| age.as_secs_f64());
             listed.fresh_for = entry.fresh_for.map(|left| left.as_secs_f64());
             listed.tags = entry.trailer.map_or(0, |trailer| trailer.tags.len());

@@ -18,6 +18,8 @@ struct Sizes {
     keys: u64,
     scanned: u64,
     complete: bool,
+    /// The number of keys that the ACL denies, of those to measure.
+    skipped: usize,
     namespaces: Vec<Size>,
 }
 
@@ -39,10 +41,14 @@ pub(crate) async fn run(arguments: &SizesArguments, session: &Session) -> Result
     let SampleArguments { scan, sample } = arguments.sampling;
     let sampled = Sample::take(session, scan, sample.max(1)).await?;
     let scale = sampled.scale();
-    let mut namespaces = Vec::new();
+    let (mut namespaces, mut skipped) = (Vec::new(), 0);
     for (group, keys) in sampled.groups {
         let measured = numbers(session, &["MEMORY", "USAGE"], &keys.keys).await?;
-        let measured: Vec<f64> = measured.into_iter().flatten().collect();
+        skipped += measured.skipped;
+        if measured.are_denied() {
+            continue;
+        }
+        let measured = measured.known();
         let count = keys.count as f64 * scale;
         let Mean { mean, error } = Mean::of(&measured, count as u64);
         namespaces.push(Size {
@@ -57,7 +63,8 @@ pub(crate) async fn run(arguments: &SizesArguments, session: &Session) -> Result
     }
     namespaces.sort_by(|one, other| other.bytes.total_cmp(&one.bytes));
     let (keys, scanned, complete) = (sampled.total, sampled.scanned, sampled.is_complete);
-    let sizes = Sizes { keys, scanned, complete, namespaces };
+    let sizes = Sizes { keys, scanned, complete, skipped, namespaces };
+    session.show_skipped(skipped);
     session.show(&sizes, || text(&sizes, session))
 }
 

@@ -11,7 +11,7 @@ use crate::session::Session;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatsArguments {
-    /// Go on, with a line for each interval
+    /// Go on, with a line for each interval, also after a restart of the server
     #[arg(long, short)]
     watch: bool,
     /// The interval, in seconds
@@ -57,10 +57,26 @@ pub(crate) async fn run(arguments: &StatsArguments, session: &Session) -> Result
     let runtime = session.store.runtime();
     let (mut before, mut began) = (session.info().await?, runtime.now());
     let count = if arguments.watch { arguments.count } else { 1 };
-    let mut line = 0;
+    let (mut line, mut is_away) = (0, false);
     while count == 0 || line < count {
         runtime.sleep(interval).await;
-        let (now, at) = (session.info().await?, runtime.now());
+        let now = match session.info().await {
+            Ok(now) => now,
+            // It may be restarted, or replaced by another one.
+            Err(Failure::Server(error)) if arguments.watch && error.is_temporary() => {
+                if !std::mem::replace(&mut is_away, true) {
+                    Failure::Server(error).report(session.common.json, &*session.terminal);
+                }
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        let at = runtime.now();
+        if std::mem::replace(&mut is_away, false) {
+            // Its counters may begin anew.
+            (before, began) = (now, at);
+            continue;
+        }
         let stats = Stats::between(&before, &now, at.since(began), session.terminal.time());
         session.show_line(&stats, || {
             let heading =

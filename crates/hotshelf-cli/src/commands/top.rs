@@ -16,7 +16,7 @@ pub(crate) struct TopArguments {
     /// memory
     #[arg(long, value_enum)]
     by: Option<Measure>,
-    /// The number of caches and of keys to show
+    /// The largest number of caches and of keys to show; 0 for all
     #[arg(long, default_value_t = 10)]
     limit: usize,
     #[command(flatten)]
@@ -39,6 +39,8 @@ struct Top {
     keys: u64,
     scanned: u64,
     complete: bool,
+    /// The number of keys that the ACL denies, of those to measure.
+    skipped: usize,
     namespaces: Vec<Heat>,
     hottest: Vec<HotKey>,
 }
@@ -82,14 +84,18 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     let SampleArguments { scan, sample } = arguments.sampling;
     let sampled = Sample::take(session, scan, sample.max(1)).await?;
     let scale = sampled.scale();
-    let (mut namespaces, mut hottest) = (Vec::new(), Vec::new());
+    let (mut namespaces, mut hottest, mut skipped) = (Vec::new(), Vec::new(), 0);
     for (group, keys) in sampled.groups {
         let measured = numbers(session, command, &keys.keys).await?;
-        let found = keys.keys.iter().zip(&measured).filter_map(|(key, value)| {
+        skipped += measured.skipped;
+        if measured.are_denied() {
+            continue;
+        }
+        let found = keys.keys.iter().zip(&measured.all).filter_map(|(key, value)| {
             Some(HotKey { key: shown(key), value: (*value)?, bytes: key.clone() })
         });
         hottest.extend(found);
-        let values: Vec<f64> = measured.into_iter().flatten().collect();
+        let values = measured.known();
         let count = keys.count as f64 * scale;
         let mean = Mean::of(&values, count as u64).mean;
         namespaces.push(Heat {
@@ -104,11 +110,13 @@ pub(crate) async fn run(arguments: &TopArguments, session: &Session) -> Result<u
     }
     let rank = |heat: &Heat| if by == Measure::Memory { heat.total } else { heat.mean };
     namespaces.sort_by(|one, other| rank(other).total_cmp(&rank(one)));
-    namespaces.truncate(arguments.limit);
+    let limit = if arguments.limit == 0 { usize::MAX } else { arguments.limit };
+    namespaces.truncate(limit);
     hottest.sort_by(|one, other| other.value.total_cmp(&one.value));
-    hottest.truncate(arguments.limit);
+    hottest.truncate(limit);
     let (keys, scanned, complete) = (sampled.total, sampled.scanned, sampled.is_complete);
-    let top = Top { by, keys, scanned, complete, namespaces, hottest };
+    let top = Top { by, keys, scanned, complete, skipped, namespaces, hottest };
+    session.show_skipped(skipped);
     session.show(&top, || text(&top, session))
 }
 

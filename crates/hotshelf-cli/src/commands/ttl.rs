@@ -35,8 +35,8 @@ pub(crate) async fn run(arguments: &TtlArguments, session: &Session) -> Result<u
     }
     let start = format!("-{LONGEST_TRAILER}");
     let tail = session.command(&[b"GETRANGE", &key[..], start.as_bytes(), b"-1"]).await?.bytes()?;
-    let now = session.time().await?;
-    let entry = DecodedEntry::decode(&tail.unwrap_or_default(), Some(now));
+    let now = session.time_if_known().await?;
+    let entry = DecodedEntry::decode(&tail.unwrap_or_default(), now);
     let lifetime = Lifetime {
         key: shown(&key),
         state: entry.state,

@@ -5,24 +5,30 @@ use std::fmt::Write;
 /// Escapes what a terminal would interpret or hide: control characters, marks of direction, and bytes
 /// that aren't UTF-8. [`unescape`] reverses it.
 pub(crate) fn escape(bytes: &[u8]) -> String {
-    escaped(bytes, false)
+    escaped(bytes, "")
 }
 
 /// Does the same for a text of several lines.
 pub(crate) fn escape_text(bytes: &[u8]) -> String {
-    escaped(bytes, true)
+    escaped(bytes, "\n\t\\")
 }
 
-fn escaped(bytes: &[u8], is_text: bool) -> String {
+/// Does the same for a line whose backslashes are those of escaped keys, or of a command.
+pub(crate) fn escape_line(bytes: &[u8]) -> String {
+    escaped(bytes, "\\")
+}
+
+/// Escapes all but the characters to keep.
+fn escaped(bytes: &[u8], kept: &str) -> String {
     let mut shown = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
-                '\n' | '\t' if is_text => shown.push(character),
+                _ if kept.contains(character) => shown.push(character),
                 '\n' => shown.push_str("\\n"),
                 '\t' => shown.push_str("\\t"),
                 '\r' => shown.push_str("\\r"),
-                '\\' if !is_text => shown.push_str("\\\\"),
+                '\\' => shown.push_str("\\\\"),
                 '\0'..='\x1f' | '\x7f' => push_byte(&mut shown, character as u8),
                 _ if character.is_control() || is_hidden(character) => {
                     // Writing to a string can't fail.
@@ -45,7 +51,14 @@ fn push_byte(text: &mut String, byte: u8) {
 fn is_hidden(character: char) -> bool {
     matches!(
         character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
     )
 }
 
@@ -101,7 +114,13 @@ mod tests {
     }
 
     #[test]
+    fn hidden_characters_are_shown() {
+        assert_eq!(escape("a\u{ad}b\u{e0041}\u{61c}".as_bytes()), "a\\u{ad}b\\u{e0041}\\u{61c}");
+    }
+
+    #[test]
     fn lines_of_a_text_stay() {
+        assert_eq!(escape_line(b"a\\nb\n\x1b"), "a\\nb\\n\\x1b");
         assert_eq!(escape_text(b"{\n\t\"a\\n\": \x1b}"), "{\n\t\"a\\n\": \\x1b}");
     }
 

@@ -2,6 +2,9 @@
 
 use super::{Color, Style};
 
+/// The widest column, in characters: one long key would add as many spaces to each line.
+const WIDEST: usize = 100;
+
 /// Where the text of a column stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -25,12 +28,12 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Returns the lines of the table.
+    /// Returns the lines of the table. Cells that are wider than the widest column are shown in full.
     pub(crate) fn render(&self, style: Style) -> String {
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
             let longest = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-            longest.max(self.columns[column].0.len())
+            longest.max(self.columns[column].0.len()).min(WIDEST)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let headings: Vec<String> =
@@ -45,7 +48,7 @@ impl Table {
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
         let cell = |((cell, width), (_, align)): ((&String, &usize), &(_, Align))| {
-            let space = " ".repeat(width - cell.chars().count());
+            let space = " ".repeat(width.saturating_sub(cell.chars().count()));
             match align {
                 Align::Left => format!("{cell}{space}"),
                 Align::Right => format!("{space}{cell}"),

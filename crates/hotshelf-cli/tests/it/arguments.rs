@@ -17,18 +17,40 @@ fn invalid_arguments_exit_with_2() {
         &["stats", "--interval", "0"],
         &["get", "--escaped", "\\q"],
         &["get", "--raw", "--json", "a"],
+        &["--json", "get", "--raw", "a"],
         &["invalidate", "--tag", "lamps", "--yes"],
         &["invalidate", "--key", "a", "--pattern", "b*", "--yes"],
         // Leases and tags, by an escape.
         &["invalidate", "--pattern", "\\hs:*", "--yes"],
         &["bench", "--requests", "0"],
         &["key", "products", "1", "{"],
+        &["key", "--tuple", "acme,7", "users"],
         &["key", "--prefix", "hs", "products", "1"],
     ] {
         let run = run_with(&[], arguments);
         assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
         assert!(run.output.is_empty() && !run.errors.is_empty(), "{run:?}");
     }
+}
+
+#[test]
+fn invalid_arguments_are_json_errors() {
+    for (arguments, message) in [
+        (&["unknown"][..], "unrecognized subcommand 'unknown'"),
+        (&[], "'hotshelf' requires a subcommand but one was not provided"),
+        (&["get"], "the following required arguments were not provided: <KEY>"),
+        (&["get", "--raw", "a"], "the argument '--raw' cannot be used with '--json'"),
+        (&["stats", "--interval", "0"], "invalid --interval: use 0.01 seconds or more"),
+        (&["info", "redis://h"], "unexpected argument 'redis://h' found; a server is given by"),
+    ] {
+        let run = run_with(&[], &[arguments, &["--json"]].concat());
+        let error: serde_json::Value = serde_json::from_str(&run.errors).unwrap();
+        assert_eq!((run.code, &error["error"]["kind"]), (2, &"usage".into()), "{run:?}");
+        let shown = error["error"]["message"].as_str().unwrap();
+        assert!(shown.starts_with(message) && !shown.contains('\n'), "{shown}");
+    }
+    let help = run_with(&[], &["--json", "--help"]);
+    assert!(help.code == 0 && help.output.contains("Usage:"), "{help:?}");
 }
 
 #[test]
@@ -44,6 +66,8 @@ fn passwords_are_never_written() {
         (&["info", "--url", &wrong], 3),
         (&["info", &url], 2),
         (&[&url], 2),
+        (&["redis://127.0.0.1?password=sesame-42"], 2),
+        (&["info", "--json", "redis://127.0.0.1?user=a&password=sesame-42&db=1"], 2),
         (&["info", "--url", malformed], 2),
     ] {
         let run = run_with(&[("REDIS_URL", &url)], arguments);
@@ -108,6 +132,18 @@ fn key_is_that_of_the_engine() {
     assert_eq!(key(&["products", "7", "{\"page\": 2}"]), format!("{expected}\n"));
     let run = run_with(&[], &["key", "--json", "--layout", "fastapi-rc", "products", "a b"]);
     assert_eq!(run.json()["key"], "cache:v1:products:a b");
+}
+
+#[test]
+fn full_disk_is_an_error() {
+    for arguments in [&["--help"][..], &["completions", "bash"], &["key", "a", "b"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_hotshelf"));
+        let done = program.args(arguments).stdout(full).output().unwrap();
+        let errors = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(3), "{arguments:?}");
+        assert!(errors.starts_with("hotshelf: can't write the output: "), "{errors}");
+    }
 }
 
 #[test]

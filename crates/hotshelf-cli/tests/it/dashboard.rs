@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::program::filled;
+use crate::program::{filled, run};
 
 /// A page that is served until it is dropped.
 struct Page {
@@ -23,20 +23,17 @@ impl Page {
         program.args(["dashboard", "--url", url, "--listen", &address]).args(arguments);
         let program = program.stderr(Stdio::piped()).spawn().unwrap();
         let mut page = Self { program, address };
-        let mut line = String::new();
-        BufReader::new(page.program.stderr.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains(&page.address), "{line}");
+        let mut lines = BufReader::new(page.program.stderr.take().unwrap()).lines();
+        let is_address = |line: &str| line == format!("the page is at http://{}/", page.address);
+        assert!(lines.any(|line| is_address(&line.unwrap())));
+        // It listens by now.
+        assert!(TcpStream::connect(&page.address).is_ok());
         page
     }
 
     /// Sends a request, and returns its response, with the headers.
     fn ask(&self, request: &str, host: &str, body: &str) -> String {
-        let mut stream = loop {
-            match TcpStream::connect(&self.address) {
-                Ok(stream) => break stream,
-                Err(_) => std::thread::yield_now(),
-            }
-        };
+        let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         let headers = "connection: close\r\nx-hotshelf-admin: 1";
         let text = format!(
@@ -102,4 +99,18 @@ async fn names_of_other_sites_are_refused() {
     let server = filled().await;
     let page = Page::open(&server.url(), &[]);
     assert!(page.ask("GET /admin/api/state", "evil.example", "").starts_with("HTTP/1.1 401"));
+}
+
+#[tokio::test]
+async fn address_in_use_is_an_error() {
+    let server = filled().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let shown = run(&server, &["dashboard", "--listen", &address]);
+    let message = format!("hotshelf: can't listen on {address}: Address already in use");
+    assert!(shown.code == 3 && shown.errors.contains(&message), "{shown:?}");
+    assert!(!shown.errors.contains("the page is at"), "{shown:?}");
+    let shown = run(&server, &["dashboard", "--json", "--listen", &address]);
+    let error: Value = serde_json::from_str(&shown.errors).unwrap();
+    assert_eq!((shown.code, &error["error"]["kind"]), (3, &"unavailable".into()), "{shown:?}");
 }

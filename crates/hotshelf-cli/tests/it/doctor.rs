@@ -1,8 +1,11 @@
 //! `hotshelf doctor`.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::process::Command;
+use std::time::Duration;
 
-use hotshelf_testkit::RedisServer;
+use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer};
 use serde_json::Value;
 
 use crate::program::{json, run, run_with};
@@ -76,6 +79,71 @@ fn faults_have_cures() {
     assert!(granted.contains("+client|tracking") && !granted.contains("+client\n"), "{granted}");
 }
 
+#[test]
+fn cures_are_printed_as_they_are() {
+    let server = RedisServer::start().unwrap();
+    assert_eq!(server.cli(&["ACL", "SETUSER", "it's", "on", ">pw", "~*", "+@all", "-get"]), "OK");
+    let url = format!("redis://it's:pw@127.0.0.1:{}", server.port());
+    let shown = run_with(&[], &["doctor", "--url", &url]).output;
+    assert!(shown.contains(r"ACL SETUSER 'it'\''s' +get "), "{shown}");
+}
+
+/// Diagnoses the rights of a user who may do everything but what the rules deny.
+fn diagnosis_without(rules: &[&str], options: &str) -> Value {
+    let server =
+        RedisServer::start_with(&["--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru"])
+            .unwrap();
+    let user = [&["ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all"], rules].concat();
+    assert_eq!(server.cli(&user), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}{options}", server.port());
+    run_with(&[], &["doctor", "--json", "--url", &url]).json()
+}
+
+#[test]
+fn denied_commands_of_scripts_are_faults() {
+    for denied in ["del", "getrange", "strlen", "setrange", "pexpire", "pttl", "get", "set"] {
+        // With and without ACL DRYRUN.
+        for rules in [&[&*format!("-{denied}")][..], &[&format!("-{denied}"), "-acl"]] {
+            let diagnosis = diagnosis_without(rules, "");
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let fault = findings.iter().find(|it| it["status"] == "fault").unwrap();
+            assert_eq!(fault["check"], "commands", "{diagnosis}");
+            let cure = fault["cure"].as_str().unwrap();
+            assert!(cure.contains(&format!("ACL SETUSER app +{denied} ")), "{cure}");
+        }
+    }
+}
+
+#[test]
+fn denied_tracking_names_the_command() {
+    for (rule, name) in [("caching", "CLIENT CACHING"), ("tracking", "CLIENT TRACKING")] {
+        for rules in [&[&*format!("-client|{rule}")][..], &[&format!("-client|{rule}"), "-acl"]] {
+            let diagnosis = diagnosis_without(rules, "");
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let fault = findings.iter().find(|it| it["status"] == "fault").unwrap();
+            assert_eq!(fault["check"], "tracking", "{diagnosis}");
+            assert_eq!(fault["what"], format!("the ACL denies {name}"), "{rules:?}");
+        }
+    }
+}
+
+/// The cache does without these.
+#[test]
+fn optional_commands_are_warnings() {
+    for denied in ["exists", "rename"] {
+        let diagnosis = diagnosis_without(&[&format!("-{denied}")], "");
+        assert_eq!(with_status(&diagnosis, "fault"), [""; 0], "{diagnosis}");
+        assert_eq!(with_status(&diagnosis, "warning"), ["commands"], "{diagnosis}");
+    }
+    for rules in [&[][..], &["-acl"]] {
+        let diagnosis = diagnosis_without(rules, "?protocol=2");
+        assert_eq!(with_status(&diagnosis, "fault"), [""; 0], "{diagnosis}");
+        let findings = diagnosis["findings"].as_array().unwrap();
+        let tracking = findings.iter().find(|it| it["check"] == "tracking").unwrap();
+        assert_eq!(tracking["cure"], "remove `protocol=2` from the URL", "{diagnosis}");
+    }
+}
+
 /// The user of the URL, where the server doesn't tell; and the keys of others aren't checked.
 #[test]
 fn cures_name_the_user_and_claim_nothing_unchecked() {
@@ -111,6 +179,110 @@ fn renamed_commands_are_faults() {
     assert_eq!(with_status(&run.json(), "fault"), ["commands", "scripts"], "{run:?}");
 }
 
+/// A command that the server doesn't know isn't one that the ACL denies.
+#[test]
+fn unknown_commands_are_not_denied() {
+    let names = ["INFO", "CONFIG", "CLIENT"];
+    let renamed = names.map(|name| ["--rename-command", name, ""]);
+    let server = RedisServer::start_with(&renamed.concat()).unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let diagnosis = run.json();
+    assert_eq!(with_status(&diagnosis, "warning"), ["version", "tracking", "settings"]);
+    let findings = diagnosis["findings"].as_array().unwrap();
+    for (name, check) in names.iter().zip(["version", "settings", "tracking"]) {
+        let finding = findings.iter().find(|it| it["check"] == check).unwrap();
+        let (what, cure) = (finding["what"].as_str().unwrap(), finding["cure"].as_str().unwrap());
+        assert!(what.starts_with(&format!("the server doesn't know {name}")), "{finding}");
+        assert!(cure.contains(&format!("rename-command {name}")), "{finding}");
+    }
+}
+
+#[test]
+fn sentinel_is_one_fault() {
+    let sentinels = RedisSentinels::start().unwrap();
+    let run = run(&sentinels.sentinels()[0], &["doctor", "--json"]);
+    assert_eq!((run.code, with_status(&run.json(), "fault")), (1, vec!["topology"]), "{run:?}");
+    assert_eq!(with_status(&run.json(), "warning"), [""; 0], "{run:?}");
+}
+
+/// twemproxy closes the connection at a command that it doesn't know.
+#[test]
+fn lost_connections_are_a_fault() {
+    let server = RedisServer::start().unwrap();
+    let proxy = Middlebox::twemproxy(&server).unwrap();
+    let run = run_with(&[], &["doctor", "--json", "--url", &proxy.url()]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let diagnosis = run.json();
+    let fault = &diagnosis["findings"][1];
+    assert_eq!((&fault["check"], &fault["status"]), (&"connection".into(), &"fault".into()));
+    let what = fault["what"].as_str().unwrap();
+    assert!(what.starts_with("no reply to INFO, ") && what.contains("CONFIG GET"), "{what}");
+    assert!(with_status(&diagnosis, "ok").contains(&"scripts"), "{diagnosis}");
+}
+
+#[test]
+fn rejected_connections_are_dated() {
+    let server = RedisServer::start_with(&["--maxclients", "1"]).unwrap();
+    let mut held = Vec::new();
+    loop {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let mut reply = String::new();
+        let _ = stream.read_to_string(&mut reply);
+        if reply.contains("max number of clients") {
+            break;
+        }
+        held.push(stream);
+    }
+    drop(held);
+    while server.cli(&["CONFIG", "SET", "maxclients", "10"]) != "OK" {}
+    let diagnosis = json(&server, &["doctor"]);
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let clients = findings.iter().find(|it| it["check"] == "clients").unwrap();
+    let what = clients["what"].as_str().unwrap();
+    assert!(what.contains("rejected since the server started, "), "{clients}");
+    assert_eq!(clients["status"], "warning");
+    // `CONFIG SET maxclients` fails beyond the limit of open files.
+    let cure = clients["cure"].as_str().unwrap();
+    let ran = Command::new("sh").args(["-c", cure]).output().unwrap();
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("connected_clients:"), "{ran:?}");
+}
+
+#[test]
+fn low_output_buffer_is_named() {
+    let limit = ["--client-output-buffer-limit", "normal 4096 0 0"];
+    let server = RedisServer::start_with(&limit).unwrap();
+    let run = run(&server, &["doctor", "--json"]);
+    assert!(with_status(&run.json(), "warning").contains(&"output_buffers"), "{run:?}");
+}
+
+/// `CONFIG SET` runs on each node.
+#[test]
+fn limit_of_memory_is_that_of_one_node() {
+    let cluster = RedisCluster::start().unwrap();
+    let diagnosis = run_with(&[], &["doctor", "--json", "--url", &cluster.url()]).json();
+    let info = cluster.node(0).cli(&["INFO", "memory"]);
+    let total = info.lines().find_map(|line| line.strip_prefix("total_system_memory:")).unwrap();
+    let half = total.trim().parse::<u64>().unwrap() >> 21;
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let memory = findings.iter().find(|it| it["check"] == "memory").unwrap();
+    let cure = memory["cure"].as_str().unwrap();
+    assert!(cure.contains("--cluster call"), "{cure}");
+    assert!(cure.contains(&format!(" CONFIG SET maxmemory {half}mb ")), "{cure}");
+}
+
+#[test]
+fn dead_node_is_a_fault() {
+    let mut cluster = RedisCluster::start_sized(3, 0, &[]).unwrap();
+    let url = cluster.url();
+    cluster.kill(2);
+    let run = run_with(&[], &["doctor", "--json", "--url", &url]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(with_status(&run.json(), "fault").contains(&"connection"), "{run:?}");
+    assert!(with_status(&run.json(), "ok").contains(&"latency"), "{run:?}");
+}
+
 #[test]
 fn minimal_user_of_the_security_page_has_no_faults() {
     let server =
@@ -144,8 +316,8 @@ fn settings_of_connections_are_checked() {
 
 #[test]
 fn node_of_a_cluster_is_a_fault() {
-    let server = RedisServer::start_with(&["--cluster-enabled", "yes"]).unwrap();
-    let run = run(&server, &["doctor", "--json"]);
+    let cluster = RedisCluster::start_sized(3, 0, &[]).unwrap();
+    let run = run(cluster.node(0), &["doctor", "--json"]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(with_status(&run.json(), "fault").contains(&"topology"), "{run:?}");
 }

@@ -25,6 +25,7 @@ async fn keys_are_listed() {
     );
     let listing = json(&server, &["ls", "hs:t:*"]);
     assert_eq!(listing["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(listing["keys"][0]["state"], "tag");
     let text = run(&server, &["ls", "shop:v1:products:1"]).output;
     assert!(text.contains("shop:v1:products:1  fresh") && text.contains("156 B"), "{text}");
     assert_eq!(run(&server, &["ls", "none*"]).output, "no keys\n");
@@ -80,6 +81,7 @@ async fn lease_of_a_load_is_explained() {
         assert_eq!(explained["lease"]["kind"], "load", "{explained}");
         let text = run(server, &["explain", "shop:v1:products:9"]).output;
         assert!(text.contains("held: the key is being loaded"), "{text}");
+        assert_eq!(json(server, &["ls", "--all"])["keys"][0]["state"], "lease");
         "table".to_owned()
     });
     assert_eq!(*load.await, "table");
@@ -120,6 +122,7 @@ fn odd_keys_are_escaped() {
         long.as_bytes(),
         b"a:v1:b:\\x",
         "a:v1:b:\u{202e}é".as_bytes(),
+        "a:v1:b:\u{ad}\u{e0041}".as_bytes(),
         b"",
     ];
     for key in keys {
@@ -134,12 +137,13 @@ fn odd_keys_are_escaped() {
     ] {
         let run = run(&server, arguments);
         assert_eq!(run.code, 0, "{run:?}");
-        let is_plain = |it: char| it == '\n' || !it.is_control() && it != '\u{202e}';
+        let hidden = ['\u{202e}', '\u{ad}', '\u{e0041}'];
+        let is_plain = |it: char| it == '\n' || !it.is_control() && !hidden.contains(&it);
         assert!(run.output.chars().all(is_plain), "{run:?}");
     }
     // Each key that is listed can be asked for.
     let listing = run(&server, &["ls", "a:*"]).output;
-    assert_eq!(listing.lines().count(), 6, "{listing}");
+    assert_eq!(listing.lines().count(), 7, "{listing}");
     for line in listing.lines().skip(1) {
         let key = line.split("  ").next().unwrap();
         let found = run(&server, &["get", "--escaped", key]);
@@ -157,6 +161,39 @@ fn odd_keys_are_escaped() {
     assert_eq!(run(&server, &["get", ""]).code, 0);
     let refused = run(&server, &["invalidate", "--yes", "--escaped", "--key", "a\\xff"]);
     assert_eq!(refused.code, 2, "{refused:?}");
+}
+
+#[test]
+fn keys_in_errors_are_escaped_once() {
+    let server = RedisServer::start().unwrap();
+    for (arguments, message) in [
+        (&["get", "a\nb\\"][..], "no such key: a\\nb\\\\"),
+        (&["get", "--escaped", "a\\nb"], "no such key: a\\nb"),
+        (&["ttl", "a\x1bb"], "no such key: a\\x1bb"),
+        (
+            &["get", "--escaped", "a\\q"],
+            "invalid key a\\q: --escaped takes keys as `ls` shows them",
+        ),
+    ] {
+        assert_eq!(run(&server, arguments).errors, format!("hotshelf: {message}\n"));
+    }
+}
+
+#[test]
+fn long_key_widens_no_other_line() {
+    let server = RedisServer::start().unwrap();
+    let long = format!("a:v1:b:{}", "x".repeat(1_000_000));
+    let _ = server.cli(&["SET", &long, "1"]);
+    for key in 0..50 {
+        let _ = server.cli(&["SET", &format!("a:v1:b:{key}"), "1"]);
+    }
+    for command in ["ls", "top"] {
+        let shown = run(&server, &[command, "--limit", "60"]).output;
+        assert!(shown.contains(&long) && shown.len() < 1_020_000, "{}", shown.len());
+    }
+    let lines = run(&server, &["ls"]).output;
+    let states = lines.lines().filter(|line| line.len() < 1_000).map(|line| line.find("foreign"));
+    assert!(states.skip(1).all(|at| at == Some(102)), "aligned");
 }
 
 #[test]

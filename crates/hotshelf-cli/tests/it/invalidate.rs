@@ -22,10 +22,33 @@ async fn dry_runs_remove_nothing() {
         assert_eq!(found["names"].as_array().unwrap().len(), 3);
     }
     let found = run(&server, &["invalidate", "--dry-run", "--key", "none"]);
-    assert_eq!((found.code, found.output.as_str()), (1, "would remove 0 entries\n  none\n"));
+    assert_eq!((found.code, found.output.as_str()), (1, "would remove 0 entries\n"));
+    let keys = ["--key", "none", "--key", "shop:v1:products:1"];
+    let found = json(&server, &[&["invalidate", "--dry-run"], &keys[..]].concat());
+    assert_eq!(found["names"], serde_json::json!(["shop:v1:products:1"]), "{found}");
     let tag = ["invalidate", "--dry-run", "--tag", "lamps", "--prefix", "shop"];
     assert!(json(&server, &tag)["matches"].is_null());
     assert_eq!(server.cli(&["DBSIZE"]), "4");
+}
+
+#[test]
+fn names_beyond_the_first_are_counted() {
+    let server = RedisServer::start().unwrap();
+    let _ =
+        server.cli(&["EVAL", "for i = 1, 1025 do redis.call('SET', 'a:v1:b:' .. i, 'x') end", "0"]);
+    let found = run(&server, &["invalidate", "--dry-run", "--cache", "a:v1:b"]).output;
+    assert!(found.starts_with("would remove 1,025 entries\n  a:v1:b:"), "{found}");
+    assert!(found.ends_with("\n  and 1,005 more\n") && found.lines().count() == 22, "{found}");
+}
+
+#[test]
+fn leases_and_tags_are_no_entries() {
+    let server = RedisServer::start().unwrap();
+    for key in ["hs:t:foo", "hs:l:{a:v1:b:1}"] {
+        let _ = server.cli(&["SET", key, "1"]);
+        let refused = run(&server, &["invalidate", "--yes", "--key", key]);
+        assert_eq!((refused.code, server.cli(&["EXISTS", key]).as_str()), (2, "1"), "{refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! `info`, `sizes`, `top` and `stats`.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use hotshelf_testkit::RedisServer;
 
-use crate::program::{filled, json, run};
+use crate::program::{filled, json, run, run_with};
 
 #[tokio::test]
 async fn keys_are_counted_by_cache() {
@@ -68,6 +71,8 @@ fn hottest_caches_come_first() {
     let top = json(&server, &["top", "--by", "memory", "--limit", "1"]);
     assert_eq!(top["namespaces"][0]["namespace"], "a:v1:cold");
     assert_eq!(top["namespaces"].as_array().unwrap().len(), 1);
+    let top = json(&server, &["top", "--limit", "0"]);
+    assert_eq!(top["namespaces"].as_array().unwrap().len(), 2);
     let _ = server.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
     assert_eq!(run(&server, &["top", "--by", "frequency"]).code, 1);
     assert_eq!(json(&server, &["top"])["by"], "memory");
@@ -85,4 +90,58 @@ fn stats_are_lines() {
     let text = run(&server, &watch).output;
     assert_eq!(text.lines().count(), 4, "{text}");
     assert_eq!(run(&server, &["stats", "--interval", "0.02"]).output.lines().count(), 2);
+}
+
+/// `SCAN` shows a user the names of all keys.
+#[tokio::test]
+async fn denied_keys_are_skipped() {
+    let server = filled().await;
+    for key in ["other:v1:a:1", "other:v1:a:2"] {
+        let _ = server.cli(&["SET", key, "1"]);
+    }
+    let user = ["ACL", "SETUSER", "app", "on", ">pw", "~shop:*", "+@all"];
+    assert_eq!(server.cli(&user), "OK");
+    let url = format!("redis://app:pw@127.0.0.1:{}", server.port());
+    for (command, skipped) in [("ls", 2), ("top", 3), ("sizes", 3)] {
+        let shown = run_with(&[], &[command, "--json", "--url", &url]).json();
+        assert_eq!(shown["skipped"], skipped, "{shown}");
+        let shown = run_with(&[], &[command, "--url", &url]);
+        assert!(shown.output.contains("shop:v1:products") && shown.code == 0, "{shown:?}");
+        assert!(!shown.output.contains("other"), "{shown:?}");
+        let message = format!("skipped {skipped} keys, which the ACL denies\n");
+        assert_eq!(shown.errors, message, "{command}");
+    }
+    let all_denied = json(&server, &["ls", "other:*", "--url", &url]);
+    assert_eq!((&all_denied["skipped"], &all_denied["keys"][0]), (&2.into(), &().into()));
+}
+
+#[test]
+fn watching_survives_a_restart() {
+    let mut server = RedisServer::start().unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_hotshelf"));
+    program.args(["stats", "--watch", "--json", "--interval", "0.02", "--url", &server.url()]);
+    let program = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut program = program.unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let mut errors = BufReader::new(program.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("{\"time\""));
+    server.kill();
+    assert!(errors.next().unwrap().unwrap().contains("\"error\""));
+    server.restart().unwrap();
+    let restarted = time_of(&server);
+    let is_new = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["time"].as_f64().unwrap() > restarted
+    };
+    assert!(lines.any(|line| is_new(&line.unwrap())));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(errors.next().is_none(), "said once");
+}
+
+/// Returns the time of a server, in seconds since the Unix epoch.
+fn time_of(server: &RedisServer) -> f64 {
+    let script =
+        "local time = redis.call('TIME') return string.format('%d.%06d', time[1], time[2])";
+    server.cli(&["EVAL", script, "0"]).trim_matches('"').parse().unwrap()
 }

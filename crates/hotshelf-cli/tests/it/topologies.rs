@@ -1,10 +1,10 @@
 //! Clusters, Sentinels, Unix sockets and Valkey.
 
 use hotshelf::Store;
-use hotshelf_testkit::{RedisCluster, RedisSentinels, RedisServer, valkey_server};
+use hotshelf_testkit::{Middlebox, RedisCluster, RedisSentinels, RedisServer, valkey_server};
 use serde_json::Value;
 
-use crate::program::run_with;
+use crate::program::{filled, run_with};
 
 /// Runs a command with `--json`, and returns what it has written.
 fn json(url: &str, arguments: &[&str]) -> Value {
@@ -53,6 +53,51 @@ async fn commands_work_on_a_cluster() {
 #[tokio::test]
 async fn commands_work_behind_sentinels() {
     check_commands(&RedisSentinels::start().unwrap().url()).await;
+}
+
+/// Connections to a replica are closed again and again: its address may lead to the primary by now.
+#[tokio::test]
+async fn reads_work_on_a_replica() {
+    let primary = filled().await;
+    let replica = RedisServer::start().unwrap();
+    let _ = replica.cli(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    while replica.cli(&["DBSIZE"]) != "4" {}
+    let key = "shop:v1:products:1";
+    for _ in 0..4 {
+        for arguments in [
+            &["get", key][..],
+            &["explain", key],
+            &["ttl", key],
+            &["ls"],
+            &["sizes"],
+            &["top"],
+            &["info"],
+            &["stats", "--interval", "0.3"],
+        ] {
+            let listed = json(&replica.url(), arguments);
+            assert!(arguments[0] != "ls" || listed["keys"].as_array().unwrap().len() == 3);
+        }
+    }
+    let run = run_with(&[], &["doctor", "--json", "--url", &replica.url()]);
+    let findings = run.json();
+    let mut findings = findings["findings"].as_array().unwrap().iter();
+    let topology = findings.find(|it| it["check"] == "topology").unwrap();
+    assert_eq!((run.code, &topology["what"]), (1, &"a read-only replica".into()), "{run:?}");
+}
+
+/// twemproxy closes the connection at `TIME`, as at all commands that it doesn't know.
+#[tokio::test]
+async fn entries_are_read_without_the_time() {
+    let server = filled().await;
+    let proxy = Middlebox::twemproxy(&server).unwrap();
+    let key = "shop:v1:products:1";
+    for arguments in [&["get", key][..], &["explain", key], &["ttl", key]] {
+        json(&proxy.url(), arguments);
+    }
+    let explained = json(&proxy.url(), &["explain", key]);
+    assert_eq!((&explained["verdict"], &explained["entry"]["age"]), (&"hit".into(), &Value::Null));
+    assert_eq!(explained["tags"][0]["valid"], true, "{explained}");
+    assert_eq!(json(&proxy.url(), &["ttl", key])["fresh_for"], Value::Null);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hotshelf_core::ErrorKind;
 
-use super::{Finding, is_refusal};
+use super::Finding;
+use super::probe::{Refusal, not_renamed, probed, refusal};
 use crate::failure::{Failure, with_causes};
 use crate::output::{duration, separated};
 use crate::session::Session;
@@ -48,7 +49,7 @@ pub(super) fn url(session: &Session) -> Finding {
 }
 
 pub(super) async fn reach(session: &Session) -> Finding {
-    let Err(error) = session.redis.command(&["PING"]).await else {
+    let Err(error) = session.send(&["PING"]).await else {
         return Finding::ok("connection", "the server answers");
     };
     let (what, cure) = match error.kind() {
@@ -64,20 +65,16 @@ pub(super) async fn reach(session: &Session) -> Finding {
     Finding::fault("connection", what, why, format!("{cure}   # and check the URL"))
 }
 
-pub(super) async fn check(session: &Session) -> Result<Vec<Finding>, Failure> {
-    let mut findings = vec![latency(session).await?];
-    findings.extend(slow_log(session).await?);
-    findings.push(clock(session).await?);
-    Ok(findings)
-}
-
-async fn latency(session: &Session) -> Result<Finding, Failure> {
+pub(super) async fn latency(session: &Session) -> Result<Finding, Failure> {
     let runtime = session.store.runtime();
     let mut times = Vec::with_capacity(PINGS);
     for _ in 0..PINGS {
         let began = runtime.now();
-        // A denied PING is a round trip, too.
-        let _ = session.redis.command(&["PING"]).await;
+        match session.send(&["PING"]).await {
+            // A denied PING is a round trip, too.
+            Err(error) if probed(&error).is_none() => return Err(error.into()),
+            _ => {}
+        }
         times.push(runtime.now().since(began));
     }
     times.sort_unstable();
@@ -95,10 +92,10 @@ async fn latency(session: &Session) -> Result<Finding, Failure> {
     })
 }
 
-async fn slow_log(session: &Session) -> Result<Option<Finding>, Failure> {
+pub(super) async fn slow_log(session: &Session) -> Result<Option<Finding>, Failure> {
     let length = match session.command(&["SLOWLOG", "LEN"]).await {
         Ok(reply) => reply.count()?,
-        Err(Failure::Server(error)) if is_refusal(error.kind()) => return Ok(None),
+        Err(Failure::Server(error)) if refusal(&error).is_some() => return Ok(None),
         Err(failure) => return Err(failure),
     };
     Ok(Some(match length {
@@ -112,18 +109,18 @@ async fn slow_log(session: &Session) -> Result<Option<Finding>, Failure> {
     }))
 }
 
-async fn clock(session: &Session) -> Result<Finding, Failure> {
+pub(super) async fn clock(session: &Session) -> Result<Finding, Failure> {
     let runtime = session.store.runtime();
     let (before, began) = (session.terminal.time(), runtime.now());
     let server = match session.time().await {
         Ok(server) => Duration::from_millis(server),
-        Err(Failure::Server(error)) if is_refusal(error.kind()) => {
-            return Ok(Finding::fault(
-                "clock",
-                "TIME is denied",
-                "scripts ask for the time: nothing is stored",
-                "redis-cli ACL SETUSER {user} +time",
-            ));
+        Err(Failure::Server(error)) if refusal(&error).is_some() => {
+            let (what, cure) = match refusal(&error) {
+                Some(Refusal::Unknown) => ("the server doesn't know TIME", not_renamed("TIME")),
+                _ => ("TIME is denied", "redis-cli ACL SETUSER {user} +time".to_owned()),
+            };
+            let why = "scripts ask for the time: nothing is stored";
+            return Ok(Finding::fault("clock", what, why, cure));
         }
         Err(failure) => return Err(failure),
     };

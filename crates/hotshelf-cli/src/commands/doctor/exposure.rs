@@ -1,5 +1,6 @@
 //! Who can reach the server, and how it treats its clients.
 
+use super::probe::{Refusal, not_renamed};
 use super::{Facts, Finding};
 
 /// Timeouts below this close connections that a quiet service still needs, in seconds.
@@ -9,17 +10,27 @@ const SHORT: u64 = 60;
 const LOW: u64 = 1 << 20;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
-    if facts.config.is_none() {
-        let cure = "redis-cli ACL SETUSER {user} '+config|get'   # for the time of the check";
-        let what = "CONFIG GET is denied";
-        let why = "the password, timeouts and limits of the server are not checked";
-        return vec![Finding::warning("settings", what, why, cure)];
+    if let Err(refusal) = facts.config {
+        return unknown(refusal).into_iter().collect();
     }
     let mut findings = vec![password(facts)];
     findings.extend(timeout(facts));
     findings.extend(keepalive(facts));
     findings.extend(buffers(facts));
     findings
+}
+
+fn unknown(refusal: Refusal) -> Option<Finding> {
+    const WHY: &str = "the password, timeouts and limits of the server are not checked";
+    let (what, cure) = match refusal {
+        Refusal::Denied => {
+            let cure = "redis-cli ACL SETUSER {user} '+config|get'   # for the time of the check";
+            ("CONFIG GET is denied", cure.to_owned())
+        }
+        Refusal::Unknown => ("the server doesn't know CONFIG GET", not_renamed("CONFIG")),
+        Refusal::Unanswered => return None,
+    };
+    Some(Finding::warning("settings", what, WHY, cure))
 }
 
 fn password(facts: &Facts) -> Finding {
@@ -122,8 +133,8 @@ mod tests {
     /// Returns the facts of a server with these settings.
     fn facts(settings: &[(&str, &str)], is_local: bool, has_tls: bool) -> Facts {
         let setting = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let config = Some(settings.iter().map(setting).collect());
-        Facts { info: None, config, is_cluster: false, has_tls, is_local }
+        let config = Ok(settings.iter().map(setting).collect());
+        Facts { info: Err(Refusal::Denied), config, is_cluster: false, has_tls, is_local }
     }
 
     #[test]

@@ -9,7 +9,7 @@ const FRAGMENTED: f64 = 1.8;
 const SMALL: u64 = 128 << 20;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
-    let Some(info) = &facts.info else { return Vec::new() };
+    let Ok(info) = &facts.info else { return Vec::new() };
     let mut findings = vec![policy(info), evictions(info)];
     findings.extend(fragmentation(info));
     findings
@@ -20,8 +20,9 @@ fn policy(info: &ServerInfo) -> Finding {
     let limit = info.sum("maxmemory");
     let used = bytes(info.sum("used_memory") as f64);
     if limit == 0 {
-        // Half of the machine, in whole megabytes; a gigabyte, if its size isn't known.
-        let megabytes = match info.sum("total_system_memory") >> 21 {
+        // Half of one machine, in whole megabytes; a gigabyte, if its size isn't known. In a Cluster,
+        // the cure sets it on each node.
+        let megabytes = match info.number("total_system_memory").unwrap_or_default() as u64 >> 21 {
             0 => 1_024,
             half => half,
         };

@@ -7,15 +7,17 @@ mod memory;
 mod permissions;
 mod probe;
 mod server;
+mod unanswered;
 
 use std::collections::HashMap;
 
 use cure::Target;
-use hotshelf_core::ErrorKind;
+use probe::Refusal;
 use serde::Serialize;
+use unanswered::Unanswered;
 
 use crate::failure::{DONE, Failure, NOT_FOUND, SERVER};
-use crate::output::{Color, counted, escape};
+use crate::output::{Color, counted, escape_line};
 use crate::server_info::ServerInfo;
 use crate::session::Session;
 
@@ -57,10 +59,10 @@ struct Diagnosis {
 
 /// What the checks read together.
 struct Facts {
-    /// `None` if `INFO` is denied.
-    info: Option<ServerInfo>,
-    /// `None` if `CONFIG GET` is denied, as by many services.
-    config: Option<HashMap<String, String>>,
+    /// The reply to `INFO`.
+    info: Result<ServerInfo, Refusal>,
+    /// The replies to `CONFIG GET`, which many services refuse.
+    config: Result<HashMap<String, String>, Refusal>,
     /// Whether the URL is that of a Cluster.
     is_cluster: bool,
     has_tls: bool,
@@ -96,7 +98,7 @@ impl Finding {
 impl Facts {
     /// Returns a setting of the server.
     fn setting(&self, name: &str) -> Option<&str> {
-        self.config.as_ref()?.get(name).map(String::as_str)
+        self.config.as_ref().ok()?.get(name).map(String::as_str)
     }
 }
 
@@ -107,13 +109,16 @@ pub(crate) async fn run(arguments: &DoctorArguments, session: &Session) -> Resul
     let is_reached = reached.status == Status::Ok;
     findings.push(reached);
     if is_reached {
-        let facts = read_facts(session).await?;
-        findings.extend(connection::check(session).await?);
-        findings.extend(server::check(&facts));
-        findings.extend(memory::check(&facts));
-        user = permissions::user(session).await?;
-        findings.extend(permissions::check(session, user.as_deref(), &arguments.prefix).await?);
-        findings.extend(exposure::check(&facts));
+        let mut unanswered = Unanswered::new(session);
+        let prefix = &arguments.prefix;
+        match examine(session, prefix, &mut user, &mut findings, &mut unanswered).await {
+            // What was found so far is shown.
+            Err(Failure::Server(_)) if unanswered.is_over => {}
+            done => done?,
+        }
+        if let Some(fault) = unanswered.finding(session.redis.is_cluster()) {
+            findings[1] = fault;
+        }
     }
     let target = Target::new(session, user.as_deref());
     for cure in findings.iter_mut().filter_map(|finding| finding.cure.as_mut()) {
@@ -131,38 +136,73 @@ pub(crate) async fn run(arguments: &DoctorArguments, session: &Session) -> Resul
     })
 }
 
-async fn read_facts(session: &Session) -> Result<Facts, Failure> {
-    let info = match session.info().await {
-        Ok(info) => Some(info),
-        Err(Failure::Server(error)) if is_refusal(error.kind()) => None,
-        Err(failure) => return Err(failure),
-    };
-    let config = match session.command(&["CONFIG", "GET", "*"]).await {
-        Ok(reply) => {
-            let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
-            let pairs = reply.pairs()?.into_iter();
-            Some(pairs.map(|(name, value)| (text(name), text(value))).collect())
-        }
-        Err(Failure::Server(error)) if is_refusal(error.kind()) => None,
-        Err(failure) => return Err(failure),
-    };
+/// Checks a server that answers.
+async fn examine(
+    session: &Session,
+    prefix: &str,
+    user: &mut Option<String>,
+    findings: &mut Vec<Finding>,
+    unanswered: &mut Unanswered<'_>,
+) -> Result<(), Failure> {
+    let info = unanswered.read("INFO", session.info().await).await?;
+    findings.extend(unanswered.note("PING", connection::latency(session).await).await?);
+    if info.as_ref().is_ok_and(ServerInfo::is_sentinel) {
+        let config = Err(Refusal::Unanswered);
+        findings.extend(server::check(&facts(session, info, config)));
+        return Ok(());
+    }
+    let slow_log = unanswered.note("SLOWLOG", connection::slow_log(session).await).await?;
+    findings.extend(slow_log.flatten());
+    findings.extend(unanswered.note("TIME", connection::clock(session).await).await?);
+    let config = unanswered.read("CONFIG GET", settings(session).await).await?;
+    let facts = facts(session, info, config);
+    findings.extend(server::check(&facts));
+    findings.extend(memory::check(&facts));
+    *user = unanswered.note("ACL WHOAMI", permissions::user(session).await).await?.flatten();
+    permissions::check(session, user.as_deref(), prefix, findings, unanswered).await?;
+    findings.extend(exposure::check(&facts));
+    Ok(())
+}
+
+fn facts(
+    session: &Session,
+    info: Result<ServerInfo, Refusal>,
+    config: Result<HashMap<String, String>, Refusal>,
+) -> Facts {
     let (has_tls, is_local) = connection::place(session);
-    let is_cluster = session.redis.is_cluster();
-    Ok(Facts { info, config, is_cluster, has_tls, is_local })
+    Facts { info, config, is_cluster: session.redis.is_cluster(), has_tls, is_local }
+}
+
+/// What is read of the configuration. All of it may exceed a limit of the output buffers.
+const SETTINGS: [&str; 9] = [
+    "bind",
+    "client-output-buffer-limit",
+    "port",
+    "protected-mode",
+    "requirepass",
+    "save",
+    "stop-writes-on-bgsave-error",
+    "tcp-keepalive",
+    "timeout",
+];
+
+async fn settings(session: &Session) -> Result<HashMap<String, String>, Failure> {
+    let text = |bytes: bytes::Bytes| String::from_utf8_lossy(&bytes).into_owned();
+    let mut settings = HashMap::new();
+    for name in SETTINGS {
+        let pairs = session.command(&["CONFIG", "GET", name]).await?.pairs()?;
+        settings.extend(pairs.into_iter().map(|(name, value)| (text(name), text(value))));
+    }
+    Ok(settings)
 }
 
 /// What the cures leave out.
 const KEEPING: &str = "Cures need a user who may administer the server: add --user NAME --askpass. \
     They last until it restarts, unless CONFIG REWRITE and ACL SAVE keep them.\n";
 
-/// Returns `true` for the error of a server that lacks or denies a command.
-fn is_refusal(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Permission | ErrorKind::Server)
-}
-
 fn text(diagnosis: &Diagnosis, session: &Session) -> String {
     let style = session.style;
-    let mut text = format!("{}\n\n", escape(diagnosis.address.as_bytes()));
+    let mut text = format!("{}\n\n", escape_line(diagnosis.address.as_bytes()));
     for Finding { check, status, what, why, cure } in &diagnosis.findings {
         let (color, word) = match status {
             Status::Ok => (Color::Green, "ok     "),
@@ -174,12 +214,12 @@ fn text(diagnosis: &Diagnosis, session: &Session) -> String {
             "{}  {}{}\n",
             style.paint(color, word),
             style.paint(Color::Bold, &format!("{check:<16}")),
-            escape(what.as_bytes())
+            escape_line(what.as_bytes())
         ));
         for (name, line) in [("why", why), ("cure", cure)] {
             if let Some(line) = line {
                 let name = style.paint(Color::Dim, &format!("{name:<6}"));
-                text.push_str(&format!("           {name}{}\n", escape(line.as_bytes())));
+                text.push_str(&format!("           {name}{}\n", escape_line(line.as_bytes())));
             }
         }
     }

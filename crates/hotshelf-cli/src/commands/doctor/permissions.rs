@@ -1,11 +1,19 @@
 //! What the server and its ACL allow: each command that a cache sends is tried, on keys of the
 //! doctor's own.
 
+use super::Finding;
 use super::cure::user_of;
-use super::probe::{Probe, dry_run, probe, probed};
-use super::{Finding, Status};
+use super::probe::{Probe, dry_run, not_renamed, probe, probed};
+use super::unanswered::Unanswered;
 use crate::failure::Failure;
 use crate::session::Session;
+
+const NEEDED: &str = "a cache reads, stores and invalidates by them";
+
+/// The commands by which large values are stored, unless they are refused.
+const FOR_LARGE: [&str; 2] = ["EXISTS", "RENAME"];
+const WITHOUT_RENAMING: &str =
+    "large values are arguments of a script instead, which the server copies and hashes";
 
 /// A script that no server knows, for `EVALSHA`.
 const UNKNOWN_SCRIPT: &str = "0000000000000000000000000000000000000000";
@@ -14,24 +22,26 @@ pub(super) async fn check(
     session: &Session,
     user: Option<&str>,
     prefix: &str,
-) -> Result<Vec<Finding>, Failure> {
+    findings: &mut Vec<Finding>,
+    unanswered: &mut Unanswered<'_>,
+) -> Result<(), Failure> {
     let random = session.store.runtime().random();
     let key = format!("{prefix}:v1:doctor:{random:016x}");
-    let mut findings = vec![Finding::ok(
+    findings.push(Finding::ok(
         "user",
-        user.map_or_else(|| "that of the URL: ACL WHOAMI is denied".to_owned(), str::to_owned),
-    )];
+        user.map_or_else(|| "that of the URL: ACL WHOAMI is refused".to_owned(), str::to_owned),
+    ));
     let url = session.redis_options.to_string();
     let user = user.or_else(|| user_of(&url)).unwrap_or("default");
-    findings.extend(commands(session, user, &key).await?);
-    findings.push(scripts(session, &key).await?);
-    findings.push(tracking(session, user).await?);
-    Ok(findings)
+    commands(session, user, &key, findings, unanswered).await?;
+    findings.extend(unanswered.note("EVAL", scripts(session, &key).await).await?);
+    findings.extend(unanswered.note("CLIENT", tracking(session, user).await).await?);
+    Ok(())
 }
 
 /// Returns the user of the connection; `None` if the server doesn't tell.
 pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
-    match session.redis.command(&["ACL", "WHOAMI"]).await {
+    match session.send(&["ACL", "WHOAMI"]).await {
         Ok(reply) => {
             let name = reply.bytes()?;
             Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
@@ -41,37 +51,28 @@ pub(super) async fn user(session: &Session) -> Result<Option<String>, Failure> {
 }
 
 /// Tries the commands that every cache sends, and those of single features.
-async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Finding>, Failure> {
-    let write = [vec!["SET", key, "1", "PX", "1000"]];
-    let needed = [
-        vec!["GET", key],
-        vec!["MGET", key],
-        vec!["PTTL", key],
-        vec!["UNLINK", key],
-        vec!["SCAN", "0", "COUNT", "1"],
-    ];
-    let mut denied = Vec::new();
-    let mut findings = Vec::new();
-    let mut is_complete = true;
-    for command in write.iter().chain(&needed) {
+async fn commands(
+    session: &Session,
+    user: &str,
+    key: &str,
+    findings: &mut Vec<Finding>,
+    unanswered: &mut Unanswered<'_>,
+) -> Result<(), Failure> {
+    let (mut found, mut denied, mut is_complete) = (Vec::new(), Vec::new(), true);
+    for command in needed(key) {
         let name = command[0];
-        match probe(session, command).await? {
+        let Some(probe) = unanswered.note(name, probe(session, &command).await).await? else {
+            is_complete = false;
+            continue;
+        };
+        match probe {
             Probe::Allowed => {}
-            refused @ (Probe::Denied | Probe::Unknown) if name == "UNLINK" => {
-                let cure = match refused {
-                    Probe::Denied => "redis-cli ACL SETUSER {user} +unlink".to_owned(),
-                    _ => not_renamed(name),
-                };
-                findings.push(Finding::warning(
-                    "unlink",
-                    "UNLINK is refused",
-                    "DEL is used instead, which may block the server for large values",
-                    cure,
-                ));
-            }
-            Probe::Denied => denied.push(name.to_lowercase()),
+            // There is nothing to rename where SET is refused.
+            Probe::Failed(error) if name == "RENAME" && error.contains("no such key") => {}
+            Probe::Denied if name != "UNLINK" => denied.push(name),
+            Probe::Denied | Probe::Unknown => found.push(refused(name, &probe)),
             Probe::DeniedKey => {
-                findings.push(Finding::warning(
+                found.push(Finding::warning(
                     "keys",
                     format!("the user {user} may not access keys such as {key}"),
                     "what it may do with its own keys is not checked",
@@ -80,9 +81,8 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
                 is_complete = false;
                 break;
             }
-            Probe::Unknown => findings.push(missing(name)),
             Probe::Failed(error) => {
-                findings.push(Finding::fault(
+                found.push(Finding::fault(
                     "commands",
                     format!("{name} fails: {error}"),
                     "a cache can't work without it",
@@ -92,42 +92,74 @@ async fn commands(session: &Session, user: &str, key: &str) -> Result<Vec<Findin
             }
         }
     }
+    let (for_large, denied): (Vec<_>, Vec<_>) =
+        denied.into_iter().partition(|name| FOR_LARGE.contains(name));
     if !denied.is_empty() {
-        let grants: Vec<String> = denied.iter().map(|name| format!("+{name}")).collect();
-        findings.push(Finding::fault(
-            "commands",
-            format!("the ACL denies {}", denied.join(", ")),
-            "a cache reads, stores and invalidates by them",
-            format!(
-                "redis-cli ACL SETUSER {{user}} {}   # SECURITY.md lists all",
-                grants.join(" ")
-            ),
-        ));
+        let (what, cure) = grant(&denied);
+        let cure = format!("{cure}   # SECURITY.md lists all");
+        found.push(Finding::fault("commands", what, NEEDED, cure));
     }
-    if is_complete && findings.iter().all(|finding| finding.status != Status::Fault) {
-        findings.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
+    if !for_large.is_empty() {
+        let (what, cure) = grant(&for_large);
+        found.push(Finding::warning("commands", what, WITHOUT_RENAMING, cure));
     }
-    Ok(findings)
+    if is_complete && found.iter().all(|finding| finding.check != "commands") {
+        found.insert(0, Finding::ok("commands", "reading, writing and removing are allowed"));
+    }
+    findings.extend(found);
+    Ok(())
 }
 
-fn missing(name: &str) -> Finding {
-    Finding::fault(
-        "commands",
-        format!("the server doesn't know {name}"),
-        "a cache reads, stores and invalidates by it",
-        not_renamed(name),
-    )
+/// Returns the commands that are tried. The ACL judges the calls of scripts like those of clients.
+/// What `SETRANGE` creates, expires.
+fn needed(key: &str) -> Vec<Vec<&str>> {
+    vec![
+        vec!["SET", key, "1", "PX", "1000"],
+        vec!["GET", key],
+        vec!["MGET", key],
+        vec!["PTTL", key],
+        vec!["STRLEN", key],
+        vec!["GETRANGE", key, "-1", "-1"],
+        vec!["SETRANGE", key, "0", "1"],
+        vec!["PEXPIRE", key, "1000"],
+        vec!["EXISTS", key],
+        vec!["RENAME", key, key],
+        vec!["DEL", key],
+        vec!["UNLINK", key],
+        vec!["SCAN", "0", "COUNT", "1"],
+    ]
 }
 
-fn not_renamed(name: &str) -> String {
-    format!("remove `rename-command {name} …` from redis.conf, and restart the server")
+/// Returns the finding for a command that the server doesn't know, or for `UNLINK`.
+fn refused(name: &str, probe: &Probe) -> Finding {
+    if name == "UNLINK" {
+        let cure = match probe {
+            Probe::Denied => "redis-cli ACL SETUSER {user} +unlink".to_owned(),
+            _ => not_renamed(name),
+        };
+        let why = "DEL is used instead, which may block the server for large values";
+        return Finding::warning("unlink", "UNLINK is refused", why, cure);
+    }
+    let what = format!("the server doesn't know {name}");
+    match FOR_LARGE.contains(&name) {
+        true => Finding::warning("commands", what, WITHOUT_RENAMING, not_renamed(name)),
+        false => Finding::fault("commands", what, NEEDED, not_renamed(name)),
+    }
+}
+
+/// Returns what is denied, and the cure.
+fn grant(denied: &[&str]) -> (String, String) {
+    let rules: Vec<String> =
+        denied.iter().map(|name| format!("+{}", name.to_lowercase())).collect();
+    let cure = format!("redis-cli ACL SETUSER {{user}} {}", rules.join(" "));
+    (format!("the ACL denies {}", denied.join(", ")), cure)
 }
 
 async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
     const WHY: &str = "leases and fills are scripts: values are read, and never stored";
     let calls = [
         ("EVALSHA", vec!["EVALSHA", UNKNOWN_SCRIPT, "1", key]),
-        ("EVAL", vec!["EVAL", "return redis.call('EXISTS', KEYS[1])", "1", key]),
+        ("EVAL", vec!["EVAL", "return 1", "1", key]),
     ];
     for (name, call) in &calls {
         match probe(session, call).await? {
@@ -151,24 +183,42 @@ async fn scripts(session: &Session, key: &str) -> Result<Finding, Failure> {
 
 /// Checks that the server reports changes, which this connection has asked for.
 async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
+    const TRACKING: &str = "CLIENT TRACKING";
+    const CACHING: &str = "CLIENT CACHING";
     const WHY: &str = "callers that wait for another process poll, and a near tier stays empty";
-    let denied = || {
-        let what = "the ACL denies CLIENT TRACKING";
-        let grant = "redis-cli ACL SETUSER {user} '+client|tracking' '+client|caching'";
-        Finding::fault("tracking", what, WHY, grant)
+    let denied = |names: &[&str]| {
+        let what = format!("the ACL denies {}", names.join(", "));
+        let cure = "redis-cli ACL SETUSER {user} '+client|tracking' '+client|caching'";
+        Finding::fault("tracking", what, WHY, cure)
     };
-    if dry_run(session, user, &["CLIENT", "TRACKING", "ON", "OPTIN"]).await? == Some(false) {
-        return Ok(denied());
+    let (mut refused, mut is_known) = (Vec::new(), true);
+    for (name, command) in [
+        (TRACKING, &["CLIENT", "TRACKING", "ON", "OPTIN"][..]),
+        (CACHING, &["CLIENT", "CACHING", "YES"]),
+    ] {
+        match dry_run(session, user, command).await? {
+            Some(true) => {}
+            Some(false) => refused.push(name),
+            None => is_known = false,
+        }
     }
-    let flags = match session.redis.command(&["CLIENT", "TRACKINGINFO"]).await {
+    if !refused.is_empty() {
+        return Ok(denied(&refused));
+    }
+    let is_tracking = has_no_limitation(session).await?;
+    let flags = match session.send(&["CLIENT", "TRACKINGINFO"]).await {
         Ok(reply) => tracking_flags(reply),
         Err(error) => match probed(&error) {
             None => return Err(error.into()),
             // A user of SECURITY.md has `client|tracking` alone.
-            Some(Probe::Denied) if has_no_limitation(session).await? => {
+            Some(Probe::Denied) if is_tracking => {
                 return Ok(Finding::ok("tracking", "not denied; CLIENT TRACKINGINFO is"));
             }
-            Some(Probe::Denied) => return Ok(denied()),
+            Some(Probe::Denied) => Vec::new(),
+            Some(_) if probe(session, &["CLIENT", "ID"]).await? == Probe::Unknown => {
+                let what = "the server doesn't know CLIENT";
+                return Ok(Finding::warning("tracking", what, WHY, not_renamed("CLIENT")));
+            }
             Some(_) => {
                 let cure = "install Redis 7 or Valkey 8";
                 let what = "the server doesn't know CLIENT TRACKINGINFO";
@@ -176,15 +226,20 @@ async fn tracking(session: &Session, user: &str) -> Result<Finding, Failure> {
             }
         },
     };
-    if flags.iter().any(|flag| flag == "on") {
+    let is_on = flags.iter().any(|flag| flag == "on");
+    if is_on && is_tracking {
         return Ok(Finding::ok("tracking", "changes of keys are reported"));
     }
-    if has_no_limitation(session).await? {
-        // Over RESP2 that was asked for.
+    if session.url.contains("protocol=2") {
+        // Over RESP2 there are no reports.
         let cure = "remove `protocol=2` from the URL";
         return Ok(Finding::warning("tracking", "changes of keys are not reported", WHY, cure));
     }
-    Ok(denied())
+    if is_known {
+        let cure = "use RESP3: connect to the server itself, without a proxy";
+        return Ok(Finding::warning("tracking", "changes of keys are not reported", WHY, cure));
+    }
+    Ok(denied(&[if is_on { CACHING } else { TRACKING }]))
 }
 
 /// Returns `true` if the connection knows of no reason why changes aren't reported.

@@ -3,7 +3,7 @@
 use hotshelf_core::ErrorKind;
 use hotshelf_redis::Reply;
 
-use crate::failure::{Failure, with_causes};
+use crate::failure::{Failure, denies_key, with_causes};
 use crate::session::Session;
 
 /// What came of a command that was tried.
@@ -26,9 +26,29 @@ pub(super) async fn probe<A: AsRef<[u8]>>(
     session: &Session,
     command: &[A],
 ) -> Result<Probe, Failure> {
-    match session.redis.command(command).await {
+    match session.send(command).await {
         Ok(_) => Ok(Probe::Allowed),
         Err(error) => probed(&error).map_or_else(|| Err(error.into()), Ok),
+    }
+}
+
+/// Why something isn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The ACL denies the command.
+    Denied,
+    /// The server doesn't know the command.
+    Unknown,
+    /// The connection failed.
+    Unanswered,
+}
+
+/// Returns why a server refuses a command; `None` if it has failed otherwise.
+pub(super) fn refusal(error: &hotshelf_core::Error) -> Option<Refusal> {
+    match probed(error)? {
+        Probe::Denied | Probe::DeniedKey => Some(Refusal::Denied),
+        Probe::Unknown => Some(Refusal::Unknown),
+        Probe::Allowed | Probe::Failed(_) => None,
     }
 }
 
@@ -37,13 +57,11 @@ pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
     let text = with_causes(error);
     Some(match error.kind() {
         ErrorKind::NoScript => Probe::Allowed,
-        ErrorKind::Permission if is_about_keys(&text) => Probe::DeniedKey,
+        ErrorKind::Permission if denies_key(error) => Probe::DeniedKey,
         ErrorKind::Permission => Probe::Denied,
         ErrorKind::Unavailable if is_from_server(error) => Probe::Failed(text),
         ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Closed => return None,
-        _ if text.contains("unknown command") || text.contains("unknown subcommand") => {
-            Probe::Unknown
-        }
+        _ if is_unknown(&text.to_lowercase()) => Probe::Unknown,
         _ => Probe::Failed(text),
     })
 }
@@ -56,11 +74,16 @@ pub(super) async fn dry_run(
     command: &[&str],
 ) -> Result<Option<bool>, Failure> {
     let words: Vec<&str> = ["ACL", "DRYRUN", user].iter().chain(command).copied().collect();
-    match session.redis.command(&words).await {
+    match session.send(&words).await {
         Ok(Reply::Text(text)) => Ok(Some(text == "OK")),
         Ok(reply) => Ok(reply.bytes()?.map(|text| &text[..] == b"OK")),
         Err(error) => probed(&error).map_or_else(|| Err(error.into()), |_| Ok(None)),
     }
+}
+
+/// Returns the cure for a command that a server doesn't know.
+pub(super) fn not_renamed(name: &str) -> String {
+    format!("remove `rename-command {name} …` from redis.conf, and restart the server")
 }
 
 /// Returns `true` if a server has sent the error, which can't execute the command for now.
@@ -70,7 +93,6 @@ fn is_from_server(error: &hotshelf_core::Error) -> bool {
     source.is_some_and(|text| CODES.iter().any(|code| text.starts_with(code)))
 }
 
-/// Redis 6 and 7, and Valkey, name keys in different words.
-fn is_about_keys(text: &str) -> bool {
-    text.contains("access one of the keys") || text.contains("access a key")
+fn is_unknown(text: &str) -> bool {
+    text.contains("unknown command") || text.contains("unknown subcommand")
 }

@@ -1,7 +1,10 @@
 //! The version and the role of the server, and its persistence.
 
+use std::time::Duration;
+
+use super::probe::{Refusal, not_renamed};
 use super::{Facts, Finding};
-use crate::output::separated;
+use crate::output::{counted, duration};
 use crate::server_info::ServerInfo;
 
 /// The first version with RESP3, and so with reports of changes.
@@ -11,18 +14,27 @@ const OLDEST: (u32, u32) = (6, 0);
 const TESTED: (u32, u32) = (6, 2);
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
-    let Some(info) = &facts.info else {
-        return vec![Finding::warning(
-            "version",
-            "INFO is denied",
-            "neither the version nor the memory of the server is known",
-            "redis-cli ACL SETUSER {user} +info",
-        )];
+    let info = match &facts.info {
+        Ok(info) => info,
+        Err(refusal) => return unknown(*refusal).into_iter().collect(),
     };
+    if info.is_sentinel() {
+        return vec![version(info), topology(info, facts.is_cluster)];
+    }
     let mut findings = vec![version(info), topology(info, facts.is_cluster)];
     findings.extend(persistence(info, facts));
     findings.extend(rejected(info));
     findings
+}
+
+fn unknown(refusal: Refusal) -> Option<Finding> {
+    const WHY: &str = "neither the version nor the memory of the server is known";
+    let (what, cure) = match refusal {
+        Refusal::Denied => ("INFO is denied", "redis-cli ACL SETUSER {user} +info".to_owned()),
+        Refusal::Unknown => ("the server doesn't know INFO", not_renamed("INFO")),
+        Refusal::Unanswered => return None,
+    };
+    Some(Finding::warning("version", what, WHY, cure))
 }
 
 fn version(info: &ServerInfo) -> Finding {
@@ -47,7 +59,7 @@ fn version(info: &ServerInfo) -> Finding {
 fn topology(info: &ServerInfo, is_cluster: bool) -> Finding {
     let is_node = info.text("cluster_enabled") == Some("1");
     let (role, servers) = (info.text("role").unwrap_or("unknown"), info.servers());
-    if info.text("redis_mode") == Some("sentinel") {
+    if info.is_sentinel() {
         return Finding::fault(
             "topology",
             "a Sentinel, which holds no keys",
@@ -112,12 +124,19 @@ fn persistence(info: &ServerInfo, facts: &Facts) -> Option<Finding> {
 
 fn rejected(info: &ServerInfo) -> Option<Finding> {
     let rejected = info.sum("rejected_connections");
+    let uptime = Duration::from_secs(info.number("uptime_in_seconds").unwrap_or_default() as u64);
     (rejected > 0).then(|| {
+        let connections = counted(rejected, "connection", "connections");
+        let were = if rejected == 1 { "was" } else { "were" };
         Finding::warning(
             "clients",
-            format!("{} connections were rejected", separated(rejected)),
+            format!(
+                "{connections} {were} rejected since the server started, {} ago",
+                duration(uptime)
+            ),
             "processes that aren't let in work without a cache",
-            "redis-cli CONFIG SET maxclients 20000",
+            "redis-cli INFO clients   # where connected_clients is near maxclients, close unused \
+             connections, or raise ulimit -n of the server and its maxclients, and restart it",
         )
     })
 }
