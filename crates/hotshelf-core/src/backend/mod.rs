@@ -183,7 +183,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Reads the size and the end of entries, in the order of their keys: the last
-    /// [`LONGEST_TRAILER`](crate::trailer::LONGEST_TRAILER) bytes. For people, who look at many
+    /// [`LONGEST_TRAILER`] bytes. For people, who look at many
     /// entries of any size; the default reads them whole.
     fn read_ends<'a>(
         &'a self,
