@@ -1,6 +1,7 @@
 //! A cache of bytes, which Python code encodes and decodes.
 
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hotshelf_core::cache::{
@@ -19,7 +20,7 @@ use crate::host::{Here, begin};
 use crate::load_many::ManyLoad;
 use crate::pending::outcome;
 use crate::refresh::Refresh;
-use crate::store::{Shared, Store};
+use crate::store::{Generation, Shared, Store};
 use crate::ticket::{Failed, Failure, Ticket};
 use crate::trace::{InheritedTags, Trace};
 use crate::value::{Form, PyCodec, PyValue, missing, to_python};
@@ -29,7 +30,9 @@ use crate::{log, write_guard};
 #[pyclass(frozen, module = "hotshelf._hotshelf")]
 pub(crate) struct Cache {
     shared: Arc<Shared>,
+    /// The cache on the backend that the store had at first.
     cache: ByteCache,
+    generation: Generation,
     /// The number of the codec that decodes values for this view.
     codec: u64,
 }
@@ -117,13 +120,16 @@ impl Cache {
             tag_rule: None,
         };
         let shared = Arc::clone(&store.shared);
-        let cache = shared.state().store.view(definition).map_err(|error| exception(&error))?;
-        Ok(Self { shared, cache, codec: 0 })
+        let state = shared.state();
+        let generation = shared.generation();
+        let cache = state.store.view(definition).map_err(|error| exception(&error))?;
+        Ok(Self { shared, cache, generation, codec: 0 })
     }
 
     /// Returns the same view for values that a codec of this number decodes.
     fn decoded_by(&self, codec: u64) -> Self {
-        Self { shared: Arc::clone(&self.shared), cache: self.cache.clone(), codec }
+        let (shared, cache) = (Arc::clone(&self.shared), self.cache.clone());
+        Self { shared, cache, generation: self.generation, codec }
     }
 
     /// Returns the exact key of an entry.
@@ -150,14 +156,14 @@ impl Cache {
         trace: Option<&Trace>,
         tags_into: Option<&InheritedTags>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.attached();
+        let cache = self.here();
         let key = arguments::key(&cache, identifier, params)?;
         let options = CallOptions::default().takes_absent(true);
         let options = observed(options.after(arguments::token(&cache, after)), trace, tags_into);
         if let Some(value) = self.read_now(py, &cache, &key, &options)? {
             return Ok(value);
         }
-        let form = self.form(&cache);
+        let (form, cache) = (self.form(&cache), cache.into_owned());
         begin(py, async move {
             let read = cache.read_as(key, &options).await;
             outcome(move |py| found(py, read.map_err(|error| exception(&error))?, form))
@@ -167,7 +173,7 @@ impl Cache {
     /// Returns the decoded value or an [`Encoded`] from the memory of this process, `None` for a
     /// cached negative, a [`Missing`] if there is nothing.
     fn peek<'py>(&self, identifier: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let (py, cache) = (identifier.py(), self.attached());
+        let (py, cache) = (identifier.py(), self.here());
         if cache.is_local()
             && let Ok(key) = arguments::any_key(&cache, identifier, None)?
         {
@@ -223,7 +229,7 @@ impl Cache {
         trace: Option<&Trace>,
         tags_into: Option<&InheritedTags>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let cache = self.attached();
+        let cache = self.here();
         let key = arguments::key(&cache, identifier, params)?;
         let options = arguments::load_options(&cache, tags, ttl, negative_ttl, mode, after)?;
         let mut options = observed(options.nested(nested), trace, tags_into);
@@ -234,6 +240,7 @@ impl Cache {
             return Ok(value);
         }
         let form = if encoded { Form::Encoded } else { self.form(&cache) };
+        let cache = cache.into_owned();
         let here = Here::find(py)?;
         if here.is_nothing() {
             // The caller loads by itself, which needs no backend.
@@ -467,9 +474,18 @@ impl Cache {
         if cache.is_local() { Form::Decoded(self.codec) } else { Form::Encoded }
     }
 
-    /// Returns the cache on the backend of this process.
+    /// Returns the cache on the backend of this process: nearly always that which it was created on.
+    #[inline]
+    fn here(&self) -> Cow<'_, ByteCache> {
+        match self.shared.is_now(self.generation) {
+            true => Cow::Borrowed(&self.cache),
+            false => Cow::Owned(self.shared.state().store.attach(&self.cache)),
+        }
+    }
+
+    /// Returns the same for an operation that outlives the call.
     fn attached(&self) -> ByteCache {
-        self.shared.state().store.attach(&self.cache)
+        self.here().into_owned()
     }
 }
 

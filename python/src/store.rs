@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotshelf_core::cache::LEASE;
 use hotshelf_core::near::NearOptions;
@@ -37,6 +38,15 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     target: Target,
     state: Mutex<Arc<State>>,
+    /// The number of states before this one.
+    generation: AtomicU64,
+}
+
+/// A state of a store, among those that follow one another.
+#[derive(Clone, Copy)]
+pub(crate) struct Generation {
+    process: Process,
+    number: u64,
 }
 
 enum Target {
@@ -53,8 +63,21 @@ impl Shared {
         if state.process.is_parent() {
             let own = self.target.state(Some(&state.store));
             std::mem::forget(std::mem::replace(&mut *state, own));
+            self.generation.fetch_add(1, Ordering::Release);
         }
         Arc::clone(&state)
+    }
+
+    /// Returns which state the store has now.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation { process: Process::current(), number: self.generation.load(Ordering::Acquire) }
+    }
+
+    /// Returns `true` if the store still has that state.
+    #[inline]
+    pub(crate) fn is_now(&self, generation: Generation) -> bool {
+        !generation.process.is_parent()
+            && generation.number == self.generation.load(Ordering::Acquire)
     }
 
     /// Returns the raw client.
@@ -221,7 +244,13 @@ impl Store {
         };
         let state = target.state(None);
         state.store.set_enabled(enabled);
-        Ok(Self { shared: Arc::new(Shared { target, state: Mutex::new(state) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                target,
+                state: Mutex::new(state),
+                generation: AtomicU64::new(0),
+            }),
+        })
     }
 
     /// Creates a store on a backend for tests.
@@ -229,7 +258,8 @@ impl Store {
     fn for_tests(backend: &TestBackend) -> Self {
         let target = Target::Test(Arc::clone(&backend.backend), Arc::clone(&backend.time));
         let state = Mutex::new(target.state(None));
-        Self { shared: Arc::new(Shared { target, state }) }
+        let generation = AtomicU64::new(0);
+        Self { shared: Arc::new(Shared { target, state, generation }) }
     }
 
     /// Returns the kind of backend: `memory` or `redis`.
@@ -338,6 +368,7 @@ impl Store {
         let previous = self.shared.state();
         let state = self.shared.target.state(Some(&previous.store));
         drop(std::mem::replace(&mut *self.shared.state.lock(), state));
+        self.shared.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Finishes what was begun, and closes all connections. Returns whether it succeeded.

@@ -208,3 +208,19 @@ def test_ended_loop_leaves_nothing(server: RedisServer) -> None:
 
     asyncio.run(begin_and_end())
     asyncio.run(go_on())
+
+
+def test_services_of_a_reopened_manager_use_its_new_backend() -> None:
+    """A view of a cache keeps to the backend that its store has now."""
+    manager = CacheManager("memory://")
+    cache = CacheService[int](manager, "numbers", int)
+
+    async def use() -> None:
+        assert await cache.set("1", 1) and await cache.get("1") == 1
+        await manager.close()
+        assert await cache.get("1") is None and not await cache.set("1", 1)
+        manager.open()
+        assert await cache.get("1") is None, "the memory of the closed one"
+        assert await cache.set("1", 2) and await cache.get("1") == 2
+
+    asyncio.run(use())
