@@ -1,6 +1,5 @@
 //! Converts errors to exceptions.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use hotshelf_core::{Error, ErrorKind};
@@ -40,12 +39,9 @@ import_exceptions!(
     WrongTypeError,
 );
 
-/// Returns the exception of an error. Its text includes that of the error's source.
+/// Returns the exception of an error. Its text includes those of the error's causes.
 pub(crate) fn exception(error: &Error) -> PyErr {
-    let text = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
+    let text = error.with_causes();
     match error.kind() {
         ErrorKind::Configuration | ErrorKind::Unsupported => ConfigurationError::new_err(text),
         ErrorKind::Key => KeyError::new_err(text),

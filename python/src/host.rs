@@ -30,6 +30,7 @@ impl<'py> Here<'py> {
     /// # Errors
     /// If it has no event loop, and may not be blocked.
     pub(crate) fn find(py: Python<'py>) -> PyResult<Self> {
+        let _inside = finalization::enter(py);
         let found = match Driver::on_this_loop(py) {
             Ok(Some(driver)) => Ok(Self::Loop(driver)),
             Ok(None) if threads::may_block() => {

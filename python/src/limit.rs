@@ -12,8 +12,9 @@ use crate::host::begin;
 use crate::pending::outcome;
 use crate::value::{Form, to_python};
 
-/// Waits until a call should stop waiting for its factory, and returns the value that it is given
-/// instead, in a form, or raises. Without a form there is none. Returns `None` if there is no limit.
+/// Waits until a call should stop waiting for its factory, and returns the stale value that it is
+/// given instead, converted to `form`, or raises. With `None` as the form it always raises. Returns
+/// `None` if the call has no limit.
 pub(crate) fn time_limit(
     py: Python<'_>,
     timeouts: Option<LoadTimeouts>,

@@ -1,6 +1,6 @@
 //! Invalidating: what it would remove first, then by whom it was done.
 
-use hotshelf_core::observe::EventKind;
+use hotshelf_core::observe::{EventKind, shortened};
 use hotshelf_core::tag::TagId;
 use hotshelf_core::{ByteCache, Error, ErrorKind, Pattern, WireKey};
 use serde::Deserialize;
@@ -14,9 +14,6 @@ use crate::http::{Request, Response};
 const NAMED: usize = 20;
 const COUNTED: usize = 10_000;
 const STEPS: usize = 200;
-
-/// The number of characters of a name in the log.
-const SHOWN: usize = 200;
 
 /// The longest name, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -49,14 +46,6 @@ impl Drop for Audit<'_> {
         let what = format!("{verb} {what}");
         admin.log.add(admin.now(), who, &what, &outcome);
         admin.store.events().add(EventKind::Admin { who: (*who).to_owned(), what });
-    }
-}
-
-/// Returns the begin of a long name.
-fn short(name: &str) -> String {
-    match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
     }
 }
 
@@ -137,7 +126,7 @@ impl Admin {
             return Response::error(400, "invalidate by key, tag, cache or pattern");
         }
         let audit =
-            Audit { admin: self, who, what: format!("the {by} {}", short(name)), done: None };
+            Audit { admin: self, who, what: format!("the {by} {}", shortened(name)), done: None };
         let done = match by.as_str() {
             "key" => self.remove_key(name).await,
             "tag" => self.store.invalidate_tags([Ok(name.as_str())], []).await.map(|()| None),

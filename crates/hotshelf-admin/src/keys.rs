@@ -86,7 +86,7 @@ impl Admin {
             match open.scan.next().await? {
                 Some(keys) => {
                     open.scanned += keys.len();
-                    // Those of others are none of the page's business.
+                    // Keys that are of no cache of this process aren't shown.
                     open.rest.extend(self.store.own_keys(keys));
                 }
                 None => is_over = true,

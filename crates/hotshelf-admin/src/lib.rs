@@ -56,7 +56,7 @@ pub struct Admin {
     samples: Samples,
     scans: Scans,
     log: Log,
-    /// Tells the pages of several processes apart.
+    /// Identifies the process, whose counters are its own.
     process: String,
 }
 

@@ -3,9 +3,6 @@
 use hotshelf_core::cache::DecodedEntry;
 use hotshelf_core::trailer::CodecId;
 
-/// The longest trailer, in bytes: less is read of a long value.
-pub(crate) const LONGEST_TRAILER: usize = 8 << 10;
-
 /// Returns the name of the codec that wrote the value; `None` for one that isn't known, or without a
 /// trailer.
 pub(crate) fn codec_of(entry: &DecodedEntry) -> Option<&'static str> {

@@ -1,6 +1,5 @@
 //! Why a command failed, and with which exit code.
 
-use std::error::Error as _;
 use std::io;
 
 use clap::error::ErrorKind as Wrong;
@@ -36,7 +35,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.kind() {
             ErrorKind::Configuration | ErrorKind::Unsupported | ErrorKind::Key => {
-                Self::Usage(with_causes(&error))
+                Self::Usage(error.with_causes())
             }
             _ => Self::Server(error),
         }
@@ -55,7 +54,7 @@ impl Failure {
         let (code, kind, message) = match self {
             Self::Usage(message) => (USAGE, "usage", message),
             Self::NotFound(message) => (NOT_FOUND, "not_found", message),
-            Self::Server(error) => (SERVER, error.kind().name(), with_causes(&error)),
+            Self::Server(error) => (SERVER, error.kind().name(), error.with_causes()),
             // A reader such as `head` has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return DONE,
             Self::Output(error) => (SERVER, "output", format!("can't write the output: {error}")),
@@ -66,32 +65,12 @@ impl Failure {
     }
 }
 
-/// Returns `true` if the connection was lost before the server replied: a read can be repeated.
-pub(crate) fn is_lost(error: &Error) -> bool {
-    error.source().is_some_and(|cause| cause.to_string() == "connection lost")
-}
-
 /// Returns `true` if the ACL denies a key, rather than the command. Redis 6 and 7, and Valkey, say so
 /// in different words.
 pub(crate) fn denies_key(error: &Error) -> bool {
-    let text = with_causes(error);
+    let text = error.with_causes();
     let names_key = text.contains("access one of the keys") || text.contains("access a key");
     error.kind() == ErrorKind::Permission && names_key
-}
-
-/// Returns the message of an error, and those of what has caused it, unless it contains them.
-pub(crate) fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let message = error.to_string();
-        if !text.contains(&message) {
-            text.push_str(": ");
-            text.push_str(&message);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Writes what is wrong with the arguments, or the help that was asked for, and returns the exit

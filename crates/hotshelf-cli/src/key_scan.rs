@@ -1,9 +1,9 @@
 //! A scan of the keys of all servers.
 
 use bytes::Bytes;
-use hotshelf_redis::{Reply, Scan};
+use hotshelf_redis::{Reply, Scan, is_connection_lost};
 
-use crate::failure::{Failure, is_lost};
+use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal::{Stream, Terminal};
 
@@ -51,7 +51,7 @@ impl<'a> KeyScan<'a> {
         let keys = match self.scan.next_keys().await {
             Ok(Some(keys)) => keys,
             Ok(None) => return Ok(Step::End),
-            Err(error) if is_lost(&error) && self.restarts < RESTARTS => {
+            Err(error) if is_connection_lost(&error) && self.restarts < RESTARTS => {
                 self.restarts += 1;
                 self.scan = self.session.redis.scan(&self.pattern);
                 self.scanned = 0;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotshelf_core::{ByteStore, Error, ErrorKind};
-use hotshelf_redis::{RedisClient, RedisOptions, Reply};
+use hotshelf_redis::{RedisClient, RedisOptions, Reply, is_connection_lost};
 use serde::Serialize;
 
 use crate::arguments::Common;
-use crate::failure::{DONE, Failure, denies_key, is_lost};
+use crate::failure::{DONE, Failure, denies_key};
 use crate::host::Host;
 use crate::key_scan::KeyScan;
 use crate::names;
@@ -99,24 +99,15 @@ impl Session {
     /// Repeats it if the connection is lost: connections to a replica are closed again and again,
     /// since the address may lead to the primary by now.
     pub(crate) async fn send<A: AsRef<[u8]>>(&self, command: &[A]) -> Result<Reply, Error> {
-        let mut repeated = 0;
-        loop {
-            match self.redis.command(command).await {
-                Err(error) if is_lost(&error) && repeated < REPEATED => repeated += 1,
-                reply => return reply,
-            }
-        }
+        let send = || self.redis.command(command);
+        repeated(send, |reply| matches!(reply, Err(error) if is_connection_lost(error))).await
     }
 
     /// Sends such a command to each primary, and returns the replies.
     pub(crate) async fn send_to_each(&self, command: &[&str]) -> Result<Vec<Reply>, Failure> {
-        let mut repeated = 0;
-        loop {
-            match self.redis.command_on_each(command).await {
-                Err(error) if is_lost(&error) && repeated < REPEATED => repeated += 1,
-                replies => return Ok(replies?),
-            }
-        }
+        let send = || self.redis.command_on_each(command);
+        Ok(repeated(send, |replies| matches!(replies, Err(error) if is_connection_lost(error)))
+            .await?)
     }
 
     /// Sends several such commands in one round trip, and returns the replies.
@@ -125,29 +116,21 @@ impl Session {
         C: AsRef<[A]>,
         A: AsRef<[u8]>,
     {
-        let mut repeated = 0;
-        loop {
-            let replies = self.redis.pipeline(commands).await;
-            let has_lost = match &replies {
-                Ok(replies) => replies
-                    .iter()
-                    .any(|reply| matches!(reply, Reply::Error(error) if is_lost(error))),
-                Err(error) => is_lost(error),
-            };
-            if !has_lost || repeated == REPEATED {
-                return match replies {
-                    // That of each of them.
-                    Err(error) if denies_key(&error) => {
-                        Ok(vec![Reply::Error(error); commands.len()])
-                    }
-                    replies => Ok(replies?),
-                };
-            }
-            repeated += 1;
+        let is_lost =
+            |reply: &Reply| matches!(reply, Reply::Error(error) if is_connection_lost(error));
+        let send = || self.redis.pipeline(commands);
+        let replies = repeated(send, |replies| match replies {
+            Ok(replies) => replies.iter().any(is_lost),
+            Err(error) => is_connection_lost(error),
+        });
+        match replies.await {
+            // That of each of them.
+            Err(error) if denies_key(&error) => Ok(vec![Reply::Error(error); commands.len()]),
+            replies => Ok(replies?),
         }
     }
 
-    /// Says on the error output how many keys the ACL denies.
+    /// Writes to the error output how many keys were skipped, since the ACL denies them.
     pub(crate) fn show_skipped(&self, skipped: usize) {
         if skipped > 0 && !self.common.json {
             let keys = counted(skipped as u64, "key", "keys");
@@ -170,7 +153,7 @@ impl Session {
     pub(crate) async fn time_if_known(&self) -> Result<Option<u64>, Failure> {
         match self.redis.command(&["TIME"]).await {
             Ok(reply) => Ok(Some(read_time(reply)?)),
-            Err(error) if is_lost(&error) => Ok(None),
+            Err(error) if is_connection_lost(&error) => Ok(None),
             Err(error) => match error.kind() {
                 ErrorKind::Permission | ErrorKind::Server => Ok(None),
                 _ => Err(error.into()),
@@ -182,6 +165,24 @@ impl Session {
     pub(crate) async fn scan(&self, pattern: &str) -> Result<KeyScan<'_>, Failure> {
         KeyScan::begin(self, pattern).await
     }
+}
+
+/// Sends what may be executed twice, and sends it again while its connection is lost.
+async fn repeated<T, F>(
+    send: impl Fn() -> F,
+    is_lost: impl Fn(&Result<T, Error>) -> bool,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut sent = send().await;
+    for _ in 0..REPEATED {
+        if !is_lost(&sent) {
+            break;
+        }
+        sent = send().await;
+    }
+    sent
 }
 
 fn read_time(reply: Reply) -> Result<u64, Failure> {

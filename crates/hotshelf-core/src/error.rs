@@ -121,13 +121,21 @@ impl Error {
         Self { inner: Arc::new(Inner { kind, message, key, source }) }
     }
 
-    /// Returns the text of its cause, after a colon, if the message doesn't contain it already.
-    pub(crate) fn further_cause(&self) -> String {
-        let cause = self.source().map(ToString::to_string).unwrap_or_default();
-        match cause.is_empty() || self.to_string().contains(&cause) {
-            true => String::new(),
-            false => format!(": {cause}"),
+    /// Returns the message, and those of what has caused the error, unless it contains them: for
+    /// logs, which show nothing else of it.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let message = cause.to_string();
+            if !text.contains(&message) {
+                text.push_str(": ");
+                text.push_str(&message);
+            }
+            next = cause.source();
         }
+        text
     }
 
     /// Returns the kind of the error.

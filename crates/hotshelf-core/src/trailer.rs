@@ -79,6 +79,7 @@ const LOAD_TIME: u32 = 11;
 
 /// More bytes than the longest trailer takes: the end of a long entry that is enough to read it.
 pub const LONGEST_TRAILER: usize = 8 << 10;
+const _: () = assert!(4 * LONGEST + MAGIC.len() <= LONGEST_TRAILER);
 
 /// The metadata of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

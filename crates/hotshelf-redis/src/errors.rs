@@ -123,18 +123,12 @@ pub(crate) fn is_lost(error: &Error) -> bool {
     error.kind() == ErrorKind::ReadOnly || is_connection_lost(error)
 }
 
-/// Returns `true` for a command in flight when its connection was lost.
-pub(crate) fn is_connection_lost(error: &Error) -> bool {
+/// Returns `true` for the error of a command that was in flight when its connection was lost: it is
+/// unknown whether the server has executed it, and one that reads can be repeated.
+#[must_use]
+pub fn is_connection_lost(error: &Error) -> bool {
     let cause = std::error::Error::source(error);
     cause.is_some_and(<dyn std::error::Error + 'static>::is::<ConnectionLost>)
-}
-
-/// Returns an error's text with that of its cause, such as the server's own words.
-pub(crate) fn with_cause(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 /// Creates the error of a temporary failure.

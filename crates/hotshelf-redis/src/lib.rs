@@ -50,6 +50,7 @@ pub use backend::LeaseState;
 pub use backend::RedisBackend;
 pub use client::{Expiry, Optimistic, PubSub, RedisClient, Reply, Scan, Script, SetIf, SetOptions};
 pub use connection::{ByteStream, CloseReason, DriverStatus, Message, Session};
+pub use errors::is_connection_lost;
 pub use hotshelf_wire::{Endpoint, Tracking};
 pub use names::{LEASE_PREFIX, lease as lease_name};
 pub use options::{

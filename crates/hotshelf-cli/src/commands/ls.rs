@@ -6,10 +6,10 @@ use bytes::Bytes;
 use hotshelf_core::ErrorKind;
 use hotshelf_core::cache::DecodedEntry;
 use hotshelf_core::key::OWN_PREFIX;
+use hotshelf_core::trailer::LONGEST_TRAILER;
 use hotshelf_redis::Reply;
 use serde::Serialize;
 
-use crate::entry::LONGEST_TRAILER;
 use crate::failure::{Failure, denies_key};
 use crate::key_scan::Step;
 use crate::names::{Group, shown};

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hotshelf_core::cache::{DecodedEntry, EntryState};
+use hotshelf_core::trailer::LONGEST_TRAILER;
 use serde::Serialize;
 
-use crate::entry::LONGEST_TRAILER;
 use crate::failure::Failure;
 use crate::names::shown;
 use crate::output::{duration, escape, seconds};

@@ -195,12 +195,12 @@ impl ByteCache {
     fn report(&self, mistake: Mistake, error: &Error) {
         let cache = self.context.namespace.name();
         let what = mistake.text();
-        let cause = error.further_cause();
+        let error = error.with_causes();
         let bit = 1 << mistake as u32;
         if self.context.logged.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            tracing::warn!("cache {cache:?}: {what}: {error}{cause}");
+            tracing::warn!("cache {cache:?}: {what}: {error}");
         } else {
-            tracing::debug!("cache {cache:?}: {what}: {error}{cause}");
+            tracing::debug!("cache {cache:?}: {what}: {error}");
         }
     }
 }

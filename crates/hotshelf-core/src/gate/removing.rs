@@ -6,7 +6,7 @@ use super::{Change, Gate, Removal};
 use crate::backend::Result;
 use crate::context::CacheContext;
 use crate::key::WireKey;
-use crate::observe::{EventKind, Invalidations};
+use crate::observe::{EventKind, Invalidations, shortened};
 use crate::outage::OperationKind;
 
 impl Gate {
@@ -40,7 +40,7 @@ impl Gate {
 /// Returns the event of an invalidation.
 fn invalidated(cache: Option<&CacheContext>, removal: &Removal, succeeded: bool) -> EventKind {
     let first = |keys: &[WireKey]| -> Vec<String> {
-        keys.iter().take(NAMED).map(|key| short(key.as_str())).collect()
+        keys.iter().take(NAMED).map(|key| shortened(key.as_str())).collect()
     };
     let (by, names, count) = match removal {
         Removal::Keys(keys) => ("key", first(keys), keys.len()),
@@ -50,23 +50,14 @@ fn invalidated(cache: Option<&CacheContext>, removal: &Removal, succeeded: bool)
                 pattern.as_str().strip_suffix('*') == Some(cache.key_prefix.as_str())
             });
             let by = if is_all { "all" } else { "pattern" };
-            (by, vec![short(pattern.as_str())], 1)
+            (by, vec![shortened(pattern.as_str())], 1)
         }
     };
     EventKind::Invalidated { by, names, count, succeeded }
 }
 
-/// The number of names in the event of an invalidation, and of the characters of each.
+/// The number of names in the event of an invalidation.
 const NAMED: usize = 3;
-const SHOWN: usize = 200;
-
-/// Returns the begin of a long name.
-fn short(name: &str) -> String {
-    match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
-}
 
 /// The number of invalidations, by their kind.
 #[derive(Default)]

@@ -20,6 +20,18 @@ const FREQUENT: usize = KEPT / 2;
 /// The number of readers that may wait at once.
 const READERS: usize = 64;
 
+/// The number of characters of a name in an event, or in a log.
+const SHOWN: usize = 200;
+
+/// Returns the beginning of a long name, for an event or a log, which are kept.
+#[must_use]
+pub fn shortened(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -10,7 +10,7 @@ mod hot_keys;
 mod load_times;
 mod metrics;
 
-pub use events::{Event, EventKind, EventStream, Events};
+pub use events::{Event, EventKind, EventStream, Events, shortened};
 pub use families::{Family, FamilyKind, Sample, SampleValue};
 pub use hot_keys::HotKeys;
 pub use load_times::{LoadTimes, LoadTimesSnapshot};

@@ -150,14 +150,14 @@ impl Health {
         let (action, consequence) = operation.consequence();
         let (operation_name, text) = (operation.name(), error.to_string());
         self.events.add(EventKind::BackendFails { operation: operation_name, error: text });
-        let cause = error.further_cause();
+        let error = error.with_causes();
         // The first cache with the failure; others are affected too.
         let cache = cache.map(|cache| format!(" {:?}", cache.namespace.name()));
         let cache = cache.unwrap_or_default();
         if operation == OperationKind::Invalidate {
-            tracing::error!("{action} the cache{cache} failed ({error}{cause}); {consequence}");
+            tracing::error!("{action} the cache{cache} failed ({error}); {consequence}");
         } else {
-            tracing::warn!("{action} the cache{cache} failed ({error}{cause}); {consequence}");
+            tracing::warn!("{action} the cache{cache} failed ({error}); {consequence}");
         }
     }
 

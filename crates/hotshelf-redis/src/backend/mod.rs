@@ -28,7 +28,7 @@ use hotshelf_wire::resp::Command;
 
 use crate::client::{RedisClient, Reply, Scan, ScriptCall};
 use crate::connection::{Request, SourceCell};
-use crate::errors::{is_refused, unexpected_reply, with_cause};
+use crate::errors::{is_refused, unexpected_reply};
 use crate::options::RedisOptions;
 use crate::transport::Transport;
 use large::LargeKeys;
@@ -181,7 +181,7 @@ impl RedisBackend {
         });
         match refused {
             Some(error) if !self.without_scripts.swap(true, Ordering::Relaxed) => {
-                let error = with_cause(error);
+                let error = error.with_causes();
                 tracing::warn!("can't run scripts ({error}); nothing is stored in the cache");
             }
             None if replies.iter().any(|reply| !matches!(reply, Reply::Error(_))) => {

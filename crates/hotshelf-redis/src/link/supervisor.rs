@@ -205,7 +205,7 @@ impl Shared {
     fn failed(&self, error: Error) {
         let already_down = matches!(self.supervision.read().state, State::Down(_));
         if !already_down {
-            let error = errors::with_cause(&error);
+            let error = error.with_causes();
             tracing::warn!(
                 "can't connect to the cache server ({error}); retrying, reads fall back to loaders"
             );

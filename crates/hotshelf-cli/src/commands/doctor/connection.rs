@@ -7,7 +7,7 @@ use hotshelf_core::ErrorKind;
 
 use super::Finding;
 use super::probe::{Refusal, not_renamed, probed, refusal};
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::output::{duration, separated};
 use crate::session::Session;
 
@@ -61,7 +61,7 @@ pub(super) async fn reach(session: &Session) -> Finding {
         }
         _ => ("the server can't be reached", "redis-cli PING"),
     };
-    let why = with_causes(&error);
+    let why = error.with_causes();
     Finding::fault("connection", what, why, format!("{cure}   # and check the URL"))
 }
 

@@ -15,8 +15,7 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn new(session: &Session, user: Option<&str>) -> Self {
         let url = session.redis_options.to_string();
-        let user = user.or_else(|| user_of(&url)).unwrap_or("default");
-        Self { command: command(&url), user: quoted(user).into_owned() }
+        Self { command: command(&url), user: quoted(user_or_that_of(user, &url)).into_owned() }
     }
 
     /// Returns a cure with the address and the user filled in, where it names `redis-cli` and
@@ -26,8 +25,13 @@ impl Target {
     }
 }
 
+/// Returns the user of the connection: that which the server has told, or else that of the URL.
+pub(super) fn user_or_that_of<'a>(told: Option<&'a str>, url: &'a str) -> &'a str {
+    told.or_else(|| user_of(url)).unwrap_or("default")
+}
+
 /// Returns the user that a URL names.
-pub(super) fn user_of(url: &str) -> Option<&str> {
+fn user_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let (credentials, _) = rest.rsplit_once('@')?;
     let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);

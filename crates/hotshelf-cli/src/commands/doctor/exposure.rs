@@ -1,6 +1,5 @@
 //! Who can reach the server, and how it treats its clients.
 
-use super::probe::{Refusal, not_renamed};
 use super::{Facts, Finding};
 
 /// Timeouts below this close connections that a quiet service still needs, in seconds.
@@ -11,26 +10,15 @@ const LOW: u64 = 1 << 20;
 
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     if let Err(refusal) = facts.config {
-        return unknown(refusal).into_iter().collect();
+        let why = "the password, timeouts and limits of the server are not checked";
+        let rule = "'+config|get'   # for the time of the check";
+        return refusal.finding("settings", "CONFIG GET", why, rule).into_iter().collect();
     }
     let mut findings = vec![password(facts)];
     findings.extend(timeout(facts));
     findings.extend(keepalive(facts));
     findings.extend(buffers(facts));
     findings
-}
-
-fn unknown(refusal: Refusal) -> Option<Finding> {
-    const WHY: &str = "the password, timeouts and limits of the server are not checked";
-    let (what, cure) = match refusal {
-        Refusal::Denied => {
-            let cure = "redis-cli ACL SETUSER {user} '+config|get'   # for the time of the check";
-            ("CONFIG GET is denied", cure.to_owned())
-        }
-        Refusal::Unknown => ("the server doesn't know CONFIG GET", not_renamed("CONFIG")),
-        Refusal::Unanswered => return None,
-    };
-    Some(Finding::warning("settings", what, WHY, cure))
 }
 
 fn password(facts: &Facts) -> Finding {
@@ -128,6 +116,7 @@ fn buffers(facts: &Facts) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::super::Status;
+    use super::super::probe::Refusal;
     use super::*;
 
     /// Returns the facts of a server with these settings.

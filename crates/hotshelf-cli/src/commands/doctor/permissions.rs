@@ -2,7 +2,7 @@
 //! doctor's own.
 
 use super::Finding;
-use super::cure::user_of;
+use super::cure::user_or_that_of;
 use super::probe::{Probe, dry_run, not_renamed, probe, probed};
 use super::unanswered::Unanswered;
 use crate::failure::Failure;
@@ -32,7 +32,7 @@ pub(super) async fn check(
         user.map_or_else(|| "that of the URL: ACL WHOAMI is refused".to_owned(), str::to_owned),
     ));
     let url = session.redis_options.to_string();
-    let user = user.or_else(|| user_of(&url)).unwrap_or("default");
+    let user = user_or_that_of(user, &url);
     commands(session, user, &key, findings, unanswered).await?;
     findings.extend(unanswered.note("EVAL", scripts(session, &key).await).await?);
     findings.extend(unanswered.note("CLIENT", tracking(session, user).await).await?);

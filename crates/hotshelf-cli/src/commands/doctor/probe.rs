@@ -3,7 +3,8 @@
 use hotshelf_core::ErrorKind;
 use hotshelf_redis::Reply;
 
-use crate::failure::{Failure, denies_key, with_causes};
+use super::Finding;
+use crate::failure::{Failure, denies_key};
 use crate::session::Session;
 
 /// What came of a command that was tried.
@@ -43,6 +44,31 @@ pub(super) enum Refusal {
     Unanswered,
 }
 
+impl Refusal {
+    /// Returns the warning that a command is refused, whose reply other checks need. `rule` allows the
+    /// command. Returns `None` if there was no reply, which another finding says.
+    pub(super) fn finding(
+        self,
+        check: &'static str,
+        command: &str,
+        why: &'static str,
+        rule: &str,
+    ) -> Option<Finding> {
+        let (what, cure) = match self {
+            Self::Denied => {
+                let cure = format!("redis-cli ACL SETUSER {{user}} {rule}");
+                (format!("{command} is denied"), cure)
+            }
+            Self::Unknown => {
+                let name = command.split(' ').next().unwrap_or(command);
+                (format!("the server doesn't know {command}"), not_renamed(name))
+            }
+            Self::Unanswered => return None,
+        };
+        Some(Finding::warning(check, what, why, cure))
+    }
+}
+
 /// Returns why a server refuses a command; `None` if it has failed otherwise.
 pub(super) fn refusal(error: &hotshelf_core::Error) -> Option<Refusal> {
     match probed(error)? {
@@ -54,7 +80,7 @@ pub(super) fn refusal(error: &hotshelf_core::Error) -> Option<Refusal> {
 
 /// Returns what an error means; `None` for one of the connection.
 pub(super) fn probed(error: &hotshelf_core::Error) -> Option<Probe> {
-    let text = with_causes(error);
+    let text = error.with_causes();
     Some(match error.kind() {
         ErrorKind::NoScript => Probe::Allowed,
         ErrorKind::Permission if denies_key(error) => Probe::DeniedKey,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::probe::{Refusal, not_renamed};
 use super::{Facts, Finding};
 use crate::output::{counted, duration};
 use crate::server_info::ServerInfo;
@@ -16,7 +15,10 @@ const TESTED: (u32, u32) = (6, 2);
 pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     let info = match &facts.info {
         Ok(info) => info,
-        Err(refusal) => return unknown(*refusal).into_iter().collect(),
+        Err(refusal) => {
+            let why = "neither the version nor the memory of the server is known";
+            return refusal.finding("version", "INFO", why, "+info").into_iter().collect();
+        }
     };
     if info.is_sentinel() {
         return vec![version(info), topology(info, facts.is_cluster)];
@@ -25,16 +27,6 @@ pub(super) fn check(facts: &Facts) -> Vec<Finding> {
     findings.extend(persistence(info, facts));
     findings.extend(rejected(info));
     findings
-}
-
-fn unknown(refusal: Refusal) -> Option<Finding> {
-    const WHY: &str = "neither the version nor the memory of the server is known";
-    let (what, cure) = match refusal {
-        Refusal::Denied => ("INFO is denied", "redis-cli ACL SETUSER {user} +info".to_owned()),
-        Refusal::Unknown => ("the server doesn't know INFO", not_renamed("INFO")),
-        Refusal::Unanswered => return None,
-    };
-    Some(Finding::warning("version", what, WHY, cure))
 }
 
 fn version(info: &ServerInfo) -> Finding {

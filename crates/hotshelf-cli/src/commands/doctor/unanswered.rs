@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hotshelf_core::ErrorKind;
+use hotshelf_redis::is_connection_lost;
 
 use super::Finding;
 use super::probe::{Refusal, probed, refusal};
-use crate::failure::{Failure, is_lost, with_causes};
+use crate::failure::Failure;
 use crate::session::Session;
 
 /// How long a connection that was lost is waited for.
@@ -43,8 +44,8 @@ impl<'a> Unanswered<'a> {
             Err(failure) => return Err(failure),
         };
         self.commands.push(command.to_owned());
-        self.why.get_or_insert_with(|| with_causes(&error));
-        let is_silent = error.kind() == ErrorKind::Timeout && !is_lost(&error);
+        self.why.get_or_insert_with(|| error.with_causes());
+        let is_silent = error.kind() == ErrorKind::Timeout && !is_connection_lost(&error);
         self.is_over = is_silent || !self.answers_again().await;
         if self.is_over { Err(Failure::Server(error)) } else { Ok(None) }
     }

@@ -182,7 +182,7 @@ impl Cluster {
                 errors::unavailable("invalid slot map: is the node part of a Cluster?")
             });
             if !std::mem::replace(&mut state.discovery_fails, true) {
-                let cause = errors::with_cause(&cause);
+                let cause = cause.with_causes();
                 tracing::warn!(
                     "can't fetch the slot map from {node} ({cause}); trying the next node"
                 );
